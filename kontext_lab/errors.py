@@ -1,0 +1,162 @@
+"""Every error this package raises on purpose, as one tree branched by what the caller can do about it.
+
+    KontextLabError
+    ├── FixInput            change what was asked; nothing was sent, nothing was paid
+    │   ├── SweepError          a sweep, a request or an axis that cannot be (also a ValueError)
+    │   │   ├── ImageError          a reference that cannot be read as a picture
+    │   │   └── RequestRefused      the service refused the request for good (400, 403, 413 …)
+    │   ├── ConfigError         a setting, a key, a folder or a name that cannot be used
+    │   └── NotFound            no such run, cell or picture (also a LookupError)
+    ├── Wait                try again later; nothing was paid
+    │   ├── RateLimited         429
+    │   └── ServiceUnavailable  refused connection, or a 5xx in the service's own envelope
+    ├── StopSweep           no further request can succeed
+    │   ├── Unauthorized        401
+    │   ├── OutOfCredits        403 with the service's word for it
+    │   └── ModelWithdrawn      404
+    ├── InDoubt             decide: the request may have been accepted and billed, the answer is lost
+    ├── Look                billed, but what came is not a picture to keep
+    │   ├── Moderated
+    │   ├── BadAnswer           an answer that could not be understood
+    │   └── OutputUnavailable   an output that could not be downloaded
+    └── TrackingError       the store cannot be used
+
+Every class survives pickling, since process pools and clusters send errors back. This module imports
+nothing of the package and never holds a key.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadAnswer",
+    "ConfigError",
+    "FixInput",
+    "ImageError",
+    "InDoubt",
+    "KontextLabError",
+    "Look",
+    "ModelWithdrawn",
+    "Moderated",
+    "NotFound",
+    "OutOfCredits",
+    "OutputUnavailable",
+    "RateLimited",
+    "RequestRefused",
+    "ServiceError",
+    "ServiceUnavailable",
+    "StopSweep",
+    "SweepError",
+    "TrackingError",
+    "Unauthorized",
+    "Wait",
+]
+
+
+class KontextLabError(Exception):
+    """Base of every error raised on purpose by this package; its text is one clear line."""
+
+
+class ServiceError(KontextLabError):
+    """What the service said, for the classes that stem from an answer of it.
+
+    Attributes:
+        status: HTTP status, or None where no answer was read.
+        request_id: the service's own id of the request, where it gave one.
+        body: the beginning of the answer as text, for a person to look at.
+        retry_after: seconds the service asked to wait, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        request_id: str | None = None,
+        body: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        # All arguments go to args: unpickling calls the class with them.
+        super().__init__(message, status, request_id, body, retry_after)
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+        self.body = body
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class FixInput(KontextLabError):
+    """Change what was asked."""
+
+
+class SweepError(FixInput, ValueError):
+    """A sweep, request or axis that cannot be; names the field, the value and what is allowed."""
+
+
+class ImageError(SweepError):
+    """A reference that cannot be read as a picture."""
+
+
+class ConfigError(FixInput):
+    """A setting, key, folder or name that cannot be used."""
+
+
+class NotFound(FixInput, LookupError):
+    """No such run, cell or picture; names what there is instead."""
+
+
+class RequestRefused(ServiceError, SweepError):
+    """The service refused this request for good: sending it again changes nothing."""
+
+
+class Wait(ServiceError):
+    """Try again later; nothing was billed."""
+
+
+class RateLimited(Wait):
+    """429: too many requests, or too many at once."""
+
+
+class ServiceUnavailable(Wait):
+    """No connection could be made, or the service reported a failure of its own."""
+
+
+class StopSweep(ServiceError):
+    """No further request of this sweep can succeed."""
+
+
+class Unauthorized(StopSweep):
+    """The key is missing or not accepted."""
+
+
+class OutOfCredits(StopSweep):
+    """The account has no credits left."""
+
+
+class ModelWithdrawn(StopSweep):
+    """The service knows no such model, or no such address."""
+
+
+class InDoubt(ServiceError):
+    """The request may have been accepted and billed; its answer is lost."""
+
+
+class Look(ServiceError):
+    """The service billed an answer that is not a picture to keep."""
+
+
+class Moderated(Look):
+    """The output was withheld or blackened by the service's moderation."""
+
+
+class BadAnswer(Look):
+    """An answer that could not be understood; its raw text is kept."""
+
+
+class OutputUnavailable(Look):
+    """An output that could not be downloaded or decoded."""
+
+
+class TrackingError(KontextLabError):
+    """The store cannot be reached, opened or written."""

@@ -1,0 +1,19 @@
+"""Pictures: references prepared for sending, received pictures examined, thumbnails.
+
+Knows Pillow and numpy. Knows nothing of requests, sweeps, services or MLflow, and opens no connection:
+whoever wants a reference by URL passes the function that fetches it.
+"""
+
+from kontext_lab.images.examine import Examined, examine, thumbnail
+from kontext_lab.images.prepare import MAX_MEGAPIXELS
+from kontext_lab.images.reference import Origin, Reference, load_reference
+
+__all__ = [
+    "MAX_MEGAPIXELS",
+    "Examined",
+    "Origin",
+    "Reference",
+    "examine",
+    "load_reference",
+    "thumbnail",
+]

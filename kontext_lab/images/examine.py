@@ -1,0 +1,80 @@
+"""Looking at received bytes: are they a whole picture, how large, is it black; and small versions to show.
+
+Runs inside workers: takes bytes, gives plain values that pickle. The bytes themselves are never changed.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from kontext_lab.errors import ImageError
+
+__all__ = ["Examined", "examine", "thumbnail"]
+
+PREVIEW_BOX = 512
+"""Longest side of a preview in pixels: what the tracker shows next to other runs, and figures draw."""
+
+BLACK_LEVEL = 8
+"""A picture whose every channel stays at or below this (of 255) is black; JPEG noise stays below it."""
+
+_SUFFIXES = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "AVIF": "avif"}
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a look at a received picture found.
+
+    Attributes:
+        format: lower-case name that also serves as file suffix (`jpeg`, `png`, `webp` …).
+        width: pixels.
+        height: pixels.
+        black: every channel of every pixel is within noise of zero: what moderation leaves.
+        preview: a WebP whose longest side is at most 512 pixels.
+    """
+
+    format: str
+    width: int
+    height: int
+    black: bool
+    preview: bytes
+
+
+def examine(data: bytes) -> Examined:
+    """Decode a received picture completely, once.
+
+    Raises:
+        ImageError: not a picture, or a truncated or damaged one.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            picture.load()
+            suffix = _SUFFIXES.get(picture.format or "", (picture.format or "bin").lower())
+            rgb = picture.convert("RGB")
+    except Exception as error:  # Pillow's decoders raise many kinds for broken data
+        raise ImageError(f"the received picture is damaged: {error}") from None
+    black = int(np.asarray(rgb).max()) <= BLACK_LEVEL
+    rgb.thumbnail((PREVIEW_BOX, PREVIEW_BOX), reducing_gap=2.0)
+    buffer = io.BytesIO()
+    # Method 0 is the fastest of WebP's encoders (7 ms, against 32 for the default) at 25 % more bytes.
+    rgb.save(buffer, format="WEBP", quality=85, method=0)
+    return Examined(suffix, picture.width, picture.height, black, buffer.getvalue())
+
+
+def thumbnail(data: bytes, box: int) -> Image.Image:
+    """A small RGB version, longest side at most `box` pixels; JPEGs are decoded at reduced size.
+
+    Raises:
+        ImageError: the bytes are not a whole picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            picture.draft("RGB", (box, box))
+            small = picture.convert("RGB")
+    except Exception as error:  # Pillow's decoders raise many kinds for broken data
+        raise ImageError(f"the picture is damaged: {error}") from None
+    small.thumbnail((box, box), reducing_gap=2.0)
+    return small

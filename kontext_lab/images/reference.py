@@ -1,0 +1,230 @@
+"""A reference: a picture given to the model, read once, prepared once, known by its digest.
+
+The digest is taken of what a person gave plus the preparation that took effect, never of what an encoder
+made of it, so that no upgrade of a library changes it. Nothing here opens a connection.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from PIL import Image
+
+from kontext_lab.errors import ImageError
+from kontext_lab.images.prepare import (
+    MAX_MEGAPIXELS,
+    clean_png,
+    from_array,
+    open_picture,
+    scaled_size,
+    to_rgb,
+    upright,
+)
+
+__all__ = ["Origin", "Reference", "load_reference"]
+
+_RECIPE = b"kontext-reference/1"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The output a reference was taken from: chains of edits are followed along these."""
+
+    run_id: str
+    output: int
+    sha256: str
+
+
+@runtime_checkable
+class OutputLike(Protocol):
+    """An earlier output, as far as it matters here."""
+
+    @property
+    def bytes(self) -> bytes:
+        """The exact bytes received."""
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where it is tracked, or None while it is not."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A picture given to the model.
+
+    Attributes:
+        name: short label, from the file's name where there is one.
+        source: what was given, in words fit for a log: a path, a URL, "bytes", "array" …; never picture
+            data.
+        digest: hex sha256 that stands for the picture in fingerprints; empty for a URL not fetched yet.
+        png: the picture as sent and logged, without any metadata; empty for a URL not fetched yet.
+        original_size: (width, height) in pixels as given, upright.
+        sent_size: (width, height) in pixels as sent.
+        url: the http(s) URL sent in place of the picture, or None.
+        origin: the tracked output it was taken from, or None.
+    """
+
+    name: str
+    source: str = field(compare=False)
+    digest: str = ""
+    png: bytes = field(default=b"", repr=False, compare=False)
+    original_size: tuple[int, int] = field(default=(0, 0), compare=False)
+    sent_size: tuple[int, int] = field(default=(0, 0), compare=False)
+    url: str | None = None
+    origin: Origin | None = field(default=None, compare=False)
+
+    @property
+    def uri(self) -> str:
+        """What goes into `image_url`: the URL itself, or a `data:` URI."""
+        return self.url or "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    @property
+    def resolved(self) -> bool:
+        """False for a URL whose picture has not been fetched yet."""
+        return bool(self.digest)
+
+    def resolve(self, fetch: Callable[[str], bytes]) -> Reference:
+        """The same reference with its picture fetched and frozen; itself where nothing is missing.
+
+        Args:
+            fetch: GETs a URL and returns the body; raises where it cannot.
+
+        Raises:
+            ImageError: what the URL serves is not a picture.
+        """
+        if self.resolved or self.url is None:
+            return self
+        data = fetch(self.url)
+        picture = open_picture(data, self.url)
+        # The service fetches the URL itself and sees the picture as it is: no preparation enters the digest.
+        rgb = to_rgb(picture)
+        return replace(
+            self,
+            digest=_digest(b"url-content", data, b""),
+            png=clean_png(rgb),
+            original_size=picture.size,
+            sent_size=picture.size,
+        )
+
+
+def load_reference(
+    source: Any, *, max_megapixels: float = MAX_MEGAPIXELS, name: str | None = None
+) -> Reference:
+    """Read and prepare a reference.
+
+    Args:
+        source: a path, an http(s) URL (not fetched here), a `data:` URI, bytes, a PIL image, an array
+            (H×W, H×W×3 or H×W×4; uint8, uint16, bool or float in 0…1), an output, or a Reference.
+        max_megapixels: larger pictures are scaled down to this many million pixels.
+        name: label to use in place of the file's name.
+
+    Raises:
+        ImageError: not a picture, damaged, too large to decode, or nothing that could be one.
+    """
+    if isinstance(source, Reference):
+        return replace(source, name=name) if name else source
+    if isinstance(source, Path):
+        return _from_path(source, max_megapixels, name)
+    if isinstance(source, str):
+        return _from_text(source, max_megapixels, name)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(source), "bytes", name or "picture", max_megapixels)
+    if isinstance(source, Image.Image):
+        return _from_pixels(source, "PIL image", name or "picture", max_megapixels)
+    if isinstance(source, OutputLike):
+        made = _from_bytes(source.bytes, "output", name or "output", max_megapixels)
+        return replace(made, origin=source.origin)
+    if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
+        return _from_pixels(from_array(source), "array", name or "array", max_megapixels)
+    raise ImageError(
+        f"image: {type(source).__name__} is nothing a picture can be read from; "
+        "allowed are a path, URL, data: URI, bytes, PIL image, array or Output"
+    )
+
+
+def _from_text(text: str, max_megapixels: float, name: str | None) -> Reference:
+    stripped = text.strip()
+    scheme = stripped[:8].lower()
+    if scheme.startswith("data:"):
+        data = _decode_data_uri(stripped)
+        return _from_bytes(data, "data: URI", name or "picture", max_megapixels)
+    if scheme.startswith(("http://", "https://")):
+        parts = urlsplit(stripped)
+        if not parts.hostname:
+            raise ImageError(f"image: {stripped[:80]!r} names no host")
+        return Reference(name=name or Path(parts.path).stem or parts.hostname, source=stripped, url=stripped)
+    return _from_path(Path(text), max_megapixels, name)
+
+
+def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:
+    try:
+        data = path.expanduser().read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"image: no file {_short(path)}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"image: {_short(path)} can't be read: {reason}") from None
+    return _from_bytes(data, str(path), name or path.stem, max_megapixels)
+
+
+def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
+    where = source if source not in ("bytes", "data: URI", "output") else f"image ({source})"
+    picture = open_picture(data, where)
+    return _prepared(picture, _digest(b"bytes", data, b""), source, name, max_megapixels)
+
+
+def _from_pixels(picture: Image.Image, source: str, name: str, max_megapixels: float) -> Reference:
+    try:
+        picture.load()
+    except (OSError, ValueError) as error:
+        raise ImageError(f"image: the {source} can't be decoded: {error}") from None
+    palette = picture.palette.tobytes() if picture.palette else b""
+    orientation = str(picture.getexif().get(0x0112, 1)).encode()
+    shape = b"%s %dx%d " % (picture.mode.encode(), *picture.size)
+    content = shape + orientation + b"\0" + palette + b"\0" + picture.tobytes()
+    return _prepared(upright(picture), _digest(b"pixels", content, b""), source, name, max_megapixels)
+
+
+def _prepared(picture: Image.Image, digest: str, source: str, name: str, max_megapixels: float) -> Reference:
+    rgb = to_rgb(picture)
+    size = scaled_size(rgb.size, max_megapixels)
+    if size != rgb.size:
+        rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+        digest = _digest(b"scaled", digest.encode(), b"%dx%d" % size)
+    return Reference(
+        name=name,
+        source=source,
+        digest=digest,
+        png=clean_png(rgb),
+        original_size=picture.size,
+        sent_size=size,
+    )
+
+
+def _digest(kind: bytes, content: bytes, settings: bytes) -> str:
+    return hashlib.sha256(b"\0".join((_RECIPE, kind, settings, content))).hexdigest()
+
+
+def _decode_data_uri(uri: str) -> bytes:
+    head, comma, body = uri.partition(",")
+    if not comma:
+        raise ImageError("image: a data: URI needs a comma before its data")
+    if not head.lower().endswith(";base64"):
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise ImageError("image: the data: URI's base64 is damaged") from None
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    # Bare base64 lands here too: a file name is never that long.
+    return repr(text if len(text) <= 200 else text[:60] + "…")
