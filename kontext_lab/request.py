@@ -11,10 +11,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from kontext_lab.errors import SweepError
 from kontext_lab.images import Reference, load_reference
@@ -29,6 +38,7 @@ __all__ = [
     "SIZES",
     "EditRequest",
     "Model",
+    "check_field",
     "decimal_text",
     "find_model",
     "nearest_size",
@@ -322,6 +332,18 @@ class EditRequest(BaseModel):
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
+def check_field(name: str, value: Any) -> Any:
+    """One field's value as the request would hold it: text read as a number, short names expanded.
+
+    Raises:
+        SweepError: the value is not allowed; names field, value and what is.
+    """
+    try:
+        return _adapter(name).validate_python(value)
+    except ValidationError:
+        raise SweepError(f"{name}: {_short(name, value)}, allowed is {ALLOWED[name]}") from None
+
+
 def _in_words(error: ValidationError) -> str:
     """The first complaint as one line: field, value, what is allowed."""
     first = error.errors()[0]
@@ -343,3 +365,10 @@ def _short(name: str, value: object) -> str:
         return f"{len(value)} references"
     text = repr(value)
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    info = EditRequest.model_fields[name]
+    annotated: Any = Annotated[info.annotation, *info.metadata]
+    return TypeAdapter(annotated, config=ConfigDict(arbitrary_types_allowed=True))

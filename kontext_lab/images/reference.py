@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from kontext_lab.images.prepare import (
 __all__ = ["Origin", "Reference", "load_reference"]
 
 _RECIPE = b"kontext-reference/1"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,11 @@ class Reference:
 
 
 def load_reference(
-    source: Any, *, max_megapixels: float = MAX_MEGAPIXELS, name: str | None = None
+    source: Any,
+    *,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    name: str | None = None,
+    digest: str | None = None,
 ) -> Reference:
     """Read and prepare a reference.
 
@@ -124,10 +130,15 @@ def load_reference(
             (H×W, H×W×3 or H×W×4; uint8, uint16, bool or float in 0…1), an output, or a Reference.
         max_megapixels: larger pictures are scaled down to this many million pixels.
         name: label to use in place of the file's name.
+        digest: for a prepared picture read back from where it was logged: the digest it was first given.
 
     Raises:
         ImageError: not a picture, damaged, too large to decode, or nothing that could be one.
     """
+    if digest is not None:
+        if not _DIGEST.fullmatch(digest):
+            raise ImageError(f"image: digest {digest!r:.80}, allowed are 64 hexadecimal digits")
+        return replace(load_reference(source, max_megapixels=max_megapixels, name=name), digest=digest)
     if isinstance(source, Reference):
         return replace(source, name=name) if name else source
     if isinstance(source, Path):
@@ -171,7 +182,7 @@ def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"image: {_short(path)} can't be read: {reason}") from None
-    return _from_bytes(data, str(path), name or path.stem, max_megapixels)
+    return _from_bytes(data, str(path.expanduser().absolute()), name or path.stem, max_megapixels)
 
 
 def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:

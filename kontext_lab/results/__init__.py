@@ -1,0 +1,12 @@
+"""The waist: a sweep's cells with their states and outputs. The runner writes them, everything else reads.
+
+Knows no service, no store and no figure: where bytes are loaded from and how a picture of itself is drawn
+are passed in.
+"""
+
+from kontext_lab.results.cell import CellResult, Output, typed_params
+from kontext_lab.results.results import Results
+from kontext_lab.results.saving import safe_name
+from kontext_lab.results.states import State, outcome_of
+
+__all__ = ["CellResult", "Output", "Results", "State", "outcome_of", "safe_name", "typed_params"]

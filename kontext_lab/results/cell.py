@@ -1,0 +1,252 @@
+"""One cell's result and its outputs: what people's hands are on when they look at a picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from PIL import Image
+
+from kontext_lab.answer import Attempt, Picture, Reason
+from kontext_lab.errors import KontextLabError, NotFound
+from kontext_lab.images import Origin, thumbnail
+from kontext_lab.request import DEFAULT, EditRequest
+from kontext_lab.results.states import State, outcome_of
+from kontext_lab.sweep import Cell
+
+__all__ = ["CellResult", "Output", "typed_params"]
+
+
+def typed_params(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Logged text back as plain values: numbers for number fields, everything else as it stands."""
+    numbers: dict[str, Callable[[str], Any]] = {"guidance_scale": float}
+    numbers.update(dict.fromkeys(("seed", "num_images", "repeat"), int))
+    return {
+        name: numbers[name](text) if name in numbers and text != DEFAULT else text
+        for name, text in texts.items()
+    }
+
+
+@dataclass(eq=False)
+class Output:
+    """One picture that came back, or the reason why it did not.
+
+    Attributes:
+        cell: the cell it belongs to.
+        number: 1 … num_images.
+        sha256: hex digest of the exact bytes; empty where nothing came.
+        format: `jpeg`, `png` …
+        width: pixels.
+        height: pixels.
+        reason: why it is no picture to keep, or "".
+        note: one line for a person where there is a reason.
+        metrics: measured values by name, such as `change/area`.
+    """
+
+    cell: CellResult = field(repr=False)
+    number: int
+    sha256: str = ""
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    reason: str = ""
+    note: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    data: bytes = field(default=b"", repr=False)
+    preview: bytes = field(default=b"", repr=False)
+    load: Callable[[], bytes] | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_picture(cls, cell: CellResult, number: int, picture: Picture) -> Output:
+        """An output just received, its bytes in memory."""
+        return cls(
+            cell,
+            number,
+            sha256=picture.sha256,
+            format=picture.format,
+            width=picture.width,
+            height=picture.height,
+            reason=str(picture.reason or ""),
+            note=picture.note,
+            data=picture.data,
+            preview=picture.preview,
+        )
+
+    @property
+    def bytes(self) -> bytes:
+        """The exact bytes received.
+
+        Raises:
+            KontextLabError: there are none; its class says why.
+        """
+        if self.data:
+            return self.data
+        if self.load is not None and self.sha256:
+            return self.load()
+        raise self.error
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture, decoded at full resolution.
+
+        Raises:
+            KontextLabError: it is no picture to look at; its class says why.
+        """
+        if not self.format:
+            raise self.error
+        picture = Image.open(io.BytesIO(self.bytes))
+        picture.load()
+        return picture
+
+    def thumbnail(self, box: int) -> Image.Image:
+        """A small version for figures, longest side at most `box` pixels; from the preview where it is enough."""
+        if not self.format:
+            raise self.error
+        source = self.preview if self.preview and box <= 512 else self.bytes
+        return thumbnail(source, box)
+
+    def release(self, load: Callable[[], bytes]) -> None:
+        """Let go of the bytes, which `load` brings back: a sweep's pictures need not all fit into memory."""
+        self.data = b""
+        self.load = load
+
+    @property
+    def error(self) -> KontextLabError:
+        """What `bytes` and `image` raise where there is no picture."""
+        where = f"{self.cell.title}, output {self.number}: "
+        if self.reason in tuple(Reason):
+            return Reason(self.reason).error(where + (self.note or self.reason))
+        return NotFound(where + (self.cell.note or f"no picture, the cell is {self.cell.state}"))
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a picture to keep and measure."""
+        return bool(self.sha256) and not self.reason
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The cell's parameters, and which output of the cell this is."""
+        return {**self.cell.params, "output": self.number}
+
+    @property
+    def cost(self) -> float:
+        """Its share of what the cell cost, in US dollars."""
+        return self.cell.cost / max(1, len(self.cell.outputs))
+
+    @property
+    def state(self) -> State:
+        """The cell's state."""
+        return self.cell.state
+
+    @property
+    def run_id(self) -> str:
+        """The cell's MLflow run, or "" while it is not tracked."""
+        return self.cell.run_id
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where it is tracked, for chains of edits; None while it is not."""
+        return Origin(self.run_id, self.number, self.sha256) if self.run_id else None
+
+    @property
+    def file_name(self) -> str:
+        """The name of its artifact: `0.png` for the first output."""
+        suffix = {"jpeg": "jpg", "": "bin"}.get(self.format, self.format)
+        return f"{self.number - 1}.{suffix}"
+
+
+@dataclass(eq=False)
+class CellResult:
+    """One cell: its parameters, where it stands, and what came back.
+
+    Attributes:
+        title: readable and short: `g5 s2 1:1 crab`.
+        params: every request field and placeholder as plain values.
+        swept: the keys that varied in its sweep, in the order of the axes.
+        service: `sandbox` or the service's origin.
+        fingerprint: hex sha256, "the same request to the same service".
+        state: where it stands.
+        reason: why it is not done, in one word: a status, `moderated`, `budget` …
+        note: the same in a line for a person.
+        cost: US dollars billed for this cell in this sweep; 0 where it was reused.
+        latency_s: seconds the service took, or None.
+        outputs: one per picture asked for, once there is an answer.
+        run_id: its MLflow run, or "".
+        reused_from: the run its pictures were copied from, or "".
+        arrived: when the answer came.
+        metrics: values of the whole cell by name, besides those above.
+        request: what was sent; None for results read back from a store.
+    """
+
+    title: str
+    params: dict[str, Any]
+    swept: tuple[str, ...] = ()
+    service: str = ""
+    fingerprint: str = ""
+    state: State = State.WAITING
+    reason: str = ""
+    note: str = ""
+    cost: float = 0.0
+    latency_s: float | None = None
+    outputs: list[Output] = field(default_factory=list, repr=False)
+    run_id: str = ""
+    reused_from: str = ""
+    arrived: datetime | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    request: EditRequest | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_cell(cls, cell: Cell, service: str, fingerprint: str) -> CellResult:
+        """A waiting result for a sweep's cell."""
+        return cls(cell.title, cell.params, cell.swept, service, fingerprint, request=cell.request)
+
+    def apply(self, attempt: Attempt, now: datetime) -> None:
+        """Take over how the last attempt ended."""
+        self.state, self.reason, self.note = outcome_of(attempt)
+        self.arrived = now
+        if attempt.answer is not None:
+            self.cost = attempt.answer.cost_usd
+            self.latency_s = attempt.answer.latency_s
+            self.outputs = [
+                Output.from_picture(self, number, picture)
+                for number, picture in enumerate(attempt.answer.pictures, 1)
+            ]
+
+    def end(self, state: State, reason: str, note: str = "") -> None:
+        """End without an answer: skipped, cancelled, or failed before anything was sent."""
+        self.state, self.reason, self.note = state, reason, note
+
+    @property
+    def output(self) -> Output:
+        """The first output that is a picture, else the first.
+
+        Raises:
+            KontextLabError: there is none; says why.
+        """
+        for output in self.outputs:
+            if output.is_picture:
+                return output
+        return self.outputs[0] if self.outputs else Output(self, 1)
+
+    @property
+    def bytes(self) -> bytes:
+        """The exact bytes of the first output."""
+        return self.output.bytes
+
+    @property
+    def image(self) -> Image.Image:
+        """The first output, decoded."""
+        return self.output.image
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the first output is tracked."""
+        return self.output.origin
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the sandbox made it."""
+        return self.service == "sandbox"

@@ -1,0 +1,308 @@
+"""Results: a sweep's cells, or those of several sweeps together, to pick from, tabulate and save."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from kontext_lab.errors import NotFound
+from kontext_lab.request import FIELDS, find_model
+from kontext_lab.results import saving
+from kontext_lab.results.cell import CellResult, Output
+from kontext_lab.results.states import State
+from kontext_lab.sweep.axes import value_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Results"]
+
+Draw = Callable[["Results"], bytes]
+"""Draws a small static grid and returns it as PNG."""
+
+
+class Results(Sequence[CellResult]):
+    """Cells with their states and outputs, in the order of the sweep.
+
+    Attributes:
+        name: the sweep's name; several joined by ` + `.
+        run_id: the parent run in MLflow, or "" for results that have none of their own.
+        notes: lines a person should read, such as what stopped the sweep.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[CellResult],
+        *,
+        name: str = "",
+        run_id: str = "",
+        notes: Sequence[str] = (),
+        draw: Draw | None = None,
+    ) -> None:
+        self._cells = list(cells)
+        self.name = name
+        self.run_id = run_id
+        self.notes = list(notes)
+        self._draw = draw
+
+    @overload
+    def __getitem__(self, index: int) -> CellResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> Results: ...
+    def __getitem__(self, index: int | slice) -> CellResult | Results:
+        return self._part(self._cells[index]) if isinstance(index, slice) else self._cells[index]
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def __iter__(self) -> Iterator[CellResult]:
+        return iter(self._cells)
+
+    @property
+    def outputs(self) -> list[Output]:
+        """Every output of every cell, in order."""
+        return [output for cell in self._cells for output in cell.outputs]
+
+    @cached_property
+    def axes(self) -> dict[str, list[Any]]:
+        """What varies: parameter to its values, in order of first appearance; `output` where cells have several.
+
+        For results of several sweeps together, what they differ in is an axis as well.
+        """
+        keys = list(dict.fromkeys(key for cell in self._cells for key in cell.swept))
+        keys += [key for key in self._differing() if key not in keys]
+        found = {key: self.values(key) for key in keys}
+        if any(len(cell.outputs) > 1 for cell in self._cells):
+            found["output"] = self.values("output")
+        return found
+
+    def values(self, key: str) -> list[Any]:
+        """The distinct values of a parameter, in order of first appearance; numbers in order of size.
+
+        Raises:
+            NotFound: no cell has such a parameter.
+        """
+        self._check_keys([key])
+        if key == "output":
+            return sorted({output.number for output in self.outputs}) or [1]
+        found = {_text(key, cell.params[key]): cell.params[key] for cell in self._cells if key in cell.params}
+        values = list(found.values())
+        numeric = all(isinstance(value, int | float) for value in values)
+        return sorted(values) if numeric else values
+
+    def label(self, key: str, value: Any) -> str:
+        """How a value is shown: the name a person gave it, else the value itself."""
+        for cell in self._cells:
+            if f"{key}.label" in cell.params and _text(key, cell.params.get(key)) == _text(key, value):
+                return str(cell.params[f"{key}.label"])
+        return _text(key, value)
+
+    def at(self, **where: Any) -> CellResult | Output:
+        """The one cell with these parameters, by value or by name; with `output=` that output of it.
+
+        Raises:
+            NotFound: no cell or several; names the values there are.
+        """
+        number = where.pop("output", None)
+        found = self.where(**where)
+        if len(found) != 1:
+            open_keys = {
+                key: found.values(key) for key in found.axes if key != "output" and len(found.values(key)) > 1
+            }
+            more = "; ".join(f"{key}: {_listed(key, values)}" for key, values in open_keys.items())
+            raise NotFound(
+                f"{len(found)} cells have {_described(where) or 'any parameters'}, say more: {more}"
+            )
+        if number is None:
+            return found[0]
+        for output in found[0].outputs:
+            if output.number == number:
+                return output
+        raise NotFound(
+            f"{found[0].title} has {len(found[0].outputs)} outputs, output={number!r} is not among them"
+        )
+
+    def where(self, **where: Any) -> Results:
+        """The cells with these parameters; a list means any of its values.
+
+        Raises:
+            NotFound: no such parameter or value; names what there is.
+        """
+        where.pop("output", None)
+        self._check_keys(where)
+        found = [
+            cell for cell in self._cells if all(_matches(cell, key, value) for key, value in where.items())
+        ]
+        if where and not found:
+            for key, value in where.items():
+                if not any(_matches(cell, key, value) for cell in self._cells):
+                    raise NotFound(
+                        f"{key}={value!r}: no cell has it, there are {_listed(key, self.values(key))}"
+                    )
+            raise NotFound(f"no cell has {_described(where)} together")
+        return self._part(found)
+
+    def __add__(self, other: Results) -> Results:
+        """Both together; a cell that is in both is taken once, done before not done."""
+        if not isinstance(other, Results):
+            return NotImplemented
+        merged: dict[object, CellResult] = {}
+        for cell in (*self, *other):
+            key = (cell.fingerprint, cell.title) if cell.fingerprint else id(cell)
+            if key not in merged or merged[key].state is not State.DONE:
+                merged[key] = cell
+        names = dict.fromkeys(name for name in (self.name, other.name) if name)
+        run_id = self.run_id if self.run_id == other.run_id else ""
+        return Results(list(merged.values()), name=" + ".join(names), run_id=run_id, draw=self._draw)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A pandas table, one row per output; a cell without outputs has one row as well."""
+        import pandas as pd  # noqa: PLC0415 - only who asks for a table pays for pandas
+
+        rows = [_row(cell, output) for cell in self._cells for output in cell.outputs or [None]]
+        return pd.DataFrame(rows)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the exact bytes under readable names, and `index.csv`; returns the folder."""
+        return saving.save(self, folder)
+
+    @property
+    def counts(self) -> Counter[State]:
+        """How many cells are in which state."""
+        return Counter(cell.state for cell in self._cells)
+
+    @property
+    def cost(self) -> float:
+        """US dollars billed for these cells."""
+        return round(sum(cell.cost for cell in self._cells), 6)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any picture here is the sandbox's."""
+        return any(cell.simulated for cell in self._cells)
+
+    @property
+    def summary(self) -> str:
+        """One line: counts, money, and what to do next."""
+        return " · ".join(
+            (self._counted(), f"${self.cost:.2f}" + (" (simulated)" if self.simulated else ""), *self._next())
+        )
+
+    def _counted(self) -> str:
+        counts = self.counts
+        parts = [f"{counts[state]} {state.replace('_', ' ')}" for state in State if counts[state]]
+        reused = sum(1 for cell in self._cells if cell.reused_from)
+        return f"{_plural(len(self), 'cell')}: {', '.join(parts) or 'none'}" + (
+            f" ({reused} reused)" if reused else ""
+        )
+
+    def _next(self) -> list[str]:
+        counts = self.counts
+        if counts[State.CANCELLED] or counts[State.SKIPPED] or counts[State.WAITING]:
+            return ["run the same sweep again to send the rest"]
+        if counts[State.IN_DOUBT]:
+            return ['in doubt: lab.run(sweep, in_doubt="resend") sends those again']
+        if counts[State.FAILED]:
+            return ["results.where(state='failed') shows what failed"] if counts[State.DONE] else []
+        return ["compare with kl.grid(results)"] if len(self) > 1 else []
+
+    def __repr__(self) -> str:
+        return f"<Results {self.name!r}: {self.summary}>"
+
+    def _repr_html_(self) -> str:
+        picture = ""
+        if self._draw is not None and self._cells:
+            encoded = base64.b64encode(self._draw(self)).decode("ascii")
+            picture = f'<img alt="{html.escape(self.name)}" src="data:image/png;base64,{encoded}"/>'
+        lines = "".join(f"<div>{html.escape(note)}</div>" for note in self.notes)
+        return f"<div>{picture}<div><b>{html.escape(self.name)}</b> {html.escape(self.summary)}</div>{lines}</div>"
+
+    def _part(self, cells: Sequence[CellResult]) -> Results:
+        return Results(cells, name=self.name, run_id=self.run_id, notes=self.notes, draw=self._draw)
+
+    def _check_keys(self, keys: Sequence[str] | Mapping[str, Any]) -> None:
+        known = dict.fromkeys(key for cell in self._cells for key in cell.params)
+        for key in keys:
+            if self._cells and key not in known and key not in ("state", "reason", "output"):
+                raise NotFound(
+                    f"{key}: no cell has such a parameter, there are {', '.join(known)}, state, reason"
+                )
+
+    def _differing(self) -> list[str]:
+        """Parameters that differ between cells though no sweep varied them."""
+        swept = {key for cell in self._cells for key in cell.swept}
+        words = [
+            key for key in dict.fromkeys(key for cell in self._cells for key in cell.params) if _is_word(key)
+        ]
+        keys = [key for key in (*FIELDS, "image", *words) if key not in swept]
+        differing = [
+            key for key in keys if len({_text(key, cell.params.get(key)) for cell in self._cells}) > 1
+        ]
+        if "prompt" in differing and self._words_make_the_prompt(words):
+            differing.remove("prompt")
+        return differing
+
+    def _words_make_the_prompt(self, words: Sequence[str]) -> bool:
+        """Whether equal words mean equal prompts: then the words are the axis, and the prompt only follows."""
+        prompts: dict[tuple[str, ...], set[str]] = {}
+        for cell in self._cells:
+            key = tuple(str(cell.params.get(word)) for word in words)
+            prompts.setdefault(key, set()).add(str(cell.params.get("prompt")))
+        return all(len(texts) == 1 for texts in prompts.values())
+
+
+def _is_word(key: str) -> bool:
+    return key not in FIELDS and key not in ("image", "repeat") and not key.endswith(".label")
+
+
+def _text(key: str, value: Any) -> str:
+    return value_text(key, value) if key != "image" else str(value)
+
+
+def _matches(cell: CellResult, key: str, wanted: Any) -> bool:
+    if isinstance(wanted, list | tuple | set | range):
+        return any(_matches(cell, key, one) for one in wanted)
+    if key in ("state", "reason"):
+        return str(getattr(cell, key)) == str(wanted)
+    if key not in cell.params:
+        return False
+    known = find_model(wanted) if key == "model" and isinstance(wanted, str) else None
+    text = _text(key, known.id if known else wanted)
+    return text in (_text(key, cell.params[key]), cell.params.get(f"{key}.label"))
+
+
+def _described(where: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in where.items())
+
+
+def _listed(key: str, values: Sequence[Any]) -> str:
+    shown = [_text(key, value) for value in values[:12]]
+    return ", ".join(shown) + (f" … ({len(values)} in all)" if len(values) > len(shown) else "")
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" + ("" if count == 1 else "s")
+
+
+def _row(cell: CellResult, output: Output | None) -> dict[str, Any]:
+    return {
+        **cell.params,
+        "output": output.number if output else None,
+        "state": str(cell.state),
+        "reason": (output.reason if output and output.reason else cell.reason) or None,
+        "cost": output.cost if output else cell.cost,
+        "latency_s": cell.latency_s,
+        "width": output.width if output and output.width else None,
+        "height": output.height if output and output.height else None,
+        **cell.metrics,
+        **(output.metrics if output else {}),
+        "sha256": (output.sha256 or None) if output else None,
+        "reused_from": cell.reused_from or None,
+        "run_id": cell.run_id or None,
+    }

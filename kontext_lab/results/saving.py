@@ -1,0 +1,66 @@
+"""Results as files in a folder: the exact bytes under readable names, and a table that spreadsheets open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pathvalidate import sanitize_filename
+
+from kontext_lab.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kontext_lab.results.results import Results
+
+__all__ = ["csv_text", "safe_name", "save"]
+
+
+def safe_name(text: str, length: int = 80) -> str:
+    """A file name that stays in its folder on every platform: no separators, no control characters."""
+    readable = text.replace(":", "-").replace("/", "-").replace("\\", "-")
+    return str(sanitize_filename(readable, replacement_text="-"))[:length].strip(" .") or "unnamed"
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """A table as CSV in which no cell is a formula to a spreadsheet."""
+
+    def neutral(value: Any) -> Any:
+        # A leading apostrophe is how spreadsheets are told that text is text.
+        return (
+            "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+        )
+
+    return frame.map(neutral).to_csv(index=False)
+
+
+def save(results: Results, folder: str | Path) -> Path:
+    """Write every picture and `index.csv`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: the folder can't be made or written.
+    """
+    target = Path(folder).expanduser()
+    frame = results.frame
+    files = []
+    width = len(str(len(results)))
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for number, cell in enumerate(results, 1):
+            for output in cell.outputs or [None]:
+                name = ""
+                if output is not None and output.sha256:
+                    part = f" {output.number}" if len(cell.outputs) > 1 else ""
+                    suffix = output.file_name.rpartition(".")[2]
+                    name = f"{number:0{width}} {safe_name(cell.title)}{part}.{suffix}"
+                    (target / name).write_bytes(output.bytes)
+                files.append(name)
+        frame.insert(0, "file", files)
+        (target / "index.csv").write_text(csv_text(frame), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{target}: can't be written: {error.strerror or error}") from None
+    return target

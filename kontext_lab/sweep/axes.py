@@ -1,0 +1,216 @@
+"""Axes: what a person writes for the values of a parameter, read into checked values with labels.
+
+Knows the request's fields and the text people type for their values; nothing of sweeps as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from kontext_lab.errors import SweepError
+from kontext_lab.images import Reference, load_reference
+from kontext_lab.request import ALLOWED, FIELDS, check_field, decimal_text, find_model
+
+__all__ = [
+    "MAX_CELLS",
+    "REFERENCE_KEYS",
+    "REPLICATE_KEYS",
+    "SWEEPABLE",
+    "Axis",
+    "check_value",
+    "is_several",
+    "parse_axis",
+    "value_text",
+]
+
+MAX_CELLS = 10_000
+"""A sweep with more cells than this is a mistake before it is a bill."""
+
+NUMBER_KEYS = ("guidance_scale", "seed", "num_images", "repeat", "safety_tolerance")
+CLOSED_KEYS = ("aspect_ratio", "output_format", "model")
+REFERENCE_KEYS = ("image", "images")
+REPLICATE_KEYS = frozenset({"seed", "repeat"})
+"""Axes over these repeat a setting; they run outermost, so that what is left of a sweep stays balanced."""
+
+SWEEPABLE = (*FIELDS, *REFERENCE_KEYS, "repeat")
+"""What an axis may be named besides the placeholders of the prompt."""
+
+LARGEST_SEED = 2**32 - 1
+"""The service's own seeds are unsigned 32-bit numbers."""
+
+# At most twelve digits a side: more is no setting of this service, and would make ranges without end.
+_PLAIN = r"\d{1,12}(?:\.\d{1,12})?"
+_RANGE = re.compile(rf"({_PLAIN})\s*-\s*({_PLAIN})(?:\s*:\s*({_PLAIN}))?")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter that varies, or several that vary together.
+
+    Attributes:
+        keys: request fields or placeholders; several for paired values.
+        values: one entry per value, itself one checked value per key.
+        labels: one entry per value: the name a person gave it, or "".
+    """
+
+    keys: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]
+    labels: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The axis as it is written: the keys joined by `+`."""
+        return "+".join(self.keys)
+
+    @property
+    def is_replicate(self) -> bool:
+        """True for seeds and repeats: the same setting once more."""
+        return set(self.keys) <= REPLICATE_KEYS
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def is_several(key: str, given: Any) -> bool:
+    """Whether a value given for a field stands for an axis: a list, a range, or text for several."""
+    if key in REFERENCE_KEYS:
+        return False
+    if isinstance(given, str):
+        return key in (*NUMBER_KEYS, *CLOSED_KEYS) and len(_from_text(key, given)) > 1
+    return isinstance(given, list | tuple | range | Mapping | np.ndarray)
+
+
+def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
+    """Read one axis.
+
+    Args:
+        key: a field, a placeholder, or several joined by `+`.
+        given: a list, a range, a mapping of names to values, or text (`1,2,5`, `1-4`, `2-8:3`, `1:1,16:9`).
+        max_megapixels: how references among the values are prepared.
+
+    Raises:
+        SweepError: no values, too many, one that is not allowed, or a wrong number of paired values.
+    """
+    keys = tuple(part.strip() for part in key.split("+"))
+    if len(set(keys)) != len(keys) or not all(keys):
+        raise SweepError(f"axis {key!r}: joins different keys by +, as in 'prompt+guidance_scale'")
+    labels, entries = _entries(keys, given)
+    if not entries:
+        raise SweepError(f"axis {key!r}: has no values, give at least one")
+    if len(entries) > MAX_CELLS:
+        raise SweepError(f"axis {key!r}: {len(entries)} values, allowed are at most {MAX_CELLS} cells")
+    values = tuple(_entry(keys, entry, number, max_megapixels) for number, entry in enumerate(entries, 1))
+    return Axis(keys, values, labels)
+
+
+def check_value(key: str, value: Any, *, max_megapixels: float) -> Any:
+    """One value as the request will hold it; placeholder words as text, references prepared.
+
+    Raises:
+        SweepError: the value is not allowed for this key.
+    """
+    if key == "seed" and isinstance(value, str) and value.strip().lower() == "random":
+        return secrets.randbelow(LARGEST_SEED) + 1
+    if key == "image":
+        return (_reference(value, max_megapixels),)
+    if key == "images":
+        if not isinstance(value, list | tuple):
+            raise SweepError("images: takes a list of 1 to 4 references, which go into one request")
+        return check_field("images", tuple(_reference(one, max_megapixels) for one in value))
+    if key == "prompt":
+        if not isinstance(value, str) or not value.strip():
+            raise SweepError(f"prompt: {value!r}, allowed is {ALLOWED['prompt']}")
+        return value
+    if key in (*FIELDS, "repeat", "price"):
+        return check_field(key, value.strip() if isinstance(value, str) else value)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return value if isinstance(value, str) else decimal_text(value)
+    raise SweepError(f"axis {key!r}: {value!r} is no word, allowed is text")
+
+
+def value_text(key: str, value: Any) -> str:
+    """A checked value as it is written in a label, a YAML file or a digest."""
+    if value is None:
+        return "default"
+    if key in REFERENCE_KEYS:
+        return " + ".join(reference.name for reference in value)
+    if key == "model":
+        known = find_model(value)
+        return known.short if known else str(value)
+    return decimal_text(value) if isinstance(value, int | float) else str(value)
+
+
+def _entries(keys: tuple[str, ...], given: Any) -> tuple[tuple[str, ...], list[Any]]:
+    """Labels and raw values, before they are checked."""
+    if isinstance(given, Mapping):
+        names = [str(name) for name in given]
+        if any(not name.strip() for name in names):
+            raise SweepError(f"axis {'+'.join(keys)!r}: a name of a value is blank")
+        return tuple(names), list(given.values())
+    if isinstance(given, str):
+        if len(keys) > 1 or keys[0] not in (*NUMBER_KEYS, *CLOSED_KEYS):
+            raise SweepError(f"axis {'+'.join(keys)!r}: {given[:60]!r} is text, give a list of values")
+        entries: list[Any] = _from_text(keys[0], given)
+    elif isinstance(given, Iterable) and not isinstance(given, bytes | Reference):
+        entries = given.tolist() if isinstance(given, np.ndarray) and given.ndim == 1 else list(given)
+    else:
+        entries = [given]
+    return ("",) * len(entries), entries
+
+
+def _entry(keys: tuple[str, ...], entry: Any, number: int, max_megapixels: float) -> tuple[Any, ...]:
+    where = f"axis {'+'.join(keys)!r}, value {number}"
+    parts = (entry,) if len(keys) == 1 else entry
+    if not isinstance(parts, list | tuple) or len(parts) != len(keys):
+        raise SweepError(
+            f"{where}: {entry!r:.60}, needs {len(keys)} values, one for each of {', '.join(keys)}"
+        )
+    try:
+        return tuple(
+            check_value(key, part, max_megapixels=max_megapixels)
+            for key, part in zip(keys, parts, strict=True)
+        )
+    except SweepError as error:
+        raise type(error)(f"{where}: {error}") from None
+
+
+def _from_text(key: str, text: str) -> list[Any]:
+    """`1,2,5`, `1-4`, `2-8:3` for numbers, comma lists for closed sets."""
+    values: list[Any] = []
+    for part in (piece.strip() for piece in text.split(",")):
+        found = _RANGE.fullmatch(part) if key in NUMBER_KEYS else None
+        if found:
+            values.extend(_from_range(key, part, *found.groups()))
+        elif part:
+            values.append(part)
+        else:
+            raise SweepError(f"axis {key!r}: {text[:60]!r} has an empty place between commas")
+    return values
+
+
+def _from_range(key: str, part: str, low: str, high: str, step: str | None) -> list[str]:
+    start, end, pace = Decimal(low), Decimal(high), Decimal(step or 1)
+    if pace == 0:
+        raise SweepError(f"axis {key!r}: {part!r} has step 0")
+    if end < start:
+        raise SweepError(f"axis {key!r}: {part!r} ends before it starts")
+    count = int((end - start) / pace) + 1
+    if count > MAX_CELLS:
+        raise SweepError(f"axis {key!r}: {part!r} has {count} values, allowed are at most {MAX_CELLS}")
+    return [format((start + index * pace).normalize(), "f") for index in range(count)]
+
+
+def _reference(value: Any, max_megapixels: float) -> Reference:
+    if isinstance(value, list | tuple):
+        raise SweepError(
+            "image: takes one reference; several in one request are images=[…], "
+            'one after the other an axis {"image": […]}'
+        )
+    return load_reference(value, max_megapixels=max_megapixels)

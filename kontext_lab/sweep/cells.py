@@ -1,0 +1,148 @@
+"""From fixed parameters and axes to cells: one combination of values, one request each.
+
+Replicates run outermost: what a budget, a stop or a crash leaves of a sweep is a balanced design.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kontext_lab.errors import SweepError
+from kontext_lab.request import EditRequest
+from kontext_lab.sweep.axes import MAX_CELLS, REFERENCE_KEYS, SWEEPABLE, Axis, value_text
+from kontext_lab.sweep.wording import filled, placeholders, short_prompt
+
+__all__ = ["Cell", "make_cells"]
+
+_ABBREVIATED = {"guidance_scale": "g", "seed": "s", "safety_tolerance": "t", "num_images": "n", "repeat": "r"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of axis values.
+
+    Attributes:
+        index: place in the sweep, from 0.
+        request: what is sent.
+        words: the placeholders its prompt uses.
+        labels: the names people gave to values, by key.
+        swept: the keys that vary in this sweep, in the order of the axes.
+        title: readable and short: `g5 s2 1:1 crab`.
+    """
+
+    index: int
+    request: EditRequest
+    words: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    swept: tuple[str, ...] = ()
+    title: str = ""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Every request field and placeholder as plain values, and `<key>.label` for named values."""
+        named = {f"{key}.label": label for key, label in self.labels.items()}
+        return {**self.request.params(), **self.words, **named}
+
+
+def make_cells(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> Iterator[Cell]:
+    """The cells in the order they are sent.
+
+    Args:
+        fixed: checked values by field; `images` for the references.
+        axes: at least the fields `prompt` and `image` or `images` stand in one of the two.
+
+    Raises:
+        SweepError: more combinations than MAX_CELLS.
+    """
+    count = math.prod(len(axis) for axis in axes)
+    if count > MAX_CELLS:
+        parts = " × ".join(str(len(axis)) for axis in axes)
+        raise SweepError(f"{parts} = {count} cells, allowed are at most {MAX_CELLS}")
+    ordered = sorted(range(len(axes)), key=lambda at: not axes[at].is_replicate)
+    seen: set[tuple[int | None, ...]] = set()
+    for picked in itertools.product(*(range(len(axes[at])) for at in ordered)):
+        choice = dict(zip(ordered, picked, strict=True))
+        chosen = [choice[at] for at in range(len(axes))]
+        template = _prompt_of(fixed, axes, chosen)
+        used = placeholders(template)
+        # An axis of words that this prompt doesn't use makes no cells of its own.
+        identity = tuple(
+            value if _matters(axis, used) else None for axis, value in zip(axes, chosen, strict=True)
+        )
+        if identity not in seen:
+            seen.add(identity)
+            yield _cell(len(seen) - 1, fixed, axes, identity, template)
+
+
+def _prompt_of(fixed: Mapping[str, Any], axes: Sequence[Axis], chosen: Sequence[int]) -> str:
+    for axis, at in zip(axes, chosen, strict=True):
+        if "prompt" in axis.keys:
+            return str(axis.values[at][axis.keys.index("prompt")])
+    return str(fixed["prompt"])
+
+
+def _matters(axis: Axis, used: tuple[str, ...]) -> bool:
+    return any(key in SWEEPABLE or key in used for key in axis.keys)
+
+
+def _cell(
+    index: int,
+    fixed: Mapping[str, Any],
+    axes: Sequence[Axis],
+    identity: Sequence[int | None],
+    template: str,
+) -> Cell:
+    fields = dict(fixed)
+    words: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    parts: list[str] = []
+    swept: list[str] = []
+    used = placeholders(template)
+    for axis, at in zip(axes, identity, strict=True):
+        if at is None:
+            continue
+        for key, value in zip(axis.keys, axis.values[at], strict=True):
+            if key in SWEEPABLE:
+                fields["images" if key in REFERENCE_KEYS else key] = value
+            elif key in used:
+                words[key] = value
+            else:
+                continue
+            swept.append("image" if key in REFERENCE_KEYS else key)
+        if axis.labels[at]:
+            labels.update(dict.fromkeys(_labelled_keys(axis), axis.labels[at]))
+        parts.append(_title_part(axis, at))
+    fields["prompt"] = filled(template, words)
+    title = " ".join(parts) or short_prompt(fields["prompt"])
+    return Cell(index, _request(fields, title), words, labels, tuple(swept), title)
+
+
+def _request(fields: Mapping[str, Any], title: str) -> EditRequest:
+    try:
+        return EditRequest(**fields)
+    except SweepError as error:
+        raise SweepError(f"cell {title}: {error}") from None
+
+
+def _labelled_keys(axis: Axis) -> tuple[str, ...]:
+    """A name stands for the wordy members of a pair: labels for numbers would hide them."""
+    wordy = tuple(
+        "image" if key in REFERENCE_KEYS else key
+        for key in axis.keys
+        if key in ("prompt", *REFERENCE_KEYS) or key not in SWEEPABLE
+    )
+    return wordy or ("image" if axis.keys[0] in REFERENCE_KEYS else axis.keys[0],)
+
+
+def _title_part(axis: Axis, at: int) -> str:
+    if axis.labels[at]:
+        return short_prompt(axis.labels[at], 30)
+    parts = []
+    for key, value in zip(axis.keys, axis.values[at], strict=True):
+        text = f"P{at + 1}" if key == "prompt" else short_prompt(value_text(key, value), 30)
+        parts.append(_ABBREVIATED.get(key, "") + (text or "(empty)"))
+    return " ".join(parts)

@@ -1,0 +1,106 @@
+"""What is wrong with a sweep's keys, and what is allowed but probably not meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kontext_lab.errors import SweepError
+from kontext_lab.request import ASPECT_RATIOS, MATCH_INPUT, find_model
+from kontext_lab.sweep.axes import REFERENCE_KEYS, SWEEPABLE, Axis
+from kontext_lab.sweep.cells import Cell
+from kontext_lab.sweep.wording import placeholders
+
+__all__ = ["check_keys", "prompts", "warnings"]
+
+_RESERVED = frozenset(
+    (*SWEEPABLE, "price", "output", "state", "reason", "cost", "run_id", "name", "note", "axes")
+)
+
+
+def prompts(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> list[str]:
+    """Every prompt of a sweep, with its placeholders."""
+    from_axes = [
+        str(entry[axis.keys.index("prompt")])
+        for axis in axes
+        if "prompt" in axis.keys
+        for entry in axis.values
+    ]
+    return from_axes or ([str(fixed["prompt"])] if "prompt" in fixed else [])
+
+
+def check_keys(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> None:
+    """Every key is known and given once, and every placeholder has words.
+
+    Raises:
+        SweepError: names the key and what to do about it.
+    """
+    keys = [("images" if key in REFERENCE_KEYS else key) for axis in axes for key in axis.keys]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise SweepError(f"axis {key!r}: stands in more than one axis")
+        if key in fixed:
+            raise SweepError(f"{key}: is given as a fixed value and as an axis, choose one")
+    templates = prompts(fixed, axes)
+    if not templates:
+        raise SweepError("prompt: is missing, say what to change")
+    if "images" not in (*keys, *fixed):
+        raise SweepError("image: is missing, give one reference, or images=[…] for up to 4 in one request")
+    used = {name for prompt in templates for name in placeholders(prompt)}
+    for name in sorted(used):
+        if name in _RESERVED or len(name) > 200:
+            raise SweepError(f"prompt: {{{name:.60}}} has the name of a field, choose another word")
+        if name not in keys:
+            raise SweepError(
+                f'prompt: {{{name}}} has no values: give axes={{"{name}": […]}}, '
+                f"or write {{{{{name}}}}} for the text itself"
+            )
+    for key in keys:
+        if key not in used and key not in SWEEPABLE:
+            known = ", ".join(SWEEPABLE)
+            raise SweepError(
+                f"axis {key!r}: no prompt uses {{{key}}}, and it is no field; fields are {known}"
+            )
+
+
+def warnings(axes: Sequence[Axis], cells: Sequence[Cell]) -> tuple[str, ...]:
+    """What is allowed but probably not meant, a line each."""
+    return (*_same_size(cells), *_ignored(axes, cells), *_long_prompts(cells))
+
+
+def _same_size(cells: Sequence[Cell]) -> list[str]:
+    sizes: dict[tuple[int, int], set[str]] = {}
+    for cell in cells:
+        size = cell.request.expected_size
+        if size != (0, 0):
+            sizes.setdefault(size, set()).add(cell.request.aspect_ratio)
+    order = (MATCH_INPUT, *ASPECT_RATIOS)
+    return [
+        f"aspect ratios {' and '.join(sorted(ratios, key=order.index))} give one size, {width}x{height}"
+        for (width, height), ratios in sizes.items()
+        if len(ratios) > 1
+    ]
+
+
+def _ignored(axes: Sequence[Axis], cells: Sequence[Cell]) -> list[str]:
+    swept = {key for axis in axes for key in axis.keys}
+    models = [
+        found for name in dict.fromkeys(cell.request.model for cell in cells) if (found := find_model(name))
+    ]
+    return [
+        f"{key} is an axis, but on {model.short} {why}"
+        for model in models
+        for key, why in model.ignored.items()
+        if key in swept
+    ]
+
+
+def _long_prompts(cells: Sequence[Cell]) -> list[str]:
+    # English text has about 1.3 tokens a word or sign; the model cuts at 512.
+    lengths = {
+        cell.request.prompt: round(len(re.findall(r"\w+|[^\w\s]", cell.request.prompt)) * 1.3)
+        for cell in cells
+    }
+    longest = max(lengths.values(), default=0)
+    return [f"a prompt has about {longest} tokens: the model cuts at 512"] if longest > 512 else []

@@ -1,0 +1,224 @@
+"""`sweep.yaml`: the same keys as `Sweep(...)`, read so that everything stays what was typed.
+
+YAML 1.2 without any scalar types: `16:9`, `on`, `no` and `007` arrive as text, and the sweep decides by the
+field what is a number. Nothing is constructed from a file but mappings, lists and text.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pathvalidate import sanitize_filename
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from kontext_lab.errors import SweepError
+from kontext_lab.images import Reference, load_reference
+from kontext_lab.images.prepare import MAX_MEGAPIXELS
+from kontext_lab.request import decimal_text
+from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
+
+if TYPE_CHECKING:
+    from kontext_lab.sweep.sweep import Sweep
+
+__all__ = ["read", "write"]
+
+MAX_FILE_BYTES = 1_000_000
+"""A sweep file is text a person wrote."""
+
+_REFERENCE_FIELDS = frozenset({"path", "url", "digest", "name"})
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The arguments for `Sweep(...)` that a file holds, references loaded relative to it.
+
+    Raises:
+        SweepError: unreadable file, broken YAML, a key given twice, or a list where a mapping belongs.
+    """
+    found = _parsed(file)
+    if not isinstance(found, dict):
+        raise SweepError(f"{file}: holds no sweep, expected keys such as prompt, image and axes")
+    megapixels = found.get("max_megapixels") or MAX_MEGAPIXELS
+    try:
+        limit = float(megapixels)
+    except (TypeError, ValueError):
+        raise SweepError(f"{file}: max_megapixels: {megapixels!r}, allowed is a number") from None
+    loader = _Loader(file.parent, limit)
+    arguments = {str(key): loader.value(str(key), value) for key, value in found.items() if value != ""}
+    if isinstance(axes := arguments.get("axes"), dict):
+        arguments["axes"] = {key: loader.axis(key, value) for key, value in axes.items()}
+    return arguments
+
+
+def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
+    """Write a sweep and, where they have no place of their own, its references."""
+    folder = file.parent / ("references" if self_contained else f"{file.stem}-references")
+    writer = _Writer(file.parent, folder, sweep.max_megapixels, self_contained=self_contained)
+    document: dict[str, Any] = {"name": _quoted(sweep.given_name)} if sweep.given_name else {}
+    if sweep.note:
+        document["note"] = _quoted(sweep.note)
+    for key, value in sweep.fixed.items():
+        if key == "images" and len(value) == 1:
+            document["image"] = writer.reference(value[0])
+        else:
+            document[key] = writer.value(key, value)
+    if sweep.max_megapixels != MAX_MEGAPIXELS:
+        document["max_megapixels"] = float(decimal_text(sweep.max_megapixels))
+    axes = {axis.key: _axis_values(writer, axis.keys, axis.values, axis.labels) for axis in sweep.axes}
+    if axes:
+        document["axes"] = axes
+    yaml = YAML(pure=True)
+    yaml.default_flow_style = None
+    yaml.width = 100
+    yaml.allow_unicode = True
+    buffer = io.StringIO()
+    yaml.dump(document, buffer)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(buffer.getvalue(), encoding="utf-8")
+    return file
+
+
+def _parsed(file: Path) -> Any:
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise SweepError(f"{file}: is larger than {MAX_FILE_BYTES // 1000} kB, that is no sweep")
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SweepError(f"{file}: no such file") from None
+    except UnicodeDecodeError:
+        raise SweepError(f"{file}: is no text in UTF-8") from None
+    except OSError as error:
+        raise SweepError(f"{file}: can't be read: {error.strerror}") from None
+    try:
+        # The base loader of the pure parser: no scalar types, no tags, and a key given twice is an error.
+        return YAML(typ="base", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = (error.problem or "is no YAML").split("\n")[0]
+        raise SweepError(f"{file}: line {line}: {problem}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SweepError(f"{file}: is no YAML: {reason}") from None
+
+
+class _Loader:
+    """Values out of a file; paths of references taken relative to its folder."""
+
+    def __init__(self, folder: Path, max_megapixels: float) -> None:
+        self._folder = folder
+        self._max_megapixels = max_megapixels
+
+    def value(self, key: str, value: Any) -> Any:
+        if key == "image":
+            return self._reference(value)
+        if key == "images" and isinstance(value, list):
+            return [self._reference(one) for one in value]
+        return value
+
+    def axis(self, key: str, values: Any) -> Any:
+        keys = [part.strip() for part in key.split("+")]
+        if not any(part in REFERENCE_KEYS for part in keys):
+            return values
+        if isinstance(values, dict):
+            return {name: self._entry(keys, entry) for name, entry in values.items()}
+        entries = values if isinstance(values, list) else [values]
+        return [self._entry(keys, entry) for entry in entries]
+
+    def _entry(self, keys: list[str], entry: Any) -> Any:
+        if len(keys) == 1:
+            return self.value(keys[0], entry)
+        if not isinstance(entry, list) or len(entry) != len(keys):
+            return entry  # the axis says what is wrong with it
+        return [self.value(key, part) for key, part in zip(keys, entry, strict=True)]
+
+    def _reference(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return self._described(value)
+        if not isinstance(value, str) or value.lower().startswith(("http://", "https://", "data:")):
+            return value
+        return load_reference(self._folder / Path(value).expanduser(), max_megapixels=self._max_megapixels)
+
+    def _described(self, value: Mapping[str, Any]) -> Reference:
+        if not set(value) <= _REFERENCE_FIELDS or not ("path" in value) ^ ("url" in value):
+            raise SweepError(f"image: {dict(value)!r:.80}, allowed are path or url, digest and name")
+        name = value.get("name") or None
+        if "url" in value:
+            return load_reference(value["url"], name=name)
+        return load_reference(
+            self._folder / Path(value["path"]).expanduser(),
+            max_megapixels=self._max_megapixels,
+            name=name,
+            digest=value.get("digest") or None,
+        )
+
+
+class _Writer:
+    """Values as a file holds them; references written beside it where they have no place of their own."""
+
+    def __init__(self, base: Path, folder: Path, max_megapixels: float, *, self_contained: bool) -> None:
+        self._base = base
+        self._folder = folder
+        self._max_megapixels = max_megapixels
+        self._self_contained = self_contained
+        self._written: dict[str, str] = {}
+
+    def value(self, key: str, value: Any) -> Any:
+        if key in REFERENCE_KEYS:
+            made = [self.reference(one) for one in value]
+            return made[0] if key == "image" else made
+        if isinstance(value, int | float):
+            return value if isinstance(value, int) or not value.is_integer() else int(value)
+        return _quoted(value_text(key, value))
+
+    def reference(self, reference: Reference) -> Any:
+        if reference.url:
+            return {"url": _quoted(reference.url), "name": _quoted(reference.name)}
+        path = Path(reference.source)
+        if not self._self_contained and self._leads_to(path, reference):
+            # A path's own name is the file's; another one was given by a person.
+            text = _quoted(os.path.relpath(path, self._base))
+            return text if reference.name == path.stem else {"path": text, "name": _quoted(reference.name)}
+        return {
+            "path": _quoted(self._written.get(reference.digest) or self._write(reference)),
+            "digest": reference.digest,
+            "name": _quoted(reference.name),
+        }
+
+    def _leads_to(self, path: Path, reference: Reference) -> bool:
+        """Whether a path still holds the picture the reference was made from."""
+        if not path.is_absolute() or not path.is_file():
+            return False
+        try:
+            return load_reference(path, max_megapixels=self._max_megapixels).digest == reference.digest
+        except SweepError:
+            return False
+
+    def _write(self, reference: Reference) -> str:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        number = len(self._written)
+        stem = "" if self._self_contained else "-" + str(sanitize_filename(reference.name)) or "picture"
+        target = self._folder / f"{number}{stem}.png"
+        target.write_bytes(reference.png)
+        self._written[reference.digest] = target.relative_to(self._base).as_posix()
+        return self._written[reference.digest]
+
+
+def _axis_values(writer: _Writer, keys: tuple[str, ...], values: Any, labels: tuple[str, ...]) -> Any:
+    written = []
+    for entry in values:
+        parts = [writer.value(key, part) for key, part in zip(keys, entry, strict=True)]
+        written.append(parts[0] if len(parts) == 1 else parts)
+    if not any(labels):
+        return written
+    return {_quoted(label): entry for label, entry in zip(labels, written, strict=True)}
+
+
+def _quoted(text: str) -> str:
+    # Quoted, so that a YAML 1.1 reader, too, takes 16:9 and no for text.
+    quoted: str = DoubleQuotedScalarString(text)
+    return quoted

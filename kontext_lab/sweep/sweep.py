@@ -1,0 +1,322 @@
+"""The sweep: what a person defines. Fixed parameters, axes, a name; checked when it is made.
+
+Pure: it reads reference files when it is made and writes YAML when asked, and does nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kontext_lab.errors import SweepError
+from kontext_lab.images import MAX_MEGAPIXELS, Reference
+from kontext_lab.request import FIELDS
+from kontext_lab.sweep import checks, files
+from kontext_lab.sweep.axes import (
+    REFERENCE_KEYS,
+    Axis,
+    check_value,
+    is_several,
+    parse_axis,
+    value_text,
+)
+from kontext_lab.sweep.cells import Cell, make_cells
+from kontext_lab.sweep.wording import short_prompt
+
+__all__ = ["Sweep"]
+
+_FIELDS = (*FIELDS, *REFERENCE_KEYS, "repeat", "price")
+_OPTIONS = ("axes", "name", "note", "max_megapixels")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Sweep:
+    """Fixed parameters and axes: the cells are every combination of the axes' values.
+
+    Args:
+        prompt: what to change; `{placeholders}` become axes of words. A list is an axis of prompts.
+        image: one reference: path, URL, bytes, PIL image, array or an output.
+        images: up to 4 references that go into one request together.
+        axes: values by key. A key is a request field, a placeholder, `image`, `images`, `repeat`, or several
+            joined by `+` for paired values. Values are a list, a range, a mapping of names to values, text:
+            `1,2,5`, `1-4`, `2-8:3` (inclusive, step after the colon), `1:1,16:9`.
+        name: what the sweep is called; made from the prompt where it isn't given.
+        note: anything worth remembering.
+        max_megapixels: references above this are scaled down before they are sent.
+        **fields: model, guidance_scale, seed (1 unless given, `random` draws one and writes it down),
+            aspect_ratio, safety_tolerance, output_format, num_images, repeat, price. Several values for a
+            field make an axis of it.
+
+    Raises:
+        SweepError: anything that could not be sent as it stands, in one line that says what and where.
+    """
+
+    def __init__(
+        self,
+        prompt: Any = None,
+        image: Any = None,
+        *,
+        images: Any = None,
+        axes: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        note: str = "",
+        max_megapixels: float = MAX_MEGAPIXELS,
+        **fields: Any,
+    ) -> None:
+        self.max_megapixels = _positive("max_megapixels", max_megapixels)
+        self.note = str(note or "")
+        given = {"prompt": prompt, "image": image, "images": images, **fields}
+        self._fixed, from_fields = self._sorted_out(given)
+        if axes is not None and not isinstance(axes, Mapping):
+            raise SweepError(f"axes: {axes!r:.60}, allowed is a mapping of keys to values")
+        self._axes = (*(self._axis(key, value) for key, value in (axes or {}).items()), *from_fields)
+        checks.check_keys(self._fixed, self._axes)
+        self._given_name = _checked_name(name)
+        self.name = self._given_name or _made_name(self._fixed, self._axes)
+        _ = self.cells  # every combination is checked before anything is planned
+
+    def _sorted_out(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Axis]]:
+        """The given fields as checked fixed values, and as axes where they are several."""
+        fixed: dict[str, Any] = {}
+        several: list[Axis] = []
+        for key, value in given.items():
+            if key not in _FIELDS:
+                known = ", ".join((*_FIELDS, *_OPTIONS))
+                raise SweepError(
+                    f"{key}: is no field of a sweep (words of the prompt go into axes); known are {known}"
+                )
+            if value is None:
+                continue
+            if is_several(key, value):
+                several.append(self._axis(key, value))
+            else:
+                fixed["images" if key == "image" else key] = check_value(
+                    key, value, max_megapixels=self.max_megapixels
+                )
+        if given.get("image") is not None and given.get("images") is not None:
+            raise SweepError("image and images are both given: images=[…] takes several for one request")
+        return fixed, several
+
+    def _axis(self, key: str, value: Any) -> Axis:
+        if isinstance(value, Axis):
+            return value
+        return parse_axis(str(key), value, max_megapixels=self.max_megapixels)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes in the order they were given."""
+        return self._axes
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """The checked values that don't vary, by field; a copy."""
+        return dict(self._fixed)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """One combination of values each, replicates outermost: the order they are sent in."""
+        return tuple(make_cells(self._fixed, self._axes))
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @property
+    def given_name(self) -> str:
+        """The name a person gave, or ""."""
+        return self._given_name
+
+    @property
+    def cost(self) -> float:
+        """US dollars if every cell were sent, by list price or the sweep's own."""
+        return round(sum(cell.request.cost for cell in self.cells), 6)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Every reference of the sweep, each once, in order of first use."""
+        used = (reference for cell in self.cells for reference in cell.request.images)
+        return tuple(dict.fromkeys(used))
+
+    def digest(self, service: str) -> str:
+        """Hex sha256 over service, fixed parameters, axes and references: names the sweep's parent run.
+
+        Raises:
+            SweepError: a reference by URL was not fetched yet.
+        """
+        facts = {
+            "recipe": 1,
+            "service": service,
+            "fixed": {key: _digestible(key, value) for key, value in self._fixed.items() if key != "price"},
+            "axes": [
+                [
+                    axis.key,
+                    [
+                        [_digestible(k, v) for k, v in zip(axis.keys, entry, strict=True)]
+                        for entry in axis.values
+                    ],
+                    list(axis.labels),
+                ]
+                for axis in self._axes
+            ],
+        }
+        text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+    def but(self, **changes: Any) -> Sweep:
+        """A changed copy: a value for a field fixes it, several make it an axis, `axes` replaces single axes.
+
+        An axis given as None is removed. `sweep.but(seed="1-16")` extends a study: cells that were paid for
+        are reused.
+        """
+        fields: dict[str, Any] = dict(self._fixed)
+        axes: dict[str, Any] = {axis.key: axis for axis in self._axes}
+        options: dict[str, Any] = {
+            "name": self._given_name,
+            "note": self.note,
+            "max_megapixels": self.max_megapixels,
+        }
+        for key, value in (changes.pop("axes", None) or {}).items():
+            _forget(key, fields, {} if key in axes else axes)
+            axes[key] = value
+        for key, value in changes.items():
+            if key in options:
+                options[key] = value
+            elif key in _FIELDS and not is_several(key, value):
+                _forget(key, fields, axes)
+                fields[key] = value
+            else:
+                _forget(key, fields, {} if key in axes else axes)
+                # A word of the prompt stays an axis, also with a single value.
+                axes[key] = value if isinstance(value, list | tuple | range | Mapping | str) else [value]
+                if key not in _FIELDS and isinstance(value, str):
+                    axes[key] = [value]
+        return Sweep(
+            axes={key: value for key, value in axes.items() if value is not None}, **fields, **options
+        )
+
+    def resolve(self, fetch: Callable[[str], bytes]) -> Sweep:
+        """The sweep with every reference by URL fetched once and frozen; itself where nothing is missing.
+
+        Args:
+            fetch: GETs a URL and returns the body; raises an ImageError where it cannot.
+        """
+        if all(reference.resolved for reference in self.references):
+            return self
+        done = {reference: reference.resolve(fetch) for reference in self.references}
+        return self._with_references(done)
+
+    def _with_references(self, done: Mapping[Reference, Reference]) -> Sweep:
+        def swap(key: str, value: Any) -> Any:
+            return tuple(done[one] for one in value) if key in REFERENCE_KEYS else value
+
+        fields = {key: swap(key, value) for key, value in self._fixed.items()}
+        axes = {
+            axis.key: replace(
+                axis,
+                values=tuple(
+                    tuple(swap(key, part) for key, part in zip(axis.keys, entry, strict=True))
+                    for entry in axis.values
+                ),
+            )
+            for axis in self._axes
+        }
+        return Sweep(
+            axes=axes,
+            name=self._given_name,
+            note=self.note,
+            max_megapixels=self.max_megapixels,
+            **fields,
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed but probably not meant, a line each."""
+        return checks.warnings(self._axes, self.cells)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Sweep:
+        """Read a sweep from a file; paths in it are relative to it.
+
+        Raises:
+            SweepError: no such file, no YAML, or no sweep; names the file.
+        """
+        file = Path(path).expanduser()
+        try:
+            return cls(**files.read(file))
+        except SweepError as error:
+            text = str(error)
+            raise SweepError(text if text.startswith(str(file)) else f"{file}: {text}") from None
+        except TypeError:
+            raise SweepError(f"{file}: holds a key that is no field of a sweep") from None
+
+    def to_yaml(self, path: str | Path, *, self_contained: bool = False) -> Path:
+        """Write the sweep to a file that `from_yaml` reads back to an equal one.
+
+        References without a path or URL of their own are written beside it, as they are sent.
+
+        Args:
+            path: the file to write.
+            self_contained: write all references beside it, also those that have a path.
+        """
+        return files.write(Path(path).expanduser(), self, self_contained=self_contained)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sweep):
+            return NotImplemented
+        return (self._fixed, self._axes, self.name, self.note, self.max_megapixels) == (
+            other._fixed,
+            other._axes,
+            other.name,
+            other.note,
+            other.max_megapixels,
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # compared by value, but not a key
+
+    def __repr__(self) -> str:
+        axes = " × ".join(f"{axis.key}[{len(axis)}]" for axis in self._axes) or "no axes"
+        return f"<Sweep {self.name!r}: {axes}, {len(self)} cells, ${self.cost:.2f}>"
+
+
+def _forget(key: str, fields: dict[str, Any], axes: dict[str, Any]) -> None:
+    """Make room for a new value: the old one goes, whether it was fixed or an axis of its own."""
+    same = REFERENCE_KEYS if key in REFERENCE_KEYS else (key,)
+    for name in same:
+        fields.pop(name, None)
+        axes.pop(name, None)
+
+
+def _positive(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0.01 <= number <= 100:
+        raise SweepError(f"{name}: {value!r}, allowed is a number from 0.01 to 100")
+    return number
+
+
+def _checked_name(name: Any) -> str:
+    if name is None or name == "":
+        return ""
+    if not isinstance(name, str) or not name.strip() or len(name) > 250 or _CONTROL.search(name):
+        raise SweepError(f"name: {name!r:.60}, allowed is one line of at most 250 characters")
+    return name.strip()
+
+
+def _made_name(fixed: Mapping[str, Any], axes: tuple[Axis, ...]) -> str:
+    return short_prompt(checks.prompts(fixed, axes)[0], 48)
+
+
+def _digestible(key: str, value: Any) -> Any:
+    if key in REFERENCE_KEYS:
+        if not all(reference.resolved for reference in value):
+            raise SweepError("a reference by URL has no digest before it was fetched")
+        return [reference.digest for reference in value]
+    # Models by their full id: short names are only a way to type them.
+    return str(value) if key == "model" else value_text(key, value)
