@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -55,9 +56,9 @@ class Output:
     reason: str = ""
     note: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
-    data: bytes = field(default=b"", repr=False)
-    preview: bytes = field(default=b"", repr=False)
-    load: Callable[[], bytes] | None = field(default=None, repr=False)
+    data: builtins.bytes = field(default=b"", repr=False)
+    preview: builtins.bytes = field(default=b"", repr=False)
+    load: Callable[[], builtins.bytes] | None = field(default=None, repr=False)
 
     @classmethod
     def from_picture(cls, cell: CellResult, number: int, picture: Picture) -> Output:
@@ -76,7 +77,7 @@ class Output:
         )
 
     @property
-    def bytes(self) -> bytes:
+    def bytes(self) -> builtins.bytes:
         """The exact bytes received.
 
         Raises:
@@ -102,13 +103,13 @@ class Output:
         return picture
 
     def thumbnail(self, box: int) -> Image.Image:
-        """A small version for figures, longest side at most `box` pixels; from the preview where it is enough."""
+        """A small version for figures, longest side at most `box` pixels."""
         if not self.format:
             raise self.error
         source = self.preview if self.preview and box <= 512 else self.bytes
         return thumbnail(source, box)
 
-    def release(self, load: Callable[[], bytes]) -> None:
+    def release(self, load: Callable[[], builtins.bytes]) -> None:
         """Let go of the bytes, which `load` brings back: a sweep's pictures need not all fit into memory."""
         self.data = b""
         self.load = load
@@ -232,7 +233,7 @@ class CellResult:
         return self.outputs[0] if self.outputs else Output(self, 1)
 
     @property
-    def bytes(self) -> bytes:
+    def bytes(self) -> builtins.bytes:
         """The exact bytes of the first output."""
         return self.output.bytes
 

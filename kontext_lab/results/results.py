@@ -6,7 +6,6 @@ import base64
 import html
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -68,9 +67,9 @@ class Results(Sequence[CellResult]):
         """Every output of every cell, in order."""
         return [output for cell in self._cells for output in cell.outputs]
 
-    @cached_property
+    @property
     def axes(self) -> dict[str, list[Any]]:
-        """What varies: parameter to its values, in order of first appearance; `output` where cells have several.
+        """What varies: parameter to its values in order of appearance; `output` where cells have several.
 
         For results of several sweeps together, what they differ in is an axis as well.
         """
@@ -165,7 +164,7 @@ class Results(Sequence[CellResult]):
         """A pandas table, one row per output; a cell without outputs has one row as well."""
         import pandas as pd  # noqa: PLC0415 - only who asks for a table pays for pandas
 
-        rows = [_row(cell, output) for cell in self._cells for output in cell.outputs or [None]]
+        rows = [_row(cell, output) for cell in self._cells for output in (*cell.outputs,) or (None,)]
         return pd.DataFrame(rows)
 
     def save(self, folder: str | Path) -> Path:
@@ -221,7 +220,8 @@ class Results(Sequence[CellResult]):
             encoded = base64.b64encode(self._draw(self)).decode("ascii")
             picture = f'<img alt="{html.escape(self.name)}" src="data:image/png;base64,{encoded}"/>'
         lines = "".join(f"<div>{html.escape(note)}</div>" for note in self.notes)
-        return f"<div>{picture}<div><b>{html.escape(self.name)}</b> {html.escape(self.summary)}</div>{lines}</div>"
+        line = f"<div><b>{html.escape(self.name)}</b> {html.escape(self.summary)}</div>"
+        return f"<div>{picture}{line}{lines}</div>"
 
     def _part(self, cells: Sequence[CellResult]) -> Results:
         return Results(cells, name=self.name, run_id=self.run_id, notes=self.notes, draw=self._draw)
@@ -249,7 +249,7 @@ class Results(Sequence[CellResult]):
         return differing
 
     def _words_make_the_prompt(self, words: Sequence[str]) -> bool:
-        """Whether equal words mean equal prompts: then the words are the axis, and the prompt only follows."""
+        """Whether equal words mean equal prompts: then the words are the axis, the prompt only follows."""
         prompts: dict[tuple[str, ...], set[str]] = {}
         for cell in self._cells:
             key = tuple(str(cell.params.get(word)) for word in words)

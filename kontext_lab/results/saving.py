@@ -51,7 +51,7 @@ def save(results: Results, folder: str | Path) -> Path:
     try:
         target.mkdir(parents=True, exist_ok=True)
         for number, cell in enumerate(results, 1):
-            for output in cell.outputs or [None]:
+            for output in (*cell.outputs,) or (None,):
                 name = ""
                 if output is not None and output.sha256:
                     part = f" {output.number}" if len(cell.outputs) > 1 else ""
