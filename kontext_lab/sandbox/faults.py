@@ -1,0 +1,283 @@
+"""What can go wrong, as values: one `Fault` per mishap, named presets, and the plan that deals them out.
+
+This module decides which request meets which fault and checks that a fault makes sense. It must not know
+HTTP, sockets or pictures: those who act on a fault (service, hosting, wire) read its fields.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal
+
+__all__ = ["DOWNLOAD_KINDS", "FAULTS", "KINDS", "Envelope", "Fault", "FaultPlan", "FaultSpec"]
+
+Envelope = Literal["new", "old", "html", "text", "empty"]
+
+# kind -> the variants `where` may name; the first one is the default.
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "error": ("", "credits"),
+    "lost": ("",),
+    "cut_before": ("reset", "close"),
+    "cut_after": ("reset", "close", "middle"),
+    "slow": ("",),
+    "moderated": ("",),
+    "no_picture": ("",),
+    "black": ("",),
+    "unreadable": ("shape", "text"),
+    "b64": ("b64_json", "image_base64"),
+    "missing_one": ("fewer", "black"),
+    "truncated": ("bytes", "connection"),
+    "corrupt": ("bytes", "html"),
+    "expired": ("",),
+    "download_5xx": ("",),
+    "download_redirect": ("path", "host"),
+    "download_huge": ("length", "stream"),
+    "download_slow": ("",),
+}
+DOWNLOAD_KINDS: Final = frozenset(
+    ["truncated", "corrupt", "expired", "download_5xx", "download_redirect", "download_huge", "download_slow"]
+)
+_PROXY_ENVELOPES: Final = ("html", "text", "empty")
+_UNBILLED_KINDS: Final = ("error", "cut_before")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong with one generation request or with the download of its pictures.
+
+    Attributes:
+        kind: What happens, one of `KINDS`.
+        status: HTTP status of an `error`, `expired` or `download_5xx`.
+        envelope: Body of an `error`: the service's own ("new", "old"), or a proxy's ("html", "text",
+            "empty"). None takes the sandbox's setting.
+        retry_after: Value of a Retry-After header (seconds or an HTTP date).
+        seconds: Extra wait before the answer; for `lost` how long the connection is held at most.
+        where: The variant of the kind, see `KINDS`.
+        times: How many downloads fail, or how many redirects follow each other.
+        picture: Which picture of an answer is meant, from 1; None means every one.
+        billed: Whether the request is charged; None follows the contract for its kind.
+        logged: Whether the service's log ever shows the request; None follows the kind.
+    """
+
+    kind: str
+    status: int | None = None
+    envelope: Envelope | None = None
+    retry_after: float | str | None = None
+    seconds: float | None = None
+    where: str | None = None
+    times: int = 1
+    picture: int | None = None
+    billed: bool | None = None
+    logged: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown fault kind {self.kind!r}; known: {', '.join(KINDS)}")
+        self._check_status()
+        if self.where is not None and self.where not in KINDS[self.kind]:
+            allowed = ", ".join(repr(name) for name in KINDS[self.kind])
+            raise ValueError(f"fault {self.kind!r} knows where={allowed}, not {self.where!r}")
+        if self.envelope not in (None, "new", "old", *_PROXY_ENVELOPES):
+            raise ValueError(f"unknown envelope {self.envelope!r}")
+        if self.seconds is not None and not self.seconds >= 0:
+            raise ValueError("seconds must not be negative")
+        if self.times < 1 or (self.picture is not None and self.picture < 1):
+            raise ValueError("times and picture count from 1")
+
+    def _check_status(self) -> None:
+        if self.kind == "error" and (self.status is None or not 400 <= self.status <= 599):
+            raise ValueError("an error fault needs a status from 400 to 599")
+        if self.status is not None and not 400 <= self.status <= 599:
+            raise ValueError("status must be from 400 to 599")
+        if self.status is not None and self.kind not in ("error", "expired", "download_5xx"):
+            raise ValueError(f"a fault of kind {self.kind!r} takes no status")
+
+    @property
+    def variant(self) -> str:
+        """The variant in force: `where`, or the kind's first."""
+        return self.where if self.where is not None else KINDS[self.kind][0]
+
+    @property
+    def from_proxy(self) -> bool:
+        """Whether the error page comes from something in front of the service, without its envelope."""
+        return self.kind == "error" and self.envelope in _PROXY_ENVELOPES
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether the work is done and charged although the fault strikes."""
+        return self.billed if self.billed is not None else self.kind not in _UNBILLED_KINDS
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether the service's log shows the request: not if it never reached the service."""
+        if self.logged is not None:
+            return self.logged
+        return self.is_billed or not (self.kind == "cut_before" or self.from_proxy)
+
+    def strikes(self, picture: int) -> bool:
+        """Whether picture number `picture` (from 1) is meant."""
+        return self.picture is None or self.picture == picture
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, for the control address."""
+        return {
+            field.name: value
+            for field, value in zip(fields(self), asdict(self).values(), strict=True)
+            if field.name == "kind" or value != field.default
+        }
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    "bad_request": Fault("error", status=400),
+    "unauthorized": Fault("error", status=401),
+    "out_of_credits": Fault("error", status=403, where="credits"),
+    "forbidden": Fault("error", status=403),
+    "blocked": Fault("error", status=403, envelope="text"),
+    "not_found": Fault("error", status=404),
+    "too_large": Fault("error", status=413),
+    "rate_limited": Fault("error", status=429),
+    "rate_limited_wait": Fault("error", status=429, retry_after=1),
+    "server_error": Fault("error", status=500),
+    "bad_gateway": Fault("error", status=502),
+    "unavailable": Fault("error", status=503),
+    "generation_timeout": Fault("error", status=504),
+    # A proxy's page says nothing about the work behind it: the first two were billed, the last two never arrived.
+    "proxy_timeout": Fault("error", status=504, envelope="html", billed=True),
+    "proxy_524": Fault("error", status=524, envelope="text", billed=True),
+    "proxy_bad_gateway": Fault("error", status=502, envelope="html"),
+    "proxy_empty": Fault("error", status=502, envelope="empty"),
+    "lost": Fault("lost"),
+    "lost_failed": Fault("lost", billed=False),
+    "cut_before": Fault("cut_before"),
+    "cut_before_close": Fault("cut_before", where="close"),
+    "cut_after": Fault("cut_after"),
+    "cut_after_close": Fault("cut_after", where="close"),
+    "cut_middle": Fault("cut_after", where="middle"),
+    "slow": Fault("slow", seconds=1.0),
+    "moderated": Fault("moderated"),
+    "no_picture": Fault("no_picture"),
+    "black": Fault("black"),
+    "unreadable": Fault("unreadable"),
+    "not_json": Fault("unreadable", where="text"),
+    "b64": Fault("b64"),
+    "image_base64": Fault("b64", where="image_base64"),
+    "missing_one": Fault("missing_one"),
+    "missing_one_black": Fault("missing_one", where="black"),
+    "truncated": Fault("truncated"),
+    "download_cut": Fault("truncated", where="connection"),
+    "corrupt": Fault("corrupt"),
+    "html_picture": Fault("corrupt", where="html"),
+    "expired": Fault("expired", status=404),
+    "expired_403": Fault("expired", status=403),
+    "expired_410": Fault("expired", status=410),
+    "download_5xx": Fault("download_5xx", status=503, times=2),
+    "download_redirect": Fault("download_redirect"),
+    "download_redirect_host": Fault("download_redirect", where="host"),
+    "download_redirect_loop": Fault("download_redirect", times=1000),
+    "download_huge": Fault("download_huge"),
+    "download_endless": Fault("download_huge", where="stream"),
+    "download_slow": Fault("download_slow", seconds=1.0),
+}
+
+FaultSpec = Fault | str | Mapping[str, Any] | None
+
+
+def as_fault(spec: FaultSpec) -> Fault | None:
+    """Read a fault from a `Fault`, a preset's name, a JSON object or None (behave).
+
+    Raises:
+        ValueError: The name, a field or a value is not known.
+    """
+    if spec is None or isinstance(spec, Fault):
+        return spec
+    if isinstance(spec, str):
+        if spec not in FAULTS:
+            raise ValueError(f"unknown fault {spec!r}; known: {', '.join(FAULTS)}")
+        return FAULTS[spec]
+    try:
+        return Fault(**spec)
+    except TypeError as error:
+        raise ValueError(f"not a fault: {error}") from None
+
+
+def name_of(fault: Fault | None) -> str | None:
+    """The preset's name of a fault, or its kind if it is not a preset."""
+    if fault is None:
+        return None
+    return next((name for name, preset in FAULTS.items() if preset == fault), fault.kind)
+
+
+class FaultPlan:
+    """Deals one fault, or none, to each arriving request: first the script, then by probability.
+
+    Draws depend only on the seed and on the request's place in the order of arrival, so a run can be repeated.
+    """
+
+    def __init__(self, faults: Mapping[str, float] | Sequence[FaultSpec] = (), seed: int = 0) -> None:
+        self._lock = threading.Lock()
+        self._script: deque[Fault | None] = deque()
+        self._chances: tuple[tuple[Fault, float], ...] = ()
+        self._seed = seed
+        self._dealt = 0
+        self.set(faults)
+
+    def set(self, faults: Mapping[str, float] | Sequence[FaultSpec]) -> None:
+        """Take a mapping of preset names to probabilities, or a script for the next requests."""
+        if isinstance(faults, Mapping):
+            self.set_chances(faults)
+        else:
+            self.script(faults)
+
+    def script(self, faults: Iterable[FaultSpec]) -> None:
+        """Replace the script: the next requests, in order of arrival, meet these faults."""
+        script = deque(as_fault(spec) for spec in faults)
+        with self._lock:
+            self._script = script
+
+    def set_chances(self, chances: Mapping[str, float]) -> None:
+        """Replace the probabilities.
+
+        Raises:
+            ValueError: An unknown preset, or probabilities outside 0–1 or adding up to more than 1.
+        """
+        drawn: list[tuple[Fault, float]] = []
+        for name, chance in chances.items():
+            fault = as_fault(name)
+            if fault is None or isinstance(chance, bool) or not 0 <= chance <= 1:
+                raise ValueError(f"the probability of {name!r} must be from 0 to 1")
+            drawn.append((fault, float(chance)))
+        if sum(chance for _, chance in drawn) > 1 + 1e-9:
+            raise ValueError("the probabilities add up to more than 1")
+        with self._lock:
+            self._chances = tuple(drawn)
+
+    def clear(self) -> None:
+        """Forget script and probabilities: every request behaves."""
+        with self._lock:
+            self._script.clear()
+            self._chances = ()
+
+    def next(self) -> Fault | None:
+        """The fault of the request that just arrived."""
+        with self._lock:
+            self._dealt += 1
+            if self._script:
+                return self._script.popleft()
+            draw = random.Random(f"{self._seed}:{self._dealt}").random()
+            for fault, chance in self._chances:
+                if draw < chance:
+                    return fault
+                draw -= chance
+            return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Script and probabilities still to come, for the control address."""
+        with self._lock:
+            return {
+                "script": [fault.to_json() if fault else None for fault in self._script],
+                "probabilities": {str(name_of(fault)): chance for fault, chance in self._chances},
+            }

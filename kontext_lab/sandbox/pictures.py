@@ -1,0 +1,129 @@
+"""From a valid request and its references to finished picture files, their masks and their mark.
+
+Ties framing, edits, the "SANDBOX" mark and encoding together and caches re-framed references. It must not
+know HTTP, money or faults (a black picture is just another thing it can make).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from kontext_lab.sandbox.edits import apply_edit, plan_edit
+from kontext_lab.sandbox.framing import output_size, reframe
+from kontext_lab.sandbox.references import Cache, Reference
+from kontext_lab.sandbox.validation import Generation
+
+__all__ = ["Box", "Picture", "Studio"]
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two not included
+_JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A finished picture.
+
+    Attributes:
+        data: The file's bytes.
+        content_type: "image/jpeg" or "image/png".
+        truth: Mask (height, width) of the pixels edited, without the mark's.
+        mark: Where the "SANDBOX" mark lies; None if there is none.
+    """
+
+    data: bytes
+    content_type: str
+    truth: NDArray[np.bool_]
+    mark: Box | None
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file's bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def mark_mask(self) -> NDArray[np.bool_]:
+        """Mask (height, width) of the mark's region."""
+        mask = np.zeros(self.truth.shape, bool)
+        if self.mark is not None:
+            left, top, right, bottom = self.mark
+            mask[top:bottom, left:right] = True
+        return mask
+
+
+class Studio:
+    """Makes pictures; remembers the latest re-framed references."""
+
+    def __init__(self) -> None:
+        self._framed: Cache[NDArray[np.uint8]] = Cache(8)
+
+    def make(self, request: Generation, references: Sequence[Reference], seed: int, variant: int) -> Picture:
+        """One simulated output of a request: picture number `variant`, from 0."""
+        first = references[0]
+        size = output_size(request.aspect_ratio, first.image.size)
+        framed = self._framed.get((first.sha256, size), lambda: reframe(first.image, size))
+        plan = plan_edit(request.prompt, request.model, seed, variant, request.guidance_scale, first.sha256)
+        edited, truth = apply_edit(framed, plan, [reference.image for reference in references[1:]])
+        mark = _stamp(edited)
+        left, top, right, bottom = mark
+        truth[top:bottom, left:right] = False
+        return _finish(edited, request.output_format, truth, mark)
+
+    @staticmethod
+    def black(request: Generation, references: Sequence[Reference]) -> Picture:
+        """The black picture that moderation leaves; every pixel counts as edited."""
+        width, height = output_size(request.aspect_ratio, references[0].image.size)
+        pixels = np.zeros((height, width, 3), np.uint8)
+        return _finish(pixels, request.output_format, np.ones((height, width), bool), None)
+
+
+def _finish(
+    pixels: NDArray[np.uint8], output_format: str, truth: NDArray[np.bool_], mark: Box | None
+) -> Picture:
+    buffer = io.BytesIO()
+    image = Image.fromarray(pixels)
+    if output_format == "png":
+        image.save(buffer, "PNG", compress_level=1)
+    else:
+        image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return Picture(buffer.getvalue(), f"image/{output_format}", truth, mark)
+
+
+def _stamp(pixels: NDArray[np.uint8]) -> Box:
+    """Write the mark into the lower right corner, in place."""
+    height, width = pixels.shape[:2]
+    paint, cover = _mark(max(14, min(height, width) // 42))
+    rows, columns = cover.shape
+    margin = rows // 2
+    box = (width - margin - columns, height - margin - rows, width - margin, height - margin)
+    area = pixels[box[1] : box[3], box[0] : box[2]]
+    area[:] = (area * (1 - cover[..., None]) + paint * cover[..., None] + 0.5).astype(np.uint8)
+    return box
+
+
+@lru_cache(maxsize=16)
+def _mark(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colour and opacity of the mark: white letters on a dark, half transparent pill."""
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = font.getbbox("SANDBOX")
+    pad = size * 0.45
+    columns, rows = int(right - left + 2.4 * pad), int(bottom - top + 1.5 * pad)
+    scale = 3
+    pill = Image.new("L", (columns * scale, rows * scale))
+    ImageDraw.Draw(pill).rounded_rectangle(
+        (0, 0, columns * scale - 1, rows * scale - 1), radius=rows * scale * 0.36, fill=140
+    )
+    ground = np.asarray(pill.reduce(scale), np.float32) / 255
+    letters = Image.new("L", (columns, rows))
+    ImageDraw.Draw(letters).text((1.2 * pad - left, 0.75 * pad - top), "SANDBOX", fill=255, font=font)
+    text = np.asarray(letters, np.float32) / 255
+    cover = np.maximum(ground, text)
+    paint = (18 * (1 - text) + 255 * text)[..., None].repeat(3, axis=-1)
+    return paint.astype(np.float32), cover.astype(np.float32)

@@ -1,0 +1,172 @@
+"""References: from the URIs of a request to decoded pictures.
+
+Decodes data: URIs and fetches from loopback addresses only, because the sandbox never touches the
+internet. It must not know answers or edits.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import ipaddress
+import threading
+import urllib.request
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+from urllib.error import HTTPError
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from PIL import Image, ImageOps
+
+__all__ = ["Cache", "Reference", "ReferenceRefusedError", "References", "digest_of_uri"]
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
+MAX_PIXELS: Final = 50_000_000
+MAX_BYTES: Final = 25 * 1024 * 1024
+_FETCH_TIMEOUT_S: Final = 3.0
+
+T = TypeVar("T")
+
+
+class ReferenceRefusedError(Exception):
+    """A reference that cannot be used; the message says why, for the client."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A decoded reference: upright, RGB, and the SHA-256 of the bytes it came in."""
+
+    sha256: str
+    image: Image.Image
+
+
+class Cache(Generic[T]):
+    """The most recently used results of costly pure functions; safe to use from several threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Any, T] = OrderedDict()
+
+    def get(self, key: Any, make: Callable[[], T]) -> T:
+        """The cached value, made if it is missing. Two threads may make it at once: it is the same value."""
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+        value = make()
+        with self._lock:
+            self._entries[key] = value
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+        return value
+
+
+class References:
+    """Loads references and remembers the latest decoded ones."""
+
+    def __init__(self) -> None:
+        self._decoded: Cache[Reference] = Cache(12)
+
+    def load(self, uri: str) -> Reference:
+        """Decode a data: URI, or fetch and decode a loopback URL.
+
+        Raises:
+            ReferenceRefusedError: Not a picture of a known format, or not to be had.
+        """
+        data = _data_of(uri) if uri[:5].lower() == "data:" else _fetch(uri)
+        sha256 = hashlib.sha256(data).hexdigest()
+        return self._decoded.get(sha256, lambda: Reference(sha256, _decode(data)))
+
+
+def digest_of_uri(uri: str) -> str:
+    """What a call's record keeps instead of picture data: a digest; other URLs stay as they are."""
+    if uri[:5].lower() != "data:":
+        return uri[:500]
+    try:
+        data = _data_of(uri)
+    except ReferenceRefusedError:
+        data = uri.encode("utf-8", "surrogatepass")
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _data_of(uri: str) -> bytes:
+    head, _, payload = uri.partition(",")
+    if not head.lower().endswith(";base64"):
+        return unquote_to_bytes(payload)
+    try:
+        return base64.b64decode(payload, validate=True)
+    except (binascii.Error, ValueError):
+        raise ReferenceRefusedError("Invalid base64 in data URI") from None
+
+
+def _decode(data: bytes) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise ReferenceRefusedError(f"Image has more than {MAX_PIXELS} pixels")
+            upright = ImageOps.exif_transpose(opened)
+            return _on_white(upright)
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ):
+        raise ReferenceRefusedError("Could not decode image; use jpg, png, webp, gif or avif") from None
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """RGB, with anything transparent laid on white."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(ground, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host is None:
+        return False
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _StayOnLoopback(urllib.request.HTTPRedirectHandler):
+    """Follows redirects only while they stay on this machine."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """Refuse to leave the machine."""
+        if not _is_loopback(urlsplit(newurl).hostname):
+            raise ReferenceRefusedError(
+                f"could not fetch {newurl[:200]}: the sandbox reaches this machine only"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _fetch(url: str) -> bytes:
+    if not _is_loopback(urlsplit(url).hostname):
+        raise ReferenceRefusedError(f"could not fetch {url[:200]}: the sandbox reaches this machine only")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _StayOnLoopback)
+    request = urllib.request.Request(url, headers={"User-Agent": "kontext-sandbox"})
+    try:
+        with opener.open(request, timeout=_FETCH_TIMEOUT_S) as answer:
+            data: bytes = answer.read(MAX_BYTES + 1)
+    except HTTPError as error:
+        error.close()
+        raise ReferenceRefusedError(f"could not fetch {url[:200]}: HTTP {error.code}") from None
+    except (OSError, ValueError) as error:
+        raise ReferenceRefusedError(f"could not fetch {url[:200]}: {error}") from None
+    if len(data) > MAX_BYTES:
+        raise ReferenceRefusedError(f"could not fetch {url[:200]}: larger than {MAX_BYTES} bytes")
+    return data

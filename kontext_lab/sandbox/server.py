@@ -1,0 +1,203 @@
+"""The sandbox's life: start, stop, and what a test or a notebook asks of it while it runs.
+
+`Sandbox` runs the service in this process, `serve` in the foreground of a terminal. Nothing here knows how
+requests are answered.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kontext_lab.sandbox.answers import CREDITS_PER_USD
+from kontext_lab.sandbox.app import make_app
+from kontext_lab.sandbox.faults import FaultSpec
+from kontext_lab.sandbox.ledger import Call, KeyLeak
+from kontext_lab.sandbox.service import Service
+from kontext_lab.sandbox.settings import DEFAULT_PRICES, Settings
+from kontext_lab.sandbox.wire import HOST, LoopbackServer, PortInUseError
+
+__all__ = ["DEFAULT_PORT", "Sandbox", "serve"]
+
+DEFAULT_PORT: Final = 8765
+_POLL_S: Final = 0.02  # how soon the accepting thread notices a stop
+
+
+class Sandbox:
+    """A service on this machine that speaks the contract with simulated pictures, for free.
+
+    Start it with `start()` or a `with` block. It listens on 127.0.0.1 only. It remembers everything that was
+    asked of it, also after it was stopped.
+
+    Args:
+        port: Port to listen on; 0 takes a free one.
+        settings: See `Settings`: shape, latency, faults, seed, balance, prices, log_delay, concurrency, keys,
+            url_lifetime, envelope.
+
+    Raises:
+        ValueError: A setting is not possible.
+    """
+
+    def __init__(self, port: int = 0, **settings: Any) -> None:
+        if settings.get("prices", DEFAULT_PRICES) is None:
+            settings["prices"] = DEFAULT_PRICES
+        self._wanted_port = port
+        self._service = Service(Settings(**settings))
+        self._server: LoopbackServer | None = None
+        self._thread: threading.Thread | None = None
+        self._port: int | None = None
+
+    def start(self) -> Self:
+        """Listen for requests. A running sandbox stays as it is; a stopped one starts again on its port.
+
+        Raises:
+            PortInUseError: The port is taken.
+        """
+        if self._server is None:
+            self._server = LoopbackServer(self._port or self._wanted_port, make_app(self._service))
+            self._service.stopping = self._server.stopping
+            self._port = int(self._server.port)
+            self._thread = threading.Thread(
+                target=self._server.serve_forever, args=(_POLL_S,), name="sandbox", daemon=True
+            )
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop at once: requests under way are cut. Stopping twice does nothing."""
+        server, thread = self._server, self._thread
+        self._server = self._thread = None
+        if server is None or thread is None:
+            return
+        server.stopping.set()
+        server.shutdown()
+        server.abort_connections()
+        thread.join()
+        server.server_close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.url if self._port else 'not started'}>"
+
+    @property
+    def url(self) -> str:
+        """Base address, such as http://127.0.0.1:8765.
+
+        Raises:
+            RuntimeError: The sandbox was never started.
+        """
+        if self._port is None:
+            raise RuntimeError("the sandbox has not been started")
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every generation request, in order of arrival."""
+        return self._service.ledger.calls()
+
+    @property
+    def bill(self) -> float:
+        """What all calls would have cost, in USD."""
+        return self._service.ledger.billed_credits / CREDITS_PER_USD
+
+    @property
+    def balance(self) -> float:
+        """What is left of the balance, in USD."""
+        return self._service.ledger.balance_credits / CREDITS_PER_USD
+
+    @property
+    def in_flight(self) -> int:
+        """Generation requests that have arrived and have no answer yet, refused ones included."""
+        return self._service.ledger.in_flight
+
+    @property
+    def max_in_flight(self) -> int:
+        """The most generation requests that were ever in flight at once."""
+        return self._service.ledger.max_in_flight
+
+    @property
+    def key_leaks(self) -> list[KeyLeak]:
+        """Every time an Authorization header reached the picture host."""
+        return self._service.ledger.leaks()
+
+    def script(self, faults: Iterable[FaultSpec]) -> None:
+        """Let the next generation requests, in order of arrival, meet these faults; None behaves.
+
+        Replaces a script that has not run out. Faults may be given as `Fault` or by preset name.
+        """
+        self._service.faults.script(faults)
+
+    def truth(self, sha256: str) -> NDArray[np.bool_]:
+        """Which pixels (height, width) of an output were edited; the mark's pixels are not among them.
+
+        Raises:
+            KeyError: No picture with this SHA-256 was made here.
+        """
+        return self._service.truths.get(sha256)
+
+    def mark(self, sha256: str) -> NDArray[np.bool_]:
+        """Which pixels (height, width) of an output belong to the "SANDBOX" mark.
+
+        Raises:
+            KeyError: No picture with this SHA-256 was made here.
+        """
+        return self._service.marks.get(sha256)
+
+
+def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:
+    """Run a sandbox until Ctrl-C or SIGTERM.
+
+    Args:
+        port: Port to listen on; 0 takes a free one.
+        settings: As for `Sandbox`.
+
+    Returns:
+        Exit code: 0 after a stop, 2 if the port is taken or a setting is not possible.
+    """
+    try:
+        box = Sandbox(port, **settings).start()
+    except PortInUseError:
+        sys.stderr.write(f"Port {port} is in use by another program: choose another one with --port.\n")
+        return 2
+    except (ValueError, TypeError, OverflowError) as error:
+        sys.stderr.write(f"The sandbox cannot start: {error}\n")
+        return 2
+    with _stop_signals() as stopped, box:
+        sys.stdout.write(f"Sandbox: simulated pictures, free, at {box.url} (Ctrl-C stops it)\n")
+        sys.stdout.flush()
+        # Waiting in steps: on Windows a wait without end cannot be interrupted.
+        while not stopped.wait(0.5):
+            pass
+    return 0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; outside the main thread signals stay as they are."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,371 @@
+"""The service itself: one generation request from arrival to answer, with faults and money.
+
+Decides in the contract's order – key, limits, body, model, credits, work, bill – and says how the answer is
+delivered. It must not know Flask or sockets: it takes an `Arrival` and gives an `Outcome`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from kontext_lab.sandbox import answers
+from kontext_lab.sandbox.answers import CREDITS_PER_USD, Item, Reply, error_reply, proxy_reply, success_body
+from kontext_lab.sandbox.faults import Fault, FaultPlan, name_of
+from kontext_lab.sandbox.hosting import Hosting, TruthStore
+from kontext_lab.sandbox.ledger import Call, Ledger, to_credits
+from kontext_lab.sandbox.pictures import Picture, Studio
+from kontext_lab.sandbox.references import Reference, ReferenceRefusedError, References, digest_of_uri
+from kontext_lab.sandbox.settings import Settings
+from kontext_lab.sandbox.validation import FIELDS, Generation, check_body, client_id_issue, reference_issue
+from kontext_lab.sandbox.wire import Delivery
+
+__all__ = ["Arrival", "Outcome", "Service"]
+
+GENERATIONS_PATH: Final = "/v1/images/generations"
+_LOST_S: Final = 600.0
+_BLOCKED_AGENTS: Final = ("python-requests", "python-urllib")
+_SCHEME: Final = re.compile(r"[Bb]earer\s+(\S.*)")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A generation request as it came off the wire; header names in lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    too_large: bool
+    base_url: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answer and how it is to be written."""
+
+    reply: Reply
+    delivery: Delivery
+
+
+class Refusal(Exception):
+    """The request ends with an error reply."""
+
+    def __init__(self, status: int, reply: Reply | None = None, **details: Any) -> None:
+        super().__init__(status)
+        self.status = status
+        self.reply = reply
+        self.details = details
+
+
+@dataclass
+class _Job:
+    """What is known of one request while it is being worked on."""
+
+    call: Call
+    arrival: Arrival
+    fault: Fault | None
+    started: float
+    model: str = "unknown"
+    passed: bool = False  # the key was accepted: from here on the account's log knows of it
+    pictures: list[Picture] = field(default_factory=list)
+
+
+class Service:
+    """The simulated service behind every address."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = threading.Event()
+        self.faults = FaultPlan(settings.faults, settings.seed)
+        self.ledger = Ledger(settings.balance, settings.log_delay, settings.concurrency)
+        self.hosting = Hosting(settings.url_lifetime)
+        self.truths = TruthStore()
+        self.marks = TruthStore()
+        self._references = References()
+        self._studio = Studio()
+
+    # shared by several addresses
+
+    def error(self, status: int, path: str, request_id: str, **details: Any) -> Reply:
+        """An error in the envelope the sandbox is set to."""
+        details.setdefault("envelope", self.settings.envelope)
+        return error_reply(status, path=path, request_id=request_id, **details)
+
+    def knows_key(self, headers: Mapping[str, str]) -> bool:
+        """Whether the Authorization header carries an accepted key."""
+        match = _SCHEME.fullmatch(headers.get("authorization", "").strip())
+        return match is not None and (self.settings.keys is None or match[1].strip() in self.settings.keys)
+
+    @staticmethod
+    def is_blocked(headers: Mapping[str, str]) -> bool:
+        """Whether the client's User-Agent is one that the service and its CDN turn away."""
+        return headers.get("user-agent", "").lower().startswith(_BLOCKED_AGENTS)
+
+    # generation
+
+    def generate(self, arrival: Arrival) -> Outcome:
+        """Answer one `POST /v1/images/generations`."""
+        fault = self.faults.next()
+        client_id = arrival.headers.get("x-client-request-id")
+        call = self.ledger.open(
+            Call(
+                number=0,
+                request_id=uuid.uuid4().hex,
+                inference_id=secrets.token_urlsafe(16),
+                client_request_id=client_id,
+                headers={name: value for name, value in arrival.headers.items() if name != "authorization"},
+                fault=name_of(fault),
+            )
+        )
+        job = _Job(call, arrival, fault, time.monotonic())
+        reply: Reply | None = None
+        try:
+            reply = self._answer(job)
+        except Refusal as refusal:
+            reply = self._refuse(job, refusal)
+        finally:
+            delivery = self._delivery(job, reply)
+            self.ledger.close(call.number, None if delivery.silent or reply is None else reply.status)
+        return Outcome(reply, delivery)
+
+    def _answer(self, job: _Job) -> Reply:
+        """The order of checks; raises `Refusal` where one fails."""
+        fault = job.fault
+        if fault is not None and fault.kind == "cut_before":
+            return Reply(500, b"")  # never written
+        if self.is_blocked(job.arrival.headers):
+            raise Refusal(403, proxy_reply(403, "text"))
+        if not self.knows_key(job.arrival.headers):
+            raise Refusal(401)
+        if fault is not None and fault.kind == "error" and not fault.is_billed:
+            self._note_body(job)
+            self._pause(fault.seconds or 0.0)
+            job.passed = fault.is_logged
+            raise Refusal(fault.status or 500, _fault_reply(fault), **self._fault_details(fault))
+        job.passed = True
+        client_id = job.call.client_request_id
+        if client_id is not None and (issue := client_id_issue(client_id)):
+            raise Refusal(400, data=[issue])
+        if not self.ledger.start_work():
+            self._note_body(job)
+            raise Refusal(429)
+        try:
+            return self._work(job)
+        finally:
+            self.ledger.end_work()
+
+    def _note_body(self, job: _Job) -> Any:
+        """Decode the body and record it without picture data; None if it is not JSON."""
+        body = _decode_json(job.arrival.body)
+        if isinstance(body, dict):
+            job.model = str(body.get("model", "unknown"))[:200]
+            self.ledger.update(
+                job.call.number,
+                body=_without_pictures(body),
+                unknown_keys=tuple(key for key in body if key not in FIELDS),
+            )
+        return body
+
+    def _work(self, job: _Job) -> Reply:
+        if job.arrival.too_large:
+            raise Refusal(413)
+        body = self._note_body(job)
+        if body is None:
+            raise Refusal(400, message="Request body is not valid JSON")
+        request, issues = check_body(body)
+        if request is None:
+            raise Refusal(400, message=issues[0]["message"], data=issues)
+        if request.model not in self.settings.prices:
+            raise Refusal(404, message=f"Model {request.model[:200]} not found")
+        references = self._load(job, request, single=isinstance(body["image_url"], str))
+        price = to_credits(Decimal(str(self.settings.prices[request.model])) * request.num_images)
+        if not self.ledger.reserve(price):
+            raise Refusal(403, **_out_of_credits())
+        try:
+            seed = request.seed or secrets.randbelow(2**32 - 1) + 1
+            reply = self._make(job, request, references, seed, price)
+            self._pause(self.settings.latency + self._extra(job.fault) - (time.monotonic() - job.started))
+        except BaseException:
+            self.ledger.release(price)
+            raise
+        return self._settle(job, reply, price)
+
+    def _load(self, job: _Job, request: Generation, single: bool) -> list[Reference]:
+        references, issues = [], []
+        for index, uri in enumerate(request.image_urls):
+            try:
+                references.append(self._references.load(uri))
+            except ReferenceRefusedError as error:
+                issues.append(reference_issue(index, single, str(error)))
+        if issues:
+            raise Refusal(400, message=issues[0]["message"], data=issues)
+        self.ledger.update(job.call.number, references=tuple(reference.sha256 for reference in references))
+        return references
+
+    def _make(
+        self, job: _Job, request: Generation, references: Sequence[Reference], seed: int, price: int
+    ) -> Reply:
+        """Make the pictures, host them and write the answer, damaged as the fault wants it."""
+        fault = job.fault
+        items = []
+        for number in range(1, self._count(fault, request.num_images) + 1):
+            flagged = fault is not None and fault.kind == "moderated" and fault.strikes(number)
+            if flagged or _is_black(fault, number, request.num_images):
+                picture = self._studio.black(request, references)
+            else:
+                picture = self._studio.make(request, references, seed, number - 1)
+            job.pictures.append(picture)
+            items.append(self._item(picture, number, flagged, fault, job.arrival.base_url))
+        if fault is not None and fault.kind == "unreadable":
+            return _unreadable(fault)
+        body = success_body(
+            self.settings.shape, items, seed=seed % 2**32 or 1, prompt=request.prompt, credits=price
+        )
+        return answers.json_reply(200, body)
+
+    def _item(self, picture: Picture, number: int, flagged: bool, fault: Fault | None, base_url: str) -> Item:
+        height, width = picture.truth.shape
+        sha256 = picture.sha256
+        self.truths.put(sha256, picture.truth)
+        self.marks.put(sha256, picture.mark_mask)
+        if fault is not None and fault.kind == "b64" and fault.strikes(number):
+            return Item(None, picture.content_type, width, height, flagged, picture.data, fault.variant)
+        damage = fault if fault is not None and fault.strikes(number) else None
+        name = self.hosting.put(picture.data, picture.content_type, damage)
+        return Item(f"{base_url.rstrip('/')}/outputs/{name}", picture.content_type, width, height, flagged)
+
+    @staticmethod
+    def _count(fault: Fault | None, asked: int) -> int:
+        if fault is not None and fault.kind == "no_picture":
+            return 0
+        if fault is not None and fault.kind == "missing_one" and fault.variant == "fewer":
+            return asked - 1
+        return asked
+
+    @staticmethod
+    def _extra(fault: Fault | None) -> float:
+        """Seconds the fault adds before the answer; a lost answer's seconds are spent holding instead."""
+        if fault is None or fault.seconds is None or fault.kind in ("lost", "download_slow"):
+            return 0.0
+        return fault.seconds
+
+    def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            self.stopping.wait(seconds)
+
+    def _settle(self, job: _Job, reply: Reply, price: int) -> Reply:
+        """Bill the work, unless the fault says that it failed."""
+        fault = job.fault
+        outputs = tuple(picture.sha256 for picture in job.pictures)
+        self.ledger.update(job.call.number, outputs=outputs)
+        if fault is not None and not fault.is_billed:
+            self.ledger.release(price)
+            raise Refusal(500)
+        self.ledger.charge(job.call.number, price)
+        if fault is None or fault.is_logged:
+            self.ledger.log(job.call.number, succeeded=True, model=job.model, credits=price)
+        if fault is not None and fault.kind == "error":
+            return _fault_reply(fault) or self.error(
+                fault.status or 500, GENERATIONS_PATH, job.call.request_id, **self._fault_details(fault)
+            )
+        usd = Decimal(price) / CREDITS_PER_USD
+        money = {"x-aimlapi-credits-used": str(price), "x-aimlapi-usd-spent": f"{usd:.9f}"}
+        return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | money)
+
+    def _refuse(self, job: _Job, refusal: Refusal) -> Reply:
+        """An error reply; refused work is logged as failed and costs nothing."""
+        fault = job.fault
+        if job.passed and (fault is None or fault.logged is not False):
+            self.ledger.log(job.call.number, succeeded=False, model=job.model, credits=0)
+        if refusal.reply is not None:
+            return refusal.reply
+        reply = self.error(refusal.status, GENERATIONS_PATH, job.call.request_id, **refusal.details)
+        retry = {} if fault is None or fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | retry)
+
+    def _fault_details(self, fault: Fault) -> dict[str, Any]:
+        details: dict[str, Any] = {"envelope": fault.envelope or self.settings.envelope}
+        return details | (_out_of_credits() if fault.variant == "credits" else {})
+
+    @staticmethod
+    def _ids(job: _Job) -> dict[str, str]:
+        ids = {"x-request-id": job.call.request_id, "x-inference-id": job.call.inference_id}
+        client_id = job.call.client_request_id
+        if client_id is not None and client_id_issue(client_id) is None:
+            ids["x-client-request-id"] = client_id
+        return ids
+
+    def _delivery(self, job: _Job, reply: Reply | None) -> Delivery:
+        """How the answer is written, and who is told about it."""
+        number = job.call.number
+        done: Callable[[bool], None] = lambda delivered: self.ledger.settle(number, delivered)  # noqa: E731  one use
+        fault = job.fault
+        if fault is None or reply is None:
+            return Delivery(done=done)
+        if fault.kind == "cut_before":
+            return Delivery(cut="close" if fault.variant == "close" else "reset", limit=0, done=done)
+        struck = bool(job.pictures)  # a request refused before the work gets its refusal
+        if fault.kind == "lost" and struck:
+            hold = _LOST_S if fault.seconds is None else fault.seconds
+            return Delivery(hold=hold, cut="reset", limit=0, done=done)
+        if fault.kind == "cut_after" and struck:
+            if fault.variant == "middle":
+                return Delivery(cut="close", limit=len(reply.body) // 2, done=done)
+            return Delivery(cut="close" if fault.variant == "close" else "reset", limit=0, done=done)
+        return Delivery(done=done)
+
+
+def _fault_reply(fault: Fault) -> Reply | None:
+    """A proxy's page, if the fault is one."""
+    return proxy_reply(fault.status or 502, str(fault.envelope)) if fault.from_proxy else None
+
+
+def _out_of_credits() -> dict[str, Any]:
+    return {
+        "name": "OutOfFundsException",
+        "message": answers.OUT_OF_CREDITS,
+        "data": {"kind": answers.CREDITS_KIND},
+    }
+
+
+def _is_black(fault: Fault | None, number: int, asked: int) -> bool:
+    if fault is None:
+        return False
+    if fault.kind == "missing_one" and fault.variant == "black":
+        return number == (fault.picture or asked)
+    return fault.kind == "black" and fault.strikes(number)
+
+
+def _unreadable(fault: Fault) -> Reply:
+    if fault.variant == "text":
+        return Reply(200, b"OK, your picture is ready", "text/plain; charset=utf-8")
+    return answers.json_reply(200, {"result": {"status": "succeeded", "assets": [{"kind": "image"}]}})
+
+
+def _decode_json(body: bytes) -> Any:
+    """The decoded body; None for anything that is not JSON (NaN included), or JSON null."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    try:
+        return json.loads(body, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _without_pictures(body: Mapping[str, Any]) -> dict[str, Any]:
+    kept = dict(body)
+    references = kept.get("image_url")
+    if isinstance(references, str):
+        kept["image_url"] = digest_of_uri(references)
+    elif isinstance(references, list):
+        kept["image_url"] = [digest_of_uri(uri) if isinstance(uri, str) else uri for uri in references]
+    return kept

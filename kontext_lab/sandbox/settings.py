@@ -1,0 +1,64 @@
+"""The settings of a sandbox as one checked value.
+
+Plain data: shared by the server, the service and the command line. It must not know what they do with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal, get_args
+
+from kontext_lab.sandbox.answers import Shape
+from kontext_lab.sandbox.faults import FaultSpec
+
+__all__ = ["DEFAULT_PRICES", "Settings"]
+
+DEFAULT_PRICES: Final[Mapping[str, float]] = MappingProxyType(
+    {"flux/kontext-pro/image-to-image": 0.052, "flux/kontext-max/image-to-image": 0.104}
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a sandbox behaves.
+
+    Attributes:
+        shape: Shape of a successful answer.
+        latency: Seconds from a request to its answer, rendering included.
+        faults: A script for the first requests, or probabilities by preset name.
+        seed: Seed of the faults' probabilities; pictures do not depend on it.
+        balance: The account's balance in USD.
+        prices: USD per picture by model; a model not listed does not exist.
+        log_delay: Seconds after which a request shows in the log.
+        concurrency: How many requests are worked on at once; more get a 429. None is no limit.
+        keys: The accepted keys; None accepts any.
+        url_lifetime: Seconds for which a picture can be downloaded.
+        envelope: Envelope of errors.
+    """
+
+    shape: Shape = "legacy"
+    latency: float = 0.0
+    faults: Mapping[str, float] | Sequence[FaultSpec] = ()
+    seed: int = 0
+    balance: float = 100.0
+    prices: Mapping[str, float] = field(default_factory=lambda: DEFAULT_PRICES)
+    log_delay: float = 0.0
+    concurrency: int | None = None
+    keys: Collection[str] | None = None
+    url_lifetime: float = 3600.0
+    envelope: Literal["new", "old"] = "new"
+
+    def __post_init__(self) -> None:
+        if self.shape not in get_args(Shape):
+            raise ValueError(f"shape must be one of {', '.join(get_args(Shape))}, not {self.shape!r}")
+        if self.envelope not in ("new", "old"):
+            raise ValueError(f"envelope must be new or old, not {self.envelope!r}")
+        for name in ("latency", "balance", "log_delay", "url_lifetime"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative")
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ValueError("concurrency must be at least 1")
+        if isinstance(self.keys, str):
+            raise ValueError("keys is a set of keys, not one key")
