@@ -1,0 +1,389 @@
+"""KontextClient: one request out, one answer back, its pictures downloaded and looked at.
+
+Sends nothing twice and decides nothing about retries. Knows no sweep, no journal and no store; whoever calls
+it writes down the id before, and the raw answer after.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from kontext_lab.answer import Answer, Attempt, Picture, Reason
+from kontext_lab.client import account, answers, failures
+from kontext_lab.client.account import LogRow
+from kontext_lab.client.answers import Item, ParsedAnswer, RawAnswer
+from kontext_lab.client.downloads import Download, download, picture_of
+from kontext_lab.client.keys import BearerAuth, NoAuth, Redactor, check_key, key_from_environment
+from kontext_lab.client.settings import MIB, ClientSettings
+from kontext_lab.client.transport import BodyError, CountedBody, new_session, proxies_for, read_body
+from kontext_lab.errors import (
+    ConfigError,
+    ImageError,
+    OutputUnavailable,
+    ServiceError,
+)
+from kontext_lab.request import MODELS, EditRequest
+
+__all__ = ["KontextClient"]
+
+GENERATIONS = "/v1/images/generations"
+CATALOGUE = "/v1/models"
+BILLING = "/v2/billing"
+LOGS = "/v2/logs"
+SANDBOX_HEADER = "x-kontext-sandbox"
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_LOG_PAGES = 50
+_SMALL = 4 * MIB
+"""Most bytes of an answer that brings no pictures."""
+
+
+class KontextClient:
+    """Speaks to one service; may be shared by threads and pickled for other processes.
+
+    A pickle holds neither key nor session: the other process reads the key from its own environment.
+
+    Attributes:
+        settings: address, waiting times, limits.
+        simulated: whether the sandbox answered last; None until an answer was seen.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings | None = None,
+        key: str | None = None,
+        session: requests.Session | None = None,
+    ) -> None:
+        """Make a client; nothing is opened or read from the environment.
+
+        Args:
+            settings: address, waiting times, limits; the real API's unless given.
+            key: the API key, or None to send none.
+            session: what to send with; it stays the caller's and is not closed here.
+
+        Raises:
+            ConfigError: a key that cannot be sent.
+        """
+        self.settings = settings or ClientSettings()
+        self.simulated: bool | None = None
+        self._auth: requests.auth.AuthBase = NoAuth() if key is None else BearerAuth(check_key(key))
+        self._redact = Redactor(key)
+        self._borrowed = session is not None
+        self._session = session if session is not None else new_session(self.settings.pool)
+
+    @property
+    def service(self) -> str:
+        """The origin of the base URL, lower case: what a fingerprint calls the service."""
+        return self.settings.service
+
+    @property
+    def has_key(self) -> bool:
+        """Whether requests are sent with a key."""
+        return isinstance(self._auth, BearerAuth)
+
+    def __repr__(self) -> str:
+        return f"<KontextClient {self.settings.base_url}, {'with a' if self.has_key else 'no'} key>"
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (self.settings, self.has_key)
+
+    def close(self) -> None:
+        """Close the connections, unless the session was the caller's."""
+        if not self._borrowed:
+            self._session.close()
+
+    # The paid request
+
+    def post(self, request: EditRequest, client_request_id: str) -> RawAnswer:
+        """Send one request, once.
+
+        Args:
+            request: what to ask.
+            client_request_id: 1 to 128 of `A-Za-z0-9._:-`; the service's log knows the request by it.
+
+        Returns:
+            A 2xx answer, unread.
+
+        Raises:
+            ServiceError: the class of the tree that says what the failure means; `InDoubt` where the request
+                may have been accepted.
+            ConfigError: an id that cannot be sent.
+        """
+        if not _REQUEST_ID.fullmatch(client_request_id):
+            raise ConfigError(
+                f"client_request_id: {client_request_id[:140]!r}, allowed are 1 to 128 of A-Za-z0-9._:-"
+            )
+        outcome = self._exchange(request, client_request_id)
+        # Raised here, where no exception of requests is being handled: those carry the key in their request.
+        if isinstance(outcome, ServiceError):
+            raise outcome
+        return outcome
+
+    def _exchange(self, request: EditRequest, client_request_id: str) -> RawAnswer | ServiceError:
+        url = self.settings.address(GENERATIONS)
+        body = CountedBody(json.dumps(request.payload(), allow_nan=False).encode("ascii"))
+        started = time.monotonic()
+        try:
+            response = self._session.post(
+                url,
+                data=body,
+                headers=self._headers(
+                    {"Content-Type": "application/json", "X-Client-Request-Id": client_request_id}
+                ),
+                auth=self._auth,
+                timeout=(self.settings.connect_timeout, self.settings.read_timeout),
+                allow_redirects=False,
+                stream=True,
+                proxies=proxies_for(url),
+            )
+        except (requests.RequestException, HTTPError, OSError) as error:
+            # Somebody else's session may not read the body in the way ours does.
+            sent = None if self._borrowed and not body.taken else body.taken
+            return failures.from_exception(error, self._host, sent=sent)
+        limit = request.pictures * self.settings.max_output_bytes * 4 // 3 + _SMALL
+        return self._received(response, limit, started)
+
+    def _received(self, response: requests.Response, limit: int, started: float) -> RawAnswer | ServiceError:
+        """The whole answer if it is 2xx, else its error."""
+        status = response.status_code
+        good = 200 <= status < 300
+        body = b""
+        try:
+            # A redirect says all in its headers.
+            if not 300 <= status < 400:
+                body = read_body(response, limit if good else _SMALL, self.settings.read_timeout)
+        except BodyError as error:
+            # A failure's status says enough, and of an answer over the limit it is known that it was billed.
+            body = error.partial
+            if good and error.kind != "large":
+                cause = error.cause or requests.exceptions.ReadTimeout("the answer does not end")
+                return failures.from_exception(cause, self._host, sent=True)
+        finally:
+            response.close()
+        raw = self._raw(response, body, time.monotonic() - started)
+        return raw if good else failures.from_answer(raw, self._host)
+
+    def _raw(self, response: requests.Response, body: bytes, seconds: float) -> RawAnswer:
+        headers = {name.lower(): self._redact.text(value) for name, value in response.headers.items()}
+        self.simulated = SANDBOX_HEADER in headers
+        return RawAnswer(response.status_code, self._redact.body(body), headers, seconds)
+
+    # What came back
+
+    def read(self, raw: RawAnswer, request: EditRequest) -> ParsedAnswer:
+        """Understand an answer as far as it can be understood; opens no connection and never raises."""
+        return answers.read_answer(raw, request, self.settings.max_output_bytes)
+
+    def collect(self, raw: RawAnswer, request: EditRequest) -> Answer:
+        """Download and examine an answer's pictures; a bad one says so in its reason and raises nothing.
+
+        May be called again for the same answer: it sends GETs only, and none of them with the key.
+        """
+        parsed = self.read(raw, request)
+        started = time.monotonic()
+        pictures = [self._picture(item) for item in parsed.items]
+        seconds = time.monotonic() - started
+        return Answer(
+            pictures=(*pictures, *_missing(parsed, request.pictures)),
+            raw=parsed.text,
+            headers=answers.kept_headers(raw.headers),
+            cost_usd=parsed.cost,
+            cost_source=parsed.cost_source,
+            seed=parsed.seed,
+            latency_s=raw.latency_s,
+            download_s=seconds,
+            simulated=SANDBOX_HEADER in raw.headers,
+        )
+
+    def _picture(self, item: Item) -> Picture:
+        if item.url is None:
+            return picture_of(Download(item.data, item.reason, item.note), item.flagged)
+        return picture_of(self._download(item.url, self.settings.max_output_bytes), item.flagged)
+
+    def _download(self, url: str, limit: int) -> Download:
+        return download(self._session, url, limit, self.settings)
+
+    def fetch_output(self, url: str) -> bytes:
+        """The exact bytes of an output.
+
+        Raises:
+            OutputUnavailable: why there are none; its `reason` is EXPIRED where the host does not serve it,
+                CORRUPT where it broke off or is too large.
+        """
+        found = self._download(url, self.settings.max_output_bytes)
+        if found.reason is not None:
+            error = OutputUnavailable(f"the output could not be downloaded: {found.note}", found.status)
+            # Beyond what the tree's class declares; pickling keeps it.
+            error.reason = found.reason  # type: ignore[attr-defined]
+            raise error
+        return found.data
+
+    def fetch_reference(self, url: str) -> bytes:
+        """The bytes a reference's URL serves: a GET without key.
+
+        Raises:
+            ImageError: not http(s), not reachable, too large or cut off.
+        """
+        found = self._download(url, self.settings.max_reference_bytes)
+        if found.reason is not None:
+            raise ImageError(f"image: {failures.one_line(url, 100)} could not be fetched: {found.note}")
+        return found.data
+
+    # Both in one
+
+    def edit(self, request: EditRequest, client_request_id: str | None = None) -> Answer:
+        """Send one request and bring its pictures; errors as in `post`."""
+        return self.collect(self.post(request, client_request_id or f"kl-{uuid4().hex}"), request)
+
+    def attempt(self, request: EditRequest, client_request_id: str) -> Attempt:
+        """Like `edit`, with every error of the service inside the attempt; other exceptions propagate."""
+        started = time.monotonic()
+        answer, failure = None, None
+        try:
+            answer = self.edit(request, client_request_id)
+        except ServiceError as error:
+            # The traceback would keep the whole request, pictures included, alive with the attempt.
+            failure = error.with_traceback(None)
+        return Attempt(client_request_id, answer, failure, time.monotonic() - started)
+
+    # Optional addresses: free, and none of them is needed
+
+    def ping(self) -> None:
+        """Find out, within the connect timeout, whether anything answers at the base URL; sends no key.
+
+        Raises:
+            ServiceUnavailable: nothing does.
+        """
+        outcome = self._get(CATALOGUE, {"id": MODELS[0].id, "include": "pricing"}, key=False, quick=True)
+        if isinstance(outcome, ServiceError):
+            raise outcome
+
+    def balance(self) -> float | None:
+        """US dollars left on the account; None where the service doesn't tell.
+
+        Raises:
+            Unauthorized: the key is missing or not accepted.
+        """
+        raw = self._get(BILLING, {})
+        if isinstance(raw, RawAnswer) and raw.status == 401:
+            raise failures.from_answer(raw, self._host)
+        return account.read_balance(_good_body(raw))
+
+    def price(self, model_id: str) -> float | None:
+        """US dollars per picture by the service's catalogue; None where it doesn't tell. Sends no key."""
+        raw = self._get(CATALOGUE, {"id": model_id, "include": "pricing"}, key=False)
+        return account.read_price(_good_body(raw), model_id)
+
+    def logs(
+        self, client_request_id: str | None = None, since: datetime | None = None
+    ) -> list[LogRow] | None:
+        """Rows of the service's log, newest first; None where there is no log or it can't be read whole.
+
+        Args:
+            client_request_id: only the rows of this request.
+            since: the earliest moment of interest, a day ago unless given; at most 92 days.
+        """
+        period = account.log_period(since, datetime.now(UTC))
+        rows: list[LogRow] = []
+        for page in range(_LOG_PAGES):
+            raw = self._get(LOGS, {"period": period, "limit": "100", "offset": str(page * 100)})
+            found = account.read_logs(_good_body(raw))
+            if found is None:
+                return None
+            listed, more = found
+            rows += [row for row in listed if client_request_id in (None, row.client_request_id)]
+            if not more or (client_request_id is not None and rows):
+                return rows
+        return None
+
+    def _get(
+        self, path: str, query: Mapping[str, str], *, key: bool = True, quick: bool = False
+    ) -> RawAnswer | ServiceError:
+        """GET one of the service's optional addresses: any answer, or the error that there is none."""
+        url = self.settings.address(path)
+        connect = self.settings.connect_timeout
+        patience = connect if quick else min(self.settings.read_timeout, 30.0)
+        started = time.monotonic()
+        try:
+            response = self._session.get(
+                url,
+                params=dict(query),
+                headers=self._headers({}),
+                auth=self._auth if key else NoAuth(),
+                timeout=(connect, patience),
+                allow_redirects=False,
+                stream=True,
+                proxies=proxies_for(url),
+            )
+        except (requests.RequestException, HTTPError, OSError) as error:
+            return failures.from_exception(error, self._host, sent=False)
+        body = b""
+        try:
+            if not 300 <= response.status_code < 400:
+                body = read_body(response, _SMALL, patience)
+        except BodyError:
+            body = b""
+        finally:
+            response.close()
+        return self._raw(response, body, time.monotonic() - started)
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.settings.base_url).netloc
+
+    def _headers(self, more: Mapping[str, str]) -> dict[str, str | None]:
+        # The key comes from `auth` alone; None takes away what a borrowed session may bring along.
+        return {
+            "User-Agent": self.settings.user_agent,
+            "Accept": "application/json",
+            "Authorization": None,
+            **more,
+        }
+
+
+def _good_body(raw: RawAnswer | ServiceError) -> bytes:
+    return raw.body if isinstance(raw, RawAnswer) and raw.status == 200 else b""
+
+
+def _missing(parsed: ParsedAnswer, asked: int) -> list[Picture]:
+    """Stand-ins for the pictures that were asked for and did not come."""
+    received = len(parsed.items)
+    reason, note = parsed.reason, parsed.note
+    if reason is None:
+        reason, note = Reason.EMPTY, f"the answer holds {received} of {asked} pictures"
+    return [Picture(reason=reason, note=note)] * max(0, asked - received)
+
+
+def _rebuilt(settings: ClientSettings, had_key: bool) -> KontextClient:
+    """What a pickled client becomes: this process's one client of these settings, with this process's key."""
+    key = _environment_key() if had_key else None
+    mark = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest() if key else None
+    # The process id, since connections must not be shared with a forked child.
+    return _cached(settings, mark, os.getpid())
+
+
+@functools.lru_cache(maxsize=8)
+def _cached(settings: ClientSettings, key_mark: str | None, process: int) -> KontextClient:  # noqa: ARG001 - keys of the cache
+    return KontextClient(settings, _environment_key() if key_mark else None)
+
+
+def _environment_key() -> str | None:
+    """The environment's key if it can be sent; an error here would break a whole process pool."""
+    key = key_from_environment()
+    try:
+        return check_key(key) if key is not None else None
+    except ConfigError:
+        return None

@@ -1,0 +1,108 @@
+"""Sessions without surprises, bodies with a limit and a deadline.
+
+Knows HTTP and nothing of the service: neither keys nor answers nor what a failure means.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from http.cookiejar import DefaultCookiePolicy
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+__all__ = ["BodyError", "CountedBody", "new_session", "proxies_for", "read_body"]
+
+_BLOCK = 64 * 1024
+
+
+class BodyError(Exception):
+    """A body that could not be read to its end.
+
+    Attributes:
+        kind: `large` (more than the limit), `slow` (not ended by the deadline) or `broken`.
+        partial: what was read of it.
+        cause: the exception that broke it off, or None.
+    """
+
+    def __init__(
+        self, kind: Literal["large", "slow", "broken"], partial: bytes, cause: Exception | None = None
+    ) -> None:
+        super().__init__(kind, partial, cause)
+        self.kind = kind
+        self.partial = partial
+        self.cause = cause
+
+
+class CountedBody(io.BytesIO):
+    """A request body that knows whether any of it was taken for sending.
+
+    Being a file, it is also sent block by block, each with the connection's timeout; bytes would have to get
+    through as a whole within it, which tens of megabytes of references don't on a slow line.
+    """
+
+    taken = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes, as any file gives them."""
+        self.taken = True
+        return super().read(size)
+
+
+class _Session(requests.Session):
+    """Never looks at redirects; requests would read a redirect's whole body, however long."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """No target, whatever the answer says."""
+
+
+def new_session(pool: int) -> requests.Session:
+    """A session for `pool` threads: no retries, no cookies, proxies as the environment says."""
+    session = _Session()
+    adapter = HTTPAdapter(pool_connections=pool, pool_maxsize=pool, max_retries=0, pool_block=False)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
+
+
+def proxies_for(url: str) -> dict[str, str] | None:
+    """What to tell requests about proxies: none for this machine itself, else what the environment says."""
+    host = urlsplit(url).hostname or ""
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    return {"no_proxy": host} if local else None
+
+
+def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
+    """The whole body, decompressed.
+
+    Args:
+        response: an answer asked for with `stream=True`.
+        limit: most bytes to accept, counted after decompression.
+        seconds: longest time for the whole body; a single silence may last as long as the read timeout.
+
+    Raises:
+        BodyError: more bytes than the limit, no end in time, a broken connection, or another length than
+            announced.
+    """
+    deadline = time.monotonic() + seconds
+    body = bytearray()
+    try:
+        # read1 comes back after each piece that arrives; read would wait for a full block, byte by byte.
+        while block := response.raw.read1(_BLOCK, decode_content=True):
+            body += block
+            if len(body) > limit:
+                raise BodyError("large", bytes(body[:limit]))
+            if time.monotonic() > deadline:
+                raise BodyError("slow", bytes(body))
+    except (HTTPError, OSError) as error:
+        raise BodyError("broken", bytes(body), error) from None
+    return bytes(body)
