@@ -7,10 +7,11 @@ journals, stores or the sandbox; it never sends a request twice.
 from kontext_lab.client.account import LogRow
 from kontext_lab.client.answers import Item, ParsedAnswer, RawAnswer
 from kontext_lab.client.client import KontextClient
-from kontext_lab.client.keys import key_from_environment
+from kontext_lab.client.keys import SANDBOX_KEY, key_from_environment
 from kontext_lab.client.settings import ClientSettings
 
 __all__ = [
+    "SANDBOX_KEY",
     "ClientSettings",
     "Item",
     "KontextClient",

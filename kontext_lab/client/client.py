@@ -12,29 +12,21 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Literal
 from uuid import uuid4
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from kontext_lab.answer import Answer, Attempt, Picture, Reason
 from kontext_lab.client import account, answers, failures
 from kontext_lab.client.account import LogRow
 from kontext_lab.client.answers import Item, ParsedAnswer, RawAnswer
+from kontext_lab.client.connection import SANDBOX_HEADER, Connection
 from kontext_lab.client.downloads import Download, download, picture_of
-from kontext_lab.client.keys import BearerAuth, NoAuth, Redactor, check_key, key_from_environment
+from kontext_lab.client.keys import SANDBOX_KEY, check_key, key_from_environment
 from kontext_lab.client.settings import MIB, ClientSettings
-from kontext_lab.client.transport import BodyError, CountedBody, new_session, proxies_for, read_body
-from kontext_lab.errors import (
-    ConfigError,
-    ImageError,
-    OutputUnavailable,
-    ServiceError,
-)
+from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable, ServiceError
 from kontext_lab.request import MODELS, EditRequest
 
 __all__ = ["KontextClient"]
@@ -43,22 +35,21 @@ GENERATIONS = "/v1/images/generations"
 CATALOGUE = "/v1/models"
 BILLING = "/v2/billing"
 LOGS = "/v2/logs"
-SANDBOX_HEADER = "x-kontext-sandbox"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LOG_PAGES = 50
-_SMALL = 4 * MIB
-"""Most bytes of an answer that brings no pictures."""
+_ENVELOPE_BYTES = 4 * MIB
+"""Room for what an answer holds besides its pictures."""
 
 
 class KontextClient:
     """Speaks to one service; may be shared by threads and pickled for other processes.
 
-    A pickle holds neither key nor session: the other process reads the key from its own environment.
+    A pickle holds neither key nor session: the other process reads the key from its own environment, if this
+    client had one. Only the sandbox's key, which is no secret, goes along.
 
     Attributes:
         settings: address, waiting times, limits.
-        simulated: whether the sandbox answered last; None until an answer was seen.
     """
 
     def __init__(
@@ -78,11 +69,8 @@ class KontextClient:
             ConfigError: a key that cannot be sent.
         """
         self.settings = settings or ClientSettings()
-        self.simulated: bool | None = None
-        self._auth: requests.auth.AuthBase = NoAuth() if key is None else BearerAuth(check_key(key))
-        self._redact = Redactor(key)
-        self._borrowed = session is not None
-        self._session = session if session is not None else new_session(self.settings.pool)
+        self._key_source = _source_of(key)
+        self._connection = Connection(self.settings, key, session)
 
     @property
     def service(self) -> str:
@@ -92,18 +80,22 @@ class KontextClient:
     @property
     def has_key(self) -> bool:
         """Whether requests are sent with a key."""
-        return isinstance(self._auth, BearerAuth)
+        return self._connection.has_key
+
+    @property
+    def simulated(self) -> bool | None:
+        """Whether the sandbox answered last; None until an answer was seen."""
+        return self._connection.simulated
 
     def __repr__(self) -> str:
         return f"<KontextClient {self.settings.base_url}, {'with a' if self.has_key else 'no'} key>"
 
     def __reduce__(self) -> Any:
-        return _rebuilt, (self.settings, self.has_key)
+        return _rebuilt, (self.settings, self._key_source)
 
     def close(self) -> None:
         """Close the connections, unless the session was the caller's."""
-        if not self._borrowed:
-            self._session.close()
+        self._connection.close()
 
     # The paid request
 
@@ -126,60 +118,13 @@ class KontextClient:
             raise ConfigError(
                 f"client_request_id: {client_request_id[:140]!r}, allowed are 1 to 128 of A-Za-z0-9._:-"
             )
-        outcome = self._exchange(request, client_request_id)
-        # Raised here, where no exception of requests is being handled: those carry the key in their request.
+        content = json.dumps(request.payload(), allow_nan=False).encode("ascii")
+        # Inline pictures are a third longer as base64.
+        limit = request.pictures * self.settings.max_output_bytes * 4 // 3 + _ENVELOPE_BYTES
+        outcome = self._connection.post(GENERATIONS, content, client_request_id, limit)
         if isinstance(outcome, ServiceError):
             raise outcome
         return outcome
-
-    def _exchange(self, request: EditRequest, client_request_id: str) -> RawAnswer | ServiceError:
-        url = self.settings.address(GENERATIONS)
-        body = CountedBody(json.dumps(request.payload(), allow_nan=False).encode("ascii"))
-        started = time.monotonic()
-        try:
-            response = self._session.post(
-                url,
-                data=body,
-                headers=self._headers(
-                    {"Content-Type": "application/json", "X-Client-Request-Id": client_request_id}
-                ),
-                auth=self._auth,
-                timeout=(self.settings.connect_timeout, self.settings.read_timeout),
-                allow_redirects=False,
-                stream=True,
-                proxies=proxies_for(url),
-            )
-        except (requests.RequestException, HTTPError, OSError) as error:
-            # Somebody else's session may not read the body in the way ours does.
-            sent = None if self._borrowed and not body.taken else body.taken
-            return failures.from_exception(error, self._host, sent=sent)
-        limit = request.pictures * self.settings.max_output_bytes * 4 // 3 + _SMALL
-        return self._received(response, limit, started)
-
-    def _received(self, response: requests.Response, limit: int, started: float) -> RawAnswer | ServiceError:
-        """The whole answer if it is 2xx, else its error."""
-        status = response.status_code
-        good = 200 <= status < 300
-        body = b""
-        try:
-            # A redirect says all in its headers.
-            if not 300 <= status < 400:
-                body = read_body(response, limit if good else _SMALL, self.settings.read_timeout)
-        except BodyError as error:
-            # A failure's status says enough, and of an answer over the limit it is known that it was billed.
-            body = error.partial
-            if good and error.kind != "large":
-                cause = error.cause or requests.exceptions.ReadTimeout("the answer does not end")
-                return failures.from_exception(cause, self._host, sent=True)
-        finally:
-            response.close()
-        raw = self._raw(response, body, time.monotonic() - started)
-        return raw if good else failures.from_answer(raw, self._host)
-
-    def _raw(self, response: requests.Response, body: bytes, seconds: float) -> RawAnswer:
-        headers = {name.lower(): self._redact.text(value) for name, value in response.headers.items()}
-        self.simulated = SANDBOX_HEADER in headers
-        return RawAnswer(response.status_code, self._redact.body(body), headers, seconds)
 
     # What came back
 
@@ -214,7 +159,7 @@ class KontextClient:
         return picture_of(self._download(item.url, self.settings.max_output_bytes), item.flagged)
 
     def _download(self, url: str, limit: int) -> Download:
-        return download(self._session, url, limit, self.settings)
+        return download(self._connection.session, url, limit, self.settings)
 
     def fetch_output(self, url: str) -> bytes:
         """The exact bytes of an output.
@@ -267,7 +212,9 @@ class KontextClient:
         Raises:
             ServiceUnavailable: nothing does.
         """
-        outcome = self._get(CATALOGUE, {"id": MODELS[0].id, "include": "pricing"}, key=False, quick=True)
+        outcome = self._connection.get(
+            CATALOGUE, {"id": MODELS[0].id, "include": "pricing"}, key=False, quick=True
+        )
         if isinstance(outcome, ServiceError):
             raise outcome
 
@@ -277,14 +224,14 @@ class KontextClient:
         Raises:
             Unauthorized: the key is missing or not accepted.
         """
-        raw = self._get(BILLING, {})
+        raw = self._connection.get(BILLING, {})
         if isinstance(raw, RawAnswer) and raw.status == 401:
-            raise failures.from_answer(raw, self._host)
+            raise failures.from_answer(raw, self._connection.host)
         return account.read_balance(_good_body(raw))
 
     def price(self, model_id: str) -> float | None:
         """US dollars per picture by the service's catalogue; None where it doesn't tell. Sends no key."""
-        raw = self._get(CATALOGUE, {"id": model_id, "include": "pricing"}, key=False)
+        raw = self._connection.get(CATALOGUE, {"id": model_id, "include": "pricing"}, key=False)
         return account.read_price(_good_body(raw), model_id)
 
     def logs(
@@ -299,7 +246,7 @@ class KontextClient:
         period = account.log_period(since, datetime.now(UTC))
         rows: list[LogRow] = []
         for page in range(_LOG_PAGES):
-            raw = self._get(LOGS, {"period": period, "limit": "100", "offset": str(page * 100)})
+            raw = self._connection.get(LOGS, {"period": period, "limit": "100", "offset": str(page * 100)})
             found = account.read_logs(_good_body(raw))
             if found is None:
                 return None
@@ -308,50 +255,6 @@ class KontextClient:
             if not more or (client_request_id is not None and rows):
                 return rows
         return None
-
-    def _get(
-        self, path: str, query: Mapping[str, str], *, key: bool = True, quick: bool = False
-    ) -> RawAnswer | ServiceError:
-        """GET one of the service's optional addresses: any answer, or the error that there is none."""
-        url = self.settings.address(path)
-        connect = self.settings.connect_timeout
-        patience = connect if quick else min(self.settings.read_timeout, 30.0)
-        started = time.monotonic()
-        try:
-            response = self._session.get(
-                url,
-                params=dict(query),
-                headers=self._headers({}),
-                auth=self._auth if key else NoAuth(),
-                timeout=(connect, patience),
-                allow_redirects=False,
-                stream=True,
-                proxies=proxies_for(url),
-            )
-        except (requests.RequestException, HTTPError, OSError) as error:
-            return failures.from_exception(error, self._host, sent=False)
-        body = b""
-        try:
-            if not 300 <= response.status_code < 400:
-                body = read_body(response, _SMALL, patience)
-        except BodyError:
-            body = b""
-        finally:
-            response.close()
-        return self._raw(response, body, time.monotonic() - started)
-
-    @property
-    def _host(self) -> str:
-        return urlsplit(self.settings.base_url).netloc
-
-    def _headers(self, more: Mapping[str, str]) -> dict[str, str | None]:
-        # The key comes from `auth` alone; None takes away what a borrowed session may bring along.
-        return {
-            "User-Agent": self.settings.user_agent,
-            "Accept": "application/json",
-            "Authorization": None,
-            **more,
-        }
 
 
 def _good_body(raw: RawAnswer | ServiceError) -> bytes:
@@ -367,23 +270,34 @@ def _missing(parsed: ParsedAnswer, asked: int) -> list[Picture]:
     return [Picture(reason=reason, note=note)] * max(0, asked - received)
 
 
-def _rebuilt(settings: ClientSettings, had_key: bool) -> KontextClient:
+KeySource = Literal["none", "sandbox", "environment"]
+
+
+def _source_of(key: str | None) -> KeySource:
+    """Where another process gets the key from that must not travel there."""
+    if key is None:
+        return "none"
+    return "sandbox" if key == SANDBOX_KEY else "environment"
+
+
+def _rebuilt(settings: ClientSettings, source: KeySource) -> KontextClient:
     """What a pickled client becomes: this process's one client of these settings, with this process's key."""
-    key = _environment_key() if had_key else None
-    mark = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest() if key else None
+    key = _key_from(source)
+    mark = hashlib.sha256(key.encode("ascii")).hexdigest() if key else ""
     # The process id, since connections must not be shared with a forked child.
-    return _cached(settings, mark, os.getpid())
+    return _cached(settings, source, mark, os.getpid())
 
 
 @functools.lru_cache(maxsize=8)
-def _cached(settings: ClientSettings, key_mark: str | None, process: int) -> KontextClient:  # noqa: ARG001 - keys of the cache
-    return KontextClient(settings, _environment_key() if key_mark else None)
+def _cached(settings: ClientSettings, source: KeySource, _mark: str, _process: int) -> KontextClient:
+    return KontextClient(settings, _key_from(source))
 
 
-def _environment_key() -> str | None:
-    """The environment's key if it can be sent; an error here would break a whole process pool."""
-    key = key_from_environment()
+def _key_from(source: KeySource) -> str | None:
+    if source == "sandbox":
+        return SANDBOX_KEY
+    key = key_from_environment() if source == "environment" else None
     try:
         return check_key(key) if key is not None else None
     except ConfigError:
-        return None
+        return None  # an error while unpickling would break a whole process pool; so the service says it

@@ -7,6 +7,7 @@ what went wrong is a reason and a line.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
@@ -156,6 +157,13 @@ def _large(host: str, limit: int) -> str:
     return f"what {host} serves is larger than {size}"
 
 
+def _damage(data: bytes, error: Exception) -> str:
+    if data.lstrip()[:1] == b"<":
+        return "a web page came in the picture's place"
+    # Pillow names the object in memory it read from.
+    return one_line(re.sub(r" ?<_io[^>]*>", "", str(error))) or "the received picture is damaged"
+
+
 def picture_of(found: Download, flagged: bool) -> Picture:
     """Examine received bytes once: format, size, black or not, preview, and what is wrong with them.
 
@@ -176,7 +184,7 @@ def picture_of(found: Download, flagged: bool) -> Picture:
             data=found.data,
             sha256=sha256,
             reason=reason or Reason.CORRUPT,
-            note=note or one_line(str(error)) or "the received picture is damaged",
+            note=note or _damage(found.data, error),
         )
     if seen.black and not flagged:
         reason, note = Reason.MODERATED, "black picture"

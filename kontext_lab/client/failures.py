@@ -93,7 +93,8 @@ def from_answer(raw: RawAnswer, host: str) -> ServiceError:
 
 def _sorted(raw: RawAnswer, said: Envelope, host: str) -> tuple[type[ServiceError], str]:
     status = raw.status
-    told = f"({status}: {said.words})" if said.words else f"({status})"
+    words = said.words.removeprefix(f"{status} ")
+    told = f"({status}: {words})" if words else f"({status})"
     if 300 <= status < 400:
         return RequestRefused, _redirected(raw, host)
     if status == 401:

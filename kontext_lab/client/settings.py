@@ -6,7 +6,7 @@ Knows no key and opens no connection.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib import metadata
 from urllib.parse import urlsplit
 
@@ -72,15 +72,6 @@ class ClientSettings:
     def address(self, path: str) -> str:
         """The full URL of one of the service's paths, which start with a slash."""
         return self.base_url + path
-
-    def changed(self) -> dict[str, object]:
-        """The fields that differ from their defaults, for a repr."""
-        plain = ClientSettings()
-        return {
-            one.name: getattr(self, one.name)
-            for one in fields(self)
-            if getattr(self, one.name) != getattr(plain, one.name)
-        }
 
 
 def origin_of(url: str) -> str:
