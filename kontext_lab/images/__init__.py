@@ -4,12 +4,13 @@ Knows Pillow and numpy. Knows nothing of requests, sweeps, services or MLflow, a
 whoever wants a reference by URL passes the function that fetches it.
 """
 
-from kontext_lab.images.examine import Examined, examine, thumbnail
+from kontext_lab.images.examine import PREVIEW_BOX, Examined, examine, thumbnail
 from kontext_lab.images.prepare import MAX_MEGAPIXELS
 from kontext_lab.images.reference import Origin, Reference, load_reference
 
 __all__ = [
     "MAX_MEGAPIXELS",
+    "PREVIEW_BOX",
     "Examined",
     "Origin",
     "Reference",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from kontext_lab.errors import ImageError
 
-__all__ = ["Examined", "examine", "thumbnail"]
+__all__ = ["PREVIEW_BOX", "Examined", "examine", "thumbnail"]
 
 PREVIEW_BOX = 512
 """Longest side of a preview in pixels: what the tracker shows next to other runs, and figures draw."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from kontext_lab.answer import Attempt, Picture, Reason
 from kontext_lab.errors import KontextLabError, NotFound
-from kontext_lab.images import Origin, thumbnail
+from kontext_lab.images import PREVIEW_BOX, Origin, thumbnail
 from kontext_lab.request import DEFAULT, EditRequest
 from kontext_lab.results.states import State, outcome_of
 from kontext_lab.sweep import Cell
@@ -59,6 +59,7 @@ class Output:
     data: builtins.bytes = field(default=b"", repr=False)
     preview: builtins.bytes = field(default=b"", repr=False)
     load: Callable[[], builtins.bytes] | None = field(default=None, repr=False)
+    load_preview: Callable[[], builtins.bytes] | None = field(default=None, repr=False)
 
     @classmethod
     def from_picture(cls, cell: CellResult, number: int, picture: Picture) -> Output:
@@ -106,8 +107,11 @@ class Output:
         """A small version for figures, longest side at most `box` pixels."""
         if not self.format:
             raise self.error
-        source = self.preview if self.preview and box <= 512 else self.bytes
-        return thumbnail(source, box)
+        if box > PREVIEW_BOX:
+            return thumbnail(self.bytes, box)
+        if not self.preview and self.load_preview is not None:
+            self.preview = self.load_preview()
+        return thumbnail(self.preview or self.bytes, box)
 
     def release(self, load: Callable[[], builtins.bytes]) -> None:
         """Let go of the bytes, which `load` brings back: a sweep's pictures need not all fit into memory."""
@@ -215,6 +219,15 @@ class CellResult:
                 Output.from_picture(self, number, picture)
                 for number, picture in enumerate(attempt.answer.pictures, 1)
             ]
+
+    def take(self, other: CellResult) -> None:
+        """Take over the outcome of the same cell as a store holds it; parameters and title stay."""
+        self.state, self.reason, self.note = other.state, other.reason, other.note
+        self.cost, self.latency_s, self.arrived = other.cost, other.latency_s, other.arrived
+        self.run_id, self.reused_from, self.metrics = other.run_id, other.reused_from, dict(other.metrics)
+        self.outputs = other.outputs
+        for output in self.outputs:
+            output.cell = self
 
     def end(self, state: State, reason: str, note: str = "") -> None:
         """End without an answer: skipped, cancelled, or failed before anything was sent."""

@@ -1,0 +1,11 @@
+"""The one store: MLflow. Every sweep a parent run, every cell with an outcome a child run.
+
+The only place that imports mlflow. Works through `MlflowClient` with explicit run ids, never the fluent
+API, so that what a notebook has active stays as it is. Knows no service and no figure.
+"""
+
+from kontext_lab.tracking.reading import SweepRun
+from kontext_lab.tracking.tracker import Tracker
+from kontext_lab.tracking.writing import Opening
+
+__all__ = ["Opening", "SweepRun", "Tracker"]

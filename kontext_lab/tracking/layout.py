@@ -1,0 +1,221 @@
+"""What a run holds, as plain values: tags, params, metrics, request and answer, laid out under fixed names.
+
+Pure: nothing here talks to the store.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from typing import Any
+
+from mlflow.entities import Metric, Param
+
+from kontext_lab.answer import Attempt
+from kontext_lab.request import DEFAULT, FIELDS, decimal_text
+from kontext_lab.results import CellResult, Output, Results
+from kontext_lab.sweep import Sweep
+from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
+
+__all__ = [
+    "cell_metrics",
+    "cell_tags",
+    "milliseconds",
+    "note",
+    "preview_names",
+    "request_facts",
+    "response_facts",
+    "sweep_params",
+    "to_params",
+]
+
+LONGEST_PARAM = 6000
+"""MLflow cuts longer ones with a warning; the full text is in request.json."""
+
+LONGEST_TAG = 4000
+
+
+def sweep_params(sweep: Sweep) -> dict[str, Any]:
+    """Parameters of the parent run: the fixed ones, the axes as JSON, the number of cells."""
+    fixed = sweep.fixed
+    swept = {key for axis in sweep.axes for key in axis.keys}
+    params: dict[str, Any] = {
+        key: fixed.get(key, sweep.cells[0].params.get(key, DEFAULT)) for key in FIELDS if key not in swept
+    }
+    if "images" in fixed:
+        params["image"] = value_text("images", fixed["images"])
+    if "repeat" in fixed:
+        params["repeat"] = fixed["repeat"]
+    params["axes"] = json.dumps(
+        {
+            axis.key: [
+                [_plain(key, part) for key, part in zip(axis.keys, entry, strict=True)]
+                if len(axis.keys) > 1
+                else _plain(axis.keys[0], entry[0])
+                for entry in axis.values
+            ]
+            for axis in sweep.axes
+        },
+        ensure_ascii=False,
+    )
+    params["cells"] = len(sweep)
+    return params
+
+
+def _plain(key: str, value: Any) -> Any:
+    return value_text(key, value) if key in REFERENCE_KEYS else value
+
+
+def to_params(values: Mapping[str, Any]) -> list[Param]:
+    """Values as MLflow's params, numbers as plain decimal text."""
+    return [Param(key, _text(value)[:LONGEST_PARAM]) for key, value in values.items()]
+
+
+def _text(value: Any) -> str:
+    return decimal_text(value) if isinstance(value, int | float) else str(value)
+
+
+def cell_tags(
+    cell: CellResult, parent_id: str, index: int, previews: Mapping[int, tuple[str, str]]
+) -> dict[str, str]:
+    """The tags by which a cell is found and read back."""
+    tags = {
+        "mlflow.parentRunId": parent_id,
+        "kontext.kind": "cell",
+        "kontext.cell": str(index),
+        "kontext.swept": " ".join(cell.swept),
+        "kontext.fingerprint": cell.fingerprint,
+        "kontext.service": cell.service,
+        "kontext.state": str(cell.state),
+        "kontext.reason": cell.reason,
+        "kontext.note": cell.note[:LONGEST_TAG],
+    }
+    if cell.outputs:
+        tags["kontext.output_sha256"] = ",".join(output.sha256 for output in cell.outputs)
+        tags["kontext.outputs"] = json.dumps(
+            [_output_facts(output, previews.get(output.number)) for output in cell.outputs]
+        )
+    if cell.arrived:
+        tags["kontext.arrived"] = cell.arrived.astimezone(UTC).isoformat(timespec="seconds")
+    if previews:
+        tags["mlflow.loggedImages"] = "True"
+    return tags
+
+
+def _output_facts(output: Output, preview: tuple[str, str] | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "file": f"outputs/{output.file_name}" if output.sha256 else "",
+        "sha256": output.sha256,
+        "format": output.format,
+        "width": output.width,
+        "height": output.height,
+        "reason": output.reason,
+        "note": output.note[:300],
+        "preview": preview[1] if preview else "",
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def preview_names(output: Output) -> tuple[str, str]:
+    """The names MLflow gives to a picture logged with `key="output"` and a step: the full one and the small.
+
+    Written by hand, since its own call encodes PNG and WebP anew in 115 ms; a test holds the two equal.
+    """
+    stem = f"images/output+step+{output.number - 1}+timestamp+{milliseconds()}+{uuid.uuid4()}"
+    return f"{stem}.png", f"{stem}+compressed.webp"
+
+
+def cell_metrics(cell: CellResult, attempt: Attempt) -> list[Metric]:
+    """Money, time and size; those of an output at its own step."""
+    now = milliseconds()
+    values = {"cost/usd": cell.cost, "time/attempt_s": round(attempt.seconds, 3)}
+    if attempt.answer is not None:
+        values["time/latency_s"] = round(attempt.answer.latency_s, 3)
+        values["time/download_s"] = round(attempt.answer.download_s, 3)
+    metrics = [Metric(key, value, now, 0) for key, value in {**values, **cell.metrics}.items()]
+    for output in cell.outputs:
+        facts = {
+            "output/width": output.width,
+            "output/height": output.height,
+            "output/bytes": len(output.data),
+        }
+        step = output.number - 1
+        metrics += [
+            Metric(f"output/{key}", float(value), now, step) for key, value in facts.items() if output.sha256
+        ]
+    return metrics
+
+
+def request_facts(cell: CellResult, attempt: Attempt) -> dict[str, Any]:
+    """`request.json`: what was sent, references as digests, no key."""
+    request = cell.request
+    if request is None:
+        return {"client_request_id": attempt.client_request_id}
+    return {
+        "client_request_id": attempt.client_request_id,
+        "service": cell.service,
+        "fingerprint": cell.fingerprint,
+        "params": cell.params,
+        "expected_size": list(request.expected_size),
+        "body": request.logged_payload(),
+        "references": [
+            {
+                "name": reference.name,
+                "digest": reference.digest,
+                "url": reference.url,
+                "original_size": list(reference.original_size),
+                "sent_size": list(reference.sent_size),
+            }
+            for reference in request.images
+        ],
+    }
+
+
+def response_facts(attempt: Attempt) -> dict[str, Any]:
+    """`response.json`: what came back, or why nothing did."""
+    if attempt.answer is None:
+        error = attempt.error
+        return {
+            "error": type(error).__name__,
+            "message": str(error),
+            "status": error.status if error else None,
+            "request_id": error.request_id if error else None,
+            "body": error.body if error else "",
+        }
+    answer = attempt.answer
+    try:
+        body = json.loads(answer.raw)
+    except ValueError:
+        body = answer.raw
+    return {
+        "simulated": answer.simulated,
+        "cost_usd": answer.cost_usd,
+        "cost_source": answer.cost_source,
+        "seed": answer.seed,
+        "headers": dict(answer.headers),
+        "body": body,
+    }
+
+
+def note(results: Results) -> str:
+    """A short summary in markdown; names and prompts are data, so their HTML is escaped."""
+    lines = [f"**{html.escape(results.name)}**", "", html.escape(results.summary)]
+    if results.simulated:
+        lines += ["", "Simulated pictures: made by the sandbox, not by the model."]
+    axes = [f"- {html.escape(key)}: {_axis_line(results, key)}" for key in results.axes]
+    return "\n".join((*lines, "", *axes, "", *(html.escape(note) for note in results.notes))).strip()
+
+
+def _axis_line(results: Results, key: str, most: int = 12) -> str:
+    values: Sequence[Any] = results.values(key)
+    shown = [html.escape(results.label(key, value)[:60]) for value in values[:most]]
+    return ", ".join(shown) + (f" … {len(values)} in all" if len(values) > most else "")
+
+
+def milliseconds() -> int:
+    """Now, as MLflow counts time."""
+    return int(time.time() * 1000)

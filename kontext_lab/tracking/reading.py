@@ -1,0 +1,244 @@
+"""Runs back into values: what is known of a fingerprint, a sweep's cells, the list of sweeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mlflow.entities import Run
+
+from kontext_lab.errors import NotFound
+from kontext_lab.results import CellResult, Known, Output, State, typed_params
+from kontext_lab.tracking.artifacts import Artifact
+from kontext_lab.tracking.store import Store
+
+__all__ = [
+    "SweepRun",
+    "cell_of",
+    "children",
+    "find_run",
+    "known_cells",
+    "known_of",
+    "sweep_runs",
+    "sweep_with_digest",
+]
+
+DIGESTS_PER_QUERY = 500
+"""How many fingerprints one search asks for: MLflow takes about 0.4 s for these."""
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """A sweep as the store remembers it.
+
+    Attributes:
+        run_id: the parent run.
+        name: what the sweep is called.
+        service: `sandbox` or the service's origin.
+        digest: names the same sweep again.
+        status: MLflow's word: RUNNING, FINISHED, FAILED or KILLED.
+        started: when it was first run.
+        cells: how many cells it has.
+        counts: cells by state, as last recorded.
+        cost: US dollars, as last recorded.
+        experiment_id: where it is.
+        artifact_uri: where its artifacts are.
+    """
+
+    run_id: str
+    name: str
+    service: str
+    digest: str
+    status: str
+    started: datetime
+    cells: int
+    counts: dict[str, int]
+    cost: float
+    experiment_id: str
+    artifact_uri: str
+
+    @classmethod
+    def from_run(cls, run: Run) -> SweepRun:
+        """Read a parent run."""
+        metrics = run.data.metrics
+        counted = ("done", "failed", "in_doubt", "skipped", "cancelled")
+        return cls(
+            run_id=run.info.run_id,
+            name=run.info.run_name or "",
+            service=run.data.tags.get("kontext.service", ""),
+            digest=run.data.tags.get("kontext.sweep", ""),
+            status=run.info.status,
+            started=_time(run.info.start_time),
+            cells=int(run.data.params.get("cells", 0)),
+            counts={state: int(metrics.get(f"cells/{state}", 0)) for state in counted},
+            cost=float(metrics.get("cost/usd", 0.0)),
+            experiment_id=run.info.experiment_id,
+            artifact_uri=run.info.artifact_uri,
+        )
+
+
+def search(store: Store, experiments: Sequence[str], query: str, **options: Any) -> Iterator[Run]:
+    """Every active run a query finds, page by page."""
+    token = None
+    while True:
+        page = store.client.search_runs(
+            list(experiments), filter_string=query, max_results=PAGE, page_token=token, **options
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def known_cells(store: Store, fingerprints: Iterable[str]) -> dict[str, Known]:
+    """The best that any experiment of the store knows of each fingerprint: a picture before anything else."""
+    wanted = list(dict.fromkeys(fingerprints))
+    experiments = store.experiment_ids()
+    best: dict[str, Known] = {}
+    for start in range(0, len(wanted), DIGESTS_PER_QUERY):
+        digests = ",".join(f"'{one[:32]}'" for one in wanted[start : start + DIGESTS_PER_QUERY])
+        for run in search(store, experiments, f"dataset.digest IN ({digests})"):
+            known = known_of(run)
+            if known is not None and (
+                known.fingerprint not in best or _worth(known) > _worth(best[known.fingerprint])
+            ):
+                best[known.fingerprint] = known
+    return {fingerprint: best[fingerprint] for fingerprint in wanted if fingerprint in best}
+
+
+def known_of(run: Run) -> Known | None:
+    """What a child run says of its cell; None for one that is no cell or was cut off while being written."""
+    tags = run.data.tags
+    if tags.get("kontext.kind") != "cell" or run.info.status not in ("FINISHED", "FAILED"):
+        return None
+    try:
+        state = State(tags.get("kontext.state", ""))
+    except ValueError:
+        return None
+    if state is State.DONE and run.info.status != "FINISHED":
+        return None
+    return Known(
+        run_id=run.info.run_id,
+        parent_id=tags.get("mlflow.parentRunId", ""),
+        index=int(tags.get("kontext.cell", 0)),
+        fingerprint=tags.get("kontext.fingerprint", ""),
+        state=state,
+        reason=tags.get("kontext.reason", ""),
+        when=_arrived(run),
+        cost=float(run.data.metrics.get("cost/usd", 0.0)),
+        copied="kontext.reused_from" in tags,
+    )
+
+
+def sweep_with_digest(store: Store, digest: str) -> Run | None:
+    """The newest parent run of the same sweep in our experiment."""
+    query = f"tags.`kontext.sweep` = '{digest}' AND tags.`kontext.kind` = 'sweep'"
+    found = search(store, [store.experiment_id], query, order_by=["attributes.start_time DESC"])
+    return next(found, None)
+
+
+def children(store: Store, parent: Run) -> list[Run]:
+    """The cells of a sweep that have an outcome, in the order of the sweep."""
+    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' AND tags.`kontext.kind` = 'cell'"
+    found = list(search(store, [parent.info.experiment_id], query))
+    return sorted(found, key=lambda run: (int(run.data.tags.get("kontext.cell", 0)), run.info.start_time))
+
+
+def sweep_runs(store: Store, *, everywhere: bool = False) -> Iterator[Run]:
+    """Parent runs, newest first; of our experiment, or of all."""
+    experiments = store.experiment_ids() if everywhere else [store.experiment_id]
+    query = "tags.`kontext.kind` = 'sweep'"
+    return search(store, experiments, query, order_by=["attributes.start_time DESC"])
+
+
+def find_run(store: Store, which: str) -> Run:
+    """A sweep's parent run by name, run id, the beginning of one, or `last`.
+
+    Raises:
+        NotFound: none, or several; those are listed.
+    """
+    wanted = which.strip()
+    runs = list(sweep_runs(store, everywhere=True))
+    if wanted == "last" and runs:
+        return max(runs, key=lambda run: run.info.start_time)
+    exact = [run for run in runs if wanted in (run.info.run_id, run.info.run_name)]
+    prefixed = [run for run in runs if len(wanted) >= 4 and run.info.run_id.startswith(wanted)]
+    found = exact or prefixed
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        names = ", ".join(repr(run.info.run_name) for run in runs[:5]) or "none yet"
+        raise NotFound(f"no sweep {which!r} in {store.shown}; the latest are {names}")
+    hits = "; ".join(
+        f"{run.info.run_id[:8]} of {_time(run.info.start_time):%d %b %Y %H:%M}" for run in found[:10]
+    )
+    raise NotFound(f"{len(found)} sweeps are called {which!r}, choose one by its id: {hits}")
+
+
+def cell_of(store: Store, run: Run) -> CellResult:
+    """A child run as a cell's result; pictures are loaded when they are asked for."""
+    tags = run.data.tags
+    try:
+        state = State(tags.get("kontext.state", ""))
+    except ValueError:
+        state = State.FAILED
+    cell = CellResult(
+        title=run.info.run_name or "",
+        params=typed_params({key: text for key, text in run.data.params.items() if key != "truncated"}),
+        swept=tuple(filter(None, tags.get("kontext.swept", "").split(" "))),
+        service=tags.get("kontext.service", ""),
+        fingerprint=tags.get("kontext.fingerprint", ""),
+        state=state,
+        reason=tags.get("kontext.reason", ""),
+        note=tags.get("kontext.note", ""),
+        cost=float(run.data.metrics.get("cost/usd", 0.0)),
+        latency_s=run.data.metrics.get("time/latency_s"),
+        run_id=run.info.run_id,
+        reused_from=tags.get("kontext.reused_from", ""),
+        arrived=_arrived(run),
+    )
+    cell.outputs = [
+        _output(store, run, cell, number, facts)
+        for number, facts in enumerate(json.loads(tags.get("kontext.outputs", "[]")), 1)
+    ]
+    return cell
+
+
+def _output(store: Store, run: Run, cell: CellResult, number: int, facts: dict[str, Any]) -> Output:
+    def artifact(path: str) -> Artifact | None:
+        return Artifact(store.uri, run.info.run_id, run.info.artifact_uri, path) if path else None
+
+    return Output(
+        cell,
+        number,
+        sha256=facts.get("sha256", ""),
+        format=facts.get("format", ""),
+        width=facts.get("width", 0),
+        height=facts.get("height", 0),
+        reason=facts.get("reason", ""),
+        note=facts.get("note", ""),
+        load=artifact(facts.get("file", "")),
+        load_preview=artifact(facts.get("preview", "")),
+    )
+
+
+def _worth(known: Known) -> tuple[int, bool, float]:
+    """Done, then in doubt, then billed failures, then the rest; originals before copies; old before new."""
+    rank = {State.DONE: 3, State.IN_DOUBT: 2}.get(known.state, 1 if known.billed_without_picture else 0)
+    return rank, not known.copied, -known.when.timestamp()
+
+
+def _arrived(run: Run) -> datetime:
+    text = run.data.tags.get("kontext.arrived")
+    if text:
+        return datetime.fromisoformat(text)
+    return _time(run.info.end_time or run.info.start_time)
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,210 @@
+"""Which store is used, whether it can be, and which experiment of it: settled before anything is paid for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from kontext_lab.errors import ConfigError, TrackingError
+
+__all__ = ["EXPERIMENT", "Store", "masked", "mlflow_trouble", "open_store", "resolve_uri"]
+
+EXPERIMENT = "kontext-lab"
+"""The experiment of sweeps where nothing else is set."""
+
+CONNECT_SECONDS = 5.0
+"""How long a server may take to accept a connection: MLflow's own retries would take minutes."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        uri: absolute tracking URI.
+        client: MLflow's client for it.
+        experiment_id: where new sweeps go.
+        experiment: its name.
+    """
+
+    uri: str = field(repr=False)
+    client: MlflowClient = field(repr=False)
+    experiment_id: str
+    experiment: str
+
+    @property
+    def shown(self) -> str:
+        """The URI without a password in it."""
+        return masked(self.uri)
+
+    @property
+    def web_address(self) -> str:
+        """Where MLflow's pages for this store are, or "" for a store without a server."""
+        return self.uri.rstrip("/") if self.uri.startswith("http") else ""
+
+    def experiment_ids(self) -> list[str]:
+        """Every experiment of the store, ours first."""
+        found = [self.experiment_id]
+        token = None
+        while True:
+            page = self.client.search_experiments(max_results=1000, page_token=token)
+            found += [one.experiment_id for one in page if one.experiment_id != self.experiment_id]
+            token = page.token
+            if not token:
+                return found
+
+
+def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
+    """Open the store that is set and find or make the experiment.
+
+    Args:
+        tracking_uri: as MLflow takes it; None for what MLflow has set, else its own default.
+        experiment: a name; None for what the notebook or the environment has set, else `kontext-lab`.
+
+    Raises:
+        TrackingError: the store can't be reached or opened, or is an old folder store.
+        ConfigError: the experiment was deleted.
+    """
+    uri = resolve_uri(tracking_uri or mlflow.get_tracking_uri())
+    _check_reachable(uri)
+    with _quiet(), mlflow_trouble(f"the MLflow store {masked(uri)} can't be opened"):
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+        experiment_id, name = _experiment(client, uri, experiment)
+    return Store(uri, client, experiment_id, name)
+
+
+def resolve_uri(uri: str | os.PathLike[str]) -> str:
+    """The URI with relative paths made absolute: a store stays where it was when it was first used.
+
+    Raises:
+        TrackingError: a folder store, which MLflow no longer maintains.
+    """
+    text = os.fspath(uri)
+    scheme = urlsplit(text).scheme.split("+")[0]
+    if scheme in ("", "file") or (len(scheme) == 1 and os.name == "nt"):
+        raise TrackingError(
+            f"the MLflow store {text} is an old folder store: set MLFLOW_TRACKING_URI=sqlite:///mlflow.db, "
+            "or move it with `mlflow migrate-filestore`"
+        )
+    if scheme == "sqlite":
+        head, _, path = text.partition(":///")
+        if path and not path.startswith(":memory:"):
+            return f"{head}:///{Path(path).expanduser().absolute().as_posix()}"
+    return text
+
+
+def masked(uri: str) -> str:
+    """A URI fit to be shown: without the password it may hold."""
+    parts = urlsplit(uri)
+    if not parts.password:
+        return uri
+    host = f"{parts.username or ''}:***@{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+    return urlunsplit(parts._replace(netloc=host))
+
+
+@contextmanager
+def mlflow_trouble(what: str) -> Iterator[None]:
+    """Everything MLflow and its databases raise, as one TrackingError in one line."""
+    try:
+        yield
+    except (TrackingError, ConfigError):
+        raise
+    except MlflowException as error:
+        raise TrackingError(f"{what}: {_first_line(error)}") from None
+    except Exception as error:  # SQLAlchemy, drivers, HTTP: each with a tree of its own
+        raise TrackingError(f"{what}: {type(error).__name__}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MLflow's and Alembic's notes on making a database out of people's notebooks and terminals."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "sqlalchemy")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _check_reachable(uri: str) -> None:
+    parts = urlsplit(uri)
+    scheme = parts.scheme.split("+")[0]
+    if scheme == "sqlite":
+        folder = _database_file(uri).parent
+        if not folder.is_dir():
+            raise TrackingError(f"the MLflow store {uri} can't be made: there is no folder {folder}")
+        if not os.access(folder, os.W_OK):
+            raise TrackingError(f"the MLflow store {uri} can't be written: no right to write in {folder}")
+        return
+    port = parts.port or _DEFAULT_PORTS.get(scheme)
+    if not parts.hostname or port is None:
+        return  # databricks and plug-in schemes find their own way
+    try:
+        socket.create_connection((parts.hostname, port), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise TrackingError(f"the MLflow server {masked(uri)} doesn't answer: {reason}") from None
+
+
+def _database_file(uri: str) -> Path:
+    return Path(unquote(uri.partition(":///")[2].partition("?")[0]))
+
+
+def _experiment(client: MlflowClient, uri: str, name: str | None) -> tuple[str, str]:
+    """Id and name: the one asked for, the active run's, the one MLflow has set, or our own."""
+    if name is None:
+        active = mlflow.active_run()
+        # mlflow.set_experiment writes MLFLOW_EXPERIMENT_ID.
+        known = (
+            active.info.experiment_id
+            if active and _same_store(uri)
+            else os.environ.get("MLFLOW_EXPERIMENT_ID")
+        )
+        if known:
+            found = client.get_experiment(known)
+            return found.experiment_id, found.name
+    wanted = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    existing = client.get_experiment_by_name(wanted)
+    if existing is None:
+        return client.create_experiment(wanted, artifact_location=_artifact_location(uri, wanted)), wanted
+    if existing.lifecycle_stage != "active":
+        raise ConfigError(
+            f"the experiment {wanted!r} is deleted in MLflow: restore it there, or choose another"
+        )
+    return existing.experiment_id, wanted
+
+
+def _same_store(uri: str) -> bool:
+    try:
+        return resolve_uri(mlflow.get_tracking_uri()) == uri
+    except TrackingError:
+        return False
+
+
+def _artifact_location(uri: str, experiment: str) -> str | None:
+    """Beside the database file, for SQLite: MLflow's default is the folder the process happens to run in."""
+    if not uri.startswith("sqlite"):
+        return None
+    slug = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in experiment).strip(".")
+    return (_database_file(uri).parent / "mlartifacts" / (slug or EXPERIMENT)).as_uri()

@@ -1,0 +1,148 @@
+"""The tracker: what the rest of the package sees of MLflow. One thread writes through it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.tracking.context import registry
+
+from kontext_lab.answer import Attempt
+from kontext_lab.errors import SweepError
+from kontext_lab.results import CellResult, Known, Results, State
+from kontext_lab.sweep import Sweep
+from kontext_lab.tracking import reading, writing
+from kontext_lab.tracking.artifacts import Artifact
+from kontext_lab.tracking.reading import SweepRun
+from kontext_lab.tracking.store import Store, mlflow_trouble, open_store, resolve_uri
+from kontext_lab.tracking.writing import Opening, Slot
+
+__all__ = ["Tracker"]
+
+
+class Tracker:
+    """One open store and the sweeps in it.
+
+    Args:
+        tracking_uri: as MLflow takes it; None for what is set.
+        experiment: a name; None for what is set.
+
+    Raises:
+        TrackingError: the store can't be used.
+        ConfigError: the experiment can't be.
+    """
+
+    def __init__(self, tracking_uri: str | None = None, experiment: str | None = None) -> None:
+        self.store: Store = open_store(tracking_uri, experiment)
+        self._children: dict[tuple[str, int], Run] = {}
+        self._context: dict[str, str] | None = None
+
+    @staticmethod
+    def active_run_id(tracking_uri: str) -> str:
+        """The run active in the calling thread, if it is in the same store; else ""."""
+        active = mlflow.active_run()
+        same = active is not None and resolve_uri(mlflow.get_tracking_uri()) == tracking_uri
+        return str(active.info.run_id) if active is not None and same else ""
+
+    def known(self, fingerprints: Iterable[str]) -> dict[str, Known]:
+        """The best any experiment of the store knows of each fingerprint."""
+        with mlflow_trouble("the MLflow store can't be searched"):
+            return reading.known_cells(self.store, fingerprints)
+
+    def known_here(self, digest: str) -> dict[int, Known]:
+        """What the parent run of the same sweep holds, by the cell's place; empty where there is none."""
+        with mlflow_trouble("the MLflow store can't be searched"):
+            parent = reading.sweep_with_digest(self.store, digest)
+            found = [] if parent is None else reading.children(self.store, parent)
+            known = (reading.known_of(run) for run in found)
+            return {one.index: one for one in known if one is not None}
+
+    def begin(self, opening: Opening) -> str:
+        """Make the sweep's parent run, or reopen the one it has; returns its id."""
+        with mlflow_trouble("the sweep can't be recorded in MLflow"):
+            parent = None if opening.fresh else reading.sweep_with_digest(self.store, opening.digest)
+            if parent is None:
+                parent = writing.make_parent(self.store, opening, self.context)
+            else:
+                writing.reopen_parent(self.store, parent, opening)
+                for run in reading.children(self.store, parent):
+                    place = int(run.data.tags.get("kontext.cell", 0))
+                    self._children[(parent.info.run_id, place)] = run
+            return str(parent.info.run_id)
+
+    def log(self, parent_id: str, index: int, cell: CellResult, attempt: Attempt) -> None:
+        """Write a cell that was sent; its bytes are then loaded from the store when asked for."""
+        with mlflow_trouble(f"cell {cell.title} can't be recorded in MLflow"):
+            cell.run_id = writing.log_cell(self.store, self._slot(parent_id, index), cell, attempt)
+            run = self.store.client.get_run(cell.run_id)
+            self._children[(parent_id, index)] = run
+            for output in cell.outputs:
+                if output.sha256:
+                    path = f"outputs/{output.file_name}"
+                    output.release(Artifact(self.store.uri, cell.run_id, run.info.artifact_uri, path))
+
+    def copy(self, parent_id: str, index: int, cell: CellResult, source: Known) -> None:
+        """Write a cell that is reused from another run, and take over what that run holds."""
+        with mlflow_trouble(f"cell {cell.title} can't be copied in MLflow"):
+            cell.run_id = writing.copy_cell(self.store, self._slot(parent_id, index), cell, source)
+
+    def _slot(self, parent_id: str, index: int) -> Slot:
+        return Slot(parent_id, index, self.context, self._children.get((parent_id, index)))
+
+    def take(self, cell: CellResult, run_id: str) -> None:
+        """Fill a cell from its own run, where the same sweep was run before."""
+        with mlflow_trouble(f"cell {cell.title} can't be read from MLflow"):
+            known = {run.info.run_id: run for run in self._children.values()}
+            run = known.get(run_id) or self.store.client.get_run(run_id)
+            cell.take(reading.cell_of(self.store, run))
+
+    def finish(self, results: Results, *, stopped: bool, seconds: float, grid: bytes) -> None:
+        """Sum up on the parent run and end it: FINISHED, FAILED where a cell did, KILLED where it stopped."""
+        counts = results.counts
+        failed = counts[State.FAILED] or counts[State.IN_DOUBT]
+        unsent = counts[State.CANCELLED] or counts[State.SKIPPED]
+        status = "KILLED" if stopped or unsent else "FAILED" if failed else "FINISHED"
+        with mlflow_trouble("the sweep's end can't be recorded in MLflow"):
+            writing.finish_sweep(self.store, results, status, seconds=seconds, grid=grid)
+
+    def load(self, which: str) -> tuple[SweepRun, list[CellResult]]:
+        """A sweep and its cells, from the store alone.
+
+        Args:
+            which: a name, a run id, the beginning of one, or `last`.
+
+        Raises:
+            NotFound: none, or several, which are then listed.
+        """
+        with mlflow_trouble("the MLflow store can't be read"):
+            parent = reading.find_run(self.store, which)
+            cells = [reading.cell_of(self.store, run) for run in reading.children(self.store, parent)]
+            return SweepRun.from_run(parent), cells
+
+    def sweep_of(self, run: SweepRun) -> Sweep | None:
+        """The sweep as it was defined, from its parent run; None where its file can't be read any more."""
+        with (
+            mlflow_trouble(f"sweep {run.name}: sweep.yaml can't be loaded"),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            for part in ("sweep.yaml", "references"):
+                self.store.client.download_artifacts(run.run_id, part, folder)
+            try:
+                return Sweep.from_yaml(Path(folder) / "sweep.yaml")
+            except SweepError:
+                return None
+
+    def history(self, *, everywhere: bool = False) -> list[SweepRun]:
+        """Sweeps, newest first; of our experiment, or of the whole store."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            return [SweepRun.from_run(run) for run in reading.sweep_runs(self.store, everywhere=everywhere)]
+
+    @property
+    def context(self) -> Mapping[str, str]:
+        """User and source tags, as MLflow's own context gives them."""
+        if self._context is None:
+            self._context = {key: str(text) for key, text in registry.resolve_tags().items()}
+        return self._context
