@@ -32,6 +32,7 @@ class Results(Sequence[CellResult]):
         name: the sweep's name; several joined by ` + `.
         run_id: the parent run in MLflow, or "" for results that have none of their own.
         notes: lines a person should read, such as what stopped the sweep.
+        spent: US dollars billed by the call of `run` that made these results; `cost` counts earlier ones too.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Results(Sequence[CellResult]):
         self.name = name
         self.run_id = run_id
         self.notes = list(notes)
+        self.spent = 0.0
         self._draw = draw
 
     @overload

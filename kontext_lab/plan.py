@@ -1,0 +1,285 @@
+"""What a run of a sweep would do, cell by cell, and what it would cost: decided before anything is paid.
+
+Pure: tables in, tables out. It asks no service and no store; whoever makes a plan passes what they know.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from kontext_lab.request import EditRequest, find_model
+from kontext_lab.results import Known, State
+from kontext_lab.sweep import Cell, Sweep
+
+__all__ = ["Action", "Decision", "Plan", "decide"]
+
+TYPICAL_SECONDS = 10.0
+"""What the real service takes for a picture: 5 to 20 s were seen."""
+
+
+class Action(StrEnum):
+    """What is done about a cell."""
+
+    SEND = "send"
+    KEEP = "keep"
+    """The sweep's own run already holds the outcome."""
+    COPY = "copy"
+    """Another run holds it."""
+    FOLLOW = "follow"
+    """An earlier cell of this sweep is the same request; it is sent once."""
+    LEAVE = "leave"
+    """Beyond the limit that was asked for."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One cell, and what is done about it.
+
+    Attributes:
+        cell: of the sweep.
+        fingerprint: of its request.
+        action: what is done.
+        known: the tracked cell it is kept or copied from.
+        leader: the place of the earlier cell it follows.
+    """
+
+    cell: Cell
+    fingerprint: str
+    action: Action
+    known: Known | None = None
+    leader: int | None = None
+
+
+def decide(
+    cells: Sequence[Cell],
+    fingerprints: Sequence[str],
+    *,
+    here: Mapping[int, Known],
+    anywhere: Mapping[str, Known],
+    reuse: str = "always",
+    in_doubt: str = "skip",
+    retry_failed: bool = False,
+    limit: int | None = None,
+) -> tuple[Decision, ...]:
+    """What to do about each cell.
+
+    Args:
+        cells: of the sweep, in order.
+        fingerprints: of their requests.
+        here: what the sweep's own run holds, by place.
+        anywhere: the best the whole store knows, by fingerprint.
+        reuse: `always` takes pictures that were paid for before, `never` sends everything anew.
+        in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
+        retry_failed: send those again that were billed without a picture.
+        limit: send at most this many.
+    """
+    decisions: list[Decision] = []
+    leaders: dict[str, int] = {}
+    sent = 0
+    for place, (cell, fingerprint) in enumerate(zip(cells, fingerprints, strict=True)):
+        known = None
+        if reuse == "always":
+            known = _worth_keeping(
+                here.get(place), anywhere.get(fingerprint), fingerprint, in_doubt, retry_failed
+            )
+        if known is not None:
+            own = here.get(place)
+            action = Action.KEEP if own is not None and known.run_id == own.run_id else Action.COPY
+            decisions.append(Decision(cell, fingerprint, action, known))
+        elif fingerprint in leaders:
+            decisions.append(Decision(cell, fingerprint, Action.FOLLOW, leader=leaders[fingerprint]))
+        elif limit is not None and sent >= limit:
+            decisions.append(Decision(cell, fingerprint, Action.LEAVE))
+        else:
+            sent += 1
+            leaders[fingerprint] = place
+            decisions.append(Decision(cell, fingerprint, Action.SEND))
+    return tuple(decisions)
+
+
+def _worth_keeping(
+    own: Known | None, other: Known | None, fingerprint: str, in_doubt: str, retry_failed: bool
+) -> Known | None:
+    """The tracked cell that stands for this one, by the table of states; None where it is to be sent."""
+    candidates = [one for one in (own, other) if one is not None and one.fingerprint == fingerprint]
+    for one in candidates:
+        if one.state is State.DONE:
+            return one
+    for one in candidates:
+        if one.state is State.IN_DOUBT:
+            return one if in_doubt == "skip" else None
+    for one in candidates:
+        if one.billed_without_picture:
+            return None if retry_failed else one
+    return None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do and cost.
+
+    Attributes:
+        sweep: with its references fetched.
+        service: `sandbox` or the service's origin.
+        decisions: one per cell.
+        prices: US dollars per picture by model, where the service names another than the table.
+        balance: US dollars left, or None where the service doesn't say.
+        budget: US dollars this run may spend, or None.
+        concurrency: requests at once.
+        seconds_each: what a request is expected to take.
+        notes: what could not be found out.
+    """
+
+    sweep: Sweep
+    service: str
+    decisions: tuple[Decision, ...]
+    prices: Mapping[str, float] = field(default_factory=dict)
+    balance: float | None = None
+    budget: float | None = None
+    concurrency: int = 4
+    seconds_each: float = TYPICAL_SECONDS
+    notes: tuple[str, ...] = ()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the sandbox would answer."""
+        return self.service == "sandbox"
+
+    def of(self, action: Action) -> list[Decision]:
+        """The decisions of one kind."""
+        return [decision for decision in self.decisions if decision.action is action]
+
+    @property
+    def requests(self) -> int:
+        """How many requests would be sent."""
+        return len(self.of(Action.SEND))
+
+    @property
+    def reused(self) -> int:
+        """How many cells have a picture already."""
+        return sum(1 for one in self.decisions if one.known is not None and one.known.state is State.DONE)
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the oldest reused picture was made."""
+        times = [one.known.when for one in self.decisions if one.known and one.known.state is State.DONE]
+        return min(times, default=None)
+
+    @property
+    def in_doubt(self) -> int:
+        """How many cells are left because their answer was lost."""
+        return sum(1 for one in self.decisions if one.known is not None and one.known.state is State.IN_DOUBT)
+
+    def cost_of(self, request: EditRequest) -> float:
+        """What a request is expected to cost, in US dollars."""
+        price = request.price if request.price is not None else self.prices.get(request.model)
+        return request.cost if price is None else round(price * request.pictures, 6)
+
+    @property
+    def cost(self) -> float:
+        """US dollars all requests together are expected to cost."""
+        return round(sum(self.cost_of(one.cell.request) for one in self.of(Action.SEND)), 6)
+
+    @property
+    def affordable(self) -> int:
+        """How many of the requests fit into the budget."""
+        left, count = self.budget, 0
+        if left is None:
+            return self.requests
+        for one in self.of(Action.SEND):
+            left -= self.cost_of(one.cell.request)
+            if left < -1e-9:
+                break
+            count += 1
+        return count
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes."""
+        rounds = -(-self.requests // max(1, self.concurrency))
+        return rounds * self.seconds_each
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should read before paying, a line each."""
+        lines = list(self.sweep.warnings)
+        if self.affordable < self.requests:
+            fit = f"{self.affordable} of {self.requests} requests fit"
+            lines.append(f"${self.budget:.2f} of budget: {fit}, the rest is skipped")
+        if self.balance is not None and self.cost > self.balance and not self.simulated:
+            lines.append(f"${self.cost:.2f} is more than the ${self.balance:.2f} left on the account")
+        if self.in_doubt:
+            lines.append(f"{self.in_doubt} in doubt: their answers were lost, they may have been billed")
+        kept = sum(1 for one in self.decisions if one.known and one.known.billed_without_picture)
+        if kept:
+            lines.append(f"{kept} were billed before without a picture and are not bought again unasked")
+        models = {one.cell.request.model for one in self.of(Action.SEND)}
+        for model in filter(None, (find_model(name) for name in sorted(models))):
+            if self.concurrency > model.concurrency:
+                polite = f"more than is polite for {model.short} ({model.concurrency})"
+                lines.append(f"{self.concurrency} at once is {polite}")
+        return (*lines, *self.notes)
+
+    @property
+    def line(self) -> str:
+        """The plan in one line: `3 × 3 × 2 = 18 requests · 6 reused (1 Nov) · ≈ $0.62 · ≈ 1 min`."""
+        sizes = " × ".join(str(len(axis)) for axis in self.sweep.axes)
+        count = f"{sizes} = {len(self.decisions)}" if len(self.sweep.axes) > 1 else str(len(self.decisions))
+        parts = [f"{count} request{'' if len(self.decisions) == 1 else 's'}"]
+        if self.oldest is not None:
+            day = f"{self.oldest.astimezone():%d %b}".lstrip("0")
+            parts.append(f"{self.reused} reused ({'from' if self.reused > 1 else 'of'} {day})")
+        follow, leave = len(self.of(Action.FOLLOW)), len(self.of(Action.LEAVE))
+        if follow:
+            parts.append(f"{follow} the same as others")
+        if leave:
+            parts.append(f"{leave} beyond the limit")
+        if self.requests != len(self.decisions):
+            parts.append(f"{self.requests} to send")
+        parts += [f"≈ ${self.cost:.2f}", f"≈ {_duration(self.seconds)}"]
+        if self.simulated:
+            parts.append("simulated pictures (sandbox), free")
+        return " · ".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan for other programs."""
+        return {
+            "name": self.sweep.name,
+            "service": self.service,
+            "simulated": self.simulated,
+            "cells": len(self.decisions),
+            "requests": self.requests,
+            "reused": self.reused,
+            "oldest_reused": self.oldest.isoformat() if self.oldest else None,
+            "in_doubt": self.in_doubt,
+            "cost_usd": self.cost,
+            "seconds": round(self.seconds, 1),
+            "budget_usd": self.budget,
+            "affordable": self.affordable,
+            "balance_usd": self.balance,
+            "warnings": list(self.warnings),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join((self.line, *(f"! {warning}" for warning in self.warnings)))
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.sweep.name!r}: {self.line}>"
+
+    def _repr_html_(self) -> str:
+        warnings = "".join(f"<li>{html.escape(warning)}</li>" for warning in self.warnings)
+        listed = f"<ul>{warnings}</ul>" if warnings else ""
+        return f"<div><b>{html.escape(self.sweep.name)}</b><br>{html.escape(self.line)}{listed}</div>"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "0 s" if seconds == 0 else "1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

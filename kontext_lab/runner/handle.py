@@ -1,0 +1,72 @@
+"""A running sweep as its owner sees it: wait for it, stop it, look at what is there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from kontext_lab.results import Results
+from kontext_lab.runner.coordinator import Coordinator
+
+__all__ = ["Handle", "start"]
+
+
+class Handle:
+    """A sweep under way in a thread of its own.
+
+    Attributes:
+        results: the cells as they stand, live.
+    """
+
+    def __init__(self, coordinator: Coordinator, close: Callable[[], None]) -> None:
+        self._coordinator = coordinator
+        self._close = close
+        self._error: BaseException | None = None
+        self._finished = threading.Event()
+        self.results: Results = coordinator.results
+        # Not a daemon: what is in flight is paid for, so leaving Python waits for it.
+        self._thread = threading.Thread(target=self._run, name="kontext-lab sweep")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._coordinator.run()
+        except BaseException as error:  # raised again in wait(), in the caller's thread
+            self._error = error
+        finally:
+            self._close()
+            self._finished.set()
+
+    def cancel(self) -> None:
+        """Send nothing more; what is in flight is waited for and kept."""
+        self._coordinator.stop()
+
+    def leave(self) -> None:
+        """Stop without waiting for what is in flight; it ends in doubt."""
+        self._coordinator.leave()
+
+    @property
+    def done(self) -> bool:
+        """Whether every cell has ended."""
+        return self._finished.is_set()
+
+    def wait(self, timeout: float | None = None) -> Results:
+        """The results once every cell has ended, or as they stand after `timeout` seconds."""
+        self._finished.wait(timeout)
+        if self._error is not None:
+            raise self._error
+        return self.results
+
+    def __repr__(self) -> str:
+        return f"<Handle {'done' if self.done else 'running'}: {self.results.summary}>"
+
+
+def start(coordinator: Coordinator, own_executor: Executor | None) -> Handle:
+    """Run a coordinator in a thread; an executor made for it is shut down afterwards, a lent one is not."""
+
+    def close() -> None:
+        if own_executor is not None:
+            own_executor.shutdown(wait=False)
+
+    return Handle(coordinator, close)
