@@ -1,7 +1,8 @@
 """A local service that speaks the image service's contract with simulated pictures.
 
-For trying the bench without a key and for every test of this project. It shares nothing with the client side: its rules
-are written from the contract, so that a mistake on either side shows. Nothing runs until a `Sandbox` is started.
+For trying the bench without a key and for every test of this project. It shares nothing with the client
+side: its rules are written from the contract, so that a mistake on either side shows. Nothing runs until a
+`Sandbox` is started.
 """
 
 from kontext_lab.sandbox.faults import FAULTS, Fault

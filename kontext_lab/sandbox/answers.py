@@ -194,6 +194,7 @@ def proxy_reply(status: int, envelope: str) -> Reply:
         return Reply(status, text.encode(), "text/plain; charset=UTF-8")
     page = (
         f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n"
-        f"<center><h1>{status} {title}</h1></center>\r\n<hr><center>proxy (simulated)</center>\r\n</body>\r\n</html>\r\n"
+        f"<center><h1>{status} {title}</h1></center>\r\n<hr><center>proxy (simulated)</center>\r\n"
+        "</body>\r\n</html>\r\n"
     )
     return Reply(status, page.encode(), "text/html; charset=UTF-8")

@@ -1,6 +1,7 @@
 """The addresses of the sandbox: a thin Flask application over the service.
 
-Translates between HTTP and the service's values. It must not decide anything about requests, money or pictures.
+Translates between HTTP and the service's values. It must not decide anything about requests, money or
+pictures.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Turns a `Shape` into an array of colour and opacity. It must not know pictures, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw
 
 from kontext_lab.sandbox.shapes import Colour, Part, Point, Shape
 
-__all__ = ["Array", "Sprite", "draw_sprite", "soften"]
+__all__ = ["Array", "Sprite", "draw_cloth", "draw_sprite", "soften"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]  # float32 throughout; numpy's types lose track of it
 Sprite = tuple[Array, Array]  # premultiplied colour (h, w, 3) in levels 0-255, opacity (h, w) in 0-1
 
 _OVERSAMPLING: Final = 3
@@ -37,20 +37,57 @@ def draw_sprite(shape: Shape, palette: dict[str, Colour], radius: int, turn: flo
     Returns:
         A square sprite with the shape's origin in its middle.
     """
-    half = int(radius * _MARGIN) + 2
+    half = round(radius * _MARGIN)
     side = 2 * half
     colour = np.zeros((side, side, 3), np.float32)
     opacity = np.zeros((side, side), np.float32)
     for part in shape.parts:
         outline = _transform(part, radius, turn, flip) + half
-        _paint(colour, opacity, part, outline, palette[part.colour], radius)
+        _paint((colour, opacity), part, outline, palette[part.colour], radius)
     return colour, opacity
 
 
+def draw_cloth(style: int, paint: Colour, second: Colour, radius: int, turn: float) -> Sprite:
+    """Paint a square cloth with stripes (0), dots (1), checks (2) or waves (3), lit like a figure."""
+    half = round(radius * _MARGIN)
+    angles = np.arange(72) * (2 * np.pi / 72)
+    square = np.stack([_rounded(np.cos(angles)), _rounded(np.sin(angles))], axis=1) * 0.86
+    part = Part("paint", tuple((float(x), float(y)) for x, y in square), relief=0.07, gloss=0.1)
+    cover = _fill(_transform(part, radius, turn, flip=False) + half, (2 * half, 2 * half), 0)
+    axis = (np.arange(2 * half, dtype=np.float32) - half) / radius * 5
+    angle = np.radians(turn)
+    u = axis[None, :] * np.cos(angle) + axis[:, None] * np.sin(angle)
+    v = axis[:, None] * np.cos(angle) - axis[None, :] * np.sin(angle)
+    mix = np.clip(0.5 + _motif(style, u, v) * radius / 22, 0, 1)[..., None]
+    colour = np.array(paint, np.float32) * mix + np.array(second, np.float32) * (1 - mix)
+    folds = 1 + 0.07 * np.sin(1.1 * u + 0.6 * v) + 0.05 * np.sin(0.7 * u - 1.3 * v + 1)
+    light = _light(cover, np.full(3, 128, np.float32), part, radius)[..., :1] / 128 * folds[..., None]
+    return np.asarray(np.clip(colour * light, 0, 255) * cover[..., None], np.float32), cover
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One coordinate of a square with rounded corners, from that of a circle."""
+    return np.asarray(np.sign(values) * np.abs(values) ** 0.35)
+
+
+def _motif(style: int, u: Array, v: Array) -> Array:
+    """A pattern of period 2: positive where the first colour goes."""
+    match style % 4:
+        case 0:
+            wave = np.sin(np.pi * u)
+        case 1:
+            wave = 0.62 - 1.9 * np.hypot(u - np.round(u), v - np.round(v))
+        case 2:
+            wave = np.sin(np.pi * u) * np.sin(np.pi * v)
+        case _:
+            wave = np.sin(np.pi * (u + 0.35 * np.sin(1.6 * v)))
+    return np.asarray(wave, np.float32)
+
+
 def soften(values: Array, sigma: float) -> Array:
-    """Blur a two-dimensional array with a soft bell of `sigma` pixels, fast: on a smaller grid, then enlarged."""
+    """Blur a two-dimensional array with a bell of `sigma` pixels, fast: on a smaller grid, then enlarged."""
     height, width = values.shape
-    step = max(1, int(sigma / 2.5))
+    step = max(1, int(sigma / 5))
     small_size = (-(-width // step), -(-height // step))
     image = Image.fromarray(values)
     if step > 1:
@@ -102,8 +139,9 @@ def _curve(points: Sequence[Point], closed: bool, steps: int = 8) -> list[Point]
     return [(float(x), float(y)) for x, y in (flat if closed else np.concatenate([flat, knots[-1:]]))]
 
 
-def _paint(colour: Array, opacity: Array, part: Part, outline: Array, paint: Colour, radius: int) -> None:
+def _paint(sprite: Sprite, part: Part, outline: Array, paint: Colour, radius: int) -> None:
     """Lay one part over the sprite, in place."""
+    colour, opacity = sprite
     width = part.width * radius
     pad = width / 2 + 2
     side = opacity.shape[0]

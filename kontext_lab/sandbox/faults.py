@@ -145,7 +145,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "bad_gateway": Fault("error", status=502),
     "unavailable": Fault("error", status=503),
     "generation_timeout": Fault("error", status=504),
-    # A proxy's page says nothing about the work behind it: the first two were billed, the last two never arrived.
+    # A proxy's page says nothing of the work behind it: two were billed, the two after them never arrived.
     "proxy_timeout": Fault("error", status=504, envelope="html", billed=True),
     "proxy_524": Fault("error", status=524, envelope="text", billed=True),
     "proxy_bad_gateway": Fault("error", status=502, envelope="html"),
@@ -214,7 +214,7 @@ def name_of(fault: Fault | None) -> str | None:
 class FaultPlan:
     """Deals one fault, or none, to each arriving request: first the script, then by probability.
 
-    Draws depend only on the seed and on the request's place in the order of arrival, so a run can be repeated.
+    Draws depend only on the seed and on the request's place in the order of arrival: a run can be repeated.
     """
 
     def __init__(self, faults: Mapping[str, float] | Sequence[FaultSpec] = (), seed: int = 0) -> None:

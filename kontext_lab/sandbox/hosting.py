@@ -58,6 +58,16 @@ class _Hosted:
     fetches: int = 0
 
 
+@dataclass(frozen=True)
+class _Get:
+    """One download: of what, for the how-manieth time, after how many redirects, by which address."""
+
+    name: str
+    fetches: int
+    hop: int
+    base_url: str
+
+
 class Hosting:
     """Pictures by name, for `lifetime` seconds."""
 
@@ -100,18 +110,19 @@ class Hosting:
             return _page(410)
         if hosted.fault is None:
             return Download(200, hosted.data, hosted.content_type)
-        return _damaged(hosted, hosted.fault, name, fetches, hop, base_url)
+        request = _Get(name, fetches, hop, base_url)
+        return _damaged(hosted, hosted.fault, request)
 
 
-def _damaged(hosted: _Hosted, fault: Fault, name: str, fetches: int, hop: int, base_url: str) -> Download:
+def _damaged(hosted: _Hosted, fault: Fault, request: _Get) -> Download:
     whole = Download(200, hosted.data, hosted.content_type)
     match fault.kind:
         case "expired":
             return _page(fault.status or 404)
         case "download_5xx":
-            return _page(fault.status or 503) if fetches <= fault.times else whole
+            return _page(fault.status or 503) if request.fetches <= fault.times else whole
         case "download_redirect":
-            return _redirect(fault, name, hop, base_url) if hop < fault.times else whole
+            return _redirect(fault, request) if request.hop < fault.times else whole
         case "download_huge":
             return _huge(fault, hosted.content_type)
         case "download_slow":
@@ -132,8 +143,9 @@ def _page(status: int) -> Download:
     return Download(status, page.encode(), "text/html; charset=utf-8")
 
 
-def _redirect(fault: Fault, name: str, hop: int, base_url: str) -> Download:
-    target = f"/outputs/{name}?hop={hop + 1}"
+def _redirect(fault: Fault, request: _Get) -> Download:
+    base_url = request.base_url
+    target = f"/outputs/{request.name}?hop={request.hop + 1}"
     if fault.variant == "host":
         # The same machine under another name: to a client it is another host.
         here, there = ("127.0.0.1", "localhost") if "127.0.0.1" in base_url else ("localhost", "127.0.0.1")

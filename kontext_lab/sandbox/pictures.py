@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from kontext_lab.sandbox.edits import apply_edit, plan_edit
+from kontext_lab.sandbox.edits import plan_edit
 from kontext_lab.sandbox.framing import output_size, reframe
 from kontext_lab.sandbox.references import Cache, Reference
+from kontext_lab.sandbox.scene import apply_edit
 from kontext_lab.sandbox.validation import Generation
 
 __all__ = ["Box", "Picture", "Studio"]
@@ -33,20 +36,17 @@ class Picture:
 
     Attributes:
         data: The file's bytes.
+        sha256: Digest of the bytes.
         content_type: "image/jpeg" or "image/png".
         truth: Mask (height, width) of the pixels edited, without the mark's.
         mark: Where the "SANDBOX" mark lies; None if there is none.
     """
 
     data: bytes
+    sha256: str
     content_type: str
     truth: NDArray[np.bool_]
     mark: Box | None
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the file's bytes."""
-        return hashlib.sha256(self.data).hexdigest()
 
     @property
     def mark_mask(self) -> NDArray[np.bool_]:
@@ -69,7 +69,14 @@ class Studio:
         first = references[0]
         size = output_size(request.aspect_ratio, first.image.size)
         framed = self._framed.get((first.sha256, size), lambda: reframe(first.image, size))
-        plan = plan_edit(request.prompt, request.model, seed, variant, request.guidance_scale, first.sha256)
+        plan = plan_edit(
+            request.prompt,
+            model=request.model,
+            seed=seed,
+            variant=variant,
+            guidance=request.guidance_scale,
+            picture=first.sha256,
+        )
         edited, truth = apply_edit(framed, plan, [reference.image for reference in references[1:]])
         mark = _stamp(edited)
         left, top, right, bottom = mark
@@ -87,13 +94,34 @@ class Studio:
 def _finish(
     pixels: NDArray[np.uint8], output_format: str, truth: NDArray[np.bool_], mark: Box | None
 ) -> Picture:
+    data = _png(pixels) if output_format == "png" else _jpeg(pixels)
+    return Picture(data, hashlib.sha256(data).hexdigest(), f"image/{output_format}", truth, mark)
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
-    image = Image.fromarray(pixels)
-    if output_format == "png":
-        image.save(buffer, "PNG", compress_level=1)
-    else:
-        image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return Picture(buffer.getvalue(), f"image/{output_format}", truth, mark)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    """A PNG with one filter for all rows (difference to the left neighbour) and without matching.
+
+    As small as Pillow's fastest and more than twice as quick, which counts when a sweep asks for dozens.
+    """
+    height, width = pixels.shape[:2]
+    flat = pixels.reshape(height, -1)
+    rows = np.empty((height, 1 + 3 * width), np.uint8)
+    rows[:, 0] = 1
+    rows[:, 1:4] = flat[:, :3]
+    np.subtract(flat[:, 3:], flat[:, :-3], out=rows[:, 4:])
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", packer.compress(rows.data) + packer.flush()), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
 
 
 def _stamp(pixels: NDArray[np.uint8]) -> Box:

@@ -28,6 +28,7 @@ FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 MAX_PIXELS: Final = 50_000_000
 MAX_BYTES: Final = 25 * 1024 * 1024
 _FETCH_TIMEOUT_S: Final = 3.0
+_ONLY_LOOPBACK: Final = "the sandbox reaches this machine only"
 
 T = TypeVar("T")
 
@@ -145,18 +146,20 @@ def _is_loopback(host: str | None) -> bool:
 class _StayOnLoopback(urllib.request.HTTPRedirectHandler):
     """Follows redirects only while they stay on this machine."""
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        """Refuse to leave the machine."""
-        if not _is_loopback(urlsplit(newurl).hostname):
-            raise ReferenceRefusedError(
-                f"could not fetch {newurl[:200]}: the sandbox reaches this machine only"
-            )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def redirect_request(self, *args: Any) -> Any:
+        """Refuse to leave the machine; the last argument is the new address."""
+        if not _is_loopback(urlsplit(args[-1]).hostname):
+            raise ReferenceRefusedError(_could_not_fetch(args[-1], _ONLY_LOOPBACK))
+        return super().redirect_request(*args)
+
+
+def _could_not_fetch(url: str, why: object) -> str:
+    return f"could not fetch {url[:200]}: {why}"
 
 
 def _fetch(url: str) -> bytes:
     if not _is_loopback(urlsplit(url).hostname):
-        raise ReferenceRefusedError(f"could not fetch {url[:200]}: the sandbox reaches this machine only")
+        raise ReferenceRefusedError(_could_not_fetch(url, _ONLY_LOOPBACK))
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _StayOnLoopback)
     request = urllib.request.Request(url, headers={"User-Agent": "kontext-sandbox"})
     try:
@@ -164,9 +167,9 @@ def _fetch(url: str) -> bytes:
             data: bytes = answer.read(MAX_BYTES + 1)
     except HTTPError as error:
         error.close()
-        raise ReferenceRefusedError(f"could not fetch {url[:200]}: HTTP {error.code}") from None
+        raise ReferenceRefusedError(_could_not_fetch(url, f"HTTP {error.code}")) from None
     except (OSError, ValueError) as error:
-        raise ReferenceRefusedError(f"could not fetch {url[:200]}: {error}") from None
+        raise ReferenceRefusedError(_could_not_fetch(url, error)) from None
     if len(data) > MAX_BYTES:
-        raise ReferenceRefusedError(f"could not fetch {url[:200]}: larger than {MAX_BYTES} bytes")
+        raise ReferenceRefusedError(_could_not_fetch(url, f"larger than {MAX_BYTES} bytes"))
     return data

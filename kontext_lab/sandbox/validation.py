@@ -233,24 +233,16 @@ def _required(field: str, expected: str) -> Issue:
     }
 
 
-def _limit(code: str, limit: str, kind: str, value: float, path: list[Any], message: str) -> Issue:
-    return {
-        "code": code,
-        limit: value,
-        "type": kind,
-        "inclusive": True,
-        "exact": False,
-        "path": path,
-        "message": message,
-    }
+def _limit(kind: str, path: list[Any], message: str) -> Issue:
+    return {"type": kind, "inclusive": True, "exact": False, "path": path, "message": message}
 
 
 def _too_big(kind: str, maximum: float, path: list[Any], message: str) -> Issue:
-    return _limit("too_big", "maximum", kind, maximum, path, message)
+    return {"code": "too_big", "maximum": maximum, **_limit(kind, path, message)}
 
 
 def _too_small(kind: str, minimum: float, path: list[Any], message: str) -> Issue:
-    return _limit("too_small", "minimum", kind, minimum, path, message)
+    return {"code": "too_small", "minimum": minimum, **_limit(kind, path, message)}
 
 
 def _invalid_string(validation: str, path: list[Any], message: str) -> Issue:

@@ -85,9 +85,13 @@ class Handler(WSGIRequestHandler):
         environ["wsgi.input_terminated"] = True
         delivered = False
         delivery = Delivery()
+        head: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
+            head[:] = status, headers
+
         try:
-            head: list[Any] = []
-            result = self.server.app(environ, lambda status, headers, _=None: head.extend((status, headers)))
+            result = self.server.app(environ, start_response)
             delivery = environ.get(DELIVERY, delivery)
             delivered = self._deliver(delivery, head[0], head[1], result)
         except OSError:
@@ -188,7 +192,7 @@ class Handler(WSGIRequestHandler):
                 selector.register(self.connection, selectors.EVENT_READ)
                 if not selector.select(0):
                     return False
-            return self.connection.recv(1, socket.MSG_PEEK) == b""
+            return bool(self.connection.recv(1, socket.MSG_PEEK) == b"")
         except (OSError, ValueError):
             return True
 
@@ -205,9 +209,9 @@ class Handler(WSGIRequestHandler):
         else:
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Stay silent on the terminal."""
-        logger.debug(message, *args)
+    def log(self, *args: Any) -> None:
+        """Stay silent on the terminal; the first argument is Werkzeug's level."""
+        logger.debug(*args[1:])
 
 
 class LoopbackServer(ThreadedWSGIServer):
@@ -248,9 +252,9 @@ class LoopbackServer(ThreadedWSGIServer):
             with self._connections_lock:
                 self._connections.pop(request, None)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, *_: Any) -> None:
         """Note an error outside of any request; clients that vanish are no news."""
-        logger.debug("connection from %s failed", client_address, exc_info=True)
+        logger.debug("a connection failed", exc_info=True)
 
     def abort_connections(self) -> None:
         """Close every open connection and wait shortly for their threads."""
