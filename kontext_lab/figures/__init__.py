@@ -1,0 +1,13 @@
+"""Figures of results: grids of pictures. The only place that imports matplotlib, and never pyplot.
+
+A figure is planned as numbers first (`plan_grid`, pure) and drawn afterwards (`draw`), so that a live canvas
+can draw the same plan.
+"""
+
+from kontext_lab.figures.drawing import draw
+from kontext_lab.figures.geometry import GridPlan, Tile
+from kontext_lab.figures.grid import grid
+from kontext_lab.figures.plan import plan_grid
+from kontext_lab.figures.preview import preview_png
+
+__all__ = ["GridPlan", "Tile", "draw", "grid", "plan_grid", "preview_png"]

@@ -1,0 +1,68 @@
+"""What a figure says about itself: what is shown and what not, which page, what names stand for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kontext_lab.figures.choosing import Choice, Shown
+from kontext_lab.figures.table import Table
+from kontext_lab.figures.values import Shot, Value, Values
+
+__all__ = ["legend_of", "mark_of", "notes_of"]
+
+_LISTED = 6
+_SHORT = 48
+
+
+def mark_of(shots: Sequence[Shot]) -> str:
+    """That pictures are simulated, wherever the sandbox's are among them."""
+    simulated = sum(shot.cell.simulated for shot in shots)
+    if not simulated:
+        return ""
+    part = "" if simulated == len(shots) else f": {simulated} of {len(shots)}"
+    return f"simulated pictures (sandbox){part}"
+
+
+def notes_of(choice: Choice, table: Table, page: int, pages: int, left_out: str = "") -> tuple[str, ...]:
+    """The caption's parts, those that are needed."""
+    notes = []
+    if choice.picked:
+        notes.append("picked: " + ", ".join(choice.picked))
+    if choice.shown:
+        notes.append(_shown(choice.shown))
+    if table.hidden:
+        notes.append(f"{_counted(table.hidden, 'cell')} not shown: several share a place, the first is shown")
+    if table.no_reference:
+        notes.append(table.no_reference)
+    if pages > 1:
+        notes.append(left_out or f"page {page} of {pages}")
+    return tuple(notes)
+
+
+def legend_of(values: Values, shots: Sequence[Shot]) -> tuple[tuple[str, str], ...]:
+    """Names of prompts and their texts, and the prompt itself where all shots share one."""
+    if not any("prompt" in shot.cell.params for shot in shots):
+        return ()
+    present = values.present(shots, "prompt")
+    if len(present) == 1:
+        return (("prompt", present[0].full or present[0].label),)
+    return tuple((value.label, value.full) for value in present if value.full and value.full != value.label)
+
+
+def _shown(shown: Sequence[Shown]) -> str:
+    here = ", ".join(f"{one.key} {_name(one.value)}" for one in shown)
+    there = "; ".join(_listed(one.others) for one in shown)
+    return f"shown: {here}; also there: {there} – where={{…}} picks"
+
+
+def _listed(values: Sequence[Value]) -> str:
+    names = ", ".join(_name(value) for value in values[:_LISTED])
+    return names if len(values) <= _LISTED else f"{names} … ({len(values)})"
+
+
+def _name(value: Value) -> str:
+    return value.label if len(value.label) <= _SHORT else value.label[: _SHORT - 1].rstrip() + "…"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" + ("" if count == 1 else "s")

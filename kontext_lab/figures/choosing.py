@@ -1,0 +1,200 @@
+"""Which parameters stand on rows and columns, and which shots are shown where others vary as well. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kontext_lab.errors import NotFound, SweepError
+from kontext_lab.figures import text
+from kontext_lab.figures.values import OUTPUT, Shot, Value, Values
+
+__all__ = ["Choice", "Keys", "Shown", "choose"]
+
+Keys = str | Sequence[str] | None
+"""A parameter, several to be nested, none (an empty list), or None: whatever suits."""
+
+# Two orders over kinds of parameters. What is worth showing first where there are more than two axes:
+_WORTH = (
+    "guidance_scale",
+    "seed",
+    "number",
+    "word",
+    "prompt",
+    "image",
+    "aspect_ratio",
+    "model",
+    OUTPUT,
+    "repeat",
+    "output_format",
+)
+# … and what reads better as a row than as a column: long labels to the left, replicates side by side.
+_ROWNESS = (
+    "image",
+    "prompt",
+    "model",
+    "aspect_ratio",
+    "word",
+    "output_format",
+    "guidance_scale",
+    "number",
+    "seed",
+    "repeat",
+    OUTPUT,
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A parameter of which only one value is shown.
+
+    Attributes:
+        key: its name.
+        value: what is shown.
+        others: what there is besides.
+    """
+
+    key: str
+    value: Value
+    others: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a figure shows.
+
+    Attributes:
+        rows: parameters down the side, the outermost first.
+        columns: parameters across the top, the outermost first.
+        sheet: the parameter of a contact sheet, or ""; then rows and columns are empty.
+        shots: what is shown, in the order of the results.
+        shown: parameters held at their first value.
+        picked: parameters and values the caller asked for, in words.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    sheet: str
+    shots: tuple[Shot, ...]
+    shown: tuple[Shown, ...]
+    picked: tuple[str, ...]
+
+    @property
+    def placed(self) -> tuple[str, ...]:
+        """Every parameter that has a place of its own."""
+        return (*self.rows, *self.columns, *((self.sheet,) if self.sheet else ()))
+
+
+def choose(values: Values, rows: Keys, columns: Keys, where: Mapping[str, Any] | None) -> Choice:
+    """Decide what stands where.
+
+    Raises:
+        NotFound: no such parameter or value; names what there is.
+        SweepError: a parameter stands twice.
+    """
+    given_rows, given_columns = _listed(rows, "rows"), _listed(columns, "columns")
+    values.check([*(given_rows or ()), *(given_columns or ())])
+    shots, picked = _where(values, where)
+    varying = _independent(values, shots)
+    down, across, sheet = _places(values, varying, given_rows, given_columns)
+    kept, shown = _first_values(values, shots, (*down, *across, sheet))
+    return Choice(down, across, sheet, tuple(kept), tuple(shown), picked)
+
+
+def _listed(keys: Keys, what: str) -> tuple[str, ...] | None:
+    if keys is None or isinstance(keys, str):
+        return keys if keys is None else (keys,)
+    if not isinstance(keys, Sequence) or not all(isinstance(key, str) for key in keys):
+        raise SweepError(f"{what}: {keys!r:.60}, allowed is the name of a parameter or a list of names")
+    return tuple(keys)
+
+
+def _where(values: Values, where: Mapping[str, Any] | None) -> tuple[list[Shot], tuple[str, ...]]:
+    if where is None:
+        return list(values.shots), ()
+    if not isinstance(where, Mapping):
+        raise SweepError(f"where: {where!r:.60}, allowed is a mapping such as {{'seed': 1}}")
+    wanted = dict(where)
+    numbers = _numbers(values, wanted.pop(OUTPUT)) if OUTPUT in wanted else None
+    if isinstance(wanted.get("prompt"), str):
+        # A prompt may also be picked by what the figure calls it.
+        wanted["prompt"] = values.texts_called("prompt", wanted["prompt"]) or wanted["prompt"]
+    kept = {id(cell) for cell in values.results.where(**wanted)}
+    shots = [
+        shot for shot in values.shots if id(shot.cell) in kept and (numbers is None or shot.output in numbers)
+    ]
+    return shots, tuple(f"{key} {_words(where[key])}" for key in where)
+
+
+def _numbers(values: Values, wanted: Any) -> set[Any]:
+    asked = set(wanted) if isinstance(wanted, list | tuple | set | range) else {wanted}
+    there = {shot.output for shot in values.shots}
+    if there and not asked & there:
+        known = ", ".join(str(number) for number in sorted(there))
+        raise NotFound(f"output={wanted!r}: no cell has it, there are {known}")
+    return asked
+
+
+def _words(wanted: Any) -> str:
+    several = list(wanted) if isinstance(wanted, list | tuple | set | range) else [wanted]
+    return ", ".join(text.clean(str(one))[:60] for one in several)
+
+
+def _independent(values: Values, shots: Sequence[Shot]) -> list[str]:
+    """What varies among the shots; of parameters that vary together, only the first."""
+    found: list[str] = []
+    for key in values.axes:
+        if len(values.present(shots, key)) > 1 and not any(
+            _determines(values, shots, (other,), key) and _determines(values, shots, (key,), other)
+            for other in found
+        ):
+            found.append(key)
+    return found
+
+
+def _determines(values: Values, shots: Sequence[Shot], keys: Sequence[str], key: str) -> bool:
+    """Whether equal values of `keys` always go with one value of `key`."""
+    seen: dict[tuple[Value, ...], Value] = {}
+    return all(
+        seen.setdefault(tuple(values.value(shot, one) for one in keys), values.value(shot, key))
+        == values.value(shot, key)
+        for shot in shots
+    )
+
+
+def _places(
+    values: Values, varying: Sequence[str], rows: tuple[str, ...] | None, columns: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """Rows, columns and the contact sheet's parameter."""
+    free = [key for key in varying if key not in (*(rows or ()), *(columns or ()))]
+    best = sorted(free, key=lambda key: _WORTH.index(_kind(values, key)))
+    if rows is None and columns is None:
+        if len(best) < 2:
+            return (), (), best[0] if best else ""
+        down, across = sorted(best[:2], key=lambda key: _ROWNESS.index(_kind(values, key)))
+        return (down,), (across,), ""
+    if rows is None:
+        return tuple(best[:1]), columns or (), ""
+    return rows, tuple(best[:1]) if columns is None else columns, ""
+
+
+def _kind(values: Values, key: str) -> str:
+    if key in _WORTH:
+        return key
+    return "number" if all(value.label.replace(".", "", 1).isdigit() for value in values.of(key)) else "word"
+
+
+def _first_values(
+    values: Values, shots: Sequence[Shot], placed: Sequence[str]
+) -> tuple[list[Shot], list[Shown]]:
+    """The shots at the first value of every parameter that would put several at one place."""
+    kept, shown = list(shots), []
+    keys = [key for key in placed if key]
+    for key in values.axes:
+        if key in keys or _determines(values, kept, keys, key):
+            continue
+        first, *others = values.present(kept, key)
+        shown.append(Shown(key, first, tuple(others)))
+        kept = [shot for shot in kept if values.value(shot, key) == first]
+    return kept, shown

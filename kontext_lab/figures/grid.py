@@ -1,0 +1,91 @@
+"""A sweep as a figure: the public call. It plans, makes a figure, and has the plan drawn."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from kontext_lab.errors import SweepError
+from kontext_lab.figures.choosing import Keys
+from kontext_lab.figures.drawing import draw, new_figure
+from kontext_lab.figures.plan import plan_grid
+from kontext_lab.results import Results
+
+__all__ = ["GridFigure", "grid"]
+
+_DPI = 110.0
+
+
+class GridFigure(Figure):
+    """A figure that also shows itself in notebooks where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def grid(
+    results: Results,
+    rows: Keys = None,
+    columns: Keys = None,
+    where: Mapping[str, Any] | None = None,
+    *,
+    crop: Sequence[float] | None = None,
+    reference: bool = False,
+    page: int = 1,
+    per_page: int | None = None,
+    title: str | None = None,
+    cell_inches: float | None = None,
+    dpi: float | None = None,
+    dark: bool = False,
+) -> Figure:
+    """Draw a sweep's pictures in rows and columns.
+
+    Parameters that are named nowhere: rows and columns are picked, a single axis is wrapped into a contact
+    sheet, and of the others the first value is shown, which the caption says.
+
+    Args:
+        results: the cells to show.
+        rows: the parameter down the side, or several to be nested, the outermost first; an empty list for
+            none. Parameters are request fields, words of the prompt, `image`, and `output`: which picture of
+            a cell.
+        columns: the same across the top.
+        where: parameters to values, names of values or lists of these: shows only cells that have them.
+        crop: the part of every picture to show: left, top, right and bottom as fractions.
+        reference: show what was given to the model, too.
+        page: which page, from 1, where not everything fits one.
+        per_page: at most so many pictures on a page; None for as many as stay readable.
+        title: None for the name of the sweep, "" for none.
+        cell_inches: side of a square tile, others have about its area; None for what suits.
+        dpi: pixels per inch of the figure.
+        dark: on dark paper.
+
+    Returns:
+        A figure that belongs to no pyplot: show it as a cell's value, or `savefig` it.
+
+    Raises:
+        NotFound: no such parameter or value; names what there is.
+        SweepError: a page, crop or size that cannot be.
+    """
+    if dpi is not None and not (isinstance(dpi, int | float) and math.isfinite(dpi) and 20 <= dpi <= 1200):
+        raise SweepError(f"dpi: {dpi!r}, allowed is a number from 20 to 1200")
+    plan = plan_grid(
+        results,
+        rows,
+        columns,
+        where,
+        crop=crop,
+        reference=reference,
+        page=page,
+        per_page=per_page,
+        title=title,
+        cell_inches=cell_inches,
+    )
+    figure = new_figure(GridFigure, plan, dpi or _DPI)
+    draw(plan, figure, dark=dark)
+    return figure

@@ -1,0 +1,268 @@
+"""A table of rows and columns as geometry: headings, brackets around groups, tiles. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kontext_lab.figures import sizing, text
+from kontext_lab.figures.block import Block, tile_of
+from kontext_lab.figures.geometry import Label, Line, Rect
+from kontext_lab.figures.ratios import Ratios
+from kontext_lab.figures.sizing import GAP, GROUP_GAP, Units
+from kontext_lab.figures.table import Entry, Table
+from kontext_lab.images import Reference
+
+__all__ = ["lay_matrix", "split_matrix"]
+
+NAME_POINTS = 8.0
+_VALUE_SIZES = (9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0)
+_WIDEST_LABEL = 1.7
+_BESIDE = 0.09
+_UNDER = 0.05
+
+
+@dataclass(frozen=True)
+class _Gutter:
+    """The labels of one level of rows.
+
+    Attributes:
+        lines: one label per run of rows.
+        points: type size.
+        right: the edge they are aligned to.
+    """
+
+    lines: tuple[tuple[str, ...], ...]
+    points: float
+    right: float
+
+
+def split_matrix(table: Table, ratios: Ratios, per_page: int | None, cell: float | None) -> list[Table]:
+    """The pages of a table: runs of rows by runs of columns, references on every page."""
+    units = _units(table, ratios)
+    smallest = cell or (sizing.SMALLEST if per_page is None else sizing.SMALLEST / 2)
+    fixed_columns = [at for at, entry in enumerate(table.columns) if entry.reference]
+    fixed_rows = [at for at, entry in enumerate(table.rows) if entry.reference]
+    widths = [width * smallest for width in units.widths]
+    heights = [height * smallest for height in units.heights]
+    beside = sum(widths[at] + GAP for at in fixed_columns) + _gutter(table)[0]
+    above = sum(heights[at] + GAP for at in fixed_rows)
+    across = sizing.blocks(widths[len(fixed_columns) :], sizing.MAX_WIDTH - beside, per_page)
+    most = None if per_page is None else max(1, per_page // max(1, len(across[0])))
+    down = sizing.blocks(heights[len(fixed_rows) :], sizing.MAX_HEIGHT - above, most)
+    return [
+        _part(
+            table,
+            [*fixed_rows, *(at + len(fixed_rows) for at in rows)],
+            [*fixed_columns, *(at + len(fixed_columns) for at in columns)],
+        )
+        for rows, columns in itertools.product(down, across)
+    ]
+
+
+def lay_matrix(table: Table, ratios: Ratios, cell: float | None) -> Block:
+    """Give everything its place; the block's top left is the origin.
+
+    Args:
+        table: one page.
+        ratios: width by height of what it shows.
+        cell: inches of a square tile's side, or None for what suits.
+    """
+    units = _units(table, ratios)
+    gutter, levels = _gutter(table)
+    gaps_across, gaps_down = _gaps(table.columns), _gaps(table.rows)
+    side = cell or sizing.scale(
+        sum(units.widths), sum(units.heights), (sum(gaps_across), sum(gaps_down)), (gutter, 0.4)
+    )
+    widths = [width * side for width in units.widths]
+    heights = [height * side for height in units.heights]
+    lefts = _starts(gutter, widths, gaps_across)
+    header, labels, lines = _headings(table, lefts, widths)
+    tops = _starts(header, heights, gaps_down)
+    side_labels, side_lines = _row_labels(table, levels, tops, heights)
+    tiles = tuple(
+        tile_of(
+            content,
+            row - _reference_count(table.rows),
+            column - _reference_count(table.columns),
+            sizing.fitted_rect(
+                ratios.of(content), Rect(lefts[column], tops[row], widths[column], heights[row])
+            ),
+        )
+        for (row, column), content in sorted(table.places.items(), key=lambda item: item[0])
+    )
+    return Block(
+        width=lefts[-1] + widths[-1],
+        height=tops[-1] + heights[-1],
+        tiles=tiles,
+        labels=(*labels, *_names_of_rows(table, levels, header), *side_labels),
+        lines=(*lines, *side_lines),
+    )
+
+
+def _units(table: Table, ratios: Ratios) -> Units:
+    """Units shared out among the shots; references take what that leaves sensible for them."""
+    rows, columns = len(table.rows), len(table.columns)
+    first_row, first_column = _reference_count(table.rows), _reference_count(table.columns)
+    own = {
+        (row - first_row, column - first_column): ratios.of(content)
+        for (row, column), content in table.places.items()
+        if not isinstance(content, Reference)
+    }
+    units = sizing.units(own, rows - first_row, columns - first_column)
+    held = [ratios.of(content) for content in table.places.values() if isinstance(content, Reference)]
+    if not held:
+        return units
+    usual_width, usual_height = max(units.widths), max(units.heights)
+    # Beside the tiles as high as they are, above them as wide, but not much larger than they are.
+    width = min(max(held) * usual_height, 1.2 * usual_width)
+    height = min(usual_width / min(held), 1.2 * usual_height)
+    return Units((width,) * first_column + units.widths, (height,) * first_row + units.heights)
+
+
+def _reference_count(entries: Sequence[Entry]) -> int:
+    return sum(entry.reference for entry in entries)
+
+
+def _part(table: Table, rows: Sequence[int], columns: Sequence[int]) -> Table:
+    new_row = {old: new for new, old in enumerate(rows)}
+    new_column = {old: new for new, old in enumerate(columns)}
+    return replace(
+        table,
+        rows=tuple(table.rows[at] for at in rows),
+        columns=tuple(table.columns[at] for at in columns),
+        places={
+            (new_row[row], new_column[column]): content
+            for (row, column), content in table.places.items()
+            if row in new_row and column in new_column
+        },
+    )
+
+
+def _gaps(entries: Sequence[Entry]) -> list[float]:
+    """The gap after each entry: wider where an outer level changes, and after references."""
+    return [
+        GROUP_GAP if one.reference != other.reference or one.labels[:-1] != other.labels[:-1] else GAP
+        for one, other in itertools.pairwise(entries)
+    ]
+
+
+def _starts(first: float, sizes: Sequence[float], gaps: Sequence[float]) -> list[float]:
+    steps = (size + gap for size, gap in zip(sizes, gaps, strict=False))
+    return list(itertools.accumulate(steps, initial=first))
+
+
+def _runs(entries: Sequence[Entry], level: int) -> list[range]:
+    """Neighbours that share their labels down to a level, without references."""
+    runs: list[range] = []
+    for at, entry in enumerate(entries):
+        if entry.reference:
+            continue
+        head = entry.labels[: level + 1]
+        if runs and runs[-1].stop == at and entries[runs[-1].start].labels[: level + 1] == head:
+            runs[-1] = range(runs[-1].start, at + 1)
+        else:
+            runs.append(range(at, at + 1))
+    return runs
+
+
+def _headings(
+    table: Table, lefts: Sequence[float], widths: Sequence[float]
+) -> tuple[float, list[Label], list[Line]]:
+    """Names and values above the columns, the outermost level on top; also how high they are."""
+    labels: list[Label] = []
+    lines: list[Line] = []
+    # The names of the rows stand on the same lines: they need one even where columns have no names.
+    top = 0.0 if table.column_names or not table.row_names else text.height(1, NAME_POINTS)
+    first = _reference_count(table.columns)
+    for level, name in enumerate(table.column_names):
+        labels.append(_name(name, lefts[first], top, max(1.0, lefts[-1] + widths[-1] - lefts[first])))
+        top += text.height(1, NAME_POINTS)
+        runs = _runs(table.columns, level)
+        innermost = level == len(table.column_names) - 1
+        rooms = [lefts[run[-1]] + widths[run[-1]] - lefts[run[0]] for run in runs]
+        made = _values([table.columns[run[0]].labels[level] for run in runs], rooms)
+        deep = max(label.height for label in made)
+        for run, room, label in zip(runs, rooms, made, strict=True):
+            # Values stand on their tiles, whatever the number of their lines.
+            labels.append(label.moved(lefts[run[0]] + room / 2, top + deep - label.height))
+            if not innermost:
+                lines.append(Line(lefts[run[0]], top + deep, lefts[run[0]] + room, top + deep))
+        top += deep + (0.0 if innermost else _UNDER)
+    references = [at for at in range(len(table.columns)) if table.columns[at].reference]
+    if references:
+        made = _values([table.columns[at].labels[0] for at in references], [widths[at] for at in references])
+        deep = max(label.height for label in made)
+        top = max(top, deep)
+        labels.extend(
+            label.moved(lefts[at] + widths[at] / 2, top - label.height)
+            for at, label in zip(references, made, strict=True)
+        )
+    return top + (_UNDER if top else 0.0), labels, lines
+
+
+def _values(texts: Sequence[str], rooms: Sequence[float]) -> list[Label]:
+    points = text.fitting_size(texts, _VALUE_SIZES, rooms, 2)
+    return [
+        Label(text.wrap(one, points, room, 2), 0.0, 0.0, points, "value", "center")
+        for one, room in zip(texts, rooms, strict=True)
+    ]
+
+
+def _name(name: str, x: float, top: float, room: float) -> Label:
+    return Label((text.shorten(text.clean(name), NAME_POINTS, room),), x, top, NAME_POINTS, "name")
+
+
+def _gutter(table: Table) -> tuple[float, list[_Gutter]]:
+    """The levels of row labels, and how wide they are together with the space before the tiles."""
+    if not table.row_names and not _reference_count(table.rows):
+        return 0.0, []
+    levels: list[_Gutter] = []
+    right = 0.0
+    for level, name in enumerate(table.row_names or ("",)):
+        entries = [table.rows[run[0]].labels[level] for run in _runs(table.rows, level)] if name else []
+        if level == max(0, len(table.row_names) - 1):
+            entries += [entry.labels[0] for entry in table.rows if entry.reference]
+        points = text.fitting_size(entries, (9.0, 8.5, 8.0), [_WIDEST_LABEL] * len(entries), 3)
+        lines = tuple(text.wrap(entry, points, _WIDEST_LABEL, 3) for entry in entries)
+        own = text.widest((line for entry in lines for line in entry), points)
+        named = min(text.width(text.clean(name), NAME_POINTS), _WIDEST_LABEL)
+        right += (_BESIDE * 2 if level else 0.0) + max(own, named)
+        levels.append(_Gutter(lines, points, right))
+    return right + _BESIDE, levels
+
+
+def _names_of_rows(table: Table, levels: Sequence[_Gutter], header: float) -> list[Label]:
+    """The names of the row levels, above their labels."""
+    top = header - _UNDER - text.height(1, NAME_POINTS)
+    return [
+        replace(_name(name, gutter.right, top, _WIDEST_LABEL), align="right")
+        for name, gutter in zip(table.row_names, levels, strict=False)
+    ]
+
+
+def _row_labels(
+    table: Table, levels: Sequence[_Gutter], tops: Sequence[float], heights: Sequence[float]
+) -> tuple[list[Label], list[Line]]:
+    """Values before the rows, in the middle of what they stand for."""
+    labels: list[Label] = []
+    lines: list[Line] = []
+    for level, gutter in enumerate(levels):
+        innermost = level == len(levels) - 1
+        runs = _runs(table.rows, level) if table.row_names else []
+        if innermost:
+            runs += [range(at, at + 1) for at, entry in enumerate(table.rows) if entry.reference]
+        for run, words in zip(runs, gutter.lines, strict=True):
+            top, bottom = tops[run[0]], tops[run[-1]] + heights[run[-1]]
+            most = max(1, int((bottom - top) / text.height(1, gutter.points)))
+            shown = (
+                words
+                if len(words) <= most
+                else text.wrap(" ".join(words), gutter.points, _WIDEST_LABEL, most)
+            )
+            label = Label(shown, gutter.right, 0.0, gutter.points, "value", "right")
+            labels.append(label.moved(0.0, (top + bottom - label.height) / 2))
+            if not innermost:
+                lines.append(Line(gutter.right + _BESIDE, top, gutter.right + _BESIDE, bottom))
+    return labels, lines

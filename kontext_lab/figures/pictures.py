@@ -1,0 +1,51 @@
+"""The pixels of a tile: a thumbnail of the size it is drawn at, of the part that is shown. Draws nothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from kontext_lab.errors import KontextLabError, NotFound
+from kontext_lab.figures.geometry import Crop, Tile
+from kontext_lab.images import thumbnail
+
+__all__ = ["Pixels", "pixels_of"]
+
+Pixels = NDArray[np.uint8]
+
+
+def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels:
+    """A tile's picture, scaled to (width, height) pixels.
+
+    Raises:
+        KontextLabError: there is no picture, or it could not be loaded.
+    """
+    across, down = crop[2] - crop[0], crop[3] - crop[1]
+    # The whole picture must be this large for its part to fill the tile.
+    box = math.ceil(max(size[0] / across, size[1] / down))
+    picture = _thumbnail(tile, box)
+    part = (
+        crop[0] * picture.width,
+        crop[1] * picture.height,
+        crop[2] * picture.width,
+        crop[3] * picture.height,
+    )
+    small = picture.resize(size, Image.Resampling.LANCZOS, box=part)
+    return np.asarray(small, dtype=np.uint8)
+
+
+def _thumbnail(tile: Tile, box: int) -> Image.Image:
+    if tile.reference is not None:
+        return thumbnail(tile.reference.png, box)
+    output = tile.output
+    if output is None:
+        raise NotFound("there is no picture")
+    try:
+        return output.thumbnail(box)
+    except KontextLabError:
+        raise
+    except Exception as error:  # loading is somebody else's: a store, a disk, a network
+        raise NotFound(f"{type(error).__name__}: {error}") from None

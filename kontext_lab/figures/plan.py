@@ -1,0 +1,211 @@
+"""From results to the plan of one page: numbers and words, nothing drawn.
+
+The way there: values of the parameters, the choice of what stands where, a table of who stands where, its
+page, its geometry, and the words around it. What draws the plan is another module.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kontext_lab.errors import SweepError
+from kontext_lab.figures import captions, sizing, text
+from kontext_lab.figures.block import Block
+from kontext_lab.figures.choosing import Keys, choose
+from kontext_lab.figures.geometry import Crop, GridPlan, Label, Role, Tile
+from kontext_lab.figures.matrix import lay_matrix, split_matrix
+from kontext_lab.figures.ratios import Ratios
+from kontext_lab.figures.sheet import lay_sheet, split_sheet
+from kontext_lab.figures.table import Table, make_table
+from kontext_lab.figures.values import Shot, Values
+from kontext_lab.results import Results
+
+__all__ = ["FULL", "check_crop", "plan_grid"]
+
+FULL: Crop = (0.0, 0.0, 1.0, 1.0)
+"""The whole picture."""
+
+_MARGIN = 0.2
+_NARROWEST = 5.0
+_LINE_LIMIT = 30
+_POINTS: dict[Role, float] = {"title": 11.5, "mark": 8.5, "note": 8.5, "legend": 8.5}
+
+
+@dataclass(frozen=True)
+class _Around:
+    """The words around the tiles."""
+
+    title: str
+    mark: str
+    notes: tuple[str, ...]
+    legend: tuple[tuple[str, str], ...]
+    reused: str
+
+
+def plan_grid(
+    results: Results,
+    rows: Keys = None,
+    columns: Keys = None,
+    where: Mapping[str, Any] | None = None,
+    *,
+    crop: Sequence[float] | None = None,
+    reference: bool = False,
+    page: int = 1,
+    per_page: int | None = None,
+    title: str | None = None,
+    cell_inches: float | None = None,
+    left_out: str = "",
+) -> GridPlan:
+    """Plan one page of a grid; `figures.grid` says what the arguments mean.
+
+    `left_out` are the caption's words where there are further pages, in place of "page 1 of 3"; `{shown}`
+    and `{all}` in it stand for numbers of pictures.
+
+    Raises:
+        NotFound: no such parameter or value; names what there is.
+        SweepError: a page, crop, size or parameter that cannot be.
+    """
+    part = check_crop(crop)
+    _check_sizes(per_page, cell_inches)
+    values = Values(results)
+    choice = choose(values, rows, columns, where)
+    table = make_table(values, choice, reference=reference)
+    ratios = Ratios(table.places.values(), part)
+    if not choice.shots:
+        sizing.check_page(page, 1)
+        return _empty(results, title)
+    pages = _pages(table, ratios, per_page, cell_inches)
+    sizing.check_page(page, len(pages))
+    shown = pages[page - 1]
+    block = lay_sheet(shown, ratios, cell_inches) if table.sheet else lay_matrix(shown, ratios, cell_inches)
+    shots = [content for content in shown.places.values() if isinstance(content, Shot)]
+    further = left_out.format(shown=len(shots), all=len(choice.shots) - table.hidden)
+    around = _Around(
+        title=text.clean(title if title is not None else results.name),
+        mark=captions.mark_of(shots),
+        notes=captions.notes_of(choice, table, page, len(pages), further),
+        legend=captions.legend_of(values, shots),
+        reused=_reused(block.tiles),
+    )
+    return _composed(block, around, shown, part, (page, len(pages)))
+
+
+def check_crop(crop: Sequence[float] | None) -> Crop:
+    """The crop as four fractions; the whole picture for None.
+
+    Raises:
+        SweepError: it is no part of a picture.
+    """
+    if crop is None:
+        return FULL
+    allowed = "allowed are (left, top, right, bottom) as fractions from 0 to 1, left < right and top < bottom"
+    try:
+        x0, y0, x1, y1 = (float(edge) for edge in crop)
+    except (TypeError, ValueError):
+        raise SweepError(f"crop: {crop!r:.60}, {allowed}") from None
+    if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+        raise SweepError(f"crop: {crop!r:.60}, {allowed}")
+    return (x0, y0, x1, y1)
+
+
+def _check_sizes(per_page: int | None, cell_inches: float | None) -> None:
+    if per_page is not None and (isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 1):
+        raise SweepError(f"per_page: {per_page!r}, allowed is a whole number from 1")
+    if cell_inches is not None and not (
+        isinstance(cell_inches, int | float) and math.isfinite(cell_inches) and 0.2 <= cell_inches <= 12
+    ):
+        raise SweepError(f"cell_inches: {cell_inches!r}, allowed is a number from 0.2 to 12")
+
+
+def _pages(table: Table, ratios: Ratios, per_page: int | None, cell: float | None) -> list[Table]:
+    return split_sheet(table, per_page, cell) if table.sheet else split_matrix(table, ratios, per_page, cell)
+
+
+def _reused(tiles: Sequence[Tile]) -> str:
+    reused = sum(tile.reused for tile in tiles)
+    return f"◥ reused, paid for by an earlier run: {reused} of {len(tiles)}" if reused else ""
+
+
+def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tuple[int, int]) -> GridPlan:
+    """Words above, tiles, words below, margins around."""
+    room = max(block.width, _NARROWEST)
+    above = _above(around, room)
+    tiles_top = _MARGIN + (above[-1].top + above[-1].height + 0.12 if above else 0.0)
+    below = _below(around, room)
+    labels = [label.moved(_MARGIN, _MARGIN) for label in above]
+    labels += [label.moved(_MARGIN, tiles_top) for label in block.labels]
+    bottom = tiles_top + block.height + 0.14
+    labels += [label.moved(_MARGIN, bottom) for label in below]
+    lowest = bottom + max(label.top + label.height for label in below) if below else bottom - 0.14
+    return GridPlan(
+        width=room + 2 * _MARGIN,
+        height=lowest + _MARGIN,
+        tiles=tuple(_moved(tile, tiles_top) for tile in block.tiles),
+        labels=tuple(labels),
+        lines=tuple(line.moved(_MARGIN, tiles_top) for line in block.lines),
+        rows=tuple(entry.labels for entry in table.rows if not entry.reference),
+        columns=tuple(entry.labels for entry in table.columns if not entry.reference),
+        row_names=table.row_names,
+        column_names=table.column_names,
+        notes=tuple(note for note in (around.mark, *around.notes) if note),
+        legend=around.legend,
+        crop=crop,
+        page=pages[0],
+        pages=pages[1],
+    )
+
+
+def _moved(tile: Tile, down: float) -> Tile:
+    return replace(tile, rect=tile.rect.moved(_MARGIN, down))
+
+
+def _above(around: _Around, room: float) -> list[Label]:
+    """Title, mark and notes, one below the other."""
+    labels: list[Label] = []
+    top = 0.0
+    parts: list[tuple[Role, str, int]] = [
+        ("title", around.title, 1),
+        ("mark", around.mark, 1),
+        ("note", " · ".join(around.notes), 4),
+    ]
+    for role, words, most in parts:
+        if words:
+            labels.append(Label(text.wrap(words, _POINTS[role], room, most), 0.0, top, _POINTS[role], role))
+            top += labels[-1].height + 0.02
+    return labels
+
+
+def _below(around: _Around, room: float) -> list[Label]:
+    """The legend with hanging indents, and what the marks on tiles mean."""
+    points = _POINTS["legend"]
+    labels: list[Label] = []
+    top = 0.0
+    if around.legend:
+        most = max(1, _LINE_LIMIT // len(around.legend)) if len(around.legend) > 1 else 6
+        widest = min(text.widest((name for name, _ in around.legend), points), room / 4)
+        indent = widest + 0.12
+        for name, words in around.legend:
+            label = Label((text.shorten(name, points, widest),), 0.0, top, points, "name")
+            lines = text.wrap(words, points, room - indent, min(most, 6))
+            labels += [label, Label(lines, indent, top, points, "legend")]
+            top += labels[-1].height + 0.03
+    if around.reused:
+        labels.append(Label((around.reused,), 0.0, top, points, "note"))
+    return labels
+
+
+def _empty(results: Results, title: str | None) -> GridPlan:
+    """A small sheet that says there is nothing to show."""
+    words = text.clean(title if title is not None else results.name)
+    labels = [Label(("There are no cells to show.",), _MARGIN, _MARGIN, 10.0, "value")]
+    if words:
+        lines = text.wrap(words, _POINTS["title"], _NARROWEST, 1)
+        labels = [
+            Label(lines, _MARGIN, _MARGIN, _POINTS["title"], "title"),
+            labels[0].moved(0.0, text.height(1, _POINTS["title"]) + 0.05),
+        ]
+    bottom = labels[-1].top + labels[-1].height
+    return GridPlan(_NARROWEST + 2 * _MARGIN, bottom + _MARGIN, labels=tuple(labels))

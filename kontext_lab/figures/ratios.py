@@ -1,0 +1,51 @@
+"""How wide a picture is for its height: as received, else as asked for, so that waiting tiles don't jump."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+
+from kontext_lab.figures.geometry import Crop
+from kontext_lab.figures.table import Content
+from kontext_lab.figures.values import Shot
+from kontext_lab.images import Reference
+from kontext_lab.request import SIZES
+
+__all__ = ["Ratios"]
+
+
+class Ratios:
+    """Width by height of what a table shows, after cropping."""
+
+    def __init__(self, contents: Iterable[Content], crop: Crop) -> None:
+        self._factor = (crop[2] - crop[0]) / (crop[3] - crop[1])
+        known = [
+            ratio
+            for content in contents
+            if isinstance(content, Shot) and (ratio := _received(content) or _asked(content))
+        ]
+        # What nothing is known of yet is most likely like the rest.
+        self._usual = median(known) if known else 1.0
+
+    def of(self, content: Content) -> float:
+        """The ratio of one tile."""
+        if isinstance(content, Reference):
+            width, height = content.sent_size
+            ratio = width / height if height else self._usual
+        else:
+            ratio = _received(content) or _asked(content) or self._usual
+        return min(max(ratio * self._factor, 0.1), 10.0)
+
+
+def _received(shot: Shot) -> float:
+    for output in shot.cell.outputs:
+        if output.number == shot.output and output.width and output.height:
+            return output.width / output.height
+    return 0.0
+
+
+def _asked(shot: Shot) -> float:
+    width, height = SIZES.get(str(shot.cell.params.get("aspect_ratio")), (0, 0))
+    if not height and shot.cell.request is not None:
+        width, height = shot.cell.request.expected_size
+    return width / height if height else 0.0

@@ -1,0 +1,194 @@
+"""Who stands where, before anything has a size: a table of shots and references with its headings. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from kontext_lab.figures.choosing import Choice
+from kontext_lab.figures.values import Shot, Value, Values
+from kontext_lab.images import Reference
+
+__all__ = ["Content", "Entry", "Table", "make_table"]
+
+Content = Shot | Reference
+"""What a tile shows."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row or column.
+
+    Attributes:
+        labels: one per level, the outermost first.
+        reference: whether it holds references: then it has this one label only.
+    """
+
+    labels: tuple[str, ...]
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows, columns and what stands where they meet.
+
+    Attributes:
+        row_names: the parameters of the rows' levels.
+        column_names: the parameters of the columns' levels.
+        rows: in order.
+        columns: in order.
+        places: (row, column) to what stands there; combinations that don't exist are missing.
+        sheet: whether it is a contact sheet: one column of labelled tiles, to be wrapped.
+        hidden: how many shots stand behind others at their place.
+        no_reference: why references that were asked for are missing, or "".
+    """
+
+    row_names: tuple[str, ...] = ()
+    column_names: tuple[str, ...] = ()
+    rows: tuple[Entry, ...] = ()
+    columns: tuple[Entry, ...] = ()
+    places: dict[tuple[int, int], Content] = field(default_factory=dict)
+    sheet: bool = False
+    hidden: int = 0
+    no_reference: str = ""
+
+
+def make_table(values: Values, choice: Choice, *, reference: bool) -> Table:
+    """Place the chosen shots, and their references where they are asked for."""
+    if reference and choice.sheet == "image":
+        # Under each reference what became of it: a sheet would tear them apart.
+        choice = replace(choice, sheet="", columns=("image",))
+    table = _sheet(values, choice) if not (choice.rows or choice.columns) else _matrix(values, choice)
+    return _with_references(table) if reference else table
+
+
+def _matrix(values: Values, choice: Choice) -> Table:
+    rows, row_entries = _entries(values, choice, choice.rows)
+    columns, column_entries = _entries(values, choice, choice.columns)
+    places: dict[tuple[int, int], Content] = {}
+    for shot in choice.shots:
+        at = (
+            rows[_combination(values, shot, choice.rows)],
+            columns[_combination(values, shot, choice.columns)],
+        )
+        places.setdefault(at, shot)
+    hidden = len(choice.shots) - len(places)
+    return Table(choice.rows, choice.columns, row_entries, column_entries, places, hidden=hidden)
+
+
+def _sheet(values: Values, choice: Choice) -> Table:
+    keys = (choice.sheet,) if choice.sheet else ()
+    rows, entries = _entries(values, choice, keys)
+    places: dict[tuple[int, int], Content] = {}
+    for shot in choice.shots:
+        places.setdefault((rows[_combination(values, shot, keys)], 0), shot)
+    hidden = len(choice.shots) - len(places)
+    return Table(keys, (), entries, (Entry(()),), places, sheet=True, hidden=hidden)
+
+
+def _combination(values: Values, shot: Shot, keys: Sequence[str]) -> tuple[Value, ...]:
+    return tuple(values.value(shot, key) for key in keys)
+
+
+def _entries(
+    values: Values, choice: Choice, keys: Sequence[str]
+) -> tuple[dict[tuple[Value, ...], int], tuple[Entry, ...]]:
+    """The combinations of the keys' values that occur, in order, and their headings."""
+    there = {_combination(values, shot, keys) for shot in choice.shots}
+    levels = [values.present(choice.shots, key) for key in keys]
+    order = [combination for combination in itertools.product(*levels) if combination in there]
+    together = _varying_with(values, choice, keys)
+    entries = []
+    for combination in order:
+        labels = [value.label for value in combination]
+        if together and labels:
+            first = next(s for s in choice.shots if _combination(values, s, keys) == combination)
+            labels[-1] = " · ".join(
+                (labels[-1], *(f"{key} {values.value(first, key).label}" for key in together))
+            )
+        entries.append(Entry(tuple(labels)))
+    return {combination: at for at, combination in enumerate(order)}, tuple(entries)
+
+
+def _varying_with(values: Values, choice: Choice, keys: Sequence[str]) -> list[str]:
+    """Parameters without a place of their own that follow these keys: paired values."""
+    found = []
+    for key in values.axes:
+        if key in choice.placed or len(values.present(choice.shots, key)) < 2:
+            continue
+        by_keys: dict[tuple[Value, ...], set[Value]] = {}
+        for shot in choice.shots:
+            by_keys.setdefault(_combination(values, shot, keys), set()).add(values.value(shot, key))
+        if all(len(seen) == 1 for seen in by_keys.values()):
+            found.append(key)
+    return found
+
+
+def _with_references(table: Table) -> Table:
+    """The same with references: one column where each row has its own, else one row."""
+    if any(isinstance(shot, Shot) and not _references(shot) for shot in table.places.values()):
+        return replace(table, no_reference="the references are not held by these results")
+    by_row = _common(table, 0)
+    if table.sheet:
+        return _in_front(table) if len(set(by_row.values())) == 1 else replace(table, no_reference=_MIXED)
+    if by_row:
+        return _beside(table, by_row)
+    by_column = _common(table, 1)
+    if by_column:
+        return _flipped(_beside(_flipped(table), by_column))
+    return replace(table, no_reference=_MIXED) if table.places else table
+
+
+_MIXED = "the references differ within rows and columns: put image on rows or columns"
+
+
+def _references(shot: Shot) -> tuple[Reference, ...]:
+    held = shot.cell.request.images if shot.cell.request is not None else ()
+    return held if all(reference.png for reference in held) else ()
+
+
+def _common(table: Table, side: int) -> dict[int, tuple[Reference, ...]]:
+    """The references of each row (side 0) or column (1); nothing where they differ within one."""
+    found: dict[int, tuple[Reference, ...]] = {}
+    for at, shot in table.places.items():
+        if isinstance(shot, Shot) and found.setdefault(at[side], _references(shot)) != _references(shot):
+            return {}
+    return found
+
+
+def _beside(table: Table, by_row: dict[int, tuple[Reference, ...]]) -> Table:
+    count = max(len(references) for references in by_row.values())
+    places: dict[tuple[int, int], Content] = {
+        (row, column + count): content for (row, column), content in table.places.items()
+    }
+    for row, references in by_row.items():
+        places.update({(row, column): reference for column, reference in enumerate(references)})
+    columns = tuple(Entry((name,), reference=True) for name in _reference_names(count))
+    return replace(table, columns=(*columns, *table.columns), places=places)
+
+
+def _in_front(table: Table) -> Table:
+    references = _references(next(shot for shot in table.places.values() if isinstance(shot, Shot)))
+    count = len(references)
+    places: dict[tuple[int, int], Content] = {
+        (row + count, 0): shot for (row, _), shot in table.places.items()
+    }
+    places.update({(row, 0): reference for row, reference in enumerate(references)})
+    rows = tuple(Entry((name,), reference=True) for name in _reference_names(count))
+    return replace(table, rows=(*rows, *table.rows), places=places)
+
+
+def _reference_names(count: int) -> list[str]:
+    return ["reference"] if count == 1 else [f"reference {number}" for number in range(1, count + 1)]
+
+
+def _flipped(table: Table) -> Table:
+    return replace(
+        table,
+        row_names=table.column_names,
+        column_names=table.row_names,
+        rows=table.columns,
+        columns=table.rows,
+        places={(column, row): content for (row, column), content in table.places.items()},
+    )

@@ -1,0 +1,140 @@
+"""Text as geometry: how wide a line will be, where it wraps, how it is cut. Knows no font engine.
+
+Widths are those of DejaVu Sans, which every figure is drawn in, so that a plan can be computed, and tested,
+without drawing. Sizes are points, widths and heights inches.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+__all__ = ["LEADING", "clean", "fitting_size", "height", "shorten", "widest", "width", "wrap"]
+
+LEADING = 1.3
+"""Distance from line to line, in units of the type size."""
+
+_ELLIPSIS = "…"
+# Advance widths of the characters from space to ~ in hundredths of the type size.
+_WIDTHS = (
+    *(32, 40, 46, 84, 64, 95, 78, 27, 39, 39, 50, 84, 32, 36, 32, 34),
+    *(64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 34, 34, 84, 84, 84, 53),
+    *(100, 68, 69, 70, 77, 63, 58, 77, 75, 29, 29, 66, 56, 86, 75, 79),
+    *(60, 79, 69, 63, 61, 73, 68, 99, 69, 61, 69, 39, 34, 39, 84, 50),
+    *(50, 61, 63, 55, 63, 62, 35, 63, 63, 28, 28, 58, 28, 97, 63, 61),
+    *(63, 63, 41, 52, 39, 63, 59, 82, 59, 59, 52, 64, 34, 64, 84),
+)
+_OTHERS = {"·": 32, "–": 50, "’": 32, "‘": 32, "“": 52, "”": 52, "°": 50, "×": 84, "…": 100}
+# Format characters: joiners, direction marks, variation selectors. They have no width and no glyph.
+_INVISIBLE = ("Cf", "Cc", "Cs", "Co", "Cn", "Me")
+_BREAK_AFTER = re.compile(r"(?<=[_/\-+,.:;|=])(?=\w)")
+
+
+def clean(text: str) -> str:
+    """Text on one line, without control and format characters."""
+    kept = (
+        " " if char.isspace() else char
+        for char in text
+        if char.isspace() or not (unicodedata.category(char) in _INVISIBLE or "\ufe00" <= char <= "\ufe0f")
+    )
+    return " ".join("".join(kept).split())
+
+
+def width(text: str, points: float) -> float:
+    """How wide a line is, in inches; never less than it will be drawn."""
+    return sum(_advance(char) for char in text) * points / 7200
+
+
+def height(lines: int, points: float) -> float:
+    """How high so many lines are, in inches."""
+    return lines * points * LEADING / 72
+
+
+def widest(lines: Iterable[str], points: float) -> float:
+    """The width of the widest line, in inches."""
+    return max((width(line, points) for line in lines), default=0.0)
+
+
+def shorten(text: str, points: float, room: float) -> str:
+    """Text cut to a width, the cut shown by an ellipsis."""
+    if width(text, points) <= room:
+        return text
+    kept = text
+    while kept and width(kept.rstrip() + _ELLIPSIS, points) > room:
+        kept = kept[:-1]
+    return kept.rstrip() + _ELLIPSIS
+
+
+def wrap(text: str, points: float, room: float, most: int = 1000) -> tuple[str, ...]:
+    """Text broken into lines no wider than `room` inches, at most `most` of them.
+
+    Breaks at spaces, within a word that is too long after its punctuation, else anywhere.
+    """
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        joined = f"{line} {word}" if line else word
+        if width(joined, points) <= room:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+        *full, line = _pieces(word, points, room)
+        lines.extend(full)
+        if len(lines) > most:
+            break
+    lines.append(line)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], shorten(f"{lines[most - 1]} {lines[most]}", points, room)]
+        if not lines[-1].endswith(_ELLIPSIS):
+            lines[-1] = shorten(lines[-1] + _ELLIPSIS, points, room)
+    return tuple(lines)
+
+
+def fitting_size(texts: Sequence[str], sizes: Sequence[float], room: Sequence[float], most: int) -> float:
+    """The first of several type sizes at which all texts fit their rooms uncut, else the last.
+
+    Args:
+        texts: what is to be shown.
+        sizes: points, the preferred one first.
+        room: inches each text has in width.
+        most: lines each text may take.
+    """
+    for points in sizes:
+        if all(_fits(text, points, inches, most) for text, inches in zip(texts, room, strict=True)):
+            return points
+    return sizes[-1]
+
+
+def _fits(text: str, points: float, room: float, most: int) -> bool:
+    # A word cut in the middle is readable at any size, whole words at a smaller size read better.
+    whole = all(width(word, points) <= room for word in text.split(" "))
+    return whole and len(wrap(text, points, room)) <= most
+
+
+def _pieces(word: str, points: float, room: float) -> list[str]:
+    """A word in pieces that fit a line; the last one may be continued by the next word."""
+    pieces = [""]
+    for part in _BREAK_AFTER.split(word):
+        if width(pieces[-1] + part, points) <= room:
+            pieces[-1] += part
+            continue
+        if pieces[-1]:
+            pieces.append("")
+        for char in part:
+            if pieces[-1] and width(pieces[-1] + char, points) > room:
+                pieces.append("")
+            pieces[-1] += char
+    return pieces
+
+
+def _advance(char: str) -> int:
+    code = ord(char)
+    if 32 <= code < 127:
+        return _WIDTHS[code - 32]
+    if char in _OTHERS:
+        return _OTHERS[char]
+    if unicodedata.combining(char):
+        return 0
+    return 105 if unicodedata.east_asian_width(char) in "WFA" or code > 0x2FFF else 80
