@@ -1,1 +1,63 @@
-"""kontext_lab: parameter sweeps over FLUX.1 Kontext image editing, tracked in MLflow."""
+"""kontext_lab: parameter sweeps over FLUX.1 Kontext image editing, tracked in MLflow.
+
+Importing it loads nothing heavy and touches nothing: names arrive when they are first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kontext_lab import errors
+    from kontext_lab.errors import KontextLabError
+    from kontext_lab.figures import grid
+    from kontext_lab.images import Reference
+    from kontext_lab.lab import Lab
+    from kontext_lab.request import EditRequest
+    from kontext_lab.results import CellResult, Output, Results, State
+    from kontext_lab.samples import sample
+    from kontext_lab.sweep import Sweep
+
+__all__ = [
+    "CellResult",
+    "EditRequest",
+    "KontextLabError",
+    "Lab",
+    "Output",
+    "Reference",
+    "Results",
+    "State",
+    "Sweep",
+    "errors",
+    "grid",
+    "sample",
+]
+
+_HOMES = {
+    "CellResult": "results",
+    "EditRequest": "request",
+    "KontextLabError": "errors",
+    "Lab": "lab",
+    "Output": "results",
+    "Reference": "images",
+    "Results": "results",
+    "State": "results",
+    "Sweep": "sweep",
+    "grid": "figures",
+    "sample": "samples",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("kontext_lab.errors")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("kontext-lab")
+    if name in _HOMES:
+        return getattr(import_module(f"kontext_lab.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'kontext_lab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted((*__all__, "__version__"))

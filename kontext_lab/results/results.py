@@ -33,6 +33,7 @@ class Results(Sequence[CellResult]):
         run_id: the parent run in MLflow, or "" for results that have none of their own.
         notes: lines a person should read, such as what stopped the sweep.
         spent: US dollars billed by the call of `run` that made these results; `cost` counts earlier ones too.
+        stopped: `asked` where a person stopped it, the name of the error that did, or "".
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Results(Sequence[CellResult]):
         self.run_id = run_id
         self.notes = list(notes)
         self.spent = 0.0
+        self.stopped = ""
         self._draw = draw
 
     @overload

@@ -34,6 +34,9 @@ Observer = Callable[[CellResult], None]
 """Told of every cell whose state changed, in order, on the coordinator's thread."""
 
 
+_RESUMABLE = "stopped; run the same sweep again to send the rest"
+
+
 class Recorder(Protocol):
     """Where outcomes are written; bound to one sweep."""
 
@@ -112,7 +115,6 @@ class Coordinator:
         self._flying: dict[int, tuple[str, float]] = {}
         self._unrecorded: dict[int, Attempt] = {}
         self._why_stopped = ""
-        self.stopped = False
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is waited for and kept. Safe from any thread."""
@@ -141,7 +143,7 @@ class Coordinator:
         self._finish(monotonic() - began)
 
     def _launch(self, to_send: deque[int]) -> None:
-        while to_send and len(self._flying) < self._concurrency and not self.stopped:
+        while to_send and len(self._flying) < self._concurrency and not self.results.stopped:
             place = to_send.popleft()
             price = self._tasks[place].send or 0.0
             if self._left is not None and price > self._left + 1e-9:
@@ -150,7 +152,7 @@ class Coordinator:
             if self._left is not None:
                 self._left -= price
             self._submit(place, price)
-        while to_send and self.stopped:
+        while to_send and self.results.stopped:
             self._end(to_send.popleft(), State.CANCELLED, "stopped", self._why_stopped)
 
     def _submit(self, place: int, price: float) -> None:
@@ -165,15 +167,15 @@ class Coordinator:
         except RuntimeError as error:  # shut down or broken: nothing was sent
             del self._flying[place]
             self._end(place, State.FAILED, "executor", f"the executor takes no work: {error}")
-            self._stop(f"the executor takes no work: {error}")
+            self._stop("executor", f"the executor takes no work: {error}")
             return
         future.add_done_callback(lambda done: self._events.put((place, request_id, done)))
 
     def _handle(self, event: _Signal | tuple[int, str, Future[Attempt]], to_send: deque[int]) -> None:
         if event is _Signal.STOP:
-            self._stop("stopped; run the same sweep again to send the rest")
+            self._stop("asked", _RESUMABLE)
         elif event is _Signal.LEAVE:
-            self._stop("stopped; run the same sweep again to send the rest")
+            self._stop("asked", _RESUMABLE)
             for place, (request_id, _) in list(self._flying.items()):
                 error = InDoubt("left while the request was under way: it may have been billed")
                 self._arrived(place, Attempt(request_id, error=error))
@@ -193,13 +195,13 @@ class Coordinator:
         self._record(place, attempt)
         self._tell(cell)
         if isinstance(attempt.error, StopSweep):
-            self._stop(str(attempt.error))
+            self._stop(type(attempt.error).__name__, str(attempt.error))
 
-    def _stop(self, why: str) -> None:
-        if not self.stopped:
-            self.stopped = True
+    def _stop(self, word: str, why: str) -> None:
+        if not self.results.stopped:
+            self.results.stopped = word
             self._why_stopped = why
-            self.results.notes.append(why)
+            self._note_once(why)
 
     def _settle(self, place: int) -> None:
         """Take over what is known without sending anything."""
@@ -258,7 +260,7 @@ class Coordinator:
 
     def _finish(self, seconds: float) -> None:
         try:
-            self._recorder.finish(self.results, stopped=self.stopped, seconds=seconds)
+            self._recorder.finish(self.results, stopped=bool(self.results.stopped), seconds=seconds)
         except TrackingError as error:
             self._note_once(str(error))
 

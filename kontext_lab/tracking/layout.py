@@ -67,7 +67,9 @@ def sweep_params(sweep: Sweep) -> dict[str, Any]:
 
 
 def _plain(key: str, value: Any) -> Any:
-    return value_text(key, value) if key in REFERENCE_KEYS else value
+    if key in REFERENCE_KEYS:
+        return value_text(key, value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def to_params(values: Mapping[str, Any]) -> list[Param]:
@@ -138,11 +140,7 @@ def cell_metrics(cell: CellResult, attempt: Attempt) -> list[Metric]:
         values["time/download_s"] = round(attempt.answer.download_s, 3)
     metrics = [Metric(key, value, now, 0) for key, value in {**values, **cell.metrics}.items()]
     for output in cell.outputs:
-        facts = {
-            "output/width": output.width,
-            "output/height": output.height,
-            "output/bytes": len(output.data),
-        }
+        facts = {"width": output.width, "height": output.height, "bytes": len(output.data)}
         step = output.number - 1
         metrics += [
             Metric(f"output/{key}", float(value), now, step) for key, value in facts.items() if output.sha256

@@ -15,7 +15,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from kontext_lab.errors import ConfigError, TrackingError
+from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
 
 __all__ = ["EXPERIMENT", "Store", "masked", "mlflow_trouble", "open_store", "resolve_uri"]
 
@@ -120,7 +120,7 @@ def mlflow_trouble(what: str) -> Iterator[None]:
     """Everything MLflow and its databases raise, as one TrackingError in one line."""
     try:
         yield
-    except (TrackingError, ConfigError):
+    except KontextLabError:
         raise
     except MlflowException as error:
         raise TrackingError(f"{what}: {_first_line(error)}") from None

@@ -11,7 +11,6 @@ from mlflow.entities import Run
 from mlflow.tracking.context import registry
 
 from kontext_lab.answer import Attempt
-from kontext_lab.errors import SweepError
 from kontext_lab.results import CellResult, Known, Results, State
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import reading, writing
@@ -122,18 +121,21 @@ class Tracker:
             cells = [reading.cell_of(self.store, run) for run in reading.children(self.store, parent)]
             return SweepRun.from_run(parent), cells
 
-    def sweep_of(self, run: SweepRun) -> Sweep | None:
-        """The sweep as it was defined, from its parent run; None where its file can't be read any more."""
+    def sweep_of(self, which: str) -> Sweep:
+        """A sweep as it was defined, from its parent run.
+
+        Raises:
+            NotFound: none, or several, which are then listed.
+            SweepError: its file can't be read any more.
+        """
         with (
-            mlflow_trouble(f"sweep {run.name}: sweep.yaml can't be loaded"),
+            mlflow_trouble(f"sweep {which}: sweep.yaml can't be loaded"),
             tempfile.TemporaryDirectory() as folder,
         ):
+            parent = reading.find_run(self.store, which)
             for part in ("sweep.yaml", "references"):
-                self.store.client.download_artifacts(run.run_id, part, folder)
-            try:
-                return Sweep.from_yaml(Path(folder) / "sweep.yaml")
-            except SweepError:
-                return None
+                self.store.client.download_artifacts(parent.info.run_id, part, folder)
+            return Sweep.from_yaml(Path(folder) / "sweep.yaml").but(name=parent.info.run_name)
 
     def history(self, *, everywhere: bool = False) -> list[SweepRun]:
         """Sweeps, newest first; of our experiment, or of the whole store."""

@@ -1,0 +1,80 @@
+"""`kontext-lab demo`: a small sweep on a real photograph, from nothing to a grid, with simulated pictures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from kontext_lab.cli.running import exit_code, tell
+from kontext_lab.errors import ConfigError
+from kontext_lab.figures import grid
+from kontext_lab.lab import Lab
+from kontext_lab.samples import sample
+from kontext_lab.sweep import Sweep
+
+__all__ = ["run_demo"]
+
+SWEEP_YAML = """\
+# A sweep: fixed parameters, and axes that vary. Change it and run it again:
+#   kontext-lab run {path} --sandbox     simulated pictures, free
+#   kontext-lab run {path}               real pictures; needs AIMLAPI_API_KEY, asks before paying
+# Cells that were paid for before are reused: add a seed, and only the new ones are sent.
+
+name: demo
+prompt: Add a {{animal}} to the foreground of the photo.
+image: coffee.png            # a path (relative to this file) or a URL; `images: [a.png, b.png]` combines several
+
+axes:                        # every combination is one request: 3 x 2 x 2 = 12
+  guidance_scale: 2-8:3      # from 2 to 8 in steps of 3; or a list: [2, 5, 8]
+  seed: [1, 2]               # replicates: all settings at the first seed, then at the second
+  animal: [bird, crab]       # words for {{animal}} in the prompt
+  # aspect_ratio: [1:1, 16:9]
+
+# model: max                 # pro ($0.052 a picture) unless given
+# output_format: png         # jpeg unless given
+# safety_tolerance: 2        # 1 (strictest) to 6
+# num_images: 2              # pictures per request
+"""
+
+
+def run_demo(out: Path) -> int:
+    """Run the demo in a folder; returns the exit code.
+
+    Raises:
+        ConfigError: the folder can't be written.
+    """
+    sweep = Sweep.from_yaml(_prepared(out))
+    with Lab("sandbox") as lab:
+        click.echo(
+            "Simulated pictures: the sandbox on this machine answers, nothing is paid, no key is used."
+        )
+        click.echo(lab.plan(sweep))
+        results = lab.run(sweep, progress=sys.stderr.isatty())
+        tell(results, lab)
+        figure = out / "grid.png"
+        grid(results).savefig(figure)
+        file = out / "sweep.yaml"
+        click.echo(f"\ngrid      {figure}\nsweep     {file}\nstore     {lab.tracker.store.shown}")
+        click.echo(
+            f"\nNext:\n"
+            f"  kontext-lab ui                          every call, its parameters and its picture in MLflow\n"
+            f"  kontext-lab run {file} --sandbox        after changing it: only new cells are sent\n"
+            f"  kontext-lab export last {out / 'pictures'}   the exact pictures as files"
+        )
+    return exit_code(results)
+
+
+def _prepared(out: Path) -> Path:
+    """The folder with the photograph and the sweep file; what is there already is left as it is."""
+    file, photograph = out / "sweep.yaml", out / "coffee.png"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not photograph.exists():
+            photograph.write_bytes(sample("coffee").png)
+        if not file.exists():
+            file.write_text(SWEEP_YAML.format(path=file), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{out}: can't be written: {error.strerror}") from None
+    return file

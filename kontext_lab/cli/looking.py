@@ -1,0 +1,159 @@
+"""Commands that look: what is set up, which sweeps there are, what is in one. None of them costs anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kontext_lab.client import key_from_environment
+from kontext_lab.errors import KontextLabError, Unauthorized
+from kontext_lab.results import Results
+from kontext_lab.service import connect
+from kontext_lab.tracking import SweepRun, Tracker
+
+__all__ = ["check_all", "export_run", "list_runs", "serve_ui", "show_run"]
+
+
+def check_all() -> int:
+    """One line each for key, service, balance and store; the exit code of the worst."""
+    codes = [_check_service(), _check_store()]
+    return max(codes)
+
+
+def list_runs(*, everywhere: bool, as_json: bool) -> int:
+    """The sweeps in the store, newest first."""
+    tracker = Tracker()
+    runs = tracker.history(everywhere=everywhere)
+    if as_json:
+        click.echo(json.dumps([_as_dict(run) for run in runs], indent=2, ensure_ascii=False))
+        return 0
+    if not runs:
+        click.echo(f"no sweeps yet in {tracker.store.shown}, experiment {tracker.store.experiment}")
+        return 0
+    for run in runs:
+        done = f"{run.counts.get('done', 0)}/{run.cells}"
+        simulated = "  simulated" if run.service == "sandbox" else ""
+        click.echo(
+            f"{run.run_id[:8]}  {run.started.astimezone():%d %b %Y %H:%M}  {done:>9}  "
+            f"${run.cost:>8.2f}  {run.status.lower():<8}  {run.name}{simulated}"
+        )
+    return 0
+
+
+def show_run(which: str, *, as_json: bool) -> int:
+    """One sweep and its cells."""
+    tracker = Tracker()
+    run, cells = tracker.load(which)
+    results = Results(cells, name=run.name, run_id=run.run_id)
+    if as_json:
+        listed = [_cell_as_dict(cell) for cell in results]
+        click.echo(json.dumps({**_as_dict(run), "results": listed}, indent=2, ensure_ascii=False))
+        return 0
+    click.echo(f"{run.name}\n{results.summary}")
+    click.echo(
+        f"run {run.run_id} · {run.status.lower()} · {tracker.store.shown} · {tracker.store.experiment}"
+    )
+    for key in results.axes:
+        values = [results.label(key, value) for value in results.values(key)]
+        click.echo(f"  {key}: {', '.join(values[:12])}{' …' if len(values) > 12 else ''}")
+    width = max((len(cell.title) for cell in results), default=0)
+    for cell in results:
+        sizes = " ".join(f"{output.width}x{output.height}" for output in cell.outputs if output.width)
+        more = (
+            f"{cell.reason}: {cell.note}"
+            if cell.reason
+            else sizes + (" (reused)" if cell.reused_from else "")
+        )
+        click.echo(f"  {cell.title:<{width}}  {cell.state!s:<9}  ${cell.cost:.3f}  {cell.run_id[:8]}  {more}")
+    return 0
+
+
+def export_run(which: str, folder: Path) -> int:
+    """The exact bytes of a sweep's pictures, and a table."""
+    run, cells = Tracker().load(which)
+    results = Results(cells, name=run.name, run_id=run.run_id)
+    count = sum(1 for output in results.outputs if output.sha256)
+    click.echo(f"{count} pictures and index.csv in {results.save(folder)}")
+    return 0
+
+
+def serve_ui(port: int) -> int:
+    """MLflow's own pages on the store in use."""
+    store = Tracker().store
+    if store.web_address:
+        click.echo(f"the store is a server, its pages are at {store.web_address}")
+        return 0
+    click.echo(f"{store.shown} at http://127.0.0.1:{port} (Ctrl-C stops it); experiment {store.experiment}")
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
+    try:
+        return subprocess.run(command, check=False).returncode
+    except KeyboardInterrupt:
+        return 0
+
+
+def _check_service() -> int:
+    if key_from_environment() is None:
+        click.echo("key      none: set AIMLAPI_API_KEY for real pictures; the sandbox needs none")
+        return 0
+    click.echo("key      found in the environment")
+    try:
+        connection = connect("api", 1)
+        connection.client.ping()
+        simulated = " (a sandbox: simulated pictures)" if connection.simulated else ""
+        click.echo(f"service  {connection.client.service} answers{simulated}")
+        balance = connection.client.balance()
+    except Unauthorized as error:
+        click.echo(f"balance  {error}")
+        return 1
+    except KontextLabError as error:
+        click.echo(f"service  {error}")
+        return 2
+    click.echo(f"balance  ${balance:.2f}" if balance is not None else "balance  the service doesn't tell")
+    return 0
+
+
+def _check_store() -> int:
+    try:
+        tracker = Tracker()
+        count = len(tracker.history())
+    except KontextLabError as error:
+        click.echo(f"store    {error}")
+        return 2
+    click.echo(f"store    {tracker.store.shown}, experiment {tracker.store.experiment}, {count} sweeps")
+    return 0
+
+
+def _as_dict(run: SweepRun) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "service": run.service,
+        "simulated": run.service == "sandbox",
+        "status": run.status,
+        "started": run.started.isoformat(),
+        "cells": run.cells,
+        "counts": run.counts,
+        "cost_usd": run.cost,
+    }
+
+
+def _cell_as_dict(cell: Any) -> dict[str, Any]:
+    return {
+        "title": cell.title,
+        "run_id": cell.run_id,
+        "state": str(cell.state),
+        "reason": cell.reason,
+        "note": cell.note,
+        "cost_usd": cell.cost,
+        "reused_from": cell.reused_from,
+        "params": cell.params,
+        "outputs": [
+            {"sha256": output.sha256, "width": output.width, "height": output.height, "reason": output.reason}
+            for output in cell.outputs
+        ],
+    }

@@ -1,0 +1,145 @@
+"""`kontext-lab`: the commands, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kontext_lab.errors import KontextLabError, OutOfCredits, Unauthorized
+
+__all__ = ["cli", "main"]
+
+OK, FAILED, BAD, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main() -> None:
+    """Entry point: runs the command line and leaves with its exit code."""
+    # MLflow and Alembic write about their databases; what matters arrives as an error of ours.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line; returns the exit code. No error of ours shows a traceback."""
+    try:
+        code = cli.main(arguments, prog_name="kontext-lab", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return int(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return BAD
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except KontextLabError as error:
+        click.echo(f"kontext-lab: {' '.join(str(error).split())}", err=True)
+        return _code_of(error)
+    return code if isinstance(code, int) else OK
+
+
+def _code_of(error: KontextLabError) -> int:
+    if isinstance(error, Unauthorized):
+        return FAILED
+    return STOPPED if isinstance(error, OutOfCredits) else BAD
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="kontext-lab", prog_name="kontext-lab")
+def cli() -> None:
+    """Parameter sweeps over FLUX.1 Kontext image editing, every call tracked in MLflow."""
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("kontext-lab-demo"), show_default=True)
+def demo(out: Path) -> int:
+    """Run a small sweep on the sandbox: simulated pictures, free, no key needed."""
+    from kontext_lab.cli.demo import run_demo  # noqa: PLC0415 - commands load what they need
+
+    return run_demo(out)
+
+
+@cli.command()
+@click.argument("sweep_file", metavar="SWEEP.yaml", type=click.Path(path_type=Path))
+@click.option("--sandbox", is_flag=True, help="Simulated pictures, free; also where a key is set.")
+@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Spend at most this much.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests at once."
+)
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Send at most N requests.")
+@click.option("--reuse", type=click.Choice(["always", "never"]), default="always", show_default=True)
+@click.option("--in-doubt", type=click.Choice(["skip", "resend"]), default="skip", show_default=True)
+@click.option("--retry-failed", is_flag=True, help="Send those again that were billed without a picture.")
+@click.option("--no-measure", is_flag=True, help="Measure nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and its cost, send nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: the plan as JSON.")
+@click.option("--yes", is_flag=True, help="Don't ask before paying.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Save pictures and index.csv there."
+)
+def run(**options: Any) -> int:
+    """Run a sweep; run it again to continue it. What was paid for is never paid for again."""
+    from kontext_lab.cli.running import run_sweep  # noqa: PLC0415 - commands load what they need
+
+    return run_sweep(**options)
+
+
+@cli.command()
+def check() -> int:
+    """Key, service, balance and store, one line each. Free."""
+    from kontext_lab.cli.looking import check_all  # noqa: PLC0415 - commands load what they need
+
+    return check_all()
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
+@click.option("--latency", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="SECONDS")
+def sandbox(port: int, latency: float) -> int:
+    """Serve the sandbox for any client, on this machine only: simulated pictures, free."""
+    from kontext_lab.sandbox import serve  # noqa: PLC0415 - commands load what they need
+
+    return serve(port, latency=latency)
+
+
+@cli.command("list")
+@click.option("--all", "everywhere", is_flag=True, help="Of every experiment in the store.")
+@click.option("--json", "as_json", is_flag=True)
+def list_sweeps(everywhere: bool, as_json: bool) -> int:
+    """The sweeps in the store, newest first."""
+    from kontext_lab.cli.looking import list_runs  # noqa: PLC0415 - commands load what they need
+
+    return list_runs(everywhere=everywhere, as_json=as_json)
+
+
+@cli.command()
+@click.argument("which", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True)
+def show(which: str, as_json: bool) -> int:
+    """One sweep and its cells. RUN is a name, an id or its beginning, or `last`."""
+    from kontext_lab.cli.looking import show_run  # noqa: PLC0415 - commands load what they need
+
+    return show_run(which, as_json=as_json)
+
+
+@cli.command()
+@click.argument("which", metavar="RUN")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def export(which: str, folder: Path) -> int:
+    """Save a sweep's pictures, the exact bytes, and index.csv."""
+    from kontext_lab.cli.looking import export_run  # noqa: PLC0415 - commands load what they need
+
+    return export_run(which, folder)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(port: int) -> int:
+    """Open MLflow's own pages on the store in use."""
+    from kontext_lab.cli.looking import serve_ui  # noqa: PLC0415 - commands load what they need
+
+    return serve_ui(port)

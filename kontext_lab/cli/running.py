@@ -1,0 +1,93 @@
+"""`kontext-lab run`: plan, ask, run, say what happened."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from kontext_lab.errors import ConfigError
+from kontext_lab.lab import Lab
+from kontext_lab.plan import Plan
+from kontext_lab.results import Results, State
+from kontext_lab.service import wants_sandbox
+from kontext_lab.sweep import Sweep
+
+__all__ = ["exit_code", "run_sweep", "tell"]
+
+FAILURES_SHOWN = 5
+
+
+def run_sweep(
+    *,
+    sweep_file: Path,
+    sandbox: bool,
+    budget: float | None,
+    concurrency: int,
+    limit: int | None,
+    reuse: str,
+    in_doubt: str,
+    retry_failed: bool,
+    no_measure: bool,
+    dry_run: bool,
+    as_json: bool,
+    yes: bool,
+    out: Path | None,
+) -> int:
+    """Run one sweep file; returns the exit code."""
+    if as_json and not dry_run:
+        raise ConfigError("--json goes with --dry-run")
+    sweep = Sweep.from_yaml(sweep_file)
+    if not sandbox and wants_sandbox("auto"):
+        raise ConfigError(
+            "no API key: set AIMLAPI_API_KEY to pay for real pictures, or add --sandbox for simulated ones"
+        )
+    with Lab("sandbox" if sandbox else "api", concurrency=concurrency, budget=budget) as lab:
+        choices = {"reuse": reuse, "in_doubt": in_doubt, "retry_failed": retry_failed, "limit": limit}
+        plan = lab.plan(sweep, **choices)
+        click.echo(json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) if as_json else str(plan))
+        if dry_run:
+            return 0
+        _confirm(plan, lab.confirm_above, yes=yes)
+        results = lab.run(sweep, measure=not no_measure, progress=sys.stderr.isatty(), **choices)
+        tell(results, lab)
+        if out is not None and any(output.sha256 for output in results.outputs):
+            click.echo(f"saved in {results.save(out)}")
+        return exit_code(results)
+
+
+def tell(results: Results, lab: Lab) -> None:
+    """What happened, in a few lines; what went wrong goes to stderr."""
+    click.echo(f"{results.name}: {results.summary}")
+    click.echo(f"paid now ${results.spent:.2f} · run {results.run_id[:8]} in {lab.tracker.store.shown}")
+    bad = [cell for cell in results if cell.state in (State.FAILED, State.IN_DOUBT)]
+    for cell in bad[:FAILURES_SHOWN]:
+        click.echo(f"  {cell.title}: {cell.state} {cell.reason}: {cell.note}", err=True)
+    if len(bad) > FAILURES_SHOWN:
+        click.echo(
+            f"  … and {len(bad) - FAILURES_SHOWN} more: kontext-lab show {results.run_id[:8]}", err=True
+        )
+    for note in results.notes:
+        click.echo(f"  {note}", err=True)
+
+
+def exit_code(results: Results) -> int:
+    """0 all asked for is done, 1 some failed or in doubt, 3 budget or credits, 130 interrupted."""
+    if results.stopped == "asked":
+        return 130
+    if results.stopped == "OutOfCredits" or any(cell.reason == "budget" for cell in results):
+        return 3
+    bad = results.counts[State.FAILED] + results.counts[State.IN_DOUBT] + results.counts[State.CANCELLED]
+    return 1 if bad else 0
+
+
+def _confirm(plan: Plan, above: float, *, yes: bool) -> None:
+    if yes or plan.simulated or plan.cost <= above:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError(
+            f"this costs about ${plan.cost:.2f}: add --yes to pay that, or --budget to limit it"
+        )
+    click.confirm(f"Pay about ${plan.cost:.2f}?", abort=True)
