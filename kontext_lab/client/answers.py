@@ -58,7 +58,7 @@ _KNOWN = ("url", *_INLINE)
 # Longer than any address or token, shorter than any picture worth the name.
 _LONG_BASE64 = re.compile(r"[A-Za-z0-9+/=_\\-]{4096,}")
 _INLINE_TEXT = re.compile(r'("(?:b64_json|image_base64)"\s*:\s*")([^"]{200,})')
-_NUMBER = re.compile(r"\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_NUMBER = re.compile(r"\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
 @dataclass(frozen=True)

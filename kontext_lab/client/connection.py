@@ -1,7 +1,7 @@
 """A connection to one service: signs, sends once, reads the whole answer, sorts failures.
 
-The only room where the key meets a request. It knows the service's origin and nothing of what an answer means;
-failures are returned, not raised, since requests' exceptions carry the key in the request they hold.
+The only room where the key meets a request. It knows the service's origin and nothing of what an answer
+means. Failures are returned, not raised, since requests' exceptions carry the key in the request they hold.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Connection:
             quick: wait for the answer no longer than for a connection.
 
         Returns:
-            Any answer, whatever its status, or the error that there is none. Of a broken body nothing is kept.
+            Any answer, whatever its status, or the error that there is none. A broken body counts as empty.
         """
         url = self.settings.address(path)
         connect = self.settings.connect_timeout

@@ -201,7 +201,7 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
         None where there is no header, or one that makes no sense, or a date that has passed.
     """
     text = (value or "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", text):
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
         return float(text)
     try:
         when = parsedate_to_datetime(text)
@@ -239,9 +239,14 @@ def why(error: BaseException) -> str:
     for kind, words in _WORDS:
         if any(isinstance(one, kind) for one in chain):
             return words
+    # urllib3 counts every failed connection among the timeouts.
+    if any(type(one) is causes.ConnectTimeoutError for one in chain):
+        return "no connection in time"
     certificate = next((one for one in chain if isinstance(one, ssl.SSLCertVerificationError)), None)
     if certificate is not None:
-        return f"its certificate is not accepted: {one_line(certificate.verify_message, 100)}"
+        # Only a handshake that really took place sets the attribute.
+        detail = getattr(certificate, "verify_message", "") or "not trusted"
+        return f"its certificate is not accepted: {one_line(detail, 100)}"
     if any(isinstance(one, ssl.SSLError | causes.SSLError) for one in chain):
         return "no encrypted connection could be agreed on"
     system = next((one for one in chain if isinstance(one, OSError) and one.strerror), None)
@@ -251,7 +256,6 @@ def why(error: BaseException) -> str:
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (causes.NameResolutionError, "the host's name is not known"),
     (causes.ProxyError, "the proxy does not connect"),
-    (causes.ConnectTimeoutError, "no connection in time"),
     (ConnectionRefusedError, "connection refused"),
     (causes.ReadTimeoutError, "no answer in time"),
     (ConnectionResetError, "connection reset"),
