@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from kontext_lab.errors import (
     ServiceUnavailable,
 )
 from kontext_lab.request import EditRequest
+from kontext_lab.sandbox import Sandbox
 
 Connect = Callable[..., KontextClient]
 ENVELOPE = json.dumps({"requestId": "r-1", "statusCode": 503, "message": "Try later"}).encode()
@@ -320,6 +322,18 @@ def test_a_huge_answer_is_billed_and_unreadable(connect: Connect, plain_request:
         answer = connect(server.url, max_output_bytes=1000, read_timeout=20.0).edit(plain_request)
     assert answer.reason == "unreadable"
     assert answer.cost_usd == 0.052
+
+
+def test_threads_share_a_client(
+    client: KontextClient, box: Sandbox, make_request: Callable[..., EditRequest]
+) -> None:
+    """Eight threads at once each get their own picture."""
+    asked = [make_request(seed=seed, output_format="jpeg") for seed in range(1, 17)]
+    with ThreadPoolExecutor(8) as pool:
+        attempts = list(pool.map(client.attempt, asked, [f"kl-{seed}" for seed in range(1, 17)]))
+    made = {call.client_request_id: call.outputs for call in box.calls}
+    got = {one.client_request_id: (one.answer.pictures[0].sha256,) for one in attempts if one.answer}
+    assert got == made
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
