@@ -62,10 +62,7 @@ def _add_guards(app: Flask, service: Service) -> None:
     @app.after_request
     def mark_as_simulated(response: Response) -> Response:
         response.headers["x-kontext-sandbox"] = "simulated"
-        if (
-            not request.path.startswith((_CONTROL, "/outputs/"))
-            and response.content_type != "text/plain; charset=UTF-8"
-        ):
+        if response.is_json:  # a proxy's page knows no id
             response.headers.setdefault("x-request-id", uuid.uuid4().hex)
         return response
 

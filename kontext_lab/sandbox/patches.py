@@ -60,18 +60,25 @@ def recolour(area: Array, paint: Colour, wobble: float) -> tuple[Array, Array]:
     weight = np.clip(_enlarge(similar, height, width) * 1.15 - 0.12, 0, 1)
     weight *= np.clip(_enlarge(_blob(height, width, 0.4, wobble), height, width), 0, 1)
     target = np.array(paint, np.float32)
-    dyed = _dye(area, target)
-    shift = np.abs(dyed - area)[::4, ::4] @ np.ones(3, np.float32) / 3
-    if float((shift * weight[::4, ::4]).sum()) < _MIN_SHIFT * float(weight[::4, ::4].sum()):
-        dyed = _dye(area, 0.4 * target + 0.6 * 255)  # that colour already: a paler shade of it shows
+    dyed = _dye(area, target, 0.32)
+    if _shift(dyed, area, weight) < _MIN_SHIFT:
+        # It has that colour already: a brighter or a paler shade of it shows.
+        shades = (_dye(area, target, 0.85), _dye(area, 0.45 * target + 0.55 * 255, 0.6))
+        dyed = max(shades, key=lambda shade: _shift(shade, area, weight))
     return dyed, weight
 
 
-def _dye(area: Array, target: Array) -> Array:
-    """The area in another colour. Between its own light and the paint's: dark things must not stay black."""
+def _dye(area: Array, target: Array, lift: float) -> Array:
+    """The area in another colour, its light moved by `lift` (0–1) towards the paint's own."""
     own = float(target @ _LUMA)
-    dyed = (0.68 * (area @ _LUMA) + 0.32 * own)[..., None] * (target / max(1.0, own))
-    return np.asarray(np.clip(dyed, 0, 255))
+    dyed = ((1 - lift) * (area @ _LUMA) + lift * own)[..., None] * (target / max(1.0, own))
+    return np.asarray(np.clip(dyed, 0, 255), np.float32)
+
+
+def _shift(new: Array, area: Array, weight: Array) -> float:
+    """Mean change in levels where it applies, from a sample of the pixels."""
+    change = np.abs(new - area)[::4, ::4] @ np.ones(3, np.float32) / 3
+    return float((change * weight[::4, ::4]).sum() / max(1e-3, float(weight[::4, ::4].sum())))
 
 
 def _typical(tones: Array) -> Array:
