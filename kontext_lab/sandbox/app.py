@@ -47,6 +47,15 @@ def _add_guards(app: Flask, service: Service) -> None:
     """What holds for every address: the blocked agents, the errors' envelope, the simulated header."""
 
     @app.before_request
+    def refuse_keys_at_the_picture_host() -> Response | None:
+        authorization = request.headers.get("Authorization")
+        if not authorization or not request.path.startswith("/outputs/"):
+            return None
+        # The real host would learn the key here, so the sandbox refuses and remembers.
+        service.ledger.leak(request.path, authorization.split()[0][:20])
+        return Response("Only one auth mechanism allowed", 400, content_type="text/plain; charset=utf-8")
+
+    @app.before_request
     def refuse_default_agents() -> Response | None:
         # Generation requests are recorded before they are refused; control is ours alone.
         if request.path.startswith(_CONTROL) or request.path == GENERATIONS_PATH:
@@ -100,11 +109,6 @@ def _add_service(app: Flask, service: Service) -> None:
 def _add_pictures(app: Flask, service: Service) -> None:
     @app.get("/outputs/<path:name>")
     def download(name: str) -> Response:
-        authorization = request.headers.get("Authorization")
-        if authorization:
-            # The real host would learn the key here, so the sandbox refuses and remembers.
-            service.ledger.leak(request.path, authorization.split()[0][:20])
-            return Response("Only one auth mechanism allowed", 400, content_type="text/plain; charset=utf-8")
         found = service.hosting.get(name, request.args.get("hop", 0, int), request.host_url)
         request.environ[DELIVERY] = found.delivery
         body: bytes | Iterable[bytes] = found.body

@@ -123,6 +123,7 @@ _STYLES: Final[dict[str, int]] = {
     "wavy": 3,
     "marble": 3,
 }
+_ADDING: Final = frozenset(["add", "put", "place", "insert", "wear", "wearing"])
 _PLACE_STEP: Final = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)  # odd: consecutive seeds fall far apart
 
 
@@ -186,6 +187,8 @@ def _kind_of(words: list[str], look: int) -> str:
     for kind, triggers in _KINDS.items():
         if any(word in triggers for word in words):
             return kind
+    if _ADDING & set(words):
+        return "object"
     return ("object", "object", "recolour", "glow", "pattern")[look % 5]
 
 

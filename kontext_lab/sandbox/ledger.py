@@ -116,7 +116,7 @@ class Ledger:
         self._log_delay = log_delay
         self._concurrency = concurrency
         self._calls: list[Call] = []
-        self._writing = 0
+        self._writing: set[int] = set()
         self._rows: list[LogRow] = []
         self._leaks: list[KeyLeak] = []
         self._billed = 0
@@ -141,19 +141,20 @@ class Ledger:
         with self._changed:
             self._calls[number - 1] = replace(self._calls[number - 1], **changes)
 
-    def close(self, number: int, status: int | None) -> None:
-        """The answer is ready to be written: the call is no longer in flight, `settle` must follow."""
+    def close(self, number: int, status: int | None, *, writing: bool) -> None:
+        """The call is no longer in flight; `settle` must follow. `writing` if its answer is written now."""
         with self._changed:
             self._calls[number - 1] = replace(self._calls[number - 1], status=status)
             self._open -= 1
-            self._writing += 1
+            if writing:
+                self._writing.add(number)
 
     def settle(self, number: int, delivered: bool) -> None:
         """The answer was written, or the connection is gone."""
         with self._changed:
             done = replace(self._calls[number - 1], delivered=delivered, answered=time.time())
             self._calls[number - 1] = done
-            self._writing -= 1
+            self._writing.discard(number)
             self._changed.notify_all()
 
     def calls(self) -> list[Call]:
@@ -163,12 +164,12 @@ class Ledger:
         this waits shortly for answers that are being written.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._writing == 0, _SETTLE_S)
+            self._changed.wait_for(lambda: not self._writing, _SETTLE_S)
             return list(self._calls)
 
     @property
     def in_flight(self) -> int:
-        """Generation requests that have arrived and have no answer yet."""
+        """Generation requests that are being worked on or about to be refused; a lost answer is not."""
         with self._changed:
             return self._open
 

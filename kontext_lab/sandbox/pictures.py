@@ -1,6 +1,6 @@
 """From a valid request and its references to finished picture files, their masks and their mark.
 
-Ties framing, edits, the "SANDBOX" mark and encoding together and caches re-framed references. It must not
+Ties framing, edits, the "SANDBOX" mark and encoding together and caches what is asked for again. It must not
 know HTTP, money or faults (a black picture is just another thing it can make).
 """
 
@@ -11,7 +11,7 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -24,7 +24,7 @@ from kontext_lab.sandbox.references import Cache, Reference
 from kontext_lab.sandbox.scene import apply_edit
 from kontext_lab.sandbox.validation import Generation
 
-__all__ = ["Box", "Picture", "Studio"]
+__all__ = ["Box", "Picture", "black_picture", "make_picture"]
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two not included
 _JPEG_QUALITY = 92
@@ -58,37 +58,42 @@ class Picture:
         return mask
 
 
-class Studio:
-    """Makes pictures; remembers the latest re-framed references."""
+# Shared by all sandboxes of a process: the same request makes the same picture whoever asks.
+_framed: Cache[NDArray[np.uint8]] = Cache(8)
+_finished: Cache[Picture] = Cache(12)
 
-    def __init__(self) -> None:
-        self._framed: Cache[NDArray[np.uint8]] = Cache(8)
 
-    def make(self, request: Generation, references: Sequence[Reference], seed: int, variant: int) -> Picture:
-        """One simulated output of a request: picture number `variant`, from 0."""
-        first = references[0]
-        size = output_size(request.aspect_ratio, first.image.size)
-        framed = self._framed.get((first.sha256, size), lambda: reframe(first.image, size))
-        plan = plan_edit(
-            request.prompt,
-            model=request.model,
-            seed=seed,
-            variant=variant,
-            guidance=request.guidance_scale,
-            picture=first.sha256,
-        )
-        edited, truth = apply_edit(framed, plan, [reference.image for reference in references[1:]])
-        mark = _stamp(edited)
-        left, top, right, bottom = mark
-        truth[top:bottom, left:right] = False
-        return _finish(edited, request.output_format, truth, mark)
+def make_picture(request: Generation, references: Sequence[Reference], seed: int, variant: int) -> Picture:
+    """One simulated output of a request: picture number `variant`, from 0."""
+    digests = tuple(reference.sha256 for reference in references)
+    key = (replace(request, image_urls=(), num_images=1, seed=seed), digests, variant)
+    return _finished.get(key, lambda: _make(request, references, seed, variant))
 
-    @staticmethod
-    def black(request: Generation, references: Sequence[Reference]) -> Picture:
-        """The black picture that moderation leaves; every pixel counts as edited."""
-        width, height = output_size(request.aspect_ratio, references[0].image.size)
-        pixels = np.zeros((height, width, 3), np.uint8)
-        return _finish(pixels, request.output_format, np.ones((height, width), bool), None)
+
+def black_picture(request: Generation, references: Sequence[Reference]) -> Picture:
+    """The black picture that moderation leaves; every pixel counts as edited."""
+    width, height = output_size(request.aspect_ratio, references[0].image.size)
+    pixels = np.zeros((height, width, 3), np.uint8)
+    return _finish(pixels, request.output_format, np.ones((height, width), bool), None)
+
+
+def _make(request: Generation, references: Sequence[Reference], seed: int, variant: int) -> Picture:
+    first = references[0]
+    size = output_size(request.aspect_ratio, first.image.size)
+    framed = _framed.get((first.sha256, size), lambda: reframe(first.image, size))
+    plan = plan_edit(
+        request.prompt,
+        model=request.model,
+        seed=seed,
+        variant=variant,
+        guidance=request.guidance_scale,
+        picture=first.sha256,
+    )
+    edited, truth = apply_edit(framed, plan, [reference.image for reference in references[1:]])
+    mark = _stamp(edited)
+    left, top, right, bottom = mark
+    truth[top:bottom, left:right] = False
+    return _finish(edited, request.output_format, truth, mark)
 
 
 def _finish(

@@ -9,15 +9,15 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kontext_lab.sandbox.answers import CREDITS_PER_USD
+from kontext_lab.sandbox.answers import CREDITS_PER_USD, Shape
 from kontext_lab.sandbox.app import make_app
 from kontext_lab.sandbox.faults import FaultSpec
 from kontext_lab.sandbox.ledger import Call, KeyLeak
@@ -39,18 +39,54 @@ class Sandbox:
 
     Args:
         port: Port to listen on; 0 takes a free one.
-        settings: See `Settings`: shape, latency, faults, seed, balance, prices, log_delay, concurrency, keys,
-            url_lifetime, envelope.
+        shape: Shape of a successful answer: "legacy", "hybrid" or "current".
+        latency: Seconds from a request to its answer, rendering included.
+        faults: A script for the first requests (faults, preset names, None to behave), or probabilities by
+            preset name.
+        seed: Seed of the faults' probabilities; pictures do not depend on it.
+        balance: The account's balance in USD.
+        prices: USD per picture by model; a model not listed does not exist. None takes the list prices.
+        log_delay: Seconds after which a request shows in the log.
+        concurrency: How many requests are worked on at once; more get a 429. None is no limit.
+        keys: The accepted keys; None accepts any.
+        url_lifetime: Seconds for which a picture can be downloaded.
+        envelope: Envelope of errors, "new" or "old".
 
     Raises:
         ValueError: A setting is not possible.
     """
 
-    def __init__(self, port: int = 0, **settings: Any) -> None:
-        if settings.get("prices", DEFAULT_PRICES) is None:
-            settings["prices"] = DEFAULT_PRICES
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        shape: Shape = "legacy",
+        latency: float = 0.0,
+        faults: Mapping[str, float] | Sequence[FaultSpec] = (),
+        seed: int = 0,
+        balance: float = 100.0,
+        prices: Mapping[str, float] | None = None,
+        log_delay: float = 0.0,
+        concurrency: int | None = None,
+        keys: Collection[str] | None = None,
+        url_lifetime: float = 3600.0,
+        envelope: Literal["new", "old"] = "new",
+    ) -> None:
+        settings = Settings(
+            shape=shape,
+            latency=latency,
+            faults=faults,
+            seed=seed,
+            balance=balance,
+            prices=DEFAULT_PRICES if prices is None else prices,
+            log_delay=log_delay,
+            concurrency=concurrency,
+            keys=keys,
+            url_lifetime=url_lifetime,
+            envelope=envelope,
+        )
         self._wanted_port = port
-        self._service = Service(Settings(**settings))
+        self._service = Service(settings)
         self._server: LoopbackServer | None = None
         self._thread: threading.Thread | None = None
         self._port: int | None = None
@@ -122,7 +158,7 @@ class Sandbox:
 
     @property
     def in_flight(self) -> int:
-        """Generation requests that have arrived and have no answer yet, refused ones included."""
+        """Generation requests that are being worked on or about to be refused; a lost answer is not."""
         return self._service.ledger.in_flight
 
     @property

@@ -7,6 +7,7 @@ delivered. It must not know Flask or sockets: it takes an `Arrival` and gives an
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import threading
@@ -22,13 +23,15 @@ from kontext_lab.sandbox.answers import CREDITS_PER_USD, Item, Reply, error_repl
 from kontext_lab.sandbox.faults import Fault, FaultPlan, name_of
 from kontext_lab.sandbox.hosting import Hosting, TruthStore
 from kontext_lab.sandbox.ledger import Call, Ledger, to_credits
-from kontext_lab.sandbox.pictures import Picture, Studio
+from kontext_lab.sandbox.pictures import Picture, black_picture, make_picture
 from kontext_lab.sandbox.references import Reference, ReferenceRefusedError, References, digest_of_uri
 from kontext_lab.sandbox.settings import Settings
 from kontext_lab.sandbox.validation import FIELDS, Generation, check_body, client_id_issue, reference_issue
 from kontext_lab.sandbox.wire import Delivery
 
 __all__ = ["Arrival", "Outcome", "Service"]
+
+logger = logging.getLogger(__name__)
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
 _LOST_S: Final = 600.0
@@ -74,6 +77,7 @@ class _Job:
     started: float
     model: str = "unknown"
     passed: bool = False  # the key was accepted: from here on the account's log knows of it
+    billed: bool = False
     pictures: list[Picture] = field(default_factory=list)
 
 
@@ -88,8 +92,8 @@ class Service:
         self.hosting = Hosting(settings.url_lifetime)
         self.truths = TruthStore()
         self.marks = TruthStore()
+        self._admission = threading.Lock()
         self._references = References()
-        self._studio = Studio()
 
     # shared by several addresses
 
@@ -112,28 +116,35 @@ class Service:
 
     def generate(self, arrival: Arrival) -> Outcome:
         """Answer one `POST /v1/images/generations`."""
-        fault = self.faults.next()
-        client_id = arrival.headers.get("x-client-request-id")
-        call = self.ledger.open(
-            Call(
-                number=0,
-                request_id=uuid.uuid4().hex,
-                inference_id=secrets.token_urlsafe(16),
-                client_request_id=client_id,
-                headers={name: value for name, value in arrival.headers.items() if name != "authorization"},
-                fault=name_of(fault),
-            )
-        )
-        job = _Job(call, arrival, fault, time.monotonic())
-        reply: Reply | None = None
+        job = self._admit(arrival)
         try:
             reply = self._answer(job)
         except Refusal as refusal:
             reply = self._refuse(job, refusal)
-        finally:
-            delivery = self._delivery(job, reply)
-            self.ledger.close(call.number, None if delivery.silent or reply is None else reply.status)
+        except Exception:
+            logger.exception("the sandbox failed to answer request %s", job.call.request_id)
+            reply = self._refuse(job, Refusal(500, message="The sandbox itself failed; its log says why"))
+        delivery = self._delivery(job, reply)
+        status = None if delivery.silent else reply.status
+        self.ledger.close(job.call.number, status, writing=not delivery.hold)
         return Outcome(reply, delivery)
+
+    def _admit(self, arrival: Arrival) -> _Job:
+        """Record the arrival and deal it its fault, in one step, so that both keep the same order."""
+        headers = {name: value for name, value in arrival.headers.items() if name != "authorization"}
+        with self._admission:
+            fault = self.faults.next()
+            call = self.ledger.open(
+                Call(
+                    number=0,
+                    request_id=uuid.uuid4().hex,
+                    inference_id=secrets.token_urlsafe(16),
+                    client_request_id=headers.get("x-client-request-id"),
+                    headers=headers,
+                    fault=name_of(fault),
+                )
+            )
+        return _Job(call, arrival, fault, time.monotonic())
 
     def _answer(self, job: _Job) -> Reply:
         """The order of checks; raises `Refusal` where one fails."""
@@ -218,9 +229,9 @@ class Service:
         for number in range(1, self._count(fault, request.num_images) + 1):
             flagged = fault is not None and fault.kind == "moderated" and fault.strikes(number)
             if flagged or _is_black(fault, number, request.num_images):
-                picture = self._studio.black(request, references)
+                picture = black_picture(request, references)
             else:
-                picture = self._studio.make(request, references, seed, number - 1)
+                picture = make_picture(request, references, seed, number - 1)
             job.pictures.append(picture)
             items.append(self._item(picture, number, flagged, fault, job.arrival.base_url))
         if fault is not None and fault.kind == "unreadable":
@@ -269,12 +280,11 @@ class Service:
             self.ledger.release(price)
             raise Refusal(500)
         self.ledger.charge(job.call.number, price)
+        job.billed = True
         if fault is None or fault.is_logged:
             self.ledger.log(job.call.number, succeeded=True, model=job.model, credits=price)
         if fault is not None and fault.kind == "error":
-            return _fault_reply(fault) or self.error(
-                fault.status or 500, GENERATIONS_PATH, job.call.request_id, **self._fault_details(fault)
-            )
+            raise Refusal(fault.status or 502, _fault_reply(fault), **self._fault_details(fault))
         usd = Decimal(price) / CREDITS_PER_USD
         money = {"x-aimlapi-credits-used": str(price), "x-aimlapi-usd-spent": f"{usd:.9f}"}
         return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | money)
@@ -282,12 +292,14 @@ class Service:
     def _refuse(self, job: _Job, refusal: Refusal) -> Reply:
         """An error reply; refused work is logged as failed and costs nothing."""
         fault = job.fault
-        if job.passed and (fault is None or fault.logged is not False):
+        if job.passed and not job.billed and (fault is None or fault.logged is not False):
             self.ledger.log(job.call.number, succeeded=False, model=job.model, credits=0)
         if refusal.reply is not None:
             return refusal.reply
         reply = self.error(refusal.status, GENERATIONS_PATH, job.call.request_id, **refusal.details)
-        retry = {} if fault is None or fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        retry = {}
+        if fault is not None and fault.retry_after is not None and fault.status == refusal.status:
+            retry = {"Retry-After": str(fault.retry_after)}
         return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | retry)
 
     def _fault_details(self, fault: Fault) -> dict[str, Any]:
@@ -302,12 +314,12 @@ class Service:
             ids["x-client-request-id"] = client_id
         return ids
 
-    def _delivery(self, job: _Job, reply: Reply | None) -> Delivery:
+    def _delivery(self, job: _Job, reply: Reply) -> Delivery:
         """How the answer is written, and who is told about it."""
         number = job.call.number
         done: Callable[[bool], None] = lambda delivered: self.ledger.settle(number, delivered)  # noqa: E731  one use
         fault = job.fault
-        if fault is None or reply is None:
+        if fault is None:
             return Delivery(done=done)
         if fault.kind == "cut_before":
             return Delivery(cut="close" if fault.variant == "close" else "reset", limit=0, done=done)

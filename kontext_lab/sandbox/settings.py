@@ -5,6 +5,7 @@ Plain data: shared by the server, the service and the command line. It must not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -56,8 +57,8 @@ class Settings:
         if self.envelope not in ("new", "old"):
             raise ValueError(f"envelope must be new or old, not {self.envelope!r}")
         for name in ("latency", "balance", "log_delay", "url_lifetime"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a finite number, not negative")
         if self.concurrency is not None and self.concurrency < 1:
             raise ValueError("concurrency must be at least 1")
         if isinstance(self.keys, str):

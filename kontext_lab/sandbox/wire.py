@@ -109,7 +109,10 @@ class Handler(WSGIRequestHandler):
                 self.close_connection = True
                 return b""
             if int(length) <= MAX_BODY:
-                return bytes(stream.read(int(length)))
+                data = bytes(stream.read(int(length)))
+                if len(data) < int(length):
+                    raise ConnectionResetError("the client went away while sending")
+                return data
             self.close_connection = True
             self._drain(stream, min(int(length), _MAX_DRAIN))
             return None
