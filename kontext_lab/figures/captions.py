@@ -16,10 +16,11 @@ _SHORT = 48
 
 def mark_of(shots: Sequence[Shot]) -> str:
     """That pictures are simulated, wherever the sandbox's are among them."""
-    simulated = sum(shot.cell.simulated for shot in shots)
+    pictures = [shot for shot in shots if any(output.format for output in shot.cell.outputs)]
+    simulated = sum(shot.cell.simulated for shot in pictures)
     if not simulated:
         return ""
-    part = "" if simulated == len(shots) else f": {simulated} of {len(shots)}"
+    part = "" if simulated == len(pictures) else f": {simulated} of {len(pictures)}"
     return f"simulated pictures (sandbox){part}"
 
 
@@ -39,13 +40,14 @@ def notes_of(choice: Choice, table: Table, page: int, pages: int, left_out: str 
     return tuple(notes)
 
 
-def legend_of(values: Values, shots: Sequence[Shot]) -> tuple[tuple[str, str], ...]:
+def legend_of(values: Values, shots: Sequence[Shot], title: str) -> tuple[tuple[str, str], ...]:
     """Names of prompts and their texts, and the prompt itself where all shots share one."""
     if not any("prompt" in shot.cell.params for shot in shots):
         return ()
     present = values.present(shots, "prompt")
     if len(present) == 1:
-        return (("prompt", present[0].full or present[0].label),)
+        prompt = present[0].full or present[0].label
+        return (("prompt", prompt),) if prompt != title else ()
     return tuple((value.label, value.full) for value in present if value.full and value.full != value.label)
 
 

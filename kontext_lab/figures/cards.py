@@ -61,7 +61,7 @@ def fitted(card: Card, width: float, height: float) -> Card:
     high = max(height - 2 * _PADDING, 0.1)
     points = text.fitting_size((card.heading,), _SIZES, (room,), 2)
     most = max(1, int(high / text.height(1, points)))
-    heading = text.wrap(card.heading, points, room, min(3, most))
+    heading = _broken(card.heading, points, room)[:most]
     left = high - text.height(len(heading), points) - 0.02
     note_points = text.fitting_size((card.note,), _NOTE_SIZES, (room,), 4)
     lines = min(5, int(left / text.height(1, note_points)))
@@ -69,6 +69,13 @@ def fitted(card: Card, width: float, height: float) -> Card:
     readable = width >= 0.9 and lines >= 1 and card.note
     note = text.wrap(card.note, note_points, room, lines) if readable else ()
     return Card(card.kind, card.heading, card.note, heading, note, points, note_points)
+
+
+def _broken(heading: str, points: float, room: float) -> tuple[str, ...]:
+    """The heading on one line, else state and reason on lines of their own."""
+    if text.width(heading, points) <= room:
+        return (heading,)
+    return tuple(line for part in heading.split(" · ") for line in text.wrap(part, points, room, 2))
 
 
 def _card_of_output(output: Output) -> Card:

@@ -152,25 +152,19 @@ class _Sheet:
 
     def _marks(self) -> None:
         """A small corner on pictures that were reused."""
+        reused = [tile.rect for tile in self.plan.tiles if tile.reused]
+        # Paper around the mark: it is seen on any picture.
+        for size, colour in ((_TRIANGLE * 1.6, self.theme.paper), (_TRIANGLE, self.theme.muted)):
+            self._corners(reused, size, colour)
+
+    def _corners(self, rects: list[Rect], size: float, colour: str) -> None:
         corners = [
-            [
-                (rect.right - _TRIANGLE, rect.top),
-                (rect.right, rect.top),
-                (rect.right, rect.top + _TRIANGLE),
-            ]
-            for rect in (tile.rect for tile in self.plan.tiles if tile.reused)
+            [(rect.right - size, rect.top), (rect.right, rect.top), (rect.right, rect.top + size)]
+            for rect in rects
         ]
         if corners:
-            self.axes.add_collection(
-                PolyCollection(
-                    corners,
-                    facecolors=self.theme.muted,
-                    edgecolors=self.theme.paper,
-                    linewidths=0.8,
-                    zorder=3,
-                ),
-                autolim=False,
-            )
+            marks = PolyCollection(corners, facecolors=colour, edgecolors="none", zorder=3)
+            self.axes.add_collection(marks, autolim=False)
 
     def _brackets(self) -> None:
         if self.plan.lines:

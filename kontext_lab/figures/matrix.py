@@ -10,14 +10,14 @@ from kontext_lab.figures import sizing, text
 from kontext_lab.figures.block import Block, tile_of
 from kontext_lab.figures.geometry import Label, Line, Rect
 from kontext_lab.figures.ratios import Ratios
-from kontext_lab.figures.sizing import GAP, GROUP_GAP, Units
+from kontext_lab.figures.sizing import GAP, GROUP_GAP, Room, Units
 from kontext_lab.figures.table import Entry, Table
 from kontext_lab.images import Reference
 
 __all__ = ["lay_matrix", "split_matrix"]
 
 NAME_POINTS = 8.0
-_VALUE_SIZES = (9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0)
+_VALUE_SIZES = (9.0, 8.5, 8.0, 7.5, 7.0, 6.5)
 _WIDEST_LABEL = 1.7
 _BESIDE = 0.09
 _UNDER = 0.05
@@ -38,19 +38,23 @@ class _Gutter:
     right: float
 
 
-def split_matrix(table: Table, ratios: Ratios, per_page: int | None, cell: float | None) -> list[Table]:
+def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> list[Table]:
     """The pages of a table: runs of rows by runs of columns, references on every page."""
     units = _units(table, ratios)
-    smallest = cell or (sizing.SMALLEST if per_page is None else sizing.SMALLEST / 2)
+    smallest = room.cell or (sizing.SMALLEST if per_page is None else sizing.SMALLEST / 2)
     fixed_columns = [at for at, entry in enumerate(table.columns) if entry.reference]
     fixed_rows = [at for at, entry in enumerate(table.rows) if entry.reference]
     widths = [width * smallest for width in units.widths]
     heights = [height * smallest for height in units.heights]
     beside = sum(widths[at] + GAP for at in fixed_columns) + _gutter(table)[0]
     above = sum(heights[at] + GAP for at in fixed_rows)
-    across = sizing.blocks(widths[len(fixed_columns) :], sizing.MAX_WIDTH - beside, per_page)
-    most = None if per_page is None else max(1, per_page // max(1, len(across[0])))
-    down = sizing.blocks(heights[len(fixed_rows) :], sizing.MAX_HEIGHT - above, most)
+    own_rows, own_columns = heights[len(fixed_rows) :], widths[len(fixed_columns) :]
+    most = (
+        sizing.fitting(own_rows, sizing.MAX_HEIGHT - above),
+        sizing.fitting(own_columns, sizing.MAX_WIDTH - beside),
+    )
+    each = sizing.shared_out(len(own_rows), len(own_columns), most, per_page)
+    down, across = sizing.even(len(own_rows), each[0]), sizing.even(len(own_columns), each[1])
     return [
         _part(
             table,
@@ -61,19 +65,19 @@ def split_matrix(table: Table, ratios: Ratios, per_page: int | None, cell: float
     ]
 
 
-def lay_matrix(table: Table, ratios: Ratios, cell: float | None) -> Block:
+def lay_matrix(table: Table, ratios: Ratios, room: Room) -> Block:
     """Give everything its place; the block's top left is the origin.
 
     Args:
         table: one page.
         ratios: width by height of what it shows.
-        cell: inches of a square tile's side, or None for what suits.
+        room: what there is for the tiles.
     """
     units = _units(table, ratios)
     gutter, levels = _gutter(table)
     gaps_across, gaps_down = _gaps(table.columns), _gaps(table.rows)
-    side = cell or sizing.scale(
-        sum(units.widths), sum(units.heights), (sum(gaps_across), sum(gaps_down)), (gutter, 0.4)
+    side = sizing.scale(
+        sum(units.widths), sum(units.heights), (sum(gaps_across), sum(gaps_down)), (gutter, 0.4), room
     )
     widths = [width * side for width in units.widths]
     heights = [height * side for height in units.heights]
@@ -111,13 +115,17 @@ def _units(table: Table, ratios: Ratios) -> Units:
         if not isinstance(content, Reference)
     }
     units = sizing.units(own, rows - first_row, columns - first_column)
-    held = [ratios.of(content) for content in table.places.values() if isinstance(content, Reference)]
-    if not held:
+    if not (first_row or first_column):
         return units
-    usual_width, usual_height = max(units.widths), max(units.heights)
     # Beside the tiles as high as they are, above them as wide, but not much larger than they are.
-    width = min(max(held) * usual_height, 1.2 * usual_width)
-    height = min(usual_width / min(held), 1.2 * usual_height)
+    widths, heights = [0.1], [0.1]
+    for (row, column), content in table.places.items():
+        if isinstance(content, Reference) and first_column:
+            widths.append(ratios.of(content) * units.heights[row])
+        elif isinstance(content, Reference):
+            heights.append(units.widths[column] / ratios.of(content))
+    width = min(max(widths), 1.2 * max(units.widths))
+    height = min(max(heights), 1.2 * max(units.heights))
     return Units((width,) * first_column + units.widths, (height,) * first_row + units.heights)
 
 
@@ -143,9 +151,15 @@ def _part(table: Table, rows: Sequence[int], columns: Sequence[int]) -> Table:
 def _gaps(entries: Sequence[Entry]) -> list[float]:
     """The gap after each entry: wider where an outer level changes, and after references."""
     return [
-        GROUP_GAP if one.reference != other.reference or one.labels[:-1] != other.labels[:-1] else GAP
+        GAP + (GROUP_GAP - GAP) * max(one.reference != other.reference, _outer_changes(one, other))
         for one, other in itertools.pairwise(entries)
     ]
+
+
+def _outer_changes(one: Entry, other: Entry) -> int:
+    """How many of the outer levels begin anew between two neighbours."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one.labels, other.labels, strict=False))
+    return max(0, len(one.labels) - 1 - len(list(same)))
 
 
 def _starts(first: float, sizes: Sequence[float], gaps: Sequence[float]) -> list[float]:

@@ -19,6 +19,7 @@ from kontext_lab.figures.geometry import Crop, GridPlan, Label, Role, Tile
 from kontext_lab.figures.matrix import lay_matrix, split_matrix
 from kontext_lab.figures.ratios import Ratios
 from kontext_lab.figures.sheet import lay_sheet, split_sheet
+from kontext_lab.figures.sizing import Room
 from kontext_lab.figures.table import Table, make_table
 from kontext_lab.figures.values import Shot, Values
 from kontext_lab.results import Results
@@ -58,11 +59,12 @@ def plan_grid(
     title: str | None = None,
     cell_inches: float | None = None,
     left_out: str = "",
+    room: Room | None = None,
 ) -> GridPlan:
     """Plan one page of a grid; `figures.grid` says what the arguments mean.
 
     `left_out` are the caption's words where there are further pages, in place of "page 1 of 3"; `{shown}`
-    and `{all}` in it stand for numbers of pictures.
+    and `{all}` in it stand for numbers of pictures. `room` is what tiles should take.
 
     Raises:
         NotFound: no such parameter or value; names what there is.
@@ -70,6 +72,7 @@ def plan_grid(
     """
     part = check_crop(crop)
     _check_sizes(per_page, cell_inches)
+    space = replace(room or Room(), cell=cell_inches)
     values = Values(results)
     choice = choose(values, rows, columns, where)
     table = make_table(values, choice, reference=reference)
@@ -77,17 +80,17 @@ def plan_grid(
     if not choice.shots:
         sizing.check_page(page, 1)
         return _empty(results, title)
-    pages = _pages(table, ratios, per_page, cell_inches)
+    pages = _pages(table, ratios, per_page, space)
     sizing.check_page(page, len(pages))
     shown = pages[page - 1]
-    block = lay_sheet(shown, ratios, cell_inches) if table.sheet else lay_matrix(shown, ratios, cell_inches)
+    block = lay_sheet(shown, ratios, space) if table.sheet else lay_matrix(shown, ratios, space)
     shots = [content for content in shown.places.values() if isinstance(content, Shot)]
     further = left_out.format(shown=len(shots), all=len(choice.shots) - table.hidden)
     around = _Around(
         title=text.clean(title if title is not None else results.name),
         mark=captions.mark_of(shots),
         notes=captions.notes_of(choice, table, page, len(pages), further),
-        legend=captions.legend_of(values, shots),
+        legend=captions.legend_of(values, shots, text.clean(title if title is not None else results.name)),
         reused=_reused(block.tiles),
     )
     return _composed(block, around, shown, part, (page, len(pages)))
@@ -120,13 +123,14 @@ def _check_sizes(per_page: int | None, cell_inches: float | None) -> None:
         raise SweepError(f"cell_inches: {cell_inches!r}, allowed is a number from 0.2 to 12")
 
 
-def _pages(table: Table, ratios: Ratios, per_page: int | None, cell: float | None) -> list[Table]:
-    return split_sheet(table, per_page, cell) if table.sheet else split_matrix(table, ratios, per_page, cell)
+def _pages(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> list[Table]:
+    return split_sheet(table, per_page, room) if table.sheet else split_matrix(table, ratios, per_page, room)
 
 
 def _reused(tiles: Sequence[Tile]) -> str:
     reused = sum(tile.reused for tile in tiles)
-    return f"◥ reused, paid for by an earlier run: {reused} of {len(tiles)}" if reused else ""
+    cells = sum(tile.cell is not None for tile in tiles)
+    return f"◥ reused, paid for by an earlier run: {reused} of {cells}" if reused else ""
 
 
 def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tuple[int, int]) -> GridPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,31 +13,38 @@ from PIL import Image
 from kontext_lab.figures.drawing import draw, new_figure
 from kontext_lab.figures.geometry import GridPlan
 from kontext_lab.figures.plan import plan_grid
+from kontext_lab.figures.sizing import Room
 from kontext_lab.results import Results
 
 __all__ = ["MAX_BYTES", "preview_png"]
 
 MAX_BYTES = 150_000
-_TILES = 24
-_WIDTH = 860
-_COLOURS = (256, 128, 64, 32, 16)
+_TILES = 40
+_DPI = 100
+_PIXELS = 190_000
+"""What all tiles together may have: photographs in 256 colours take about 0.7 bytes a pixel."""
 _LEFT_OUT = "{shown} of {all} pictures – kl.grid(results) shows all"
 
 
 def preview_png(results: Results) -> bytes:
-    """A PNG below 150 kB of the first cells, about as wide as a notebook."""
-    plan = plan_grid(results, per_page=_TILES, left_out=_LEFT_OUT)
-    for width in (_WIDTH, _WIDTH * 0.8, _WIDTH * 0.6, _WIDTH * 0.4):
-        picture = _raster(plan, width / max(plan.width, 7.0))
-        for colours in _COLOURS:
-            data = _png(picture, colours)
-            if len(data) <= MAX_BYTES:
-                return data
+    """A PNG below 150 kB of the first cells, no wider than a notebook."""
+    tiles = len(_planned(results, 1.0).tiles)
+    side = math.sqrt(_PIXELS / max(tiles, 1)) / _DPI
+    data = b""
+    # Smaller tiles first; fewer colours only where the pictures are little but noise.
+    for shrink, colours in ((1.0, 256), (0.85, 256), (0.72, 256), (0.6, 128), (0.45, 64), (0.3, 16)):
+        data = _png(_raster(_planned(results, side * shrink)), colours)
+        if len(data) <= MAX_BYTES:
+            break
     return data
 
 
-def _raster(plan: GridPlan, dpi: float) -> Image.Image:
-    figure = new_figure(Figure, plan, dpi)
+def _planned(results: Results, largest: float) -> GridPlan:
+    return plan_grid(results, per_page=_TILES, left_out=_LEFT_OUT, room=Room(8.0, 6.0, largest))
+
+
+def _raster(plan: GridPlan) -> Image.Image:
+    figure = new_figure(Figure, plan, _DPI)
     draw(plan, figure)
     # Not savefig: it would follow what a notebook has set for its own files.
     canvas = FigureCanvasAgg(figure)

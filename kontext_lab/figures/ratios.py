@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
+from kontext_lab.figures.cards import card_of
 from kontext_lab.figures.geometry import Crop
 from kontext_lab.figures.table import Content
 from kontext_lab.figures.values import Shot
@@ -19,11 +20,7 @@ class Ratios:
 
     def __init__(self, contents: Iterable[Content], crop: Crop) -> None:
         self._factor = (crop[2] - crop[0]) / (crop[3] - crop[1])
-        known = [
-            ratio
-            for content in contents
-            if isinstance(content, Shot) and (ratio := _received(content) or _asked(content))
-        ]
+        known = [ratio for content in contents if isinstance(content, Shot) and (ratio := _known(content))]
         # What nothing is known of yet is most likely like the rest.
         self._usual = median(known) if known else 1.0
 
@@ -33,8 +30,15 @@ class Ratios:
             width, height = content.sent_size
             ratio = width / height if height else self._usual
         else:
-            ratio = _received(content) or _asked(content) or self._usual
+            ratio = _known(content) or self._usual
         return min(max(ratio * self._factor, 0.1), 10.0)
+
+
+def _known(shot: Shot) -> float:
+    # What moderation leaves has a size of its own: such a tile keeps the place of the picture asked for.
+    if card_of(shot.cell, shot.output) is not None:
+        return _asked(shot) or _received(shot)
+    return _received(shot) or _asked(shot)
 
 
 def _received(shot: Shot) -> float:

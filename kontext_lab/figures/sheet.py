@@ -8,69 +8,77 @@ from dataclasses import replace
 
 from kontext_lab.figures import sizing, text
 from kontext_lab.figures.block import Block, tile_of
-from kontext_lab.figures.geometry import Label, Rect
+from kontext_lab.figures.geometry import Label, Rect, Tile
 from kontext_lab.figures.matrix import NAME_POINTS
 from kontext_lab.figures.ratios import Ratios
-from kontext_lab.figures.sizing import GAP
+from kontext_lab.figures.sizing import GAP, Room
 from kontext_lab.figures.table import Table
 
 __all__ = ["lay_sheet", "split_sheet"]
 
-_SIZES = (9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0)
+_SIZES = (9.0, 8.5, 8.0, 7.5, 7.0, 6.5)
 _LABEL_LINES = 2
 _ROW_GAP = 0.1
+_UNDER = 0.02
 _MOST_ROWS = 30
 
 
-def split_sheet(table: Table, per_page: int | None, cell: float | None) -> list[Table]:
+def split_sheet(table: Table, per_page: int | None, room: Room) -> list[Table]:
     """The pages of a contact sheet: even runs of tiles."""
-    smallest = cell or (sizing.SMALLEST if per_page is None else sizing.SMALLEST / 2)
+    smallest = room.cell or (sizing.SMALLEST if per_page is None else sizing.SMALLEST / 2)
     label = text.height(1, _SIZES[-1]) if any(any(entry.labels) for entry in table.rows) else 0.0
     across = max(1, int(sizing.MAX_WIDTH / (smallest + GAP)))
     down = max(1, int(sizing.MAX_HEIGHT / (smallest + _ROW_GAP + label)))
     most = min(across * down, per_page or across * down)
-    pages = math.ceil(len(table.rows) / most) or 1
-    each = math.ceil(len(table.rows) / pages)
-    return [
-        _part(table, range(at, min(at + each, len(table.rows)))) for at in range(0, len(table.rows), each)
-    ]
+    return [_part(table, run) for run in sizing.even(len(table.rows), most)]
 
 
-def lay_sheet(table: Table, ratios: Ratios, cell: float | None) -> Block:
+def lay_sheet(table: Table, ratios: Ratios, room: Room) -> Block:
     """Give every tile its place; the block's top left is the origin.
 
     Tiles of one ratio stand in columns; different ratios fill rows of one width, like photos on a wall.
     """
     found = [ratios.of(table.places[at, 0]) for at in range(len(table.rows))]
     words = [" · ".join(entry.labels) for entry in table.rows]
-    labelled = any(words)
-    rows, heights = _rows(found, labelled, cell)
-    labels: list[Label] = []
-    top = 0.0
-    if table.row_names:
-        name = text.shorten(text.clean(table.row_names[0]), NAME_POINTS, sizing.USUAL_WIDTH)
-        labels.append(Label((name,), 0.0, 0.0, NAME_POINTS, "name"))
-        top = text.height(1, NAME_POINTS)
-    tiles = []
-    width = 0.0
-    rooms = [heights[row] * found[at] for row, run in enumerate(rows) for at in run]
-    points = text.fitting_size(words, _SIZES, rooms, _LABEL_LINES)
-    made = [
-        Label(text.wrap(one, points, room, _LABEL_LINES), 0.0, 0.0, points, "value")
-        for one, room in zip(words, rooms, strict=True)
-    ]
-    for row, run in enumerate(rows):
-        deep = max(made[at].height for at in run) + 0.02 if labelled else 0.0
+    runs, heights = _rows(found, any(words), room)
+    widths = [heights[row] * found[at] for row, run in enumerate(runs) for at in run]
+    above = _labels(words, widths)
+    top = text.height(1, NAME_POINTS) if table.row_names else 0.0
+    rects: list[Rect] = []
+    tiles: list[Tile] = []
+    for row, run in enumerate(runs):
+        top += max(above[at].height for at in run) + (_UNDER if any(words) else 0.0)
         left = 0.0
         for at in run:
-            rect = Rect(left, top + deep, rooms[at], heights[row])
-            tiles.append(tile_of(table.places[at, 0], row, at - run[0], rect))
-            if labelled:
-                labels.append(made[at].moved(left, top + deep - 0.02 - made[at].height))
-            left += rooms[at] + GAP
-        width = max(width, left - GAP)
-        top += deep + heights[row] + (_ROW_GAP if labelled else GAP)
-    return Block(width, top - (_ROW_GAP if labelled else GAP), tuple(tiles), tuple(labels))
+            rects.append(Rect(left, top, widths[at], heights[row]))
+            tiles.append(tile_of(table.places[at, 0], row, at - run[0], rects[at]))
+            left += widths[at] + GAP
+        top += heights[row] + (_ROW_GAP if any(words) else GAP)
+    labels = [
+        label.moved(rect.left, rect.top - _UNDER - label.height)
+        for label, rect in zip(above, rects, strict=True)
+        if any(label.lines)
+    ]
+    first = rects[_first_of_row(table, runs[0])].left
+    labels += [_name(name, first, room.width) for name in table.row_names]
+    return Block(max(rect.right for rect in rects), rects[-1].bottom, tuple(tiles), tuple(labels))
+
+
+def _labels(words: Sequence[str], widths: Sequence[float]) -> list[Label]:
+    points = text.fitting_size(words, _SIZES, widths, _LABEL_LINES)
+    return [
+        Label(text.wrap(one, points, width, _LABEL_LINES) if one else (), 0.0, 0.0, points, "value")
+        for one, width in zip(words, widths, strict=True)
+    ]
+
+
+def _first_of_row(table: Table, run: range) -> int:
+    """The first tile of a row that the parameter's name holds for."""
+    return next((at for at in run if not table.rows[at].reference), run[0])
+
+
+def _name(name: str, left: float, room: float) -> Label:
+    return Label((text.shorten(text.clean(name), NAME_POINTS, room),), left, 0.0, NAME_POINTS, "name")
 
 
 def _part(table: Table, run: range) -> Table:
@@ -78,24 +86,24 @@ def _part(table: Table, run: range) -> Table:
     return replace(table, rows=tuple(table.rows[at] for at in run), places=places)
 
 
-def _rows(ratios: Sequence[float], labelled: bool, cell: float | None) -> tuple[list[range], list[float]]:
+def _rows(ratios: Sequence[float], labelled: bool, room: Room) -> tuple[list[range], list[float]]:
     """Which tiles stand in which row, and how high each row is."""
     best: tuple[list[range], list[float]] = ([], [])
     label = text.height(1, _SIZES[0]) if labelled else 0.0
-    if cell is not None:
+    if room.cell is not None:
+        cell = room.cell
         across = max(1, int((sizing.MAX_WIDTH + GAP) / (cell * math.sqrt(max(ratios)) + GAP)))
         runs = _split(ratios, math.ceil(len(ratios) / across))
         return runs, [cell / math.sqrt(sum(ratios[at] for at in run) / len(run)) for run in runs]
-    usual = (sizing.USUAL_WIDTH, sizing.USUAL_HEIGHT, sizing.LARGEST)
-    largest = (sizing.MAX_WIDTH, sizing.MAX_HEIGHT, sizing.COMFORTABLE)
-    for width, height, most in (usual, largest):
+    for tier in room.tiers:
+        # A larger sheet is only worth it for larger tiles.
+        if best[1] and _area(ratios, *best) >= 0.9 * tier[2] ** 2:
+            break
         for count in range(1, min(len(ratios), _MOST_ROWS) + 1):
             runs = _split(ratios, count)
-            heights = _heights(ratios, runs, (width, height, most), label)
-            if not best[1] or _area(ratios, runs, heights) > 1.02 * _area(ratios, *best):
+            heights = _heights(ratios, runs, tier, label)
+            if not best[1] or _worth(ratios, runs, heights) > 1.02 * _worth(ratios, *best):
                 best = (runs, heights)
-        if _area(ratios, *best) >= sizing.COMFORTABLE**2 * 0.98:
-            break
     return best
 
 
@@ -134,7 +142,14 @@ def _heights(
     return [high * factor for high in heights]
 
 
+def _worth(ratios: Sequence[float], runs: Sequence[range], heights: Sequence[float]) -> float:
+    """What the number of rows is chosen by: large tiles, and few places left empty in the last row."""
+    widths = [high * sum(ratios[at] for at in run) for high, run in zip(heights, runs, strict=True)]
+    filled = sum(widths) / (max(widths) * len(widths))
+    return math.sqrt(_area(ratios, runs, heights)) * filled**2
+
+
 def _area(ratios: Sequence[float], runs: Sequence[range], heights: Sequence[float]) -> float:
-    """The area of a tile on average: what the number of rows is chosen by."""
+    """The area of a tile on average."""
     total = sum(high * high * sum(ratios[at] for at in run) for high, run in zip(heights, runs, strict=True))
     return total / len(ratios)

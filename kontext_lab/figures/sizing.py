@@ -13,35 +13,58 @@ from kontext_lab.figures.geometry import Rect
 __all__ = [
     "GAP",
     "GROUP_GAP",
-    "LARGEST",
     "MAX_HEIGHT",
     "MAX_WIDTH",
     "SMALLEST",
-    "USUAL_HEIGHT",
-    "USUAL_WIDTH",
+    "Room",
     "Units",
-    "blocks",
     "check_page",
+    "even",
     "fitted_rect",
+    "fitting",
     "scale",
+    "shared_out",
     "units",
 ]
 
-USUAL_WIDTH, USUAL_HEIGHT = 10.0, 7.0
-"""What tiles take where that leaves them large enough: the width of a notebook, the height of a screen."""
-
-MAX_WIDTH, MAX_HEIGHT = 13.4, 17.5
+MAX_WIDTH, MAX_HEIGHT = 14.0, 18.0
 """What tiles may take at most; the rest goes to the next page."""
 
-LARGEST, COMFORTABLE, SMALLEST = 4.5, 1.0, 0.62
-"""Sides of a square tile: never larger, larger sheets before this, further pages before this."""
+SMALLEST = 0.6
+"""Side of a square tile below which there is a further page instead."""
 
-GAP, GROUP_GAP = 0.06, 0.2
+GAP, GROUP_GAP = 0.05, 0.18
 
-_STEEPEST = 16 / 9
+_STEEPEST = 1.87
 """How much longer than its fellows a tile may be to fill its row or column; extreme ones leave some free."""
 
 Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Room:
+    """What tiles take where that leaves them large enough: the width of a notebook, the height of a screen.
+
+    Attributes:
+        width: inches.
+        height: inches.
+        largest: side of a square tile that is never exceeded.
+        cell: the side itself, where it was asked for.
+    """
+
+    width: float = 10.0
+    height: float = 7.0
+    largest: float = 4.5
+    cell: float | None = None
+
+    @property
+    def tiers(self) -> tuple[tuple[float, float, float], ...]:
+        """Width, height and largest side of a tile: a longer sheet before tiles get small, then a wider."""
+        return (
+            (self.width, self.height, self.largest),
+            (self.width, MAX_HEIGHT, min(1.25, self.largest)),
+            (MAX_WIDTH, MAX_HEIGHT, min(1.0, self.largest)),
+        )
 
 
 @dataclass(frozen=True)
@@ -92,7 +115,9 @@ def fitted_rect(ratio: float, box: Rect) -> Rect:
     return Rect(box.left + (box.width - width) / 2, box.top + (box.height - height) / 2, width, height)
 
 
-def scale(across: float, down: float, gaps: tuple[float, float], taken: tuple[float, float]) -> float:
+def scale(
+    across: float, down: float, gaps: tuple[float, float], taken: tuple[float, float], room: Room
+) -> float:
     """Inches per unit: as large as a screen allows, on a larger sheet where that would be too small.
 
     Args:
@@ -100,24 +125,46 @@ def scale(across: float, down: float, gaps: tuple[float, float], taken: tuple[fl
         down: units one below the other.
         gaps: inches between them, across and down.
         taken: inches that labels take, across and down.
+        room: what there is.
     """
+    if room.cell is not None:
+        return room.cell
 
-    def fitting(width: float, height: float) -> float:
-        return min((width - gaps[0] - taken[0]) / across, (height - gaps[1] - taken[1]) / down)
+    sides = (
+        min(most, (width - gaps[0] - taken[0]) / across, (height - gaps[1] - taken[1]) / down)
+        for width, height, most in room.tiers
+    )
+    return max(0.2, *sides)
 
-    usual = min(LARGEST, fitting(USUAL_WIDTH, USUAL_HEIGHT))
-    return max(usual, min(COMFORTABLE, fitting(MAX_WIDTH, MAX_HEIGHT)), 0.2)
+
+def fitting(sizes: Sequence[float], room: float) -> int:
+    """How many fit `room` inches, at least one."""
+    return max(1, min(len(sizes), int((room + GAP) / (max(sizes, default=1.0) + GAP))))
 
 
-def blocks(sizes: Sequence[float], room: float, most: int | None = None) -> list[range]:
-    """Indices in as few even runs as fit `room` inches each, and hold at most `most`."""
-    largest = max(sizes, default=1.0) + GAP
-    fit = max(1, int((room + GAP) / largest))
-    if most is not None:
-        fit = max(1, min(fit, most))
-    count = max(1, math.ceil(len(sizes) / fit))
-    each = math.ceil(len(sizes) / count)
-    return [range(at, min(at + each, len(sizes))) for at in range(0, max(1, len(sizes)), max(1, each))]
+def shared_out(rows: int, columns: int, most: tuple[int, int], per_page: int | None) -> tuple[int, int]:
+    """How many rows and columns a page gets: as few pages as may be, and then as square as may be.
+
+    Args:
+        rows: all of them.
+        columns: all of them.
+        most: how many of each fit a page.
+        per_page: how many tiles a page may have.
+    """
+    shapes = [
+        (down, across)
+        for across in range(1, most[1] + 1)
+        for down in [most[0] if per_page is None else min(most[0], per_page // across)]
+        if down
+    ]
+    pages = {shape: math.ceil(rows / shape[0]) * math.ceil(columns / shape[1]) for shape in shapes}
+    return min(shapes, key=lambda shape: (pages[shape], abs(math.log(shape[1] / shape[0]))))
+
+
+def even(count: int, most: int) -> list[range]:
+    """Indices in as few runs of at most `most` as may be, all about equally long."""
+    each = max(1, math.ceil(count / max(1, math.ceil(count / most))))
+    return [range(at, min(at + each, count)) for at in range(0, count, each)]
 
 
 def check_page(page: int, pages: int) -> None:

@@ -93,7 +93,9 @@ def wrap(text: str, points: float, room: float, most: int = 1000) -> tuple[str, 
 
 
 def fitting_size(texts: Sequence[str], sizes: Sequence[float], room: Sequence[float], most: int) -> float:
-    """The first of several type sizes at which all texts fit their rooms uncut, else the last.
+    """The first of several type sizes at which all texts fit their rooms uncut.
+
+    Texts that fit at no size don't count: a single one of them would make all others small.
 
     Args:
         texts: what is to be shown.
@@ -101,8 +103,9 @@ def fitting_size(texts: Sequence[str], sizes: Sequence[float], room: Sequence[fl
         room: inches each text has in width.
         most: lines each text may take.
     """
+    pairs = [pair for pair in zip(texts, room, strict=True) if _fits(pair[0], sizes[-1], pair[1], most)]
     for points in sizes:
-        if all(_fits(text, points, inches, most) for text, inches in zip(texts, room, strict=True)):
+        if pairs and all(_fits(text, points, inches, most) for text, inches in pairs):
             return points
     return sizes[-1]
 

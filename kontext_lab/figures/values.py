@@ -48,7 +48,7 @@ class Value:
     full: str = ""
 
 
-NONE = Value(None, "–")
+NONE = Value(None, "(none)")
 """For cells without the parameter: a placeholder their prompt doesn't use."""
 
 
