@@ -15,6 +15,8 @@ __all__ = ["Choice", "Keys", "Shown", "choose"]
 Keys = str | Sequence[str] | None
 """A parameter, several to be nested, none (an empty list), or None: whatever suits."""
 
+_SEVERAL = (list, tuple, set, range)
+
 # Two orders over kinds of parameters. What is worth showing first where there are more than two axes:
 _WORTH = (
     "guidance_scale",
@@ -116,28 +118,31 @@ def _where(values: Values, where: Mapping[str, Any] | None) -> tuple[list[Shot],
     if not isinstance(where, Mapping):
         raise SweepError(f"where: {where!r:.60}, allowed is a mapping such as {{'seed': 1}}")
     wanted = dict(where)
-    numbers = _numbers(values, wanted.pop(OUTPUT)) if OUTPUT in wanted else None
+    # Results know no outputs one by one, and an unset repeat is the first.
+    own = {key: _asked(values, key, wanted.pop(key)) for key in (OUTPUT, "repeat") if key in wanted}
     if isinstance(wanted.get("prompt"), str):
         # A prompt may also be picked by what the figure calls it.
         wanted["prompt"] = values.texts_called("prompt", wanted["prompt"]) or wanted["prompt"]
     kept = {id(cell) for cell in values.results.where(**wanted)}
     shots = [
-        shot for shot in values.shots if id(shot.cell) in kept and (numbers is None or shot.output in numbers)
+        shot
+        for shot in values.shots
+        if id(shot.cell) in kept and all(values.value(shot, key).label in own[key] for key in own)
     ]
     return shots, tuple(f"{key} {_words(where[key])}" for key in where)
 
 
-def _numbers(values: Values, wanted: Any) -> set[Any]:
-    asked = set(wanted) if isinstance(wanted, list | tuple | set | range) else {wanted}
-    there = {shot.output for shot in values.shots}
-    if there and not asked & there:
-        known = ", ".join(str(number) for number in sorted(there))
-        raise NotFound(f"output={wanted!r}: no cell has it, there are {known}")
+def _asked(values: Values, key: str, wanted: Any) -> set[str]:
+    """The labels of the values asked for, one at least of which is there."""
+    asked = {str(one) for one in (wanted if isinstance(wanted, _SEVERAL) else [wanted])}
+    there = [value.label for value in values.of(key)]
+    if there and not asked & set(there):
+        raise NotFound(f"{key}={wanted!r}: no cell has it, there are {', '.join(there)}")
     return asked
 
 
 def _words(wanted: Any) -> str:
-    several = list(wanted) if isinstance(wanted, list | tuple | set | range) else [wanted]
+    several = list(wanted) if isinstance(wanted, _SEVERAL) else [wanted]
     return ", ".join(text.clean(str(one))[:60] for one in several)
 
 

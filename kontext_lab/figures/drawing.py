@@ -59,6 +59,7 @@ def _plain_settings() -> AbstractContextManager[None]:
             "path.sketch": None,
             "path.effects": [],
             "text.usetex": False,
+            "figure.frameon": True,
             "figure.autolayout": False,
             "figure.constrained_layout.use": False,
         }

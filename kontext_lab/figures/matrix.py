@@ -110,7 +110,7 @@ def _units(table: Table, ratios: Ratios) -> Units:
     rows, columns = len(table.rows), len(table.columns)
     first_row, first_column = _reference_count(table.rows), _reference_count(table.columns)
     own = {
-        (row - first_row, column - first_column): ratios.of(content)
+        (row - first_row, column - first_column): ratios.of_box(content)
         for (row, column), content in table.places.items()
         if not isinstance(content, Reference)
     }
@@ -121,9 +121,9 @@ def _units(table: Table, ratios: Ratios) -> Units:
     widths, heights = [0.1], [0.1]
     for (row, column), content in table.places.items():
         if isinstance(content, Reference) and first_column:
-            widths.append(ratios.of(content) * units.heights[row])
+            widths.append(ratios.of_box(content) * units.heights[row])
         elif isinstance(content, Reference):
-            heights.append(units.widths[column] / ratios.of(content))
+            heights.append(units.widths[column] / ratios.of_box(content))
     width = min(max(widths), 1.2 * max(units.widths))
     height = min(max(heights), 1.2 * max(units.heights))
     return Units((width,) * first_column + units.widths, (height,) * first_row + units.heights)

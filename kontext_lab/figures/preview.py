@@ -14,6 +14,7 @@ from kontext_lab.figures.drawing import draw, new_figure
 from kontext_lab.figures.geometry import GridPlan
 from kontext_lab.figures.plan import plan_grid
 from kontext_lab.figures.sizing import Room
+from kontext_lab.figures.theme import LIGHT, mixed
 from kontext_lab.results import Results
 
 __all__ = ["MAX_BYTES", "preview_png"]
@@ -32,7 +33,7 @@ def preview_png(results: Results) -> bytes:
     side = math.sqrt(_PIXELS / max(tiles, 1)) / _DPI
     data = b""
     # Smaller tiles first; fewer colours only where the pictures are little but noise.
-    for shrink, colours in ((1.0, 256), (0.85, 256), (0.72, 256), (0.6, 128), (0.45, 64), (0.3, 16)):
+    for shrink, colours in ((1.0, 256), (0.85, 256), (0.72, 256), (0.6, 128), (0.45, 64), (0.3, 32)):
         data = _png(_raster(_planned(results, side * shrink)), colours)
         if len(data) <= MAX_BYTES:
             break
@@ -53,8 +54,21 @@ def _raster(plan: GridPlan) -> Image.Image:
 
 
 def _png(picture: Image.Image, colours: int) -> bytes:
-    # Without dithering: its noise doubles the size of a PNG.
-    reduced = picture.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    tones = _tones()
+    own = picture.quantize(colours - len(tones) // 3, method=Image.Quantize.MEDIANCUT)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*(own.getpalette() or [])[: 3 * colours - len(tones)], *tones])
     buffer = io.BytesIO()
-    reduced.save(buffer, format="PNG", optimize=True)
+    # Without dithering: its noise doubles the size of a PNG.
+    picture.quantize(palette=palette, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _tones() -> list[int]:
+    """Red, green and blue of what text is drawn in: photographs would leave no greys in the palette."""
+    shades = (
+        mixed(LIGHT.paper, ink, step / 6)
+        for ink in (LIGHT.text, LIGHT.muted, LIGHT.mark)
+        for step in range(7)
+    )
+    return [round(channel * 255) for shade in shades for channel in shade]

@@ -14,6 +14,8 @@ from kontext_lab.request import SIZES
 
 __all__ = ["Ratios"]
 
+_STRIP = 8.0
+
 
 class Ratios:
     """Width by height of what a table shows, after cropping."""
@@ -25,13 +27,17 @@ class Ratios:
         self._usual = median(known) if known else 1.0
 
     def of(self, content: Content) -> float:
-        """The ratio of one tile."""
+        """The ratio of one picture."""
         if isinstance(content, Reference):
             width, height = content.sent_size
             ratio = width / height if height else self._usual
         else:
             ratio = _known(content) or self._usual
-        return min(max(ratio * self._factor, 0.1), 10.0)
+        return ratio * self._factor
+
+    def of_box(self, content: Content) -> float:
+        """The ratio of the room a tile gets: a sliver of a picture gets more than it fills."""
+        return min(max(self.of(content), 1 / _STRIP), _STRIP)
 
 
 def _known(shot: Shot) -> float:

@@ -24,13 +24,15 @@ _MOST_ROWS = 30
 
 
 def split_sheet(table: Table, per_page: int | None, room: Room) -> list[Table]:
-    """The pages of a contact sheet: even runs of tiles."""
+    """The pages of a contact sheet: even runs of tiles, references on every page."""
     smallest = room.cell or (sizing.SMALLEST if per_page is None else sizing.SMALLEST / 2)
     label = text.height(1, _SIZES[-1]) if any(any(entry.labels) for entry in table.rows) else 0.0
     across = max(1, int(sizing.MAX_WIDTH / (smallest + GAP)))
     down = max(1, int(sizing.MAX_HEIGHT / (smallest + _ROW_GAP + label)))
     most = min(across * down, per_page or across * down)
-    return [_part(table, run) for run in sizing.even(len(table.rows), most)]
+    fixed = [at for at, entry in enumerate(table.rows) if entry.reference]
+    runs = sizing.even(len(table.rows) - len(fixed), max(1, most - len(fixed)))
+    return [_part(table, [*fixed, *(at + len(fixed) for at in run)]) for run in runs]
 
 
 def lay_sheet(table: Table, ratios: Ratios, room: Room) -> Block:
@@ -38,7 +40,8 @@ def lay_sheet(table: Table, ratios: Ratios, room: Room) -> Block:
 
     Tiles of one ratio stand in columns; different ratios fill rows of one width, like photos on a wall.
     """
-    found = [ratios.of(table.places[at, 0]) for at in range(len(table.rows))]
+    contents = [table.places[at, 0] for at in range(len(table.rows))]
+    found = [ratios.of_box(content) for content in contents]
     words = [" · ".join(entry.labels) for entry in table.rows]
     runs, heights = _rows(found, any(words), room)
     widths = [heights[row] * found[at] for row, run in enumerate(runs) for at in run]
@@ -51,7 +54,8 @@ def lay_sheet(table: Table, ratios: Ratios, room: Room) -> Block:
         left = 0.0
         for at in run:
             rects.append(Rect(left, top, widths[at], heights[row]))
-            tiles.append(tile_of(table.places[at, 0], row, at - run[0], rects[at]))
+            rect = sizing.fitted_rect(ratios.of(contents[at]), rects[at])
+            tiles.append(tile_of(contents[at], row, at - run[0], rect))
             left += widths[at] + GAP
         top += heights[row] + (_ROW_GAP if any(words) else GAP)
     labels = [
@@ -81,9 +85,9 @@ def _name(name: str, left: float, room: float) -> Label:
     return Label((text.shorten(text.clean(name), NAME_POINTS, room),), left, 0.0, NAME_POINTS, "name")
 
 
-def _part(table: Table, run: range) -> Table:
-    places = {(at - run.start, 0): table.places[at, 0] for at in run}
-    return replace(table, rows=tuple(table.rows[at] for at in run), places=places)
+def _part(table: Table, kept: Sequence[int]) -> Table:
+    places = {(new, 0): table.places[old, 0] for new, old in enumerate(kept)}
+    return replace(table, rows=tuple(table.rows[at] for at in kept), places=places)
 
 
 def _rows(ratios: Sequence[float], labelled: bool, room: Room) -> tuple[list[range], list[float]]:

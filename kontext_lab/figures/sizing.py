@@ -143,7 +143,7 @@ def fitting(sizes: Sequence[float], room: float) -> int:
 
 
 def shared_out(rows: int, columns: int, most: tuple[int, int], per_page: int | None) -> tuple[int, int]:
-    """How many rows and columns a page gets: as few pages as may be, and then as square as may be.
+    """How many rows and columns a page gets: few pages, and none of them a long strip.
 
     Args:
         rows: all of them.
@@ -158,7 +158,7 @@ def shared_out(rows: int, columns: int, most: tuple[int, int], per_page: int | N
         if down
     ]
     pages = {shape: math.ceil(rows / shape[0]) * math.ceil(columns / shape[1]) for shape in shapes}
-    return min(shapes, key=lambda shape: (pages[shape], abs(math.log(shape[1] / shape[0]))))
+    return min(shapes, key=lambda shape: pages[shape] * (1 + abs(math.log(shape[1] / shape[0] / 1.4)) / 2))
 
 
 def even(count: int, most: int) -> list[range]:
