@@ -64,15 +64,19 @@ def apply_edit(framed: Pixels, plan: EditPlan, prints: list[Image.Image]) -> tup
     return edited, mask
 
 
-def _lay(edited: Pixels, mask: Mask, area: Area, new: Array) -> None:
-    """Write the visibly changed pixels of an area, in place. `new` is used up."""
+def _lay(edited: Pixels, mask: Mask, area: Area, after: Pixels) -> None:
+    """Write the visibly changed pixels of an area, in place."""
     before = edited[area]
-    new += 0.5
-    after = np.clip(new, 0, 255, out=new).astype(np.uint8)
     differs = (np.maximum(after, before) - np.minimum(after, before)) > _VISIBLE
     changed = differs[..., 0] | differs[..., 1] | differs[..., 2]
     np.copyto(before, after, where=changed[..., None])
     mask[area] |= changed
+
+
+def _rounded(values: Array) -> Pixels:
+    """Levels as bytes; the values are used up."""
+    values += 0.5
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 def _window(x: float, y: float, shape: tuple[int, ...], half_width: int, half_height: int) -> Area:
@@ -108,7 +112,7 @@ def _place_figure(edited: Pixels, mask: Mask, plan: EditPlan) -> None:
     figure *= solid
     under *= ((1 - shadow) * (1 - cover * solid))[..., None]
     figure += under
-    _lay(edited, mask, area, figure)
+    _lay(edited, mask, area, _rounded(figure))
 
 
 @lru_cache(maxsize=12)
@@ -156,19 +160,20 @@ def _change_region(edited: Pixels, mask: Mask, plan: EditPlan) -> None:
     """Recolour, light up or remove what is there."""
     reach = min(edited.shape[:2]) * {"glow": 0.42, "remove": 0.22}.get(plan.kind, 0.37)
     area = _window(plan.x, plan.y, edited.shape, int(reach * 1.15), int(reach))
-    under = edited[area].astype(np.float32)
+    under = Image.fromarray(edited[area])
     wobble = plan.look % 628 / 100
+    strength = 0.25 + 0.75 * plan.drive**0.7
     match plan.kind:
         case "recolour":
-            new, weight = patches.recolour(under, plan.paint or _HUES[plan.look % len(_HUES)], wobble)
+            new, where = patches.recolour(under, plan.paint or _HUES[plan.look % len(_HUES)], wobble)
         case "glow":
-            new, weight = patches.glow(under, plan.paint or _LIGHTS[plan.look % len(_LIGHTS)], wobble)
+            light = plan.paint or _LIGHTS[plan.look % len(_LIGHTS)]
+            new, where = patches.glow(under, light, wobble, strength)
+            strength = 1.0
         case _:
-            new, weight = patches.remove(under, wobble, _grain((2048, 2048)))
-    new -= under
-    new *= (weight * np.float32(0.25 + 0.75 * plan.drive**0.7))[..., None]
-    new += under
-    _lay(edited, mask, area, new)
+            new, where = patches.remove(under, wobble, _grain((2048, 2048)))
+    where = where.point([round(level * strength) for level in range(256)])
+    _lay(edited, mask, area, np.asarray(Image.composite(new, under, where)))
 
 
 def _place_print(edited: Pixels, mask: Mask, plan: EditPlan, image: Image.Image, number: int) -> None:
@@ -184,7 +189,7 @@ def _place_print(edited: Pixels, mask: Mask, plan: EditPlan, image: Image.Image,
     shade = soften(np.roll(cover, pad // 2, axis=0), pad * 0.35) * 0.5 * solid
     under *= ((1 - shade) * (1 - cover * solid))[..., None]
     under += turned[:rows, :columns, :3] * (cover * solid)[..., None]
-    _lay(edited, mask, area, under)
+    _lay(edited, mask, area, _rounded(under))
 
 
 def _print_card(image: Image.Image, shorter_side: int, tilt: int) -> tuple[Array, int]:

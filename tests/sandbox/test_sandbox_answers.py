@@ -228,6 +228,13 @@ def test_picture_host_refuses_a_key_and_remembers(client):
     assert "test-key" not in repr(client.box.key_leaks)
 
 
+def test_key_is_remembered_even_if_the_agent_is_blocked(client):
+    """A key that reached the picture host is recorded, whatever else was wrong."""
+    url = client.post().json()["images"][0]["url"]
+    client.get(url, key=True, headers={"User-Agent": "python-requests/2"})
+    assert len(client.box.key_leaks) == 1
+
+
 def test_picture_host_serves_without_a_key(client):
     """A download without a key is no leak."""
     assert len(client.pictures(client.post())) == 1

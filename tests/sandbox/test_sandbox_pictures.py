@@ -274,3 +274,11 @@ def test_transparent_reference_lies_on_white(shared):
     pixels, digest = picture_of(shared, image_url=uri, output_format="png")
     outside = ~(shared.box.truth(digest) | shared.box.mark(digest))
     assert pixels[outside].min() == 255
+
+
+@pytest.mark.parametrize("size", [(1, 1), (400, 2), (2, 400), (33, 47)])
+@pytest.mark.parametrize("prompt", KINDS)
+def test_odd_references_make_pictures_too(shared, make_uri, prompt, size):
+    """Tiny and extreme references work, as the first and as a further one."""
+    uri = make_uri(*size)
+    assert shared.post(prompt=prompt, image_url=[uri, uri, uri, uri]).status_code == 200

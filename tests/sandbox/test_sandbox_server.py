@@ -223,3 +223,50 @@ def test_importing_starts_nothing():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
     assert done.stdout.strip() == "1 True"
+
+
+def test_half_sent_request_is_no_call(client):
+    """A request whose sender vanished while sending never reached the service."""
+    port = int(client.box.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as sender:
+        head = "POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+        sender.sendall(head.encode())
+    time.sleep(0.2)
+    assert client.post().status_code == 200
+    assert len(client.box.calls) == 1
+
+
+def test_failure_of_the_sandbox_itself_is_an_honest_500(client, monkeypatch, caplog):
+    """A mistake in the sandbox is a 500 that says so, free of charge, and the next request works."""
+    with monkeypatch.context() as patch:
+        patch.setattr("kontext_lab.sandbox.service.make_picture", lambda *_: 1 / 0)
+        answer = client.post()
+    assert (answer.status_code, client.box.bill) == (500, 0)
+    assert "sandbox itself" in answer.json()["message"]
+    assert "ZeroDivisionError" in caplog.text
+    assert client.post().status_code == 200
+
+
+def test_faults_meet_calls_in_the_same_order(make_client):
+    """Also when requests arrive at once, the n-th call meets the n-th fault."""
+    names = ["rate_limited", None, "unavailable", "server_error", None, "bad_gateway"]
+    client = make_client(faults=names)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda seed: client.post(seed=seed), range(1, 7)))
+    assert [call.fault for call in client.box.calls] == names
+
+
+def test_lost_answer_does_not_hold_up_the_record(make_client):
+    """While an answer is being withheld, the record can be read at once."""
+    client = make_client(faults=["lost"])
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.post, timeout=3)
+        deadline = time.monotonic() + 5
+        while not client.box.bill and time.monotonic() < deadline:
+            time.sleep(0.02)
+        began = time.monotonic()
+        assert [call.billed_usd for call in client.box.calls] == [0.052]
+        took = time.monotonic() - began
+        with pytest.raises(requests.ReadTimeout):
+            waiting.result()
+    assert took < 1
