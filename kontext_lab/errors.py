@@ -27,6 +27,8 @@ nothing of the package and never holds a key.
 
 from __future__ import annotations
 
+import reprlib
+
 __all__ = [
     "BadAnswer",
     "ConfigError",
@@ -49,11 +51,15 @@ __all__ = [
     "TrackingError",
     "Unauthorized",
     "Wait",
+    "shown",
 ]
 
 
 class KontextLabError(Exception):
     """Base of every error raised on purpose by this package; its text is one clear line."""
+
+    def __str__(self) -> str:
+        return _one_line(super().__str__())
 
 
 class ServiceError(KontextLabError):
@@ -83,7 +89,7 @@ class ServiceError(KontextLabError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return self.message
+        return _one_line(self.message)
 
 
 class FixInput(KontextLabError):
@@ -160,3 +166,23 @@ class OutputUnavailable(Look):
 
 class TrackingError(KontextLabError):
     """The store cannot be reached, opened or written."""
+
+
+def _one_line(text: str) -> str:
+    # What a server, a library or a person's value brings along may hold line breaks.
+    return " ".join(line.strip() for line in text.splitlines()) if len(text.splitlines()) > 1 else text
+
+
+def shown(value: object, length: int = 80) -> str:
+    """A value as an error line shows it: one short line, whatever it is."""
+    try:
+        text = " ".join(_REPR.repr(value).split("\n"))
+    except ValueError:  # an integer of more digits than Python writes
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+# Of nested values only the outside is written: aliases in a YAML file can make an inside without end.
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 3, 6, 6, 6
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80

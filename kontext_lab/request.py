@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,6 +16,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 
+import numpy as np
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -25,12 +27,13 @@ from pydantic import (
     model_validator,
 )
 
-from kontext_lab.errors import SweepError
+from kontext_lab.errors import SweepError, shown
 from kontext_lab.images import Reference, load_reference
 
 __all__ = [
     "ALLOWED",
     "ASPECT_RATIOS",
+    "CONTROL",
     "DEFAULT",
     "FIELDS",
     "MATCH_INPUT",
@@ -42,6 +45,7 @@ __all__ = [
     "decimal_text",
     "find_model",
     "nearest_size",
+    "plain",
 ]
 
 DEFAULT = "default"
@@ -95,7 +99,7 @@ FIELDS = (
 ALLOWED: Mapping[str, str] = MappingProxyType(
     {
         "model": "pro, max, or a full model id",
-        "prompt": "text of 1 to 4000 characters",
+        "prompt": "text of 1 to 4000 characters, none of them control characters",
         "images": "1 to 4 references",
         "guidance_scale": "a number from 1 to 20",
         "seed": "a whole number from 1",
@@ -108,6 +112,12 @@ ALLOWED: Mapping[str, str] = MappingProxyType(
     }
 )
 """What each field takes, in words for an error line."""
+
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+"""Characters that no store, file or terminal takes well: control characters and halves of surrogate pairs."""
+
+LONGEST_INTEGER = 14_000
+"""In bits. Python writes integers of up to 4300 digits as text; the service knows no upper limit for seeds."""
 
 
 @dataclass(frozen=True)
@@ -149,36 +159,80 @@ def nearest_size(width: int, height: int) -> tuple[int, int]:
 
 def decimal_text(value: float) -> str:
     """A number as plain decimal text: 2.0 and 2 give `2`, 1e-05 gives `0.00001`."""
-    return format(Decimal(repr(value)).normalize(), "f")
+    if isinstance(value, int):
+        return str(int(value))
+    return format(Decimal(repr(float(value))).normalize(), "f")
+
+
+def plain(value: object) -> Any:
+    """A numpy scalar as Python's own number or text: np.float32(2.1) gives 2.1, as it is printed."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.floating):
+        return float(str(value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _prompt(value: object) -> object:
+    value = plain(value)
+    if not isinstance(value, str) or not value.strip() or CONTROL.search(value):
+        raise ValueError("not the text of a prompt")
+    return value
 
 
 def _full_model_id(value: object) -> object:
-    known = find_model(value) if isinstance(value, str) else None
+    value = _stripped(value)
+    if not isinstance(value, str):
+        return value
+    if len(value) > 200 or len(value.split()) != 1 or CONTROL.search(value):
+        raise ValueError("not a model id")
+    known = find_model(value)
     return known.id if known else value
 
 
 def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a truth value is no number")
+    value = _stripped(value)
+    if isinstance(value, bool | bytes | bytearray):
+        raise ValueError("no number")
+    if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+        raise ValueError("too long to be written down")
     return value
 
 
 def _text(value: object) -> object:
+    value = _number(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _lower(value: object) -> object:
-    lowered = value.strip().lower() if isinstance(value, str) else value
-    return "jpeg" if lowered == "jpg" else lowered
+    value = _stripped(value)
+    if not isinstance(value, str):
+        return value
+    return "jpeg" if value.lower() == "jpg" else value.lower()
+
+
+def _ratio(value: object) -> object:
+    value = _unset(value)
+    return MATCH_INPUT if value is None else value
+
+
+def _stripped(value: object) -> object:
+    value = plain(value)
+    return value.strip() if isinstance(value, str) else value
 
 
 def _references(value: object) -> tuple[Reference, ...]:
     given = value if isinstance(value, list | tuple) else (value,)
+    if len(given) > 4:
+        raise SweepError(f"images: {len(given)} references, allowed is {ALLOWED['images']}")
     return tuple(load_reference(one) for one in given)
 
 
 def _unset(value: object) -> object:
-    return None if value in (DEFAULT, "") else value
+    value = _stripped(value)
+    return None if isinstance(value, str) and value.lower() in (DEFAULT, "") else value
 
 
 _Number = BeforeValidator(_number)
@@ -207,28 +261,32 @@ class EditRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    prompt: Annotated[str, Field(min_length=1, max_length=4000)]
+    prompt: Annotated[str, BeforeValidator(_prompt), Field(max_length=4000)]
     images: Annotated[tuple[Reference, ...], BeforeValidator(_references), Field(min_length=1, max_length=4)]
     model: Annotated[str, BeforeValidator(_full_model_id), Field(min_length=1)] = MODELS[0].id
-    guidance_scale: Annotated[float | None, _Number, _Optional, Field(ge=1, le=20)] = None
+    guidance_scale: Annotated[Annotated[float, Field(ge=1, le=20)] | None, _Number, _Optional] = None
     seed: Annotated[int, _Number, Field(ge=1)] = 1
     aspect_ratio: Annotated[
         Literal["match_input", "21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:21"],
-        BeforeValidator(lambda value: value or MATCH_INPUT),
+        BeforeValidator(_ratio),
     ] = "match_input"
     safety_tolerance: Annotated[
         Literal["1", "2", "3", "4", "5", "6"] | None, BeforeValidator(_text), _Optional
     ] = None
     output_format: Annotated[Literal["jpeg", "png"] | None, BeforeValidator(_lower), _Optional] = None
-    num_images: Annotated[int | None, _Number, _Optional, Field(ge=1, le=4)] = None
+    num_images: Annotated[Annotated[int, Field(ge=1, le=4)] | None, _Number, _Optional] = None
     repeat: Annotated[int, _Number, Field(ge=1)] = 1
-    price: Annotated[float | None, _Number, Field(ge=0, allow_inf_nan=False)] = None
+    price: Annotated[Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, _Number, _Optional] = None
 
     def __init__(self, **fields: Any) -> None:
         if "image" in fields:
             if "images" in fields:
                 raise SweepError("image and images are both given: use images=[…] for several in one request")
             fields["images"] = (fields.pop("image"),)
+        fields = {name: value for name, value in fields.items() if value is not None}
+        if "images" in fields:
+            # Read here, since pydantic would put its own words in place of what is wrong with a picture.
+            fields["images"] = _references(fields["images"])
         try:
             super().__init__(**fields)
         except ValidationError as error:
@@ -236,12 +294,10 @@ class EditRequest(BaseModel):
 
     @model_validator(mode="after")
     def _has_price(self) -> EditRequest:
-        if not self.prompt.strip():
-            raise ValueError("prompt: is blank, allowed is " + ALLOWED["prompt"])
         if self.price is None and find_model(self.model) is None:
             names = ", ".join(model.short for model in MODELS)
             raise ValueError(
-                f"model: {self.model!r} is not in the table ({names}); "
+                f"model: {shown(self.model)} is not in the table ({names}); "
                 "give its price in dollars per picture, price=…"
             )
         return self
@@ -363,8 +419,7 @@ def _short(name: str, value: object) -> str:
         return f"{len(value)} characters"
     if name == "images" and isinstance(value, list | tuple):
         return f"{len(value)} references"
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return shown(value)
 
 
 @cache

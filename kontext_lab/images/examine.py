@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kontext_lab.errors import ImageError
+from kontext_lab.images.prepare import BOMB_PIXELS
 
 __all__ = ["PREVIEW_BOX", "Examined", "examine", "thumbnail"]
 
@@ -51,6 +52,8 @@ def examine(data: bytes) -> Examined:
     """
     try:
         with Image.open(io.BytesIO(data)) as picture:
+            if picture.width * picture.height > BOMB_PIXELS:
+                raise ImageError(f"it claims {picture.width}x{picture.height} pixels")
             picture.load()
             suffix = _SUFFIXES.get(picture.format or "", (picture.format or "bin").lower())
             rgb = picture.convert("RGB")

@@ -70,7 +70,10 @@ def from_array(array: Any, where: str = "array") -> Image.Image:
     Raises:
         ImageError: another shape, type or range.
     """
-    pixels = np.asarray(array)
+    try:
+        pixels = np.asarray(array)
+    except Exception as error:  # whatever the conversion of a foreign type finds to say
+        raise ImageError(f"{where}: {type(array).__name__} can't be read as an array: {error}") from None
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))) or 0 in pixels.shape:

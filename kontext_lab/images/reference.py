@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.request import url2pathname
 
 from PIL import Image
 
@@ -33,6 +35,9 @@ __all__ = ["Origin", "Reference", "load_reference"]
 
 _RECIPE = b"kontext-reference/1"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_BARE_BASE64 = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
+"""How PNG, JPEG, GIF and WebP files begin in base64."""
 
 
 @dataclass(frozen=True)
@@ -135,14 +140,16 @@ def load_reference(
     Raises:
         ImageError: not a picture, damaged, too large to decode, or nothing that could be one.
     """
+    if not max_megapixels > 0:
+        raise ImageError(f"image: max_megapixels {max_megapixels!r}, allowed is a number above 0")
     if digest is not None:
         if not _DIGEST.fullmatch(digest):
             raise ImageError(f"image: digest {digest!r:.80}, allowed are 64 hexadecimal digits")
         return replace(load_reference(source, max_megapixels=max_megapixels, name=name), digest=digest)
     if isinstance(source, Reference):
         return replace(source, name=name) if name else source
-    if isinstance(source, Path):
-        return _from_path(source, max_megapixels, name)
+    if isinstance(source, os.PathLike):
+        return _from_path(Path(source), max_megapixels, name)
     if isinstance(source, str):
         return _from_text(source, max_megapixels, name)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -167,22 +174,43 @@ def _from_text(text: str, max_megapixels: float, name: str | None) -> Reference:
         data = _decode_data_uri(stripped)
         return _from_bytes(data, "data: URI", name or "picture", max_megapixels)
     if scheme.startswith(("http://", "https://")):
-        parts = urlsplit(stripped)
-        if not parts.hostname:
-            raise ImageError(f"image: {stripped[:80]!r} names no host")
-        return Reference(name=name or Path(parts.path).stem or parts.hostname, source=stripped, url=stripped)
+        return _from_url(stripped, name)
+    if scheme.startswith("file://"):
+        return _from_path(Path(url2pathname(stripped[len("file://") :])), max_megapixels, name)
+    if found := _SCHEME.match(stripped):
+        raise ImageError(
+            f"image: {stripped[:80]!r}, {found[1]} addresses are not read; allowed are http and https"
+        )
+    if not stripped:
+        raise ImageError("image: is empty text, allowed are a path, an http(s) URL or a data: URI")
+    if len(stripped) > 60 and stripped.startswith(_BARE_BASE64):
+        raise ImageError("image: is bare base64, write data:image/png;base64, before it")
     return _from_path(Path(text), max_megapixels, name)
+
+
+def _from_url(url: str, name: str | None) -> Reference:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a ValueError where it is none
+    except ValueError as error:
+        raise ImageError(f"image: {url[:80]!r} is no address: {error}") from None
+    if not parts.hostname:
+        raise ImageError(f"image: {url[:80]!r} names no host")
+    if len(url.split()) > 1 or not url.isprintable():
+        raise ImageError(f"image: {url[:80]!r} holds blanks or control characters, write a blank as %20")
+    return Reference(name=name or Path(unquote(parts.path)).stem or parts.hostname, source=url, url=url)
 
 
 def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:
     try:
-        data = path.expanduser().read_bytes()
+        path = path.expanduser()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise ImageError(f"image: no file {_short(path)}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"image: {_short(path)} can't be read: {reason}") from None
-    return _from_bytes(data, str(path.expanduser().absolute()), name or path.stem, max_megapixels)
+    return _from_bytes(data, str(path.absolute()), name or path.stem, max_megapixels)
 
 
 def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
@@ -194,13 +222,24 @@ def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> R
 def _from_pixels(picture: Image.Image, source: str, name: str, max_megapixels: float) -> Reference:
     try:
         picture.load()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Pillow's decoders raise many kinds for broken data
         raise ImageError(f"image: the {source} can't be decoded: {error}") from None
+    if 0 in picture.size:
+        raise ImageError(f"image: the {source} has no pixels, it is {picture.width}x{picture.height}")
     palette = picture.palette.tobytes() if picture.palette else b""
     orientation = str(picture.getexif().get(0x0112, 1)).encode()
     shape = b"%s %dx%d " % (picture.mode.encode(), *picture.size)
-    content = shape + orientation + b"\0" + palette + b"\0" + picture.tobytes()
+    content = shape + orientation + b"\0" + palette + b"\0" + picture.tobytes() + _meaning(picture)
     return _prepared(upright(picture), _digest(b"pixels", content, b""), source, name, max_megapixels)
+
+
+def _meaning(picture: Image.Image) -> bytes:
+    """What besides its pixels decides how a picture looks: the transparent colour and the colour profile."""
+    profile, transparent = picture.info.get("icc_profile"), picture.info.get("transparency")
+    parts = [b"\0profile " + profile] if isinstance(profile, bytes) else []
+    if transparent is not None:
+        parts.append(b"\0transparent " + repr(transparent).encode())
+    return b"".join(parts)
 
 
 def _prepared(picture: Image.Image, digest: str, source: str, name: str, max_megapixels: float) -> Reference:
@@ -229,8 +268,9 @@ def _decode_data_uri(uri: str) -> bytes:
         raise ImageError("image: a data: URI needs a comma before its data")
     if not head.lower().endswith(";base64"):
         return unquote_to_bytes(body)
+    packed = "".join(unquote(body).split())
     try:
-        return base64.b64decode("".join(body.split()), validate=True)
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ImageError("image: the data: URI's base64 is damaged") from None
 

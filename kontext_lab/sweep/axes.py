@@ -5,18 +5,30 @@ Knows the request's fields and the text people type for their values; nothing of
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from kontext_lab.errors import SweepError
+from kontext_lab.errors import SweepError, shown
 from kontext_lab.images import Reference, load_reference
-from kontext_lab.request import ALLOWED, FIELDS, check_field, decimal_text, find_model
+from kontext_lab.request import (
+    ALLOWED,
+    CONTROL,
+    FIELDS,
+    LONGEST_INTEGER,
+    check_field,
+    decimal_text,
+    find_model,
+    plain,
+)
 
 __all__ = [
     "MAX_CELLS",
@@ -44,6 +56,9 @@ SWEEPABLE = (*FIELDS, *REFERENCE_KEYS, "repeat")
 
 LARGEST_SEED = 2**32 - 1
 """The service's own seeds are unsigned 32-bit numbers."""
+
+LONGEST_NAME = 250
+"""Characters in the name of a value."""
 
 # At most twelve digits a side: more is no setting of this service, and would make ranges without end.
 _PLAIN = r"\d{1,12}(?:\.\d{1,12})?"
@@ -80,11 +95,11 @@ class Axis:
 
 def is_several(key: str, given: Any) -> bool:
     """Whether a value given for a field stands for an axis: a list, a range, or text for several."""
-    if key in REFERENCE_KEYS:
+    if key in (*REFERENCE_KEYS, "price"):
         return False
     if isinstance(given, str):
         return key in (*NUMBER_KEYS, *CLOSED_KEYS) and len(_from_text(key, given)) > 1
-    return isinstance(given, list | tuple | range | Mapping | np.ndarray)
+    return not _is_one((key,), given)
 
 
 def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
@@ -99,15 +114,16 @@ def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
         SweepError: no values, too many, one that is not allowed, or a wrong number of paired values.
     """
     keys = tuple(part.strip() for part in key.split("+"))
+    key = "+".join(keys)
     if len(set(keys)) != len(keys) or not all(keys):
         raise SweepError(f"axis {key!r}: joins different keys by +, as in 'prompt+guidance_scale'")
     labels, entries = _entries(keys, given)
     if not entries:
         raise SweepError(f"axis {key!r}: has no values, give at least one")
     if len(entries) > MAX_CELLS:
-        raise SweepError(f"axis {key!r}: {len(entries)} values, allowed are at most {MAX_CELLS} cells")
+        raise SweepError(f"axis {key!r}: more than {MAX_CELLS} values, allowed are at most {MAX_CELLS} cells")
     values = tuple(_entry(keys, entry, number, max_megapixels) for number, entry in enumerate(entries, 1))
-    return Axis(keys, values, labels)
+    return Axis(keys, _told_apart(keys, values), labels)
 
 
 def check_value(key: str, value: Any, *, max_megapixels: float) -> Any:
@@ -124,15 +140,15 @@ def check_value(key: str, value: Any, *, max_megapixels: float) -> Any:
         if not isinstance(value, list | tuple):
             raise SweepError("images: takes a list of 1 to 4 references, which go into one request")
         return check_field("images", tuple(_reference(one, max_megapixels) for one in value))
+    value = plain(value)
     if key == "prompt":
-        if not isinstance(value, str) or not value.strip():
-            raise SweepError(f"prompt: {value!r}, allowed is {ALLOWED['prompt']}")
+        # Its length is checked once the placeholders are filled.
+        if not isinstance(value, str) or not value.strip() or CONTROL.search(value):
+            raise SweepError(f"prompt: {shown(value)}, allowed is {ALLOWED['prompt']}")
         return value
     if key in (*FIELDS, "repeat", "price"):
-        return check_field(key, value.strip() if isinstance(value, str) else value)
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return value if isinstance(value, str) else decimal_text(value)
-    raise SweepError(f"axis {key!r}: {value!r} is no word, allowed is text")
+        return check_field(key, value)
+    return _word(key, value)
 
 
 def value_text(key: str, value: Any) -> str:
@@ -144,33 +160,57 @@ def value_text(key: str, value: Any) -> str:
     if key == "model":
         known = find_model(value)
         return known.short if known else str(value)
-    return decimal_text(value) if isinstance(value, int | float) else str(value)
+    value = plain(value)
+    return decimal_text(value) if isinstance(value, int | float) and value is not True else str(value)
 
 
 def _entries(keys: tuple[str, ...], given: Any) -> tuple[tuple[str, ...], list[Any]]:
     """Labels and raw values, before they are checked."""
     if isinstance(given, Mapping):
-        names = [str(name) for name in given]
-        if any(not name.strip() for name in names):
-            raise SweepError(f"axis {'+'.join(keys)!r}: a name of a value is blank")
-        return tuple(names), list(given.values())
+        return _names("+".join(keys), given), list(given.values())
     if isinstance(given, str):
         if len(keys) > 1 or keys[0] not in (*NUMBER_KEYS, *CLOSED_KEYS):
             raise SweepError(f"axis {'+'.join(keys)!r}: {given[:60]!r} is text, give a list of values")
         entries: list[Any] = _from_text(keys[0], given)
-    elif isinstance(given, Iterable) and not isinstance(given, bytes | Reference):
-        entries = given.tolist() if isinstance(given, np.ndarray) and given.ndim == 1 else list(given)
-    else:
+    elif isinstance(given, set | frozenset):
+        raise SweepError(f"axis {'+'.join(keys)!r}: a set has no order, give a list of values")
+    elif given is None:
+        entries = []
+    elif _is_one(keys, given):
         entries = [given]
+    else:
+        entries = list(itertools.islice(given, MAX_CELLS + 1))
     return ("",) * len(entries), entries
+
+
+def _is_one(keys: tuple[str, ...], given: Any) -> bool:
+    """Whether what was given is a single value, though some of those can be iterated over."""
+    if isinstance(given, np.ndarray):
+        # The rows of an array that is a picture are no pictures.
+        return given.ndim == 0 or (given.ndim <= 3 and any(key in REFERENCE_KEYS for key in keys))
+    return isinstance(given, str | bytes | bytearray | memoryview) or not isinstance(given, Iterable)
+
+
+def _names(key: str, given: Mapping[Any, Any]) -> tuple[str, ...]:
+    names = tuple(" ".join(str(name).split()) for name in given)
+    times = Counter(names)
+    for name in names:
+        if not name or len(name) > LONGEST_NAME or CONTROL.search(name):
+            raise SweepError(
+                f"axis {key!r}: {shown(name)} names a value, allowed are 1 to {LONGEST_NAME} characters, "
+                "none of them control characters"
+            )
+        if times[name] > 1:
+            raise SweepError(f"axis {key!r}: {shown(name)} names two values")
+    return names
 
 
 def _entry(keys: tuple[str, ...], entry: Any, number: int, max_megapixels: float) -> tuple[Any, ...]:
     where = f"axis {'+'.join(keys)!r}, value {number}"
-    parts = (entry,) if len(keys) == 1 else entry
+    parts = (entry,) if len(keys) == 1 else list(entry) if isinstance(entry, np.ndarray) else entry
     if not isinstance(parts, list | tuple) or len(parts) != len(keys):
         raise SweepError(
-            f"{where}: {entry!r:.60}, needs {len(keys)} values, one for each of {', '.join(keys)}"
+            f"{where}: {shown(entry, 60)}, needs {len(keys)} values, one for each of {', '.join(keys)}"
         )
     try:
         return tuple(
@@ -184,7 +224,9 @@ def _entry(keys: tuple[str, ...], entry: Any, number: int, max_megapixels: float
 def _from_text(key: str, text: str) -> list[Any]:
     """`1,2,5`, `1-4`, `2-8:3` for numbers, comma lists for closed sets."""
     values: list[Any] = []
-    for part in (piece.strip() for piece in text.split(",")):
+    if not text.strip():
+        return values
+    for part in (piece.strip() for piece in text.split(",", MAX_CELLS)):
         found = _RANGE.fullmatch(part) if key in NUMBER_KEYS else None
         if found:
             values.extend(_from_range(key, part, *found.groups()))
@@ -192,6 +234,10 @@ def _from_text(key: str, text: str) -> list[Any]:
             values.append(part)
         else:
             raise SweepError(f"axis {key!r}: {text[:60]!r} has an empty place between commas")
+        if len(values) > MAX_CELLS:
+            raise SweepError(
+                f"axis {key!r}: more than {MAX_CELLS} values, allowed are at most {MAX_CELLS} cells"
+            )
     return values
 
 
@@ -205,6 +251,41 @@ def _from_range(key: str, part: str, low: str, high: str, step: str | None) -> l
     if count > MAX_CELLS:
         raise SweepError(f"axis {key!r}: {part!r} has {count} values, allowed are at most {MAX_CELLS}")
     return [format((start + index * pace).normalize(), "f") for index in range(count)]
+
+
+def _word(key: str, value: Any) -> str:
+    """A word for a placeholder; numbers are written out."""
+    if isinstance(value, str) and not CONTROL.search(value):
+        return value
+    short = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= LONGEST_INTEGER
+    if short or (isinstance(value, float) and math.isfinite(value)):
+        return decimal_text(value)
+    raise SweepError(f"{key}: {shown(value)} is no word, allowed are text and numbers")
+
+
+def _told_apart(keys: tuple[str, ...], values: tuple[tuple[Any, ...], ...]) -> tuple[tuple[Any, ...], ...]:
+    """Different references of one name get a number each: results are picked and labelled by the name."""
+    named: dict[Reference, Reference] = {}
+    taken: set[str] = set()
+    numbers: Counter[str] = Counter()
+
+    def told_apart(reference: Reference) -> Reference:
+        if reference not in named:
+            name = reference.name
+            while name in taken:
+                numbers[reference.name] += 1
+                name = f"{reference.name} {numbers[reference.name] + 1}"
+            taken.add(name)
+            named[reference] = replace(reference, name=name)
+        return named[reference]
+
+    return tuple(
+        tuple(
+            tuple(told_apart(one) for one in part) if key in REFERENCE_KEYS else part
+            for key, part in zip(keys, entry, strict=True)
+        )
+        for entry in values
+    )
 
 
 def _reference(value: Any, max_megapixels: float) -> Reference:

@@ -58,31 +58,36 @@ def make_cells(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> Iterator[Cell]
     Raises:
         SweepError: more combinations than MAX_CELLS.
     """
-    count = math.prod(len(axis) for axis in axes)
+    ordered = sorted(range(len(axes)), key=lambda at: not axes[at].is_replicate)
+    blocks = list(_blocks(fixed, axes))
+    count = sum(math.prod(len(places) for places in block) for _, block in blocks)
     if count > MAX_CELLS:
         parts = " × ".join(str(len(axis)) for axis in axes)
-        raise SweepError(f"{parts} = {count} cells, allowed are at most {MAX_CELLS}")
-    ordered = sorted(range(len(axes)), key=lambda at: not axes[at].is_replicate)
-    seen: set[tuple[int | None, ...]] = set()
-    for picked in itertools.product(*(range(len(axes[at])) for at in ordered)):
-        choice = dict(zip(ordered, picked, strict=True))
-        chosen = [choice[at] for at in range(len(axes))]
-        template = _prompt_of(fixed, axes, chosen)
-        used = placeholders(template)
-        # An axis of words that this prompt doesn't use makes no cells of its own.
-        identity = tuple(
-            value if _matters(axis, used) else None for axis, value in zip(axes, chosen, strict=True)
+        raise SweepError(f"{parts} make {count} cells, allowed are at most {MAX_CELLS}")
+    chosen = [(places, template) for template, block in blocks for places in itertools.product(*block)]
+    # An axis that doesn't matter to a prompt stands as at its first value.
+    chosen.sort(key=lambda one: [one[0][at] or 0 for at in ordered])
+    for index, (places, template) in enumerate(chosen):
+        yield _cell(index, fixed, axes, places, template)
+
+
+def _blocks(
+    fixed: Mapping[str, Any], axes: Sequence[Axis]
+) -> Iterator[tuple[str, list[Sequence[int | None]]]]:
+    """For each prompt the places on every axis; None alone on one of words that the prompt doesn't use."""
+    by_prompt = next((axis for axis in axes if "prompt" in axis.keys), None)
+    for at in range(len(by_prompt)) if by_prompt else (0,):
+        template = (
+            fixed["prompt"] if by_prompt is None else by_prompt.values[at][by_prompt.keys.index("prompt")]
         )
-        if identity not in seen:
-            seen.add(identity)
-            yield _cell(len(seen) - 1, fixed, axes, identity, template)
-
-
-def _prompt_of(fixed: Mapping[str, Any], axes: Sequence[Axis], chosen: Sequence[int]) -> str:
-    for axis, at in zip(axes, chosen, strict=True):
-        if "prompt" in axis.keys:
-            return str(axis.values[at][axis.keys.index("prompt")])
-    return str(fixed["prompt"])
+        used = placeholders(template)
+        yield (
+            template,
+            [
+                (at,) if axis is by_prompt else range(len(axis)) if _matters(axis, used) else (None,)
+                for axis in axes
+            ],
+        )
 
 
 def _matters(axis: Axis, used: tuple[str, ...]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,14 @@ from kontext_lab.sweep.wording import placeholders
 __all__ = ["check_keys", "prompts", "warnings"]
 
 _RESERVED = frozenset(
-    (*SWEEPABLE, "price", "output", "state", "reason", "cost", "run_id", "name", "note", "axes")
+    (
+        *SWEEPABLE,
+        *("price", "name", "note", "axes", "max_megapixels"),
+        *("output", "state", "reason", "cost", "latency_s", "width", "height", "sha256"),
+        *("reused_from", "run_id", "file", "truncated"),
+    )
 )
+"""No placeholders: arguments of a sweep, columns of its table, a parameter of MLflow's own."""
 
 
 def prompts(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> list[str]:
@@ -37,8 +44,9 @@ def check_keys(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> None:
         SweepError: names the key and what to do about it.
     """
     keys = [("images" if key in REFERENCE_KEYS else key) for axis in axes for key in axis.keys]
+    times = Counter(keys)
     for key in keys:
-        if keys.count(key) > 1:
+        if times[key] > 1:
             raise SweepError(f"axis {key!r}: stands in more than one axis")
         if key in fixed:
             raise SweepError(f"{key}: is given as a fixed value and as an axis, choose one")
@@ -50,7 +58,10 @@ def check_keys(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> None:
     used = {name for prompt in templates for name in placeholders(prompt)}
     for name in sorted(used):
         if name in _RESERVED or len(name) > 200:
-            raise SweepError(f"prompt: {{{name:.60}}} has the name of a field, choose another word")
+            raise SweepError(
+                f"prompt: {{{name:.60}}} has the name of a field, choose another word, "
+                f"or write {{{{{name:.60}}}}} for the text itself"
+            )
         if name not in keys:
             raise SweepError(
                 f'prompt: {{{name}}} has no values: give axes={{"{name}": […]}}, '

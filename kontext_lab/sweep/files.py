@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,42 +18,78 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from kontext_lab.errors import SweepError
-from kontext_lab.images import Reference, load_reference
-from kontext_lab.images.prepare import MAX_MEGAPIXELS
+from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
+from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
 from kontext_lab.request import decimal_text
 from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 
 if TYPE_CHECKING:
     from kontext_lab.sweep.sweep import Sweep
 
-__all__ = ["read", "write"]
+__all__ = ["checked_megapixels", "path_of", "read", "shown_path", "write"]
 
 MAX_FILE_BYTES = 1_000_000
 """A sweep file is text a person wrote."""
 
+MAX_VALUES = 30_000
+"""Lines and commas, about: the parser takes a tenth of a millisecond for each."""
+
 _REFERENCE_FIELDS = frozenset({"path", "url", "digest", "name"})
+_QUOTES = "Text that holds ': ' or begins with { [ @ * & ! % needs quotes around it"
+_DEEP = re.compile(r"(?:[\[{?&-]\s*){60}")
+_ADDRESS = re.compile(r"\s*(https?|data|file):", re.IGNORECASE)
+
+
+def path_of(path: Any) -> Path:
+    """What a person gave as a file, as a path.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return Path(path).expanduser()
+    except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
+        raise ConfigError(f"{shown(path)} is no path: {error}") from None
+
+
+def shown_path(path: Path) -> str:
+    """A path as it stands in an error line."""
+    text = str(path)
+    return text if len(text) <= 250 and text.isprintable() else shown(text)
 
 
 def read(file: Path) -> dict[str, Any]:
     """The arguments for `Sweep(...)` that a file holds, references loaded relative to it.
 
     Raises:
-        SweepError: unreadable file, broken YAML, a key given twice, or a list where a mapping belongs.
+        SweepError: unreadable file, broken YAML, a key given twice, or a list where a mapping belongs; doesn't
+            name the file.
     """
     found = _parsed(file)
     if not isinstance(found, dict):
-        raise SweepError(f"{file}: holds no sweep, expected keys such as prompt, image and axes")
-    megapixels = found.get("max_megapixels") or MAX_MEGAPIXELS
-    try:
-        limit = float(megapixels)
-    except (TypeError, ValueError):
-        raise SweepError(f"{file}: max_megapixels: {megapixels!r}, allowed is a number") from None
-    loader = _Loader(file.parent, limit)
+        raise SweepError("holds no sweep, expected keys such as prompt, image and axes")
+    if isinstance(words := found.get("prompt"), dict) and not any(words.values()):
+        raise SweepError(f"prompt: {{ begins a mapping in YAML. {_QUOTES}")
+    loader = _Loader(file.parent, checked_megapixels(found.get("max_megapixels") or MAX_MEGAPIXELS))
     arguments = {str(key): loader.value(str(key), value) for key, value in found.items() if value != ""}
     if isinstance(axes := arguments.get("axes"), dict):
         arguments["axes"] = {key: loader.axis(key, value) for key, value in axes.items()}
     return arguments
+
+
+def checked_megapixels(value: Any) -> float:
+    """A limit for the size of references, as a number.
+
+    Raises:
+        SweepError: it is none, or out of range.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = 0.0
+    if not 0.01 <= number <= 100 or isinstance(value, bool):
+        raise SweepError(f"max_megapixels: {shown(value)}, allowed is a number from 0.01 to 100")
+    return number
 
 
 def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
@@ -85,25 +122,33 @@ def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
 
 def _parsed(file: Path) -> Any:
     try:
+        if file.exists() and not file.is_file():
+            raise SweepError("is no file")
         if file.stat().st_size > MAX_FILE_BYTES:
-            raise SweepError(f"{file}: is larger than {MAX_FILE_BYTES // 1000} kB, that is no sweep")
-        text = file.read_text(encoding="utf-8")
+            raise SweepError(f"is larger than {MAX_FILE_BYTES // 1000} kB, that is no sweep")
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise SweepError(f"{file}: no such file") from None
+        raise SweepError("no such file") from None
     except UnicodeDecodeError:
-        raise SweepError(f"{file}: is no text in UTF-8") from None
-    except OSError as error:
-        raise SweepError(f"{file}: can't be read: {error.strerror}") from None
+        raise SweepError("is no text in UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        if isinstance(error, SweepError):
+            raise
+        raise SweepError(f"can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if text.count("\n") + text.count(",") > MAX_VALUES:
+        raise SweepError(f"has more than {MAX_VALUES} lines and values, that is no sweep")
+    if _DEEP.search(text):
+        raise SweepError("is nested too deeply, that is no sweep")
     try:
         # The base loader of the pure parser: no scalar types, no tags, and a key given twice is an error.
         return YAML(typ="base", pure=True).load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "is no YAML").split("\n")[0]
-        raise SweepError(f"{file}: line {line}: {problem}") from None
-    except (YAMLError, ValueError, RecursionError) as error:
+        raise SweepError(f"line {line}: {problem}. {_QUOTES}") from None
+    except (YAMLError, ValueError, OverflowError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SweepError(f"{file}: is no YAML: {reason}") from None
+        raise SweepError(f"is no YAML: {reason}") from None
 
 
 class _Loader:
@@ -139,22 +184,32 @@ class _Loader:
     def _reference(self, value: Any) -> Any:
         if isinstance(value, dict):
             return self._described(value)
-        if not isinstance(value, str) or value.lower().startswith(("http://", "https://", "data:")):
+        # An empty place and what is no reference at all: the sweep says what is wrong with it.
+        if not isinstance(value, str) or not value.strip() or _ADDRESS.match(value):
             return value
-        return load_reference(self._folder / Path(value).expanduser(), max_megapixels=self._max_megapixels)
+        return load_reference(self._path(value), max_megapixels=self._max_megapixels)
 
     def _described(self, value: Mapping[str, Any]) -> Reference:
-        if not set(value) <= _REFERENCE_FIELDS or not ("path" in value) ^ ("url" in value):
-            raise SweepError(f"image: {dict(value)!r:.80}, allowed are path or url, digest and name")
+        known = set(value) <= _REFERENCE_FIELDS and ("path" in value) ^ ("url" in value)
+        if not known or not all(isinstance(part, str) for part in value.values()):
+            raise SweepError(f"image: {shown(dict(value))}, allowed are path or url, digest and name")
         name = value.get("name") or None
         if "url" in value:
+            if not value["url"].strip().lower().startswith(("http://", "https://")):
+                raise ImageError(f"image: {shown(value['url'])} is no http or https URL")
             return load_reference(value["url"], name=name)
         return load_reference(
-            self._folder / Path(value["path"]).expanduser(),
+            self._path(value["path"]),
             max_megapixels=self._max_megapixels,
             name=name,
             digest=value.get("digest") or None,
         )
+
+    def _path(self, text: str) -> Path:
+        try:
+            return self._folder / Path(text).expanduser()
+        except RuntimeError as error:  # ~ without a home
+            raise ImageError(f"image: {shown(text)} can't be read: {error}") from None
 
 
 class _Writer:
@@ -181,13 +236,20 @@ class _Writer:
         path = Path(reference.source)
         if not self._self_contained and self._leads_to(path, reference):
             # A path's own name is the file's; another one was given by a person.
-            text = _quoted(os.path.relpath(path, self._base))
+            text = _quoted(self._relative(path))
             return text if reference.name == path.stem else {"path": text, "name": _quoted(reference.name)}
         return {
             "path": _quoted(self._written.get(reference.digest) or self._write(reference)),
             "digest": reference.digest,
             "name": _quoted(reference.name),
         }
+
+    def _relative(self, path: Path) -> str:
+        # Folders resolved, since .. of a link leads elsewhere; not the file, since it gives its name.
+        try:
+            return os.path.relpath(path.parent.resolve() / path.name, self._base.resolve())
+        except ValueError:  # another drive
+            return str(path)
 
     def _leads_to(self, path: Path, reference: Reference) -> bool:
         """Whether a path still holds the picture the reference was made from."""
@@ -201,7 +263,9 @@ class _Writer:
     def _write(self, reference: Reference) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)
         number = len(self._written)
-        stem = "" if self._self_contained else "-" + str(sanitize_filename(reference.name)) or "picture"
+        # Sixty characters of any script fit into the 255 bytes of a file's name.
+        readable = "-".join(str(sanitize_filename(reference.name))[:60].split())
+        stem = f"-{readable}" if readable and not self._self_contained else ""
         target = self._folder / f"{number}{stem}.png"
         target.write_bytes(reference.png)
         self._written[reference.digest] = target.relative_to(self._base).as_posix()

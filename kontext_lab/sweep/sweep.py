@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kontext_lab.errors import SweepError
+from kontext_lab.errors import ConfigError, SweepError, shown
 from kontext_lab.images import MAX_MEGAPIXELS, Reference
-from kontext_lab.request import FIELDS
+from kontext_lab.request import CONTROL, FIELDS
 from kontext_lab.sweep import checks, files
 from kontext_lab.sweep.axes import (
     REFERENCE_KEYS,
@@ -33,7 +32,6 @@ __all__ = ["Sweep"]
 
 _FIELDS = (*FIELDS, *REFERENCE_KEYS, "repeat", "price")
 _OPTIONS = ("axes", "name", "note", "max_megapixels")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Sweep:
@@ -69,12 +67,12 @@ class Sweep:
         max_megapixels: float = MAX_MEGAPIXELS,
         **fields: Any,
     ) -> None:
-        self.max_megapixels = _positive("max_megapixels", max_megapixels)
-        self.note = str(note or "")
+        self.max_megapixels = files.checked_megapixels(max_megapixels)
+        self.note = _checked_note(note)
         given = {"prompt": prompt, "image": image, "images": images, **fields}
         self._fixed, from_fields = self._sorted_out(given)
         if axes is not None and not isinstance(axes, Mapping):
-            raise SweepError(f"axes: {axes!r:.60}, allowed is a mapping of keys to values")
+            raise SweepError(f"axes: {shown(axes, 60)}, allowed is a mapping of keys to values")
         self._axes = (*(self._axis(key, value) for key, value in (axes or {}).items()), *from_fields)
         checks.check_keys(self._fixed, self._axes)
         self._given_name = _checked_name(name)
@@ -89,16 +87,16 @@ class Sweep:
             if key not in _FIELDS:
                 known = ", ".join((*_FIELDS, *_OPTIONS))
                 raise SweepError(
-                    f"{key}: is no field of a sweep (words of the prompt go into axes); known are {known}"
+                    f"{key:.60}: is no field of a sweep (words of the prompt go into axes); known are {known}"
                 )
             if value is None:
                 continue
             if is_several(key, value):
                 several.append(self._axis(key, value))
             else:
-                fixed["images" if key == "image" else key] = check_value(
-                    key, value, max_megapixels=self.max_megapixels
-                )
+                checked = check_value(key, value, max_megapixels=self.max_megapixels)
+                if checked is not None:
+                    fixed["images" if key == "image" else key] = checked
         if given.get("image") is not None and given.get("images") is not None:
             raise SweepError("image and images are both given: images=[…] takes several for one request")
         return fixed, several
@@ -172,6 +170,9 @@ class Sweep:
 
         An axis given as None is removed. `sweep.but(seed="1-16")` extends a study: cells that were paid for
         are reused.
+
+        Raises:
+            SweepError: the changed sweep cannot be.
         """
         fields: dict[str, Any] = dict(self._fixed)
         axes: dict[str, Any] = {axis.key: axis for axis in self._axes}
@@ -180,9 +181,11 @@ class Sweep:
             "note": self.note,
             "max_megapixels": self.max_megapixels,
         }
-        for key, value in (changes.pop("axes", None) or {}).items():
-            _forget(key, fields, {} if key in axes else axes)
-            axes[key] = value
+        changed_axes = changes.pop("axes", None) or {}
+        if not isinstance(changed_axes, Mapping):
+            raise SweepError(f"axes: {shown(changed_axes, 60)}, allowed is a mapping of keys to values")
+        for key, value in changed_axes.items():
+            _put_axis("+".join(part.strip() for part in str(key).split("+")), value, fields, axes)
         for key, value in changes.items():
             if key in options:
                 options[key] = value
@@ -190,14 +193,24 @@ class Sweep:
                 _forget(key, fields, axes)
                 fields[key] = value
             else:
-                _forget(key, fields, {} if key in axes else axes)
+                single = key not in _FIELDS and value is not None and not is_several(key, value)
                 # A word of the prompt stays an axis, also with a single value.
-                axes[key] = value if isinstance(value, list | tuple | range | Mapping | str) else [value]
-                if key not in _FIELDS and isinstance(value, str):
-                    axes[key] = [value]
+                _put_axis(key, [value] if single else value, fields, axes)
+        self._check_preparation(options["max_megapixels"], fields, axes)
         return Sweep(
             axes={key: value for key, value in axes.items() if value is not None}, **fields, **options
         )
+
+    def _check_preparation(
+        self, max_megapixels: Any, fields: Mapping[str, Any], axes: Mapping[str, Any]
+    ) -> None:
+        """References are prepared when a sweep is made: a copy can't prepare them differently."""
+        fixed = "images" in self._fixed and fields.get("images") is self._fixed["images"]
+        kept = fixed or any(
+            isinstance(axis, Axis) and set(axis.keys) & set(REFERENCE_KEYS) for axis in axes.values()
+        )
+        if kept and files.checked_megapixels(max_megapixels) != self.max_megapixels:
+            raise SweepError("max_megapixels: changes how references are prepared, give the image as well")
 
     def resolve(self, fetch: Callable[[str], bytes]) -> Sweep:
         """The sweep with every reference by URL fetched once and frozen; itself where nothing is missing.
@@ -245,14 +258,14 @@ class Sweep:
         Raises:
             SweepError: no such file, no YAML, or no sweep; names the file.
         """
-        file = Path(path).expanduser()
+        file = files.path_of(path)
         try:
-            return cls(**files.read(file))
+            arguments = files.read(file)
+            if "self" in arguments:
+                raise SweepError("self: is no field of a sweep")
+            return cls(**arguments)
         except SweepError as error:
-            text = str(error)
-            raise SweepError(text if text.startswith(str(file)) else f"{file}: {text}") from None
-        except TypeError:
-            raise SweepError(f"{file}: holds a key that is no field of a sweep") from None
+            raise type(error)(f"{files.shown_path(file)}: {error}") from None
 
     def to_yaml(self, path: str | Path, *, self_contained: bool = False) -> Path:
         """Write the sweep to a file that `from_yaml` reads back to an equal one.
@@ -262,8 +275,17 @@ class Sweep:
         Args:
             path: the file to write.
             self_contained: write all references beside it, also those that have a path.
+
+        Raises:
+            ConfigError: the file or a reference beside it can't be written.
         """
-        return files.write(Path(path).expanduser(), self, self_contained=self_contained)
+        file = files.path_of(path)
+        try:
+            return files.write(file, self, self_contained=self_contained)
+        except OSError as error:
+            raise ConfigError(
+                f"{files.shown_path(file)}: can't be written: {error.strerror or error}"
+            ) from None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sweep):
@@ -283,6 +305,13 @@ class Sweep:
         return f"<Sweep {self.name!r}: {axes}, {len(self)} cells, ${self.cost:.2f}>"
 
 
+def _put_axis(key: str, value: Any, fields: dict[str, Any], axes: dict[str, Any]) -> None:
+    """An axis in its old place where there is one; whatever else its keys stood in goes."""
+    for part in key.split("+"):
+        _forget(part, fields, {} if part == key and key in axes else axes)
+    axes[key] = value
+
+
 def _forget(key: str, fields: dict[str, Any], axes: dict[str, Any]) -> None:
     """Make room for a new value: the old one goes, whether it was fixed or an axis of its own."""
     same = REFERENCE_KEYS if key in REFERENCE_KEYS else (key,)
@@ -291,22 +320,24 @@ def _forget(key: str, fields: dict[str, Any], axes: dict[str, Any]) -> None:
         axes.pop(name, None)
 
 
-def _positive(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = 0.0
-    if not 0.01 <= number <= 100:
-        raise SweepError(f"{name}: {value!r}, allowed is a number from 0.01 to 100")
-    return number
-
-
 def _checked_name(name: Any) -> str:
     if name is None or name == "":
         return ""
-    if not isinstance(name, str) or not name.strip() or len(name) > 250 or _CONTROL.search(name):
-        raise SweepError(f"name: {name!r:.60}, allowed is one line of at most 250 characters")
+    if (
+        not isinstance(name, str)
+        or len(name) > 250
+        or len(name.strip().splitlines()) != 1
+        or CONTROL.search(name)
+    ):
+        raise SweepError(f"name: {shown(name, 60)}, allowed is one line of at most 250 characters")
     return name.strip()
+
+
+def _checked_note(note: Any) -> str:
+    text = str(note or "")
+    if CONTROL.search(text):
+        raise SweepError(f"note: {shown(text, 60)}, allowed is text without control characters")
+    return text
 
 
 def _made_name(fixed: Mapping[str, Any], axes: tuple[Axis, ...]) -> str:
