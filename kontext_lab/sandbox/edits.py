@@ -123,6 +123,7 @@ _STYLES: Final[dict[str, int]] = {
     "wavy": 3,
     "marble": 3,
 }
+_FLAMES: Final = frozenset(["candle", "fire", "lamp", "sun", "sunlight", "sunset"])
 _ADDING: Final = frozenset(["add", "put", "place", "insert", "wear", "wearing"])
 _PLACE_STEP: Final = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)  # odd: consecutive seeds fall far apart
 
@@ -169,7 +170,7 @@ def plan_edit(prompt: str, *, model: str, seed: int, variant: int, guidance: flo
     return EditPlan(
         kind=kind,
         shape=shape or tuple(SHAPES)[look % len(SHAPES)],
-        paint=next((_COLOURS[word] for word in words if word in _COLOURS), None),
+        paint=_paint_of(words, kind),
         look=look if kind != "pattern" else _pattern_look(words, look),
         x=x,
         y=y,
@@ -190,6 +191,13 @@ def _kind_of(words: list[str], look: int) -> str:
     if _ADDING & set(words):
         return "object"
     return ("object", "object", "recolour", "glow", "pattern")[look % 5]
+
+
+def _paint_of(words: list[str], kind: str) -> Colour | None:
+    named = next((_COLOURS[word] for word in words if word in _COLOURS), None)
+    if named is None and kind == "glow" and _FLAMES & set(words):
+        return _COLOURS["warm"]
+    return named
 
 
 def _pattern_look(words: list[str], look: int) -> int:
