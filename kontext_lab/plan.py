@@ -78,15 +78,15 @@ def decide(
         retry_failed: send those again that were billed without a picture.
         limit: send at most this many.
     """
+    own_pictures = {one.fingerprint: one for one in here.values() if one.state is State.DONE}
     decisions: list[Decision] = []
     leaders: dict[str, int] = {}
     sent = 0
     for place, (cell, fingerprint) in enumerate(zip(cells, fingerprints, strict=True)):
         known = None
         if reuse == "always":
-            known = _worth_keeping(
-                here.get(place), anywhere.get(fingerprint), fingerprint, in_doubt, retry_failed
-            )
+            elsewhere = own_pictures.get(fingerprint) or anywhere.get(fingerprint)
+            known = _worth_keeping(here.get(place), elsewhere, fingerprint, in_doubt, retry_failed)
         if known is not None:
             own = here.get(place)
             action = Action.KEEP if own is not None and known.run_id == own.run_id else Action.COPY
@@ -241,9 +241,11 @@ class Plan:
             parts.append(f"{leave} beyond the limit")
         if self.requests != len(self.decisions):
             parts.append(f"{self.requests} to send")
-        parts += [f"≈ ${self.cost:.2f}", f"≈ {_duration(self.seconds)}"]
         if self.simulated:
-            parts.append("simulated pictures (sandbox), free")
+            parts += [f"free (≈ ${self.cost:.2f} if it were real)", "simulated pictures (sandbox)"]
+        else:
+            parts.append(f"≈ ${self.cost:.2f}")
+        parts.append(f"≈ {_duration(self.seconds)}")
         return " · ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:

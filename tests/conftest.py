@@ -21,6 +21,7 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith(_SETTINGS) and name != "KONTEXT_LAB_TESTS_STRICT":
             monkeypatch.delenv(name)
+    (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("DO_NOT_TRACK", "true")
@@ -43,7 +44,9 @@ def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("store")
     # The experiment knows its artifacts by absolute path, so this one is only for migrations.
-    open_store(f"sqlite:///{folder / 'mlflow.db'}", "made-for-migrations").client._tracking_client.store.engine.dispose()
+    open_store(
+        f"sqlite:///{folder / 'mlflow.db'}", "made-for-migrations"
+    ).client._tracking_client.store.engine.dispose()
     return folder / "mlflow.db"
 
 

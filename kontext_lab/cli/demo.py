@@ -54,15 +54,17 @@ def run_demo(out: Path) -> int:
         results = lab.run(sweep, progress=sys.stderr.isatty())
         tell(results, lab)
         figure = out / "grid.png"
-        grid(results).savefig(figure)
+        grid(results, rows="guidance_scale", columns=["animal", "seed"]).savefig(figure)
         file = out / "sweep.yaml"
-        click.echo(f"\ngrid      {figure}\nsweep     {file}\nstore     {lab.tracker.store.shown}")
-        click.echo(
-            f"\nNext:\n"
-            f"  kontext-lab ui                          every call, its parameters and its picture in MLflow\n"
-            f"  kontext-lab run {file} --sandbox        after changing it: only new cells are sent\n"
-            f"  kontext-lab export last {out / 'pictures'}   the exact pictures as files"
-        )
+        click.echo(f"\ngrid   {figure}\nsweep  {file}\nstore  {lab.tracker.store.shown}\n\nNext:")
+        commands = {
+            f"kontext-lab run {file} --sandbox": "after changing it: only new cells are sent",
+            "kontext-lab ui": "every call, its parameters and its picture in MLflow",
+            f"kontext-lab export demo {out / 'pictures'}": "the exact pictures as files",
+        }
+        width = max(len(command) for command in commands)
+        for command, what in commands.items():
+            click.echo(f"  {command:<{width}}   {what}")
     return exit_code(results)
 
 

@@ -61,7 +61,10 @@ def run_sweep(
 def tell(results: Results, lab: Lab) -> None:
     """What happened, in a few lines; what went wrong goes to stderr."""
     click.echo(f"{results.name}: {results.summary}")
-    click.echo(f"paid now ${results.spent:.2f} · run {results.run_id[:8]} in {lab.tracker.store.shown}")
+    simulated = " (simulated)" if results.simulated else ""
+    click.echo(
+        f"paid now ${results.spent:.2f}{simulated} · run {results.run_id[:8]} in {lab.tracker.store.shown}"
+    )
     bad = [cell for cell in results if cell.state in (State.FAILED, State.IN_DOUBT)]
     for cell in bad[:FAILURES_SHOWN]:
         click.echo(f"  {cell.title}: {cell.state} {cell.reason}: {cell.note}", err=True)

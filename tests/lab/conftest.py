@@ -57,7 +57,7 @@ def served_photo(photo_file: Path) -> Iterator[tuple[str, list[str]]]:
     agents: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             agents.append(self.headers.get("User-Agent", ""))
             data = photo_file.read_bytes()
             self.send_response(200)

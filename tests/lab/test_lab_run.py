@@ -165,7 +165,9 @@ def test_wrong_key_stops_before_anything_is_recorded(
             assert [] == lab.history()
 
 
-def test_no_credits_cancel_the_rest(store_uri: str, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_credits_cancel_the_rest(
+    store_uri: str, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When credits run out, what is done stays, the rest is cancelled and the sweep says so."""
     with Sandbox(balance=0.11) as box:
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
@@ -177,7 +179,9 @@ def test_no_credits_cancel_the_rest(store_uri: str, make_sweep: MakeSweep, monke
     assert "OutOfCredits" == results.stopped
 
 
-def test_dead_host_is_a_clear_error(store_uri: str, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_host_is_a_clear_error(
+    store_uri: str, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A host that doesn't answer stops the run before anything is recorded."""
     monkeypatch.setenv("AIMLAPI_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AIMLAPI_API_KEY", "key")
@@ -192,7 +196,7 @@ def test_unreachable_store_is_told_before_paying(
 ) -> None:
     """A tracking server that doesn't answer costs nothing."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with kl.Lab() as lab, pytest.raises(TrackingError, match="doesn't answer"):
+    with kl.Lab() as lab, pytest.raises(TrackingError, match=r"doesn.t answer"):
         lab.run(make_sweep(), progress=False)
 
     assert [] == api.calls
@@ -203,7 +207,7 @@ def test_folder_store_is_told_before_paying(
 ) -> None:
     """An old folder store is one line that says the way out."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
-    with kl.Lab() as lab, pytest.raises(TrackingError, match="sqlite:///mlflow.db"):
+    with kl.Lab() as lab, pytest.raises(TrackingError, match=r"sqlite:///mlflow\.db"):
         lab.run(make_sweep(), progress=False)
 
     assert [] == api.calls
@@ -227,7 +231,9 @@ def test_budget_leaves_the_rest_skipped(lab: kl.Lab, api: Sandbox, make_sweep: M
     assert {"budget"} == {cell.reason for cell in results if cell.state is State.SKIPPED}
 
 
-def test_cancel_keeps_what_is_in_flight(store_uri: str, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancel_keeps_what_is_in_flight(
+    store_uri: str, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stop sends nothing more, and what was under way arrives."""
     with Sandbox(latency=0.5) as box:
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)

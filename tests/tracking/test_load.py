@@ -26,7 +26,10 @@ def sweep(photo_file: Path) -> kl.Sweep:
     """Two by two cells with a named prompt."""
     return kl.Sweep(
         image=photo_file,
-        axes={"prompt": {"plain": "Add a bird.", "keep": "Add a bird. Keep the rest."}, "guidance_scale": [2, 5]},
+        axes={
+            "prompt": {"plain": "Add a bird.", "keep": "Add a bird. Keep the rest."},
+            "guidance_scale": [2, 5],
+        },
         name="study",
     )
 
@@ -93,7 +96,9 @@ def test_another_process_loads_the_same(lab: kl.Lab, sweep: kl.Sweep, store_uri:
         "import json, sys, kontext_lab as kl; r = kl.Lab('sandbox').load('study');"
         "print(json.dumps([[c.title, str(c.state), c.outputs[0].sha256, len(c.bytes)] for c in r]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
 
     assert json.loads(done.stdout) == [
         [cell.title, str(cell.state), cell.outputs[0].sha256, len(cell.bytes)] for cell in results

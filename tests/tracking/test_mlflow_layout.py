@@ -143,7 +143,11 @@ def test_child_tags(tracked: Tracked) -> None:
     """A child says kind, state, service, fingerprint and the digest of its picture."""
     for run in tracked.children:
         tags = run.data.tags
-        assert ("cell", "done", "sandbox") == (tags["kontext.kind"], tags["kontext.state"], tags["kontext.service"])
+        assert ("cell", "done", "sandbox") == (
+            tags["kontext.kind"],
+            tags["kontext.state"],
+            tags["kontext.service"],
+        )
         assert re.fullmatch(r"[0-9a-f]{64}", tags["kontext.fingerprint"])
         assert re.fullmatch(r"[0-9a-f]{64}", tags["kontext.output_sha256"])
         assert "kontext.reason" in tags
@@ -206,7 +210,9 @@ def test_response_json_is_what_came(tracked: Tracked) -> None:
 def test_preview_is_named_as_mlflow_names_keyed_images(tracked: Tracked) -> None:
     """The preview's files have the names that MLflow's own `log_image(key=…)` makes."""
     run = tracked.client.create_run(tracked.parent.info.experiment_id)
-    tracked.client.log_image(run.info.run_id, Image.new("RGB", (8, 8)), key="output", step=0, synchronous=True)
+    tracked.client.log_image(
+        run.info.run_id, Image.new("RGB", (8, 8)), key="output", step=0, synchronous=True
+    )
     theirs = {_without_ids(path) for path in names(tracked.client, run, "images")}
     tracked.client.delete_run(run.info.run_id)
 
@@ -220,7 +226,9 @@ def _without_ids(path: str) -> str:
 
 def test_preview_is_at_most_512_pixels(tracked: Tracked) -> None:
     """The preview for MLflow's grid is small."""
-    path = next(path for path in names(tracked.client, tracked.children[0], "images") if path.endswith(".png"))
+    path = next(
+        path for path in names(tracked.client, tracked.children[0], "images") if path.endswith(".png")
+    )
     with Image.open(tracked.client.download_artifacts(tracked.children[0].info.run_id, path)) as preview:
         assert 512 == max(preview.size)
 
@@ -272,4 +280,6 @@ def test_artifacts_lie_beside_the_database(tracked: Tracked) -> None:
 def test_the_key_is_nowhere_in_the_store(tracked: Tracked) -> None:
     """Neither the database nor any artifact holds the key."""
     folder = Path(tracked.client.tracking_uri.removeprefix("sqlite:///")).parent
-    assert [] == [path for path in folder.rglob("*") if path.is_file() and b"marked-key-4711" in path.read_bytes()]
+    assert [] == [
+        path for path in folder.rglob("*") if path.is_file() and b"marked-key-4711" in path.read_bytes()
+    ]

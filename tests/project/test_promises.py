@@ -1,0 +1,96 @@
+"""Short tests that keep promises: exported names, files the README names, notebooks, the import rules."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import kontext_lab as kl
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", kl.__all__)
+def test_exported_names_exist(name: str) -> None:
+    """Every name in `__all__` can be had."""
+    assert getattr(kl, name) is not None
+
+
+@pytest.mark.parametrize("path", re.findall(r"`((?:kontext_lab|tests|notebooks|\.)[\w./-]*)`", README))
+def test_paths_in_the_readme_exist(path: str) -> None:
+    """Every path the README names is there, but for those under names of the environment."""
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]+)\)", README))
+def test_pictures_in_the_readme_exist(path: str) -> None:
+    """Every picture and link inside the repository leads somewhere."""
+    assert (ROOT / path).exists()
+
+
+def test_readme_python_is_python() -> None:
+    """The README's Python example parses."""
+    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        ast.parse(block)
+
+
+def test_ci_calls_the_second_command_of_the_readme() -> None:
+    """What people are told to run is what runs here."""
+    command = next(line for line in README.splitlines() if '".[test]"' in line)
+    assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_top_level_holds_what_it_should() -> None:
+    """Nothing but the agreed files and folders lies at the top."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    top = {line.split("/")[0] for line in listed.splitlines()}
+    expected = {"pyproject.toml", "README.md", "LICENSE", "kontext_lab", "notebooks", "tests"}
+    assert expected == {name for name in top if not name.startswith(".")}
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_committed_without_outputs(notebook: Path) -> None:
+    """A committed notebook has no outputs, no execution counts, and a kernelspec."""
+    content = nbformat.read(notebook, as_version=4)
+    cells = [cell for cell in content.cells if cell.cell_type == "code"]
+    assert [] == [cell for cell in cells if cell.outputs or cell.execution_count]
+    assert "kernelspec" in content.metadata
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run_top_to_bottom(notebook: Path, store_uri: str, workdir: Path) -> None:
+    """A notebook runs on the sandbox, prints nothing on stderr and ends with pictures."""
+    content = nbformat.read(notebook, as_version=4)
+    NotebookClient(content, timeout=120, resources={"metadata": {"path": str(workdir)}}).execute()
+    outputs = [output for cell in content.cells if cell.cell_type == "code" for output in cell.outputs]
+
+    assert [] == [output["text"] for output in outputs if output.get("name") == "stderr"]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    """A module opens with a paragraph."""
+    missing = [
+        path.relative_to(ROOT)
+        for path in (ROOT / "kontext_lab").rglob("*.py")
+        if ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) is None
+    ]
+    assert [] == missing
+
+
+def test_no_module_outgrows_its_room() -> None:
+    """A file past 450 lines is a room missing."""
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "kontext_lab").rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 450
+    }
+    assert {} == long
