@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import html
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from kontext_lab.errors import NotFound
-from kontext_lab.request import FIELDS, find_model
+from kontext_lab.errors import NotFound, shown
+from kontext_lab.request import FIELDS, find_model, plain
 from kontext_lab.results import saving
 from kontext_lab.results.cell import CellResult, Output
 from kontext_lab.results.states import State
 from kontext_lab.sweep.axes import value_text
+from kontext_lab.sweep.wording import short_prompt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +94,8 @@ class Results(Sequence[CellResult]):
         self._check_keys([key])
         if key == "output":
             return sorted({output.number for output in self.outputs}) or [1]
+        if key in ("state", "reason"):
+            return list(dict.fromkeys(str(getattr(cell, key)) for cell in self._cells))
         found = {_text(key, cell.params[key]): cell.params[key] for cell in self._cells if key in cell.params}
         values = list(found.values())
         numeric = all(isinstance(value, int | float) for value in values)
@@ -101,36 +104,43 @@ class Results(Sequence[CellResult]):
     def label(self, key: str, value: Any) -> str:
         """How a value is shown: the name a person gave it, else the value itself."""
         for cell in self._cells:
-            if f"{key}.label" in cell.params and _text(key, cell.params.get(key)) == _text(key, value):
+            named = f"{key}.label" in cell.params and key in cell.params
+            if named and _text(key, cell.params[key]) == _text(key, value):
                 return str(cell.params[f"{key}.label"])
         return _text(key, value)
 
-    def at(self, **where: Any) -> CellResult | Output:
+    def at(self, /, **where: Any) -> CellResult | Output:
         """The one cell with these parameters, by value or by name; with `output=` that output of it.
+
+        Of several cells that are the same request, one that is done.
 
         Raises:
             NotFound: no cell or several; names the values there are.
         """
-        number = where.pop("output", None)
+        number = plain(where.pop("output", None))
         found = self.where(**where)
-        if len(found) != 1:
-            open_keys = {
-                key: found.values(key) for key in found.axes if key != "output" and len(found.values(key)) > 1
-            }
-            more = "; ".join(f"{key}: {_listed(key, values)}" for key, values in open_keys.items())
-            raise NotFound(
-                f"{len(found)} cells have {_described(where) or 'any parameters'}, say more: {more}"
-            )
+        if not found:
+            raise NotFound("there are no cells")
+        same = len({cell.fingerprint or id(cell) for cell in found}) == 1
+        if not same:
+            raise NotFound(found._too_many(where))
+        cell = next((one for one in found if one.state is State.DONE), found[0])
         if number is None:
-            return found[0]
-        for output in found[0].outputs:
+            return cell
+        for output in cell.outputs:
             if output.number == number:
                 return output
         raise NotFound(
-            f"{found[0].title} has {len(found[0].outputs)} outputs, output={number!r} is not among them"
+            f"{cell.title} has {_plural(len(cell.outputs), 'output')}, output={shown(number)} is not among them"
         )
 
-    def where(self, **where: Any) -> Results:
+    def _too_many(self, where: Mapping[str, Any]) -> str:
+        values = {key: self.values(key) for key in self.axes if key != "output"}
+        more = "; ".join(f"{key}: {_listed(key, found)}" for key, found in values.items() if len(found) > 1)
+        say = f"say more: {more}" if more else "they differ in reference or service: pick one by its place, as in results[0]"
+        return f"{len(self)} cells have {_described(where) or 'any parameters'}, {say}"
+
+    def where(self, /, **where: Any) -> Results:
         """The cells with these parameters; a list means any of its values.
 
         Raises:
@@ -138,6 +148,7 @@ class Results(Sequence[CellResult]):
         """
         where.pop("output", None)
         self._check_keys(where)
+        where = {key: _wanted(value) for key, value in where.items()}
         found = [
             cell for cell in self._cells if all(_matches(cell, key, value) for key, value in where.items())
         ]
@@ -145,7 +156,7 @@ class Results(Sequence[CellResult]):
             for key, value in where.items():
                 if not any(_matches(cell, key, value) for cell in self._cells):
                     raise NotFound(
-                        f"{key}={value!r}: no cell has it, there are {_listed(key, self.values(key))}"
+                        f"{key}={shown(value)}: no cell has it, there are {_listed(key, self.values(key)) or 'none'}"
                     )
             raise NotFound(f"no cell has {_described(where)} together")
         return self._part(found)
@@ -161,7 +172,13 @@ class Results(Sequence[CellResult]):
                 merged[key] = cell
         names = dict.fromkeys(name for name in (self.name, other.name) if name)
         run_id = self.run_id if self.run_id == other.run_id else ""
-        return Results(list(merged.values()), name=" + ".join(names), run_id=run_id, draw=self._draw)
+        return Results(
+            list(merged.values()),
+            name=" + ".join(names),
+            run_id=run_id,
+            notes=list(dict.fromkeys((*self.notes, *other.notes))),
+            draw=self._draw or other._draw,
+        )
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -269,8 +286,15 @@ def _text(key: str, value: Any) -> str:
     return value_text(key, value) if key != "image" else str(value)
 
 
+def _wanted(value: Any) -> Any:
+    """One value, or a tuple of several, whatever they came in."""
+    value = plain(value)
+    single = isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable)
+    return value if single else tuple(plain(one) for one in value)
+
+
 def _matches(cell: CellResult, key: str, wanted: Any) -> bool:
-    if isinstance(wanted, list | tuple | set | range):
+    if isinstance(wanted, tuple):
         return any(_matches(cell, key, one) for one in wanted)
     if key in ("state", "reason"):
         return str(getattr(cell, key)) == str(wanted)
@@ -282,12 +306,12 @@ def _matches(cell: CellResult, key: str, wanted: Any) -> bool:
 
 
 def _described(where: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={value!r}" for key, value in where.items())
+    return ", ".join(f"{key}={shown(value)}" for key, value in where.items())
 
 
 def _listed(key: str, values: Sequence[Any]) -> str:
-    shown = [_text(key, value) for value in values[:12]]
-    return ", ".join(shown) + (f" … ({len(values)} in all)" if len(values) > len(shown) else "")
+    first = [short_prompt(_text(key, value)) for value in values[:12]]
+    return ", ".join(first) + (f" … ({len(values)} in all)" if len(values) > len(first) else "")
 
 
 def _plural(count: int, word: str) -> str:

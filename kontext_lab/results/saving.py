@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pathvalidate import sanitize_filename
 
-from kontext_lab.errors import ConfigError
+from kontext_lab.errors import ConfigError, shown
+from kontext_lab.request import CONTROL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,11 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_text", "safe_name", "save"]
 
+LONGEST_NAME = 200
+"""Bytes of a readable name."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""How a text begins that a spreadsheet takes for a formula."""
+
 
 def safe_name(text: str, length: int = 80) -> str:
     """A file name that stays in its folder on every platform: no separators, no control characters."""
     readable = text.replace(":", "-").replace("/", "-").replace("\\", "-")
-    return str(sanitize_filename(readable, replacement_text="-"))[:length].strip(" .") or "unnamed"
+    name = str(sanitize_filename(CONTROL.sub("-", readable), replacement_text="-"))[:length]
+    # File systems count bytes, 255 of them; a number and a suffix have to fit as well.
+    return name.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .") or "unnamed"
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -28,9 +37,7 @@ def csv_text(frame: pd.DataFrame) -> str:
 
     def neutral(value: Any) -> Any:
         # A leading apostrophe is how spreadsheets are told that text is text.
-        return (
-            "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-        )
+        return "'" + value if isinstance(value, str) and value.startswith(FORMULA) else value
 
     return frame.map(neutral).to_csv(index=False)
 
@@ -44,7 +51,10 @@ def save(results: Results, folder: str | Path) -> Path:
     Raises:
         ConfigError: the folder can't be made or written.
     """
-    target = Path(folder).expanduser()
+    try:
+        target = Path(folder).expanduser()
+    except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
+        raise ConfigError(f"{shown(folder)} is no folder: {error}") from None
     frame = results.frame
     files = []
     width = len(str(len(results)))
@@ -61,6 +71,7 @@ def save(results: Results, folder: str | Path) -> Path:
                 files.append(name)
         frame.insert(0, "file", files)
         (target / "index.csv").write_text(csv_text(frame), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{target}: can't be written: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{shown(str(target))}: can't be written: {reason}") from None
     return target

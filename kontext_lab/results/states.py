@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from kontext_lab.answer import Attempt
-from kontext_lab.errors import InDoubt, ServiceError
+from kontext_lab.answer import Attempt, Reason
+from kontext_lab.errors import BadAnswer, InDoubt, Look, Moderated, ServiceError
 
 __all__ = ["State", "outcome_of"]
 
@@ -56,4 +56,13 @@ def outcome_of(attempt: Attempt) -> tuple[State, str, str]:
 def _after_error(error: ServiceError) -> tuple[State, str, str]:
     if isinstance(error, InDoubt):
         return State.IN_DOUBT, "lost", str(error)
+    if isinstance(error, Look):
+        return State.FAILED, str(_billed_reason(error)), str(error)
     return State.FAILED, str(error.status) if error.status else "unreachable", str(error)
+
+
+def _billed_reason(error: Look) -> Reason:
+    """Billed, also where it was raised: what is paid for is not sent again unasked."""
+    if isinstance(error, Moderated):
+        return Reason.MODERATED
+    return Reason.UNREADABLE if isinstance(error, BadAnswer) else Reason.EXPIRED

@@ -45,7 +45,9 @@ class Cell:
     def params(self) -> dict[str, Any]:
         """Every request field and placeholder as plain values, and `<key>.label` for named values."""
         named = {f"{key}.label": label for key, label in self.labels.items()}
-        return {**self.request.params(), **self.words, **named}
+        # The first repeat is a value like the others where repeats are an axis.
+        repeat = {"repeat": self.request.repeat} if "repeat" in self.swept else {}
+        return {**self.request.params(), **repeat, **self.words, **named}
 
 
 def make_cells(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> Iterator[Cell]:
