@@ -11,7 +11,7 @@ __all__ = ["Card", "card_of", "fitted", "unreadable"]
 
 _SIZES = (8.0, 7.5, 7.0, 6.5, 6.0, 5.5)
 _NOTE_SIZES = (7.5, 7.0, 6.5, 6.0)
-_PADDING = 0.05
+_PADDING = 0.07
 _MODERATED = "moderated"
 
 
@@ -57,8 +57,7 @@ def unreadable(error: Exception) -> Card:
 
 def fitted(card: Card, width: float, height: float) -> Card:
     """The card's words broken to fit a tile of so many inches."""
-    room = max(width - 2 * _PADDING, 0.1)
-    high = max(height - 2 * _PADDING, 0.1)
+    room, high = (max(side - 2 * min(_PADDING, side / 20), 0.1) for side in (width, height))
     points = text.fitting_size((card.heading,), _SIZES, (room,), 2)
     most = max(1, int(high / text.height(1, points)))
     heading = _broken(card.heading, points, room)[:most]

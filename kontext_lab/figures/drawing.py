@@ -5,6 +5,7 @@ No pyplot, no setting left changed. An Axes for each cell would cost 7 ms apiece
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -71,12 +72,14 @@ class _Sheet:
 
     def __init__(self, plan: GridPlan, figure: Figure, theme: Theme) -> None:
         self.plan, self.figure, self.theme = plan, figure, theme
-        figure.set_size_inches(plan.width, plan.height)
+        # Whole pixels: otherwise every picture would lie between two rows of them, and blur.
+        width, height = (math.ceil(side * figure.dpi) / figure.dpi for side in (plan.width, plan.height))
+        figure.set_size_inches(width, height)
         figure.set_facecolor(theme.paper)
         self.axes: Axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self.axes.set_axis_off()
-        self.axes.set_xlim(0.0, plan.width)
-        self.axes.set_ylim(plan.height, 0.0)
+        self.axes.set_xlim(0.0, width)
+        self.axes.set_ylim(height, 0.0)
         self.loaded: dict[str, Any] = {}
 
     def drawn(self) -> dict[int, AxesImage]:

@@ -73,6 +73,9 @@ class Values:
     def axes(self) -> tuple[str, ...]:
         """What varies, in the order of the sweep; the number of the output last."""
         found = [key for key in self.results.axes if key != OUTPUT]
+        if "image" not in found and len(self.of("image")) > 1:
+            # Different pictures of one name, in results of several sweeps.
+            found.append("image")
         return (*found, OUTPUT) if len(self.of(OUTPUT)) > 1 else tuple(found)
 
     def check(self, keys: Sequence[str]) -> None:
