@@ -43,10 +43,13 @@ def open_picture(data: bytes, where: str) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
+            # What Pillow thinks of a file's metadata doesn't matter: none of it is sent.
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data))
-        _refuse_bomb(picture.size, where)
-        picture.load()
+            _refuse_bomb(picture.size, where)
+            picture.load()
+            return upright(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(
             f"{where}: claims more than {BOMB_PIXELS // 1_000_000} megapixels, a decompression bomb"
@@ -57,7 +60,6 @@ def open_picture(data: bytes, where: str) -> Image.Image:
         if _is_heif(data):
             return _open_heif(data, where)
         raise ImageError(f"{where}: {_why_unreadable(data, error)}") from None
-    return upright(picture)
 
 
 def from_array(array: Any, where: str = "array") -> Image.Image:
@@ -209,7 +211,7 @@ def _why_unreadable(data: bytes, error: Exception) -> str:
         return "is empty (0 bytes)"
     if data.lstrip()[:1] == b"<":
         return "is a web page or SVG, not a picture; allowed are JPEG, PNG, WebP, GIF, AVIF and other bitmaps"
-    if isinstance(error, UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError) and data[4:8] != b"ftyp":
         return "is not a picture; allowed are JPEG, PNG, WebP, GIF, AVIF and other bitmaps"
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return f"is a damaged or truncated picture ({reason})"

@@ -28,6 +28,7 @@ ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
 
 
 def fingerprint(service: str = SERVICE, **fields: Any) -> str:
+    """Of a request that has what is not given."""
     if "images" not in fields:
         fields.setdefault("image", BMP)
     return EditRequest(**{"prompt": "Add a bird.", **fields}).fingerprint(service)
@@ -35,6 +36,7 @@ def fingerprint(service: str = SERVICE, **fields: Any) -> str:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
+    """The bitmap as a file."""
     path = tmp_path / "tiny.bmp"
     path.write_bytes(BMP)
     return path
@@ -202,7 +204,7 @@ def test_pinned_reference_digests(given: Any, megapixels: float, pinned: str) ->
 def test_encoder_does_not_enter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another PNG encoder changes what is sent and not the digest."""
     before = load_reference(BMP)
-    monkeypatch.setattr(reference, "clean_png", lambda picture: b"another encoder")
+    monkeypatch.setattr(reference, "clean_png", lambda _: b"another encoder")
     after = load_reference(BMP)
     assert (before.png == after.png, before.digest) == (False, after.digest)
 
@@ -211,7 +213,7 @@ def test_encoder_does_not_enter_for_scaled_pixels(monkeypatch: pytest.MonkeyPatc
     """Nor does it for arrays that are scaled down."""
     big = np.zeros((200, 300, 3), np.uint8)
     before = load_reference(big, max_megapixels=0.01).digest
-    monkeypatch.setattr(reference, "clean_png", lambda picture: b"another encoder")
+    monkeypatch.setattr(reference, "clean_png", lambda _: b"another encoder")
     assert load_reference(big, max_megapixels=0.01).digest == before
 
 

@@ -31,6 +31,7 @@ MAX = "flux/kontext-max/image-to-image"
 
 
 def request(**fields: Any) -> EditRequest:
+    """One that has what is not given."""
     return EditRequest(**{"prompt": "Add a bird.", "image": GREY, **fields})
 
 
@@ -228,7 +229,7 @@ def test_other_numbers_of_references(count: int) -> None:
 
 def test_unreadable_reference_says_why() -> None:
     """The picture's own error is raised, not one about their number."""
-    with pytest.raises(ImageError, match="no file 'nope.png'"):
+    with pytest.raises(ImageError, match=r"no file 'nope\.png'"):
         request(image="nope.png")
 
 
