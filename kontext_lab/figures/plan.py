@@ -183,21 +183,30 @@ def _above(around: _Around, room: float) -> list[Label]:
 
 
 def _below(around: _Around, room: float) -> list[Label]:
-    """The legend with hanging indents, and what the marks on tiles mean."""
+    """The legend, and what the marks on tiles mean."""
     points = _POINTS["legend"]
-    labels: list[Label] = []
-    top = 0.0
-    if around.legend:
-        most = max(1, _LINE_LIMIT // len(around.legend)) if len(around.legend) > 1 else 6
-        widest = min(text.widest((name for name, _ in around.legend), points), room / 4)
-        indent = widest + 0.12
-        for name, words in around.legend:
-            label = Label((text.shorten(name, points, widest),), 0.0, top, points, "name")
-            lines = text.wrap(words, points, room - indent, min(most, 6))
-            labels += [label, Label(lines, indent, top, points, "legend")]
-            top += labels[-1].height + 0.03
+    labels = _legend(around.legend, points, room) if around.legend else []
     if around.reused:
+        top = max((label.top + label.height + 0.03 for label in labels), default=0.0)
         labels.append(Label((around.reused,), 0.0, top, points, "note"))
+    return labels
+
+
+def _legend(entries: Sequence[tuple[str, str]], points: float, room: float) -> list[Label]:
+    """Names and what they stand for with hanging indents; many short ones in two columns."""
+    widest = min(text.widest((name for name, _ in entries), points), room / 4)
+    indent = widest + 0.12
+    longest = text.widest((words for _, words in entries), points)
+    columns = 2 if len(entries) > 8 and longest < room / 2 - indent - 0.2 else 1
+    most = min(6, max(1, _LINE_LIMIT // len(entries)))
+    labels: list[Label] = []
+    for column, run in enumerate(sizing.even(len(entries), math.ceil(len(entries) / columns))):
+        left, top = column * room / 2, 0.0
+        for name, words in (entries[at] for at in run):
+            lines = text.wrap(words, points, room - indent, most)
+            labels.append(Label((text.shorten(name, points, widest),), left, top, points, "name"))
+            labels.append(Label(lines, left + indent, top, points, "legend"))
+            top += labels[-1].height + 0.03
     return labels
 
 

@@ -91,7 +91,8 @@ def units(ratios: Mapping[Place, float], rows: int, columns: int) -> Units:
     if all(_alike(found) for found in by_column):
         widths, heights = _capped([found[0] if found else 1.0 for found in by_column]), [1.0] * rows
     elif all(_alike(found) for found in by_row):
-        widths, heights = [1.0] * columns, _capped([1 / found[0] if found else 1.0 for found in by_row])
+        # Beside the flattest rows, the others must not become giants.
+        widths, heights = [1.0] * columns, _capped([1 / found[0] if found else 1.0 for found in by_row], 3.2)
     else:
         widths = [max((math.sqrt(ratio) for ratio in found), default=1.0) for found in by_column]
         heights = [max((1 / math.sqrt(ratio) for ratio in found), default=1.0) for found in by_row]
@@ -99,8 +100,8 @@ def units(ratios: Mapping[Place, float], rows: int, columns: int) -> Units:
     return Units(tuple(width / unit for width in widths), tuple(height / unit for height in heights))
 
 
-def _capped(sides: Sequence[float]) -> list[float]:
-    largest = _STEEPEST * max(1.0, min(sides))
+def _capped(sides: Sequence[float], times: float = math.inf) -> list[float]:
+    largest = min(_STEEPEST * max(1.0, min(sides)), times * min(sides))
     return [min(side, largest) for side in sides]
 
 

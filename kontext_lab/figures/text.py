@@ -16,6 +16,8 @@ LEADING = 1.3
 """Distance from line to line, in units of the type size."""
 
 _ELLIPSIS = "…"
+# On coarse pixels each character is moved to a whole one, which makes lines up to 7 % wider.
+_HINTED = 1.07
 # Advance widths of the characters from space to ~ in hundredths of the type size.
 _WIDTHS = (
     *(32, 40, 46, 84, 64, 95, 78, 27, 39, 39, 50, 84, 32, 36, 32, 34),
@@ -42,8 +44,8 @@ def clean(text: str) -> str:
 
 
 def width(text: str, points: float) -> float:
-    """How wide a line is, in inches; never less than it will be drawn."""
-    return sum(_advance(char) for char in text) * points / 7200
+    """How wide a line is, in inches; not less than it will be drawn at 100 dots per inch and more."""
+    return sum(_advance(char) for char in text) * points / 7200 * _HINTED
 
 
 def height(lines: int, points: float) -> float:
