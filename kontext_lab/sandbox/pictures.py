@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from kontext_lab.sandbox.cache import Cache
 from kontext_lab.sandbox.edits import plan_edit
 from kontext_lab.sandbox.framing import output_size, reframe
-from kontext_lab.sandbox.references import Cache, Reference
+from kontext_lab.sandbox.references import Reference
 from kontext_lab.sandbox.scene import apply_edit
 from kontext_lab.sandbox.validation import Generation
 

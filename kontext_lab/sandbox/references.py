@@ -6,31 +6,27 @@ internet. It must not know answers or edits.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import io
 import ipaddress
-import threading
 import urllib.request
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from PIL import Image, ImageOps
 
-__all__ = ["Cache", "Reference", "ReferenceRefusedError", "References", "digest_of_uri"]
+from kontext_lab.sandbox.cache import Cache
+
+__all__ = ["Reference", "ReferenceRefusedError", "References", "digest_of_uri"]
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 MAX_PIXELS: Final = 50_000_000
 MAX_BYTES: Final = 25 * 1024 * 1024
 _FETCH_TIMEOUT_S: Final = 3.0
 _ONLY_LOOPBACK: Final = "the sandbox reaches this machine only"
-
-T = TypeVar("T")
 
 
 class ReferenceRefusedError(Exception):
@@ -45,28 +41,6 @@ class Reference:
     image: Image.Image
 
 
-class Cache(Generic[T]):
-    """The most recently used results of costly pure functions; safe to use from several threads."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[Any, T] = OrderedDict()
-
-    def get(self, key: Any, make: Callable[[], T]) -> T:
-        """The cached value, made if it is missing. Two threads may make it at once: it is the same value."""
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-                return self._entries[key]
-        value = make()
-        with self._lock:
-            self._entries[key] = value
-            while len(self._entries) > self._size:
-                self._entries.popitem(last=False)
-        return value
-
-
 class References:
     """Loads references and remembers the latest decoded ones."""
 
@@ -79,15 +53,22 @@ class References:
         Raises:
             ReferenceRefusedError: Not a picture of a known format, or not to be had.
         """
-        data = _data_of(uri) if uri[:5].lower() == "data:" else _fetch(uri)
-        sha256 = hashlib.sha256(data).hexdigest()
-        return self._decoded.get(sha256, lambda: Reference(sha256, _decode(data)))
+        if uri[:5].lower() == "data:":
+            # A sweep sends the same long URI with every request: it is read once.
+            return self._decoded.get(uri, lambda: _read(_data_of(uri)))
+        data = _fetch(uri)
+        return self._decoded.get(hashlib.sha256(data).digest(), lambda: _read(data))
 
 
 def digest_of_uri(uri: str) -> str:
     """What a call's record keeps instead of picture data: a digest; other URLs stay as they are."""
-    if uri[:5].lower() != "data:":
-        return uri[:500]
+    return _digests.get(uri, lambda: _digest(uri)) if uri[:5].lower() == "data:" else uri[:500]
+
+
+_digests: Final[Cache[str]] = Cache(12)
+
+
+def _digest(uri: str) -> str:
     try:
         data = _data_of(uri)
     except ReferenceRefusedError:
@@ -95,12 +76,17 @@ def digest_of_uri(uri: str) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+def _read(data: bytes) -> Reference:
+    return Reference(hashlib.sha256(data).hexdigest(), _decode(data))
+
+
 def _data_of(uri: str) -> bytes:
     head, _, payload = uri.partition(",")
     if not head.lower().endswith(";base64"):
         return unquote_to_bytes(payload)
     try:
-        return base64.b64decode(payload, validate=True)
+        # Ten times as fast as base64.b64decode(validate=True), and as strict.
+        return binascii.a2b_base64(payload.encode("ascii"), strict_mode=True)
     except (binascii.Error, ValueError):
         raise ReferenceRefusedError("Invalid base64 in data URI") from None
 

@@ -6,7 +6,6 @@ decided, nor anything of requests or files.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kontext_lab.sandbox import patches
+from kontext_lab.sandbox.cache import Cache
 from kontext_lab.sandbox.drawing import Array, Sprite, draw_cloth, draw_sprite, soften
 from kontext_lab.sandbox.edits import EditPlan, stable_hash
 from kontext_lab.sandbox.figures import SHAPES
@@ -39,6 +39,11 @@ _HUES: Final[tuple[Colour, ...]] = (
     (64, 148, 84),
 )
 _LIGHTS: Final[tuple[Colour, ...]] = ((255, 196, 96), (255, 214, 150), (120, 190, 255), (255, 176, 110))
+
+
+_sheets: Final[Cache[tuple[Image.Image, Image.Image]]] = Cache(24)
+_sprites: Final[Cache[Sprite]] = Cache(12)
+_grains: Final[Cache[Array]] = Cache(1)
 
 
 def apply_edit(framed: Pixels, plan: EditPlan, prints: list[Image.Image]) -> tuple[Pixels, Mask]:
@@ -115,17 +120,19 @@ def _place_figure(edited: Pixels, mask: Mask, plan: EditPlan) -> None:
     _lay(edited, mask, area, _rounded(figure))
 
 
-@lru_cache(maxsize=12)
 def _scaled(kind: str, name: str, paint: Colour | None, look: int, side: int) -> Sprite:
     """The figure at the wanted size; an even number of rows and columns keeps its middle."""
-    sheets = _painted(kind, name, paint, look)
+    key = (kind, name, paint, look)
+    return _sprites.get((*key, side), lambda: _resized(_sheets.get(key, lambda: _painted(*key)), side))
+
+
+def _resized(sheets: tuple[Image.Image, Image.Image], side: int) -> Sprite:
     colour, cover = (
         np.asarray(sheet.resize((side, side), Image.Resampling.BICUBIC), np.float32) for sheet in sheets
     )
     return colour, cover / np.float32(255)
 
 
-@lru_cache(maxsize=24)
 def _painted(kind: str, name: str, paint: Colour | None, look: int) -> tuple[Image.Image, Image.Image]:
     """The figure's premultiplied colour and its cover, at the base size."""
     turn = (look // 64 % 17) - 8.0
@@ -209,9 +216,8 @@ def _print_card(image: Image.Image, shorter_side: int, tilt: int) -> tuple[Array
 
 def _grain(shape: tuple[int, ...]) -> Array:
     """Fine noise like a sensor's, so that painted areas are not smoother than the photograph."""
-    return _grain_sheet()[: shape[0], : shape[1]]
+    return _grains.get((), _grain_sheet)[: shape[0], : shape[1]]
 
 
-@lru_cache(maxsize=1)
 def _grain_sheet() -> Array:
     return np.asarray(np.random.default_rng(20240529).normal(0, 1.5, (2048, 2048)), np.float32)

@@ -75,18 +75,26 @@ class Tracker:
     def log(self, parent_id: str, index: int, cell: CellResult, attempt: Attempt) -> None:
         """Write a cell that was sent; its bytes are then loaded from the store when asked for."""
         with mlflow_trouble(f"cell {cell.title} can't be recorded in MLflow"):
-            cell.run_id = writing.log_cell(self.store, self._slot(parent_id, index), cell, attempt)
-            run = self.store.client.get_run(cell.run_id)
-            self._children[(parent_id, index)] = run
+            opened = self._opened(parent_id, index, cell)
+            writing.log_cell(self.store, self._slot(parent_id, index), cell, attempt, opened)
+            root = self._children[(parent_id, index)].info.artifact_uri
             for output in cell.outputs:
                 if output.sha256:
                     path = f"outputs/{output.file_name}"
-                    output.release(Artifact(self.store.uri, cell.run_id, run.info.artifact_uri, path))
+                    output.release(Artifact(self.store.uri, cell.run_id, root, path))
 
     def copy(self, parent_id: str, index: int, cell: CellResult, source: Known) -> None:
         """Write a cell that is reused from another run, and take over what that run holds."""
         with mlflow_trouble(f"cell {cell.title} can't be copied in MLflow"):
-            cell.run_id = writing.copy_cell(self.store, self._slot(parent_id, index), cell, source)
+            opened = self._opened(parent_id, index, cell)
+            writing.copy_cell(self.store, self._slot(parent_id, index), cell, source, opened)
+
+    def _opened(self, parent_id: str, index: int, cell: CellResult) -> writing.Opened:
+        def remember(run: Run) -> None:
+            self._children[(parent_id, index)] = run
+            cell.run_id = str(run.info.run_id)
+
+        return remember
 
     def _slot(self, parent_id: str, index: int) -> Slot:
         return Slot(parent_id, index, self.context, self._children.get((parent_id, index)))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,18 @@ from kontext_lab.tracking.artifacts import local_folder
 from kontext_lab.tracking.reading import cell_of
 from kontext_lab.tracking.store import Store
 
-__all__ = ["Opening", "Slot", "copy_cell", "finish_sweep", "log_cell", "make_parent", "reopen_parent"]
+__all__ = [
+    "Opening",
+    "Slot",
+    "copy_cell",
+    "finish_sweep",
+    "log_cell",
+    "make_parent",
+    "reopen_parent",
+]
+
+Opened = Callable[[Run], None]
+"""Told of a child run as soon as there is one, so that a second try at writing finds it."""
 
 _KEPT_WHEN_COPIED = ("outputs", "output_sha256", "arrived", "reason", "note", "state", "seed_reported")
 
@@ -87,14 +99,7 @@ def make_parent(store: Store, opening: Opening, context: Mapping[str, str]) -> R
     sweep = opening.sweep
     run: Run = store.client.create_run(store.experiment_id, run_name=sweep.name, tags=tags)
     store.client.log_batch(run.info.run_id, params=layout.to_params(layout.sweep_params(sweep)))
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        sweep.to_yaml(folder / "sweep.yaml", self_contained=True)
-        references = folder / "references"
-        references.mkdir(exist_ok=True)
-        for number, reference in enumerate(sweep.references):
-            (references / f"{number}.png").write_bytes(reference.png)
-        store.client.log_artifacts(run.info.run_id, temporary)
+    _put(store, run, lambda folder: _write_sweep(sweep, folder))
     return run
 
 
@@ -103,36 +108,35 @@ def reopen_parent(store: Store, run: Run, opening: Opening) -> None:
     store.client.update_run(run.info.run_id, status="RUNNING", name=opening.sweep.name)
 
 
-def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt) -> str:
-    """Write a cell that has an outcome as a child run; returns its id.
+def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opened: Opened) -> None:
+    """Write a cell that has an outcome to its child run, and end that.
 
     Args:
         store: where.
-        slot: the child run to write.
+        slot: the cell's place.
         cell: with the attempt applied.
         attempt: how it ended, for request and answer as they were.
+        opened: told of the child run before anything else is written to it.
     """
     previews = {output.number: layout.preview_names(output) for output in cell.outputs if output.preview}
-    tags = {**slot.context, **layout.cell_tags(cell, slot.parent_id, slot.index, previews)}
-    if slot.existing is None:
-        run_id = _create_child(store, cell, tags)
-    else:
-        run_id = slot.existing.info.run_id
-        _set_aside(store, slot.existing)
-        cell.cost += float(slot.existing.data.metrics.get("cost/usd", 0.0))
-        store.client.log_batch(run_id, tags=[RunTag(key, text) for key, text in tags.items()])
-    metrics, params = layout.cell_metrics(cell, attempt), layout.to_params(cell.params)
-    store.client.log_batch(run_id, metrics=metrics, params=params)
+    run = _open_child(store, slot, cell, layout.cell_tags(cell, slot.parent_id, slot.index, previews))
+    run_id = run.info.run_id
+    opened(run)
+    if run.info.status in ("FINISHED", "FAILED"):
+        _set_aside(store, run)
+        cell.cost += float(run.data.metrics.get("cost/usd", 0.0))
+    store.client.log_batch(
+        run_id,
+        metrics=layout.cell_metrics(cell, attempt),
+        params=layout.to_params(cell.params),
+    )
     _log_dataset(store, run_id, cell)
-    with tempfile.TemporaryDirectory() as temporary:
-        _write_artifacts(Path(temporary), cell, attempt, previews)
-        store.client.log_artifacts(run_id, temporary)
+    _put(store, run, lambda folder: _write_artifacts(folder, cell, attempt, previews))
     store.client.set_terminated(run_id, "FINISHED" if cell.state is State.DONE else "FAILED")
-    return run_id
 
 
-def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known) -> str:
-    """Write a cell that was paid for elsewhere as a child run of its own, at no cost; returns its id."""
+def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened: Opened) -> None:
+    """Write a cell that was paid for elsewhere to a child run of its own, at no cost, and end that."""
     original: Run = store.client.get_run(source.run_id)
     kept = {
         f"kontext.{key}": text
@@ -140,17 +144,14 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known) -> str:
         if (text := original.data.tags.get(f"kontext.{key}")) is not None
     }
     tags = {
-        **slot.context,
         **layout.cell_tags(cell, slot.parent_id, slot.index, {}),
         **kept,
         "kontext.reused_from": source.run_id,
         "mlflow.loggedImages": "True",
     }
-    if slot.existing is None:
-        run_id = _create_child(store, cell, tags)
-    else:
-        run_id = slot.existing.info.run_id
-        store.client.log_batch(run_id, tags=[RunTag(key, text) for key, text in tags.items()])
+    run = _open_child(store, slot, cell, tags)
+    run_id = run.info.run_id
+    opened(run)
     now = layout.milliseconds()
     metrics = {**original.data.metrics, "cost/usd": 0.0}
     store.client.log_batch(
@@ -159,16 +160,9 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known) -> str:
         params=layout.to_params(cell.params),
     )
     _log_dataset(store, run_id, cell)
-    folder = local_folder(original.info.artifact_uri)
-    if folder is not None and folder.is_dir():
-        store.client.log_artifacts(run_id, str(folder))
-    else:
-        with tempfile.TemporaryDirectory() as temporary:
-            store.client.log_artifacts(run_id, store.client.download_artifacts(source.run_id, "", temporary))
+    _put(store, run, lambda folder: _copy_artifacts(store, original, folder))
     store.client.set_terminated(run_id, original.info.status)
-    copied = cell_of(store, store.client.get_run(run_id))
-    cell.take(copied)
-    return run_id
+    cell.take(cell_of(store, store.client.get_run(run_id)))
 
 
 def finish_sweep(store: Store, results: Results, status: str, *, seconds: float, grid: bytes) -> None:
@@ -192,9 +186,44 @@ def finish_sweep(store: Store, results: Results, status: str, *, seconds: float,
     store.client.set_terminated(results.run_id, status)
 
 
-def _create_child(store: Store, cell: CellResult, tags: Mapping[str, str]) -> str:
-    run: Run = store.client.create_run(store.experiment_id, run_name=cell.title[:250], tags=dict(tags))
-    return str(run.info.run_id)
+def _open_child(store: Store, slot: Slot, cell: CellResult, tags: Mapping[str, str]) -> Run:
+    """The child run of a cell: the one an earlier attempt left, or a new one that has its tags from the start."""
+    if slot.existing is not None:
+        store.client.log_batch(
+            slot.existing.info.run_id, tags=[RunTag(key, text) for key, text in tags.items()]
+        )
+        return slot.existing
+    created: Run = store.client.create_run(
+        store.experiment_id, run_name=cell.title[:250], tags={**slot.context, **tags}
+    )
+    return created
+
+
+def _write_sweep(sweep: Sweep, folder: Path) -> None:
+    sweep.to_yaml(folder / "sweep.yaml", self_contained=True)
+    for number, reference in enumerate(sweep.references):
+        _write(folder / "references" / f"{number}.png", reference.png)
+
+
+def _put(store: Store, run: Run, fill: Callable[[Path], object]) -> None:
+    """Artifacts into a run: written in place where its folder is on this machine, else sent."""
+    place = local_folder(run.info.artifact_uri)
+    if place is not None:
+        # Sending would ask for the run once more and copy every file: a fifth of a cell's whole time.
+        place.mkdir(parents=True, exist_ok=True)
+        fill(place)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        fill(Path(temporary))
+        store.client.log_artifacts(run.info.run_id, temporary)
+
+
+def _copy_artifacts(store: Store, original: Run, folder: Path) -> None:
+    there = local_folder(original.info.artifact_uri)
+    if there is None:
+        store.client.download_artifacts(original.info.run_id, "", str(folder))
+    elif there.is_dir():
+        shutil.copytree(there, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("earlier"))
 
 
 def _set_aside(store: Store, existing: Run) -> None:
@@ -223,20 +252,20 @@ def _log_dataset(store: Store, run_id: str, cell: CellResult) -> None:
 def _write_artifacts(
     folder: Path, cell: CellResult, attempt: Attempt, previews: Mapping[int, tuple[str, str]]
 ) -> None:
-    (folder / "outputs").mkdir()
-    (folder / "images").mkdir()
     for output in cell.outputs:
         if output.sha256:
-            (folder / "outputs" / output.file_name).write_bytes(output.data)
+            _write(folder / "outputs" / output.file_name, output.data)
         if output.number in previews:
             full, small = previews[output.number]
-            (folder / full).write_bytes(_png(output.preview))
-            (folder / small).write_bytes(output.preview)
+            _write(folder / full, _png(output.preview))
+            _write(folder / small, output.preview)
     _write_json(folder / "request.json", layout.request_facts(cell, attempt))
     _write_json(folder / "response.json", layout.response_facts(attempt))
-    for empty in ("outputs", "images"):
-        if not any((folder / empty).iterdir()):
-            (folder / empty).rmdir()
+
+
+def _write(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
 
 
 def _png(preview: bytes) -> bytes:
