@@ -160,7 +160,7 @@ def nearest_size(width: int, height: int) -> tuple[int, int]:
 def decimal_text(value: float) -> str:
     """A number as plain decimal text: 2.0 and 2 give `2`, 1e-05 gives `0.00001`."""
     if isinstance(value, int):
-        return str(int(value))
+        return str(int(value)) if value.bit_length() <= LONGEST_INTEGER else shown(value)
     return format(Decimal(repr(float(value))).normalize(), "f")
 
 

@@ -137,7 +137,11 @@ class Results(Sequence[CellResult]):
     def _too_many(self, where: Mapping[str, Any]) -> str:
         values = {key: self.values(key) for key in self.axes if key != "output"}
         more = "; ".join(f"{key}: {_listed(key, found)}" for key, found in values.items() if len(found) > 1)
-        say = f"say more: {more}" if more else "they differ in reference or service: pick one by its place, as in results[0]"
+        say = (
+            f"say more: {more}"
+            if more
+            else "they differ in reference or service: pick one by its place, as in results[0]"
+        )
         return f"{len(self)} cells have {_described(where) or 'any parameters'}, {say}"
 
     def where(self, /, **where: Any) -> Results:

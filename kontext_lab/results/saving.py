@@ -36,8 +36,12 @@ def csv_text(frame: pd.DataFrame) -> str:
     """A table as CSV in which no cell is a formula to a spreadsheet."""
 
     def neutral(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        # Not every reader takes a lone carriage return for a part of the text.
+        text = value.replace("\r\n", "\n").replace("\r", "\n")
         # A leading apostrophe is how spreadsheets are told that text is text.
-        return "'" + value if isinstance(value, str) and value.startswith(FORMULA) else value
+        return "'" + text if text.startswith(FORMULA) else text
 
     return frame.map(neutral).to_csv(index=False)
 
