@@ -198,6 +198,17 @@ def test_unloadable_picture_is_said(results: Make) -> None:
     assert len(figure.axes[0].images) == 1
 
 
+def test_released_pictures_are_drawn_from_their_previews(results: Make) -> None:
+    """A picture whose bytes were let go is drawn without loading them again."""
+
+    def load() -> bytes:
+        raise AssertionError("loaded")
+
+    made = results()
+    made[0].outputs[0].release(load)
+    assert pytest.approx(colour_of(0), abs=6) == middle(pixels(grid(made)), plan_grid(made), 0, 0)
+
+
 def test_dark_paper(results: Make) -> None:
     """On dark paper the sheet is dark and the text light."""
     paper = pixels(grid(results(seed=[1, 2]), dark=True))
