@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,10 +91,11 @@ def serve_ui(port: int) -> int:
         return 0
     click.echo(f"{store.shown} at http://127.0.0.1:{port} (Ctrl-C stops it); experiment {store.experiment}")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
-    try:
-        return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:
-        return 0
+    if os.name == "posix":
+        # MLflow takes this process over, so that whatever stops us stops its workers.
+        sys.stdout.flush()
+        os.execv(sys.executable, command)
+    return subprocess.run(command, check=False).returncode
 
 
 def _check_service() -> int:

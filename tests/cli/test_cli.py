@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -261,6 +263,29 @@ def test_import_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.strip()
+
+
+def test_interrupt_keeps_what_came_and_the_next_run_sends_the_rest(
+    kontext: Callable[..., Said], sweep_file: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends with 130; what was in flight is kept, and only the rest is sent later."""
+    with Sandbox(latency=1.0) as box:
+        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
+        monkeypatch.setenv("AIMLAPI_API_KEY", "key")
+        command = [sys.executable, "-m", "kontext_lab", "run", "sweep.yaml", "--concurrency", "1"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        until = time.monotonic() + 60
+        while not box.calls and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        sent = len(box.calls)
+        again = kontext("run", "sweep.yaml")
+
+        assert 130 == process.returncode
+        assert "Traceback" not in err
+        assert f"{sent} done" in out
+        assert (0, 4) == (again.code, len(box.calls))
 
 
 def test_entry_point_works_as_a_process(sweep_file: Path, store_uri: str) -> None:

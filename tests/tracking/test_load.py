@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,13 @@ def test_sweep_comes_back(lab: kl.Lab, sweep: kl.Sweep) -> None:
     assert [cell.request.fingerprint("sandbox") for cell in sweep.cells] == [
         cell.request.fingerprint("sandbox") for cell in loaded.cells
     ]
+
+
+def test_results_travel(lab: kl.Lab, sweep: kl.Sweep) -> None:
+    """Results pickle, and their pictures are loaded where they arrive."""
+    results = lab.run(sweep, progress=False)
+
+    assert same(results, pickle.loads(pickle.dumps(results)))
 
 
 def test_history_lists_newest_first(lab: kl.Lab, sweep: kl.Sweep) -> None:
