@@ -346,7 +346,8 @@ def _grid_png(results: Results) -> bytes:
 
     buffer = io.BytesIO()
     try:
-        grid(results).savefig(buffer, format="png")
+        # Level 1: half a second less at the end of a sweep, for a tenth more bytes.
+        grid(results).savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
     except KontextLabError:
         return b""  # a picture that can't be loaded back must not keep a sweep from ending
     return buffer.getvalue()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import cast
 
-import numpy as np
 from PIL import Image
 
 from kontext_lab.errors import ImageError
@@ -56,16 +56,19 @@ def examine(data: bytes) -> Examined:
                 raise ImageError(f"it claims {picture.width}x{picture.height} pixels")
             picture.load()
             suffix = _SUFFIXES.get(picture.format or "", (picture.format or "bin").lower())
-            rgb = picture.convert("RGB")
+            size = picture.size
+            # Eight workers at once: every copy of the pixels that is not made is 25 MB less.
+            rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
     except Exception as error:  # Pillow's decoders raise many kinds for broken data
         raise ImageError(f"the received picture is damaged: {error}") from None
-    black = int(np.asarray(rgb).max()) <= BLACK_LEVEL
+    extrema = cast(tuple[tuple[int, int], ...], rgb.getextrema())
+    black = all(brightest <= BLACK_LEVEL for _, brightest in extrema)
     # Halved by averaging first, then bilinear: 7 ms for a megapixel, against 24 for the default.
     rgb.thumbnail((PREVIEW_BOX, PREVIEW_BOX), Image.Resampling.BILINEAR, reducing_gap=1.0)
     buffer = io.BytesIO()
     # Method 0 is the fastest of WebP's encoders (7 ms, against 32 for the default) at 25 % more bytes.
     rgb.save(buffer, format="WEBP", quality=85, method=0)
-    return Examined(suffix, picture.width, picture.height, black, buffer.getvalue())
+    return Examined(suffix, *size, black, buffer.getvalue())
 
 
 def thumbnail(data: bytes, box: int) -> Image.Image:

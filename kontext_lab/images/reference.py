@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -87,7 +88,7 @@ class Reference:
     url: str | None = None
     origin: Origin | None = field(default=None, compare=False)
 
-    @property
+    @cached_property
     def uri(self) -> str:
         """What goes into `image_url`: the URL itself, or a `data:` URI."""
         return self.url or "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
