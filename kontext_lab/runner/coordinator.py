@@ -113,6 +113,7 @@ class Coordinator:
         self._observers = list(observers)
         self._events: queue.SimpleQueue[_Signal | tuple[int, str, Future[Attempt]]] = queue.SimpleQueue()
         self._flying: dict[int, tuple[str, float]] = {}
+        self._arrivals: deque[tuple[int, Attempt]] = deque()
         self._unrecorded: dict[int, Attempt] = {}
         self._why_stopped = ""
 
@@ -131,19 +132,24 @@ class Coordinator:
         at_hand = deque(
             place for place, task in enumerate(self._tasks) if task.keep or task.copy or task.leave
         )
-        while to_send or at_hand or self._flying:
+        while to_send or at_hand or self._flying or self._arrivals:
             self._launch(to_send)
-            if at_hand and self._events.empty():
-                # Copies are made while requests are under way, so that nobody waits for either.
+            # What came back is looked at first, so that its place in the air is taken at once; writing it
+            # down, and copies, are done while the next requests are under way.
+            if not self._events.empty():
+                self._handle(self._events.get())
+            elif self._arrivals:
+                self._record(*self._arrivals.popleft())
+            elif at_hand:
                 self._settle(at_hand.popleft())
-            elif self._flying or not self._events.empty():
-                self._handle(self._events.get(), to_send)
+            elif self._flying:
+                self._handle(self._events.get())
         self._follow_leaders()
         self._record_again()
         self._finish(monotonic() - began)
 
     def _launch(self, to_send: deque[int]) -> None:
-        while to_send and len(self._flying) < self._concurrency and not self.results.stopped:
+        while to_send and self._has_room() and not self.results.stopped:
             place = to_send.popleft()
             price = self._tasks[place].send or 0.0
             if self._left is not None and price > self._left + 1e-9:
@@ -154,6 +160,10 @@ class Coordinator:
             self._submit(place, price)
         while to_send and self.results.stopped:
             self._end(to_send.popleft(), State.CANCELLED, "stopped", self._why_stopped)
+
+    def _has_room(self) -> bool:
+        # A store slower than the service must not fill the memory with pictures.
+        return len(self._flying) < self._concurrency and len(self._arrivals) < 2 * self._concurrency
 
     def _submit(self, place: int, price: float) -> None:
         cell = self.results[place]
@@ -171,7 +181,7 @@ class Coordinator:
             return
         future.add_done_callback(lambda done: self._events.put((place, request_id, done)))
 
-    def _handle(self, event: _Signal | tuple[int, str, Future[Attempt]], to_send: deque[int]) -> None:
+    def _handle(self, event: _Signal | tuple[int, str, Future[Attempt]]) -> None:
         if event is _Signal.STOP:
             self._stop("asked", _RESUMABLE)
         elif event is _Signal.LEAVE:
@@ -183,7 +193,6 @@ class Coordinator:
             place, request_id, future = event
             if place in self._flying:
                 self._arrived(place, _attempt_of(request_id, future))
-        self._launch(to_send)
 
     def _arrived(self, place: int, attempt: Attempt) -> None:
         _, reserved = self._flying.pop(place)
@@ -192,8 +201,7 @@ class Coordinator:
         if self._left is not None and cell.state is not State.IN_DOUBT:
             self._left += reserved - cell.cost  # in doubt counts as spent
         self.results.spent = round(self.results.spent + cell.cost, 6)
-        self._record(place, attempt)
-        self._tell(cell)
+        self._arrivals.append((place, attempt))
         if isinstance(attempt.error, StopSweep):
             self._stop(type(attempt.error).__name__, str(attempt.error))
 
@@ -249,6 +257,7 @@ class Coordinator:
             # The picture stays in memory; recording is tried once more at the end.
             self._unrecorded[place] = attempt
             self._note_once(str(error))
+        self._tell(self.results[place])
 
     def _record_again(self) -> None:
         waiting, self._unrecorded = self._unrecorded, {}

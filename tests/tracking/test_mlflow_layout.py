@@ -208,7 +208,7 @@ def test_response_json_is_what_came(tracked: Tracked) -> None:
 
 
 def test_preview_is_named_as_mlflow_names_keyed_images(tracked: Tracked) -> None:
-    """The preview's files have the names that MLflow's own `log_image(key=…)` makes."""
+    """The preview's files have the names that MLflow's own `log_image(key=…)` makes, but for the suffix."""
     run = tracked.client.create_run(tracked.parent.info.experiment_id)
     tracked.client.log_image(
         run.info.run_id, Image.new("RGB", (8, 8)), key="output", step=0, synchronous=True
@@ -221,7 +221,7 @@ def test_preview_is_named_as_mlflow_names_keyed_images(tracked: Tracked) -> None
 
 
 def _without_ids(path: str) -> str:
-    return re.sub(r"timestamp\+\d+\+[0-9a-f-]{36}", "timestamp+T+ID", path)
+    return re.sub(r"timestamp\+\d+\+[0-9a-f-]{36}", "timestamp+T+ID", path).replace(".png", ".webp")
 
 
 def test_preview_is_at_most_512_pixels(tracked: Tracked) -> None:
