@@ -151,7 +151,9 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
     run_id = run.info.run_id
     opened(run)
     now = layout.milliseconds()
-    metrics = {**original.data.metrics, "cost/usd": 0.0}
+    # What an earlier try at this very cell cost stays counted; the copy itself is free.
+    earlier = slot.existing.data.metrics.get("cost/usd", 0.0) if slot.existing else 0.0
+    metrics = {**original.data.metrics, "cost/usd": earlier}
     store.client.log_batch(
         run_id,
         metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
