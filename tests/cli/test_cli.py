@@ -273,7 +273,14 @@ def test_interrupt_keeps_what_came_and_the_next_run_sends_the_rest(
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
         monkeypatch.setenv("AIMLAPI_API_KEY", "key")
         command = [sys.executable, "-m", "kontext_lab", "run", "sweep.yaml", "--concurrency", "1"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell's background jobs ignore interrupts, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         until = time.monotonic() + 60
         while not box.calls and time.monotonic() < until:
             time.sleep(0.05)
