@@ -279,7 +279,7 @@ def test_interrupt_keeps_what_came_and_the_next_run_sends_the_rest(
             stderr=subprocess.PIPE,
             text=True,
             # A shell's background jobs ignore interrupts, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - nothing else happens there
         )
         until = time.monotonic() + 60
         while not box.calls and time.monotonic() < until:
