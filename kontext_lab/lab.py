@@ -14,7 +14,14 @@ from typing import Any
 
 from kontext_lab import plan as planning
 from kontext_lab.answer import Attempt
-from kontext_lab.errors import KontextLabError, ServiceError, Unauthorized
+from kontext_lab.errors import (
+    ConfigError,
+    KontextLabError,
+    ServiceError,
+    SweepError,
+    TrackingError,
+    Unauthorized,
+)
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Plan
 from kontext_lab.progress import follow
@@ -81,11 +88,13 @@ class Lab:
         self.criteria = tuple(criteria)
         self.confirm_above = confirm_above
         self.home = None if home is None else Path(home).expanduser().absolute()
+        _check_types(executor, tracking_uri, experiment, confirm_above)
         self._service = service
         self._tracking_uri = tracking_uri
         self._experiment = experiment
         self._connection: Connection | None = None
         self._tracker: Tracker | None = None
+        self._handles: dict[str, Handle] = {}
         if wants_sandbox(service):
             if service == "auto":
                 print("No API key in the environment: using the sandbox – simulated pictures, free.")  # noqa: T201
@@ -158,6 +167,10 @@ class Lab:
         """
         chosen = self.options.but(options)
         plan = self._plan(sweep, chosen, ask=False)
+        digest = plan.sweep.digest(plan.service)
+        running = self._handles.get(digest)
+        if running is not None and not running.done:
+            raise ConfigError(f"sweep {sweep.name!r} is running already: wait for its handle, or cancel it")
         if plan.requests:
             self._check_service()
         results, recorder = self._begin(plan, fresh=chosen.reuse == "never")
@@ -172,7 +185,9 @@ class Lab:
             budget=chosen.budget,
             observers=observers,
         )
-        return start(coordinator, None if chosen.executor else executor)
+        handle = start(coordinator, None if chosen.executor else executor)
+        self._handles[digest] = handle
+        return handle
 
     def edit(self, image: Any, prompt: str, **fields: Any) -> CellResult:
         """One edit, logged as a sweep of one cell; `.image` of what it returns is the picture.
@@ -182,7 +197,10 @@ class Lab:
             prompt: what to change.
             **fields: other request fields, such as `seed=3`.
         """
-        return self.run(Sweep(prompt=prompt, image=image, **fields), progress=False)[0]
+        sweep = Sweep(prompt=prompt, image=image, **fields)
+        if len(sweep) != 1:
+            raise SweepError(f"edit: this is a sweep of {len(sweep)} cells, use lab.run(kl.Sweep(…))")
+        return self.run(sweep, progress=False)[0]
 
     def load(self, which: str) -> Results:
         """A sweep's results from the store alone.
@@ -193,8 +211,19 @@ class Lab:
         Raises:
             NotFound: none, or several, which are then listed.
         """
-        run, cells = self.tracker.load(str(which))
+        run, found = self.tracker.load(str(which))
+        cells = [found[place] for place in sorted(found)]
+        if len(cells) < run.cells:
+            cells = self._with_unsent(run, found)
         return Results(cells, name=run.name, run_id=run.run_id, draw=_draw)
+
+    def _with_unsent(self, run: SweepRun, found: dict[int, CellResult]) -> list[CellResult]:
+        """The cells of a sweep, with those that have no outcome yet as waiting."""
+        try:
+            defined = self.tracker.sweep_of(run.run_id).cells
+        except (SweepError, TrackingError):
+            return [found[place] for place in sorted(found)]  # its file is gone: what there is
+        return [found.get(cell.index) or CellResult.from_cell(cell, run.service, "") for cell in defined]
 
     def load_sweep(self, which: str) -> Sweep:
         """The sweep as it was defined, from the store alone.
@@ -231,6 +260,10 @@ class Lab:
         return f"<Lab: {where}{simulated}{store}>"
 
     def _plan(self, sweep: Sweep, options: RunOptions, *, ask: bool) -> Plan:
+        if not isinstance(sweep, Sweep):
+            raise SweepError(
+                f"sweep: {type(sweep).__name__} is none, give a kl.Sweep; kl.Sweep.from_yaml(path) reads a file"
+            )
         connection = self.connection
         resolved = sweep.resolve(connection.client.fetch_reference)
         fingerprints = [cell.request.fingerprint(connection.name) for cell in resolved.cells]
@@ -295,6 +328,18 @@ class Lab:
         cells = [CellResult.from_cell(one.cell, plan.service, one.fingerprint) for one in plan.decisions]
         results = Results(cells, name=plan.sweep.name, run_id=parent_id, draw=_draw)
         return results, _Recorder(tracker, parent_id)
+
+
+def _check_types(executor: object, tracking_uri: object, experiment: object, confirm_above: object) -> None:
+    """Settings of the wrong kind are told where they are given, not where they are used."""
+    if executor is not None and not isinstance(executor, Executor):
+        raise ConfigError(f"executor: {executor!r:.60}, allowed is a concurrent.futures.Executor")
+    if not isinstance(tracking_uri, str | os.PathLike | None):
+        raise ConfigError(f"tracking_uri: {tracking_uri!r:.60}, allowed is text such as sqlite:///mlflow.db")
+    if experiment is not None and (not isinstance(experiment, str) or not experiment.strip()):
+        raise ConfigError(f"experiment: {experiment!r:.60}, allowed is a name")
+    if isinstance(confirm_above, bool) or not isinstance(confirm_above, int | float) or confirm_above < 0:
+        raise ConfigError(f"confirm_above: {confirm_above!r:.60}, allowed are US dollars, 0 or more")
 
 
 class _Recorder:

@@ -41,5 +41,6 @@ def _show(bar: Any, results: Results) -> None:
     finished = sum(counts[state] for state in State if state.is_finished)
     if finished != bar.n or bar.total == finished:
         failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
-        bar.set_postfix_str(f"${results.spent:.2f}{failed}", refresh=False)
+        money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
+        bar.set_postfix_str(money + failed, refresh=False)
         bar.update(finished - bar.n)

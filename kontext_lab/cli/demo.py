@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from kontext_lab.cli.running import exit_code, tell
 from kontext_lab.errors import ConfigError
 from kontext_lab.figures import grid
 from kontext_lab.lab import Lab
+from kontext_lab.results import Results
 from kontext_lab.samples import sample
 from kontext_lab.sweep import Sweep
 
@@ -54,18 +56,25 @@ def run_demo(out: Path) -> int:
         results = lab.run(sweep, progress=sys.stderr.isatty())
         tell(results, lab)
         figure = out / "grid.png"
-        grid(results, rows="guidance_scale", columns=["animal", "seed"]).savefig(figure)
+        _draw(results, figure)
         file = out / "sweep.yaml"
         click.echo(f"\ngrid   {figure}\nsweep  {file}\nstore  {lab.tracker.store.shown}\n\nNext:")
         commands = {
             f"kontext-lab run {file} --sandbox": "after changing it: only new cells are sent",
             "kontext-lab ui": "every call, its parameters and its picture in MLflow",
-            f"kontext-lab export demo {out / 'pictures'}": "the exact pictures as files",
+            f"kontext-lab export {results.run_id[:8]} {out / 'pictures'}": "the exact pictures as files",
         }
         width = max(len(command) for command in commands)
         for command, what in commands.items():
             click.echo(f"  {command:<{width}}   {what}")
     return exit_code(results)
+
+
+def _draw(results: Results, file: Path) -> None:
+    """All three axes at once, as the demo leaves them; whatever a person made of them otherwise."""
+    as_made = {"guidance_scale", "animal", "seed"} == set(results.axes)
+    nested: dict[str, Any] = {"rows": "guidance_scale", "columns": ["animal", "seed"]} if as_made else {}
+    grid(results, **nested).savefig(file)
 
 
 def _prepared(out: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 import click
 
 from kontext_lab.client import key_from_environment
-from kontext_lab.errors import KontextLabError, Unauthorized
-from kontext_lab.results import Results
+from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
+from kontext_lab.lab import Lab
 from kontext_lab.service import connect
 from kontext_lab.tracking import SweepRun, Tracker
 
@@ -39,23 +40,24 @@ def list_runs(*, everywhere: bool, as_json: bool) -> int:
     for run in runs:
         done = f"{run.counts.get('done', 0)}/{run.cells}"
         simulated = "  simulated" if run.service == "sandbox" else ""
+        where = f"  [{tracker.experiment_name(run.experiment_id)}]" if everywhere else ""
         click.echo(
             f"{run.run_id[:8]}  {run.started.astimezone():%d %b %Y %H:%M}  {done:>9}  "
-            f"${run.cost:>8.2f}  {run.status.lower():<8}  {run.name}{simulated}"
+            f"${run.cost:>8.2f}  {run.status.lower():<8}  {run.name}{simulated}{where}"
         )
     return 0
 
 
 def show_run(which: str, *, as_json: bool) -> int:
     """One sweep and its cells."""
-    tracker = Tracker()
-    run, cells = tracker.load(which)
-    results = Results(cells, name=run.name, run_id=run.run_id)
+    lab = Lab("sandbox")
+    tracker, results = lab.tracker, lab.load(which)
+    run = tracker.find(results.run_id)
     if as_json:
         listed = [_cell_as_dict(cell) for cell in results]
         click.echo(json.dumps({**_as_dict(run), "results": listed}, indent=2, ensure_ascii=False))
         return 0
-    click.echo(f"{run.name}\n{results.summary}")
+    click.echo(f"{run.name}\n{results.brief}")
     click.echo(
         f"run {run.run_id} · {run.status.lower()} · {tracker.store.shown} · {tracker.store.experiment}"
     )
@@ -76,8 +78,7 @@ def show_run(which: str, *, as_json: bool) -> int:
 
 def export_run(which: str, folder: Path) -> int:
     """The exact bytes of a sweep's pictures, and a table."""
-    run, cells = Tracker().load(which)
-    results = Results(cells, name=run.name, run_id=run.run_id)
+    results = Lab("sandbox").load(which)
     count = sum(1 for output in results.outputs if output.sha256)
     click.echo(f"{count} pictures and index.csv in {results.save(folder)}")
     return 0
@@ -89,6 +90,10 @@ def serve_ui(port: int) -> int:
     if store.web_address:
         click.echo(f"the store is a server, its pages are at {store.web_address}")
         return 0
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise ConfigError(f"port {port} is in use: choose another with --port")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     click.echo(f"{store.shown} at http://127.0.0.1:{port} (Ctrl-C stops it); experiment {store.experiment}")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
     if os.name == "posix":

@@ -31,7 +31,7 @@ def run_command(arguments: list[str]) -> int:
     except click.exceptions.Exit as done:
         return int(done.exit_code)
     except click.ClickException as error:
-        error.show()
+        click.echo(f"kontext-lab: {' '.join(error.format_message().split())}", err=True)
         return BAD
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -71,8 +71,20 @@ def demo(out: Path) -> int:
     "--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests at once."
 )
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Send at most N requests.")
-@click.option("--reuse", type=click.Choice(["always", "never"]), default="always", show_default=True)
-@click.option("--in-doubt", type=click.Choice(["skip", "resend"]), default="skip", show_default=True)
+@click.option(
+    "--reuse",
+    type=click.Choice(["always", "never"]),
+    default="always",
+    show_default=True,
+    help="Take pictures that were paid for before.",
+)
+@click.option(
+    "--in-doubt",
+    type=click.Choice(["skip", "resend"]),
+    default="skip",
+    show_default=True,
+    help="Requests whose answer was lost.",
+)
 @click.option("--retry-failed", is_flag=True, help="Send those again that were billed without a picture.")
 @click.option("--no-measure", is_flag=True, help="Measure nothing.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and its cost, send nothing.")

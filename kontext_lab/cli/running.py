@@ -11,7 +11,7 @@ import click
 from kontext_lab.errors import ConfigError
 from kontext_lab.lab import Lab
 from kontext_lab.plan import Plan
-from kontext_lab.results import Results, State
+from kontext_lab.results import Results, State, writable_folder
 from kontext_lab.service import wants_sandbox
 from kontext_lab.sweep import Sweep
 
@@ -51,6 +51,8 @@ def run_sweep(
         if dry_run:
             return 0
         _confirm(plan, lab.confirm_above, yes=yes)
+        if out is not None:
+            writable_folder(out)
         results = lab.run(sweep, measure=not no_measure, progress=sys.stderr.isatty(), **choices)
         tell(results, lab)
         if out is not None and any(output.sha256 for output in results.outputs):
@@ -60,11 +62,11 @@ def run_sweep(
 
 def tell(results: Results, lab: Lab) -> None:
     """What happened, in a few lines; what went wrong goes to stderr."""
-    click.echo(f"{results.name}: {results.summary}")
-    simulated = " (simulated)" if results.simulated else ""
-    click.echo(
-        f"paid now ${results.spent:.2f}{simulated} · run {results.run_id[:8]} in {lab.tracker.store.shown}"
-    )
+    click.echo(f"{results.name}: {results.brief}")
+    paid = f"paid now ${results.spent:.2f}"
+    if results.simulated and results.spent:
+        paid = f"paid now $0.00, the sandbox is free (${results.spent:.2f} if it were real)"
+    click.echo(f"{paid} · run {results.run_id[:8]} in {lab.tracker.store.shown}")
     bad = [cell for cell in results if cell.state in (State.FAILED, State.IN_DOUBT)]
     for cell in bad[:FAILURES_SHOWN]:
         click.echo(f"  {cell.title}: {cell.state} {cell.reason}: {cell.note}", err=True)
@@ -74,6 +76,8 @@ def tell(results: Results, lab: Lab) -> None:
         )
     for note in results.notes:
         click.echo(f"  {note}", err=True)
+    if results.counts[State.IN_DOUBT]:
+        click.echo("  in doubt: sent again only with --in-doubt resend", err=True)
 
 
 def exit_code(results: Results) -> int:
@@ -82,15 +86,15 @@ def exit_code(results: Results) -> int:
         return 130
     if results.stopped == "OutOfCredits" or any(cell.reason == "budget" for cell in results):
         return 3
+    # What a limit leaves out was asked for.
     bad = results.counts[State.FAILED] + results.counts[State.IN_DOUBT] + results.counts[State.CANCELLED]
     return 1 if bad else 0
 
 
 def _confirm(plan: Plan, above: float, *, yes: bool) -> None:
-    if yes or plan.simulated or plan.cost <= above:
+    cost = plan.cost if plan.budget is None else min(plan.cost, plan.budget)
+    if yes or plan.simulated or cost <= above:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigError(
-            f"this costs about ${plan.cost:.2f}: add --yes to pay that, or --budget to limit it"
-        )
-    click.confirm(f"Pay about ${plan.cost:.2f}?", abort=True)
+        raise ConfigError(f"this costs about ${cost:.2f}: add --yes to pay that, or --budget to limit it")
+    click.confirm(f"Pay about ${cost:.2f}?", abort=True)

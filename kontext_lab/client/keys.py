@@ -37,9 +37,9 @@ MASK = "***"
 
 
 def key_from_environment(environ: Mapping[str, str] | None = None) -> str | None:
-    """The key as the environment gives it, or None; an empty value counts as none."""
+    """The key as the environment gives it, without blanks around it; None where there is only blank."""
     found = os.environ if environ is None else environ
-    return next((found[name] for name in KEY_NAMES if found.get(name)), None)
+    return next((key for name in KEY_NAMES if (key := found.get(name, "").strip())), None)
 
 
 def check_key(key: str) -> str:

@@ -70,6 +70,8 @@ def plan_grid(
         NotFound: no such parameter or value; names what there is.
         SweepError: a page, crop, size or parameter that cannot be.
     """
+    if not isinstance(results, Results):
+        raise SweepError(f"results: {type(results).__name__} are none; lab.run and lab.load return them")
     part = check_crop(crop)
     _check_sizes(per_page, cell_inches)
     space = replace(room or Room(), cell=cell_inches)
@@ -130,7 +132,7 @@ def _pages(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> li
 def _reused(tiles: Sequence[Tile]) -> str:
     reused = sum(tile.reused for tile in tiles)
     cells = sum(tile.cell is not None for tile in tiles)
-    return f"◥ reused, paid for by an earlier run: {reused} of {cells}" if reused else ""
+    return f"◥ reused from an earlier run: {reused} of {cells}" if reused else ""
 
 
 def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tuple[int, int]) -> GridPlan:

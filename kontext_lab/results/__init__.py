@@ -7,7 +7,17 @@ are passed in.
 from kontext_lab.results.cell import CellResult, Output, typed_params
 from kontext_lab.results.known import Known
 from kontext_lab.results.results import Results
-from kontext_lab.results.saving import safe_name
+from kontext_lab.results.saving import safe_name, writable_folder
 from kontext_lab.results.states import State, outcome_of
 
-__all__ = ["CellResult", "Known", "Output", "Results", "State", "outcome_of", "safe_name", "typed_params"]
+__all__ = [
+    "CellResult",
+    "Known",
+    "Output",
+    "Results",
+    "State",
+    "outcome_of",
+    "safe_name",
+    "typed_params",
+    "writable_folder",
+]

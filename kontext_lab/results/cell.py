@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import builtins
+import html
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +33,7 @@ def typed_params(texts: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Output:
     """One picture that came back, or the reason why it did not.
 
@@ -118,6 +120,13 @@ class Output:
         self.data = b""
         self.load = load
 
+    def __repr__(self) -> str:
+        size = f"{self.width}x{self.height} {self.format}" if self.format else self.reason or "no picture"
+        return f"<Output {self.number} of {self.cell.title!r}: {size}>"
+
+    def _repr_html_(self) -> str:
+        return _html(self, f"{self.cell.title} · output {self.number}")
+
     @property
     def error(self) -> KontextLabError:
         """What `bytes` and `image` raise where there is no picture."""
@@ -163,7 +172,7 @@ class Output:
         return f"{self.number - 1}.{suffix}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CellResult:
     """One cell: its parameters, where it stands, and what came back.
 
@@ -207,6 +216,14 @@ class CellResult:
     def from_cell(cls, cell: Cell, service: str, fingerprint: str) -> CellResult:
         """A waiting result for a sweep's cell."""
         return cls(cell.title, cell.params, cell.swept, service, fingerprint, request=cell.request)
+
+    def __repr__(self) -> str:
+        more = f" {self.reason}" if self.reason else ""
+        simulated = ", simulated" if self.simulated else ""
+        return f"<Cell {self.title!r}: {self.state}{more}, ${self.cost:.3f}{simulated}>"
+
+    def _repr_html_(self) -> str:
+        return _html(self.output, f"{self.title} · {self.state} {self.reason or ''}")
 
     def apply(self, attempt: Attempt, now: datetime) -> None:
         """Take over how the last attempt ended."""
@@ -264,3 +281,15 @@ class CellResult:
     def simulated(self) -> bool:
         """Whether the sandbox made it."""
         return self.service == "sandbox"
+
+
+def _html(output: Output, line: str) -> str:
+    """A picture no larger than its preview, and a line; what can't be shown says why."""
+    words = html.escape(line) + (" · simulated picture (sandbox)" if output.cell.simulated else "")
+    try:
+        buffer = io.BytesIO()
+        output.thumbnail(PREVIEW_BOX).save(buffer, format="JPEG", quality=85)
+    except KontextLabError as error:
+        return f"<div>{words}<br>{html.escape(str(error))}</div>"
+    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<div><img alt="{html.escape(line)}" src="data:image/jpeg;base64,{encoded}"/><br>{words}</div>'

@@ -214,9 +214,12 @@ class Results(Sequence[CellResult]):
     @property
     def summary(self) -> str:
         """One line: counts, money, and what to do next."""
-        return " · ".join(
-            (self._counted(), f"${self.cost:.2f}" + (" (simulated)" if self.simulated else ""), *self._next())
-        )
+        return " · ".join((self.brief, *self._next()))
+
+    @property
+    def brief(self) -> str:
+        """One line: counts and money."""
+        return f"{self._counted()} · ${self.cost:.2f}" + (" (simulated)" if self.simulated else "")
 
     def _counted(self) -> str:
         counts = self.counts
@@ -228,10 +231,10 @@ class Results(Sequence[CellResult]):
 
     def _next(self) -> list[str]:
         counts = self.counts
+        if counts[State.IN_DOUBT]:
+            return ['in doubt: sent again only with lab.run(sweep, in_doubt="resend")']
         if counts[State.CANCELLED] or counts[State.SKIPPED] or counts[State.WAITING]:
             return ["run the same sweep again to send the rest"]
-        if counts[State.IN_DOUBT]:
-            return ['in doubt: lab.run(sweep, in_doubt="resend") sends those again']
         if counts[State.FAILED]:
             return ["results.where(state='failed') shows what failed"] if counts[State.DONE] else []
         return ["compare with kl.grid(results)"] if len(self) > 1 else []

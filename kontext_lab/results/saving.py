@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from kontext_lab.results.results import Results
 
-__all__ = ["csv_text", "safe_name", "save"]
+__all__ = ["csv_text", "safe_name", "save", "writable_folder"]
 
 LONGEST_NAME = 200
 """Bytes of a readable name."""
@@ -46,6 +47,27 @@ def csv_text(frame: pd.DataFrame) -> str:
     return frame.map(neutral).to_csv(index=False)
 
 
+def writable_folder(folder: str | Path) -> Path:
+    """The folder, made if it isn't there, and tried: asked before anything is paid that should go into it.
+
+    Raises:
+        ConfigError: it can't be made or written.
+    """
+    try:
+        target = Path(folder).expanduser()
+    except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
+        raise ConfigError(f"{shown(folder)} is no folder: {error}") from None
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target):
+            return target
+    except FileExistsError:
+        raise ConfigError(f"{shown(str(target))}: is a file, give a folder") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{shown(str(target))}: can't be written: {reason}") from None
+
+
 def save(results: Results, folder: str | Path) -> Path:
     """Write every picture and `index.csv`.
 
@@ -55,15 +77,11 @@ def save(results: Results, folder: str | Path) -> Path:
     Raises:
         ConfigError: the folder can't be made or written.
     """
-    try:
-        target = Path(folder).expanduser()
-    except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
-        raise ConfigError(f"{shown(folder)} is no folder: {error}") from None
+    target = writable_folder(folder)
     frame = results.frame
     files = []
     width = len(str(len(results)))
     try:
-        target.mkdir(parents=True, exist_ok=True)
         for number, cell in enumerate(results, 1):
             for output in (*cell.outputs,) or (None,):
                 name = ""

@@ -37,6 +37,10 @@ Observer = Callable[[CellResult], None]
 _RESUMABLE = "stopped; run the same sweep again to send the rest"
 
 
+UNREACHABLE_IN_A_ROW = 3
+"""After so many requests that could not even be sent, the rest is left for later instead of failed."""
+
+
 class Recorder(Protocol):
     """Where outcomes are written; bound to one sweep."""
 
@@ -116,6 +120,7 @@ class Coordinator:
         self._arrivals: deque[tuple[int, Attempt]] = deque()
         self._unrecorded: dict[int, Attempt] = {}
         self._why_stopped = ""
+        self._refused = 0
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is waited for and kept. Safe from any thread."""
@@ -146,7 +151,8 @@ class Coordinator:
                 self._handle(self._events.get())
         self._follow_leaders()
         self._record_again()
-        self._finish(monotonic() - began)
+        sent = any(task.send is not None for task in self._tasks)
+        self._finish(monotonic() - began if sent else 0.0)
 
     def _launch(self, to_send: deque[int]) -> None:
         while to_send and self._has_room() and not self.results.stopped:
@@ -202,6 +208,9 @@ class Coordinator:
             self._left += reserved - cell.cost  # in doubt counts as spent
         self.results.spent = round(self.results.spent + cell.cost, 6)
         self._arrivals.append((place, attempt))
+        self._refused = self._refused + 1 if _unreachable(attempt) else 0
+        if self._refused >= UNREACHABLE_IN_A_ROW:
+            self._stop("unreachable", str(attempt.error))
         if isinstance(attempt.error, StopSweep):
             self._stop(type(attempt.error).__name__, str(attempt.error))
 
@@ -283,6 +292,10 @@ class Coordinator:
                 observer(cell)
             except Exception:  # a broken display must not cost a picture
                 log.warning("an observer failed on cell %s", cell.title, exc_info=True)
+
+
+def _unreachable(attempt: Attempt) -> bool:
+    return isinstance(attempt.error, ServiceUnavailable) and attempt.error.status is None
 
 
 def _attempt_of(request_id: str, future: Future[Attempt]) -> Attempt:

@@ -59,7 +59,7 @@ class Handle:
         return self.results
 
     def __repr__(self) -> str:
-        return f"<Handle {'done' if self.done else 'running'}: {self.results.summary}>"
+        return f"<Handle {'done' if self.done else 'running'}: {self.results.brief}>"
 
 
 def start(coordinator: Coordinator, own_executor: Executor | None) -> Handle:

@@ -75,7 +75,6 @@ _SHAPE_WORDS: Final[dict[str, str]] = {
     "goldfish": "fish",
     "shark": "fish",
     "kitten": "cat",
-    "dog": "cat",
     "cap": "hat",
     "fedora": "hat",
     "ball": "balloon",

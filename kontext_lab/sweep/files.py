@@ -145,7 +145,8 @@ def _parsed(file: Path) -> Any:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "is no YAML").split("\n")[0]
-        raise SweepError(f"line {line}: {problem}. {_QUOTES}") from None
+        hint = f". {_QUOTES}" if "mapping" in problem or "block" in problem or "token" in problem else ""
+        raise SweepError(f"line {line}: {problem}{hint}") from None
     except (YAMLError, ValueError, OverflowError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SweepError(f"is no YAML: {reason}") from None

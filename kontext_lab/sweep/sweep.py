@@ -5,6 +5,7 @@ Pure: it reads reference files when it is made and writes YAML when asked, and d
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -85,10 +86,14 @@ class Sweep:
         several: list[Axis] = []
         for key, value in given.items():
             if key not in _FIELDS:
-                known = ", ".join((*_FIELDS, *_OPTIONS))
-                raise SweepError(
-                    f"{key:.60}: is no field of a sweep (words of the prompt go into axes); known are {known}"
+                known = (*_FIELDS, *_OPTIONS)
+                near = difflib.get_close_matches(key, known, 1)
+                meant = (
+                    f"did you mean {near[0]}? known are"
+                    if near
+                    else "words of the prompt go into axes; known are"
                 )
+                raise SweepError(f"{key:.60}: is no field of a sweep; {meant} {', '.join(known)}")
             if value is None:
                 continue
             if is_several(key, value):

@@ -18,7 +18,7 @@ from mlflow.entities import Metric, Param
 from kontext_lab.answer import Attempt
 from kontext_lab.request import DEFAULT, FIELDS, decimal_text
 from kontext_lab.results import CellResult, Output, Results
-from kontext_lab.sweep import Sweep
+from kontext_lab.sweep import Axis, Sweep
 from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 
 __all__ = [
@@ -50,20 +50,20 @@ def sweep_params(sweep: Sweep) -> dict[str, Any]:
         params["image"] = value_text("images", fixed["images"])
     if "repeat" in fixed:
         params["repeat"] = fixed["repeat"]
-    params["axes"] = json.dumps(
-        {
-            axis.key: [
-                [_plain(key, part) for key, part in zip(axis.keys, entry, strict=True)]
-                if len(axis.keys) > 1
-                else _plain(axis.keys[0], entry[0])
-                for entry in axis.values
-            ]
-            for axis in sweep.axes
-        },
-        ensure_ascii=False,
-    )
+    params["axes"] = json.dumps({axis.key: _axis_values(axis) for axis in sweep.axes}, ensure_ascii=False)
     params["cells"] = len(sweep)
     return params
+
+
+def _axis_values(axis: Axis) -> Any:
+    """A list, or a mapping where values have names, as they were given."""
+    entries = [
+        [_plain(key, part) for key, part in zip(axis.keys, entry, strict=True)]
+        if len(axis.keys) > 1
+        else _plain(axis.keys[0], entry[0])
+        for entry in axis.values
+    ]
+    return dict(zip(axis.labels, entries, strict=True)) if all(axis.labels) else entries
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
@@ -94,6 +95,11 @@ def resolve_uri(uri: str | os.PathLike[str]) -> str:
     """
     text = os.fspath(uri)
     scheme = urlsplit(text).scheme.split("+")[0]
+    if scheme == "" and not _looks_like_folder(text):
+        raise TrackingError(
+            f"the MLflow store {text!r:.80} is no address: allowed are sqlite:///mlflow.db, "
+            "postgresql://user@host/name, or a server's http://…"
+        )
     if scheme in ("", "file") or (len(scheme) == 1 and os.name == "nt"):
         raise TrackingError(
             f"the MLflow store {text} is an old folder store: set MLFLOW_TRACKING_URI=sqlite:///mlflow.db, "
@@ -101,9 +107,16 @@ def resolve_uri(uri: str | os.PathLike[str]) -> str:
         )
     if scheme == "sqlite":
         head, _, path = text.partition(":///")
-        if path and not path.startswith(":memory:"):
-            return f"{head}:///{Path(path).expanduser().absolute().as_posix()}"
+        if not path or path.startswith(":memory:"):
+            raise TrackingError(f"the MLflow store {text} keeps nothing: name a file, sqlite:///mlflow.db")
+        if Path(path).expanduser().is_dir():
+            raise TrackingError(f"the MLflow store {text} is a folder: name a file in it, such as mlflow.db")
+        return f"{head}:///{Path(path).expanduser().absolute().as_posix()}"
     return text
+
+
+def _looks_like_folder(text: str) -> bool:
+    return "/" in text or os.sep in text or text.rstrip("/") in ("mlruns", "") or Path(text).is_dir()
 
 
 def masked(uri: str) -> str:
@@ -182,7 +195,7 @@ def _experiment(client: MlflowClient, uri: str, name: str | None) -> tuple[str, 
             else os.environ.get("MLFLOW_EXPERIMENT_ID")
         )
         if known:
-            found = client.get_experiment(known)
+            found = _experiment_by_id(client, known)
             return found.experiment_id, found.name
     wanted = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
     existing = client.get_experiment_by_name(wanted)
@@ -193,6 +206,15 @@ def _experiment(client: MlflowClient, uri: str, name: str | None) -> tuple[str, 
             f"the experiment {wanted!r} is deleted in MLflow: restore it there, or choose another"
         )
     return existing.experiment_id, wanted
+
+
+def _experiment_by_id(client: MlflowClient, known: str) -> Experiment:
+    try:
+        return client.get_experiment(known)
+    except MlflowException:
+        raise ConfigError(
+            f"MLFLOW_EXPERIMENT_ID: {known!r:.40}, there is no such experiment in the store"
+        ) from None
 
 
 def _same_store(uri: str) -> bool:

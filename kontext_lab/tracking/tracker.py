@@ -22,6 +22,9 @@ from kontext_lab.tracking.writing import Opening, Slot
 __all__ = ["Tracker"]
 
 
+_UNSENT = (State.CANCELLED, State.SKIPPED)
+
+
 class Tracker:
     """One open store and the sweeps in it.
 
@@ -110,13 +113,14 @@ class Tracker:
         """Sum up on the parent run and end it: FINISHED, FAILED where a cell did, KILLED where it stopped."""
         counts = results.counts
         failed = counts[State.FAILED] or counts[State.IN_DOUBT]
-        unsent = counts[State.CANCELLED] or counts[State.SKIPPED]
+        # What a limit left out was asked for: no reason to call the run killed.
+        unsent = sum(1 for cell in results if cell.state in _UNSENT and cell.reason != "limit")
         status = "KILLED" if stopped or unsent else "FAILED" if failed else "FINISHED"
         with mlflow_trouble("the sweep's end can't be recorded in MLflow"):
             writing.finish_sweep(self.store, results, status, seconds=seconds, grid=grid)
 
-    def load(self, which: str) -> tuple[SweepRun, list[CellResult]]:
-        """A sweep and its cells, from the store alone.
+    def load(self, which: str) -> tuple[SweepRun, dict[int, CellResult]]:
+        """A sweep and its cells that have an outcome, by place, from the store alone.
 
         Args:
             which: a name, a run id, the beginning of one, or `last`.
@@ -126,8 +130,20 @@ class Tracker:
         """
         with mlflow_trouble("the MLflow store can't be read"):
             parent = reading.find_run(self.store, which)
-            cells = [reading.cell_of(self.store, run) for run in reading.children(self.store, parent)]
+            runs = reading.children(self.store, parent)
+            cells = {
+                int(run.data.tags.get("kontext.cell", 0)): reading.cell_of(self.store, run) for run in runs
+            }
             return SweepRun.from_run(parent), cells
+
+    def find(self, which: str) -> SweepRun:
+        """A sweep's run by name, run id, the beginning of one, or `last`.
+
+        Raises:
+            NotFound: none, or several, which are then listed.
+        """
+        with mlflow_trouble("the MLflow store can't be read"):
+            return SweepRun.from_run(reading.find_run(self.store, which))
 
     def sweep_of(self, which: str) -> Sweep:
         """A sweep as it was defined, from its parent run.
@@ -149,6 +165,11 @@ class Tracker:
         """Sweeps, newest first; of our experiment, or of the whole store."""
         with mlflow_trouble("the MLflow store can't be read"):
             return [SweepRun.from_run(run) for run in reading.sweep_runs(self.store, everywhere=everywhere)]
+
+    def experiment_name(self, experiment_id: str) -> str:
+        """What an experiment of the store is called."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            return str(self.store.client.get_experiment(experiment_id).name)
 
     @property
     def context(self) -> Mapping[str, str]:

@@ -170,7 +170,9 @@ def finish_sweep(store: Store, results: Results, status: str, *, seconds: float,
     counts = results.counts
     states = (State.DONE, State.FAILED, State.IN_DOUBT, State.SKIPPED, State.CANCELLED)
     values = {f"cells/{state}": float(counts[state]) for state in states}
-    values |= {"cost/usd": results.cost, "time/total_s": round(seconds, 3)}
+    values["cost/usd"] = results.cost
+    if seconds:
+        values["time/total_s"] = round(seconds, 3)
     now = layout.milliseconds()
     store.client.log_batch(
         results.run_id,

@@ -121,6 +121,42 @@ def test_price_needs_a_yes_without_a_terminal(
     assert "--yes" in said.err
 
 
+def test_budget_counts_as_the_price_that_is_asked_about(
+    kontext: Callable[..., Said], sweep_file: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A budget of less than a dollar needs no --yes, however dear the sweep would be without."""
+    monkeypatch.setenv("AIMLAPI_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AIMLAPI_API_KEY", "key")
+    sweep_file.write_text(sweep_file.read_text() + "  seed: 1-10\n")
+    said = kontext("run", "sweep.yaml", "--budget", "0.2")
+
+    assert 2 == said.code
+    assert "could not connect" in said.err
+    assert "--yes" not in said.err
+
+
+def test_out_folder_is_tried_before_anything_is_sent(
+    kontext: Callable[..., Said], sweep_file: Path, api: Sandbox
+) -> None:
+    """A file in the place of the folder is told before paying."""
+    said = kontext("run", "sweep.yaml", "--out", "photo.jpg")
+
+    assert (2, []) == (said.code, api.calls)
+    assert "is a file" in said.err
+
+
+def test_usage_errors_are_one_line(kontext: Callable[..., Said], sweep_file: Path, store_uri: str) -> None:
+    """A wrong option is one line on stderr."""
+    assert 1 == len(kontext("run", "sweep.yaml", "--budget", "much").err.strip().splitlines())
+
+
+def test_misspelt_key_is_recognised(kontext: Callable[..., Said], sweep_file: Path, store_uri: str) -> None:
+    """A key that is nearly right is answered with the right one."""
+    sweep_file.write_text(sweep_file.read_text() + "guidence_scale: 3\n")
+
+    assert "did you mean guidance_scale?" in kontext("run", "sweep.yaml", "--sandbox").err
+
+
 def test_failed_cells_end_with_1(kontext: Callable[..., Said], sweep_file: Path, api: Sandbox) -> None:
     """A failed cell is named on stderr and the exit code is 1."""
     api.script([FAULTS["moderated"]])
@@ -240,7 +276,18 @@ def test_demo_leaves_a_grid_a_sweep_and_twelve_children(
     assert "imulated" in said.out
     assert size_of(Path("demo/grid.png"))[0] > 600
     assert 12 == json.loads(kontext("show", "demo", "--json").out)["counts"]["done"]
-    assert "paid now $0.00" in again.out
+    assert "if it were real" not in again.out
+
+
+def test_demo_draws_whatever_the_sweep_became(kontext: Callable[..., Said], store_uri: str) -> None:
+    """A demo whose axes a person renamed still ends with a grid."""
+    kontext("demo", "--out", "demo")
+    file = Path("demo/sweep.yaml")
+    file.write_text(file.read_text().replace("animal", "creature"))
+    Path("demo/grid.png").unlink()
+
+    assert 0 == kontext("demo", "--out", "demo").code
+    assert Path("demo/grid.png").exists()
 
 
 def test_demo_keeps_a_changed_sweep(kontext: Callable[..., Said], store_uri: str) -> None:

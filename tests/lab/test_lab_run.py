@@ -314,6 +314,96 @@ def test_reference_by_url_is_fetched_once_and_sent_as_url(
     assert 1 == lab.plan(kl.Sweep("Add a crown.", url)).reused
 
 
+def test_edit_takes_one_cell_only(lab: kl.Lab, api: Sandbox, photo_file: object) -> None:
+    """An edit that would be a whole sweep is refused before anything is sent."""
+    with pytest.raises(SweepError, match="3 cells"):
+        lab.edit(photo_file, "Add a bird.", seed=[1, 2, 3])
+
+    assert [] == api.calls
+
+
+@pytest.mark.parametrize("given", ["sweep.yaml", None, {"prompt": "x"}])
+def test_what_is_no_sweep_is_told(given: object, lab: kl.Lab, api: Sandbox) -> None:
+    """A path or a mapping in place of a sweep says what to give."""
+    with pytest.raises(SweepError, match=r"kl\.Sweep"):
+        lab.run(given)
+
+    assert [] == api.calls
+
+
+def test_a_running_sweep_is_not_started_twice(
+    store_uri: str, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same sweep started again while it runs is refused, and no cell is paid for twice."""
+    with Sandbox(latency=0.5) as box:
+        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
+        monkeypatch.setenv("AIMLAPI_API_KEY", "key")
+        with kl.Lab() as lab:
+            handle = lab.start(make_sweep())
+            with pytest.raises(ConfigError, match="running already"):
+                lab.start(make_sweep())
+            handle.wait(60)
+
+        assert 8 == len(box.calls)
+
+
+def test_a_service_that_goes_away_leaves_the_rest_for_later(
+    store_uri: str, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After three requests that could not be sent, the rest is cancelled, not failed."""
+    with Sandbox() as box:
+        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
+        monkeypatch.setenv("AIMLAPI_API_KEY", "key")
+        with kl.Lab(concurrency=1) as lab:
+            stop_after_two = [
+                lambda cell: box.stop() if cell.state is State.DONE and len(box.calls) >= 2 else None
+            ]
+            results = lab.start(
+                make_sweep(axes={"seed": "1-20"}, prompt="Add a bird."), observers=stop_after_two
+            )
+            counts = results.wait(60).counts
+
+    assert 3 == counts[State.FAILED]
+    # What was in flight when it went away may be in doubt.
+    assert 20 == counts[State.CANCELLED] + counts[State.DONE] + counts[State.IN_DOUBT] + 3
+    assert "unreachable" == results.results.stopped
+
+
+def test_loaded_results_know_what_was_not_sent(lab: kl.Lab, make_sweep: MakeSweep) -> None:
+    """A sweep that a limit cut short is loaded whole: what was not sent is waiting, every axis is there."""
+    lab.run(make_sweep(name="cut short"), limit=3, progress=False)
+    loaded = lab.load("cut short")
+
+    assert {State.DONE: 3, State.WAITING: 5} == dict(loaded.counts)
+    assert [1, 2] == loaded.axes["seed"]
+    assert "FINISHED" == lab.history()[0].status
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"executor": 3}, "executor"),
+        ({"tracking_uri": 5}, "tracking_uri"),
+        ({"experiment": ""}, "experiment"),
+        ({"confirm_above": "x"}, "confirm_above"),
+        ({"service": "cloud"}, "service"),
+    ],
+)
+def test_wrong_settings_are_named(options: dict[str, object], words: str, store_uri: str) -> None:
+    """A setting of the wrong kind names itself where it is given."""
+    with pytest.raises(ConfigError, match=words):
+        kl.Lab(**options)
+
+
+def test_a_cell_shows_its_picture_in_a_notebook(lab: kl.Lab, photo_file: object) -> None:
+    """A cell's notebook view is its picture, small, with a line that says simulated."""
+    shown = lab.edit(photo_file, "Add a bird.")._repr_html_()
+
+    assert "data:image/jpeg;base64," in shown
+    assert "simulated" in shown
+    assert len(shown) < 200_000
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

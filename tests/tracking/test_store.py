@@ -105,6 +105,22 @@ def test_folder_store_says_the_way_out(uri: str) -> None:
         resolve_uri(uri)
 
 
+@pytest.mark.parametrize("uri", ["foo bar", "sqlite", "x.db", "sqlite://", "sqlite:///:memory:"])
+def test_what_is_no_store_says_what_is_allowed(uri: str) -> None:
+    """Text that names no store is answered with an address that does."""
+    with pytest.raises(TrackingError, match=r"sqlite:///mlflow\.db"):
+        resolve_uri(uri)
+
+
+def test_experiment_of_the_environment_that_is_not_there_is_named(
+    store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong MLFLOW_EXPERIMENT_ID names the variable."""
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "99")
+    with pytest.raises(ConfigError, match="MLFLOW_EXPERIMENT_ID"):
+        open_store(None, None)
+
+
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     """A database in a folder that isn't there names the folder."""
     with pytest.raises(TrackingError, match="no folder"):
