@@ -545,7 +545,7 @@ def test_repr(grid: Results) -> None:
     [
         (State.CANCELLED, "asked", "run the same sweep again to send the rest"),
         (State.SKIPPED, "budget", "run the same sweep again to send the rest"),
-        (State.IN_DOUBT, "lost", 'in doubt: lab.run(sweep, in_doubt="resend") sends those again'),
+        (State.IN_DOUBT, "lost", 'in doubt: sent again only with lab.run(sweep, in_doubt="resend")'),
         (State.FAILED, "400", "results.where(state='failed') shows what failed"),
     ],
 )

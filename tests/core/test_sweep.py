@@ -301,7 +301,7 @@ def test_short_prompt(prompt: str, short: str) -> None:
         ({"guidance_scale": 21}, "guidance_scale: 21, allowed is a number from 1 to 20"),
         ({"guidance_scale": float("nan")}, "guidance_scale: nan, allowed is"),
         ({"strength": 0.5}, "strength: is no field of a sweep"),
-        ({"animal": ["bird"]}, "animal: is no field of a sweep (words of the prompt go into axes)"),
+        ({"animal": ["bird"]}, "animal: is no field of a sweep; words of the prompt go into axes"),
         (
             {"axes": {"strength": [1]}},
             "axis 'strength': no prompt uses {strength}, and it is no field; fields are",

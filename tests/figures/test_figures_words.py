@@ -130,7 +130,7 @@ def test_reused_pictures_are_marked(results: Make) -> None:
     made[1].reused_from = "abc"
     plan = plan_grid(made, reference=True)
     assert [tile.reused for tile in plan.tiles] == [False, False, True, False]
-    assert plan.labels[-1].lines == ("◥ reused, paid for by an earlier run: 1 of 3",)
+    assert plan.labels[-1].lines == ("◥ reused from an earlier run: 1 of 3",)
 
 
 def test_title_can_be_left_out(results: Make) -> None:
