@@ -276,7 +276,8 @@ def test_demo_leaves_a_grid_a_sweep_and_twelve_children(
     assert "imulated" in said.out
     assert size_of(Path("demo/grid.png"))[0] > 600
     assert 12 == json.loads(kontext("show", "demo", "--json").out)["counts"]["done"]
-    assert "if it were real" not in again.out
+    assert "0 to send" in again.out
+    assert "the sandbox is free" not in again.out
 
 
 def test_demo_draws_whatever_the_sweep_became(kontext: Callable[..., Said], store_uri: str) -> None:

@@ -358,15 +358,13 @@ def test_a_service_that_goes_away_leaves_the_rest_for_later(
             stop_after_two = [
                 lambda cell: box.stop() if cell.state is State.DONE and len(box.calls) >= 2 else None
             ]
-            results = lab.start(
-                make_sweep(axes={"seed": "1-20"}, prompt="Add a bird."), observers=stop_after_two
-            )
-            counts = results.wait(60).counts
+            sweep = make_sweep(axes={"seed": "1-20"}, prompt="Add a bird.")
+            results = lab.start(sweep, observers=stop_after_two).wait(60)
 
-    assert 3 == counts[State.FAILED]
-    # What was in flight when it went away may be in doubt.
-    assert 20 == counts[State.CANCELLED] + counts[State.DONE] + counts[State.IN_DOUBT] + 3
-    assert "unreachable" == results.results.stopped
+    # What was in flight when it went away may be in doubt, or have lost its picture.
+    assert 3 == sum(1 for cell in results if cell.reason == "unreachable")
+    assert results.counts[State.CANCELLED] >= 10
+    assert "unreachable" == results.stopped
 
 
 def test_loaded_results_know_what_was_not_sent(lab: kl.Lab, make_sweep: MakeSweep) -> None:
