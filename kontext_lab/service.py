@@ -86,7 +86,10 @@ def connect(service: str, concurrency: int) -> Connection:
     address = os.environ.get("AIMLAPI_BASE_URL")
     settings = ClientSettings(pool=concurrency)
     if address:
-        settings = replace(settings, base_url=address)
+        try:
+            settings = replace(settings, base_url=address)
+        except ConfigError as error:
+            raise ConfigError(f"AIMLAPI_BASE_URL: {error}") from None
     client = KontextClient(settings, key)
     return Connection(client, SANDBOX if _is_sandbox(client) else client.service)
 

@@ -96,7 +96,8 @@ def _clean_base_url(given: str) -> str:
         parts = urlsplit(url)
         origin = origin_of(url)
     except ValueError as error:
-        raise ConfigError(f"base URL: {error}; {allowed}") from None
+        named = "" if "@" in url else f" {url[:100]!r},"  # what stands before an @ may be a secret
+        raise ConfigError(f"base URL:{named} {error}; {allowed}") from None
     if parts.username is not None or parts.password is not None:
         # Not shown: what stands there may be a secret.
         raise ConfigError(f"base URL: holds a user name or password; {allowed}")

@@ -314,6 +314,17 @@ def test_reference_by_url_is_fetched_once_and_sent_as_url(
     assert 1 == lab.plan(kl.Sweep("Add a crown.", url)).reused
 
 
+@pytest.mark.parametrize("address", ["foo", "ftp://x", "http://"])
+def test_wrong_address_names_the_variable(
+    address: str, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that can't be names the variable and the value."""
+    monkeypatch.setenv("AIMLAPI_BASE_URL", address)
+    monkeypatch.setenv("AIMLAPI_API_KEY", "key")
+    with pytest.raises(ConfigError, match=f"AIMLAPI_BASE_URL: .*{address}"):
+        kl.Lab()
+
+
 def test_edit_takes_one_cell_only(lab: kl.Lab, api: Sandbox, photo_file: object) -> None:
     """An edit that would be a whole sweep is refused before anything is sent."""
     with pytest.raises(SweepError, match="3 cells"):
