@@ -94,7 +94,8 @@ class Lab:
         self._experiment = experiment
         self._connection: Connection | None = None
         self._tracker: Tracker | None = None
-        self._handles: dict[str, Handle] = {}
+        # A running sweep's thread keeps its handle; one that ended is let go with its results.
+        self._handles: weakref.WeakValueDictionary[str, Handle] = weakref.WeakValueDictionary()
         if wants_sandbox(service):
             if service == "auto":
                 print("No API key in the environment: using the sandbox – simulated pictures, free.")  # noqa: T201
@@ -105,7 +106,7 @@ class Lab:
     def connection(self) -> Connection:
         """The service in use; opened at the first call."""
         if self._connection is None:
-            self._connection = connect(self._service, self.options.concurrency)
+            self._connection = connect(self._service)
             weakref.finalize(self, self._connection.close)
         return self._connection
 

@@ -25,6 +25,9 @@ Service = Literal["auto", "api", "sandbox"]
 SANDBOX = "sandbox"
 """What fingerprints and tags call the sandbox, wherever it listens."""
 
+MOST_AT_ONCE = 64
+"""As many connections are kept as any run may use: each call of `run` sets its own concurrency."""
+
 SANDBOX_LATENCY = 0.25
 """Seconds the sandbox takes for an answer: long enough to watch a grid fill, short enough to wait for."""
 
@@ -66,25 +69,24 @@ def wants_sandbox(service: str) -> bool:
     return service == "sandbox" or (service == "auto" and key_from_environment() is None)
 
 
-def connect(service: str, concurrency: int) -> Connection:
+def connect(service: str) -> Connection:
     """A connection to the service that is chosen.
 
     Args:
         service: `auto` (the API where the environment has a key), `api` or `sandbox`.
-        concurrency: how many connections are kept open.
 
     Raises:
         ConfigError: `api` without a key, or an address or key that can't be used.
     """
     if wants_sandbox(service):
-        return _own_sandbox(concurrency)
+        return _own_sandbox()
     key = key_from_environment()
     if key is None:
         raise ConfigError(
             "no API key: set AIMLAPI_API_KEY for the AI/ML API, or use the sandbox (simulated pictures, free)"
         )
     address = os.environ.get("AIMLAPI_BASE_URL")
-    settings = ClientSettings(pool=concurrency)
+    settings = ClientSettings(pool=MOST_AT_ONCE)
     if address:
         try:
             settings = replace(settings, base_url=address)
@@ -94,12 +96,12 @@ def connect(service: str, concurrency: int) -> Connection:
     return Connection(client, SANDBOX if _is_sandbox(client) else client.service)
 
 
-def _own_sandbox(concurrency: int) -> Connection:
+def _own_sandbox() -> Connection:
     from kontext_lab.sandbox import Sandbox  # noqa: PLC0415 - the web framework loads only where it serves
 
     # The balance is what nobody uses up: here the sandbox is a place to try things, not to run out.
     box = Sandbox(latency=SANDBOX_LATENCY, balance=1e9).start()
-    settings = ClientSettings(base_url=box.url, pool=concurrency)
+    settings = ClientSettings(base_url=box.url, pool=MOST_AT_ONCE)
     return Connection(KontextClient(settings, SANDBOX_KEY), SANDBOX, box)
 
 

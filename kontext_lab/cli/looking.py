@@ -109,7 +109,7 @@ def _check_service() -> int:
         return 0
     click.echo("key      found in the environment")
     try:
-        connection = connect("api", 1)
+        connection = connect("api")
         connection.client.ping()
         simulated = " (a sandbox: simulated pictures)" if connection.simulated else ""
         click.echo(f"service  {connection.client.service} answers{simulated}")

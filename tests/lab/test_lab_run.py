@@ -325,6 +325,16 @@ def test_wrong_address_names_the_variable(
         kl.Lab()
 
 
+def test_more_at_once_than_the_lab_was_made_for(
+    lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run may be wider than its lab: connections are kept for it, and nothing is grumbled."""
+    results = lab.run(make_sweep(), concurrency=8, progress=False)
+
+    assert {State.DONE: 8} == dict(results.counts)
+    assert [] == [record.message for record in caplog.records if record.levelname == "WARNING"]
+
+
 def test_edit_takes_one_cell_only(lab: kl.Lab, api: Sandbox, photo_file: object) -> None:
     """An edit that would be a whole sweep is refused before anything is sent."""
     with pytest.raises(SweepError, match="3 cells"):
