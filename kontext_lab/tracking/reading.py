@@ -189,7 +189,7 @@ def cell_of(store: Store, run: Run) -> CellResult:
         state = State.FAILED
     cell = CellResult(
         title=run.info.run_name or "",
-        params=typed_params({key: text for key, text in run.data.params.items() if key != "truncated"}),
+        params=typed_params(run.data.params),
         swept=tuple(filter(None, tags.get("kontext.swept", "").split(" "))),
         service=tags.get("kontext.service", ""),
         fingerprint=tags.get("kontext.fingerprint", ""),

@@ -38,7 +38,7 @@ __all__ = [
 Opened = Callable[[Run], None]
 """Told of a child run as soon as there is one, so that a second try at writing finds it."""
 
-_KEPT_WHEN_COPIED = ("outputs", "output_sha256", "arrived", "reason", "note", "state", "seed_reported")
+_KEPT_WHEN_COPIED = ("outputs", "output_sha256", "arrived", "reason", "note", "state")
 
 
 @dataclass(frozen=True)
