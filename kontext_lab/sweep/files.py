@@ -233,6 +233,8 @@ class _Writer:
 
     def reference(self, reference: Reference) -> Any:
         if reference.url:
+            if self._self_contained and reference.png and reference.digest not in self._written:
+                self._write(reference)  # what the address served when it was fetched
             return {"url": _quoted(reference.url), "name": _quoted(reference.name)}
         path = Path(reference.source)
         if not self._self_contained and self._leads_to(path, reference):

@@ -96,11 +96,11 @@ def cell_tags(
         "kontext.reason": cell.reason,
         "kontext.note": cell.note[:LONGEST_TAG],
     }
-    if cell.outputs:
-        tags["kontext.output_sha256"] = ",".join(output.sha256 for output in cell.outputs)
-        tags["kontext.outputs"] = json.dumps(
-            [_output_facts(output, previews.get(output.number)) for output in cell.outputs]
-        )
+    # Written also where there are none: an earlier attempt at the same cell may have had some.
+    tags["kontext.output_sha256"] = ",".join(output.sha256 for output in cell.outputs)
+    tags["kontext.outputs"] = json.dumps(
+        [_output_facts(output, previews.get(output.number)) for output in cell.outputs]
+    )
     if cell.arrived:
         tags["kontext.arrived"] = cell.arrived.astimezone(UTC).isoformat(timespec="seconds")
     if previews:

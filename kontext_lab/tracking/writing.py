@@ -97,7 +97,7 @@ def make_parent(store: Store, opening: Opening, context: Mapping[str, str]) -> R
     sweep = opening.sweep
     run: Run = store.client.create_run(store.experiment_id, run_name=sweep.name, tags=tags)
     store.client.log_batch(run.info.run_id, params=layout.to_params(layout.sweep_params(sweep)))
-    _put(store, run, lambda folder: _write_sweep(sweep, folder))
+    _put(store, run, lambda folder: sweep.to_yaml(folder / "sweep.yaml", self_contained=True))
     return run
 
 
@@ -122,7 +122,11 @@ def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opene
     opened(run)
     if run.info.status in ("FINISHED", "FAILED"):
         _set_aside(store, run)
-        cell.cost += float(run.data.metrics.get("cost/usd", 0.0))
+        # Counted from the attempt, so that a second try at writing counts it once.
+        billed = attempt.answer.cost_usd if attempt.answer else 0.0
+        cell.cost = billed + float(run.data.metrics.get("cost/usd", 0.0))
+        if "kontext.reused_from" in run.data.tags:
+            store.client.delete_tag(run_id, "kontext.reused_from")
     store.client.log_batch(
         run_id,
         metrics=layout.cell_metrics(cell, attempt),
@@ -201,12 +205,6 @@ def _open_child(store: Store, slot: Slot, cell: CellResult, tags: Mapping[str, s
     return created
 
 
-def _write_sweep(sweep: Sweep, folder: Path) -> None:
-    sweep.to_yaml(folder / "sweep.yaml", self_contained=True)
-    for number, reference in enumerate(sweep.references):
-        _write(folder / "references" / f"{number}.png", reference.png)
-
-
 def _put(store: Store, run: Run, fill: Callable[[Path], object]) -> None:
     """Artifacts into a run: written in place where its folder is on this machine, else sent."""
     place = local_folder(run.info.artifact_uri)
@@ -233,7 +231,7 @@ def _set_aside(store: Store, existing: Run) -> None:
     run_id = existing.info.run_id
     names = [item.path for item in store.client.list_artifacts(run_id)]
     kept = [name for name in ("outputs", "response.json") if name in names]
-    if not kept or existing.data.tags.get("kontext.state") == State.WAITING:
+    if not kept:
         return
     number = (
         sum(1 for item in store.client.list_artifacts(run_id, "earlier")) + 1 if "earlier" in names else 1

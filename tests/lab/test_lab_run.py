@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kontext_lab as kl
@@ -150,6 +152,44 @@ def test_moderated_pictures_are_not_bought_again_unasked(
     retried = lab.run(make_sweep(), retry_failed=True, progress=False)
     assert {State.DONE: 8} == dict(retried.counts)
     assert api.bill == pytest.approx(retried.cost)
+
+
+def test_a_retry_that_brings_nothing_shows_nothing_old(
+    lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep
+) -> None:
+    """After a moderated picture and a refused retry, the store holds the refusal, no old output, both costs."""
+    sweep = make_sweep(prompt="Add a bird.", axes={"seed": [1]}, name="retried")
+    api.script([FAULTS["moderated"], FAULTS["too_large"]])
+    lab.run(sweep, progress=False)
+    lab.run(sweep, retry_failed=True, progress=False)
+    loaded = lab.load("retried")
+
+    assert ("413", [], 0.052) == (loaded[0].reason, loaded[0].outputs, pytest.approx(loaded[0].cost))
+
+
+def test_a_resent_copy_is_no_copy_any_more(lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep) -> None:
+    """A cell in doubt that was copied into a longer sweep, then sent again, is that sweep's own."""
+    sweep = make_sweep(prompt="Add a bird.", axes={"seed": [1]})
+    api.script([FAULTS["cut_after"]])
+    lab.run(sweep, progress=False)
+    longer = sweep.but(seed=[1, 2], name="longer")
+    copied = lab.run(longer, progress=False)
+    assert copied[0].reused_from
+
+    lab.run(longer, in_doubt="resend", progress=False)
+    assert ["", ""] == [cell.reused_from for cell in lab.load("longer")]
+
+
+def test_logged_references_are_those_the_sweep_file_names(
+    lab: kl.Lab, photo_file: Path, served_photo: tuple[str, list[str]]
+) -> None:
+    """With a URL before a picture, each still reads back as itself from the store."""
+    other = np.full((40, 60, 3), 99, np.uint8)
+    sweep = kl.Sweep("Add a bird.", axes={"image": [served_photo[0], other]}, name="two references")
+    lab.run(sweep, progress=False)
+    last = lab.load_sweep("two references").cells[1].request.images[0]
+
+    assert (60, 40) == last.sent_size
 
 
 def test_wrong_key_stops_before_anything_is_recorded(
