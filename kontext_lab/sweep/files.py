@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pathvalidate import sanitize_filename
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
@@ -141,7 +142,10 @@ def _parsed(file: Path) -> Any:
         raise SweepError("is nested too deeply, that is no sweep")
     try:
         # The base loader of the pure parser: no scalar types, no tags, and a key given twice is an error.
-        return YAML(typ="base", pure=True).load(text)
+        with warnings.catch_warnings():
+            # Legal since YAML 1.2: the later anchor counts.
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            return YAML(typ="base", pure=True).load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "is no YAML").split("\n")[0]

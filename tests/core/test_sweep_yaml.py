@@ -382,6 +382,14 @@ YAML_ISH = st.one_of(
 )
 
 
+def test_an_anchor_used_again_is_no_noise(workdir: Path, photo_file: Path) -> None:
+    """An anchor of the same name twice is legal: no warning, and the later one counts."""
+    text = f'prompt: &a Add a bird.\nnote: &a hello\nname: *a\nimage: "{photo_file}"\n'
+    (workdir / "sweep.yaml").write_text(text)
+
+    assert "hello" == Sweep.from_yaml(workdir / "sweep.yaml").name
+
+
 @RELAXED
 @given(text=YAML_ISH)
 def test_any_text_is_a_sweep_or_a_sweep_error(text: str) -> None:
