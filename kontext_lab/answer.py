@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from kontext_lab.errors import BadAnswer, Look, Moderated, OutputUnavailable, ServiceError
 
-__all__ = ["Answer", "Attempt", "Picture", "Reason"]
+__all__ = ["Answer", "Attempt", "Fate", "Picture", "RawAnswer", "Reason"]
 
 
 class Reason(StrEnum):
@@ -35,6 +35,23 @@ class Reason(StrEnum):
         return {Reason.MODERATED: Moderated, Reason.EMPTY: BadAnswer, Reason.UNREADABLE: BadAnswer}.get(
             self, OutputUnavailable
         )
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    """An answer as it was read, before anybody tried to understand it; pickles.
+
+    Attributes:
+        status: HTTP status.
+        body: the exact bytes, decompressed; a key in it is blackened.
+        headers: names in lower case.
+        latency_s: seconds from sending the request to having read the answer.
+    """
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    latency_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,3 +128,16 @@ class Attempt:
     answer: Answer | None = None
     error: ServiceError | None = None
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What the service's log says of a request whose answer was lost.
+
+    Attributes:
+        billed: it was delivered and charged; otherwise it failed and cost nothing.
+        cost_usd: what was charged.
+    """
+
+    billed: bool
+    cost_usd: float = 0.0

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from kontext_lab.answer import Reason
+from kontext_lab.answer import RawAnswer, Reason
 from kontext_lab.request import EditRequest
 
 __all__ = [
@@ -59,23 +59,6 @@ _KNOWN = ("url", *_INLINE)
 _LONG_BASE64 = re.compile(r"[A-Za-z0-9+/=_\\-]{4096,}")
 _INLINE_TEXT = re.compile(r'("(?:b64_json|image_base64)"\s*:\s*")([^"]{200,})')
 _NUMBER = re.compile(r"\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-
-
-@dataclass(frozen=True)
-class RawAnswer:
-    """An answer as it was read, before anybody tried to understand it; pickles.
-
-    Attributes:
-        status: HTTP status.
-        body: the exact bytes, decompressed; a key in it is blackened.
-        headers: names in lower case.
-        latency_s: seconds from sending the request to having read the answer.
-    """
-
-    status: int
-    body: bytes = field(default=b"", repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    latency_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from uuid import uuid4
 
 import requests
 
-from kontext_lab.answer import Answer, Attempt, Picture, Reason
+from kontext_lab.answer import Answer, Attempt, Picture, RawAnswer, Reason
 from kontext_lab.client import account, answers, failures
 from kontext_lab.client.account import LogRow
-from kontext_lab.client.answers import Item, ParsedAnswer, RawAnswer
+from kontext_lab.client.answers import Item, ParsedAnswer
 from kontext_lab.client.connection import SANDBOX_HEADER, Connection
 from kontext_lab.client.downloads import Download, download, picture_of
 from kontext_lab.client.keys import SANDBOX_KEY, check_key, key_from_environment

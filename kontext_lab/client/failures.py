@@ -22,7 +22,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3.exceptions as causes
 
-from kontext_lab.client.answers import RawAnswer
+from kontext_lab.answer import RawAnswer
 from kontext_lab.errors import (
     InDoubt,
     ModelWithdrawn,

@@ -1,4 +1,4 @@
-"""The lab: wires service, store, runner and results together. The only place that knows all of them."""
+"""What people call: one lab, its service, its store, and everything done with them."""
 
 from __future__ import annotations
 
