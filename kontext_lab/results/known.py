@@ -8,9 +8,9 @@ from datetime import datetime
 from kontext_lab.answer import Reason
 from kontext_lab.results.states import State
 
-__all__ = ["Known"]
+__all__ = ["BILLED_REASONS", "Known"]
 
-_BILLED_REASONS = frozenset(str(reason) for reason in Reason)
+BILLED_REASONS = frozenset(str(reason) for reason in Reason)
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Known:
         when: when it ended; for a copy, when the original did.
         cost: US dollars it cost there.
         copied: it was itself reused from another run.
+        request_id: of the attempt it stems from, by which the service's log knows it.
     """
 
     run_id: str
@@ -38,8 +39,9 @@ class Known:
     when: datetime
     cost: float = 0.0
     copied: bool = False
+    request_id: str = ""
 
     @property
     def billed_without_picture(self) -> bool:
         """Paid for, but there is no picture: not bought again unasked."""
-        return self.state is State.FAILED and self.reason in _BILLED_REASONS
+        return self.state is State.FAILED and self.reason in BILLED_REASONS

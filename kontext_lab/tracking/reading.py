@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import NotFound
 from kontext_lab.results import CellResult, Known, Output, State, typed_params
@@ -17,6 +18,7 @@ from kontext_lab.tracking.store import Store
 
 __all__ = [
     "SweepRun",
+    "active_run",
     "cell_of",
     "children",
     "find_run",
@@ -132,6 +134,7 @@ def known_of(run: Run) -> Known | None:
         when=_arrived(run),
         cost=float(run.data.metrics.get("cost/usd", 0.0)),
         copied="kontext.reused_from" in tags,
+        request_id=tags.get("kontext.request_id", ""),
     )
 
 
@@ -140,6 +143,15 @@ def sweep_with_digest(store: Store, digest: str) -> Run | None:
     query = f"tags.`kontext.sweep` = '{digest}' AND tags.`kontext.kind` = 'sweep'"
     found = search(store, [store.experiment_id], query, order_by=["attributes.start_time DESC"])
     return next(found, None)
+
+
+def active_run(store: Store, run_id: str) -> Run | None:
+    """A run by its id; None where there is none, or it was deleted."""
+    try:
+        run: Run = store.client.get_run(run_id)
+    except MlflowException:
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
 
 
 def children(store: Store, parent: Run) -> list[Run]:

@@ -22,7 +22,10 @@ from kontext_lab.tracking.writing import Opening, Slot
 __all__ = ["Tracker"]
 
 
-_UNSENT = (State.CANCELLED, State.SKIPPED)
+_UNSENT = (State.CANCELLED, State.SKIPPED, State.WAITING)
+
+ENDED = ("FINISHED", "FAILED", "KILLED")
+"""MLflow's words for a run that is not running."""
 
 
 class Tracker:
@@ -40,6 +43,7 @@ class Tracker:
     def __init__(self, tracking_uri: str | None = None, experiment: str | None = None) -> None:
         self.store: Store = open_store(tracking_uri, experiment)
         self._children: dict[tuple[str, int], Run] = {}
+        self._ended: set[tuple[str, int]] = set()
         self._context: dict[str, str] | None = None
 
     @staticmethod
@@ -65,7 +69,7 @@ class Tracker:
     def begin(self, opening: Opening) -> str:
         """Make the sweep's parent run, or reopen the one it has; returns its id."""
         with mlflow_trouble("the sweep can't be recorded in MLflow"):
-            parent = None if opening.fresh else reading.sweep_with_digest(self.store, opening.digest)
+            parent = self._parent(opening)
             if parent is None:
                 parent = writing.make_parent(self.store, opening, self.context)
             else:
@@ -75,11 +79,26 @@ class Tracker:
                     self._children[(parent.info.run_id, place)] = run
             return str(parent.info.run_id)
 
+    def _parent(self, opening: Opening) -> Run | None:
+        """The run to go on with: never one that was deleted."""
+        if opening.parent_id:
+            found = reading.active_run(self.store, opening.parent_id)
+            if found is not None:
+                return found
+        return None if opening.fresh else reading.sweep_with_digest(self.store, opening.digest)
+
+    def request_id(self, parent_id: str, index: int) -> str:
+        """The attempt that a cell of a sweep begun here holds the outcome of, or ""."""
+        run = self._children.get((parent_id, index))
+        ended = run is not None and run.info.status in ENDED
+        return str(run.data.tags.get("kontext.request_id", "")) if run is not None and ended else ""
+
     def log(self, parent_id: str, index: int, cell: CellResult, attempt: Attempt) -> None:
         """Write a cell that was sent; its bytes are then loaded from the store when asked for."""
         with mlflow_trouble(f"cell {cell.title} can't be recorded in MLflow"):
             opened = self._opened(parent_id, index, cell)
             writing.log_cell(self.store, self._slot(parent_id, index), cell, attempt, opened)
+            self._ended.add((parent_id, index))
             root = self._children[(parent_id, index)].info.artifact_uri
             for output in cell.outputs:
                 if output.sha256:
@@ -91,6 +110,12 @@ class Tracker:
         with mlflow_trouble(f"cell {cell.title} can't be copied in MLflow"):
             opened = self._opened(parent_id, index, cell)
             writing.copy_cell(self.store, self._slot(parent_id, index), cell, source, opened)
+            self._ended.add((parent_id, index))
+
+    def settle(self, run_id: str, outcome: tuple[State, str, str], cost: float) -> None:
+        """Write what became of a cell in doubt: state, reason, note, and US dollars it cost after all."""
+        with mlflow_trouble(f"run {run_id[:8]} can't be recorded in MLflow"):
+            writing.settle_cell(self.store, run_id, outcome, cost)
 
     def _opened(self, parent_id: str, index: int, cell: CellResult) -> writing.Opened:
         def remember(run: Run) -> None:
@@ -100,7 +125,11 @@ class Tracker:
         return remember
 
     def _slot(self, parent_id: str, index: int) -> Slot:
-        return Slot(parent_id, index, self.context, self._children.get((parent_id, index)))
+        existing = self._children.get((parent_id, index))
+        if existing is not None and (parent_id, index) in self._ended:
+            # Written before by this very tracker: what it remembers is the run as it was made.
+            existing = self.store.client.get_run(existing.info.run_id)
+        return Slot(parent_id, index, self.context, existing)
 
     def take(self, cell: CellResult, run_id: str) -> None:
         """Fill a cell from its own run, where the same sweep was run before."""
@@ -117,7 +146,15 @@ class Tracker:
         unsent = sum(1 for cell in results if cell.state in _UNSENT and cell.reason != "limit")
         status = "KILLED" if stopped or unsent else "FAILED" if failed else "FINISHED"
         with mlflow_trouble("the sweep's end can't be recorded in MLflow"):
+            self._end_orphans(results.run_id)
             writing.finish_sweep(self.store, results, status, seconds=seconds, grid=grid)
+
+    def _end_orphans(self, parent_id: str) -> None:
+        """Children that a crash cut off, and that this run had no reason to go on with, are not running."""
+        for (parent, index), run in self._children.items():
+            cut_off = run.info.status not in ENDED and (parent, index) not in self._ended
+            if parent == parent_id and cut_off:
+                self.store.client.set_terminated(run.info.run_id, "KILLED")
 
     def load(self, which: str) -> tuple[SweepRun, dict[int, CellResult]]:
         """A sweep and its cells that have an outcome, by place, from the store alone.

@@ -33,6 +33,7 @@ __all__ = [
     "log_cell",
     "make_parent",
     "reopen_parent",
+    "settle_cell",
 ]
 
 Opened = Callable[[Run], None]
@@ -53,6 +54,7 @@ class Opening:
         extends: the parent run whose cells this sweep reuses, or "".
         inside: the run that was active in the caller's thread, or "".
         fresh: make a new parent even where the same sweep has one.
+        parent_id: continue this one, if it is still there.
     """
 
     sweep: Sweep
@@ -62,6 +64,7 @@ class Opening:
     extends: str = ""
     inside: str = ""
     fresh: bool = False
+    parent_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,9 @@ def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opene
         opened: told of the child run before anything else is written to it.
     """
     previews = {output.number: layout.preview_names(output) for output in cell.outputs if output.preview}
-    run = _open_child(store, slot, cell, layout.cell_tags(cell, slot.parent_id, slot.index, previews))
+    tags = layout.cell_tags(cell, slot.parent_id, slot.index, previews)
+    tags["kontext.request_id"] = attempt.client_request_id
+    run = _open_child(store, slot, cell, tags)
     run_id = run.info.run_id
     opened(run)
     if run.info.status in ("FINISHED", "FAILED"):
@@ -167,6 +172,17 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
     _put(store, run, lambda folder: _copy_artifacts(store, original, folder))
     store.client.set_terminated(run_id, original.info.status)
     cell.take(cell_of(store, store.client.get_run(run_id)))
+
+
+def settle_cell(store: Store, run_id: str, outcome: tuple[State, str, str], cost: float) -> None:
+    """What became of a cell in doubt: its state, and what it turned out to have cost besides."""
+    before = float(store.client.get_run(run_id).data.metrics.get("cost/usd", 0.0))
+    names = ("kontext.state", "kontext.reason", "kontext.note")
+    store.client.log_batch(
+        run_id,
+        metrics=[Metric("cost/usd", round(before + cost, 6), layout.milliseconds(), 0)],
+        tags=[RunTag(name, str(text)) for name, text in zip(names, outcome, strict=True)],
+    )
 
 
 def finish_sweep(store: Store, results: Results, status: str, *, seconds: float, grid: bytes) -> None:
@@ -254,7 +270,7 @@ def _write_artifacts(
 ) -> None:
     for output in cell.outputs:
         if output.sha256:
-            _write(folder / "outputs" / output.file_name, output.data)
+            _write(folder / "outputs" / output.file_name, output.bytes)
         if output.number in previews:
             for name in previews[output.number]:
                 _write(folder / name, output.preview)
