@@ -67,6 +67,7 @@ class Picture:
         preview: WebP, longest side at most 512 pixels; empty where the bytes are no picture.
         reason: None for a picture to keep.
         note: one line for a person where there is a reason.
+        again: fetching it once more may bring it.
     """
 
     data: bytes = field(default=b"", repr=False)
@@ -77,6 +78,7 @@ class Picture:
     preview: bytes = field(default=b"", repr=False)
     reason: Reason | None = None
     note: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,14 @@ class Attempt:
         answer: a 2xx answer, whatever its pictures are worth.
         error: why there is no answer.
         seconds: how long the attempt took.
+        trouble: why what came could not be kept in the journal; it is in `answer` all the same.
     """
 
     client_request_id: str
     answer: Answer | None = None
     error: ServiceError | None = None
     seconds: float = 0.0
+    trouble: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
     │   │   ├── ImageError          a reference that cannot be read as a picture
     │   │   └── RequestRefused      the service refused the request for good (400, 403, 413 …)
     │   ├── ConfigError         a setting, a key, a folder or a name that cannot be used
+    │   │   └── AlreadyRunning      a living process is at work on the same sweep
     │   └── NotFound            no such run, cell or picture (also a LookupError)
     ├── Wait                try again later; nothing was paid
     │   ├── RateLimited         429
@@ -30,6 +31,7 @@ from __future__ import annotations
 import reprlib
 
 __all__ = [
+    "AlreadyRunning",
     "BadAnswer",
     "ConfigError",
     "FixInput",
@@ -106,6 +108,10 @@ class ImageError(SweepError):
 
 class ConfigError(FixInput):
     """A setting, key, folder or name that cannot be used."""
+
+
+class AlreadyRunning(ConfigError):
+    """A living process is at work on the same sweep; says which, and how to watch it."""
 
 
 class NotFound(FixInput, LookupError):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from kontext_lab.errors import ConfigError
+from kontext_lab.pacing import Pacing
 
 __all__ = ["RunOptions"]
 
@@ -26,6 +27,9 @@ class RunOptions:
         concurrency: requests at once.
         executor: any `concurrent.futures.Executor`; threads of our own where it is None.
         measure: measure every picture once it is safe.
+        pause_after: outcomes in a row that are billed without a picture, or refused alike, after which the run
+            stops; 0 for never.
+        pacing: what is tried again, and how long to wait.
     """
 
     budget: float | None = None
@@ -36,6 +40,8 @@ class RunOptions:
     concurrency: int = 4
     executor: Executor | None = None
     measure: bool = True
+    pause_after: int = 5
+    pacing: Pacing = field(default_factory=Pacing)
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -45,6 +51,14 @@ class RunOptions:
             raise ConfigError(f"concurrency: {self.concurrency!r}, allowed are 1 to 64")
         if self.budget is not None and not (isinstance(self.budget, int | float) and self.budget >= 0):
             raise ConfigError(f"budget: {self.budget!r}, allowed are US dollars, 0 or more")
+        if (
+            not isinstance(self.pause_after, int)
+            or isinstance(self.pause_after, bool)
+            or self.pause_after < 0
+        ):
+            raise ConfigError(f"pause_after: {self.pause_after!r}, allowed is a whole number, 0 for never")
+        if not isinstance(self.pacing, Pacing):
+            raise ConfigError(f"pacing: {self.pacing!r:.60}, allowed is a kontext_lab.pacing.Pacing")
         if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 0):
             raise ConfigError(f"limit: {self.limit!r}, allowed is a whole number, 0 or more")
 
@@ -54,7 +68,7 @@ class RunOptions:
         Raises:
             ConfigError: no such option, or a value that can't be.
         """
-        known = [field.name for field in fields(self)]
+        known = [one.name for one in fields(self)]
         for name in changes:
             if name not in known:
                 raise ConfigError(f"{name}: no such option, there are {', '.join(known)}")

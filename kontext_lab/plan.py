@@ -6,7 +6,7 @@ Pure: tables in, tables out. It asks no service and no store; whoever makes a pl
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -65,6 +65,7 @@ def decide(
     in_doubt: str = "skip",
     retry_failed: bool = False,
     limit: int | None = None,
+    not_billed: Collection[str] = (),
 ) -> tuple[Decision, ...]:
     """What to do about each cell.
 
@@ -77,6 +78,7 @@ def decide(
         in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
         retry_failed: send those again that were billed without a picture.
         limit: send at most this many.
+        not_billed: ids of requests in doubt that failed by the service's log: nothing keeps them from being sent.
     """
     own_pictures = {one.fingerprint: one for one in here.values() if one.state is State.DONE}
     decisions: list[Decision] = []
@@ -86,7 +88,11 @@ def decide(
         known = None
         if reuse == "always":
             elsewhere = own_pictures.get(fingerprint) or anywhere.get(fingerprint)
-            known = _worth_keeping(here.get(place), elsewhere, fingerprint, in_doubt, retry_failed)
+            own_here = here.get(place)
+            tracked = [one for one in (own_here, elsewhere) if one is not None]
+            candidates = [one for one in tracked if one.fingerprint == fingerprint]
+            candidates = [one for one in candidates if one.request_id not in not_billed or not one.request_id]
+            known = _worth_keeping(candidates, in_doubt, retry_failed)
         if known is not None:
             own = here.get(place)
             action = Action.KEEP if own is not None and known.run_id == own.run_id else Action.COPY
@@ -102,11 +108,8 @@ def decide(
     return tuple(decisions)
 
 
-def _worth_keeping(
-    own: Known | None, other: Known | None, fingerprint: str, in_doubt: str, retry_failed: bool
-) -> Known | None:
+def _worth_keeping(candidates: Sequence[Known], in_doubt: str, retry_failed: bool) -> Known | None:
     """The tracked cell that stands for this one, by the table of states; None where it is to be sent."""
-    candidates = [one for one in (own, other) if one is not None and one.fingerprint == fingerprint]
     for one in candidates:
         if one.state is State.DONE:
             return one
@@ -128,6 +131,7 @@ class Plan:
         service: `sandbox` or the service's origin.
         decisions: one per cell.
         prices: US dollars per picture by model, where the service names another than the table.
+        charged: the same as the service really charged it, which counts more than any announcement.
         balance: US dollars left, or None where the service doesn't say.
         budget: US dollars this run may spend, or None.
         concurrency: requests at once.
@@ -139,6 +143,7 @@ class Plan:
     service: str
     decisions: tuple[Decision, ...]
     prices: Mapping[str, float] = field(default_factory=dict)
+    charged: Mapping[str, float] = field(default_factory=dict)
     balance: float | None = None
     budget: float | None = None
     concurrency: int = 4
@@ -177,7 +182,8 @@ class Plan:
 
     def cost_of(self, request: EditRequest) -> float:
         """What a request is expected to cost, in US dollars."""
-        price = request.price if request.price is not None else self.prices.get(request.model)
+        announced = request.price if request.price is not None else self.prices.get(request.model)
+        price = self.charged.get(request.model, announced)
         return request.cost if price is None else round(price * request.pictures, 6)
 
     @property

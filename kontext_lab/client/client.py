@@ -12,6 +12,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -35,6 +36,8 @@ GENERATIONS = "/v1/images/generations"
 CATALOGUE = "/v1/models"
 BILLING = "/v2/billing"
 LOGS = "/v2/logs"
+
+Keep = Callable[[int, bytes], None]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LOG_PAGES = 50
@@ -132,14 +135,30 @@ class KontextClient:
         """Understand an answer as far as it can be understood; opens no connection and never raises."""
         return answers.read_answer(raw, request, self.settings.max_output_bytes)
 
-    def collect(self, raw: RawAnswer, request: EditRequest) -> Answer:
+    def collect(
+        self,
+        raw: RawAnswer,
+        request: EditRequest,
+        *,
+        have: Mapping[int, bytes] | None = None,
+        keep: Keep | None = None,
+    ) -> Answer:
         """Download and examine an answer's pictures; a bad one says so in its reason and raises nothing.
 
         May be called again for the same answer: it sends GETs only, and none of them with the key.
+
+        Args:
+            raw: the answer.
+            request: what was asked.
+            have: pictures that were downloaded before, by their place in the answer, from 0.
+            keep: given each picture as soon as it is downloaded, before anybody looks at it.
         """
         parsed = self.read(raw, request)
         started = time.monotonic()
-        pictures = [self._picture(item) for item in parsed.items]
+        pictures = [
+            self._picture(item, (have or {}).get(place), functools.partial(keep, place) if keep else None)
+            for place, item in enumerate(parsed.items)
+        ]
         seconds = time.monotonic() - started
         return Answer(
             pictures=(*pictures, *_missing(parsed, request.pictures)),
@@ -153,10 +172,15 @@ class KontextClient:
             simulated=SANDBOX_HEADER in raw.headers,
         )
 
-    def _picture(self, item: Item) -> Picture:
+    def _picture(self, item: Item, had: bytes | None, keep: Callable[[bytes], None] | None) -> Picture:
         if item.url is None:
             return picture_of(Download(item.data, item.reason, item.note), item.flagged)
-        return picture_of(self._download(item.url, self.settings.max_output_bytes), item.flagged)
+        if had is not None and (seen := picture_of(Download(had, status=200), item.flagged)).again is False:
+            return seen
+        found = self._download(item.url, self.settings.max_output_bytes)
+        if keep is not None and found.reason is None:
+            keep(found.data)
+        return picture_of(found, item.flagged)
 
     def _download(self, url: str, limit: int) -> Download:
         return download(self._connection.session, url, limit, self.settings)

@@ -37,12 +37,18 @@ class Download:
         reason: None for a complete body, else EXPIRED (the host does not serve it) or CORRUPT.
         note: one line for a person where there is a reason.
         status: the last HTTP status, or None where no host answered.
+        again: the same fetch may bring it later.
     """
 
     data: bytes = field(default=b"", repr=False)
     reason: Reason | None = None
     note: str = ""
     status: int | None = None
+    again: bool = False
+
+
+_LATER = (404, 408, 425, 429)
+"""Statuses that may pass by themselves, besides all from 500 on; hosts of copies first know nothing of a new one."""
 
 
 def download(session: requests.Session, url: str, limit: int, settings: ClientSettings) -> Download:
@@ -79,7 +85,7 @@ def _hop(
     host = urlsplit(url).hostname or ""
     left = deadline - time.monotonic()
     if left <= 0:
-        return Download(reason=Reason.EXPIRED, note=_slow(host, settings.read_timeout))
+        return Download(reason=Reason.EXPIRED, note=_slow(host, settings.read_timeout), again=True)
     try:
         response = session.get(
             url,
@@ -98,7 +104,8 @@ def _hop(
         )
     # ValueError: what requests makes of a host name that cannot be encoded.
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        return Download(reason=Reason.EXPIRED, note=f"{host} could not be reached ({why(error)})")
+        note = f"{host} could not be reached ({why(error)})"
+        return Download(reason=Reason.EXPIRED, note=note, again=True)
     try:
         return _read(response, url, limit, settings, deadline)
     finally:
@@ -118,7 +125,8 @@ def _read(
                 reason=Reason.EXPIRED, note=f"{host} redirected to a malformed address", status=status
             )
     if not 200 <= status < 300:
-        return Download(reason=Reason.EXPIRED, note=f"{host} answered {status}", status=status)
+        later = status in _LATER or status >= 500
+        return Download(reason=Reason.EXPIRED, note=f"{host} answered {status}", status=status, again=later)
     announced = _announced(response)
     if announced is not None and announced > limit:
         return Download(reason=Reason.CORRUPT, note=_large(host, limit), status=status)
@@ -127,7 +135,8 @@ def _read(
     except BodyError as error:
         return _broken(error, response, host, (limit, settings.read_timeout))
     if not data:
-        return Download(reason=Reason.CORRUPT, note=f"{host} answered {status} with 0 bytes", status=status)
+        note = f"{host} answered {status} with 0 bytes"
+        return Download(reason=Reason.CORRUPT, note=note, status=status, again=True)
     return Download(data, status=status)
 
 
@@ -137,10 +146,10 @@ def _broken(error: BodyError, response: requests.Response, host: str, limits: tu
     if error.kind == "large":
         return Download(reason=Reason.CORRUPT, note=_large(host, limit), status=status)
     if error.kind == "slow" or (error.cause is not None and why(error.cause) == "no answer in time"):
-        return Download(error.partial, Reason.EXPIRED, _slow(host, seconds), status)
+        return Download(error.partial, Reason.EXPIRED, _slow(host, seconds), status, again=True)
     announced = _announced(response)
     size = f"{len(error.partial):,}" + (f" of {announced:,}" if announced is not None else "")
-    return Download(error.partial, Reason.CORRUPT, f"{host} broke off after {size} bytes", status)
+    return Download(error.partial, Reason.CORRUPT, f"{host} broke off after {size} bytes", status, again=True)
 
 
 def _announced(response: requests.Response) -> int | None:
@@ -176,7 +185,10 @@ def picture_of(found: Download, flagged: bool) -> Picture:
     if flagged:
         reason, note = Reason.MODERATED, "flagged by the service's moderation"
     if not found.data or (found.reason is not None and not flagged):
-        return Picture(data=found.data, sha256=sha256, reason=reason or Reason.EMPTY, note=note)
+        again = found.again and not flagged
+        return Picture(
+            data=found.data, sha256=sha256, reason=reason or Reason.EMPTY, note=note, again=again
+        )
     try:
         seen = examine(found.data)
     except (ImageError, OSError, ValueError, MemoryError) as error:
@@ -185,6 +197,8 @@ def picture_of(found: Download, flagged: bool) -> Picture:
             sha256=sha256,
             reason=reason or Reason.CORRUPT,
             note=note or _damage(found.data, error),
+            # The host may have sent less than it has; what came along inside the answer stays as it is.
+            again=found.status is not None and not flagged,
         )
     if seen.black and not flagged:
         reason, note = Reason.MODERATED, "black picture"

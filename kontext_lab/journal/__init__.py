@@ -3,6 +3,8 @@
 Knows folders, files and locks; neither service nor store, widgets nor figures.
 """
 
+from kontext_lab.journal.desk import Desk, Intent
 from kontext_lab.journal.home import home_folder
+from kontext_lab.journal.journal import Journal, SweepFacts, SweepJournal
 
-__all__ = ["home_folder"]
+__all__ = ["Desk", "Intent", "Journal", "SweepFacts", "SweepJournal", "home_folder"]

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import os
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
-from importlib.metadata import version
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from kontext_lab import plan as planning
-from kontext_lab.answer import Attempt
-from kontext_lab.errors import (
-    ConfigError,
-    KontextLabError,
-    ServiceError,
-    SweepError,
-    TrackingError,
-    Unauthorized,
-)
+from kontext_lab.errors import ConfigError, SweepError, TrackingError
+from kontext_lab.journal import Journal, home_folder
+from kontext_lab.lab.adapters import draw_preview
+from kontext_lab.lab.leftovers import recover_all, tell_unfinished, unfinished_line
+from kontext_lab.lab.recovery import Delivered
+from kontext_lab.lab.starting import make_plan, resolved, start_sweep
+from kontext_lab.lab.watching import watch_sweep
 from kontext_lab.options import RunOptions
-from kontext_lab.plan import Action, Plan
+from kontext_lab.plan import Plan
 from kontext_lab.progress import follow
-from kontext_lab.results import CellResult, Known, Results
-from kontext_lab.runner import Coordinator, Handle, Observer, Task, start
-from kontext_lab.service import SANDBOX_LATENCY, Connection, connect, wants_sandbox
+from kontext_lab.results import CellResult, Results
+from kontext_lab.runner import Handle, Observer
+from kontext_lab.service import Connection, connect, wants_sandbox
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import Opening, SweepRun, Tracker
+from kontext_lab.tracking import SweepRun, Tracker
+from kontext_lab.worker import Worker
 
 __all__ = ["Lab"]
 
@@ -54,6 +49,9 @@ class Lab:
         confirm_above: US dollars above which a person is asked.
         home: folder for what is not in the store yet; None for the environment's, else the user data folder.
         executor: runs the attempts of every sweep; None for threads.
+
+    Attributes:
+        prices: US dollars per picture by model, as the service charged them since this lab was made.
 
     Raises:
         ConfigError: a setting that can't be; names it and what is allowed.
@@ -94,13 +92,13 @@ class Lab:
         self._experiment = experiment
         self._connection: Connection | None = None
         self._tracker: Tracker | None = None
-        # A running sweep's thread keeps its handle; one that ended is let go with its results.
-        self._handles: weakref.WeakValueDictionary[str, Handle] = weakref.WeakValueDictionary()
+        self.prices: dict[str, float] = {}
         if wants_sandbox(service):
             if service == "auto":
                 print("No API key in the environment: using the sandbox – simulated pictures, free.")  # noqa: T201
         else:
             _ = self.connection  # a missing or unusable key is told at once
+        tell_unfinished(self)
 
     @property
     def connection(self) -> Connection:
@@ -122,6 +120,16 @@ class Lab:
         return self._tracker
 
     @property
+    def journal(self) -> Journal:
+        """What was sent and is not in the store yet."""
+        return Journal(home_folder(self.home))
+
+    @property
+    def worker(self) -> Worker:
+        """What makes attempts at the service in use."""
+        return Worker(self.connection.client)
+
+    @property
     def simulated(self) -> bool:
         """Whether pictures come from the sandbox."""
         return self.connection.simulated
@@ -137,7 +145,8 @@ class Lab:
             SweepError: a reference by URL can't be fetched.
             TrackingError: the store can't be used.
         """
-        return self._plan(sweep, self.options.but(options), ask=True)
+        plan, _ = make_plan(self, resolved(self, sweep), self.options.but(options), ask=True)
+        return plan
 
     def run(self, sweep: Sweep, *, progress: bool = True, **options: Any) -> Results:
         """Run a sweep and wait for it; an interrupt stops sending, keeps what is in flight and returns.
@@ -166,29 +175,7 @@ class Lab:
         Raises:
             As `run`, before anything is sent.
         """
-        chosen = self.options.but(options)
-        plan = self._plan(sweep, chosen, ask=False)
-        digest = plan.sweep.digest(plan.service)
-        running = self._handles.get(digest)
-        if running is not None and not running.done:
-            raise ConfigError(f"sweep {sweep.name!r} is running already: wait for its handle, or cancel it")
-        if plan.requests:
-            self._check_service()
-        results, recorder = self._begin(plan, fresh=chosen.reuse == "never")
-        executor = chosen.executor or ThreadPoolExecutor(chosen.concurrency, thread_name_prefix="kontext-lab")
-        coordinator = Coordinator(
-            results,
-            [_task(plan, decision) for decision in plan.decisions],
-            make=self.connection.client.attempt,
-            recorder=recorder,
-            executor=executor,
-            concurrency=chosen.concurrency,
-            budget=chosen.budget,
-            observers=observers,
-        )
-        handle = start(coordinator, None if chosen.executor else executor)
-        self._handles[digest] = handle
-        return handle
+        return start_sweep(self, sweep, self.options.but(options), observers)
 
     def edit(self, image: Any, prompt: str, **fields: Any) -> CellResult:
         """One edit, logged as a sweep of one cell; `.image` of what it returns is the picture.
@@ -216,7 +203,7 @@ class Lab:
         cells = [found[place] for place in sorted(found)]
         if len(cells) < run.cells:
             cells = self._with_unsent(run, found)
-        return Results(cells, name=run.name, run_id=run.run_id, draw=_draw)
+        return Results(cells, name=run.name, run_id=run.run_id, draw=draw_preview)
 
     def _with_unsent(self, run: SweepRun, found: dict[int, CellResult]) -> list[CellResult]:
         """The cells of a sweep, with those that have no outcome yet as waiting."""
@@ -239,6 +226,42 @@ class Lab:
         """The sweeps of this experiment, newest first; with `everywhere` those of the whole store."""
         return self.tracker.history(everywhere=everywhere)
 
+    def recover(self) -> list[Delivered]:
+        """Bring everything that crashes left in the journal into the store; sends nothing that is billed."""
+        return recover_all(self)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The sweeps that did not end, a line each; looks into the journal alone."""
+        return [unfinished_line(journal) for journal in self.journal.unfinished()]
+
+    def watch(self, which: str, *, progress: bool = True) -> Results:
+        """Wait for a sweep that another process is at work on; returns its results.
+
+        Args:
+            which: its name, run id, the beginning of that, or `last`.
+            progress: show a tqdm bar.
+        """
+        return watch_sweep(self, which, shown=progress)
+
+    def speaks_to(self, service: str, base_url: str) -> bool:
+        """Whether this lab's service is that one, at that address; starts no sandbox to find out."""
+        if self._connection is None and wants_sandbox(self._service):
+            return False
+        connection = self.connection
+        return (connection.name, connection.client.settings.base_url) == (service, base_url)
+
+    def check_service(self) -> None:
+        """Find out whether the service answers and takes the key; free.
+
+        Raises:
+            ServiceUnavailable: it doesn't answer.
+            Unauthorized: it doesn't accept the key.
+        """
+        client = self.connection.client
+        client.ping()
+        client.balance()
+
     def close(self) -> None:
         """Close connections, and stop the sandbox this lab started."""
         if self._connection is not None:
@@ -260,76 +283,6 @@ class Lab:
         store = f", {self._tracker.store.shown}" if self._tracker else ""
         return f"<Lab: {where}{simulated}{store}>"
 
-    def _plan(self, sweep: Sweep, options: RunOptions, *, ask: bool) -> Plan:
-        if not isinstance(sweep, Sweep):
-            raise SweepError(
-                f"sweep: {type(sweep).__name__} is none, give a kl.Sweep; kl.Sweep.from_yaml(path) reads a file"
-            )
-        connection = self.connection
-        resolved = sweep.resolve(connection.client.fetch_reference)
-        fingerprints = [cell.request.fingerprint(connection.name) for cell in resolved.cells]
-        here: dict[int, Known] = {}
-        anywhere: dict[str, Known] = {}
-        if options.reuse == "always":
-            here = self.tracker.known_here(resolved.digest(connection.name))
-            anywhere = self.tracker.known(fingerprints)
-        decisions = planning.decide(
-            resolved.cells,
-            fingerprints,
-            here=here,
-            anywhere=anywhere,
-            reuse=options.reuse,
-            in_doubt=options.in_doubt,
-            retry_failed=options.retry_failed,
-            limit=options.limit,
-        )
-        plan = Plan(
-            resolved,
-            connection.name,
-            decisions,
-            budget=options.budget,
-            concurrency=options.concurrency,
-            seconds_each=SANDBOX_LATENCY if connection.simulated else planning.TYPICAL_SECONDS,
-        )
-        return self._with_prices(plan) if ask and plan.requests and not connection.simulated else plan
-
-    def _with_prices(self, plan: Plan) -> Plan:
-        """What the service says of prices and balance; every answer is optional."""
-        client = self.connection.client
-        models = {one.cell.request.model for one in plan.of(Action.SEND)}
-        try:
-            client.ping()
-            balance = client.balance()
-            asked = {model: client.price(model) for model in sorted(models)}
-        except Unauthorized as error:
-            return replace(plan, notes=(str(error),))
-        except ServiceError as error:
-            return replace(plan, notes=(f"the service doesn't answer: {error}",))
-        prices = {model: price for model, price in asked.items() if price is not None}
-        return replace(plan, prices=prices, balance=balance)
-
-    def _check_service(self) -> None:
-        """A dead host or a refused key is told before anything is recorded or sent."""
-        client = self.connection.client
-        client.ping()
-        client.balance()
-
-    def _begin(self, plan: Plan, *, fresh: bool) -> tuple[Results, _Recorder]:
-        tracker = self.tracker
-        opening = Opening(
-            plan.sweep,
-            plan.service,
-            plan.sweep.digest(plan.service),
-            version("kontext-lab"),
-            extends=_extended(plan),
-            inside=tracker.active_run_id(tracker.store.uri),
-            fresh=fresh,
-        )
-        parent_id = tracker.begin(opening)
-        cells = [CellResult.from_cell(one.cell, plan.service, one.fingerprint) for one in plan.decisions]
-        results = Results(cells, name=plan.sweep.name, run_id=parent_id, draw=_draw)
-        return results, _Recorder(tracker, parent_id)
-
 
 def _check_types(executor: object, tracking_uri: object, experiment: object, confirm_above: object) -> None:
     """Settings of the wrong kind are told where they are given, not where they are used."""
@@ -341,59 +294,3 @@ def _check_types(executor: object, tracking_uri: object, experiment: object, con
         raise ConfigError(f"experiment: {experiment!r:.60}, allowed is a name")
     if isinstance(confirm_above, bool) or not isinstance(confirm_above, int | float) or confirm_above < 0:
         raise ConfigError(f"confirm_above: {confirm_above!r:.60}, allowed are US dollars, 0 or more")
-
-
-class _Recorder:
-    """The tracker bound to one sweep: what the runner writes to."""
-
-    def __init__(self, tracker: Tracker, parent_id: str) -> None:
-        self._tracker = tracker
-        self._parent_id = parent_id
-
-    def log(self, index: int, cell: CellResult, attempt: Attempt) -> None:
-        self._tracker.log(self._parent_id, index, cell, attempt)
-
-    def copy(self, index: int, cell: CellResult, source: Known) -> None:
-        self._tracker.copy(self._parent_id, index, cell, source)
-
-    def take(self, cell: CellResult, run_id: str) -> None:
-        self._tracker.take(cell, run_id)
-
-    def finish(self, results: Results, *, stopped: bool, seconds: float) -> None:
-        self._tracker.finish(results, stopped=stopped, seconds=seconds, grid=_grid_png(results))
-
-
-def _task(plan: Plan, decision: planning.Decision) -> Task:
-    if decision.action is Action.SEND:
-        return Task(send=plan.cost_of(decision.cell.request))
-    if decision.action is Action.KEEP:
-        return Task(keep=decision.known)
-    if decision.action is Action.COPY:
-        return Task(copy=decision.known)
-    if decision.action is Action.FOLLOW:
-        return Task(leader=decision.leader)
-    return Task(leave="limit")
-
-
-def _extended(plan: Plan) -> str:
-    """The sweep that this one takes most of its reused cells from."""
-    parents = [one.known.parent_id for one in plan.of(Action.COPY) if one.known]
-    return max(set(parents), key=parents.count) if parents else ""
-
-
-def _draw(results: Results) -> bytes:
-    from kontext_lab.figures import preview_png  # noqa: PLC0415 - matplotlib loads when something is drawn
-
-    return preview_png(results)
-
-
-def _grid_png(results: Results) -> bytes:
-    from kontext_lab.figures import grid  # noqa: PLC0415 - as above
-
-    buffer = io.BytesIO()
-    try:
-        # Level 1: half a second less at the end of a sweep, for a tenth more bytes.
-        grid(results).savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
-    except KontextLabError:
-        return b""  # a picture that can't be loaded back must not keep a sweep from ending
-    return buffer.getvalue()

@@ -86,8 +86,9 @@ class Output:
         Raises:
             KontextLabError: there are none; its class says why.
         """
-        if self.data:
-            return self.data
+        data = self.data  # read once: the thread that writes the store lets go of it
+        if data:
+            return data
         if self.load is not None and self.sha256:
             return self.load()
         raise self.error
@@ -117,8 +118,8 @@ class Output:
 
     def release(self, load: Callable[[], builtins.bytes]) -> None:
         """Let go of the bytes, which `load` brings back: a sweep's pictures need not all fit into memory."""
-        self.data = b""
         self.load = load
+        self.data = b""
 
     def __repr__(self) -> str:
         size = f"{self.width}x{self.height} {self.format}" if self.format else self.reason or "no picture"

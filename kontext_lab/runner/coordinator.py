@@ -1,98 +1,69 @@
 """The coordinator: owns the state of a running sweep, in one thread.
 
-Sends what the plan says in its order, takes over what comes back, writes it down through the recorder, and
-stops sending when it is told to or when no further request can succeed. Workers never see any of this.
+Has the dispatch send what the plan says, takes over what comes back, has it written down, and stops when it is
+told to or when no further request can succeed. Workers and the scribe never see any of this; no wait here is
+without a deadline or deaf to a stop.
 """
 
 from __future__ import annotations
 
-import logging
 import queue
-import uuid
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Executor, Future
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
-from enum import Enum, auto
 from time import monotonic
-from typing import Protocol
 
-from kontext_lab.answer import Attempt
-from kontext_lab.errors import InDoubt, ServiceUnavailable, StopSweep, TrackingError
-from kontext_lab.request import EditRequest
-from kontext_lab.results import CellResult, Known, Results, State
+from kontext_lab.answer import Attempt, Fate
+from kontext_lab.errors import TrackingError
+from kontext_lab.pacing import Pacing
+from kontext_lab.results import Known, Results, State
+from kontext_lab.runner.alarms import Alarms
+from kontext_lab.runner.clockwork import Clockwork
+from kontext_lab.runner.dispatch import Dispatch
+from kontext_lab.runner.doubts import Doubts
+from kontext_lab.runner.parts import (
+    Book,
+    Event,
+    Flight,
+    Landed,
+    Observer,
+    Recorder,
+    Signal,
+    Task,
+    Told,
+    Worker,
+)
+from kontext_lab.runner.purse import Purse
+from kontext_lab.runner.scribe import Page, Scribe
+from kontext_lab.runner.sheet import Sheet
 
-__all__ = ["Coordinator", "Make", "Observer", "Recorder", "Task"]
+__all__ = ["Coordinator"]
 
-log = logging.getLogger(__name__)
+RESUMABLE = "stopped; run the same sweep again to send the rest"
 
-Make = Callable[[EditRequest, str], Attempt]
-"""Makes one attempt at a request, under an id of its own; runs in a worker, so it pickles."""
-
-Observer = Callable[[CellResult], None]
-"""Told of every cell whose state changed, in order, on the coordinator's thread."""
-
-
-_RESUMABLE = "stopped; run the same sweep again to send the rest"
-
-
-UNREACHABLE_IN_A_ROW = 3
-"""After so many requests that could not even be sent, the rest is left for later instead of failed."""
-
-
-class Recorder(Protocol):
-    """Where outcomes are written; bound to one sweep."""
-
-    def log(self, index: int, cell: CellResult, attempt: Attempt) -> None:
-        """Write a cell that was sent."""
-
-    def copy(self, index: int, cell: CellResult, source: Known) -> None:
-        """Write a cell that is reused from elsewhere."""
-
-    def take(self, cell: CellResult, run_id: str) -> None:
-        """Fill a cell from its own earlier run."""
-
-    def finish(self, results: Results, *, stopped: bool, seconds: float) -> None:
-        """Sum up."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be done about one cell: exactly one of the four below.
-
-    Attributes:
-        send: send its request, expected to cost this many US dollars; None for not.
-        keep: take its outcome from its own run.
-        copy: take it from another run.
-        leader: take it from the earlier cell at this place, once that has ended.
-        leave: end it as skipped, for this reason.
-    """
-
-    send: float | None = None
-    keep: Known | None = None
-    copy: Known | None = None
-    leader: int | None = None
-    leave: str = ""
-
-
-class _Signal(Enum):
-    STOP = auto()
-    LEAVE = auto()
+LOG_SECONDS = 35.0
+"""How long the end of a sweep waits for the service's log."""
 
 
 class Coordinator:
     """One run of one sweep.
 
     Args:
-        results: one waiting cell per task; written here and nowhere else.
+        results: one waiting cell per task; written here and by the recorder, nowhere else.
         tasks: what to do about each.
-        make: makes one attempt.
-        recorder: where outcomes are written.
+        worker: makes attempts.
+        recorder: the store.
+        book: where what was sent lies until the store has it.
         executor: any; not shut down here.
-        concurrency: how many attempts at once.
-        budget: US dollars that may be spent, or None.
+        concurrency: how many requests at once, at most.
+        purse: the money.
+        pacing: what is tried again, and when.
+        pause_after: outcomes in a row that are billed without a picture, or refused alike, which end the run.
         observers: told of every change.
+
+    Attributes:
+        left_behind: what nobody waits for any more; it still writes to its desks.
+        summed_up: the store knows how the run ended.
     """
 
     def __init__(
@@ -100,214 +71,265 @@ class Coordinator:
         results: Results,
         tasks: Sequence[Task],
         *,
-        make: Make,
+        worker: Worker,
         recorder: Recorder,
+        book: Book,
         executor: Executor,
         concurrency: int,
-        budget: float | None = None,
+        purse: Purse,
+        pacing: Pacing,
+        pause_after: int = 5,
         observers: Sequence[Observer] = (),
     ) -> None:
         self.results = results
         self._tasks = list(tasks)
-        self._make = make
         self._recorder = recorder
-        self._executor = executor
-        self._concurrency = max(1, concurrency)
-        self._left = budget
-        self._observers = list(observers)
-        self._events: queue.SimpleQueue[_Signal | tuple[int, str, Future[Attempt]]] = queue.SimpleQueue()
-        self._flying: dict[int, tuple[str, float]] = {}
-        self._arrivals: deque[tuple[int, Attempt]] = deque()
-        self._unrecorded: dict[int, Attempt] = {}
-        self._why_stopped = ""
-        self._refused = 0
+        self._purse = purse
+        self._pacing = pacing
+        self._most_pending = 2 * concurrency
+        self._alarms = Alarms(pause_after)
+        self._events: queue.SimpleQueue[Signal | Landed | Told | Event] = queue.SimpleQueue()
+        self._clock = Clockwork()
+        self._sheet = Sheet(results, observers)
+        self._scribe = Scribe(recorder, book, self._events.put, self._sheet.note)
+        self._doubts = Doubts(worker, executor, self._events.put)
+        self._dispatch = Dispatch(
+            self._sheet,
+            worker=worker,
+            book=book,
+            executor=executor,
+            purse=purse,
+            pacing=pacing,
+            concurrency=concurrency,
+            clock=self._clock,
+            post=self._events.put,
+        )
+        self._asking = False
+        self._left = False
+        self.left_behind: list[Future[Attempt]] = []
+        self.summed_up = False
+
+    # from any thread
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is waited for and kept. Safe from any thread."""
-        self._events.put(_Signal.STOP)
+        self._events.put(Signal())
 
     def leave(self) -> None:
-        """Stop without waiting: what is in flight ends in doubt. Safe from any thread."""
-        self._events.put(_Signal.LEAVE)
+        """Stop without waiting: what is in flight stays in the journal. Safe from any thread."""
+        self._events.put(Signal(leave=True))
+
+    # the run, in one thread
 
     def run(self) -> None:
-        """Do all tasks; returns when every cell has ended and the recorder has everything it would take."""
+        """Do all tasks; returns when every cell has ended and the store has everything it would take."""
         began = monotonic()
-        to_send = deque(place for place, task in enumerate(self._tasks) if task.send is not None)
-        at_hand = deque(
-            place for place, task in enumerate(self._tasks) if task.keep or task.copy or task.leave
-        )
-        while to_send or at_hand or self._flying or self._arrivals:
-            self._launch(to_send)
-            # What came back is looked at first, so that its place in the air is taken at once; writing it
-            # down, and copies, are done while the next requests are under way.
-            if not self._events.empty():
-                self._handle(self._events.get())
-            elif self._arrivals:
-                self._record(*self._arrivals.popleft())
-            elif at_hand:
-                self._settle(at_hand.popleft())
-            elif self._flying:
-                self._handle(self._events.get())
-        self._follow_leaders()
-        self._record_again()
-        sent = any(task.send is not None for task in self._tasks)
-        self._finish(monotonic() - began if sent else 0.0)
-
-    def _launch(self, to_send: deque[int]) -> None:
-        while to_send and self._has_room() and not self.results.stopped:
-            place = to_send.popleft()
-            price = self._tasks[place].send or 0.0
-            if self._left is not None and price > self._left + 1e-9:
-                self._end(place, State.SKIPPED, "budget", "does not fit into the budget")
-                continue
-            if self._left is not None:
-                self._left -= price
-            self._submit(place, price)
-        while to_send and self.results.stopped:
-            self._end(to_send.popleft(), State.CANCELLED, "stopped", self._why_stopped)
-
-    def _has_room(self) -> bool:
-        # A store slower than the service must not fill the memory with pictures.
-        return len(self._flying) < self._concurrency and len(self._arrivals) < 2 * self._concurrency
-
-    def _submit(self, place: int, price: float) -> None:
-        cell = self.results[place]
-        assert cell.request is not None, "only cells of a sweep are sent"
-        request_id = f"kl-{uuid.uuid4().hex}"
-        self._flying[place] = (request_id, price)
-        cell.state = State.RUNNING
-        self._tell(cell)
+        sends = [place for place, task in enumerate(self._tasks) if task.send is not None]
+        for place in sends:
+            self._dispatch.add(Flight(place, self._tasks[place].send or 0.0))
         try:
-            future = self._executor.submit(self._make, cell.request, request_id)
-        except RuntimeError as error:  # shut down or broken: nothing was sent
-            del self._flying[place]
-            self._end(place, State.FAILED, "executor", f"the executor takes no work: {error}")
-            self._stop("executor", f"the executor takes no work: {error}")
-            return
-        future.add_done_callback(lambda done: self._events.put((place, request_id, done)))
+            self._dispatch.launch()
+            self._settle_known()
+            self._work()
+            while self._ask_at_the_end():
+                self._work()
+            self._follow_leaders()
+            self._work()
+            self._deliver_backlog()
+            self._finish(monotonic() - began if sends else 0.0)
+        finally:
+            self._scribe.close()
 
-    def _handle(self, event: _Signal | tuple[int, str, Future[Attempt]]) -> None:
-        if event is _Signal.STOP:
-            self._stop("asked", _RESUMABLE)
-        elif event is _Signal.LEAVE:
-            self._stop("asked", _RESUMABLE)
-            for place, (request_id, _) in list(self._flying.items()):
-                error = InDoubt("left while the request was under way: it may have been billed")
-                self._arrived(place, Attempt(request_id, error=error))
-        elif isinstance(event, tuple):
-            place, request_id, future = event
-            if place in self._flying:
-                self._arrived(place, _attempt_of(request_id, future))
+    def _work(self) -> None:
+        """Until nothing is under way any more."""
+        while True:
+            # A store slower than the service must not fill the memory with pictures.
+            if self._scribe.pending < self._most_pending or self._sheet.stopped:
+                self._dispatch.launch()
+            if not (self._dispatch.busy or self._scribe.pending):
+                return
+            self._wait()
 
-    def _arrived(self, place: int, attempt: Attempt) -> None:
-        _, reserved = self._flying.pop(place)
-        cell = self.results[place]
+    def _wait(self, most: float = 60.0) -> None:
+        """Handle the next event, or what is due."""
+        try:
+            event = self._events.get(timeout=self._clock.seconds(monotonic(), most))
+        except queue.Empty:
+            event = Event(lambda: None)
+        if isinstance(event, Signal):
+            self._sheet.stop("asked", RESUMABLE)
+            if event.leave:
+                self._leave()
+        elif isinstance(event, Landed):
+            attempt = self._dispatch.landed(event)
+            if attempt is not None:
+                self._conclude(event.flight, attempt)
+        elif isinstance(event, Told):
+            self._asking = False
+            for request_id, fate in event.fates.items():
+                self._learn_fate(request_id, fate)
+        else:
+            event.act()
+        for act in self._clock.due(monotonic()):
+            act()
+        if self._scribe.backlog and not self._clock.has("store"):
+            wait = self._pacing.before_store(max(1, self._scribe.failures))
+            self._clock.set("store", monotonic() + wait, self._scribe.retry)
+
+    def _leave(self) -> None:
+        self._left = True
+        under_way = self._dispatch.abandon()
+        self.left_behind = [flight.future for flight in under_way if flight.future is not None]
+        for flight in under_way:
+            line = (
+                "left while it was under way: the next run of the sweep looks for its answer in the journal"
+            )
+            self._sheet.end(flight.place, State.IN_DOUBT, "lost", line)
+
+    def _conclude(self, flight: Flight, attempt: Attempt) -> None:
+        """A flight's last attempt is the cell's outcome."""
+        cell = self._sheet[flight.place]
         cell.apply(attempt, datetime.now(UTC))
-        if self._left is not None and cell.state is not State.IN_DOUBT:
-            self._left += reserved - cell.cost  # in doubt counts as spent
         self.results.spent = round(self.results.spent + cell.cost, 6)
-        self._arrivals.append((place, attempt))
-        self._refused = self._refused + 1 if _unreachable(attempt) else 0
-        if self._refused >= UNREACHABLE_IN_A_ROW:
-            self._stop("unreachable", str(attempt.error))
-        if isinstance(attempt.error, StopSweep):
-            self._stop(type(attempt.error).__name__, str(attempt.error))
+        if cell.state is State.IN_DOUBT:
+            # Counts as spent until it is known; so its reservation stays.
+            self._doubts.add(flight)
+            self._ask_later(0)
+        else:
+            self._purse.settle(flight.price, cell.cost)
+        if cell.request is not None:
+            self._purse.learn(cell.request, attempt)
+        alarm = self._alarms.hear(cell, attempt)
+        if alarm is not None:
+            self._sheet.stop(alarm.word, alarm.line)
+        self._sheet.tell(cell)
+        self._scribe.write(Page(flight.place, cell, attempt, flight.desk))
 
-    def _stop(self, word: str, why: str) -> None:
-        if not self.results.stopped:
-            self.results.stopped = word
-            self._why_stopped = why
-            self._note_once(why)
+    # answers that were lost
 
-    def _settle(self, place: int) -> None:
-        """Take over what is known without sending anything."""
-        task, cell = self._tasks[place], self.results[place]
-        try:
+    def _ask_later(self, turn: int) -> None:
+        if turn >= len(self._pacing.asks) or self._clock.has("ask"):
+            return
+
+        def ask() -> None:
+            self._asking = self._doubts.ask() or self._asking
+            self._ask_later(turn + 1)
+
+        self._clock.set("ask", monotonic() + self._pacing.asks[turn], ask)
+
+    def _ask_at_the_end(self) -> bool:
+        """Ask once more about what is in doubt; True where something is under way again because of it."""
+        if self._left or not self._doubts.ask():
+            return False
+        self._asking = True
+        deadline = monotonic() + LOG_SECONDS
+        while self._asking and not self._left and monotonic() < deadline:
+            self._wait(max(0.0, deadline - monotonic()))
+        return self._dispatch.busy or bool(self._scribe.pending)
+
+    def _learn_fate(self, request_id: str, fate: Fate) -> None:
+        flight = self._doubts.resolve(request_id)
+        if flight is None:
+            return
+        if fate.billed:
+            line = f"billed ${fate.cost_usd:.3f} by the service's log, its picture is lost"
+            outcome = (State.IN_DOUBT, "lost", line)
+        else:
+            outcome = (State.FAILED, "lost", "failed by the service's log: nothing was billed")
+        cell = self._sheet[flight.place]
+
+        def then(failure: TrackingError | None) -> None:
+            # What the store was not told stays in doubt: the next run asks again.
+            if failure is None and not self._scribe.owes(flight.place):
+                cell.end(*outcome)
+                self._settled(flight, fate)
+
+        self._scribe.do(lambda: self._recorder.settle(cell, outcome, fate.cost_usd), then)
+
+    def _settled(self, flight: Flight, fate: Fate) -> None:
+        """The store knows: what was billed is counted, what was not is sent again; it is still reserved for."""
+        cell = self._sheet[flight.place]
+        cell.cost = round(cell.cost + fate.cost_usd, 6)
+        self.results.spent = round(self.results.spent + fate.cost_usd, 6)
+        self._sheet.tell(cell)
+        if fate.billed or self._sheet.stopped or flight.attempts >= self._pacing.attempts:
+            self._purse.settle(flight.price, fate.cost_usd)
+        else:
+            self._dispatch.add(Flight(flight.place, flight.price, attempts=flight.attempts))
+
+    def _not_written(self, failure: TrackingError | None) -> None:
+        if failure is not None:
+            self._sheet.note(str(failure))
+
+    # cells that nothing is sent for
+
+    def _settle_known(self) -> None:
+        for place, task in enumerate(self._tasks):
+            if task.leave:
+                self._sheet.end(place, State.SKIPPED, task.leave)
+            elif task.keep is not None or task.copy is not None:
+                self._take_over(place, task)
+
+    def _take_over(self, place: int, task: Task) -> None:
+        """Take what is known of a cell from the store."""
+        cell = self._sheet[place]
+
+        def job() -> None:
             if task.keep is not None:
                 self._recorder.take(cell, task.keep.run_id)
             elif task.copy is not None:
                 self._recorder.copy(place, cell, task.copy)
-            else:
-                cell.end(State.SKIPPED, task.leave)
-        except TrackingError as error:
-            self._note_once(str(error))
-            cell.end(State.CANCELLED, "tracking", str(error))
-        self._tell(cell)
+
+        def then(failure: TrackingError | None) -> None:
+            if failure is not None:
+                self._sheet.note(str(failure))
+                cell.end(State.CANCELLED, "tracking", str(failure))
+            self._sheet.tell(cell)
+
+        self._scribe.do(job, then)
 
     def _follow_leaders(self) -> None:
         for place, task in enumerate(self._tasks):
             if task.leader is None:
                 continue
-            leader = self.results[task.leader]
-            if leader.run_id and leader.state.is_finished:
-                known = Known(
-                    run_id=leader.run_id,
-                    parent_id=self.results.run_id,
-                    index=task.leader,
-                    fingerprint=leader.fingerprint,
-                    state=leader.state,
-                    reason=leader.reason,
-                    when=leader.arrived or datetime.now(UTC),
-                )
-                self._tasks[place] = Task(copy=known)
-                self._settle(place)
-            else:
-                self._end(place, leader.state, leader.reason, leader.note)
+            leader = self._sheet[task.leader]
+            if not (leader.run_id and leader.state.is_finished):
+                self._sheet.end(place, leader.state, leader.reason, leader.note)
+                continue
+            known = Known(
+                run_id=leader.run_id,
+                parent_id=self.results.run_id,
+                index=task.leader,
+                fingerprint=leader.fingerprint,
+                state=leader.state,
+                reason=leader.reason,
+                when=leader.arrived or datetime.now(UTC),
+            )
+            self._take_over(place, Task(copy=known))
 
-    def _end(self, place: int, state: State, reason: str, note: str = "") -> None:
-        self.results[place].end(state, reason, note)
-        self._tell(self.results[place])
+    # the end
 
-    def _record(self, place: int, attempt: Attempt) -> None:
-        try:
-            self._recorder.log(place, self.results[place], attempt)
-        except TrackingError as error:
-            # The picture stays in memory; recording is tried once more at the end.
-            self._unrecorded[place] = attempt
-            self._note_once(str(error))
-        self._tell(self.results[place])
-
-    def _record_again(self) -> None:
-        waiting, self._unrecorded = self._unrecorded, {}
-        for place, attempt in waiting.items():
-            self._record(place, attempt)
-        if self._unrecorded:
-            count = len(self._unrecorded)
-            self._note_once(f"{count} cells are not recorded in MLflow: results.save(folder) keeps them")
+    def _deliver_backlog(self) -> None:
+        if self._scribe.backlog and not self._left:
+            self._scribe.retry()
+            self._work()
+        if self._scribe.backlog:
+            cells = f"{len(self._scribe.backlog)} cell{'s are' if len(self._scribe.backlog) > 1 else ' is'}"
+            self._sheet.note(
+                f"{cells} not in MLflow yet, the pictures are safe in the journal: "
+                "`kontext-lab recover`, or running the sweep again, delivers them"
+            )
 
     def _finish(self, seconds: float) -> None:
-        try:
-            self._recorder.finish(self.results, stopped=bool(self.results.stopped), seconds=seconds)
-        except TrackingError as error:
-            self._note_once(str(error))
+        stopped = self._sheet.stopped
 
-    def _note_once(self, line: str) -> None:
-        if line not in self.results.notes:
-            self.results.notes.append(line)
+        def finish() -> None:
+            self._recorder.finish(self.results, stopped=stopped, seconds=seconds)
 
-    def _tell(self, cell: CellResult) -> None:
-        for observer in self._observers:
-            try:
-                observer(cell)
-            except Exception:  # a broken display must not cost a picture
-                log.warning("an observer failed on cell %s", cell.title, exc_info=True)
+        def then(failure: TrackingError | None) -> None:
+            self._not_written(failure)
+            self.summed_up = failure is None
 
-
-def _unreachable(attempt: Attempt) -> bool:
-    return isinstance(attempt.error, ServiceUnavailable) and attempt.error.status is None
-
-
-def _attempt_of(request_id: str, future: Future[Attempt]) -> Attempt:
-    """How an attempt ended, also where its worker did not live to say so."""
-    try:
-        return future.result(timeout=0)
-    except CancelledError:
-        return Attempt(request_id, error=ServiceUnavailable("cancelled by its executor before it was sent"))
-    except Exception as error:  # a dead process pool, a request that doesn't pickle, a bug in a worker
-        return Attempt(
-            request_id,
-            error=InDoubt(
-                f"the worker failed, the request may have been sent: {type(error).__name__}: {error}"
-            ),
-        )
+        if not self._scribe.down:  # waiting for it once more would help nobody: the next run sums up
+            self._scribe.do(finish, then)
+            self._work()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
 
 from kontext_lab.results import Results
 from kontext_lab.runner.coordinator import Coordinator
 
-__all__ = ["Handle", "start"]
+__all__ = ["Handle"]
 
 
 class Handle:
     """A sweep under way in a thread of its own.
+
+    Args:
+        coordinator: runs it.
+        close: called at the end, however that comes.
 
     Attributes:
         results: the cells as they stand, live.
@@ -43,7 +46,7 @@ class Handle:
         self._coordinator.stop()
 
     def leave(self) -> None:
-        """Stop without waiting for what is in flight; it ends in doubt."""
+        """Stop without waiting for what is in flight; the next run looks for its answers in the journal."""
         self._coordinator.leave()
 
     @property
@@ -60,13 +63,3 @@ class Handle:
 
     def __repr__(self) -> str:
         return f"<Handle {'done' if self.done else 'running'}: {self.results.brief}>"
-
-
-def start(coordinator: Coordinator, own_executor: Executor | None) -> Handle:
-    """Run a coordinator in a thread; an executor made for it is shut down afterwards, a lent one is not."""
-
-    def close() -> None:
-        if own_executor is not None:
-            own_executor.shutdown(wait=False)
-
-    return Handle(coordinator, close)

@@ -140,7 +140,7 @@ def cell_metrics(cell: CellResult, attempt: Attempt) -> list[Metric]:
         values["time/latency_s"] = round(attempt.answer.latency_s, 3)
     metrics = [Metric(key, value, now, 0) for key, value in {**values, **cell.metrics}.items()]
     for output in cell.outputs:
-        facts = {"width": output.width, "height": output.height, "bytes": len(output.data)}
+        facts = {"width": output.width, "height": output.height, "bytes": len(output.bytes) if output.sha256 else 0}
         step = output.number - 1
         metrics += [
             Metric(f"output/{key}", float(value), now, step) for key, value in facts.items() if output.sha256

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
 
-__all__ = ["EXPERIMENT", "Store", "masked", "mlflow_trouble", "open_store", "resolve_uri"]
+__all__ = ["EXPERIMENT", "Store", "check_reachable", "masked", "mlflow_trouble", "open_store", "resolve_uri"]
 
 EXPERIMENT = "kontext-lab"
 """The experiment of sweeps where nothing else is set."""
@@ -79,7 +79,7 @@ def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
         ConfigError: the experiment was deleted.
     """
     uri = resolve_uri(tracking_uri or mlflow.get_tracking_uri())
-    _check_reachable(uri)
+    check_reachable(uri)
     with _quiet(), mlflow_trouble(f"the MLflow store {masked(uri)} can't be opened"):
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
@@ -160,7 +160,12 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _check_reachable(uri: str) -> None:
+def check_reachable(uri: str) -> None:
+    """Find out quickly whether a store can be spoken to, or made.
+
+    Raises:
+        TrackingError: it can't; says why.
+    """
     parts = urlsplit(uri)
     scheme = parts.scheme.split("+")[0]
     if scheme == "sqlite":

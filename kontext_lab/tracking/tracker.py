@@ -11,12 +11,13 @@ from mlflow.entities import Run
 from mlflow.tracking.context import registry
 
 from kontext_lab.answer import Attempt
+from kontext_lab.errors import TrackingError
 from kontext_lab.results import CellResult, Known, Results, State
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import reading, writing
 from kontext_lab.tracking.artifacts import Artifact
 from kontext_lab.tracking.reading import SweepRun
-from kontext_lab.tracking.store import Store, mlflow_trouble, open_store, resolve_uri
+from kontext_lab.tracking.store import Store, check_reachable, mlflow_trouble, open_store, resolve_uri
 from kontext_lab.tracking.writing import Opening, Slot
 
 __all__ = ["Tracker"]
@@ -52,6 +53,14 @@ class Tracker:
         active = mlflow.active_run()
         same = active is not None and resolve_uri(mlflow.get_tracking_uri()) == tracking_uri
         return str(active.info.run_id) if active is not None and same else ""
+
+    def reachable(self) -> bool:
+        """Whether the store can be spoken to at all; quick, and raises nothing."""
+        try:
+            check_reachable(self.store.uri)
+        except TrackingError:
+            return False
+        return True
 
     def known(self, fingerprints: Iterable[str]) -> dict[str, Known]:
         """The best any experiment of the store knows of each fingerprint."""
@@ -172,6 +181,12 @@ class Tracker:
                 int(run.data.tags.get("kontext.cell", 0)): reading.cell_of(self.store, run) for run in runs
             }
             return SweepRun.from_run(parent), cells
+
+    def outcomes(self, parent_id: str) -> int:
+        """How many cells of a sweep have an outcome by now."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            parent: Run = self.store.client.get_run(parent_id)
+            return sum(1 for run in reading.children(self.store, parent) if run.info.status in ENDED)
 
     def find(self, which: str) -> SweepRun:
         """A sweep's run by name, run id, the beginning of one, or `last`.

@@ -1,0 +1,137 @@
+"""One attempt's folder: what was intended, the answer as it was read, the pictures as they were downloaded.
+
+A worker writes here, in whatever process it runs; nobody else writes while it does.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kontext_lab.answer import RawAnswer
+from kontext_lab.journal.files import read_json, write_durably, write_json
+
+__all__ = ["Desk", "Intent"]
+
+_INTENT, _ANSWER, _OUTPUT = "intent.json", "answer.json", "output-"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is about to be sent.
+
+    Attributes:
+        place: the cell's place in its sweep.
+        title: the cell's, for a person.
+        request_id: sent along as `X-Client-Request-Id`.
+        fingerprint: of the request.
+        price: US dollars it is expected to cost.
+        when: the moment before it is sent, ISO 8601 in UTC.
+    """
+
+    place: int
+    title: str
+    request_id: str
+    fingerprint: str
+    price: float
+    when: str
+
+    @property
+    def moment(self) -> datetime:
+        """When it was about to be sent."""
+        try:
+            return datetime.fromisoformat(self.when)
+        except ValueError:
+            return datetime.fromtimestamp(0, UTC)
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Intent | None:
+        """An intent from its file's facts; None where they make no sense."""
+        try:
+            return cls(
+                place=int(facts["place"]),
+                title=str(facts["title"]),
+                request_id=str(facts["request_id"]),
+                fingerprint=str(facts["fingerprint"]),
+                price=float(facts["price"]),
+                when=str(facts["when"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder by its path, so that it may travel to another process."""
+
+    path: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder itself."""
+        return Path(self.path)
+
+    @property
+    def intent(self) -> Intent | None:
+        """What was intended; None while that was not durable, so that nothing was sent."""
+        facts = read_json(self.folder / _INTENT)
+        return None if facts is None else Intent.read(facts)
+
+    def keep_intent(self, intent: Intent) -> None:
+        """Write down what is about to be sent; durable when this returns."""
+        write_json(self.folder / _INTENT, asdict(intent))
+
+    def keep_answer(self, raw: RawAnswer) -> None:
+        """Write down an answer as it was read."""
+        try:
+            body: dict[str, str] = {"body": raw.body.decode("utf-8")}
+        except UnicodeDecodeError:
+            body = {"body_base64": base64.b64encode(raw.body).decode("ascii")}
+        facts = {"status": raw.status, "latency_s": raw.latency_s, "headers": dict(raw.headers), **body}
+        write_json(self.folder / _ANSWER, facts)
+
+    @property
+    def answer(self) -> RawAnswer | None:
+        """The answer as it was read, or None where none was."""
+        facts = read_json(self.folder / _ANSWER)
+        try:
+            return None if facts is None else _raw_answer(facts)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def keep_output(self, place: int, data: bytes) -> None:
+        """Write down a picture's exact bytes.
+
+        Args:
+            place: in the answer, from 0.
+            data: as received.
+        """
+        write_durably(self.folder / f"{_OUTPUT}{place}", data)
+
+    def output(self, place: int) -> bytes:
+        """A picture's exact bytes.
+
+        Raises:
+            OSError: they are not here.
+        """
+        return (self.folder / f"{_OUTPUT}{place}").read_bytes()
+
+    @property
+    def outputs(self) -> dict[int, bytes]:
+        """Every picture that was downloaded whole, by its place in the answer."""
+        found = sorted(self.folder.glob(f"{_OUTPUT}*"))
+        places = [(path.name.removeprefix(_OUTPUT), path) for path in found]
+        return {int(place): path.read_bytes() for place, path in places if place.isdecimal()}
+
+
+def _raw_answer(facts: Mapping[str, Any]) -> RawAnswer:
+    if "body_base64" in facts:
+        body = base64.b64decode(facts["body_base64"], validate=True)
+    else:
+        body = str(facts["body"]).encode("utf-8")
+    headers = {str(name): str(text) for name, text in facts["headers"].items()}
+    return RawAnswer(int(facts["status"]), body, headers, float(facts["latency_s"]))

@@ -1,0 +1,74 @@
+"""Files that are whole or not there, also after a power cut: temporary name, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["make_folder", "read_json", "remove_folder", "sync_folder", "write_durably", "write_json"]
+
+
+def write_durably(file: Path, data: bytes) -> None:
+    """Write a file that is on disk, whole and under its name, when this returns.
+
+    Raises:
+        OSError: it can't be; nothing is left behind under the name.
+    """
+    temporary = file.with_name(f".{file.name}.part")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(file.parent)
+
+
+def write_json(file: Path, facts: Mapping[str, Any]) -> None:
+    """Facts as a JSON file that a person can read."""
+    write_durably(file, json.dumps(facts, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """The facts of a JSON file; None where there is none, or none that can be read."""
+    try:
+        found = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def make_folder(folder: Path) -> None:
+    """A new folder, known to its parent also after a power cut."""
+    folder.mkdir(mode=0o700)
+    sync_folder(folder.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder; one that is half removed no longer has its name."""
+    gone = folder.with_name(f".gone-{uuid.uuid4().hex}")
+    try:
+        folder.rename(gone)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's list of names durable, where the platform can."""
+    if os.name != "posix":
+        return  # Windows opens no folders; its file system keeps a journal of names itself
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

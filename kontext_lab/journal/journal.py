@@ -1,0 +1,219 @@
+"""The journal: sweeps under way, and of each what was sent and has not reached the store.
+
+    journal/
+      locks/                        one lock a sweep, kept
+      3f09a1… demo/                 a sweep that has not ended
+        sweep.json                  store, experiment, service, parent run
+        sweep.yaml, references/     the sweep itself
+        00007 kl-5d0c…/             an attempt at cell 7
+          intent.json               written before the request leaves
+          answer.json               as soon as it is read
+          output-0                  as soon as it is downloaded: the exact bytes
+
+An attempt's folder goes when the store has its outcome, a sweep's when it has ended there.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pathvalidate import sanitize_filename
+
+from kontext_lab.errors import ConfigError
+from kontext_lab.journal.desk import Desk, Intent
+from kontext_lab.journal.files import make_folder, read_json, remove_folder, write_json
+from kontext_lab.journal.home import private_folder
+from kontext_lab.journal.locks import SweepLock
+from kontext_lab.sweep import Sweep
+
+__all__ = ["Journal", "SweepFacts", "SweepJournal"]
+
+_FACTS, _SWEEP = "sweep.json", "sweep.yaml"
+
+ROOM_PER_OUTPUT = 16 * 1024 * 1024
+"""Free bytes asked for before a request is sent, for each of its pictures: there must be room for the answer."""
+
+
+@dataclass(frozen=True)
+class SweepFacts:
+    """What a sweep's folder says of it.
+
+    Attributes:
+        name: the sweep's.
+        digest: the sweep's, for its service.
+        service: `sandbox` or the service's origin.
+        base_url: where the service is.
+        store: the MLflow store, absolute, without a password.
+        experiment: the name of MLflow's experiment.
+        parent_id: the parent run, once there is one.
+        version: of this package.
+    """
+
+    name: str
+    digest: str
+    service: str
+    base_url: str
+    store: str
+    experiment: str
+    parent_id: str = ""
+    version: str = ""
+
+    @property
+    def key(self) -> str:
+        """Names this sweep in this store: 32 hexadecimal digits."""
+        text = "\0".join((self.store, self.experiment, self.service, self.digest))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    @classmethod
+    def read(cls, facts: dict[str, Any]) -> SweepFacts | None:
+        """Facts from a file; None where something is missing."""
+        try:
+            return cls(**{name: str(facts[name]) for name in cls.__dataclass_fields__})
+        except KeyError:
+            return None
+
+
+class SweepJournal:
+    """The folder of one sweep under way.
+
+    Attributes:
+        facts: what it says of the sweep.
+        lock: the right to work on it.
+    """
+
+    def __init__(self, folder: Path, facts: SweepFacts, lock: SweepLock) -> None:
+        self.folder = folder
+        self.facts = facts
+        self.lock = lock
+
+    def begin(self, facts: SweepFacts, sweep: Sweep) -> None:
+        """Write down which sweep this is, before anything of it is sent.
+
+        Raises:
+            ConfigError: the folder can't be written.
+        """
+        self.facts = facts
+        with _told("begun"):
+            if not self.folder.is_dir():
+                make_folder(self.folder)
+            if not (self.folder / _SWEEP).exists():
+                sweep.to_yaml(self.folder / _SWEEP, self_contained=True)
+            write_json(self.folder / _FACTS, asdict(facts))
+
+    @property
+    def parent_id(self) -> str:
+        """The parent run that was begun for what lies here, or ""."""
+        recorded = SweepFacts.read(read_json(self.folder / _FACTS) or {})
+        return recorded.parent_id if recorded is not None else ""
+
+    def sweep(self) -> Sweep:
+        """The sweep itself.
+
+        Raises:
+            SweepError: its file can't be read.
+        """
+        return Sweep.from_yaml(self.folder / _SWEEP).but(name=self.facts.name)
+
+    def intend(self, intent: Intent, outputs: int = 1) -> Desk:
+        """Write down what is about to be sent; returns the attempt's folder once that is durable.
+
+        Args:
+            intent: what.
+            outputs: how many pictures there must be room for.
+
+        Raises:
+            ConfigError: it can't be written, or the disk is nearly full: nothing may be sent.
+        """
+        desk = Desk(str(self.folder / f"{intent.place:05d} {intent.request_id}"))
+        with _told("written"):
+            if shutil.disk_usage(self.folder).free < outputs * ROOM_PER_OUTPUT:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            make_folder(desk.folder)
+            try:
+                desk.keep_intent(intent)
+            except OSError:
+                remove_folder(desk.folder)
+                raise
+        return desk
+
+    def desks(self) -> list[tuple[Intent, Desk]]:
+        """Attempts that have not reached the store, in the order of the sweep, then of sending."""
+        found = [Desk(str(path)) for path in sorted(self.folder.glob("[0-9]*")) if path.is_dir()]
+        known = [(intent, desk) for desk in found if (intent := desk.intent) is not None]
+        return sorted(known, key=lambda one: (one[0].place, one[0].when))
+
+    def drop(self, desk: Desk) -> None:
+        """The store has it, or nothing was billed: the attempt's folder goes."""
+        remove_folder(desk.folder)
+
+    def end(self) -> bool:
+        """Remove the sweep's folder if everything reached the store; returns whether it did."""
+        if not self.folder.is_dir():
+            return True
+        if self.desks():
+            return False
+        remove_folder(self.folder)
+        return True
+
+
+class Journal:
+    """All sweeps of one person that have not ended.
+
+    Args:
+        home: the folder for what is not in the store yet.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "journal"
+
+    def sweep(self, facts: SweepFacts) -> SweepJournal:
+        """The place of a sweep, there or not yet; its lock is not taken.
+
+        Raises:
+            ConfigError: the journal's folder can't be used.
+        """
+        private_folder(self.folder)
+        locks = private_folder(self.folder / "locks")
+        name = str(sanitize_filename(facts.name, replacement_text="-"))[:40].strip(" .")
+        there = next(iter(sorted(self.folder.glob(f"{facts.key} *"))), None)
+        folder = there or self.folder / f"{facts.key} {name}"
+        return SweepJournal(folder, facts, SweepLock(locks, facts.key, facts.name))
+
+    def unfinished(self) -> list[SweepJournal]:
+        """Sweeps that did not end and that no process works on; touches nothing where there is no journal."""
+        return [one for one in self._sweeps() if not one.lock.is_taken]
+
+    def _sweeps(self) -> Iterator[SweepJournal]:
+        try:
+            folders = [path for path in sorted(self.folder.iterdir()) if path.is_dir()]
+        except OSError:
+            return
+        for folder in folders:
+            facts = SweepFacts.read(read_json(folder / _FACTS) or {})
+            if facts is not None and not folder.name.startswith("."):
+                lock = SweepLock(self.folder / "locks", facts.key, facts.name)
+                yield SweepJournal(folder, facts, lock)
+
+
+class _told:  # noqa: N801 - reads as a word in `with _told(…)`
+    """Whatever the disk says, as one clear line: nothing was sent."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+            raise ConfigError(
+                f"the journal can't be {self._what} ({reason}): stopped before sending; "
+                "make room, or set KONTEXT_LAB_HOME to another folder"
+            ) from None

@@ -1,0 +1,105 @@
+"""The store and the journal as the runner sees them: each bound to one sweep."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+from kontext_lab.answer import Attempt
+from kontext_lab.errors import KontextLabError, OutputUnavailable
+from kontext_lab.journal import Desk, Intent, SweepJournal
+from kontext_lab.results import CellResult, Known, Output, Results, State
+from kontext_lab.tracking import Tracker
+
+__all__ = ["SweepBook", "SweepRecorder", "draw_preview", "grid_png"]
+
+
+class SweepRecorder:
+    """The tracker, bound to one parent run."""
+
+    def __init__(self, tracker: Tracker, parent_id: str) -> None:
+        self._tracker = tracker
+        self._parent_id = parent_id
+
+    def log(self, place: int, cell: CellResult, attempt: Attempt) -> None:
+        """Write a cell that was sent."""
+        self._tracker.log(self._parent_id, place, cell, attempt)
+
+    def settle(self, cell: CellResult, outcome: tuple[State, str, str], cost: float) -> None:
+        """Write what became of a cell in doubt."""
+        self._tracker.settle(cell.run_id, outcome, cost)
+
+    def copy(self, place: int, cell: CellResult, source: Known) -> None:
+        """Write a cell that is reused from elsewhere."""
+        self._tracker.copy(self._parent_id, place, cell, source)
+
+    def take(self, cell: CellResult, run_id: str) -> None:
+        """Fill a cell from its own earlier run."""
+        self._tracker.take(cell, run_id)
+
+    def reachable(self) -> bool:
+        """Whether the store can be spoken to at all."""
+        return self._tracker.reachable()
+
+    def finish(self, results: Results, *, stopped: bool, seconds: float) -> None:
+        """Sum up."""
+        self._tracker.finish(results, stopped=stopped, seconds=seconds, grid=grid_png(results))
+
+
+class SweepBook:
+    """The journal, bound to one sweep."""
+
+    def __init__(self, journal: SweepJournal) -> None:
+        self._journal = journal
+
+    def intend(self, place: int, cell: CellResult, request_id: str, price: float) -> Desk:
+        """Write down what is about to be sent."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        intent = Intent(place, cell.title, request_id, cell.fingerprint, price, now)
+        return self._journal.intend(intent, outputs=cell.request.pictures if cell.request else 1)
+
+    def drop(self, desk: Desk) -> None:
+        """The store has it, or nothing was billed."""
+        self._journal.drop(desk)
+
+    def shelve(self, cell: CellResult, attempt: Attempt, desk: Desk) -> Attempt:
+        """Let go of the bytes that lie on the desk."""
+        if attempt.answer is None:
+            return attempt
+        there = desk.outputs
+        pictures = list(attempt.answer.pictures)
+        for place, (output, picture) in enumerate(zip(cell.outputs, pictures, strict=True)):
+            if picture.data and there.get(place) == picture.data:
+                pictures[place] = replace(picture, data=b"")
+                output.release(partial(_from_desk, desk, place, output))
+        return replace(attempt, answer=replace(attempt.answer, pictures=tuple(pictures)))
+
+
+def _from_desk(desk: Desk, place: int, output: Output) -> bytes:
+    try:
+        return desk.output(place)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputUnavailable(f"{output!r} can't be read from the journal: {reason}") from None
+
+
+def draw_preview(results: Results) -> bytes:
+    """A small static grid for notebooks, as PNG."""
+    from kontext_lab.figures import preview_png  # noqa: PLC0415 - matplotlib loads when something is drawn
+
+    return preview_png(results)
+
+
+def grid_png(results: Results) -> bytes:
+    """The grid that is logged with a sweep; empty where a picture can't be loaded back."""
+    from kontext_lab.figures import grid  # noqa: PLC0415 - as above
+
+    buffer = io.BytesIO()
+    try:
+        # Level 1: half a second less at the end of a sweep, for a tenth more bytes.
+        grid(results).savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
+    except KontextLabError:
+        return b""  # it must not keep a sweep from ending
+    return buffer.getvalue()

@@ -1,0 +1,113 @@
+"""Sweeps that did not end: named when a lab opens, ended truthfully by `recover`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
+from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError
+from kontext_lab.journal import SweepJournal
+from kontext_lab.lab.adapters import draw_preview, grid_png
+from kontext_lab.lab.recovery import Delivered, deliver
+from kontext_lab.results import CellResult, Results, State
+from kontext_lab.service import SANDBOX
+from kontext_lab.sweep import Sweep
+from kontext_lab.tracking import Opening, Tracker
+from kontext_lab.worker import Worker
+
+if TYPE_CHECKING:
+    from kontext_lab.lab.lab import Lab
+
+__all__ = ["recover_all", "tell_unfinished", "unfinished_line"]
+
+
+def unfinished_line(journal: SweepJournal) -> str:
+    """One unfinished sweep in words."""
+    desks = journal.desks()
+    answered = sum(1 for _, desk in desks if desk.answer is not None)
+    owed = [
+        f"{answered} answer{'' if answered == 1 else 's'} to be logged" if answered else "",
+        f"{len(desks) - answered} sent without a known answer" if len(desks) > answered else "",
+    ]
+    words = ", ".join(filter(None, owed)) or "cut off"
+    return f"{journal.facts.name}: {words} ({journal.facts.store})"
+
+
+def tell_unfinished(lab: Lab) -> None:
+    """Name what is unfinished, with the command that goes on; on stderr, so that no output is spoilt."""
+    try:
+        lines = lab.unfinished
+    except KontextLabError:
+        return  # whoever runs a sweep is told what is wrong with the journal
+    if lines:
+        count = "1 sweep did not end" if len(lines) == 1 else f"{len(lines)} sweeps did not end"
+        more = "; ".join(lines[:3]) + (" …" if len(lines) > 3 else "")
+        sys.stderr.write(
+            f"{count}: {more}. Run it again to go on, or `kontext-lab recover` to log what came.\n"
+        )
+
+
+def recover_all(lab: Lab) -> list[Delivered]:
+    """Bring what every unfinished sweep's journal holds into its store, and end its parent run truthfully."""
+    found = []
+    for journal in lab.journal.unfinished():
+        try:
+            journal.lock.take()
+        except AlreadyRunning:
+            continue
+        try:
+            found.append(_recovered(lab, journal))
+        except KontextLabError as error:
+            found.append(Delivered(journal.facts.name, problem=f"not delivered: {error}"))
+        finally:
+            journal.lock.release()
+    return found
+
+
+def _recovered(lab: Lab, journal: SweepJournal) -> Delivered:
+    facts, sweep = journal.facts, journal.sweep()
+    tracker = _tracker_for(lab, facts.store, facts.experiment)
+    opening = Opening(sweep, facts.service, facts.digest, facts.version, parent_id=facts.parent_id)
+    parent_id = tracker.begin(opening)
+    done = deliver(journal, sweep, tracker, parent_id, _worker_for(lab, journal))
+    _sum_up(tracker, parent_id, sweep, facts.service)
+    journal.end()
+    return done
+
+
+def _sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str) -> None:
+    run, cells = tracker.load(parent_id)
+    listed = [cells.get(cell.index) or CellResult.from_cell(cell, service, "") for cell in sweep.cells]
+    results = Results(listed, name=run.name, run_id=parent_id, draw=draw_preview)
+    stopped = any(cell.state is State.WAITING for cell in listed)
+    tracker.finish(results, stopped=stopped, seconds=0.0, grid=grid_png(results))
+
+
+def _tracker_for(lab: Lab, store: str, experiment: str) -> Tracker:
+    """The store that the journal names: the lab's own, or another one opened for this."""
+    own = _own_tracker(lab)
+    if own is not None and own.store.shown == store:
+        return own if own.store.experiment == experiment else Tracker(own.store.uri, experiment)
+    if urlsplit(store).password is not None:
+        raise ConfigError(
+            f"its store {store} needs its password: set MLFLOW_TRACKING_URI to it and recover again"
+        )
+    return Tracker(store, experiment)
+
+
+def _own_tracker(lab: Lab) -> Tracker | None:
+    try:
+        return lab.tracker
+    except KontextLabError:
+        return None
+
+
+def _worker_for(lab: Lab, journal: SweepJournal) -> Worker:
+    """The lab's own where it speaks to the same service; else one without key, which can only download."""
+    facts = journal.facts
+    if lab.speaks_to(facts.service, facts.base_url):
+        return lab.worker
+    settings = ClientSettings(base_url=facts.base_url, connect_timeout=3.0)
+    return Worker(KontextClient(settings, SANDBOX_KEY if facts.service == SANDBOX else None))

@@ -1,0 +1,235 @@
+"""How a sweep is started: locked, what it left behind delivered, planned, begun, handed to the runner."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from kontext_lab import plan as planning
+from kontext_lab.answer import Fate
+from kontext_lab.errors import ServiceError, SweepError, Unauthorized
+from kontext_lab.journal import SweepFacts, SweepJournal
+from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
+from kontext_lab.lab.recovery import ask_about, billed, deliver, doubtful
+from kontext_lab.options import RunOptions
+from kontext_lab.plan import Action, Decision, Plan
+from kontext_lab.results import CellResult, Known, Results
+from kontext_lab.runner import Coordinator, Handle, Observer, Purse, Task
+from kontext_lab.service import SANDBOX_LATENCY
+from kontext_lab.sweep import Sweep
+from kontext_lab.tracking import Opening
+
+if TYPE_CHECKING:
+    from kontext_lab.lab.lab import Lab
+
+__all__ = ["facts_of", "make_plan", "resolved", "start_sweep"]
+
+SPARE_THREADS = 4
+"""Besides one a request: for downloads tried again, and for asking the service's log."""
+
+
+def resolved(lab: Lab, sweep: Sweep) -> Sweep:
+    """The sweep with its references fetched.
+
+    Raises:
+        SweepError: it is none, or a reference by URL can't be fetched.
+    """
+    if not isinstance(sweep, Sweep):
+        raise SweepError(
+            f"sweep: {type(sweep).__name__} is none, give a kl.Sweep; kl.Sweep.from_yaml(path) reads a file"
+        )
+    return sweep.resolve(lab.connection.client.fetch_reference)
+
+
+def facts_of(lab: Lab, sweep: Sweep) -> SweepFacts:
+    """What the journal says of a resolved sweep."""
+    connection, store = lab.connection, lab.tracker.store
+    return SweepFacts(
+        name=sweep.name,
+        digest=sweep.digest(connection.name),
+        service=connection.name,
+        base_url=connection.client.settings.base_url,
+        store=store.shown,
+        experiment=store.experiment,
+        version=version("kontext-lab"),
+    )
+
+
+def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tuple[Plan, Mapping[str, Fate]]:
+    """The plan for a resolved sweep, and what the service's log says of its cells in doubt.
+
+    Args:
+        lab: whose store and service.
+        sweep: resolved.
+        options: of this run.
+        ask: ask for prices and balance as well.
+    """
+    connection, tracker = lab.connection, lab.tracker
+    fingerprints = [cell.request.fingerprint(connection.name) for cell in sweep.cells]
+    here: Mapping[int, Known] = {}
+    anywhere: Mapping[str, Known] = {}
+    if options.reuse == "always":
+        here = tracker.known_here(sweep.digest(connection.name))
+        anywhere = tracker.known(fingerprints)
+    found = {one.run_id: one for one in (*here.values(), *anywhere.values()) if doubtful(one)}
+    fates = ask_about(lab.worker, [(one.request_id, one.when) for one in found.values()])
+    decisions = planning.decide(
+        sweep.cells,
+        fingerprints,
+        here=here,
+        anywhere=anywhere,
+        reuse=options.reuse,
+        in_doubt=options.in_doubt,
+        retry_failed=options.retry_failed,
+        limit=options.limit,
+        not_billed={request_id for request_id, fate in fates.items() if not fate.billed},
+    )
+    plan = Plan(
+        sweep,
+        connection.name,
+        decisions,
+        charged=dict(lab.prices),
+        budget=options.budget,
+        concurrency=options.concurrency,
+        seconds_each=SANDBOX_LATENCY if connection.simulated else planning.TYPICAL_SECONDS,
+    )
+    asked = _with_prices(lab, plan) if ask and plan.requests and not connection.simulated else plan
+    return asked, fates
+
+
+def _with_prices(lab: Lab, plan: Plan) -> Plan:
+    """What the service says of prices and balance; every answer is optional."""
+    client = lab.connection.client
+    models = {one.cell.request.model for one in plan.of(Action.SEND)}
+    try:
+        client.ping()
+        balance = client.balance()
+        asked = {model: client.price(model) for model in sorted(models)}
+    except Unauthorized as error:
+        return replace(plan, notes=(str(error),))
+    except ServiceError as error:
+        return replace(plan, notes=(f"the service doesn't answer: {error}",))
+    prices = {model: price for model, price in asked.items() if price is not None}
+    return replace(plan, prices=prices, balance=balance)
+
+
+def start_sweep(lab: Lab, sweep: Sweep, options: RunOptions, observers: Sequence[Observer]) -> Handle:
+    """Start a sweep.
+
+    Raises:
+        AlreadyRunning: a living process is at work on it.
+        ServiceUnavailable, Unauthorized, TrackingError, ConfigError: before anything is sent.
+    """
+    ready = resolved(lab, sweep)
+    journal = lab.journal.sweep(facts_of(lab, ready))
+    journal.lock.take()
+    try:
+        return _started(lab, ready, options, observers, journal)
+    except BaseException:
+        journal.end()
+        journal.lock.release()
+        raise
+
+
+def _started(
+    lab: Lab, sweep: Sweep, options: RunOptions, observers: Sequence[Observer], journal: SweepJournal
+) -> Handle:
+    """The order of things: what is owed first, then the plan, then the service, then the parent run."""
+    if journal.desks():
+        parent_id = lab.tracker.begin(_opening(lab, sweep, parent_id=journal.parent_id))
+        deliver(journal, sweep, lab.tracker, parent_id, lab.worker)
+    plan, fates = make_plan(lab, sweep, options, ask=False)
+    if plan.requests:
+        lab.check_service()
+    _settle(lab, plan, fates)
+    facts = facts_of(lab, sweep)
+    journal.begin(facts, sweep)
+    opening = _opening(lab, sweep, extends=_extended(plan), fresh=options.reuse == "never")
+    parent_id = lab.tracker.begin(opening)
+    journal.begin(replace(facts, parent_id=parent_id), sweep)
+    cells = [CellResult.from_cell(one.cell, plan.service, one.fingerprint) for one in plan.decisions]
+    results = Results(cells, name=sweep.name, run_id=parent_id, draw=draw_preview)
+    own = None if options.executor else _threads(options.concurrency)
+    coordinator = Coordinator(
+        results,
+        [_task(plan, decision) for decision in plan.decisions],
+        worker=lab.worker,
+        recorder=SweepRecorder(lab.tracker, parent_id),
+        book=SweepBook(journal),
+        executor=options.executor or own or _threads(options.concurrency),
+        concurrency=options.concurrency,
+        purse=Purse(options.budget, lab.prices),
+        pacing=options.pacing,
+        pause_after=options.pause_after,
+        observers=observers,
+    )
+    return Handle(coordinator, lambda: _close(coordinator, journal, own))
+
+
+def _threads(concurrency: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(concurrency + SPARE_THREADS, thread_name_prefix="kontext-lab")
+
+
+def _close(coordinator: Coordinator, journal: SweepJournal, own: ThreadPoolExecutor | None) -> None:
+    """The journal is given up when nobody writes to it any more."""
+    if own is not None:
+        own.shutdown(wait=False)
+    waiting = [future for future in coordinator.left_behind if not future.done()]
+
+    def end() -> None:
+        futures.wait(waiting)
+        if coordinator.summed_up:
+            journal.end()
+        journal.lock.release()
+
+    if waiting:
+        threading.Thread(target=end, name="kontext-lab left", daemon=True).start()
+    else:
+        end()
+
+
+def _opening(
+    lab: Lab, sweep: Sweep, *, extends: str = "", fresh: bool = False, parent_id: str = ""
+) -> Opening:
+    service, tracker = lab.connection.name, lab.tracker
+    return Opening(
+        sweep,
+        service,
+        sweep.digest(service),
+        version("kontext-lab"),
+        extends=extends,
+        inside=tracker.active_run_id(tracker.store.uri),
+        fresh=fresh,
+        parent_id=parent_id,
+    )
+
+
+def _settle(lab: Lab, plan: Plan, fates: Mapping[str, Fate]) -> None:
+    """What the log knows now of cells that stay in doubt."""
+    for one in plan.decisions:
+        fate = fates.get(one.known.request_id) if one.known is not None else None
+        if one.known is not None and fate is not None and fate.billed and one.action is Action.KEEP:
+            lab.tracker.settle(one.known.run_id, billed(fate), fate.cost_usd)
+
+
+def _task(plan: Plan, decision: Decision) -> Task:
+    if decision.action is Action.SEND:
+        return Task(send=plan.cost_of(decision.cell.request))
+    if decision.action is Action.KEEP:
+        return Task(keep=decision.known)
+    if decision.action is Action.COPY:
+        return Task(copy=decision.known)
+    if decision.action is Action.FOLLOW:
+        return Task(leader=decision.leader)
+    return Task(leave="limit")
+
+
+def _extended(plan: Plan) -> str:
+    """The sweep that this one takes most of its reused cells from."""
+    parents = [one.known.parent_id for one in plan.of(Action.COPY) if one.known]
+    return max(set(parents), key=parents.count) if parents else ""

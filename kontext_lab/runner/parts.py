@@ -1,0 +1,151 @@
+"""What the coordinator is given to work with, and what it is told: protocols, tasks and events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from kontext_lab.answer import Attempt, Fate
+from kontext_lab.request import EditRequest
+from kontext_lab.results import CellResult, Known, Results, State
+
+__all__ = ["Book", "Event", "Flight", "Landed", "Observer", "Recorder", "Signal", "Task", "Told", "Worker"]
+
+Observer = Callable[[CellResult], None]
+"""Told of every cell whose state changed, in order, on the coordinator's thread."""
+
+
+class Worker(Protocol):
+    """Makes attempts; its methods run in an executor, so it pickles. A desk is the book's word for a place."""
+
+    def send(self, request: EditRequest, request_id: str, desk: Any) -> Attempt:
+        """Send a request, once, and bring its pictures."""
+
+    def fetch(self, request: EditRequest, request_id: str, desk: Any) -> Attempt:
+        """Bring the pictures of an answer that was read before; free."""
+
+    def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, Fate]:
+        """What the service's log says of requests; silence proves nothing."""
+
+
+class Book(Protocol):
+    """What was sent and has not reached the store; bound to one sweep."""
+
+    def intend(self, place: int, cell: CellResult, request_id: str, price: float) -> Any:
+        """Write down what is about to be sent; returns its desk.
+
+        Raises:
+            ConfigError: it can't be: nothing may be sent.
+        """
+
+    def drop(self, desk: Any) -> None:
+        """Nothing is owed for what lies there any more."""
+
+    def shelve(self, cell: CellResult, attempt: Attempt, desk: Any) -> Attempt:
+        """Let go of bytes that lie on the desk, so that a long outage of the store fills no memory.
+
+        The cell's outputs then load them from there; returned is the attempt without them.
+        """
+
+
+class Recorder(Protocol):
+    """The store; bound to one sweep. Every method may raise a TrackingError."""
+
+    def log(self, place: int, cell: CellResult, attempt: Attempt) -> None:
+        """Write a cell that was sent."""
+
+    def settle(self, cell: CellResult, outcome: tuple[State, str, str], cost: float) -> None:
+        """Write what became of a cell in doubt that was written before: state, reason, note, and what it cost."""
+
+    def copy(self, place: int, cell: CellResult, source: Known) -> None:
+        """Write a cell that is reused from elsewhere."""
+
+    def take(self, cell: CellResult, run_id: str) -> None:
+        """Fill a cell from its own earlier run."""
+
+    def reachable(self) -> bool:
+        """Whether the store can be spoken to at all; quick, and raises nothing."""
+
+    def finish(self, results: Results, *, stopped: bool, seconds: float) -> None:
+        """Sum up."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done about one cell: exactly one of these.
+
+    Attributes:
+        send: send its request, expected to cost this many US dollars; None for not.
+        keep: take its outcome from its own run.
+        copy: take it from another run.
+        leader: take it from the earlier cell at this place, once that has ended.
+        leave: end it as skipped, for this reason.
+    """
+
+    send: float | None = None
+    keep: Known | None = None
+    copy: Known | None = None
+    leader: int | None = None
+    leave: str = ""
+
+
+@dataclass
+class Flight:
+    """A request on its way, from its first attempt to its outcome.
+
+    Attributes:
+        place: the cell's.
+        price: US dollars reserved for it.
+        request_id: of the last attempt.
+        desk: of the last attempt.
+        sent: when the last attempt was made, by the monotonic clock.
+        when: the same by the calendar.
+        attempts: made so far.
+        waited: seconds spent waiting between them.
+        fetches: how often its pictures were fetched.
+        future: the last job under way.
+    """
+
+    place: int
+    price: float
+    request_id: str = ""
+    desk: Any = None
+    sent: float = 0.0
+    when: datetime | None = None
+    attempts: int = 0
+    waited: float = 0.0
+    fetches: int = 0
+    future: Future[Attempt] | None = None
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A person wants to stop; with `leave` without waiting for what is under way."""
+
+    leave: bool = False
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A worker returned, or died."""
+
+    flight: Flight
+    request_id: str
+    future: Future[Attempt]
+
+
+@dataclass(frozen=True)
+class Told:
+    """The service's log was asked; an empty answer also where it could not be."""
+
+    fates: Mapping[str, Fate]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something the scribe did; runs on the coordinator's thread."""
+
+    act: Callable[[], None]

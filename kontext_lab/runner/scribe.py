@@ -1,0 +1,151 @@
+"""The scribe: writes outcomes to the store, one after another, in a thread of its own.
+
+A store that fails costs no picture: what could not be written stays on its desk and is tried again, while the
+sweep goes on. Knows the recorder and the book; decides nothing about sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from kontext_lab.answer import Attempt
+from kontext_lab.errors import TrackingError
+from kontext_lab.results import CellResult
+from kontext_lab.runner.parts import Book, Event, Recorder
+
+__all__ = ["Page", "Scribe"]
+
+
+@dataclass
+class Page:
+    """An outcome to be written.
+
+    Attributes:
+        place: the cell's.
+        cell: with the attempt applied.
+        attempt: how it ended.
+        desk: where its bytes lie until it is written.
+        tries: how often writing failed.
+    """
+
+    place: int
+    cell: CellResult
+    attempt: Attempt
+    desk: Any
+    tries: int = 0
+
+
+class Scribe:
+    """Owns the one thread that writes to the store.
+
+    Every method is called on the coordinator's thread, and so is everything that is posted.
+
+    Args:
+        recorder: the store.
+        book: where outcomes lie until the store has them.
+        post: hands an event to the coordinator.
+        trouble: told of a failure in a line.
+
+    Attributes:
+        pending: jobs under way.
+        backlog: what the store did not take yet.
+        down: the store is not tried until `retry`.
+        failures: in a row.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        book: Book,
+        post: Callable[[Event], None],
+        trouble: Callable[[str], None],
+    ) -> None:
+        self._recorder = recorder
+        self._book = book
+        self._post = post
+        self._trouble = trouble
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="kontext-lab store")
+        self.pending = 0
+        self.backlog: list[Page] = []
+        self.down = False
+        self.failures = 0
+        self._owed: set[int] = set()
+
+    def owes(self, place: int) -> bool:
+        """Whether a cell's outcome has not reached the store yet."""
+        return place in self._owed
+
+    def close(self) -> None:
+        """End the thread once it has nothing left to do."""
+        self._pool.shutdown(wait=False)
+
+    def do(self, job: Callable[[], None], then: Callable[[TrackingError | None], None]) -> None:
+        """Do something with the store; `then` is told of its failure, or of None."""
+
+        def run() -> None:
+            failure: TrackingError | None = None
+            try:
+                job()
+            except TrackingError as error:
+                failure = error
+            except Exception as error:  # a bug on this side of the store must not cost a picture either
+                failure = TrackingError(f"{type(error).__name__}: {error}")
+            self._post(Event(lambda: done(failure)))
+
+        def done(failure: TrackingError | None) -> None:
+            self.pending -= 1
+            then(failure)
+
+        self.pending += 1
+        self._pool.submit(run)
+
+    def write(self, page: Page) -> None:
+        """Write an outcome, or keep it for later while the store is down."""
+        self._owed.add(page.place)
+        if self.down:
+            self._shelve(page)
+            return
+        self.do(lambda: self._log(page), lambda failure: self._written(page, failure))
+
+    def retry(self) -> None:
+        """Try the store again, if it answers at all, with everything it did not take."""
+        answers: list[bool] = []
+        self.do(lambda: answers.append(self._recorder.reachable()), lambda _: self._resume(any(answers)))
+
+    def _resume(self, answers: bool) -> None:
+        if not answers:
+            self.failures += 1
+            return
+        self.down = False
+        # What failed for a reason of its own must not keep the rest waiting.
+        pages, self.backlog = sorted(self.backlog, key=lambda page: page.tries), []
+        for page in pages:
+            self.write(page)
+
+    def _log(self, page: Page) -> None:
+        if self.down:  # found out while this one waited for its turn
+            raise TrackingError("MLflow does not answer")
+        try:
+            self._recorder.log(page.place, page.cell, page.attempt)
+        except TrackingError:
+            self.down = self.down or not self._recorder.reachable()
+            raise
+        self._book.drop(page.desk)
+
+    def _written(self, page: Page, failure: TrackingError | None) -> None:
+        if failure is None:
+            self.failures = 0
+            self._owed.discard(page.place)
+            return
+        page.tries += 1
+        if not self.backlog:
+            self.failures += 1
+            self._trouble(f"{failure}; pictures are safe in the journal, the sweep goes on")
+        self._shelve(page)
+
+    def _shelve(self, page: Page) -> None:
+        page.attempt = self._book.shelve(page.cell, page.attempt, page.desk)
+        self.backlog.append(page)

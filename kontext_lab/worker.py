@@ -1,0 +1,98 @@
+"""What a worker does for one cell: send once, write down what comes as it comes, hand it over.
+
+Runs in any executor's thread or process, so it pickles, and so does all it takes and returns. Decides nothing
+about retries and money; knows no sweep and no store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kontext_lab.answer import Attempt, Fate
+from kontext_lab.client import KontextClient
+from kontext_lab.errors import InDoubt, ServiceError
+from kontext_lab.journal import Desk
+from kontext_lab.request import EditRequest
+
+__all__ = ["Worker"]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Makes attempts with one client.
+
+    Attributes:
+        client: for the service.
+    """
+
+    client: KontextClient
+
+    def send(self, request: EditRequest, request_id: str, desk: Desk) -> Attempt:
+        """Send a request, once, and bring its pictures; every error of the service is inside the attempt.
+
+        Args:
+            request: what to ask.
+            request_id: sent along; the service's log knows the request by it.
+            desk: where the answer and the pictures are written as they come.
+        """
+        started = time.monotonic()
+        try:
+            raw = self.client.post(request, request_id)
+        except ServiceError as error:
+            # The traceback would keep the whole request, pictures included, alive with the attempt.
+            failure = error.with_traceback(None)
+            return Attempt(request_id, error=failure, seconds=time.monotonic() - started)
+        keeping = _Keeping(desk)
+        keeping.attempt(desk.keep_answer, raw)
+        answer = self.client.collect(raw, request, keep=keeping.output)
+        return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
+
+    def fetch(self, request: EditRequest, request_id: str, desk: Desk) -> Attempt:
+        """Bring the pictures of an answer that was read before: those at hand from disk, the rest by GET.
+
+        Costs nothing. Without an answer on the desk the request is in doubt.
+        """
+        started = time.monotonic()
+        raw = desk.answer
+        if raw is None:
+            error = InDoubt("the program ended before the answer was read: it may have been billed")
+            return Attempt(request_id, error=error)
+        keeping = _Keeping(desk)
+        answer = self.client.collect(raw, request, have=desk.outputs, keep=keeping.output)
+        return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
+
+    def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, Fate]:
+        """What the service's log says of requests; those it does not mention are left out, which proves nothing.
+
+        Args:
+            request_ids: as they were sent along.
+            since: when the earliest of them was sent.
+        """
+        wanted = set(request_ids)
+        rows = self.client.logs(since=since) or []
+        return {
+            row.client_request_id: Fate(billed=row.succeeded, cost_usd=row.cost_usd)
+            for row in rows
+            if row.client_request_id in wanted and row.status in ("succeeded", "failed")
+        }
+
+
+class _Keeping:
+    """Writes to a desk; what can't be written is remembered, since the answer itself must go on."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.trouble = ""
+
+    def attempt(self, keep: Callable[..., None], *what: Any) -> None:
+        try:
+            keep(*what)
+        except OSError as error:
+            self.trouble = self.trouble or f"the journal can't be written: {error.strerror or error}"
+
+    def output(self, place: int, data: bytes) -> None:
+        self.attempt(self._desk.keep_output, place, data)
