@@ -30,6 +30,8 @@ class Action(StrEnum):
     """The sweep's own run already holds the outcome."""
     COPY = "copy"
     """Another run holds it."""
+    RECOVER = "recover"
+    """Its answer came before a crash and lies in the journal: it is logged, nothing is sent."""
     FOLLOW = "follow"
     """An earlier cell of this sweep is the same request; it is sent once."""
     LEAVE = "leave"
@@ -66,6 +68,7 @@ def decide(
     retry_failed: bool = False,
     limit: int | None = None,
     not_billed: Collection[str] = (),
+    held: Mapping[int, Known | None] | None = None,
 ) -> tuple[Decision, ...]:
     """What to do about each cell.
 
@@ -78,23 +81,25 @@ def decide(
         in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
         retry_failed: send those again that were billed without a picture.
         limit: send at most this many.
+        held: what the journal holds, by place: None where an answer came, else the request in doubt.
         not_billed: ids of requests in doubt that failed by the service's log: nothing keeps them from being sent.
     """
     own_pictures = {one.fingerprint: one for one in here.values() if one.state is State.DONE}
     decisions: list[Decision] = []
     leaders: dict[str, int] = {}
+    owed = held or {}
     sent = 0
     for place, (cell, fingerprint) in enumerate(zip(cells, fingerprints, strict=True)):
+        if place in owed and owed[place] is None:
+            leaders.setdefault(fingerprint, place)
+            decisions.append(Decision(cell, fingerprint, Action.RECOVER))
+            continue
+        own = owed.get(place) or here.get(place)
         known = None
         if reuse == "always":
-            elsewhere = own_pictures.get(fingerprint) or anywhere.get(fingerprint)
-            own_here = here.get(place)
-            tracked = [one for one in (own_here, elsewhere) if one is not None]
-            candidates = [one for one in tracked if one.fingerprint == fingerprint]
-            candidates = [one for one in candidates if one.request_id not in not_billed or not one.request_id]
-            known = _worth_keeping(candidates, in_doubt, retry_failed)
+            tracked = (own, own_pictures.get(fingerprint), anywhere.get(fingerprint))
+            known = _worth_keeping(_standing(tracked, fingerprint, not_billed), in_doubt, retry_failed)
         if known is not None:
-            own = here.get(place)
             action = Action.KEEP if own is not None and known.run_id == own.run_id else Action.COPY
             decisions.append(Decision(cell, fingerprint, action, known))
         elif fingerprint in leaders:
@@ -106,6 +111,12 @@ def decide(
             leaders[fingerprint] = place
             decisions.append(Decision(cell, fingerprint, Action.SEND))
     return tuple(decisions)
+
+
+def _standing(tracked: Sequence[Known | None], fingerprint: str, not_billed: Collection[str]) -> list[Known]:
+    """The tracked cells that may stand for one: the same request, and not known to have failed for nothing."""
+    found = [one for one in tracked if one is not None and one.fingerprint == fingerprint]
+    return [one for one in found if not one.request_id or one.request_id not in not_billed]
 
 
 def _worth_keeping(candidates: Sequence[Known], in_doubt: str, retry_failed: bool) -> Known | None:
@@ -241,6 +252,9 @@ class Plan:
             day = f"{self.oldest.astimezone():%d %b}".lstrip("0")
             parts.append(f"{self.reused} reused ({'from' if self.reused > 1 else 'of'} {day})")
         follow, leave = len(self.of(Action.FOLLOW)), len(self.of(Action.LEAVE))
+        recovered = len(self.of(Action.RECOVER))
+        if recovered:
+            parts.append(f"{recovered} to recover")
         if follow:
             parts.append(f"{follow} the same as others")
         if leave:

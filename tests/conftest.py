@@ -1,18 +1,21 @@
-"""What every test gets: an environment without anyone's settings, and a migrated store to copy."""
+"""What every test gets: an environment without anyone's settings, a migrated store to copy, a lab on a sandbox."""
 
 from __future__ import annotations
 
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-_SETTINGS = ("AIMLAPI", "AIML_", "MLFLOW_", "KONTEXT_")
+import kontext_lab as kl
+from kontext_lab.sandbox import Sandbox
+
+_SETTINGS = ("AIMLAPI", "AIML_", "MLFLOW_", "KONTEXT_", "XDG_")
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +78,41 @@ def photo_file(photo: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> P
     Image.fromarray(photo).save(buffer, format="JPEG", quality=92)
     file.write_bytes(buffer.getvalue())
     return file
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    """A sandbox without latency."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def api(box: Sandbox, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The sandbox as the API that the environment names, with a key."""
+    monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
+    monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
+    return box
+
+
+@pytest.fixture
+def lab(api: Sandbox) -> Iterator[kl.Lab]:
+    """A lab that sends to it."""
+    with kl.Lab() as made:
+        yield made
+
+
+@pytest.fixture
+def make_sweep(photo_file: Path) -> Callable[..., kl.Sweep]:
+    """Makes a sweep over the photograph: 2 x 2 x 2 cells unless told otherwise."""
+
+    def make(**changes: object) -> kl.Sweep:
+        given: dict[str, object] = {
+            "prompt": "Add a {animal}.",
+            "image": photo_file,
+            "axes": {"guidance_scale": [2, 5], "seed": [1, 2], "animal": ["bird", "crab"]},
+            "aspect_ratio": "1:1",
+        }
+        return kl.Sweep(**{**given, **changes})
+
+    return make

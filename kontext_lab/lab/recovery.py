@@ -18,7 +18,7 @@ from kontext_lab.sweep import Cell, Sweep
 from kontext_lab.tracking import Tracker
 from kontext_lab.worker import Worker
 
-__all__ = ["Delivered", "ask_about", "deliver"]
+__all__ = ["Delivered", "ask_about", "billed", "deliver", "doubtful", "held_in"]
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -124,6 +124,25 @@ def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[s
         return worker.ask([request_id for request_id, _ in named], since)
     except KontextLabError:
         return {}  # silence proves nothing, and neither does a service that is away
+
+
+def held_in(journal: SweepJournal) -> dict[int, Known | None]:
+    """What a sweep's journal holds, by the cell's place: None where an answer came, else the request in doubt."""
+    return {
+        intent.place: None
+        if desk.answer is not None
+        else Known(
+            run_id="",
+            parent_id="",
+            index=intent.place,
+            fingerprint=intent.fingerprint,
+            state=State.IN_DOUBT,
+            reason="lost",
+            when=intent.moment,
+            request_id=intent.request_id,
+        )
+        for intent, desk in journal.desks()
+    }
 
 
 def doubtful(known: Known) -> bool:

@@ -15,7 +15,7 @@ from kontext_lab.answer import Fate
 from kontext_lab.errors import ServiceError, SweepError, Unauthorized
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
-from kontext_lab.lab.recovery import ask_about, billed, deliver, doubtful
+from kontext_lab.lab.recovery import ask_about, billed, deliver, doubtful, held_in
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Decision, Plan
 from kontext_lab.results import CellResult, Known, Results
@@ -76,7 +76,12 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
     if options.reuse == "always":
         here = tracker.known_here(sweep.digest(connection.name))
         anywhere = tracker.known(fingerprints)
-    found = {one.run_id: one for one in (*here.values(), *anywhere.values()) if doubtful(one)}
+    journal = lab.journal.sweep(facts_of(lab, sweep))
+    busy = ask and journal.lock.is_taken
+    # What another process has under way is neither lost nor to be recovered.
+    held = {} if busy else held_in(journal)
+    known = (*here.values(), *anywhere.values(), *filter(None, held.values()))
+    found = {one.request_id: one for one in known if doubtful(one)}
     fates = ask_about(lab.worker, [(one.request_id, one.when) for one in found.values()])
     decisions = planning.decide(
         sweep.cells,
@@ -87,6 +92,7 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
         in_doubt=options.in_doubt,
         retry_failed=options.retry_failed,
         limit=options.limit,
+        held=held,
         not_billed={request_id for request_id, fate in fates.items() if not fate.billed},
     )
     plan = Plan(
@@ -97,6 +103,7 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
         budget=options.budget,
         concurrency=options.concurrency,
         seconds_each=SANDBOX_LATENCY if connection.simulated else planning.TYPICAL_SECONDS,
+        notes=(f"it is running already{journal.lock.owner}",) if busy else (),
     )
     asked = _with_prices(lab, plan) if ask and plan.requests and not connection.simulated else plan
     return asked, fates
@@ -111,9 +118,9 @@ def _with_prices(lab: Lab, plan: Plan) -> Plan:
         balance = client.balance()
         asked = {model: client.price(model) for model in sorted(models)}
     except Unauthorized as error:
-        return replace(plan, notes=(str(error),))
+        return replace(plan, notes=(*plan.notes, str(error)))
     except ServiceError as error:
-        return replace(plan, notes=(f"the service doesn't answer: {error}",))
+        return replace(plan, notes=(*plan.notes, f"the service doesn't answer: {error}"))
     prices = {model: price for model, price in asked.items() if price is not None}
     return replace(plan, prices=prices, balance=balance)
 

@@ -1,54 +1,13 @@
-"""A lab on a sandbox of the test's own, whose calls can be read back."""
+"""A reference that lies at a URL."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
-import kontext_lab as kl
-from kontext_lab.sandbox import Sandbox
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    """A sandbox without latency."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def api(box: Sandbox, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """The sandbox as the API that the environment names, with a key."""
-    monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
-    monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
-    return box
-
-
-@pytest.fixture
-def lab(api: Sandbox) -> Iterator[kl.Lab]:
-    """A lab that sends to it."""
-    with kl.Lab() as made:
-        yield made
-
-
-@pytest.fixture
-def make_sweep(photo_file: Path) -> Callable[..., kl.Sweep]:
-    """Makes a sweep over the photograph: 2 x 2 x 2 cells unless told otherwise."""
-
-    def make(**changes: object) -> kl.Sweep:
-        given: dict[str, object] = {
-            "prompt": "Add a {animal}.",
-            "image": photo_file,
-            "axes": {"guidance_scale": [2, 5], "seed": [1, 2], "animal": ["bird", "crab"]},
-            "aspect_ratio": "1:1",
-        }
-        return kl.Sweep(**{**given, **changes})
-
-    return make
 
 
 @pytest.fixture
