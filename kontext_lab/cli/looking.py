@@ -22,8 +22,8 @@ __all__ = ["check_all", "export_run", "list_runs", "serve_ui", "show_run"]
 
 
 def check_all() -> int:
-    """One line each for key, service, balance and store; the exit code of the worst."""
-    codes = [_check_service(), _check_store()]
+    """One line each for key, service, balance, store and journal; the exit code of the worst."""
+    codes = [_check_service(), _check_store(), _check_journal()]
     return max(codes)
 
 
@@ -48,10 +48,11 @@ def list_runs(*, everywhere: bool, as_json: bool) -> int:
     return 0
 
 
-def show_run(which: str, *, as_json: bool) -> int:
-    """One sweep and its cells."""
+def show_run(which: str, *, as_json: bool, watch: bool = False) -> int:
+    """One sweep and its cells; with `watch` once no other process is at work on it any more."""
     lab = Lab("sandbox")
-    tracker, results = lab.tracker, lab.load(which)
+    tracker = lab.tracker
+    results = lab.watch(which, progress=sys.stderr.isatty()) if watch else lab.load(which)
     run = tracker.find(results.run_id)
     if as_json:
         listed = [_cell_as_dict(cell) for cell in results]
@@ -127,11 +128,27 @@ def _check_service() -> int:
 def _check_store() -> int:
     try:
         tracker = Tracker()
-        count = len(tracker.history())
+        count, doubtful = len(tracker.history()), tracker.in_doubt()
     except KontextLabError as error:
         click.echo(f"store    {error}")
         return 2
     click.echo(f"store    {tracker.store.shown}, experiment {tracker.store.experiment}, {count} sweeps")
+    if doubtful:
+        many = "1 request is" if doubtful == 1 else f"{doubtful} requests are"
+        click.echo(f"         {many} in doubt: sent again only with `kontext-lab run … --in-doubt resend`")
+    return 0
+
+
+def _check_journal() -> int:
+    try:
+        with Lab("sandbox", quiet=True) as lab:
+            folder, lines = lab.journal.folder, lab.unfinished
+    except KontextLabError as error:
+        click.echo(f"journal  {error}")
+        return 2
+    click.echo(f"journal  {folder}, {len(lines) or 'no'} unfinished sweep{'' if len(lines) == 1 else 's'}")
+    for line in lines:
+        click.echo(f"         {line}: `kontext-lab recover`")
     return 0
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from kontext_lab.cli.codes import BAD, FAILED, INTERRUPTED, LEFT, OK, STOPPED
 from kontext_lab.errors import KontextLabError, OutOfCredits, Unauthorized
 
 __all__ = ["cli", "main"]
-
-OK, FAILED, BAD, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main() -> None:
@@ -21,7 +21,13 @@ def main() -> None:
     # MLflow and Alembic write about their databases; what matters arrives as an error of ours.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    sys.exit(run_command(sys.argv[1:]))
+    code = run_command(sys.argv[1:])
+    if code == LEFT:
+        # What is under way belongs to the journal now; leaving the usual way would wait for its answers.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+    sys.exit(code)
 
 
 def run_command(arguments: list[str]) -> int:
@@ -101,8 +107,16 @@ def run(**options: Any) -> int:
 
 
 @cli.command()
+def recover() -> int:
+    """Log what crashes and outages left in the journal, end cut-off sweeps. Sends nothing, costs nothing."""
+    from kontext_lab.cli.recovering import recover_everything  # noqa: PLC0415 - commands load what they need
+
+    return recover_everything()
+
+
+@cli.command()
 def check() -> int:
-    """Key, service, balance and store, one line each. Free."""
+    """Key, service, balance, store and journal, one line each. Free."""
     from kontext_lab.cli.looking import check_all  # noqa: PLC0415 - commands load what they need
 
     return check_all()
@@ -131,11 +145,12 @@ def list_sweeps(everywhere: bool, as_json: bool) -> int:
 @cli.command()
 @click.argument("which", metavar="RUN")
 @click.option("--json", "as_json", is_flag=True)
-def show(which: str, as_json: bool) -> int:
+@click.option("--watch", is_flag=True, help="Wait while another process is at work on it.")
+def show(which: str, as_json: bool, watch: bool) -> int:
     """One sweep and its cells. RUN is a name, an id or its beginning, or `last`."""
     from kontext_lab.cli.looking import show_run  # noqa: PLC0415 - commands load what they need
 
-    return show_run(which, as_json=as_json)
+    return show_run(which, as_json=as_json, watch=watch)
 
 
 @cli.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from kontext_lab.cli.codes import FAILED, INTERRUPTED, LEFT, OK, STOPPED
 from kontext_lab.errors import ConfigError
 from kontext_lab.lab import Lab
 from kontext_lab.plan import Plan
@@ -16,6 +17,7 @@ from kontext_lab.service import wants_sandbox
 from kontext_lab.sweep import Sweep
 
 __all__ = ["exit_code", "run_sweep", "tell"]
+
 
 FAILURES_SHOWN = 5
 
@@ -83,12 +85,12 @@ def tell(results: Results, lab: Lab) -> None:
 def exit_code(results: Results) -> int:
     """0 all asked for is done, 1 some failed or in doubt, 3 budget or credits, 130 interrupted."""
     if results.stopped == "asked":
-        return 130
+        return LEFT if any(cell.reason == "left" for cell in results) else INTERRUPTED
     if results.stopped == "OutOfCredits" or any(cell.reason == "budget" for cell in results):
-        return 3
+        return STOPPED
     # What a limit leaves out was asked for.
     bad = results.counts[State.FAILED] + results.counts[State.IN_DOUBT] + results.counts[State.CANCELLED]
-    return 1 if bad else 0
+    return FAILED if bad else OK
 
 
 def _confirm(plan: Plan, above: float, *, yes: bool) -> None:

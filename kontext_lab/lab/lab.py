@@ -49,6 +49,7 @@ class Lab:
         confirm_above: US dollars above which a person is asked.
         home: folder for what is not in the store yet; None for the environment's, else the user data folder.
         executor: runs the attempts of every sweep; None for threads.
+        quiet: say nothing when it opens.
 
     Attributes:
         prices: US dollars per picture by model, as the service charged them since this lab was made.
@@ -73,6 +74,7 @@ class Lab:
         confirm_above: float = 1.0,
         home: str | os.PathLike[str] | None = None,
         executor: Executor | None = None,
+        quiet: bool = False,
     ) -> None:
         self.options = RunOptions(
             budget=budget,
@@ -94,11 +96,12 @@ class Lab:
         self._tracker: Tracker | None = None
         self.prices: dict[str, float] = {}
         if wants_sandbox(service):
-            if service == "auto":
+            if service == "auto" and not quiet:
                 print("No API key in the environment: using the sandbox – simulated pictures, free.")  # noqa: T201
         else:
             _ = self.connection  # a missing or unusable key is told at once
-        tell_unfinished(self)
+        if not quiet:
+            tell_unfinished(self)
 
     @property
     def connection(self) -> Connection:

@@ -184,7 +184,7 @@ class Coordinator:
             line = (
                 "left while it was under way: the next run of the sweep looks for its answer in the journal"
             )
-            self._sheet.end(flight.place, State.IN_DOUBT, "lost", line)
+            self._sheet.end(flight.place, State.IN_DOUBT, "left", line)
 
     def _conclude(self, flight: Flight, attempt: Attempt) -> None:
         """A flight's last attempt is the cell's outcome."""

@@ -21,6 +21,7 @@ __all__ = [
     "active_run",
     "cell_of",
     "children",
+    "count_in_doubt",
     "find_run",
     "known_cells",
     "known_of",
@@ -166,6 +167,13 @@ def sweep_runs(store: Store, *, everywhere: bool = False) -> Iterator[Run]:
     experiments = store.experiment_ids() if everywhere else [store.experiment_id]
     query = "tags.`kontext.kind` = 'sweep'"
     return search(store, experiments, query, order_by=["attributes.start_time DESC"])
+
+
+def count_in_doubt(store: Store) -> int:
+    """Cells of any experiment whose answer was lost; copies of one are not counted again."""
+    query = "tags.`kontext.kind` = 'cell' AND tags.`kontext.state` = 'in_doubt'"
+    found = search(store, store.experiment_ids(), query)
+    return sum(1 for run in found if "kontext.reused_from" not in run.data.tags)
 
 
 def find_run(store: Store, which: str) -> Run:
