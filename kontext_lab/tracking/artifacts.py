@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from mlflow import MlflowClient
-
+from kontext_lab.tracking.calls import connect
 from kontext_lab.tracking.store import mlflow_trouble
 
 __all__ = ["Artifact", "local_folder"]
@@ -25,7 +24,7 @@ class Artifact:
         path: relative to that.
     """
 
-    uri: str
+    uri: str = field(repr=False)  # may hold a password
     run_id: str
     root: str
     path: str
@@ -41,7 +40,7 @@ class Artifact:
             if folder is not None:
                 return (folder / self.path).read_bytes()
             with tempfile.TemporaryDirectory() as temporary:
-                client = MlflowClient(tracking_uri=self.uri)
+                client = connect(self.uri)
                 return Path(client.download_artifacts(self.run_id, self.path, temporary)).read_bytes()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
@@ -17,6 +18,7 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
+from kontext_lab.tracking import calls, database
 
 __all__ = ["EXPERIMENT", "Store", "check_reachable", "masked", "mlflow_trouble", "open_store", "resolve_uri"]
 
@@ -25,6 +27,10 @@ EXPERIMENT = "kontext-lab"
 
 CONNECT_SECONDS = 5.0
 """How long a server may take to accept a connection: MLflow's own retries would take minutes."""
+
+log = logging.getLogger(__name__)
+
+_DATABASES = ("postgresql", "mysql", "mssql")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
@@ -53,7 +59,10 @@ class Store:
     @property
     def web_address(self) -> str:
         """Where MLflow's pages for this store are, or "" for a store without a server."""
-        return self.uri.rstrip("/") if self.uri.startswith("http") else ""
+        if not self.uri.startswith("http"):
+            return ""
+        # A page is opened by a person, who signs in: no name or password goes into a link.
+        return re.sub(r"(?<=://)[^/]*@", "", self.uri).rstrip("/")
 
     def experiment_ids(self) -> list[str]:
         """Every experiment of the store, ours first."""
@@ -81,10 +90,25 @@ def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
     uri = resolve_uri(tracking_uri or mlflow.get_tracking_uri())
     check_reachable(uri)
     with _quiet(), mlflow_trouble(f"the MLflow store {masked(uri)} can't be opened"):
-        client = MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)
+        client = _opened(uri)
         experiment_id, name = _experiment(client, uri, experiment)
     return Store(uri, client, experiment_id, name)
+
+
+def _opened(uri: str) -> MlflowClient:
+    file = database.database_file(uri)
+    if file is not None:
+        calls.patiently(database.prepare, uri, file)
+    elif _scheme(uri) in _DATABASES:
+        database.knock(uri)
+    try:
+        client = calls.connect(uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        if file is not None and not calls.is_locked(error):
+            database.explain(uri, file)
+        raise
+    return client
 
 
 def resolve_uri(uri: str | os.PathLike[str]) -> str:
@@ -97,12 +121,12 @@ def resolve_uri(uri: str | os.PathLike[str]) -> str:
     scheme = urlsplit(text).scheme.split("+")[0]
     if scheme == "" and not _looks_like_folder(text):
         raise TrackingError(
-            f"the MLflow store {text!r:.80} is no address: allowed are sqlite:///mlflow.db, "
+            f"the MLflow store {masked(text)!r:.80} is no address: allowed are sqlite:///mlflow.db, "
             "postgresql://user@host/name, or a server's http://…"
         )
     if scheme in ("", "file") or (len(scheme) == 1 and os.name == "nt"):
         raise TrackingError(
-            f"the MLflow store {text} is an old folder store: set MLFLOW_TRACKING_URI=sqlite:///mlflow.db, "
+            f"the MLflow store {masked(text)} is an old folder store: set MLFLOW_TRACKING_URI=sqlite:///mlflow.db, "
             "or move it with `mlflow migrate-filestore`"
         )
     if scheme == "sqlite":
@@ -119,31 +143,44 @@ def _looks_like_folder(text: str) -> bool:
     return "/" in text or os.sep in text or text.rstrip("/") in ("mlruns", "") or Path(text).is_dir()
 
 
-def masked(uri: str) -> str:
-    """A URI fit to be shown: without the password it may hold."""
-    parts = urlsplit(uri)
-    if not parts.password:
-        return uri
-    host = f"{parts.username or ''}:***@{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
-    return urlunsplit(parts._replace(netloc=host))
+_SECRETS = re.compile(
+    r"""((?:://|^|[\s'"])[^\s:/@'"]*:)(?!//)\S*@"""  # name:password@, to the last @: some passwords have one themselves
+    r"""|([?&](?:ssl)?password=)[^\s&'"]+"""
+)
+
+
+def masked(text: str) -> str:
+    """A URI, or a line that may hold one, fit to be shown: without the password in it."""
+    if text.startswith("sqlite"):
+        return text  # has none, and a path may hold an @
+    return _SECRETS.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", text)
 
 
 @contextmanager
 def mlflow_trouble(what: str) -> Iterator[None]:
-    """Everything MLflow and its databases raise, as one TrackingError in one line."""
+    """Everything MLflow and its databases raise, as one TrackingError in one line without a password."""
     try:
         yield
     except KontextLabError:
         raise
-    except MlflowException as error:
-        raise TrackingError(f"{what}: {_first_line(error)}") from None
-    except Exception as error:  # SQLAlchemy, drivers, HTTP: each with a tree of its own
-        raise TrackingError(f"{what}: {type(error).__name__}: {_first_line(error)}") from None
+    except Exception as error:  # MLflow, SQLAlchemy, drivers, HTTP: each with a tree of its own
+        raise TrackingError(f"{what}: {_reason(error)}") from None
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    if calls.is_locked(error):
+        return f"another process has held the database locked for {calls.LOCK_SECONDS:.0f} s"
+    if isinstance(error, ModuleNotFoundError):
+        # SQLAlchemy 2.1 takes psycopg 3 for postgresql://, 2.0 took psycopg2: people have the other one.
+        return (
+            f"its driver {error.name} is not installed; install it, or name yours, as postgresql+psycopg2://…"
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+    # Masked before it is cut: a password cut in two would no longer be seen as one.
+    line = masked(lines[0])[:300] if lines else ""
+    if isinstance(error, MlflowException):
+        return line or type(error).__name__
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
 @contextmanager
@@ -160,33 +197,52 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def check_reachable(uri: str) -> None:
-    """Find out quickly whether a store can be spoken to, or made.
+def check_reachable(uri: str, *, opened: bool = False) -> None:
+    """Tell within seconds of a store that can't be spoken to; asks MLflow nothing.
+
+    Args:
+        uri: absolute.
+        opened: whether it was open before, so that a database file has to be there.
 
     Raises:
-        TrackingError: it can't; says why.
+        TrackingError: with what is missing.
     """
-    parts = urlsplit(uri)
-    scheme = parts.scheme.split("+")[0]
-    if scheme == "sqlite":
-        folder = _database_file(uri).parent
-        if not folder.is_dir():
-            raise TrackingError(f"the MLflow store {uri} can't be made: there is no folder {folder}")
-        if not os.access(folder, os.W_OK):
-            raise TrackingError(f"the MLflow store {uri} can't be written: no right to write in {folder}")
+    file = database.database_file(uri)
+    if file is not None:
+        _check_file(uri, file, opened=opened)
         return
-    port = parts.port or _DEFAULT_PORTS.get(scheme)
-    if not parts.hostname or port is None:
-        return  # databricks and plug-in schemes find their own way
+    host, port = _address(uri)
+    if not host or port is None:
+        return  # databricks, plug-ins and sockets in folders find their own way
     try:
-        socket.create_connection((parts.hostname, port), timeout=CONNECT_SECONDS).close()
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise TrackingError(f"the MLflow server {masked(uri)} doesn't answer: {reason}") from None
 
 
-def _database_file(uri: str) -> Path:
-    return Path(unquote(uri.partition(":///")[2].partition("?")[0]))
+def _check_file(uri: str, file: Path, *, opened: bool) -> None:
+    folder = file.parent
+    if not folder.is_dir():
+        raise TrackingError(f"the MLflow store {uri} can't be made: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise TrackingError(f"the MLflow store {uri} can't be written: no right to write in {folder}")
+    if opened and not file.exists():
+        raise TrackingError(f"the MLflow store {uri} is gone: there is no file {file} any more")
+
+
+def _address(uri: str) -> tuple[str | None, int | None]:
+    try:
+        parts = urlsplit(uri)
+        return parts.hostname, parts.port or _DEFAULT_PORTS.get(_scheme(uri))
+    except ValueError:  # a / in a password ends the part of an address that names the host
+        raise TrackingError(
+            f"the MLflow store {masked(uri)} is no address: in a password, write / as %2F and @ as %40"
+        ) from None
+
+
+def _scheme(uri: str) -> str:
+    return uri.partition(":")[0].partition("+")[0]
 
 
 def _experiment(client: MlflowClient, uri: str, name: str | None) -> tuple[str, str]:
@@ -230,8 +286,18 @@ def _same_store(uri: str) -> bool:
 
 
 def _artifact_location(uri: str, experiment: str) -> str | None:
-    """Beside the database file, for SQLite: MLflow's default is the folder the process happens to run in."""
-    if not uri.startswith("sqlite"):
+    """Where a new experiment keeps its files; None leaves it to the server.
+
+    Beside the database file, for SQLite. A database on a server has no folder of its own, and MLflow's default is
+    `./mlruns` of whoever comes first: `mlartifacts` in the working folder then, written down as an absolute path,
+    so that every later process finds it again.
+    """
+    file = database.database_file(uri)
+    if file is None and _scheme(uri) not in _DATABASES:
         return None
+    folder = Path.cwd() if file is None else file.parent
     slug = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in experiment).strip(".")
-    return (_database_file(uri).parent / "mlartifacts" / (slug or EXPERIMENT)).as_uri()
+    place = folder / "mlartifacts" / (slug or EXPERIMENT)
+    if file is None:
+        log.warning("experiment %r is new: its pictures are kept on this machine, in %s", experiment, place)
+    return place.as_uri()

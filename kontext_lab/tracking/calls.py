@@ -1,0 +1,186 @@
+"""MLflow's client as the rest of the package calls it: locks are waited out, dead servers aren't, nothing is printed.
+
+Every single call is tried again, never a sequence of them: a call is one transaction, or repeats exactly what it
+did before, so that nothing is written or counted twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from mlflow import MlflowClient
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+from urllib3.exceptions import ProtocolError
+
+__all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "patiently"]
+
+LOCK_SECONDS = 60.0
+"""How long a database that another process has locked is waited for."""
+
+SERVER_SECONDS = 30
+"""How long a server may take over one call, and how long one that says "not now" is asked again."""
+
+_HTTP_LIMITS = {
+    # MLflow's own 7 retries block a call for 4 minutes on a dead server, and for 20 on one that hangs; they also
+    # send a request again that timed out, which makes a second run where the first answer was only late.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SERVER_SECONDS),
+}
+
+_NOT_NOW = re.compile(r"too many (429|503) error responses")
+
+_LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool")
+"""These tell a terminal, with tracebacks, what our one line says."""
+
+Answer = TypeVar("Answer")
+
+
+def connect(uri: str) -> MlflowClient:
+    """MLflow's client for a store, each call of which is patient, bounded and quiet.
+
+    Making it opens a database already, and makes and changes tables there.
+    """
+    _hush()
+    bounded = uri.startswith("http")
+    # A proxy, not a subclass: the client's own methods call each other, and only the outermost call counts.
+    return cast(MlflowClient, _Client(_guarded(MlflowClient, bounded)(tracking_uri=uri), bounded))
+
+
+class _Client:
+    """Stands before an `MlflowClient`."""
+
+    def __init__(self, client: MlflowClient, bounded: bool) -> None:
+        self._client = client
+        self._bounded = bounded
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.__dict__["_client"], name)
+        return found if name.startswith("_") or not callable(found) else _guarded(found, self._bounded)
+
+
+def _guarded(what: Callable[..., Answer], bounded: bool) -> Callable[..., Answer]:
+    def call(*args: Any, **kwargs: Any) -> Answer:
+        with _limits() if bounded else _quiet_here():
+            return patiently(what, *args, **kwargs)
+
+    return call
+
+
+def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
+    """Call something, and again while another process holds the database, or a server says "not now".
+
+    Raises:
+        Exception: whatever the last try raised, unchanged.
+    """
+    trying = Retrying(
+        retry=retry_if_exception(_passes), wait=wait_random_exponential(max=2), stop=_enough, reraise=True
+    )
+    return trying(what, *args, **kwargs)
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether a failure is, at its root, SQLite's word for a database that someone else holds."""
+    return any(
+        isinstance(cause, sqlite3.OperationalError)
+        # The lower byte is the kind, the upper one the special case.
+        and getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        for cause in _causes(error)
+    )
+
+
+def _passes(error: BaseException) -> bool:
+    return is_locked(error) or _not_now(error)
+
+
+def _not_now(error: BaseException) -> bool:
+    """A server's 429 or 503, or a kept connection that it had closed meanwhile.
+
+    A refused connection is not among them: whoever writes in the background asks again when it suits, and
+    whoever waits at a prompt wants to know.
+    """
+    return any(
+        isinstance(cause, ProtocolError) or _NOT_NOW.search(str(cause)) is not None
+        for cause in _causes(error)
+        if type(cause).__module__.startswith("urllib3")
+    )
+
+
+def _enough(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    limit = LOCK_SECONDS if error is not None and is_locked(error) else SERVER_SECONDS
+    return (state.seconds_since_start or 0.0) >= limit
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        original = getattr(error, "orig", None)  # SQLAlchemy's name for what the driver raised
+        if isinstance(original, BaseException):
+            yield original
+        error = error.__cause__ or error.__context__
+
+
+class _Quiet(logging.Filter):
+    """Drops what a thread inside one of our calls logs, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.here = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - logging's own signature
+        return not getattr(self.here, "calls", 0)
+
+
+_quiet = _Quiet()
+
+
+def _hush() -> None:
+    for name in _LOUD:
+        logging.getLogger(name).addFilter(_quiet)  # adding it again does nothing
+
+
+@contextmanager
+def _quiet_here() -> Iterator[None]:
+    _quiet.here.calls = getattr(_quiet.here, "calls", 0) + 1
+    try:
+        yield
+    finally:
+        _quiet.here.calls -= 1
+
+
+_limiting = threading.Lock()
+_limited: list[str] = []
+_calls = 0
+
+
+@contextmanager
+def _limits() -> Iterator[None]:
+    """MLflow's limits for HTTP, while a call of ours is under way: it reads them from the environment only.
+
+    What a person has set stays as it is, and outside our calls nothing is set.
+    """
+    global _calls  # noqa: PLW0603 - the environment is the process's own, and so is the count of its users
+    with _limiting:
+        _calls += 1
+        if _calls == 1:
+            _limited[:] = [name for name in _HTTP_LIMITS if name not in os.environ]
+            os.environ.update({name: _HTTP_LIMITS[name] for name in _limited})
+    try:
+        with _quiet_here():
+            yield
+    finally:
+        with _limiting:
+            _calls -= 1
+            if _calls == 0:
+                for name in _limited:
+                    if os.environ.get(name) == _HTTP_LIMITS[name]:
+                        del os.environ[name]
