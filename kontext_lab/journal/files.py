@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["make_folder", "read_json", "remove_folder", "sync_folder", "write_durably", "write_json"]
+__all__ = ["make_folder", "read_json", "remove_folder", "seal", "sync_folder", "write_durably", "write_json"]
 
 
 def write_durably(file: Path, data: bytes) -> None:
@@ -61,6 +61,18 @@ def remove_folder(folder: Path) -> None:
     except FileNotFoundError:
         return
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def seal(folder: Path) -> None:
+    """Make all that somebody wrote into a folder durable, and its owner's alone."""
+    for path in sorted(folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        if path.is_dir():
+            sync_folder(path)
+            continue
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+    sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ import errno
 import hashlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from pathvalidate import sanitize_filename
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.journal.desk import Desk, Intent
-from kontext_lab.journal.files import make_folder, read_json, remove_folder, write_json
+from kontext_lab.journal.files import make_folder, read_json, remove_folder, seal, write_json
 from kontext_lab.journal.home import private_folder
 from kontext_lab.journal.locks import SweepLock
 from kontext_lab.sweep import Sweep
@@ -92,19 +92,28 @@ class SweepJournal:
         self.facts = facts
         self.lock = lock
 
-    def begin(self, facts: SweepFacts, sweep: Sweep) -> None:
+    def begin(self, sweep: Sweep) -> None:
         """Write down which sweep this is, before anything of it is sent.
 
         Raises:
             ConfigError: the folder can't be written.
         """
-        self.facts = facts
         with _told("begun"):
             if not self.folder.is_dir():
                 make_folder(self.folder)
-            if not (self.folder / _SWEEP).exists():
-                sweep.to_yaml(self.folder / _SWEEP, self_contained=True)
-            write_json(self.folder / _FACTS, asdict(facts))
+            sweep.to_yaml(self.folder / _SWEEP, self_contained=True)
+            seal(self.folder)
+            write_json(self.folder / _FACTS, asdict(self.facts))
+
+    def belongs_to(self, parent_id: str) -> None:
+        """Write down the sweep's parent run.
+
+        Raises:
+            ConfigError: the folder can't be written.
+        """
+        self.facts = replace(self.facts, parent_id=parent_id)
+        with _told("written"):
+            write_json(self.folder / _FACTS, asdict(self.facts))
 
     @property
     def parent_id(self) -> str:

@@ -154,11 +154,10 @@ def _started(
     if plan.requests:
         lab.check_service()
     _settle(lab, plan, fates)
-    facts = facts_of(lab, sweep)
-    journal.begin(facts, sweep)
+    journal.begin(sweep)
     opening = _opening(lab, sweep, extends=_extended(plan), fresh=options.reuse == "never")
     parent_id = lab.tracker.begin(opening)
-    journal.begin(replace(facts, parent_id=parent_id), sweep)
+    journal.belongs_to(parent_id)
     cells = [CellResult.from_cell(one.cell, plan.service, one.fingerprint) for one in plan.decisions]
     results = Results(cells, name=sweep.name, run_id=parent_id, draw=draw_preview)
     own = None if options.executor else _threads(options.concurrency)

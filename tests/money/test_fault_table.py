@@ -66,10 +66,11 @@ def test_the_table_knows_every_fault() -> None:
 def test_a_single_fault_ends_as_the_table_says(
     name: str,
     lab: kl.Lab,
-    api: Sandbox,
     photo_file: Path,
     quick: Pacing,
     tracked: Callable[..., list[Run]],
+    *,
+    api: Sandbox,
 ) -> None:
     """State, reason, MLflow's status, and what the tracker says was spent is what the service billed."""
     api.script([quickly(name)])
