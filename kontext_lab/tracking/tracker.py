@@ -57,7 +57,7 @@ class Tracker:
     def reachable(self) -> bool:
         """Whether the store can be spoken to at all; quick, and raises nothing."""
         try:
-            check_reachable(self.store.uri)
+            check_reachable(self.store.uri, opened=True)
         except TrackingError:
             return False
         return True
@@ -181,6 +181,11 @@ class Tracker:
                 int(run.data.tags.get("kontext.cell", 0)): reading.cell_of(self.store, run) for run in runs
             }
             return SweepRun.from_run(parent), cells
+
+    def in_doubt(self) -> int:
+        """How many requests are in doubt, in the whole store."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            return reading.count_in_doubt(self.store)
 
     def outcomes(self, parent_id: str) -> int:
         """How many cells of a sweep have an outcome by now."""
