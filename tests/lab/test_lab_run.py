@@ -18,6 +18,7 @@ from kontext_lab.errors import (
     TrackingError,
     Unauthorized,
 )
+from kontext_lab.pacing import Pacing
 from kontext_lab.results import State
 from kontext_lab.sandbox import FAULTS, Sandbox
 
@@ -420,7 +421,7 @@ def test_a_service_that_goes_away_leaves_the_rest_for_later(
                 lambda cell: box.stop() if cell.state is State.DONE and len(box.calls) >= 2 else None
             ]
             sweep = make_sweep(axes={"seed": "1-20"}, prompt="Add a bird.")
-            results = lab.start(sweep, observers=stop_after_two).wait(60)
+            results = lab.start(sweep, observers=stop_after_two, pacing=Pacing(first=0.01)).wait(60)
 
     # What was in flight when it went away may be in doubt, or have lost its picture.
     assert 3 == sum(1 for cell in results if cell.reason == "unreachable")
