@@ -147,6 +147,7 @@ class Plan:
         budget: US dollars this run may spend, or None.
         concurrency: requests at once.
         seconds_each: what a request is expected to take.
+        elsewhere: how many of the requests other stores hold the pictures of, by the store's URI.
         notes: what could not be found out.
     """
 
@@ -159,6 +160,7 @@ class Plan:
     budget: float | None = None
     concurrency: int = 4
     seconds_each: float = TYPICAL_SECONDS
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -232,6 +234,8 @@ class Plan:
             lines.append(f"${self.cost:.2f} is more than the ${self.balance:.2f} left on the account")
         if self.in_doubt:
             lines.append(f"{self.in_doubt} in doubt: their answers were lost, they may have been billed")
+        if not self.simulated:  # nobody paid for a simulated picture
+            lines += [self._elsewhere_line(store, count) for store, count in self.elsewhere.items()]
         kept = sum(1 for one in self.decisions if one.known and one.known.billed_without_picture)
         if kept:
             lines.append(f"{kept} were billed before without a picture and are not bought again unasked")
@@ -241,6 +245,13 @@ class Plan:
                 polite = f"more than is polite for {model.short} ({model.concurrency})"
                 lines.append(f"{self.concurrency} at once is {polite}")
         return (*lines, *self.notes)
+
+    def _elsewhere_line(self, store: str, count: int) -> str:
+        were = "was" if count == 1 else "were"
+        return (
+            f"{count} of these {self.requests} {were} paid for in that other store {store}: "
+            "set MLFLOW_TRACKING_URI to use it"
+        )
 
     @property
     def line(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -268,3 +269,17 @@ def test_html_is_escaped() -> None:
     """A sweep's name is text in a notebook."""
     made, prints = study(name="<script>")
     assert "<script>" not in Plan(made, "x", decide(made.cells, prints, here={}, anywhere={}))._repr_html_()
+
+
+def test_other_stores_are_named() -> None:
+    """What was paid for in another store is told, with the way to it."""
+    lines = plan(elsewhere={"sqlite:////data/mlflow.db": 2}).warnings
+    assert (
+        "2 of these 3 were paid for in that other store sqlite:////data/mlflow.db: "
+        "set MLFLOW_TRACKING_URI to use it",
+    ) == lines
+
+
+def test_other_stores_are_no_matter_for_the_sandbox() -> None:
+    """Nobody paid for simulated pictures."""
+    assert () == replace(plan(elsewhere={"sqlite:////data/mlflow.db": 2}), service="sandbox").warnings
