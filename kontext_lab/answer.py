@@ -65,6 +65,7 @@ class Picture:
         width: pixels, 0 where unknown.
         height: pixels, 0 where unknown.
         preview: WebP, longest side at most 512 pixels; empty where the bytes are no picture.
+        phash: perceptual hash, empty where the bytes are no picture.
         reason: None for a picture to keep.
         note: one line for a person where there is a reason.
         again: fetching it once more may bring it.
@@ -76,6 +77,7 @@ class Picture:
     width: int = 0
     height: int = 0
     preview: bytes = field(default=b"", repr=False)
+    phash: str = ""
     reason: Reason | None = None
     note: str = ""
     again: bool = False

@@ -73,7 +73,9 @@ def show_run(which: str, *, as_json: bool, watch: bool = False) -> int:
             if cell.reason
             else sizes + (" (reused)" if cell.reused_from else "")
         )
-        click.echo(f"  {cell.title:<{width}}  {cell.state!s:<9}  ${cell.cost:.3f}  {cell.run_id[:8]}  {more}")
+        made_from = "".join(f" (from {origin.run_id[:8]}/{origin.output})" for origin in cell.parents)
+        line = f"  {cell.title:<{width}}  {cell.state!s:<9}  ${cell.cost:.3f}  {cell.run_id[:8]}  {more}"
+        click.echo(line + made_from)
     return 0
 
 
@@ -175,6 +177,7 @@ def _cell_as_dict(cell: Any) -> dict[str, Any]:
         "note": cell.note,
         "cost_usd": cell.cost,
         "reused_from": cell.reused_from,
+        "parents": [str(origin) for origin in cell.parents],
         "params": cell.params,
         "outputs": [
             {"sha256": output.sha256, "width": output.width, "height": output.height, "reason": output.reason}

@@ -154,6 +154,16 @@ def show(which: str, as_json: bool, watch: bool) -> int:
 
 
 @cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True)
+def find(file: Path, as_json: bool) -> int:
+    """Which cell made this picture; also where it was saved again or made smaller."""
+    from kontext_lab.cli.finding import find_file  # noqa: PLC0415 - commands load what they need
+
+    return find_file(file, as_json=as_json)
+
+
+@cli.command()
 @click.argument("which", metavar="RUN")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def export(which: str, folder: Path) -> int:

@@ -209,6 +209,7 @@ def picture_of(found: Download, flagged: bool) -> Picture:
         width=seen.width,
         height=seen.height,
         preview=seen.preview,
+        phash=seen.phash,
         reason=reason,
         note=note,
     )

@@ -5,16 +5,22 @@ whoever wants a reference by URL passes the function that fetches it.
 """
 
 from kontext_lab.images.examine import PREVIEW_BOX, Examined, examine, thumbnail
+from kontext_lab.images.likeness import SAME_PICTURE, bits_apart, perceptual_hash, squares_apart
 from kontext_lab.images.prepare import MAX_MEGAPIXELS
-from kontext_lab.images.reference import Origin, Reference, load_reference
+from kontext_lab.images.reference import Origin, Reference, load_reference, origins_of
 
 __all__ = [
     "MAX_MEGAPIXELS",
     "PREVIEW_BOX",
+    "SAME_PICTURE",
     "Examined",
     "Origin",
     "Reference",
+    "bits_apart",
     "examine",
     "load_reference",
+    "origins_of",
+    "perceptual_hash",
+    "squares_apart",
     "thumbnail",
 ]

@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,10 +32,12 @@ from kontext_lab.images.prepare import (
     upright,
 )
 
-__all__ = ["Origin", "Reference", "load_reference"]
+__all__ = ["Origin", "Reference", "load_reference", "origins_of"]
 
 _RECIPE = b"kontext-reference/1"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_RUN_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_OUTPUT_NUMBER = re.compile(r"[1-9][0-9]?")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BARE_BASE64 = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
 """How PNG, JPEG, GIF and WebP files begin in base64."""
@@ -47,7 +49,24 @@ class Origin:
 
     run_id: str
     output: int
-    sha256: str
+    sha256: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.output}"
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        """An origin from how it is written in tags and files: `<run id>/<number>`.
+
+        Raises:
+            ImageError: it is none.
+        """
+        run_id, _, number = text.partition("/")
+        if not (_RUN_ID.fullmatch(run_id) and _OUTPUT_NUMBER.fullmatch(number)):
+            raise ImageError(
+                f"image: origin {text!r:.80}, allowed is a run's id, a slash, an output's number"
+            )
+        return cls(run_id, int(number))
 
 
 @runtime_checkable
@@ -77,6 +96,8 @@ class Reference:
         sent_size: (width, height) in pixels as sent.
         url: the http(s) URL sent in place of the picture, or None.
         origin: the tracked output it was taken from, or None.
+        sha256: hex digest of the exact bytes given or served, by which a tracked output is known again;
+            empty where there were none, as for arrays.
     """
 
     name: str
@@ -87,6 +108,7 @@ class Reference:
     sent_size: tuple[int, int] = field(default=(0, 0), compare=False)
     url: str | None = None
     origin: Origin | None = field(default=None, compare=False)
+    sha256: str = field(default="", compare=False)
 
     @cached_property
     def uri(self) -> str:
@@ -119,7 +141,13 @@ class Reference:
             png=clean_png(rgb),
             original_size=picture.size,
             sent_size=picture.size,
+            sha256=hashlib.sha256(data).hexdigest(),
         )
+
+
+def origins_of(references: Iterable[Reference]) -> tuple[Origin, ...]:
+    """The tracked outputs among some references, in their order."""
+    return tuple(reference.origin for reference in references if reference.origin is not None)
 
 
 def load_reference(
@@ -146,7 +174,9 @@ def load_reference(
     if digest is not None:
         if not _DIGEST.fullmatch(digest):
             raise ImageError(f"image: digest {digest!r:.80}, allowed are 64 hexadecimal digits")
-        return replace(load_reference(source, max_megapixels=max_megapixels, name=name), digest=digest)
+        made = load_reference(source, max_megapixels=max_megapixels, name=name)
+        # These bytes are what was sent: whatever was first given had others.
+        return replace(made, digest=digest, sha256="")
     if isinstance(source, Reference):
         return replace(source, name=name) if name else source
     if isinstance(source, os.PathLike):
@@ -217,7 +247,8 @@ def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference
 def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
     where = source if source not in ("bytes", "data: URI", "output") else f"image ({source})"
     picture = open_picture(data, where)
-    return _prepared(picture, _digest(b"bytes", data, b""), source, name, max_megapixels)
+    made = _prepared(picture, _digest(b"bytes", data, b""), source, name, max_megapixels)
+    return replace(made, sha256=hashlib.sha256(data).hexdigest())
 
 
 def _from_pixels(picture: Image.Image, source: str, name: str, max_megapixels: float) -> Reference:

@@ -12,6 +12,7 @@ from typing import Any
 from kontext_lab.errors import ConfigError, SweepError, TrackingError
 from kontext_lab.journal import Journal, home_folder
 from kontext_lab.lab.adapters import draw_preview
+from kontext_lab.lab.finding import Found, find
 from kontext_lab.lab.leftovers import recover_all, tell_unfinished, unfinished_line
 from kontext_lab.lab.recovery import Delivered
 from kontext_lab.lab.starting import make_plan, resolved, start_sweep
@@ -246,6 +247,17 @@ class Lab:
             progress: show a tqdm bar.
         """
         return watch_sweep(self, which, shown=progress)
+
+    def find(self, picture: Any) -> list[Found]:
+        """The cells that made a picture, in any experiment of the store; the best first, none where nobody did.
+
+        Args:
+            picture: a path, bytes, PIL image, array or output; also of a copy that was saved again or resized.
+
+        Raises:
+            ImageError: it can't be read.
+        """
+        return find(self.tracker, picture)
 
     def speaks_to(self, service: str, base_url: str) -> bool:
         """Whether this lab's service is that one, at that address; starts no sandbox to find out."""

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kontext_lab.answer import Attempt, Picture, Reason
 from kontext_lab.errors import KontextLabError, NotFound
-from kontext_lab.images import PREVIEW_BOX, Origin, thumbnail
+from kontext_lab.images import PREVIEW_BOX, Origin, origins_of, thumbnail
 from kontext_lab.request import DEFAULT, EditRequest
 from kontext_lab.results.states import State, outcome_of
 from kontext_lab.sweep import Cell
@@ -46,6 +46,7 @@ class Output:
         height: pixels.
         reason: why it is no picture to keep, or "".
         note: one line for a person where there is a reason.
+        phash: by which `lab.find` knows a copy that was saved again; empty where there is no picture.
         metrics: measured values by name, such as `change/area`.
     """
 
@@ -57,6 +58,7 @@ class Output:
     height: int = 0
     reason: str = ""
     note: str = ""
+    phash: str = field(default="", repr=False)
     metrics: dict[str, float] = field(default_factory=dict)
     data: builtins.bytes = field(default=b"", repr=False)
     preview: builtins.bytes = field(default=b"", repr=False)
@@ -75,6 +77,7 @@ class Output:
             height=picture.height,
             reason=str(picture.reason or ""),
             note=picture.note,
+            phash=picture.phash,
             data=picture.data,
             preview=picture.preview,
         )
@@ -193,6 +196,7 @@ class CellResult:
         reused_from: the run its pictures were copied from, or "".
         arrived: when the answer came.
         metrics: values of the whole cell by name, besides those above.
+        parents: the tracked outputs its references are, in their order: chains of edits go along these.
         request: what was sent; None for results read back from a store.
     """
 
@@ -211,12 +215,15 @@ class CellResult:
     reused_from: str = ""
     arrived: datetime | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    parents: tuple[Origin, ...] = ()
     request: EditRequest | None = field(default=None, repr=False)
 
     @classmethod
     def from_cell(cls, cell: Cell, service: str, fingerprint: str) -> CellResult:
         """A waiting result for a sweep's cell."""
-        return cls(cell.title, cell.params, cell.swept, service, fingerprint, request=cell.request)
+        made = cls(cell.title, cell.params, cell.swept, service, fingerprint, request=cell.request)
+        made.parents = origins_of(cell.request.images)
+        return made
 
     def __repr__(self) -> str:
         more = f" {self.reason}" if self.reason else ""
@@ -243,6 +250,7 @@ class CellResult:
         self.state, self.reason, self.note = other.state, other.reason, other.note
         self.cost, self.latency_s, self.arrived = other.cost, other.latency_s, other.arrived
         self.run_id, self.reused_from, self.metrics = other.run_id, other.reused_from, dict(other.metrics)
+        self.parents = self.parents or other.parents
         self.outputs = other.outputs
         for output in self.outputs:
             output.cell = self

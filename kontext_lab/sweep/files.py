@@ -11,6 +11,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
-from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
+from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference
 from kontext_lab.request import decimal_text
 from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 
@@ -35,7 +36,7 @@ MAX_FILE_BYTES = 1_000_000
 MAX_VALUES = 60_000
 """Lines and commas, about: the parser takes a tenth of a millisecond for each."""
 
-_REFERENCE_FIELDS = frozenset({"path", "url", "digest", "name"})
+_REFERENCE_FIELDS = frozenset({"path", "url", "digest", "name", "origin"})
 _QUOTES = "Text that holds ': ' or begins with { [ @ * & ! % needs quotes around it"
 _DEEP = re.compile(r"(?:[\[{]\s*|[?-]\s+){60}")
 _ADDRESS = re.compile(r"\s*(https?|data|file):", re.IGNORECASE)
@@ -197,18 +198,20 @@ class _Loader:
     def _described(self, value: Mapping[str, Any]) -> Reference:
         known = set(value) <= _REFERENCE_FIELDS and ("path" in value) ^ ("url" in value)
         if not known or not all(isinstance(part, str) for part in value.values()):
-            raise SweepError(f"image: {shown(dict(value))}, allowed are path or url, digest and name")
+            raise SweepError(f"image: {shown(dict(value))}, allowed are path or url, digest, name and origin")
         name = value.get("name") or None
         if "url" in value:
             if not value["url"].strip().lower().startswith(("http://", "https://")):
                 raise ImageError(f"image: {shown(value['url'])} is no http or https URL")
             return load_reference(value["url"], name=name)
-        return load_reference(
+        origin = Origin.parse(value["origin"]) if value.get("origin") else None
+        made = load_reference(
             self._path(value["path"]),
             max_megapixels=self._max_megapixels,
             name=name,
             digest=value.get("digest") or None,
         )
+        return replace(made, origin=origin) if origin else made
 
     def _path(self, text: str) -> Path:
         try:
@@ -245,10 +248,12 @@ class _Writer:
             # A path's own name is the file's; another one was given by a person.
             text = _quoted(self._relative(path))
             return text if reference.name == path.stem else {"path": text, "name": _quoted(reference.name)}
+        origin = {"origin": _quoted(str(reference.origin))} if reference.origin else {}
         return {
             "path": _quoted(self._written.get(reference.digest) or self._write(reference)),
             "digest": reference.digest,
             "name": _quoted(reference.name),
+            **origin,
         }
 
     def _relative(self, path: Path) -> str:

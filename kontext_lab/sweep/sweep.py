@@ -225,10 +225,12 @@ class Sweep:
         """
         if all(reference.resolved for reference in self.references):
             return self
-        done = {reference: reference.resolve(fetch) for reference in self.references}
-        return self._with_references(done)
+        return self.with_references(lambda reference: reference.resolve(fetch))
 
-    def _with_references(self, done: Mapping[Reference, Reference]) -> Sweep:
+    def with_references(self, change: Callable[[Reference], Reference]) -> Sweep:
+        """The sweep with every reference exchanged for what `change` makes of it, called once for each."""
+        done = {reference: change(reference) for reference in self.references}
+
         def swap(key: str, value: Any) -> Any:
             return tuple(done[one] for one in value) if key in REFERENCE_KEYS else value
 

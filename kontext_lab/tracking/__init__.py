@@ -4,8 +4,9 @@ The only place that imports mlflow. Works through `MlflowClient` with explicit r
 API, so that what a notebook has active stays as it is. Knows no service and no figure.
 """
 
+from kontext_lab.tracking.finding import Whereabouts
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.tracker import Tracker
 from kontext_lab.tracking.writing import Opening
 
-__all__ = ["Opening", "SweepRun", "Tracker"]
+__all__ = ["Opening", "SweepRun", "Tracker", "Whereabouts"]

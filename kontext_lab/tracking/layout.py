@@ -9,13 +9,14 @@ import html
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
 from mlflow.entities import Metric, Param
 
 from kontext_lab.answer import Attempt
+from kontext_lab.images import Origin
 from kontext_lab.request import DEFAULT, FIELDS, decimal_text
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.sweep import Axis, Sweep
@@ -26,6 +27,7 @@ __all__ = [
     "cell_tags",
     "milliseconds",
     "note",
+    "parent_tag",
     "preview_names",
     "request_facts",
     "response_facts",
@@ -98,9 +100,11 @@ def cell_tags(
     }
     # Written also where there are none: an earlier attempt at the same cell may have had some.
     tags["kontext.output_sha256"] = ",".join(output.sha256 for output in cell.outputs)
+    tags["kontext.output_phash"] = ",".join(output.phash for output in cell.outputs)
     tags["kontext.outputs"] = json.dumps(
         [_output_facts(output, previews.get(output.number)) for output in cell.outputs]
     )
+    tags |= parent_tag(cell.parents)
     if cell.arrived:
         tags["kontext.arrived"] = cell.arrived.astimezone(UTC).isoformat(timespec="seconds")
     if previews:
@@ -108,10 +112,17 @@ def cell_tags(
     return tags
 
 
+def parent_tag(origins: Iterable[Origin]) -> dict[str, str]:
+    """The tag that links a run to the outputs its references are; none where they are none."""
+    linked = ",".join(str(origin) for origin in origins)
+    return {"kontext.parent_output": linked} if linked else {}
+
+
 def _output_facts(output: Output, preview: tuple[str, str] | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "file": f"outputs/{output.file_name}" if output.sha256 else "",
         "sha256": output.sha256,
+        "phash": output.phash,
         "format": output.format,
         "width": output.width,
         "height": output.height,
@@ -140,7 +151,11 @@ def cell_metrics(cell: CellResult, attempt: Attempt) -> list[Metric]:
         values["time/latency_s"] = round(attempt.answer.latency_s, 3)
     metrics = [Metric(key, value, now, 0) for key, value in {**values, **cell.metrics}.items()]
     for output in cell.outputs:
-        facts = {"width": output.width, "height": output.height, "bytes": len(output.bytes) if output.sha256 else 0}
+        facts = {
+            "width": output.width,
+            "height": output.height,
+            "bytes": len(output.bytes) if output.sha256 else 0,
+        }
         step = output.number - 1
         metrics += [
             Metric(f"output/{key}", float(value), now, step) for key, value in facts.items() if output.sha256
@@ -165,6 +180,8 @@ def request_facts(cell: CellResult, attempt: Attempt) -> dict[str, Any]:
                 "name": reference.name,
                 "digest": reference.digest,
                 "url": reference.url,
+                "sha256": reference.sha256,
+                "origin": str(reference.origin) if reference.origin else None,
                 "original_size": list(reference.original_size),
                 "sent_size": list(reference.sent_size),
             }

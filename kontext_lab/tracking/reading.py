@@ -11,7 +11,8 @@ from typing import Any
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from kontext_lab.errors import NotFound
+from kontext_lab.errors import ImageError, NotFound
+from kontext_lab.images import Origin
 from kontext_lab.results import CellResult, Known, Output, State, typed_params
 from kontext_lab.tracking.artifacts import Artifact
 from kontext_lab.tracking.store import Store
@@ -19,6 +20,7 @@ from kontext_lab.tracking.store import Store
 __all__ = [
     "SweepRun",
     "active_run",
+    "arrived",
     "cell_of",
     "children",
     "count_in_doubt",
@@ -132,7 +134,7 @@ def known_of(run: Run) -> Known | None:
         fingerprint=tags.get("kontext.fingerprint", ""),
         state=state,
         reason=tags.get("kontext.reason", ""),
-        when=_arrived(run),
+        when=arrived(run),
         cost=float(run.data.metrics.get("cost/usd", 0.0)),
         copied="kontext.reused_from" in tags,
         request_id=tags.get("kontext.request_id", ""),
@@ -220,7 +222,8 @@ def cell_of(store: Store, run: Run) -> CellResult:
         latency_s=run.data.metrics.get("time/latency_s"),
         run_id=run.info.run_id,
         reused_from=tags.get("kontext.reused_from", ""),
-        arrived=_arrived(run),
+        arrived=arrived(run),
+        parents=_parents(run),
     )
     cell.outputs = [
         _output(store, run, cell, number, facts)
@@ -242,9 +245,21 @@ def _output(store: Store, run: Run, cell: CellResult, number: int, facts: dict[s
         height=facts.get("height", 0),
         reason=facts.get("reason", ""),
         note=facts.get("note", ""),
+        phash=facts.get("phash", ""),
         load=artifact(facts.get("file", "")),
         load_preview=artifact(facts.get("preview", "")),
     )
+
+
+def _parents(run: Run) -> tuple[Origin, ...]:
+    """The outputs a cell's references are; what somebody else wrote into the tag is no link."""
+    found = []
+    for text in filter(None, run.data.tags.get("kontext.parent_output", "").split(",")):
+        try:
+            found.append(Origin.parse(text.strip()))
+        except ImageError:
+            continue
+    return tuple(found)
 
 
 def _worth(known: Known) -> tuple[int, bool, float]:
@@ -253,7 +268,8 @@ def _worth(known: Known) -> tuple[int, bool, float]:
     return rank, not known.copied, -known.when.timestamp()
 
 
-def _arrived(run: Run) -> datetime:
+def arrived(run: Run) -> datetime:
+    """When a cell's answer came; of a copy, when the original's did."""
     text = run.data.tags.get("kontext.arrived")
     if text:
         return datetime.fromisoformat(text)

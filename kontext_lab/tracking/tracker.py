@@ -12,10 +12,12 @@ from mlflow.tracking.context import registry
 
 from kontext_lab.answer import Attempt
 from kontext_lab.errors import TrackingError
-from kontext_lab.results import CellResult, Known, Results, State
+from kontext_lab.images import Origin
+from kontext_lab.results import CellResult, Known, Output, Results, State
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import reading, writing
+from kontext_lab.tracking import finding, reading, writing
 from kontext_lab.tracking.artifacts import Artifact
+from kontext_lab.tracking.finding import Whereabouts
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.store import Store, check_reachable, mlflow_trouble, open_store, resolve_uri
 from kontext_lab.tracking.writing import Opening, Slot
@@ -222,6 +224,26 @@ class Tracker:
         """Sweeps, newest first; of our experiment, or of the whole store."""
         with mlflow_trouble("the MLflow store can't be read"):
             return [SweepRun.from_run(run) for run in reading.sweep_runs(self.store, everywhere=everywhere)]
+
+    def outputs_with(self, sha256: str) -> list[Output]:
+        """The outputs of any experiment whose exact bytes have this digest."""
+        with mlflow_trouble("the MLflow store can't be searched"):
+            return finding.outputs_with(self.store, sha256)
+
+    def outputs_like(self, phash: str) -> list[Output]:
+        """The few outputs of any experiment that look most like this hash, the nearest first."""
+        with mlflow_trouble("the MLflow store can't be searched"):
+            return finding.outputs_like(self.store, phash)
+
+    def whereabouts(self, run_id: str) -> Whereabouts:
+        """The sweep and the experiment that a cell's run belongs to."""
+        with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
+            return finding.whereabouts(self.store, run_id)
+
+    def origin_of(self, sha256: str) -> Origin | None:
+        """The output whose exact bytes have this digest, or None."""
+        with mlflow_trouble("the MLflow store can't be searched"):
+            return finding.origin_of(self.store, sha256)
 
     def experiment_name(self, experiment_id: str) -> str:
         """What an experiment of the store is called."""

@@ -17,6 +17,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
 
 from kontext_lab.answer import Attempt
+from kontext_lab.images import origins_of
 from kontext_lab.results import CellResult, Known, Results, State
 from kontext_lab.results.saving import csv_text
 from kontext_lab.sweep import Sweep
@@ -39,7 +40,7 @@ __all__ = [
 Opened = Callable[[Run], None]
 """Told of a child run as soon as there is one, so that a second try at writing finds it."""
 
-_KEPT_WHEN_COPIED = ("outputs", "output_sha256", "arrived", "reason", "note", "state")
+_KEPT_WHEN_COPIED = ("outputs", "output_sha256", "output_phash", "arrived", "reason", "note", "state")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def make_parent(store: Store, opening: Opening, context: Mapping[str, str]) -> R
     if opening.inside:
         tags["mlflow.parentRunId"] = opening.inside
     sweep = opening.sweep
+    tags |= _parent_tag(sweep)
     run: Run = store.client.create_run(store.experiment_id, run_name=sweep.name, tags=tags)
     store.client.log_batch(run.info.run_id, params=layout.to_params(layout.sweep_params(sweep)))
     _put(store, run, lambda folder: sweep.to_yaml(folder / "sweep.yaml", self_contained=True))
@@ -107,6 +109,14 @@ def make_parent(store: Store, opening: Opening, context: Mapping[str, str]) -> R
 def reopen_parent(store: Store, run: Run, opening: Opening) -> None:
     """The same sweep continues its parent run."""
     store.client.update_run(run.info.run_id, status="RUNNING", name=opening.sweep.name)
+    for key, text in _parent_tag(opening.sweep).items():
+        if run.data.tags.get(key) != text:
+            store.client.set_tag(run.info.run_id, key, text)
+
+
+def _parent_tag(sweep: Sweep) -> dict[str, str]:
+    """The outputs that every cell of a sweep starts from: its fixed references."""
+    return layout.parent_tag(origins_of(sweep.fixed.get("images", ())))
 
 
 def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opened: Opened) -> None:
@@ -151,6 +161,7 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
         if (text := original.data.tags.get(f"kontext.{key}")) is not None
     }
     tags = {
+        **layout.parent_tag(cell_of(store, original).parents),
         **layout.cell_tags(cell, slot.parent_id, slot.index, {}),
         **kept,
         "kontext.reused_from": source.run_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kontext_lab.errors import ConfigError, ImageError, SweepError
-from kontext_lab.images import load_reference
+from kontext_lab.images import Origin, load_reference
 from kontext_lab.sweep import Sweep
 
 GREY = np.full((4, 6, 3), 128, np.uint8)
@@ -243,6 +244,14 @@ def test_own_digest() -> None:
     assert (made.references[0].digest, made.references[0].name) == ("ab" * 32, "cup")
 
 
+def test_origin_there_and_back(workdir: Path) -> None:
+    """A reference that is a tracked output still is one after the sweep was written and read."""
+    origin = Origin("0f" * 16, 2)
+    made = Sweep("x", GREY).with_references(lambda one: replace(one, origin=origin))
+    made.to_yaml("made.yaml", self_contained=True)
+    assert [origin] == [one.origin for one in Sweep.from_yaml("made.yaml").references]
+
+
 # --- what is no sweep ----------------------------------------------------------------------------------
 
 LAUGHS = "".join(
@@ -298,10 +307,12 @@ BROKEN: list[tuple[str | bytes, str]] = [
     ("prompt: x\nimage: .\n", "Is a directory"),
     ("prompt: x\nimage: ~nobody-of-this-name/a.png\n", "can't be read"),
     ("prompt: x\nimage: [a.png]\n", "image: takes one reference"),
-    ("prompt: x\nimage: {path: [a.png]}\n", "image: {'path': ['a.png']}, allowed are path or url, digest and name"),
+    ("prompt: x\nimage: {path: [a.png]}\n", "image: {'path': ['a.png']}, allowed are path or url, digest, name and origin"),
     ("prompt: x\nimage: {path: a.png, url: b}\n", "allowed are path or url"),
     ("prompt: x\nimage: {file: a.png}\n", "allowed are path or url"),
     ("prompt: x\nimage: {url: a.png}\n", "image: 'a.png' is no http or https URL"),
+    ("prompt: x\nimage: {path: a.png, origin: '../../etc'}\n", "image: origin '../../etc', allowed is a run's id"),
+    ("prompt: x\nimage: {path: a.png, origin: abc/0}\n", "image: origin 'abc/0', allowed is a run's id"),
     ("prompt: x\nimage: {path: a.png, digest: abc}\n", "image: digest 'abc', allowed are 64 hexadecimal digits"),
     ("prompt: x\nimage: data:image/png;base64,AAAA\n", "is not a picture"),
     ("prompt: x\nimage: ftp://h.example/a.png\n", "no file"),

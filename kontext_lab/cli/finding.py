@@ -1,0 +1,45 @@
+"""`kontext-lab find`: which cell made a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kontext_lab.lab.finding import Found, find
+from kontext_lab.tracking import Tracker
+
+__all__ = ["find_file"]
+
+
+def find_file(file: Path, *, as_json: bool) -> int:
+    """A line for every cell that made this picture; 1 where there is none."""
+    tracker = Tracker()
+    found = find(tracker, file)
+    if as_json:
+        click.echo(json.dumps([_as_dict(one) for one in found], indent=2, ensure_ascii=False))
+    for one in () if as_json else found:
+        click.echo(one.line)
+    if not found:
+        click.echo(f"no picture like it in {tracker.store.shown}", err=True)
+    return 0 if found else 1
+
+
+def _as_dict(found: Found) -> dict[str, Any]:
+    cell = found.cell
+    return {
+        "how": found.how,
+        "distance": found.distance,
+        "sweep": found.sweep,
+        "sweep_run_id": found.sweep_run_id,
+        "experiment": found.experiment,
+        "run_id": cell.run_id,
+        "output": found.output.number,
+        "title": cell.title,
+        "simulated": cell.simulated,
+        "sha256": found.output.sha256,
+        "reused_from": cell.reused_from,
+        "params": cell.params,
+    }
