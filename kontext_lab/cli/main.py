@@ -164,6 +164,16 @@ def find(file: Path, as_json: bool) -> int:
 
 
 @cli.command()
+@click.option("--all", "everything", is_flag=True, help="Every row, not only the latest.")
+@click.option("--json", "as_json", is_flag=True)
+def costs(everything: bool, as_json: bool) -> int:
+    """US dollars by day, sweep and model, of every experiment in the store."""
+    from kontext_lab.cli.costs import show_costs  # noqa: PLC0415 - commands load what they need
+
+    return show_costs(everything=everything, as_json=as_json)
+
+
+@cli.command()
 @click.argument("which", metavar="RUN")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def export(which: str, folder: Path) -> int:

@@ -20,7 +20,7 @@ from kontext_lab.lab.watching import watch_sweep
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Plan
 from kontext_lab.progress import follow
-from kontext_lab.results import CellResult, Results
+from kontext_lab.results import CellResult, Results, Spending
 from kontext_lab.runner import Handle, Observer
 from kontext_lab.service import Connection, connect, wants_sandbox
 from kontext_lab.sweep import Sweep
@@ -258,6 +258,10 @@ class Lab:
             ImageError: it can't be read.
         """
         return find(self.tracker, picture)
+
+    def spending(self) -> Spending:
+        """US dollars by day, sweep and model, of every experiment in the store; simulated ones apart."""
+        return self.tracker.spending()
 
     def speaks_to(self, service: str, base_url: str) -> bool:
         """Whether this lab's service is that one, at that address; starts no sandbox to find out."""

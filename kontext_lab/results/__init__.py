@@ -8,6 +8,7 @@ from kontext_lab.results.cell import CellResult, Output, typed_params
 from kontext_lab.results.known import Known
 from kontext_lab.results.results import Results
 from kontext_lab.results.saving import safe_name, writable_folder
+from kontext_lab.results.spending import Spending, Spent
 from kontext_lab.results.states import State, outcome_of
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "Known",
     "Output",
     "Results",
+    "Spending",
+    "Spent",
     "State",
     "outcome_of",
     "safe_name",

@@ -13,9 +13,9 @@ from mlflow.tracking.context import registry
 from kontext_lab.answer import Attempt
 from kontext_lab.errors import TrackingError
 from kontext_lab.images import Origin
-from kontext_lab.results import CellResult, Known, Output, Results, State
+from kontext_lab.results import CellResult, Known, Output, Results, Spending, State
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import finding, reading, writing
+from kontext_lab.tracking import finding, reading, spending, writing
 from kontext_lab.tracking.artifacts import Artifact
 from kontext_lab.tracking.finding import Whereabouts
 from kontext_lab.tracking.reading import SweepRun
@@ -244,6 +244,11 @@ class Tracker:
         """The output whose exact bytes have this digest, or None."""
         with mlflow_trouble("the MLflow store can't be searched"):
             return finding.origin_of(self.store, sha256)
+
+    def spending(self) -> Spending:
+        """US dollars by day, sweep and model, of all experiments."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            return spending.read_spending(self.store)
 
     def experiment_name(self, experiment_id: str) -> str:
         """What an experiment of the store is called."""
