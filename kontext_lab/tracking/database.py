@@ -82,8 +82,8 @@ def explain(uri: str, file: Path) -> None:
         _refuse(uri, file, found)
         if not found.whole or found.revision != _Revisions.read().head:
             raise TrackingError(
-                f"the MLflow store {file} was never finished: an earlier start was cut off. It holds no runs; "
-                f"move it away, {_move(file)}, and run again"
+                f"the MLflow store {file} was never finished, an earlier start was cut off, or is of an older "
+                f"MLflow; it holds no runs: move it away, {_move(file)}, and run again"
             )
 
 
