@@ -43,9 +43,10 @@ class SweepRecorder:
         """Whether the store can be spoken to at all."""
         return self._tracker.reachable()
 
-    def finish(self, results: Results, *, stopped: bool, seconds: float) -> None:
-        """Sum up."""
-        self._tracker.finish(results, stopped=stopped, seconds=seconds, grid=grid_png(results))
+    def finish(self, results: Results, *, stopped: bool, seconds: float, quick: bool = False) -> None:
+        """Sum up; quickly without table and figure, which take longer than all else."""
+        grid = b"" if quick else grid_png(results)
+        self._tracker.finish(results, stopped=stopped, seconds=seconds, grid=grid, table=not quick)
 
 
 class SweepBook:

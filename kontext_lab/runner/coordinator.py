@@ -324,7 +324,7 @@ class Coordinator:
         stopped = self._sheet.stopped
 
         def finish() -> None:
-            self._recorder.finish(self.results, stopped=stopped, seconds=seconds)
+            self._recorder.finish(self.results, stopped=stopped, seconds=seconds, quick=self._left)
 
         def then(failure: TrackingError | None) -> None:
             self._not_written(failure)

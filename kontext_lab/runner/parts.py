@@ -69,8 +69,8 @@ class Recorder(Protocol):
     def reachable(self) -> bool:
         """Whether the store can be spoken to at all; quick, and raises nothing."""
 
-    def finish(self, results: Results, *, stopped: bool, seconds: float) -> None:
-        """Sum up."""
+    def finish(self, results: Results, *, stopped: bool, seconds: float, quick: bool = False) -> None:
+        """Sum up; quickly where somebody waits to leave: no table and no figure."""
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,9 @@ class Tracker:
             run = known.get(run_id) or self.store.client.get_run(run_id)
             cell.take(reading.cell_of(self.store, run))
 
-    def finish(self, results: Results, *, stopped: bool, seconds: float, grid: bytes) -> None:
+    def finish(
+        self, results: Results, *, stopped: bool, seconds: float, grid: bytes, table: bool = True
+    ) -> None:
         """Sum up on the parent run and end it: FINISHED, FAILED where a cell did, KILLED where it stopped."""
         counts = results.counts
         failed = counts[State.FAILED] or counts[State.IN_DOUBT]
@@ -158,7 +160,7 @@ class Tracker:
         status = "KILLED" if stopped or unsent else "FAILED" if failed else "FINISHED"
         with mlflow_trouble("the sweep's end can't be recorded in MLflow"):
             self._end_orphans(results.run_id)
-            writing.finish_sweep(self.store, results, status, seconds=seconds, grid=grid)
+            writing.finish_sweep(self.store, results, status, seconds=seconds, grid=grid, table=table)
 
     def _end_orphans(self, parent_id: str) -> None:
         """Children that a crash cut off, and that this run had no reason to go on with, are not running."""

@@ -196,7 +196,9 @@ def settle_cell(store: Store, run_id: str, outcome: tuple[State, str, str], cost
     )
 
 
-def finish_sweep(store: Store, results: Results, status: str, *, seconds: float, grid: bytes) -> None:
+def finish_sweep(
+    store: Store, results: Results, status: str, *, seconds: float, grid: bytes, table: bool = True
+) -> None:
     """Counts, cost, table, figure and a short note on the parent run; then it ends."""
     counts = results.counts
     states = (State.DONE, State.FAILED, State.IN_DOUBT, State.SKIPPED, State.CANCELLED)
@@ -212,10 +214,12 @@ def finish_sweep(store: Store, results: Results, status: str, *, seconds: float,
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        (folder / "results.csv").write_text(csv_text(results.frame), encoding="utf-8")
+        if table:
+            (folder / "results.csv").write_text(csv_text(results.frame), encoding="utf-8")
         if grid:
             (folder / "grid.png").write_bytes(grid)
-        store.client.log_artifacts(results.run_id, temporary)
+        if any(folder.iterdir()):
+            store.client.log_artifacts(results.run_id, temporary)
     store.client.set_terminated(results.run_id, status)
 
 
