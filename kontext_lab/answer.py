@@ -69,6 +69,7 @@ class Picture:
         reason: None for a picture to keep.
         note: one line for a person where there is a reason.
         again: fetching it once more may bring it.
+        unreached: its host could not even be reached; the picture may still be there.
     """
 
     data: bytes = field(default=b"", repr=False)
@@ -81,6 +82,7 @@ class Picture:
     reason: Reason | None = None
     note: str = ""
     again: bool = False
+    unreached: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,11 @@ class Answer:
     latency_s: float = 0.0
     download_s: float = 0.0
     simulated: bool = False
+
+    @property
+    def unreached(self) -> bool:
+        """Whether a picture's host could not be reached: it is paid for, and may be had later."""
+        return any(picture.unreached for picture in self.pictures)
 
     @property
     def reason(self) -> Reason | None:

@@ -39,7 +39,7 @@ class Pacing:
     longest: float = 30.0
     heed: float = 60.0
     timeouts: int = 3
-    downloads: int = 4
+    downloads: int = 7
     asks: tuple[float, ...] = (5.0, 30.0, 120.0, 600.0)
     store: float = 5.0
 

@@ -84,8 +84,8 @@ def tell(results: Results, lab: Lab) -> None:
 
 def exit_code(results: Results) -> int:
     """0 all asked for is done, 1 some failed or in doubt, 3 budget or credits, 130 interrupted."""
-    if results.stopped == "asked":
-        return LEFT if any(cell.reason == "left" for cell in results) else INTERRUPTED
+    if results.stopped in ("asked", "left"):
+        return LEFT if results.stopped == "left" else INTERRUPTED
     if results.stopped == "OutOfCredits" or any(cell.reason == "budget" for cell in results):
         return STOPPED
     # What a limit leaves out was asked for.

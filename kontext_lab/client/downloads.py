@@ -187,7 +187,12 @@ def picture_of(found: Download, flagged: bool) -> Picture:
     if not found.data or (found.reason is not None and not flagged):
         again = found.again and not flagged
         return Picture(
-            data=found.data, sha256=sha256, reason=reason or Reason.EMPTY, note=note, again=again
+            data=found.data,
+            sha256=sha256,
+            reason=reason or Reason.EMPTY,
+            note=note,
+            again=again,
+            unreached=again and found.status is None,
         )
     try:
         seen = examine(found.data)

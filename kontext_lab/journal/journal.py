@@ -5,6 +5,7 @@
       3f09a1… demo/                 a sweep that has not ended
         sweep.json                  store, experiment, service, parent run
         sweep.yaml, references/     the sweep itself
+        sends.txt                   fingerprints of what it is about to send
         00007 kl-5d0c…/             an attempt at cell 7
           intent.json               written before the request leaves
           answer.json               as soon as it is read
@@ -18,11 +19,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock, FileLock
 from pathvalidate import sanitize_filename
 
 from kontext_lab.errors import ConfigError
@@ -34,7 +36,7 @@ from kontext_lab.sweep import Sweep
 
 __all__ = ["Journal", "SweepFacts", "SweepJournal"]
 
-_FACTS, _SWEEP = "sweep.json", "sweep.yaml"
+_FACTS, _SWEEP, _SENDS = "sweep.json", "sweep.yaml", "sends.txt"
 
 ROOM_PER_OUTPUT = 16 * 1024 * 1024
 """Free bytes asked for before a request is sent, for each of its pictures: there must be room for the answer."""
@@ -92,8 +94,12 @@ class SweepJournal:
         self.facts = facts
         self.lock = lock
 
-    def begin(self, sweep: Sweep) -> None:
+    def begin(self, sweep: Sweep, sends: Collection[str] = ()) -> None:
         """Write down which sweep this is, before anything of it is sent.
+
+        Args:
+            sweep: the sweep.
+            sends: fingerprints of the requests it is about to send.
 
         Raises:
             ConfigError: the folder can't be written.
@@ -102,6 +108,7 @@ class SweepJournal:
             if not self.folder.is_dir():
                 make_folder(self.folder)
             sweep.to_yaml(self.folder / _SWEEP, self_contained=True)
+            (self.folder / _SENDS).write_text("\n".join(sends), encoding="ascii")
             seal(self.folder)
             write_json(self.folder / _FACTS, asdict(self.facts))
 
@@ -120,6 +127,14 @@ class SweepJournal:
         """The parent run that was begun for what lies here, or ""."""
         recorded = SweepFacts.read(read_json(self.folder / _FACTS) or {})
         return recorded.parent_id if recorded is not None else ""
+
+    @property
+    def sends(self) -> set[str]:
+        """Fingerprints of the requests it was about to send when it began."""
+        try:
+            return set((self.folder / _SENDS).read_text(encoding="ascii").split())
+        except (OSError, ValueError):
+            return set()
 
     def sweep(self) -> Sweep:
         """The sweep itself.
@@ -197,6 +212,19 @@ class Journal:
     def unfinished(self) -> list[SweepJournal]:
         """Sweeps that did not end and that no process works on; touches nothing where there is no journal."""
         return [one for one in self._sweeps() if not one.lock.is_taken]
+
+    def at_work(self) -> list[SweepJournal]:
+        """Sweeps that a living process works on."""
+        return [one for one in self._sweeps() if one.lock.is_taken]
+
+    def starting(self) -> BaseFileLock:
+        """To be held from looking at what others send until one's own sends are written down.
+
+        Raises:
+            ConfigError: the journal's folder can't be used.
+        """
+        locks = private_folder(private_folder(self.folder) / "locks")
+        return FileLock(locks / "starting.lock", thread_local=False, mode=0o600)
 
     def _sweeps(self) -> Iterator[SweepJournal]:
         try:

@@ -38,11 +38,15 @@ class SweepLock:
             ConfigError: the folder can't be used.
         """
         try:
-            self._lock.acquire(timeout=0)
+            # Whoever only looks whether it is taken holds it for a moment.
+            self._lock.acquire(timeout=0.3, poll_interval=0.02)
             now = datetime.now().astimezone().isoformat(timespec="seconds")
             write_json(self._owner, {"pid": os.getpid(), "host": socket.gethostname(), "since": now})
         except Timeout:
-            raise AlreadyRunning(f"sweep {self._name!r} is running already{self.owner}") from None
+            raise AlreadyRunning(
+                f"sweep {self._name!r} is running already{self.owner}: `kontext-lab show NAME --watch`, or "
+                "lab.watch(name), waits for it"
+            ) from None
         except OSError as error:
             self._lock.release()
             raise ConfigError(f"the journal can't be written: {error.strerror}: nothing was sent") from None

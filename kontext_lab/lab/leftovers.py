@@ -9,11 +9,8 @@ from urllib.parse import urlsplit
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
 from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError
 from kontext_lab.journal import SweepJournal
-from kontext_lab.lab.adapters import draw_preview, grid_png
-from kontext_lab.lab.recovery import Delivered, deliver
-from kontext_lab.results import CellResult, Results, State
+from kontext_lab.lab.recovery import Delivered, deliver, sum_up
 from kontext_lab.service import SANDBOX
-from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, Tracker
 from kontext_lab.worker import Worker
 
@@ -72,17 +69,9 @@ def _recovered(lab: Lab, journal: SweepJournal) -> Delivered:
     opening = Opening(sweep, facts.service, facts.digest, facts.version, parent_id=facts.parent_id)
     parent_id = tracker.begin(opening)
     done = deliver(journal, sweep, tracker, parent_id, _worker_for(lab, journal))
-    _sum_up(tracker, parent_id, sweep, facts.service)
+    sum_up(tracker, parent_id, sweep, facts.service)
     journal.end()
     return done
-
-
-def _sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str) -> None:
-    run, cells = tracker.load(parent_id)
-    listed = [cells.get(cell.index) or CellResult.from_cell(cell, service, "") for cell in sweep.cells]
-    results = Results(listed, name=run.name, run_id=parent_id, draw=draw_preview)
-    stopped = any(cell.state is State.WAITING for cell in listed)
-    tracker.finish(results, stopped=stopped, seconds=0.0, grid=grid_png(results))
 
 
 def _tracker_for(lab: Lab, store: str, experiment: str) -> Tracker:

@@ -6,21 +6,27 @@ without an answer is in doubt, unless the service's log knows better. Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from kontext_lab.answer import Fate
+from kontext_lab.answer import Attempt, Fate
 from kontext_lab.errors import KontextLabError
-from kontext_lab.journal import Intent, SweepJournal
-from kontext_lab.results import CellResult, Known, State
-from kontext_lab.sweep import Cell, Sweep
+from kontext_lab.journal import Desk, Intent, SweepJournal
+from kontext_lab.lab.adapters import draw_preview, grid_png
+from kontext_lab.pacing import Pacing
+from kontext_lab.results import CellResult, Known, Results, State
+from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Tracker
 from kontext_lab.worker import Worker
 
-__all__ = ["Delivered", "ask_about", "billed", "deliver", "doubtful", "held_in"]
+__all__ = ["Delivered", "ask_about", "billed", "deliver", "doubtful", "held_in", "sum_up"]
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
+
+_ADDRESSES_LIVE = timedelta(days=3)
+"""How long a picture's address is thought worth trying; nobody says how long it lives, a day was seen elsewhere."""
 
 
 @dataclass
@@ -71,42 +77,96 @@ def deliver(
         TrackingError: the store can't be written; what was not delivered stays.
     """
     done = Delivered(journal.facts.name, parent_id)
-    desks = journal.desks()
-    lost = [(intent.request_id, intent.moment) for intent, desk in desks if desk.answer is None]
-    fates = ask_about(worker, lost)
-    for intent, desk in desks:
+    owed = []
+    for intent, desk in journal.desks():
         if tracker.request_id(parent_id, intent.place) == intent.request_id:
             journal.drop(desk)  # only the emptying was cut off
-            continue
-        cell = _cell_for(sweep.cells, intent, journal.facts.service)
-        if cell is None or cell.request is None:
-            done.problem = f"cell {intent.title!r} is not part of the sweep any more: see {desk.path}"
-            continue
-        fate = fates.get(intent.request_id)
-        if fate is not None and not fate.billed:
-            done.free += 1
+        elif intent.place < len(sweep.cells):
+            cell = CellResult.from_cell(sweep.cells[intent.place], journal.facts.service, intent.fingerprint)
+            owed.append(_Owed(intent, desk, cell))
         else:
-            attempt = worker.fetch(cell.request, intent.request_id, desk)
-            cell.apply(attempt, intent.moment)
-            tracker.log(parent_id, intent.place, cell, attempt)
-            if fate is not None and cell.state is State.IN_DOUBT:
-                tracker.settle(cell.run_id, billed(fate), fate.cost_usd)
-            done.in_doubt += cell.state is State.IN_DOUBT
-            done.answers += cell.state is not State.IN_DOUBT
-        journal.drop(desk)
+            done.problem = f"cell {intent.title!r} is not part of the sweep any more: see {desk.path}"
+    lost = [(one.intent.request_id, one.intent.moment) for one in owed if one.desk.answer is None]
+    fates = ask_about(worker, lost)
+    for one in owed:
+        if (fate := fates.get(one.intent.request_id)) is not None and not fate.billed:
+            done.free += 1
+            journal.drop(one.desk)
+    owed = [one for one in owed if one.desk.intent is not None]
+    for one, attempt in _fetched(worker, owed, Pacing()):
+        if _may_still_come(one, attempt):
+            done.problem = "pictures could not be reached yet: recover again later"
+            continue
+        _log(tracker, parent_id, one, attempt, fates.get(one.intent.request_id))
+        done.in_doubt += one.cell.state is State.IN_DOUBT
+        done.answers += one.cell.state is not State.IN_DOUBT
+        journal.drop(one.desk)
     return done
+
+
+@dataclass
+class _Owed:
+    """A cell that the journal holds something of."""
+
+    intent: Intent
+    desk: Desk
+    cell: CellResult
+
+
+def _fetched(worker: Worker, owed: list[_Owed], pacing: Pacing) -> Iterator[tuple[_Owed, Attempt]]:
+    """Answers with their pictures, one after another; those that don't come at once are tried again together."""
+    tries = 1
+    while owed:
+        wait = pacing.before_download(tries)
+        again = []
+        for one in owed:
+            assert one.cell.request is not None, "it was made from a sweep's cell"
+            attempt = worker.fetch(one.cell.request, one.intent.request_id, one.desk)
+            pictures = attempt.answer.pictures if attempt.answer else ()
+            if wait is not None and any(picture.again for picture in pictures):
+                again.append(one)
+            else:
+                yield one, attempt
+        owed, tries = again, tries + 1
+        if owed:
+            time.sleep(wait or 0.0)
+
+
+def _may_still_come(one: _Owed, attempt: Attempt) -> bool:
+    """Whether a picture that could not be reached may be there later."""
+    young = datetime.now(UTC) - one.intent.moment < _ADDRESSES_LIVE
+    return young and attempt.answer is not None and attempt.answer.unreached
+
+
+def _log(tracker: Tracker, parent_id: str, one: _Owed, attempt: Attempt, fate: Fate | None) -> None:
+    one.cell.apply(attempt, one.intent.moment)
+    tracker.log(parent_id, one.intent.place, one.cell, attempt)
+    if fate is not None and one.cell.state is State.IN_DOUBT:
+        tracker.settle(one.cell.run_id, billed(fate), fate.cost_usd)
+
+
+def sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str, *, quick: bool = False) -> None:
+    """End a parent run that nobody is at work on by what its children say.
+
+    Args:
+        tracker: where it was begun.
+        parent_id: the run.
+        sweep: what it is a run of.
+        service: `sandbox` or the service's origin.
+        quick: without table and figure.
+    """
+    run, cells = tracker.load(parent_id)
+    listed = [cells.get(cell.index) or CellResult.from_cell(cell, service, "") for cell in sweep.cells]
+    results = Results(listed, name=run.name, run_id=parent_id, draw=draw_preview)
+    stopped = any(cell.state is State.WAITING for cell in listed)
+    grid = b"" if quick else grid_png(results)
+    tracker.finish(results, stopped=stopped, seconds=0.0, grid=grid, table=not quick)
 
 
 def billed(fate: Fate) -> tuple[State, str, str]:
     """The outcome of a request that was charged and whose picture is lost."""
     line = f"billed ${fate.cost_usd:.3f} by the service's log, its picture is lost"
     return State.IN_DOUBT, "lost", line
-
-
-def _cell_for(cells: Sequence[Cell], intent: Intent, service: str) -> CellResult | None:
-    if intent.place >= len(cells):
-        return None
-    return CellResult.from_cell(cells[intent.place], service, intent.fingerprint)
 
 
 def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[str, Fate]:

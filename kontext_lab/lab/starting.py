@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from kontext_lab import plan as planning
 from kontext_lab.answer import Fate
-from kontext_lab.errors import ServiceError, SweepError, Unauthorized
+from kontext_lab.errors import AlreadyRunning, ServiceError, SweepError, Unauthorized
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
-from kontext_lab.lab.recovery import ask_about, billed, deliver, doubtful, held_in
+from kontext_lab.lab.recovery import ask_about, billed, deliver, doubtful, held_in, sum_up
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Decision, Plan
 from kontext_lab.results import CellResult, Known, Results
@@ -150,16 +150,43 @@ def _started(
     if journal.desks():
         parent_id = lab.tracker.begin(_opening(lab, sweep, parent_id=journal.parent_id))
         deliver(journal, sweep, lab.tracker, parent_id, lab.worker)
-    plan, fates = make_plan(lab, sweep, options, ask=False)
-    if plan.requests:
-        lab.check_service()
+        sum_up(lab.tracker, parent_id, sweep, lab.connection.name, quick=True)
+    with lab.journal.starting():
+        plan, fates = make_plan(lab, sweep, options, ask=False)
+        if plan.requests:
+            _check_others(lab, plan, journal)
+            lab.check_service()
+        journal.begin(sweep, [one.fingerprint for one in plan.of(Action.SEND)])
     _settle(lab, plan, fates)
-    journal.begin(sweep)
     opening = _opening(lab, sweep, extends=_extended(plan), fresh=options.reuse == "never")
     parent_id = lab.tracker.begin(opening)
-    journal.belongs_to(parent_id)
+    try:
+        journal.belongs_to(parent_id)
+        return _running(lab, plan, options, observers, journal)
+    except BaseException:
+        lab.tracker.abandon(parent_id)
+        raise
+
+
+def _check_others(lab: Lab, plan: Plan, journal: SweepJournal) -> None:
+    """What another sweep is just sending would be paid for twice."""
+    wanted = {one.fingerprint for one in plan.of(Action.SEND)}
+    for other in lab.journal.at_work():
+        same = wanted & other.sends
+        if same and other.facts.store == lab.tracker.store.shown and other.facts.key != journal.facts.key:
+            count = "1 of its requests is" if len(same) == 1 else f"{len(same)} of its requests are"
+            raise AlreadyRunning(
+                f"sweep {plan.sweep.name!r}: {count} being sent by sweep {other.facts.name!r}"
+                f"{other.lock.owner}: wait for that one, its pictures are then reused"
+            )
+
+
+def _running(
+    lab: Lab, plan: Plan, options: RunOptions, observers: Sequence[Observer], journal: SweepJournal
+) -> Handle:
+    parent_id = journal.facts.parent_id
     cells = [CellResult.from_cell(one.cell, plan.service, one.fingerprint) for one in plan.decisions]
-    results = Results(cells, name=sweep.name, run_id=parent_id, draw=draw_preview)
+    results = Results(cells, name=plan.sweep.name, run_id=parent_id, draw=draw_preview)
     own = None if options.executor else _threads(options.concurrency)
     coordinator = Coordinator(
         results,
@@ -232,6 +259,8 @@ def _task(plan: Plan, decision: Decision) -> Task:
         return Task(copy=decision.known)
     if decision.action is Action.FOLLOW:
         return Task(leader=decision.leader)
+    if decision.action is Action.RECOVER:
+        return Task(leave="recover", note="its answer is in the journal, its picture can't be reached yet")
     return Task(leave="limit")
 
 

@@ -34,7 +34,8 @@ class Results(Sequence[CellResult]):
         run_id: the parent run in MLflow, or "" for results that have none of their own.
         notes: lines a person should read, such as what stopped the sweep.
         spent: US dollars billed by the call of `run` that made these results; `cost` counts earlier ones too.
-        stopped: `asked` where a person stopped it, the name of the error that did, or "".
+        stopped: `asked` where a person stopped it, `left` where nobody waited for what was under way, `journal`,
+            `executor`, `unreachable`, `billed`, `refused`, the name of the error that stopped it, or "".
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class Clockwork:
 
     def seconds(self, now: float, most: float = 60.0) -> float:
         """Seconds until the next alarm, at most so many."""
-        return max(0.0, min((moment - now for moment, _ in self._alarms.values()), default=most))
+        return max(0.0, min((most, *(moment - now for moment, _ in self._alarms.values()))))
 
     def due(self, now: float) -> list[Callable[[], None]]:
         """What is to be done now, in the order of its moments."""

@@ -8,6 +8,7 @@ without a deadline or deaf to a stop.
 from __future__ import annotations
 
 import queue
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
@@ -86,7 +87,8 @@ class Coordinator:
         self._recorder = recorder
         self._purse = purse
         self._pacing = pacing
-        self._most_pending = 2 * concurrency
+        self._most_writing = 2 * concurrency
+        self._at_hand = deque(place for place, task in enumerate(self._tasks) if task.keep or task.copy)
         self._alarms = Alarms(pause_after)
         self._events: queue.SimpleQueue[Signal | Landed | Told | Event] = queue.SimpleQueue()
         self._clock = Clockwork()
@@ -128,8 +130,7 @@ class Coordinator:
         for place in sends:
             self._dispatch.add(Flight(place, self._tasks[place].send or 0.0))
         try:
-            self._dispatch.launch()
-            self._settle_known()
+            self._end_left_out()
             self._work()
             while self._ask_at_the_end():
                 self._work()
@@ -144,9 +145,13 @@ class Coordinator:
         """Until nothing is under way any more."""
         while True:
             # A store slower than the service must not fill the memory with pictures.
-            if self._scribe.pending < self._most_pending or self._sheet.stopped:
+            if self._scribe.writing < self._most_writing or self._sheet.stopped:
                 self._dispatch.launch()
-            if not (self._dispatch.busy or self._scribe.pending):
+            # What is known already is taken over while requests are under way; new pictures go first.
+            if self._at_hand and not self._scribe.pending:
+                place = self._at_hand.popleft()
+                self._take_over(place, self._tasks[place])
+            if not (self._dispatch.busy or self._scribe.pending or self._at_hand):
                 return
             self._wait()
 
@@ -178,6 +183,7 @@ class Coordinator:
 
     def _leave(self) -> None:
         self._left = True
+        self.results.stopped = "left"
         under_way = self._dispatch.abandon()
         self.left_behind = [flight.future for flight in under_way if flight.future is not None]
         for flight in under_way:
@@ -202,6 +208,11 @@ class Coordinator:
         alarm = self._alarms.hear(cell, attempt)
         if alarm is not None:
             self._sheet.stop(alarm.word, alarm.line)
+        if attempt.answer is not None and attempt.answer.unreached and not attempt.trouble:
+            # Paid for and perhaps still there: it stays on its desk, and every later run tries again.
+            cell.note = f"{cell.note}; its answer stays in the journal, the next run tries again"
+            self._sheet.tell(cell)
+            return
         self._sheet.tell(cell)
         self._scribe.write(Page(flight.place, cell, attempt, flight.desk))
 
@@ -263,12 +274,10 @@ class Coordinator:
 
     # cells that nothing is sent for
 
-    def _settle_known(self) -> None:
+    def _end_left_out(self) -> None:
         for place, task in enumerate(self._tasks):
             if task.leave:
-                self._sheet.end(place, State.SKIPPED, task.leave)
-            elif task.keep is not None or task.copy is not None:
-                self._take_over(place, task)
+                self._sheet.end(place, State.SKIPPED, task.leave, task.note)
 
     def _take_over(self, place: int, task: Task) -> None:
         """Take what is known of a cell from the store."""

@@ -83,6 +83,7 @@ class Task:
         copy: take it from another run.
         leader: take it from the earlier cell at this place, once that has ended.
         leave: end it as skipped, for this reason.
+        note: why, in a line.
     """
 
     send: float | None = None
@@ -90,6 +91,7 @@ class Task:
     copy: Known | None = None
     leader: int | None = None
     leave: str = ""
+    note: str = ""
 
 
 @dataclass

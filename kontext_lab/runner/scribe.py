@@ -74,6 +74,11 @@ class Scribe:
         self.failures = 0
         self._owed: set[int] = set()
 
+    @property
+    def writing(self) -> int:
+        """How many outcomes wait for the store in memory."""
+        return len(self._owed) - len(self.backlog)
+
     def owes(self, place: int) -> bool:
         """Whether a cell's outcome has not reached the store yet."""
         return place in self._owed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
@@ -161,6 +162,11 @@ class Tracker:
         with mlflow_trouble("the sweep's end can't be recorded in MLflow"):
             self._end_orphans(results.run_id)
             writing.finish_sweep(self.store, results, status, seconds=seconds, grid=grid, table=table)
+
+    def abandon(self, parent_id: str) -> None:
+        """A sweep that was begun and could not be started is not running; raises nothing."""
+        with suppress(TrackingError), mlflow_trouble("the sweep's end can't be recorded in MLflow"):
+            self.store.client.set_terminated(parent_id, "KILLED")
 
     def _end_orphans(self, parent_id: str) -> None:
         """Children that a crash cut off, and that this run had no reason to go on with, are not running."""
