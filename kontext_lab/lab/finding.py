@@ -80,7 +80,7 @@ def find(tracker: Tracker, picture: Any) -> list[Found]:
     """The outputs that a picture is, in any experiment of the store; the best first, none for no such picture.
 
     The exact bytes are looked for first. Where nobody has those, the same picture: saved again as JPEG or WebP,
-    enlarged, or shrunk, but not cropped. That reads every cell of the store, a thousand in about a second; outputs
+    enlarged, or shrunk, but not cropped. That reads every cell of the store, a thousand in about two seconds; outputs
     logged before there were hashes are found by their bytes only.
 
     Args:
