@@ -4,7 +4,8 @@ Knows folders, files and locks; neither service nor store, widgets nor figures.
 """
 
 from kontext_lab.journal.desk import Desk, Intent
+from kontext_lab.journal.elsewhere import Elsewhere
 from kontext_lab.journal.home import home_folder
 from kontext_lab.journal.journal import Journal, SweepFacts, SweepJournal
 
-__all__ = ["Desk", "Intent", "Journal", "SweepFacts", "SweepJournal", "home_folder"]
+__all__ = ["Desk", "Elsewhere", "Intent", "Journal", "SweepFacts", "SweepJournal", "home_folder"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kontext_lab.errors import ConfigError, SweepError, TrackingError
-from kontext_lab.journal import Journal, home_folder
+from kontext_lab.journal import Elsewhere, Journal, home_folder
 from kontext_lab.lab.adapters import draw_preview
 from kontext_lab.lab.finding import Found, find
 from kontext_lab.lab.leftovers import recover_all, tell_unfinished, unfinished_line
@@ -127,6 +127,11 @@ class Lab:
     def journal(self) -> Journal:
         """What was sent and is not in the store yet."""
         return Journal(home_folder(self.home))
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """Which other stores hold what was paid for: a notice, no truth."""
+        return Elsewhere(home_folder(self.home))
 
     @property
     def worker(self) -> Worker:

@@ -15,10 +15,11 @@ from kontext_lab.answer import Fate
 from kontext_lab.errors import AlreadyRunning, ServiceError, SweepError, Unauthorized
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
+from kontext_lab.lab.finding import with_origins
 from kontext_lab.lab.recovery import ask_about, billed, deliver, doubtful, held_in, sum_up
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Decision, Plan
-from kontext_lab.results import CellResult, Known, Results
+from kontext_lab.results import CellResult, Known, Results, State
 from kontext_lab.runner import Coordinator, Handle, Observer, Purse, Task
 from kontext_lab.service import SANDBOX_LATENCY
 from kontext_lab.sweep import Sweep
@@ -95,11 +96,18 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
         held=held,
         not_billed={request_id for request_id, fate in fates.items() if not fate.billed},
     )
+    elsewhere: Mapping[str, int] = {}
+    if options.reuse == "always" and not connection.simulated:
+        paid = [one.fingerprint for one in anywhere.values() if one.state is State.DONE]
+        lab.elsewhere.note(tracker.store.shown, paid)
+        to_send = [one.fingerprint for one in decisions if one.action is Action.SEND]
+        elsewhere = lab.elsewhere.holding(to_send, besides=tracker.store.shown)
     plan = Plan(
         sweep,
         connection.name,
         decisions,
         charged=dict(lab.prices),
+        elsewhere=elsewhere,
         budget=options.budget,
         concurrency=options.concurrency,
         seconds_each=SANDBOX_LATENCY if connection.simulated else planning.TYPICAL_SECONDS,
@@ -132,7 +140,7 @@ def start_sweep(lab: Lab, sweep: Sweep, options: RunOptions, observers: Sequence
         AlreadyRunning: a living process is at work on it.
         ServiceUnavailable, Unauthorized, TrackingError, ConfigError: before anything is sent.
     """
-    ready = resolved(lab, sweep)
+    ready = with_origins(resolved(lab, sweep), lab.tracker)
     journal = lab.journal.sweep(facts_of(lab, ready))
     journal.lock.take()
     try:
@@ -201,7 +209,13 @@ def _running(
         pause_after=options.pause_after,
         observers=observers,
     )
-    return Handle(coordinator, lambda: _close(coordinator, journal, own))
+
+    def close() -> None:
+        paid = [cell.fingerprint for cell in results if cell.state is State.DONE and not cell.simulated]
+        lab.elsewhere.note(lab.tracker.store.shown, paid)
+        _close(coordinator, journal, own)
+
+    return Handle(coordinator, close)
 
 
 def _threads(concurrency: int) -> ThreadPoolExecutor:

@@ -78,9 +78,6 @@ class Dispatch:
 
     def launch(self) -> None:
         """Send what may be sent now; once the run stops, end what was not sent."""
-        if self._sheet.stopped:
-            self._cancel()
-            return
         while self._waiting and not self._sheet.stopped:
             now = monotonic()
             if not self._throttle.room(len(self._flying), now):
@@ -88,6 +85,8 @@ class Dispatch:
                     self._clock.set("hold", self._throttle.hold, lambda: None)
                 return
             self._send(self._waiting.popleft())
+        if self._sheet.stopped:
+            self._cancel()
 
     def landed(self, event: Landed) -> Attempt | None:
         """A worker returned; the attempt if it was the flight's last, else None."""

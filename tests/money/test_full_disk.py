@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,13 +52,13 @@ def test_a_nearly_full_disk_stops_before_sending(
     lab: kl.Lab, api: Sandbox, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where an answer would not fit, no request leaves; with room again the sweep goes on."""
-    total, used, _ = shutil.disk_usage("/")
+    began = time.monotonic()
     with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1_000_000})())
         results = lab.run(sweep, progress=False)
     assert ("journal", {"cancelled": 6}, 0) == (results.stopped, results.counts, len(api.calls))
     assert "No space left" in results.notes[0]
-    assert total > used
+    assert time.monotonic() - began < 30  # it stops; it does not wait for anything
     assert {"done": 6} == lab.run(sweep, progress=False).counts
 
 
