@@ -70,6 +70,7 @@ class Picture:
         note: one line for a person where there is a reason.
         again: fetching it once more may bring it.
         unreached: its host could not even be reached; the picture may still be there.
+        kept_at: the path of a file that holds just `data`, or "".
     """
 
     data: bytes = field(default=b"", repr=False)
@@ -83,6 +84,7 @@ class Picture:
     note: str = ""
     again: bool = False
     unreached: bool = False
+    kept_at: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from kontext_lab.answer import Attempt, Fate
+from kontext_lab.answer import Answer, Attempt, Fate
 from kontext_lab.client import KontextClient
 from kontext_lab.errors import InDoubt, ServiceError
 from kontext_lab.journal import Desk
@@ -48,7 +48,7 @@ class Worker:
             return Attempt(request_id, error=failure, seconds=time.monotonic() - started)
         keeping = _Keeping(desk)
         keeping.attempt(desk.keep_answer, raw)
-        answer = self.client.collect(raw, request, keep=keeping.output)
+        answer = keeping.told(self.client.collect(raw, request, keep=keeping.output))
         return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
 
     def fetch(self, request: EditRequest, request_id: str, desk: Desk) -> Attempt:
@@ -62,7 +62,7 @@ class Worker:
             error = InDoubt("the program ended before the answer was read: it may have been billed")
             return Attempt(request_id, error=error)
         keeping = _Keeping(desk)
-        answer = self.client.collect(raw, request, have=desk.outputs, keep=keeping.output)
+        answer = keeping.told(self.client.collect(raw, request, have=desk.outputs, keep=keeping.output))
         return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
 
     def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, Fate]:
@@ -96,3 +96,12 @@ class _Keeping:
 
     def output(self, place: int, data: bytes) -> None:
         self.attempt(self._desk.keep_output, place, data)
+
+    def told(self, answer: Answer) -> Answer:
+        """The answer, its pictures knowing where they lie."""
+        files = self._desk.output_files
+        pictures = (
+            replace(picture, kept_at=str(files[place])) if picture.data and place in files else picture
+            for place, picture in enumerate(answer.pictures)
+        )
+        return replace(answer, pictures=tuple(pictures))

@@ -112,20 +112,16 @@ class Desk:
         """
         write_durably(self.folder / f"{_OUTPUT}{place}", data)
 
-    def output(self, place: int) -> bytes:
-        """A picture's exact bytes.
-
-        Raises:
-            OSError: they are not here.
-        """
-        return (self.folder / f"{_OUTPUT}{place}").read_bytes()
+    @property
+    def output_files(self) -> dict[int, Path]:
+        """The files of all pictures that were downloaded whole, by their place in the answer."""
+        found = [(path.name.removeprefix(_OUTPUT), path) for path in self.folder.glob(f"{_OUTPUT}*")]
+        return {int(place): path for place, path in sorted(found) if place.isdecimal()}
 
     @property
     def outputs(self) -> dict[int, bytes]:
         """Every picture that was downloaded whole, by its place in the answer."""
-        found = sorted(self.folder.glob(f"{_OUTPUT}*"))
-        places = [(path.name.removeprefix(_OUTPUT), path) for path in found]
-        return {int(place): path.read_bytes() for place, path in places if place.isdecimal()}
+        return {place: path.read_bytes() for place, path in self.output_files.items()}
 
 
 def _raw_answer(facts: Mapping[str, Any]) -> RawAnswer:

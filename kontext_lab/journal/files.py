@@ -10,7 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["make_folder", "read_json", "remove_folder", "seal", "sync_folder", "write_durably", "write_json"]
+__all__ = [
+    "clear_out",
+    "make_folder",
+    "read_json",
+    "seal",
+    "set_aside",
+    "sync_folder",
+    "write_durably",
+    "write_json",
+]
+
+_GONE = ".gone-"
 
 
 def write_durably(file: Path, data: bytes) -> None:
@@ -53,14 +64,20 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove a folder; one that is half removed no longer has its name."""
-    gone = folder.with_name(f".gone-{uuid.uuid4().hex}")
+def set_aside(folder: Path) -> Path | None:
+    """Take a folder's name away, so that it counts as removed; what is left of it, or None if it isn't there."""
+    gone = folder.with_name(f"{_GONE}{uuid.uuid4().hex}")
     try:
         folder.rename(gone)
     except FileNotFoundError:
-        return
-    shutil.rmtree(gone, ignore_errors=True)
+        return None
+    return gone
+
+
+def clear_out(folder: Path) -> None:
+    """Remove what `set_aside` left in a folder, also in an earlier process."""
+    for gone in folder.glob(f"{_GONE}*"):
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def seal(folder: Path) -> None:

@@ -20,6 +20,7 @@ import errno
 import hashlib
 import shutil
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from pathvalidate import sanitize_filename
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.journal.desk import Desk, Intent
-from kontext_lab.journal.files import make_folder, read_json, remove_folder, seal, write_json
+from kontext_lab.journal.files import clear_out, make_folder, read_json, seal, set_aside, write_json
 from kontext_lab.journal.home import private_folder
 from kontext_lab.journal.locks import SweepLock
 from kontext_lab.sweep import Sweep
@@ -93,6 +94,7 @@ class SweepJournal:
         self.folder = folder
         self.facts = facts
         self.lock = lock
+        self._broom: ThreadPoolExecutor | None = None
 
     def begin(self, sweep: Sweep, sends: Collection[str] = ()) -> None:
         """Write down which sweep this is, before anything of it is sent.
@@ -107,6 +109,7 @@ class SweepJournal:
         with _told("begun"):
             if not self.folder.is_dir():
                 make_folder(self.folder)
+            clear_out(self.folder)
             sweep.to_yaml(self.folder / _SWEEP, self_contained=True)
             (self.folder / _SENDS).write_text("\n".join(sends), encoding="ascii")
             seal(self.folder)
@@ -162,7 +165,7 @@ class SweepJournal:
             try:
                 desk.keep_intent(intent)
             except OSError:
-                remove_folder(desk.folder)
+                self.drop(desk)
                 raise
         return desk
 
@@ -174,15 +177,21 @@ class SweepJournal:
 
     def drop(self, desk: Desk) -> None:
         """The store has it, or nothing was billed: the attempt's folder goes."""
-        remove_folder(desk.folder)
+        gone = set_aside(desk.folder)
+        if gone is not None:
+            # Giving a picture's blocks back takes the file system longer than all else a cell does here.
+            self._broom = self._broom or ThreadPoolExecutor(1, thread_name_prefix="kontext-lab broom")
+            self._broom.submit(shutil.rmtree, gone, ignore_errors=True)
 
     def end(self) -> bool:
         """Remove the sweep's folder if everything reached the store; returns whether it did."""
-        if not self.folder.is_dir():
-            return True
+        if self._broom is not None:
+            self._broom.shutdown()
+            self._broom = None
         if self.desks():
             return False
-        remove_folder(self.folder)
+        set_aside(self.folder)
+        clear_out(self.folder.parent)
         return True
 
 

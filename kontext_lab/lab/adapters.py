@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from kontext_lab.answer import Attempt
 from kontext_lab.errors import KontextLabError, OutputUnavailable
@@ -65,22 +66,21 @@ class SweepBook:
         """The store has it, or nothing was billed."""
         self._journal.drop(desk)
 
-    def shelve(self, cell: CellResult, attempt: Attempt, desk: Desk) -> Attempt:
-        """Let go of the bytes that lie on the desk."""
+    def shelve(self, cell: CellResult, attempt: Attempt) -> Attempt:
+        """Let go of the bytes that lie on a desk."""
         if attempt.answer is None:
             return attempt
-        there = desk.outputs
         pictures = list(attempt.answer.pictures)
         for place, (output, picture) in enumerate(zip(cell.outputs, pictures, strict=True)):
-            if picture.data and there.get(place) == picture.data:
+            if picture.kept_at:
                 pictures[place] = replace(picture, data=b"")
-                output.release(partial(_from_desk, desk, place, output))
+                output.release(partial(_from_desk, picture.kept_at, output))
         return replace(attempt, answer=replace(attempt.answer, pictures=tuple(pictures)))
 
 
-def _from_desk(desk: Desk, place: int, output: Output) -> bytes:
+def _from_desk(path: str, output: Output) -> bytes:
     try:
-        return desk.output(place)
+        return Path(path).read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputUnavailable(f"{output!r} can't be read from the journal: {reason}") from None

@@ -48,6 +48,7 @@ class Output:
         note: one line for a person where there is a reason.
         phash: by which `lab.find` knows a copy that was saved again; empty where there is no picture.
         metrics: measured values by name, such as `change/area`.
+        kept_at: a file with just these bytes while the store has none yet, or "".
     """
 
     cell: CellResult = field(repr=False)
@@ -61,6 +62,7 @@ class Output:
     phash: str = field(default="", repr=False)
     metrics: dict[str, float] = field(default_factory=dict)
     data: builtins.bytes = field(default=b"", repr=False)
+    kept_at: str = field(default="", repr=False)
     preview: builtins.bytes = field(default=b"", repr=False)
     load: Callable[[], builtins.bytes] | None = field(default=None, repr=False)
     load_preview: Callable[[], builtins.bytes] | None = field(default=None, repr=False)
@@ -79,6 +81,7 @@ class Output:
             note=picture.note,
             phash=picture.phash,
             data=picture.data,
+            kept_at=picture.kept_at,
             preview=picture.preview,
         )
 

@@ -44,8 +44,8 @@ class Book(Protocol):
     def drop(self, desk: Any) -> None:
         """Nothing is owed for what lies there any more."""
 
-    def shelve(self, cell: CellResult, attempt: Attempt, desk: Any) -> Attempt:
-        """Let go of bytes that lie on the desk, so that a long outage of the store fills no memory.
+    def shelve(self, cell: CellResult, attempt: Attempt) -> Attempt:
+        """Let go of bytes that lie on a desk, so that a long outage of the store fills no memory.
 
         The cell's outputs then load them from there; returned is the attempt without them.
         """

@@ -152,5 +152,5 @@ class Scribe:
         self._shelve(page)
 
     def _shelve(self, page: Page) -> None:
-        page.attempt = self._book.shelve(page.cell, page.attempt, page.desk)
+        page.attempt = self._book.shelve(page.cell, page.attempt)
         self.backlog.append(page)

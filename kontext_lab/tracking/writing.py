@@ -7,6 +7,7 @@ can be trusted: whatever a crash leaves half-written is still RUNNING.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
 
 from kontext_lab.answer import Attempt
 from kontext_lab.images import origins_of
-from kontext_lab.results import CellResult, Known, Results, State
+from kontext_lab.results import CellResult, Known, Output, Results, State
 from kontext_lab.results.saving import csv_text
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import layout
@@ -285,12 +286,28 @@ def _write_artifacts(
 ) -> None:
     for output in cell.outputs:
         if output.sha256:
-            _write(folder / "outputs" / output.file_name, output.bytes)
+            _write_output(folder / "outputs" / output.file_name, output)
         if output.number in previews:
             for name in previews[output.number]:
                 _write(folder / name, output.preview)
     _write_json(folder / "request.json", layout.request_facts(cell, attempt))
     _write_json(folder / "response.json", layout.response_facts(attempt))
+
+
+def _write_output(file: Path, output: Output) -> None:
+    """The exact bytes; a file that holds them already becomes the artifact, synced as it is."""
+    if output.kept_at:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        try:
+            os.link(output.kept_at, file)
+            # The journal's is its owner's alone; an artifact is as open as its folder.
+            file.chmod(file.parent.stat().st_mode & 0o666)
+        except OSError:  # another file system, or one without links
+            file.unlink(missing_ok=True)
+        else:
+            return
+    _write(file, output.bytes)
 
 
 def _write(file: Path, data: bytes) -> None:
