@@ -1,6 +1,6 @@
 """What the journal adds to a cell: every step by itself, beside the same bytes written and synced plainly.
 
-    python tests/bench/bench_journal.py [--cells 200] [--kilobytes 1500]
+    python tests/bench/bench_journal.py [--cells 200] [--kilobytes 1500] [--pause 0.02]
 
 Prints milliseconds and ratios; asserts nothing, since disks differ. A worker writes answer and picture while other
 requests are under way, and the picture's file then becomes the artifact, so that nothing is written twice: in the
@@ -29,12 +29,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", type=int, default=200)
     parser.add_argument("--kilobytes", type=int, default=1500)
+    parser.add_argument("--pause", type=float, default=0.02, help="seconds between cells; no sweep is faster")
     options = parser.parse_args()
     picture = os.urandom(options.kilobytes * 1000)
     # Beside the working folder: the temporary one is often memory.
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         plain = plainly(Path(folder), picture, options.cells)
-        steps = journalled(Path(folder), picture, options.cells)
+        steps = journalled(Path(folder), picture, options.cells, options.pause)
     total = sum(steps.values())
     for name, seconds in {**steps, "journal in all": total, "plain write and fsync": plain}.items():
         print(f"{name:24}{1000 * seconds / options.cells:8.2f} ms a cell{seconds / plain:8.2f} of plain")
@@ -53,7 +54,7 @@ def plainly(folder: Path, picture: bytes, cells: int) -> float:
     return time.perf_counter() - began
 
 
-def journalled(folder: Path, picture: bytes, cells: int) -> dict[str, float]:
+def journalled(folder: Path, picture: bytes, cells: int, pause: float) -> dict[str, float]:
     """The four steps of every cell, added up."""
     facts = SweepFacts("bench", "d" * 64, "sandbox", "", "sqlite:///x.db", "kontext-lab")
     journal = Journal(folder).sweep(facts)
@@ -75,6 +76,7 @@ def journalled(folder: Path, picture: bytes, cells: int) -> dict[str, float]:
         began = time.perf_counter()
         journal.drop(desk)
         seconds["removal"] += time.perf_counter() - began
+        time.sleep(pause)
         for name, first, last in zip(seconds, moments, moments[1:], strict=False):
             seconds[name] += last - first
     return seconds
