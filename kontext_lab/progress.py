@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -18,12 +19,17 @@ LEAVING_SECONDS = 10.0
 def follow(handle: Handle, *, shown: bool) -> Results:
     """Wait for a sweep; an interrupt stops sending and keeps what is in flight, a second one leaves."""
     with tqdm(total=len(handle.results), disable=not shown, unit="cell") as bar:
+        told = 0
         while not handle.done:
             try:
                 handle.wait(0.1)
             except KeyboardInterrupt:
                 _interrupt(handle)
             _show(bar, handle.results)
+            # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
+            for line in handle.results.notes[told:] if shown else ():
+                tqdm.write(line, file=sys.stderr)
+                told += 1
     return handle.results
 
 
@@ -41,6 +47,7 @@ def _show(bar: Any, results: Results) -> None:
     finished = sum(counts[state] for state in State if state.is_finished)
     if finished != bar.n or bar.total == finished:
         failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
+        failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
         money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
         bar.set_postfix_str(money + failed, refresh=False)
         bar.update(finished - bar.n)

@@ -68,7 +68,8 @@ def _recovered(lab: Lab, journal: SweepJournal) -> Delivered:
     tracker = _tracker_for(lab, facts.store, facts.experiment)
     opening = Opening(sweep, facts.service, facts.digest, facts.version, parent_id=facts.parent_id)
     parent_id = tracker.begin(opening)
-    done = deliver(journal, sweep, tracker, parent_id, _worker_for(lab, journal))
+    worker = _worker_for(lab, journal)
+    done = deliver(journal, sweep, tracker, parent_id, worker, pacing=lab.options.pacing)
     sum_up(tracker, parent_id, sweep, facts.service)
     journal.end()
     return done

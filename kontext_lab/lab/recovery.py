@@ -62,7 +62,7 @@ class Delivered:
 
 
 def deliver(
-    journal: SweepJournal, sweep: Sweep, tracker: Tracker, parent_id: str, worker: Worker
+    journal: SweepJournal, sweep: Sweep, tracker: Tracker, parent_id: str, worker: Worker, *, pacing: Pacing
 ) -> Delivered:
     """Bring everything that a sweep's journal holds into its parent run.
 
@@ -72,6 +72,7 @@ def deliver(
         tracker: where the parent run was begun.
         parent_id: the parent run.
         worker: fetches pictures and asks the log.
+        pacing: how often pictures are tried.
 
     Raises:
         TrackingError: the store can't be written; what was not delivered stays.
@@ -93,7 +94,7 @@ def deliver(
             done.free += 1
             journal.drop(one.desk)
     owed = [one for one in owed if one.desk.intent is not None]
-    for one, attempt in _fetched(worker, owed, Pacing()):
+    for one, attempt in _fetched(worker, owed, pacing):
         if _may_still_come(one, attempt):
             done.problem = "pictures could not be reached yet: recover again later"
             continue

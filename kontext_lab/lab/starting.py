@@ -157,7 +157,7 @@ def _started(
     """The order of things: what is owed first, then the plan, then the service, then the parent run."""
     if journal.desks():
         parent_id = lab.tracker.begin(_opening(lab, sweep, parent_id=journal.parent_id))
-        deliver(journal, sweep, lab.tracker, parent_id, lab.worker)
+        deliver(journal, sweep, lab.tracker, parent_id, lab.worker, pacing=options.pacing)
         sum_up(lab.tracker, parent_id, sweep, lab.connection.name, quick=True)
     with lab.journal.starting():
         plan, fates = make_plan(lab, sweep, options, ask=False)
