@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from kontext_lab.cli.main import run_command
 from kontext_lab.sandbox import Sandbox
 
 
@@ -38,10 +40,23 @@ def sweep_file(workdir: Path, photo_file: Path) -> Path:
     return file
 
 
-def kontext(*words: str) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own."""
-    command = [sys.executable, "-m", "kontext_lab", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+class Said(NamedTuple):
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def kontext(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Runs a command line in this process."""
+
+    def run(*words: str) -> Said:
+        code = run_command(list(words))
+        return Said(code, *capfd.readouterr())
+
+    return run
 
 
 def started(box: Sandbox, *words: str) -> subprocess.Popen[str]:
@@ -63,29 +78,32 @@ def started(box: Sandbox, *words: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 @pytest.mark.kill
-def test_a_killed_sweep_is_named_recovered_and_gone_on_with(sweep_file: Path, box: Sandbox) -> None:
+def test_a_killed_sweep_is_named_recovered_and_gone_on_with(
+    sweep_file: Path, box: Sandbox, kontext: Callable[..., Said]
+) -> None:
     """It is named by check and run, recover logs what is known, list shows its true state, run sends the rest."""
     process = started(box, "run", "sweep.yaml")
     process.kill()
     process.communicate()
     time.sleep(2.2)  # the service finishes what it was sent
 
-    checked = kontext("check")
-    assert "1 unfinished sweep" in checked.stdout
+    assert "1 unfinished sweep" in kontext("check").out
     recovered = kontext("recover")
-    assert (0, "eight: 4 in doubt" in recovered.stdout) == (recovered.returncode, True)
-    assert "nothing to recover" in kontext("recover").stdout
-    assert "4 requests are in doubt" in kontext("check").stdout
-    assert "killed" in kontext("list").stdout
+    assert (0, True) == (recovered.code, "eight: 4 in doubt" in recovered.out)
+    assert "nothing to recover" in kontext("recover").out
+    assert "4 requests are in doubt" in kontext("check").out
+    assert "killed" in kontext("list").out
     again = kontext("run", "sweep.yaml", "--in-doubt", "resend")
-    assert (0, True) == (again.returncode, "8 cells: 8 done" in again.stdout)
+    assert (0, True) == (again.code, "8 cells: 8 done" in again.out)
     assert 12 == len(box.calls)
 
 
 @pytest.mark.slow
 @pytest.mark.kill
 @pytest.mark.parametrize("box", [12.0], indirect=True)
-def test_a_second_interrupt_leaves_at_once(sweep_file: Path, box: Sandbox) -> None:
+def test_a_second_interrupt_leaves_at_once(
+    sweep_file: Path, box: Sandbox, kontext: Callable[..., Said]
+) -> None:
     """The first waits for what is under way; the second ends the process, with 130 and what to do next."""
     process = started(box, "run", "sweep.yaml")
     os.kill(process.pid, signal.SIGINT)
@@ -98,29 +116,36 @@ def test_a_second_interrupt_leaves_at_once(sweep_file: Path, box: Sandbox) -> No
     assert time.monotonic() - began < 8  # the pictures would have taken longer
     assert "4 in doubt" in out
     assert "Traceback" not in err
-    assert "1 sweep did not end" in kontext("run", "sweep.yaml", "--dry-run").stderr
+    assert "1 sweep did not end" in kontext("run", "sweep.yaml", "--dry-run").err
 
 
 @pytest.mark.slow
 @pytest.mark.kill
-def test_another_process_at_work_ends_with_2(sweep_file: Path, box: Sandbox) -> None:
+def test_another_process_at_work_ends_with_2(
+    sweep_file: Path, box: Sandbox, kontext: Callable[..., Said]
+) -> None:
     """The second run says who is at work and how to look on, and sends nothing."""
     process = started(box, "run", "sweep.yaml")
     second = kontext("run", "sweep.yaml")
-    assert 2 == second.returncode
-    assert f"process {process.pid}" in second.stderr
-    assert 1 == len(second.stderr.splitlines())
+    assert 2 == second.code
+    assert f"process {process.pid}" in second.err
+    assert 1 == len(second.err.splitlines())
     out, _ = process.communicate(timeout=60)
     assert "8 cells: 8 done" in out
     assert 8 == len(box.calls)
 
 
 def test_a_home_that_cannot_be_used_ends_with_2(
-    sweep_file: Path, box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sweep_file: Path,
+    box: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    kontext: Callable[..., Said],
 ) -> None:
     """One line, nothing sent."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KONTEXT_LAB_HOME", str(tmp_path / "file"))
     said = kontext("run", "sweep.yaml")
-    assert (2, 1, 0) == (said.returncode, len(said.stderr.splitlines()), len(box.calls))
-    assert "KONTEXT_LAB_HOME" in said.stderr
+    assert (2, 1, 0) == (said.code, len(said.err.splitlines()), len(box.calls))
+    assert "KONTEXT_LAB_HOME" in said.err

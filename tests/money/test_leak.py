@@ -6,8 +6,6 @@ import copy
 import io
 import logging
 import pickle
-import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import kontext_lab as kl
+from kontext_lab.cli.main import run_command
 from kontext_lab.pacing import Pacing
 from kontext_lab.sandbox import FAULTS, Sandbox
 
@@ -128,8 +127,10 @@ def test_no_traceback_holds_the_key(
 
 
 @pytest.mark.slow
-def test_no_command_shows_the_key(box: Sandbox, sweep: kl.Sweep, tmp_path: Path, workdir: Path) -> None:
-    """Neither output nor files of the commands hold it, with a wrong sweep file and a refused key as well."""
+def test_no_command_shows_the_key(
+    box: Sandbox, sweep: kl.Sweep, tmp_path: Path, workdir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither output nor files of the commands hold it, with a wrong sweep file as well."""
     (workdir / "wrong.yaml").write_text("prompt: 3\nnonsense: true\n")
     sweep.but(seed="1-2").to_yaml(workdir / "sweep.yaml")
     commands = [
@@ -142,9 +143,8 @@ def test_no_command_shows_the_key(box: Sandbox, sweep: kl.Sweep, tmp_path: Path,
         ["show", "last"],
     ]
     for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "kontext_lab", *command], capture_output=True, text=True, check=False
-        )
-        assert KEY not in done.stdout + done.stderr, command
-        assert "Traceback" not in done.stderr, command
+        run_command(command)
+        out, err = capfd.readouterr()
+        assert KEY not in out + err, command
+        assert "Traceback" not in err, command
     assert [] == files_with_the_key(tmp_path)
