@@ -28,6 +28,7 @@ nothing of the package and never holds a key.
 
 from __future__ import annotations
 
+import re
 import reprlib
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Unauthorized",
     "Wait",
     "shown",
+    "visible",
 ]
 
 
@@ -175,8 +177,18 @@ class TrackingError(KontextLabError):
 
 
 def _one_line(text: str) -> str:
-    # What a server, a library or a person's value brings along may hold line breaks.
-    return " ".join(line.strip() for line in text.splitlines()) if len(text.splitlines()) > 1 else text
+    # What a server, a library or a person's value brings along may hold line breaks and more.
+    lines = text.splitlines()
+    return visible(" ".join(line.strip() for line in lines) if len(lines) > 1 else text)
+
+
+# Control characters but tab and newline, separators of lines, marks that turn the direction, half characters.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """Text that a terminal shows and does not obey: what it would act on is escaped, in the way JSON does it."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shown(value: object, length: int = 80) -> str:

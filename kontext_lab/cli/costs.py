@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-import click
-
+from kontext_lab.cli.saying import say
 from kontext_lab.results import Spending
 from kontext_lab.tracking import Tracker
 
@@ -18,11 +17,11 @@ def show_costs(*, everything: bool, as_json: bool) -> int:
     """US dollars by day, sweep and model, of every experiment in the store."""
     spending = Tracker().spending()
     if as_json:
-        click.echo(json.dumps(_as_dict(spending), indent=2, ensure_ascii=False))
+        say(json.dumps(_as_dict(spending), indent=2, ensure_ascii=False))
         return 0
-    click.echo(f"{spending.summary} · {spending.store}")
+    say(f"{spending.summary} · {spending.store}")
     for line in spending.lines(None if everything else ROWS_SHOWN):
-        click.echo(f"  {line}")
+        say(f"  {line}")
     return 0
 
 

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
-
 from kontext_lab.cli.running import exit_code, tell
+from kontext_lab.cli.saying import say
 from kontext_lab.errors import ConfigError
 from kontext_lab.figures import grid
 from kontext_lab.lab import Lab
@@ -49,16 +48,14 @@ def run_demo(out: Path) -> int:
     """
     sweep = Sweep.from_yaml(_prepared(out))
     with Lab("sandbox") as lab:
-        click.echo(
-            "Simulated pictures: the sandbox on this machine answers, nothing is paid, no key is used."
-        )
-        click.echo(lab.plan(sweep))
+        say("Simulated pictures: the sandbox on this machine answers, nothing is paid, no key is used.")
+        say(lab.plan(sweep))
         results = lab.run(sweep, progress=sys.stderr.isatty())
         tell(results, lab)
         figure = out / "grid.png"
         _draw(results, figure)
         file = out / "sweep.yaml"
-        click.echo(f"\ngrid   {figure}\nsweep  {file}\nstore  {lab.tracker.store.shown}\n\nNext:")
+        say(f"\ngrid   {figure}\nsweep  {file}\nstore  {lab.tracker.store.shown}\n\nNext:")
         commands = {
             f"kontext-lab run {file} --sandbox": "after changing it: only new cells are sent",
             "kontext-lab ui": "every call, its parameters and its picture in MLflow",
@@ -66,7 +63,7 @@ def run_demo(out: Path) -> int:
         }
         width = max(len(command) for command in commands)
         for command, what in commands.items():
-            click.echo(f"  {command:<{width}}   {what}")
+            say(f"  {command:<{width}}   {what}")
     return exit_code(results)
 
 

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
-
+from kontext_lab.cli.saying import say
 from kontext_lab.lab.finding import Found, find
 from kontext_lab.tracking import Tracker
 
@@ -19,11 +18,11 @@ def find_file(file: Path, *, as_json: bool) -> int:
     tracker = Tracker()
     found = find(tracker, file)
     if as_json:
-        click.echo(json.dumps([_as_dict(one) for one in found], indent=2, ensure_ascii=False))
+        say(json.dumps([_as_dict(one) for one in found], indent=2, ensure_ascii=False))
     for one in () if as_json else found:
-        click.echo(one.line)
+        say(one.line)
     if not found:
-        click.echo(f"no picture like it in {tracker.store.shown}", err=True)
+        say(f"no picture like it in {tracker.store.shown}", err=True)
     return 0 if found else 1
 
 

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
-
+from kontext_lab.cli.saying import say
 from kontext_lab.client import key_from_environment
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
 from kontext_lab.lab import Lab
@@ -32,16 +31,16 @@ def list_runs(*, everywhere: bool, as_json: bool) -> int:
     tracker = Tracker()
     runs = tracker.history(everywhere=everywhere)
     if as_json:
-        click.echo(json.dumps([_as_dict(run) for run in runs], indent=2, ensure_ascii=False))
+        say(json.dumps([_as_dict(run) for run in runs], indent=2, ensure_ascii=False))
         return 0
     if not runs:
-        click.echo(f"no sweeps yet in {tracker.store.shown}, experiment {tracker.store.experiment}")
+        say(f"no sweeps yet in {tracker.store.shown}, experiment {tracker.store.experiment}")
         return 0
     for run in runs:
         done = f"{run.counts.get('done', 0)}/{run.cells}"
         simulated = "  simulated" if run.service == "sandbox" else ""
         where = f"  [{tracker.experiment_name(run.experiment_id)}]" if everywhere else ""
-        click.echo(
+        say(
             f"{run.run_id[:8]}  {run.started.astimezone():%d %b %Y %H:%M}  {done:>9}  "
             f"${run.cost:>8.2f}  {run.status.lower():<8}  {run.name}{simulated}{where}"
         )
@@ -56,15 +55,13 @@ def show_run(which: str, *, as_json: bool, watch: bool = False) -> int:
     run = tracker.find(results.run_id)
     if as_json:
         listed = [_cell_as_dict(cell) for cell in results]
-        click.echo(json.dumps({**_as_dict(run), "results": listed}, indent=2, ensure_ascii=False))
+        say(json.dumps({**_as_dict(run), "results": listed}, indent=2, ensure_ascii=False))
         return 0
-    click.echo(f"{run.name}\n{results.brief}")
-    click.echo(
-        f"run {run.run_id} · {run.status.lower()} · {tracker.store.shown} · {tracker.store.experiment}"
-    )
+    say(f"{run.name}\n{results.brief}")
+    say(f"run {run.run_id} · {run.status.lower()} · {tracker.store.shown} · {tracker.store.experiment}")
     for key in results.axes:
         values = [results.label(key, value) for value in results.values(key)]
-        click.echo(f"  {key}: {', '.join(values[:12])}{' …' if len(values) > 12 else ''}")
+        say(f"  {key}: {', '.join(values[:12])}{' …' if len(values) > 12 else ''}")
     width = max((len(cell.title) for cell in results), default=0)
     for cell in results:
         sizes = " ".join(f"{output.width}x{output.height}" for output in cell.outputs if output.width)
@@ -75,7 +72,7 @@ def show_run(which: str, *, as_json: bool, watch: bool = False) -> int:
         )
         made_from = "".join(f" (from {origin.run_id[:8]}/{origin.output})" for origin in cell.parents)
         line = f"  {cell.title:<{width}}  {cell.state!s:<9}  ${cell.cost:.3f}  {cell.run_id[:8]}  {more}"
-        click.echo(line + made_from)
+        say(line + made_from)
     return 0
 
 
@@ -83,7 +80,7 @@ def export_run(which: str, folder: Path) -> int:
     """The exact bytes of a sweep's pictures, and a table."""
     results = Lab("sandbox").load(which)
     count = sum(1 for output in results.outputs if output.sha256)
-    click.echo(f"{count} pictures and index.csv in {results.save(folder)}")
+    say(f"{count} pictures and index.csv in {results.save(folder)}")
     return 0
 
 
@@ -91,13 +88,13 @@ def serve_ui(port: int) -> int:
     """MLflow's own pages on the store in use."""
     store = Tracker().store
     if store.web_address:
-        click.echo(f"the store is a server, its pages are at {store.web_address}")
+        say(f"the store is a server, its pages are at {store.web_address}")
         return 0
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise ConfigError(f"port {port} is in use: choose another with --port")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    click.echo(f"{store.shown} at http://127.0.0.1:{port} (Ctrl-C stops it); experiment {store.experiment}")
+    say(f"{store.shown} at http://127.0.0.1:{port} (Ctrl-C stops it); experiment {store.experiment}")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
     if os.name == "posix":
         # MLflow takes this process over, so that whatever stops us stops its workers.
@@ -108,22 +105,22 @@ def serve_ui(port: int) -> int:
 
 def _check_service() -> int:
     if key_from_environment() is None:
-        click.echo("key      none: set AIMLAPI_API_KEY for real pictures; the sandbox needs none")
+        say("key      none: set AIMLAPI_API_KEY for real pictures; the sandbox needs none")
         return 0
-    click.echo("key      found in the environment")
+    say("key      found in the environment")
     try:
         connection = connect("api")
         connection.client.ping()
         simulated = " (a sandbox: simulated pictures)" if connection.simulated else ""
-        click.echo(f"service  {connection.client.service} answers{simulated}")
+        say(f"service  {connection.client.service} answers{simulated}")
         balance = connection.client.balance()
     except Unauthorized as error:
-        click.echo(f"balance  {error}")
+        say(f"balance  {error}")
         return 1
     except KontextLabError as error:
-        click.echo(f"service  {error}")
+        say(f"service  {error}")
         return 2
-    click.echo(f"balance  ${balance:.2f}" if balance is not None else "balance  the service doesn't tell")
+    say(f"balance  ${balance:.2f}" if balance is not None else "balance  the service doesn't tell")
     return 0
 
 
@@ -132,12 +129,12 @@ def _check_store() -> int:
         tracker = Tracker()
         count, doubtful = len(tracker.history()), tracker.in_doubt()
     except KontextLabError as error:
-        click.echo(f"store    {error}")
+        say(f"store    {error}")
         return 2
-    click.echo(f"store    {tracker.store.shown}, experiment {tracker.store.experiment}, {count} sweeps")
+    say(f"store    {tracker.store.shown}, experiment {tracker.store.experiment}, {count} sweeps")
     if doubtful:
         many = "1 request is" if doubtful == 1 else f"{doubtful} requests are"
-        click.echo(f"         {many} in doubt: sent again only with `kontext-lab run … --in-doubt resend`")
+        say(f"         {many} in doubt: sent again only with `kontext-lab run … --in-doubt resend`")
     return 0
 
 
@@ -146,11 +143,11 @@ def _check_journal() -> int:
         with Lab("sandbox", quiet=True) as lab:
             folder, lines = lab.journal.folder, lab.unfinished
     except KontextLabError as error:
-        click.echo(f"journal  {error}")
+        say(f"journal  {error}")
         return 2
-    click.echo(f"journal  {folder}, {len(lines) or 'no'} unfinished sweep{'' if len(lines) == 1 else 's'}")
+    say(f"journal  {folder}, {len(lines) or 'no'} unfinished sweep{'' if len(lines) == 1 else 's'}")
     for line in lines:
-        click.echo(f"         {line}: `kontext-lab recover`")
+        say(f"         {line}: `kontext-lab recover`")
     return 0
 
 

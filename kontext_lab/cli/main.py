@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from kontext_lab.cli.codes import BAD, FAILED, INTERRUPTED, LEFT, OK, STOPPED
+from kontext_lab.cli.saying import say
 from kontext_lab.errors import KontextLabError, OutOfCredits, Unauthorized
 
 __all__ = ["cli", "main"]
@@ -37,13 +38,13 @@ def run_command(arguments: list[str]) -> int:
     except click.exceptions.Exit as done:
         return int(done.exit_code)
     except click.ClickException as error:
-        click.echo(f"kontext-lab: {' '.join(error.format_message().split())}", err=True)
+        say(f"kontext-lab: {' '.join(error.format_message().split())}", err=True)
         return BAD
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         return INTERRUPTED
     except KontextLabError as error:
-        click.echo(f"kontext-lab: {' '.join(str(error).split())}", err=True)
+        say(f"kontext-lab: {' '.join(str(error).split())}", err=True)
         return _code_of(error)
     return code if isinstance(code, int) else OK
 

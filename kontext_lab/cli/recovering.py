@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
+from kontext_lab.cli.saying import say
 from kontext_lab.client import key_from_environment
 from kontext_lab.lab import Lab
 
@@ -16,11 +15,11 @@ def recover_everything() -> int:
     with Lab("auto" if key_from_environment() else "sandbox", quiet=True) as lab:
         found = lab.recover()
         if not found:
-            click.echo(f"nothing to recover in {lab.journal.folder}")
+            say(f"nothing to recover in {lab.journal.folder}")
             return 0
         for one in found:
             run = f" · run {one.run_id[:8]}" if one.run_id else ""
-            click.echo(f"{one.line}{run}", err=bool(one.problem))
+            say(f"{one.line}{run}", err=bool(one.problem))
         if any(one.in_doubt for one in found):
-            click.echo("in doubt: sent again only with `kontext-lab run … --in-doubt resend`", err=True)
+            say("in doubt: sent again only with `kontext-lab run … --in-doubt resend`", err=True)
     return 1 if any(one.problem for one in found) else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from kontext_lab.cli.codes import FAILED, INTERRUPTED, LEFT, OK, STOPPED
+from kontext_lab.cli.saying import say
 from kontext_lab.errors import ConfigError
 from kontext_lab.lab import Lab
 from kontext_lab.plan import Plan
@@ -49,7 +50,7 @@ def run_sweep(
     with Lab("sandbox" if sandbox else "api", concurrency=concurrency, budget=budget) as lab:
         choices = {"reuse": reuse, "in_doubt": in_doubt, "retry_failed": retry_failed, "limit": limit}
         plan = lab.plan(sweep, **choices)
-        click.echo(json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) if as_json else str(plan))
+        say(json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) if as_json else str(plan))
         if dry_run:
             return 0
         _confirm(plan, lab.confirm_above, yes=yes)
@@ -58,28 +59,26 @@ def run_sweep(
         results = lab.run(sweep, measure=not no_measure, progress=sys.stderr.isatty(), **choices)
         tell(results, lab)
         if out is not None and any(output.sha256 for output in results.outputs):
-            click.echo(f"saved in {results.save(out)}")
+            say(f"saved in {results.save(out)}")
         return exit_code(results)
 
 
 def tell(results: Results, lab: Lab) -> None:
     """What happened, in a few lines; what went wrong goes to stderr."""
-    click.echo(f"{results.name}: {results.brief}")
+    say(f"{results.name}: {results.brief}")
     paid = f"paid now ${results.spent:.2f}"
     if results.simulated and results.spent:
         paid = f"paid now $0.00, the sandbox is free (${results.spent:.2f} if it were real)"
-    click.echo(f"{paid} · run {results.run_id[:8]} in {lab.tracker.store.shown}")
+    say(f"{paid} · run {results.run_id[:8]} in {lab.tracker.store.shown}")
     bad = [cell for cell in results if cell.state in (State.FAILED, State.IN_DOUBT)]
     for cell in bad[:FAILURES_SHOWN]:
-        click.echo(f"  {cell.title}: {cell.state} {cell.reason}: {cell.note}", err=True)
+        say(f"  {cell.title}: {cell.state} {cell.reason}: {cell.note}", err=True)
     if len(bad) > FAILURES_SHOWN:
-        click.echo(
-            f"  … and {len(bad) - FAILURES_SHOWN} more: kontext-lab show {results.run_id[:8]}", err=True
-        )
+        say(f"  … and {len(bad) - FAILURES_SHOWN} more: kontext-lab show {results.run_id[:8]}", err=True)
     for note in results.notes:
-        click.echo(f"  {note}", err=True)
+        say(f"  {note}", err=True)
     if results.counts[State.IN_DOUBT]:
-        click.echo("  in doubt: sent again only with --in-doubt resend", err=True)
+        say("  in doubt: sent again only with --in-doubt resend", err=True)
 
 
 def exit_code(results: Results) -> int:

@@ -72,13 +72,14 @@ def _picture_price(pricing: dict[str, Any]) -> float | None:
     """The one rate per picture; `price` is what `per` units cost, and `per` differs between models."""
     rates = set()
     for unit in (*_list(pricing.get("units")), *_list(pricing.get("variants"))):
-        if not isinstance(unit, dict) or (unit.get("name") or unit.get("unit")) not in _PICTURE_UNITS:
+        name = (unit.get("name") or unit.get("unit")) if isinstance(unit, dict) else None
+        if not isinstance(name, str) or name not in _PICTURE_UNITS:
             return None
         price, per = number_of(unit.get("price")), number_of(unit.get("per", 1))
         if price is None or not per:
             return None
         rates.add(round(price / per, 9))
-    return rates.pop() if len(rates) == 1 else None
+    return number_of(rates.pop()) if len(rates) == 1 else None  # a quotient may be without end
 
 
 def read_logs(body: bytes) -> tuple[list[LogRow], bool] | None:

@@ -25,7 +25,7 @@ from kontext_lab.client.account import LogRow
 from kontext_lab.client.answers import Item, ParsedAnswer
 from kontext_lab.client.connection import SANDBOX_HEADER, Connection
 from kontext_lab.client.downloads import Download, download, picture_of
-from kontext_lab.client.keys import SANDBOX_KEY, check_key, key_from_environment
+from kontext_lab.client.keys import SANDBOX_KEY, Secret, check_key, key_from_environment
 from kontext_lab.client.settings import MIB, ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable, ServiceError
 from kontext_lab.request import MODELS, EditRequest
@@ -71,6 +71,7 @@ class KontextClient:
         Raises:
             ConfigError: a key that cannot be sent.
         """
+        key = Secret(key) if key is not None else None
         self.settings = settings or ClientSettings()
         self._key_source = _source_of(key)
         self._connection = Connection(self.settings, key, session)
@@ -91,7 +92,8 @@ class KontextClient:
         return self._connection.simulated
 
     def __repr__(self) -> str:
-        return f"<KontextClient {self.settings.base_url}, {'with a' if self.has_key else 'no'} key>"
+        # A traceback with local variables asks also while __init__ is at work.
+        return f"<KontextClient {self.settings.base_url}, {'no' if self._key_source == 'none' else 'with a'} key>"
 
     def __reduce__(self) -> Any:
         return _rebuilt, (self.settings, self._key_source)

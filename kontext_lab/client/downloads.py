@@ -64,7 +64,7 @@ def download(session: requests.Session, url: str, limit: int, settings: ClientSe
     for _ in range(settings.max_redirects + 1):
         try:
             parts = urlsplit(url)
-            host = parts.hostname or ""
+            host = _host(url)
         except ValueError:
             return Download(reason=Reason.EXPIRED, note="the address is malformed")
         if parts.scheme.lower() not in ("http", "https") or not host:
@@ -82,7 +82,7 @@ def _hop(
     session: requests.Session, url: str, limit: int, settings: ClientSettings, deadline: float
 ) -> Download | str:
     """One GET: what it brought, or the address it redirects to."""
-    host = urlsplit(url).hostname or ""
+    host = _host(url)
     left = deadline - time.monotonic()
     if left <= 0:
         return Download(reason=Reason.EXPIRED, note=_slow(host, settings.read_timeout), again=True)
@@ -115,7 +115,7 @@ def _hop(
 def _read(
     response: requests.Response, url: str, limit: int, settings: ClientSettings, deadline: float
 ) -> Download | str:
-    host, status = urlsplit(url).hostname or "", response.status_code
+    host, status = _host(url), response.status_code
     location = response.headers.get("Location")
     if status in _REDIRECTS and location:
         try:
@@ -150,6 +150,11 @@ def _broken(error: BodyError, response: requests.Response, host: str, limits: tu
     announced = _announced(response)
     size = f"{len(error.partial):,}" + (f" of {announced:,}" if announced is not None else "")
     return Download(error.partial, Reason.CORRUPT, f"{host} broke off after {size} bytes", status, again=True)
+
+
+def _host(url: str) -> str:
+    """What a line calls the host: the service chose its name, so it is one printable line at most."""
+    return one_line(urlsplit(url).hostname or "", 100)
 
 
 def _announced(response: requests.Response) -> int | None:

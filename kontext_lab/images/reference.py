@@ -21,7 +21,7 @@ from urllib.request import url2pathname
 
 from PIL import Image
 
-from kontext_lab.errors import ImageError
+from kontext_lab.errors import ImageError, visible
 from kontext_lab.images.prepare import (
     MAX_MEGAPIXELS,
     clean_png,
@@ -109,6 +109,11 @@ class Reference:
     url: str | None = None
     origin: Origin | None = field(default=None, compare=False)
     sha256: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        # A file's name may hold any byte, and this one goes into tables, titles, tags and terminals.
+        name = visible(self.name.replace("\n", " ").replace("\t", " "))
+        object.__setattr__(self, "name", name)
 
     @cached_property
     def uri(self) -> str:

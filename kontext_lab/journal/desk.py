@@ -6,6 +6,7 @@ A worker writes here, in whatever process it runs; nobody else writes while it d
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from kontext_lab.journal.files import read_json, write_durably, write_json
 __all__ = ["Desk", "Intent"]
 
 _INTENT, _ANSWER, _OUTPUT = "intent.json", "answer.json", "output-"
+
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,18 @@ class Intent:
     def moment(self) -> datetime:
         """When it was about to be sent."""
         try:
-            return datetime.fromisoformat(self.when)
-        except ValueError:
-            return datetime.fromtimestamp(0, UTC)
+            when = datetime.fromisoformat(self.when)
+            when = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return _LONG_AGO
+        # A damaged file must not lead to the ends of the calendar, where adding a minute is an error.
+        return when if _LONG_AGO.year <= when.year < 9000 else _LONG_AGO
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Intent | None:
         """An intent from its file's facts; None where they make no sense."""
         try:
-            return cls(
+            intent = cls(
                 place=int(facts["place"]),
                 title=str(facts["title"]),
                 request_id=str(facts["request_id"]),
@@ -60,7 +66,9 @@ class Intent:
                 price=float(facts["price"]),
                 when=str(facts["when"]),
             )
-        except (KeyError, TypeError, ValueError):
+            # A negative place would count from the end.
+            return intent if intent.place >= 0 and math.isfinite(intent.price) else None
+        except (KeyError, TypeError, ValueError, OverflowError):  # OverflowError: 1e999 as a number
             return None
 
 
@@ -100,7 +108,7 @@ class Desk:
         facts = read_json(self.folder / _ANSWER)
         try:
             return None if facts is None else _raw_answer(facts)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             return None
 
     def keep_output(self, place: int, data: bytes) -> None:
@@ -116,7 +124,7 @@ class Desk:
     def output_files(self) -> dict[int, Path]:
         """The files of all pictures that were downloaded whole, by their place in the answer."""
         found = [(path.name.removeprefix(_OUTPUT), path) for path in self.folder.glob(f"{_OUTPUT}*")]
-        return {int(place): path for place, path in sorted(found) if place.isdecimal()}
+        return {int(place): path for place, path in sorted(found) if place.isdecimal() and path.is_file()}
 
     @property
     def outputs(self) -> dict[int, bytes]:

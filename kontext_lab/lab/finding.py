@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from kontext_lab.errors import ImageError, KontextLabError
+from kontext_lab.errors import ImageError, KontextLabError, visible
 from kontext_lab.images import (
     PREVIEW_BOX,
     SAME_PICTURE,
@@ -64,7 +64,7 @@ class Found:
         )
         several = f", output {self.output.number}" if len(self.cell.outputs) > 1 else ""
         simulated = ", simulated" if self.cell.simulated else ""
-        return (
+        return visible(
             f"{self.cell.title}{several} of {self.sweep!r} ({how}{simulated}) · run {self.output.run_id[:8]} "
             f"of {self.sweep_run_id[:8]} in {self.experiment}"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
-from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError
+from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, visible
 from kontext_lab.journal import SweepJournal
 from kontext_lab.lab.recovery import Delivered, deliver, sum_up
 from kontext_lab.service import SANDBOX
@@ -41,9 +41,8 @@ def tell_unfinished(lab: Lab) -> None:
     if lines:
         count = "1 sweep did not end" if len(lines) == 1 else f"{len(lines)} sweeps did not end"
         more = "; ".join(lines[:3]) + (" …" if len(lines) > 3 else "")
-        sys.stderr.write(
-            f"{count}: {more}. Run it again to go on, or `kontext-lab recover` to log what came.\n"
-        )
+        line = f"{count}: {more}. Run it again to go on, or `kontext-lab recover` to log what came."
+        sys.stderr.write(f"{visible(line)}\n")
 
 
 def recover_all(lab: Lab) -> list[Delivered]:
@@ -80,11 +79,18 @@ def _tracker_for(lab: Lab, store: str, experiment: str) -> Tracker:
     own = _own_tracker(lab)
     if own is not None and own.store.shown == store:
         return own if own.store.experiment == experiment else Tracker(own.store.uri, experiment)
-    if urlsplit(store).password is not None:
+    if _holds_password(store):
         raise ConfigError(
             f"its store {store} needs its password: set MLFLOW_TRACKING_URI to it and recover again"
         )
     return Tracker(store, experiment)
+
+
+def _holds_password(store: str) -> bool:
+    try:
+        return urlsplit(store).password is not None
+    except ValueError:  # a damaged address, which the store itself refuses in words
+        return False
 
 
 def _own_tracker(lab: Lab) -> Tracker | None:

@@ -31,7 +31,7 @@ __all__ = [
     "read_unset",
 ]
 
-CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 """Characters that no store, file or terminal takes well: control characters and halves of surrogate pairs."""
 
 LONGEST_INTEGER = 14_000

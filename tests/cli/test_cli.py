@@ -259,7 +259,9 @@ def test_check_says_what_is_set_up(kontext: Callable[..., Said], api: Sandbox) -
     said = kontext("check")
 
     assert 0 == said.code
-    assert ["key", "service", "balance", "store"] == [line.split()[0] for line in said.out.splitlines()]
+    assert ["key", "service", "balance", "store", "journal"] == [
+        line.split()[0] for line in said.out.splitlines()
+    ]
     assert "marked-key-4711" not in said.out
     assert [] == api.calls
 

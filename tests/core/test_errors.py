@@ -73,7 +73,10 @@ def test_classes_that_are_also_builtin_errors() -> None:
 @pytest.mark.parametrize(
     ("branch", "leaves"),
     [
-        ("FixInput", {"SweepError", "ImageError", "RequestRefused", "ConfigError", "NotFound"}),
+        (
+            "FixInput",
+            {"SweepError", "ImageError", "RequestRefused", "ConfigError", "AlreadyRunning", "NotFound"},
+        ),
         ("Wait", {"RateLimited", "ServiceUnavailable"}),
         ("StopSweep", {"Unauthorized", "OutOfCredits", "ModelWithdrawn"}),
         ("Look", {"Moderated", "BadAnswer", "OutputUnavailable"}),
