@@ -65,9 +65,9 @@ class Picture:
         width: pixels, 0 where unknown.
         height: pixels, 0 where unknown.
         preview: WebP, longest side at most 512 pixels; empty where the bytes are no picture.
-        phash: perceptual hash, empty where the bytes are no picture.
         reason: None for a picture to keep.
         note: one line for a person where there is a reason.
+        phash: perceptual hash, empty where the bytes are no picture.
         again: fetching it once more may bring it.
         unreached: its host could not even be reached; the picture may still be there.
         kept_at: the path of a file that holds just `data`, or "".
@@ -79,9 +79,9 @@ class Picture:
     width: int = 0
     height: int = 0
     preview: bytes = field(default=b"", repr=False)
-    phash: str = ""
     reason: Reason | None = None
     note: str = ""
+    phash: str = ""
     again: bool = False
     unreached: bool = False
     kept_at: str = ""
