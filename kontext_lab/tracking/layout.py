@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,10 +36,15 @@ __all__ = [
     "to_params",
 ]
 
+_MARKDOWN = re.compile(r"[\\`*_\[\]]")
+
 LONGEST_PARAM = 6000
 """MLflow cuts longer ones with a warning; the full text is in request.json."""
 
 LONGEST_TAG = 4000
+
+MOST_BRACKETS = 200
+"""An answer needs about ten; what has many may be nested as deeply."""
 
 
 def sweep_params(sweep: Sweep) -> dict[str, Any]:
@@ -202,33 +208,42 @@ def response_facts(attempt: Attempt) -> dict[str, Any]:
             "body": error.body if error else "",
         }
     answer = attempt.answer
-    try:
-        body = json.loads(answer.raw)
-    except ValueError:
-        body = answer.raw
     return {
         "simulated": answer.simulated,
         "cost_usd": answer.cost_usd,
         "cost_source": answer.cost_source,
         "seed": answer.seed,
         "headers": dict(answer.headers),
-        "body": body,
+        "body": _readable(answer.raw),
     }
 
 
+def _readable(raw: str) -> Any:
+    """An answer as JSON to look into; as text where it is none, or may be nested deeper than Python can write."""
+    try:
+        return json.loads(raw) if raw.count("[") + raw.count("{") <= MOST_BRACKETS else raw
+    except ValueError:
+        return raw
+
+
 def note(results: Results) -> str:
-    """A short summary in markdown; names and prompts are data, so their HTML is escaped."""
-    lines = [f"**{html.escape(results.name)}**", "", html.escape(results.summary)]
+    """A short summary in markdown; names and prompts are data, so nothing in them is HTML or markdown."""
+    lines = [f"**{_escaped(results.name)}**", "", _escaped(results.summary)]
     if results.simulated:
         lines += ["", "Simulated pictures: made by the sandbox, not by the model."]
-    axes = [f"- {html.escape(key)}: {_axis_line(results, key)}" for key in results.axes]
-    return "\n".join((*lines, "", *axes, "", *(html.escape(note) for note in results.notes))).strip()
+    axes = [f"- {_escaped(key)}: {_axis_line(results, key)}" for key in results.axes]
+    return "\n".join((*lines, "", *axes, "", *(_escaped(note) for note in results.notes))).strip()
 
 
 def _axis_line(results: Results, key: str, most: int = 12) -> str:
     values: Sequence[Any] = results.values(key)
-    shown = [html.escape(results.label(key, value)[:60]) for value in values[:most]]
+    shown = [_escaped(results.label(key, value)[:60]) for value in values[:most]]
     return ", ".join(shown) + (f" … {len(values)} in all" if len(values) > most else "")
+
+
+def _escaped(text: str) -> str:
+    """Text as markdown shows it: one line in which nothing is HTML, a link, or a picture from elsewhere."""
+    return html.escape(_MARKDOWN.sub(r"\\\g<0>", " ".join(text.split())))
 
 
 def milliseconds() -> int:
