@@ -12,34 +12,37 @@ from kontext_lab.runner import Handle
 
 __all__ = ["follow"]
 
-LEAVING_SECONDS = 10.0
-"""How long a second interrupt waits for what is left to be written down."""
+MOST_INTERRUPTS = 2
+"""The first stops, the second leaves; one more does not even wait for what is left to be written down."""
 
 
 def follow(handle: Handle, *, shown: bool) -> Results:
     """Wait for a sweep; an interrupt stops sending and keeps what is in flight, a second one leaves."""
+    interrupts = told = 0
     with tqdm(total=len(handle.results), disable=not shown, unit="cell") as bar:
-        told = 0
         while not handle.done:
+            # An interrupt falls where it falls; missed here, the sweep would pay on with nobody to stop it.
             try:
                 handle.wait(0.1)
+                _show(bar, handle.results)
+                # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
+                for line in handle.results.notes[told:] if shown else ():
+                    tqdm.write(line, file=sys.stderr)
+                    told += 1
             except KeyboardInterrupt:
-                _interrupt(handle)
-            _show(bar, handle.results)
-            # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
-            for line in handle.results.notes[told:] if shown else ():
-                tqdm.write(line, file=sys.stderr)
-                told += 1
-    return handle.results
+                interrupts += 1
+                if interrupts > MOST_INTERRUPTS:
+                    raise
+                _interrupt(handle, interrupts)
+        _show(bar, handle.results)
+    return handle.wait()
 
 
-def _interrupt(handle: Handle) -> None:
-    handle.cancel()
-    try:
-        handle.wait()
-    except KeyboardInterrupt:
+def _interrupt(handle: Handle, count: int) -> None:
+    if count == 1:
+        handle.cancel()
+    else:
         handle.leave()
-        handle.wait(LEAVING_SECONDS)
 
 
 def _show(bar: Any, results: Results) -> None:

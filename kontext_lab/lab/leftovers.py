@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
 from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, visible
-from kontext_lab.journal import SweepJournal
+from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.recovery import Delivered, deliver, sum_up
 from kontext_lab.service import SANDBOX
 from kontext_lab.tracking import Opening, Tracker
@@ -17,7 +18,7 @@ from kontext_lab.worker import Worker
 if TYPE_CHECKING:
     from kontext_lab.lab.lab import Lab
 
-__all__ = ["recover_all", "tell_unfinished", "unfinished_line"]
+__all__ = ["left_by_others", "recover_all", "recover_same", "tell_unfinished", "unfinished_line"]
 
 
 def unfinished_line(journal: SweepJournal) -> str:
@@ -47,19 +48,37 @@ def tell_unfinished(lab: Lab) -> None:
 
 def recover_all(lab: Lab) -> list[Delivered]:
     """Bring what every unfinished sweep's journal holds into its store, and end its parent run truthfully."""
-    found = []
-    for journal in lab.journal.unfinished():
-        try:
-            journal.lock.take()
-        except AlreadyRunning:
-            continue
-        try:
-            found.append(_recovered(lab, journal))
-        except KontextLabError as error:
-            found.append(Delivered(journal.facts.name, problem=f"not delivered: {error}"))
-        finally:
-            journal.lock.release()
-    return found
+    found = [_recover(lab, journal) for journal in lab.journal.unfinished()]
+    return [one for one in found if one is not None]
+
+
+def recover_same(lab: Lab, facts: SweepFacts, fingerprints: Collection[str]) -> None:
+    """Bring into the store what other sweeps left of the same requests, so that they are not paid for twice."""
+    for journal in left_by_others(lab, facts):
+        if any(intent.fingerprint in fingerprints for intent, _ in journal.desks()):
+            _recover(lab, journal)
+
+
+def left_by_others(lab: Lab, facts: SweepFacts) -> list[SweepJournal]:
+    """The unfinished sweeps of the same store, without the one itself."""
+    others = (one for one in lab.journal.unfinished() if one.facts.key != facts.key)
+    return [one for one in others if one.facts.store == facts.store]
+
+
+def _recover(lab: Lab, journal: SweepJournal) -> Delivered | None:
+    """What was delivered of one sweep; None where a living process is at work on it."""
+    try:
+        journal.lock.take()
+    except AlreadyRunning:
+        return None
+    except KontextLabError as error:
+        return Delivered(journal.facts.name, problem=f"not delivered: {error}")
+    try:
+        return _recovered(lab, journal)
+    except KontextLabError as error:
+        return Delivered(journal.facts.name, problem=f"not delivered: {error}")
+    finally:
+        journal.lock.release()
 
 
 def _recovered(lab: Lab, journal: SweepJournal) -> Delivered:
@@ -68,8 +87,12 @@ def _recovered(lab: Lab, journal: SweepJournal) -> Delivered:
     opening = Opening(sweep, facts.service, facts.digest, facts.version, parent_id=facts.parent_id)
     parent_id = tracker.begin(opening)
     worker = _worker_for(lab, journal)
-    done = deliver(journal, sweep, tracker, parent_id, worker, pacing=lab.options.pacing)
-    sum_up(tracker, parent_id, sweep, facts.service)
+    try:
+        done = deliver(journal, sweep, tracker, parent_id, worker, pacing=lab.options.pacing)
+        sum_up(tracker, parent_id, sweep, facts.service)
+    except BaseException:
+        tracker.abandon(parent_id)
+        raise
     journal.end()
     return done
 

@@ -21,7 +21,7 @@ from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Tracker
 from kontext_lab.worker import Worker
 
-__all__ = ["Delivered", "ask_about", "billed", "deliver", "doubtful", "held_in", "sum_up"]
+__all__ = ["Delivered", "ask_about", "billed", "deliver", "doubtful", "held_in", "in_hand", "sum_up"]
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -189,21 +189,23 @@ def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[s
 
 def held_in(journal: SweepJournal) -> dict[int, Known | None]:
     """What a sweep's journal holds, by the cell's place: None where an answer came, else the request in doubt."""
-    return {
-        intent.place: None
-        if desk.answer is not None
-        else Known(
-            run_id="",
-            parent_id="",
-            index=intent.place,
-            fingerprint=intent.fingerprint,
-            state=State.IN_DOUBT,
-            reason="lost",
-            when=intent.moment,
-            request_id=intent.request_id,
-        )
-        for intent, desk in journal.desks()
-    }
+    return {intent.place: in_hand(intent, desk) for intent, desk in journal.desks()}
+
+
+def in_hand(intent: Intent, desk: Desk) -> Known | None:
+    """What a desk holds: None where an answer came, else the request in doubt."""
+    if desk.answer is not None:
+        return None
+    return Known(
+        run_id="",
+        parent_id="",
+        index=intent.place,
+        fingerprint=intent.fingerprint,
+        state=State.IN_DOUBT,
+        reason="lost",
+        when=intent.moment,
+        request_id=intent.request_id,
+    )
 
 
 def doubtful(known: Known) -> bool:

@@ -16,7 +16,8 @@ from kontext_lab.errors import AlreadyRunning, ServiceError, SweepError, Unautho
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
 from kontext_lab.lab.finding import with_origins
-from kontext_lab.lab.recovery import ask_about, billed, deliver, doubtful, held_in, sum_up
+from kontext_lab.lab.leftovers import left_by_others, recover_same
+from kontext_lab.lab.recovery import ask_about, billed, deliver, doubtful, held_in, in_hand, sum_up
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Decision, Plan
 from kontext_lab.results import CellResult, Known, Results, State
@@ -61,8 +62,12 @@ def facts_of(lab: Lab, sweep: Sweep) -> SweepFacts:
     )
 
 
-def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tuple[Plan, Mapping[str, Fate]]:
-    """The plan for a resolved sweep, and what the service's log says of its cells in doubt.
+Charge = tuple[Known, Fate]
+"""A cell in doubt, and what the service's log says now of its request."""
+
+
+def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tuple[Plan, list[Charge]]:
+    """The plan for a resolved sweep, and the charges that became known of its cells in doubt.
 
     Args:
         lab: whose store and service.
@@ -81,6 +86,8 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
     busy = ask and journal.lock.is_taken
     # What another process has under way is neither lost nor to be recovered.
     held = {} if busy else held_in(journal)
+    if options.reuse == "always":
+        held = _with_others(lab, journal.facts, held, fingerprints, anywhere)
     known = (*here.values(), *anywhere.values(), *filter(None, held.values()))
     found = {one.request_id: one for one in known if doubtful(one)}
     fates = ask_about(lab.worker, [(one.request_id, one.when) for one in found.values()])
@@ -114,7 +121,25 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
         notes=(f"it is running already{journal.lock.owner}",) if busy else (),
     )
     asked = _with_prices(lab, plan) if ask and plan.requests and not connection.simulated else plan
-    return asked, fates
+    charges = [(found[one], fate) for one, fate in fates.items() if fate.billed]
+    return asked, charges
+
+
+def _with_others(
+    lab: Lab,
+    facts: SweepFacts,
+    held: Mapping[int, Known | None],
+    fingerprints: Sequence[str],
+    anywhere: Mapping[str, Known],
+) -> dict[int, Known | None]:
+    """What the journal holds of the same requests, sent by other sweeps, besides what it holds of this one."""
+    left: dict[str, Known | None] = {}
+    for other in left_by_others(lab, facts):
+        for intent, desk in other.desks():
+            left[intent.fingerprint] = in_hand(intent, desk)
+    done = {one.fingerprint for one in anywhere.values() if one.state is State.DONE}
+    same = {place: one for place, one in enumerate(fingerprints) if one in left and one not in done}
+    return {place: left[one] for place, one in same.items()} | dict(held)
 
 
 def _with_prices(lab: Lab, plan: Plan) -> Plan:
@@ -157,15 +182,27 @@ def _started(
     """The order of things: what is owed first, then the plan, then the service, then the parent run."""
     if journal.desks():
         parent_id = lab.tracker.begin(_opening(lab, sweep, parent_id=journal.parent_id))
-        deliver(journal, sweep, lab.tracker, parent_id, lab.worker, pacing=options.pacing)
-        sum_up(lab.tracker, parent_id, sweep, lab.connection.name, quick=True)
+        try:
+            deliver(journal, sweep, lab.tracker, parent_id, lab.worker, pacing=options.pacing)
+            sum_up(lab.tracker, parent_id, sweep, lab.connection.name, quick=True)
+        except BaseException:
+            lab.tracker.abandon(parent_id)
+            raise
+    if options.reuse == "always":
+        recover_same(
+            lab, journal.facts, {one.request.fingerprint(lab.connection.name) for one in sweep.cells}
+        )
     with lab.journal.starting():
-        plan, fates = make_plan(lab, sweep, options, ask=False)
+        # Looked at before the store: what another sweep ends in between is then known to one of the two.
+        others = [(other, other.sends) for other in lab.journal.at_work()]
+        plan, charges = make_plan(lab, sweep, options, ask=False)
         if plan.requests:
-            _check_others(lab, plan, journal)
+            _check_others(lab, plan, journal, others)
             lab.check_service()
         journal.begin(sweep, [one.fingerprint for one in plan.of(Action.SEND)])
-    _settle(lab, plan, fates)
+    for known, fate in charges:
+        if known.run_id:
+            lab.tracker.settle(known.run_id, billed(fate), fate.cost_usd)
     opening = _opening(lab, sweep, extends=_extended(plan), fresh=options.reuse == "never")
     parent_id = lab.tracker.begin(opening)
     try:
@@ -176,11 +213,13 @@ def _started(
         raise
 
 
-def _check_others(lab: Lab, plan: Plan, journal: SweepJournal) -> None:
+def _check_others(
+    lab: Lab, plan: Plan, journal: SweepJournal, others: Sequence[tuple[SweepJournal, set[str]]]
+) -> None:
     """What another sweep is just sending would be paid for twice."""
     wanted = {one.fingerprint for one in plan.of(Action.SEND)}
-    for other in lab.journal.at_work():
-        same = wanted & other.sends
+    for other, sends in others:
+        same = wanted & sends
         if same and other.facts.store == lab.tracker.store.shown and other.facts.key != journal.facts.key:
             count = "1 of its requests is" if len(same) == 1 else f"{len(same)} of its requests are"
             raise AlreadyRunning(
@@ -254,14 +293,6 @@ def _opening(
         fresh=fresh,
         parent_id=parent_id,
     )
-
-
-def _settle(lab: Lab, plan: Plan, fates: Mapping[str, Fate]) -> None:
-    """What the log knows now of cells that stay in doubt."""
-    for one in plan.decisions:
-        fate = fates.get(one.known.request_id) if one.known is not None else None
-        if one.known is not None and fate is not None and fate.billed and one.action is Action.KEEP:
-            lab.tracker.settle(one.known.run_id, billed(fate), fate.cost_usd)
 
 
 def _task(plan: Plan, decision: Decision) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kontext_lab.answer import Attempt
-from kontext_lab.errors import RequestRefused, ServiceUnavailable, StopSweep
+from kontext_lab.errors import InDoubt, RequestRefused, ServiceUnavailable, StopSweep
 from kontext_lab.results import CellResult, State
 from kontext_lab.results.known import BILLED_REASONS
 
@@ -27,7 +27,7 @@ class Alarms:
     """Hears of every outcome, in order.
 
     Args:
-        most: outcomes in a row that are billed without a picture, or refused alike, after which to stop;
+        most: outcomes in a row that are billed without a picture, lost, or refused alike, after which to stop;
             0 for never.
     """
 
@@ -50,6 +50,9 @@ class Alarms:
         if kind == "billed":
             line = f"{self._row} answers in a row were billed without a picture ({cell.note})"
             return Alarm("billed", f"{line}: stopped; run it again to go on all the same")
+        if kind == "lost":
+            line = f"{self._row} answers in a row were lost, each may have been billed ({cell.note})"
+            return Alarm("lost", f"{line}: stopped; run it again to go on all the same")
         line = f"{self._row} requests in a row were refused alike ({cell.note})"
         return Alarm("refused", f"{line}: stopped; run it again to go on all the same")
 
@@ -57,6 +60,8 @@ class Alarms:
 def _kind(cell: CellResult, attempt: Attempt) -> str:
     if isinstance(attempt.error, ServiceUnavailable):
         return "unreachable"
+    if isinstance(attempt.error, InDoubt):
+        return "lost"
     if isinstance(attempt.error, RequestRefused):
         return f"refused {attempt.error.status} {attempt.error}"
     return "billed" if cell.state is State.FAILED and cell.reason in BILLED_REASONS else ""

@@ -199,8 +199,9 @@ class Coordinator:
         self.results.spent = round(self.results.spent + cell.cost, 6)
         if cell.state is State.IN_DOUBT:
             # Counts as spent until it is known; so its reservation stays.
-            self._doubts.add(flight)
-            self._ask_later(0)
+            if not flight.stays:
+                self._doubts.add(flight)
+                self._ask_later(0)
         else:
             self._purse.settle(flight.price, cell.cost)
         if cell.request is not None:
@@ -208,9 +209,10 @@ class Coordinator:
         alarm = self._alarms.hear(cell, attempt)
         if alarm is not None:
             self._sheet.stop(alarm.word, alarm.line)
-        if attempt.answer is not None and attempt.answer.unreached and not attempt.trouble:
+        unreached = attempt.answer is not None and attempt.answer.unreached
+        if flight.stays or (unreached and not attempt.trouble):
             # Paid for and perhaps still there: it stays on its desk, and every later run tries again.
-            cell.note = f"{cell.note}; its answer stays in the journal, the next run tries again"
+            cell.note = f"{cell.note}; what came of it stays in the journal, the next run tries again"
             self._sheet.tell(cell)
             return
         self._sheet.tell(cell)

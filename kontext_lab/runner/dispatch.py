@@ -97,6 +97,9 @@ class Dispatch:
             return None  # left behind
         if attempt.trouble:
             self._sheet.stop("journal", attempt.trouble)
+        if _died(event):
+            # What the worker wrote down before it died is on the desk; a second death leaves it there.
+            return self._look(flight, attempt)
         if isinstance(attempt.error, Wait) and self._again(flight, attempt.error):
             return None
         if self._fetch_again(flight, attempt):
@@ -105,13 +108,26 @@ class Dispatch:
 
     def abandon(self) -> list[Flight]:
         """Wait for nothing any more; returns what was under way, which stays on its desks."""
-        under_way = [*self._flying.values(), *self._fetching.values()]
+        queued = self._call_back()
+        for flight in queued:
+            self._book.drop(flight.desk)
+            self._purse.settle(flight.price, 0.0)
+            self._sheet.cancel(flight.place)
+        left = {flight.place for flight in queued}
+        under_way = [flight for flight in self._flying.values() if flight.place not in left]
         for flight in self._fetching.values():
             self._clock.cancel(_alarm(flight))
+        under_way += self._fetching.values()
         self._flying, self._fetching = {}, {}
         return under_way
 
+    def _call_back(self) -> list[Flight]:
+        """Have nothing sent that still queues in the executor: it lands as cancelled."""
+        flying = list(self._flying.values())
+        return [flight for flight in flying if flight.future is not None and flight.future.cancel()]
+
     def _cancel(self) -> None:
+        self._call_back()
         for flight in self._sleeping.values():
             self._clock.cancel(_alarm(flight))
         for flight in (*self._sleeping.values(), *self._waiting):
@@ -197,19 +213,31 @@ class Dispatch:
         if wait is None:
             return False
 
-        def fetch() -> None:
-            request = self._sheet[flight.place].request
-            assert request is not None, "it was sent"
-            try:
-                future = self._executor.submit(self._worker.fetch, request, flight.request_id, flight.desk)
-            except RuntimeError:  # the executor is gone: the answer stands as it is
-                future = Future()
-                future.set_result(replace(attempt, trouble="the executor takes no work"))
-            self._listen(flight, future)
-
         self._fetching[flight.place] = flight
-        self._clock.set(_alarm(flight), monotonic() + wait, fetch)
+        self._clock.set(_alarm(flight), monotonic() + wait, lambda: self._fetch(flight, attempt))
         return True
+
+    def _look(self, flight: Flight, attempt: Attempt) -> Attempt | None:
+        """Fetch from the desk of a worker that died, once; the attempt where nobody can."""
+        if flight.looked:
+            flight.stays = True
+            return attempt
+        flight.looked = True
+        self._fetching[flight.place] = flight
+        self._fetch(flight, attempt)
+        return None
+
+    def _fetch(self, flight: Flight, attempt: Attempt) -> None:
+        request = self._sheet[flight.place].request
+        assert request is not None, "it was sent"
+        try:
+            future = self._executor.submit(self._worker.fetch, request, flight.request_id, flight.desk)
+        except RuntimeError as error:  # shut down or broken
+            self._sheet.stop("executor", f"the executor takes no work: {error}")
+            flight.stays = True
+            future = Future()
+            future.set_result(replace(attempt, trouble="the executor takes no work"))
+        self._listen(flight, future)
 
 
 def _alarm(flight: Flight) -> str:
@@ -226,3 +254,8 @@ def _attempt_of(event: Landed) -> Attempt:
     except Exception as error:  # a dead process pool, a request that doesn't pickle, a bug in a worker
         line = f"the worker failed, the request may have been sent: {type(error).__name__}: {error}"
         return Attempt(event.request_id, error=InDoubt(line))
+
+
+def _died(event: Landed) -> bool:
+    """Whether the worker did not live to say how it went."""
+    return not event.future.cancelled() and event.future.exception(timeout=0) is not None

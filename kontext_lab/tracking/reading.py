@@ -127,6 +127,7 @@ def known_of(run: Run) -> Known | None:
         return None
     if state is State.DONE and run.info.status != "FINISHED":
         return None
+    copied = "kontext.reused_from" in tags
     return Known(
         run_id=run.info.run_id,
         parent_id=tags.get("mlflow.parentRunId", ""),
@@ -136,8 +137,9 @@ def known_of(run: Run) -> Known | None:
         reason=tags.get("kontext.reason", ""),
         when=arrived(run),
         cost=float(run.data.metrics.get("cost/usd", 0.0)),
-        copied="kontext.reused_from" in tags,
-        request_id=tags.get("kontext.request_id", ""),
+        copied=copied,
+        # A copy's run may still name an earlier attempt of its own, which is not what it holds.
+        request_id="" if copied else tags.get("kontext.request_id", ""),
     )
 
 

@@ -100,10 +100,10 @@ class Tracker:
         return None if opening.fresh else reading.sweep_with_digest(self.store, opening.digest)
 
     def request_id(self, parent_id: str, index: int) -> str:
-        """The attempt that a cell of a sweep begun here holds the outcome of, or ""."""
+        """The attempt that a cell of a sweep begun here holds the whole outcome of, or ""."""
         run = self._children.get((parent_id, index))
-        ended = run is not None and run.info.status in ENDED
-        return str(run.data.tags.get("kontext.request_id", "")) if run is not None and ended else ""
+        known = None if run is None else reading.known_of(run)
+        return "" if known is None else known.request_id
 
     def log(self, parent_id: str, index: int, cell: CellResult, attempt: Attempt) -> None:
         """Write a cell that was sent; its bytes are then loaded from the store when asked for."""
@@ -146,7 +146,7 @@ class Tracker:
     def take(self, cell: CellResult, run_id: str) -> None:
         """Fill a cell from its own run, where the same sweep was run before."""
         with mlflow_trouble(f"cell {cell.title} can't be read from MLflow"):
-            known = {run.info.run_id: run for run in self._children.values()}
+            known = {run.info.run_id: run for run in list(self._children.values())}
             run = known.get(run_id) or self.store.client.get_run(run_id)
             cell.take(reading.cell_of(self.store, run))
 
@@ -170,7 +170,8 @@ class Tracker:
 
     def _end_orphans(self, parent_id: str) -> None:
         """Children that a crash cut off, and that this run had no reason to go on with, are not running."""
-        for (parent, index), run in self._children.items():
+        # A copy: another sweep of the same lab may be adding its own just now.
+        for (parent, index), run in list(self._children.items()):
             cut_off = run.info.status not in ENDED and (parent, index) not in self._ended
             if parent == parent_id and cut_off:
                 self.store.client.set_terminated(run.info.run_id, "KILLED")

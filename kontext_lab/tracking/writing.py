@@ -132,25 +132,40 @@ def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opene
     """
     previews = {output.number: layout.preview_names(output) for output in cell.outputs if output.preview}
     tags = layout.cell_tags(cell, slot.parent_id, slot.index, previews)
-    tags["kontext.request_id"] = attempt.client_request_id
-    run = _open_child(store, slot, cell, tags)
+    before = slot.existing
+    ended = before is not None and before.info.status in ("FINISHED", "FAILED")
+    # What ended is trusted by what it says: it says something new only when that is there.
+    run = _open_child(store, slot, cell, {} if ended else tags)
     run_id = run.info.run_id
     opened(run)
-    if run.info.status in ("FINISHED", "FAILED"):
-        _set_aside(store, run)
-        # Counted from the attempt, so that a second try at writing counts it once.
-        billed = attempt.answer.cost_usd if attempt.answer else 0.0
-        cell.cost = billed + float(run.data.metrics.get("cost/usd", 0.0))
-        if "kontext.reused_from" in run.data.tags:
-            store.client.delete_tag(run_id, "kontext.reused_from")
+    if ended:
+        _continue(store, run, cell, attempt)
+    _log_dataset(store, run_id, cell)
+    _put(store, run, lambda folder: _write_artifacts(folder, cell, attempt, previews))
+    # The request's id comes last: whoever finds it may give up what the journal holds of that request.
+    said = {**(tags if ended else {}), "kontext.request_id": attempt.client_request_id}
     store.client.log_batch(
         run_id,
         metrics=layout.cell_metrics(cell, attempt),
         params=layout.to_params(cell.params),
+        tags=[RunTag(key, text) for key, text in said.items()],
     )
-    _log_dataset(store, run_id, cell)
-    _put(store, run, lambda folder: _write_artifacts(folder, cell, attempt, previews))
     store.client.set_terminated(run_id, "FINISHED" if cell.state is State.DONE else "FAILED")
+
+
+def _continue(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> None:
+    """A run that holds an earlier attempt at the same cell: what that brought is kept, what it cost counts on."""
+    before = float(run.data.metrics.get("cost/usd", 0.0))
+    if run.data.tags.get("kontext.request_id") == attempt.client_request_id:
+        cell.cost = before  # all but its end was written
+        return
+    _set_aside(store, run)
+    # Counted from the attempt, so that a second try at writing counts it once.
+    cell.cost = (attempt.answer.cost_usd if attempt.answer else 0.0) + before
+    copied = "kontext.reused_from"
+    # Looked up anew: a first try at writing may have come this far.
+    if copied in run.data.tags and copied in store.client.get_run(run.info.run_id).data.tags:
+        store.client.delete_tag(run.info.run_id, copied)
 
 
 def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened: Opened) -> None:
@@ -227,9 +242,10 @@ def finish_sweep(
 def _open_child(store: Store, slot: Slot, cell: CellResult, tags: Mapping[str, str]) -> Run:
     """The child run of a cell: the one an earlier attempt left, or a new one that has its tags from the start."""
     if slot.existing is not None:
-        store.client.log_batch(
-            slot.existing.info.run_id, tags=[RunTag(key, text) for key, text in tags.items()]
-        )
+        if tags:
+            store.client.log_batch(
+                slot.existing.info.run_id, tags=[RunTag(key, text) for key, text in tags.items()]
+            )
         return slot.existing
     created: Run = store.client.create_run(
         store.experiment_id, run_name=cell.title[:250], tags={**slot.context, **tags}
@@ -316,4 +332,6 @@ def _write(file: Path, data: bytes) -> None:
 
 
 def _write_json(path: Path, facts: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(facts, indent=2, ensure_ascii=False, default=str), encoding="utf-8")
+    text = json.dumps(facts, indent=2, ensure_ascii=False, default=str)
+    # Half a character, which an answer may hold, is written the way JSON escapes it.
+    path.write_bytes(text.encode("utf-8", "backslashreplace"))
