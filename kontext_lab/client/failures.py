@@ -132,9 +132,12 @@ def read_envelope(body: bytes) -> Envelope:
     """What an error's body says, in either envelope or none; never raises."""
     text = body.decode("utf-8", "replace")
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        return _envelope(json.loads(text), text)
+    except (ValueError, RecursionError):  # what was just read may still be too deep to be written
         return Envelope(words=_page_words(text))
+
+
+def _envelope(found: object, text: str) -> Envelope:
     if not isinstance(found, dict):
         return Envelope(words=one_line(text))
     error = found.get("error")

@@ -115,15 +115,15 @@ class Redactor:
         def text(value: str) -> str:
             if not plain:
                 return value
-            value = value.replace(plain, MASK)
-            return coded.sub(MASK, value) if _CODED.search(value) else value
+            return coded.sub(MASK, value) if _CODED.search(value) else value.replace(plain, MASK)
 
         def body(value: bytes) -> bytes:
             # A shorter one may occur by chance in megabytes of base64, and pictures must stay exact.
             if len(plain) < 8:
                 return value
-            value = value.replace(plain.encode("ascii"), MASK.encode("ascii"))
-            return coded_bytes.sub(MASK.encode("ascii"), value) if _CODED_BYTES.search(value) else value
+            if _CODED_BYTES.search(value):
+                return coded_bytes.sub(MASK.encode("ascii"), value)
+            return value.replace(plain.encode("ascii"), MASK.encode("ascii"))
 
         self.text: Callable[[str], str] = text
         self.body: Callable[[bytes], bytes] = body
@@ -143,4 +143,4 @@ def _any_spelling(character: str) -> str:
     """One character as it stands, as JSON may write it (also twice wrapped), and as URLs may."""
     digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}")
     itself = re.escape(character)
-    return rf"(?:{itself}|\\+(?:u00{digits}|{itself})|%{digits})"
+    return rf"(?:\\{{1,4}}(?:u00{digits}|{itself})|%{digits}|{itself})"

@@ -44,7 +44,8 @@ def csv_text(frame: pd.DataFrame) -> str:
         # A leading apostrophe is how spreadsheets are told that text is text.
         return "'" + text if text.startswith(FORMULA) else text
 
-    return frame.map(neutral).to_csv(index=False)
+    # A metric of somebody's own heads a column by its name.
+    return frame.map(neutral).rename(columns=neutral).to_csv(index=False)
 
 
 def writable_folder(folder: str | Path) -> Path:
