@@ -12,7 +12,7 @@ import pytest
 from raw_server import Peer, RawServer
 
 from kontext_lab.answer import Reason
-from kontext_lab.client import KontextClient
+from kontext_lab.client import ClientSettings, KontextClient
 from kontext_lab.errors import ImageError, OutputUnavailable
 
 Connect = Callable[..., KontextClient]
@@ -202,11 +202,31 @@ def test_a_fourth_redirect_is_not_followed(trouble: Callable[..., tuple[Reason, 
 
 
 @pytest.mark.parametrize(
-    "location", ["file:///etc/passwd", "ftp://host/a", "http://[", "javascript:1", "https://"]
+    "location",
+    [
+        "file:///etc/passwd",
+        "ftp://host/a",
+        "data:image/png;base64,AAAA",
+        "http://[",
+        "javascript:1",
+        "https://",
+    ],
 )
 def test_redirects_lead_to_http_only(trouble: Callable[..., tuple[Reason, str]], location: str) -> None:
     """A redirect anywhere but to http(s) is not followed."""
     assert trouble(redirecting(1, answering(200, b"bytes"), location))[0] == Reason.EXPIRED
+
+
+def test_a_host_cannot_write_to_a_terminal(connect: Connect) -> None:
+    """The service chose the host's name: it stands in the line without control characters."""
+    with pytest.raises(OutputUnavailable) as caught:
+        connect("http://127.0.0.1:9").fetch_output("http://a\x9b31m\x07.invalid/a.png")
+    assert str(caught.value).isprintable()
+
+
+def test_limits_are_as_promised() -> None:
+    """No more than 64 MiB a picture and 3 redirects, unless told otherwise."""
+    assert (64 * 1024 * 1024, 3) == (ClientSettings().max_output_bytes, ClientSettings().max_redirects)
 
 
 def test_an_endless_redirect_body_is_not_read(fetch: Callable[..., bytes]) -> None:

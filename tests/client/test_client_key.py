@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import pickle
+import signal
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +20,7 @@ from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, RawAn
 from kontext_lab.errors import ConfigError, ServiceError, Unauthorized
 from kontext_lab.request import EditRequest
 from kontext_lab.sandbox import Sandbox
+from kontext_lab.service import connect as connect_service
 
 Connect = Callable[..., KontextClient]
 
@@ -304,6 +306,46 @@ def test_errors_hold_no_request(connect: Connect, plain_request: EditRequest, ke
     told = "".join(traceback.StackSummary.extract(frames, capture_locals=True).format())
     assert "client_request_id =" in told
     assert key not in told
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer's signal")
+def test_an_interrupt_shows_no_key(connect: Connect, plain_request: EditRequest, key: str) -> None:
+    """Nor do the local variables of requests, urllib3 and our own frames while an answer is waited for."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    with RawServer(lambda peer: peer.read_request() and peer.stopped.wait(5) and None) as server:
+        client = connect(server.url)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            with pytest.raises(KeyboardInterrupt) as caught:
+                client.edit(plain_request)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    assert caught.tb.tb_next is not None
+    frames = traceback.walk_tb(caught.tb.tb_next)  # the first one is this test, which knows the key
+    told = "".join(traceback.StackSummary.extract(frames, capture_locals=True).format())
+    assert "urlopen" in told
+    assert key not in told
+
+
+def test_a_refused_key_is_in_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that no header can carry is masked in every frame that handled it."""
+    monkeypatch.setenv("AIMLAPI_API_KEY", "qqzz yyxx")
+    with pytest.raises(ConfigError) as caught:
+        connect_service("api")
+    told = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "check_key" in told
+    assert "yyxx" not in told
+
+
+def test_a_secret_is_never_pickled() -> None:
+    """Not even by somebody who takes it out of the environment himself."""
+    with pytest.raises(TypeError, match="never pickled"):
+        pickle.dumps(key_from_environment({"AIMLAPI_API_KEY": "abcd"}))
 
 
 @pytest.mark.parametrize("wrong", ["", " qqzz", "qqzz\n", "qq zz", "qqüzz", "qqzz\x00", "qqzz\t"])
