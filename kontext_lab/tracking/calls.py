@@ -26,11 +26,13 @@ LOCK_SECONDS = 60.0
 SERVER_SECONDS = 30
 """How long a server may take over one call, and how long one that says "not now" is asked again."""
 
-_HTTP_LIMITS = {
+_SETTINGS = {
     # MLflow's own 7 retries block a call for 4 minutes on a dead server, and for 20 on one that hangs; they also
     # send a request again that timed out, which makes a second run where the first answer was only late.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SERVER_SECONDS),
+    # A bar for every picture that is looked at.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 _NOT_NOW = re.compile(r"too many (429|503) error responses")
@@ -47,26 +49,24 @@ def connect(uri: str) -> MlflowClient:
     Making it opens a database already, and makes and changes tables there.
     """
     _hush()
-    bounded = uri.startswith("http")
     # A proxy, not a subclass: the client's own methods call each other, and only the outermost call counts.
-    return cast(MlflowClient, _Client(_guarded(MlflowClient, bounded)(tracking_uri=uri), bounded))
+    return cast(MlflowClient, _Client(_guarded(MlflowClient)(tracking_uri=uri)))
 
 
 class _Client:
     """Stands before an `MlflowClient`."""
 
-    def __init__(self, client: MlflowClient, bounded: bool) -> None:
+    def __init__(self, client: MlflowClient) -> None:
         self._client = client
-        self._bounded = bounded
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.__dict__["_client"], name)
-        return found if name.startswith("_") or not callable(found) else _guarded(found, self._bounded)
+        return found if name.startswith("_") or not callable(found) else _guarded(found)
 
 
-def _guarded(what: Callable[..., Answer], bounded: bool) -> Callable[..., Answer]:
+def _guarded(what: Callable[..., Answer]) -> Callable[..., Answer]:
     def call(*args: Any, **kwargs: Any) -> Answer:
-        with _limits() if bounded else _quiet_here():
+        with _settings():
             return patiently(what, *args, **kwargs)
 
     return call
@@ -163,8 +163,8 @@ _calls = 0
 
 
 @contextmanager
-def _limits() -> Iterator[None]:
-    """MLflow's limits for HTTP, while a call of ours is under way: it reads them from the environment only.
+def _settings() -> Iterator[None]:
+    """MLflow's settings while a call of ours is under way: it reads them from the environment only.
 
     What a person has set stays as it is, and outside our calls nothing is set.
     """
@@ -172,8 +172,8 @@ def _limits() -> Iterator[None]:
     with _limiting:
         _calls += 1
         if _calls == 1:
-            _limited[:] = [name for name in _HTTP_LIMITS if name not in os.environ]
-            os.environ.update({name: _HTTP_LIMITS[name] for name in _limited})
+            _limited[:] = [name for name in _SETTINGS if name not in os.environ]
+            os.environ.update({name: _SETTINGS[name] for name in _limited})
     try:
         with _quiet_here():
             yield
@@ -182,5 +182,5 @@ def _limits() -> Iterator[None]:
             _calls -= 1
             if _calls == 0:
                 for name in _limited:
-                    if os.environ.get(name) == _HTTP_LIMITS[name]:
+                    if os.environ.get(name) == _SETTINGS[name]:
                         del os.environ[name]

@@ -155,6 +155,16 @@ def test_moderated_pictures_are_not_bought_again_unasked(
     assert api.bill == pytest.approx(retried.cost)
 
 
+def test_a_retry_is_quiet(
+    lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Keeping what the first attempt brought shows no bars of MLflow's."""
+    api.script(["moderated"])
+    lab.run(make_sweep(axes={"seed": [1, 2]}, prompt="Add a bird."), progress=False)
+    lab.run(make_sweep(axes={"seed": [1, 2]}, prompt="Add a bird."), progress=False, retry_failed=True)
+    assert ("", "") == capfd.readouterr()
+
+
 def test_a_retry_that_brings_nothing_shows_nothing_old(
     lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep
 ) -> None:

@@ -43,14 +43,14 @@ def test_refused_call_fails_at_once(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_hanging_call_is_sent_once_and_bounded(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that hangs holds a call for the limit, not for as many times as MLflow would ask."""
-    monkeypatch.setitem(calls._HTTP_LIMITS, TIMEOUT, "2")
+    monkeypatch.setitem(calls._SETTINGS, TIMEOUT, "2")
 
     assert 2 == pytest.approx(log(silent), abs=1)
 
 
 def test_environment_is_as_it_was_after_a_call(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits are set while a call of ours is under way, and gone afterwards."""
-    monkeypatch.setitem(calls._HTTP_LIMITS, TIMEOUT, "2")
+    monkeypatch.setitem(calls._SETTINGS, TIMEOUT, "2")
     calling = threading.Thread(target=log, args=(silent,))
     calling.start()
     time.sleep(1)
