@@ -116,7 +116,10 @@ def decide(
 def _standing(tracked: Sequence[Known | None], fingerprint: str, not_billed: Collection[str]) -> list[Known]:
     """The tracked cells that may stand for one: the same request, and not known to have failed for nothing."""
     found = [one for one in tracked if one is not None and one.fingerprint == fingerprint]
-    return [one for one in found if not one.request_id or one.request_id not in not_billed]
+    standing = [one for one in found if not one.request_id or one.request_id not in not_billed]
+    if len(standing) < len(found):  # a copy of a doubt is no longer in doubt than its original
+        standing = [one for one in standing if not (one.copied and one.state is State.IN_DOUBT)]
+    return standing
 
 
 def _worth_keeping(candidates: Sequence[Known], in_doubt: str, retry_failed: bool) -> Known | None:

@@ -65,11 +65,14 @@ def make_folder(folder: Path) -> None:
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Take a folder's name away, so that it counts as removed; what is left of it, or None if it isn't there."""
+    """Take a folder's name away, so that it counts as removed; what is left of it, or None if it isn't there.
+
+    None as well where the system won't have it: what still lies there is looked at by the next run.
+    """
     gone = folder.with_name(f"{_GONE}{uuid.uuid4().hex}")
     try:
         folder.rename(gone)
-    except FileNotFoundError:
+    except OSError:
         return None
     return gone
 

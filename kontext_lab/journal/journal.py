@@ -175,20 +175,27 @@ class SweepJournal:
         known = [(intent, desk) for desk in found if (intent := desk.intent) is not None]
         return sorted(known, key=lambda one: (one[0].place, one[0].when))
 
+    def _unread(self) -> bool:
+        """Whether an answer lies here whose intent can't be read: it is paid for, so a person has to look."""
+        return any(self.folder.glob("[0-9]*/answer.json"))
+
     def drop(self, desk: Desk) -> None:
         """The store has it, or nothing was billed: the attempt's folder goes."""
         gone = set_aside(desk.folder)
         if gone is not None:
             # Giving a picture's blocks back takes the file system longer than all else a cell does here.
             self._broom = self._broom or ThreadPoolExecutor(1, thread_name_prefix="kontext-lab broom")
-            self._broom.submit(shutil.rmtree, gone, ignore_errors=True)
+            try:
+                self._broom.submit(shutil.rmtree, gone, ignore_errors=True)
+            except RuntimeError:  # Python is about to end
+                shutil.rmtree(gone, ignore_errors=True)
 
     def end(self) -> bool:
         """Remove the sweep's folder if everything reached the store; returns whether it did."""
         if self._broom is not None:
             self._broom.shutdown()
             self._broom = None
-        if self.desks():
+        if self.desks() or self._unread():
             return False
         set_aside(self.folder)
         clear_out(self.folder.parent)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from kontext_lab.answer import Attempt
-from kontext_lab.errors import KontextLabError, OutputUnavailable
+from kontext_lab.errors import OutputUnavailable, TrackingError
 from kontext_lab.journal import Desk, Intent, SweepJournal
 from kontext_lab.results import CellResult, Known, Output, Results, State
 from kontext_lab.tracking import Tracker
 
 __all__ = ["SweepBook", "SweepRecorder", "draw_preview", "grid_png"]
+
+log = logging.getLogger(__name__)
 
 
 class SweepRecorder:
@@ -47,7 +50,11 @@ class SweepRecorder:
     def finish(self, results: Results, *, stopped: bool, seconds: float, quick: bool = False) -> None:
         """Sum up; quickly without table and figure, which take longer than all else."""
         grid = b"" if quick else grid_png(results)
-        self._tracker.finish(results, stopped=stopped, seconds=seconds, grid=grid, table=not quick)
+        try:
+            self._tracker.finish(results, stopped=stopped, seconds=seconds, grid=grid, table=not quick)
+        except TrackingError:
+            self._tracker.abandon(self._parent_id)  # the next run sums up; until then nothing is running
+            raise
 
 
 class SweepBook:
@@ -101,6 +108,7 @@ def grid_png(results: Results) -> bytes:
     try:
         # Level 1: half a second less at the end of a sweep, for a tenth more bytes.
         grid(results).savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
-    except KontextLabError:
-        return b""  # it must not keep a sweep from ending
+    except Exception:  # whatever a picture does to a figure, it must not keep a sweep from ending
+        log.warning("the grid of %s can't be drawn", results.name, exc_info=True)
+        return b""
     return buffer.getvalue()

@@ -252,6 +252,8 @@ def _running(
     def close() -> None:
         paid = [cell.fingerprint for cell in results if cell.state is State.DONE and not cell.simulated]
         lab.elsewhere.note(lab.tracker.store.shown, paid)
+        if coordinator.failed:
+            lab.tracker.abandon(parent_id)
         _close(coordinator, journal, own)
 
     return Handle(coordinator, close)
@@ -269,9 +271,11 @@ def _close(coordinator: Coordinator, journal: SweepJournal, own: ThreadPoolExecu
 
     def end() -> None:
         futures.wait(waiting)
-        if coordinator.summed_up:
-            journal.end()
-        journal.lock.release()
+        try:
+            if coordinator.summed_up:
+                journal.end()
+        finally:
+            journal.lock.release()
 
     if waiting:
         threading.Thread(target=end, name="kontext-lab left", daemon=True).start()

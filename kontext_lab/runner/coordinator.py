@@ -65,6 +65,7 @@ class Coordinator:
     Attributes:
         left_behind: what nobody waits for any more; it still writes to its desks.
         summed_up: the store knows how the run ended.
+        failed: a mistake in this program ended it.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Coordinator:
         self._left = False
         self.left_behind: list[Future[Attempt]] = []
         self.summed_up = False
+        self.failed = False
 
     # from any thread
 
@@ -125,25 +127,36 @@ class Coordinator:
 
     def run(self) -> None:
         """Do all tasks; returns when every cell has ended and the store has everything it would take."""
+        self._scribe.open()
+        try:
+            self._run()
+        except BaseException:
+            self.failed = True
+            self.left_behind = [one.future for one in self._dispatch.abandon() if one.future is not None]
+            raise
+        finally:
+            self._scribe.close()
+
+    def _run(self) -> None:
         began = monotonic()
         sends = [place for place, task in enumerate(self._tasks) if task.send is not None]
         for place in sends:
             self._dispatch.add(Flight(place, self._tasks[place].send or 0.0))
-        try:
-            self._end_left_out()
+        self._end_left_out()
+        self._work()
+        while self._ask_at_the_end():
             self._work()
-            while self._ask_at_the_end():
-                self._work()
-            self._follow_leaders()
-            self._work()
-            self._deliver_backlog()
-            self._finish(monotonic() - began if sends else 0.0)
-        finally:
-            self._scribe.close()
+        self._follow_leaders()
+        self._work()
+        self._deliver_backlog()
+        self._finish(monotonic() - began if sends else 0.0)
 
     def _work(self) -> None:
         """Until nothing is under way any more."""
         while True:
+            # A stop that is on its way already comes before anything new is sent.
+            while not self._events.empty():
+                self._wait()
             # A store slower than the service must not fill the memory with pictures.
             if self._scribe.writing < self._most_writing or self._sheet.stopped:
                 self._dispatch.launch()
@@ -184,6 +197,9 @@ class Coordinator:
     def _leave(self) -> None:
         self._left = True
         self.results.stopped = "left"
+        for place in self._at_hand:
+            self._sheet.cancel(place)
+        self._at_hand.clear()
         under_way = self._dispatch.abandon()
         self.left_behind = [flight.future for flight in under_way if flight.future is not None]
         for flight in under_way:
@@ -306,6 +322,9 @@ class Coordinator:
             leader = self._sheet[task.leader]
             if not (leader.run_id and leader.state.is_finished):
                 self._sheet.end(place, leader.state, leader.reason, leader.note)
+                continue
+            if self._left or self._scribe.owes(task.leader):
+                self._sheet.end(place, State.CANCELLED, "tracking", "its picture is not in MLflow yet")
                 continue
             known = Known(
                 run_id=leader.run_id,

@@ -141,11 +141,12 @@ class Dispatch:
         """The order of money rule 1 and 3: reserve, write down, send."""
         cell = self._sheet[flight.place]
         assert cell.request is not None, "only cells of a sweep are sent"
-        if not flight.attempts:
-            flight.price = self._purse.expected(cell.request, flight.price)
-            if not self._purse.reserve(flight.price):
-                self._sheet.end(flight.place, State.SKIPPED, "budget", "does not fit into the budget")
-                return
+        if flight.attempts:
+            self._purse.settle(flight.price, 0.0)  # what it costs may be known better by now
+        flight.price = self._purse.expected(cell.request, flight.price)
+        if not self._purse.reserve(flight.price):
+            self._sheet.end(flight.place, State.SKIPPED, "budget", "does not fit into the budget")
+            return
         flight.request_id = f"kl-{uuid.uuid4().hex}"
         flight.attempts += 1
         try:

@@ -37,9 +37,12 @@ class Handle:
             self._coordinator.run()
         except BaseException as error:  # raised again in wait(), in the caller's thread
             self._error = error
-        finally:
+        try:
             self._close()
-            self._finished.set()
+        except BaseException as error:
+            self._error = self._error or error
+        finally:
+            self._finished.set()  # whatever happens: somebody waits for it
 
     def cancel(self) -> None:
         """Send nothing more; what is in flight is waited for and kept."""

@@ -45,5 +45,10 @@ class Purse:
     def learn(self, request: EditRequest, attempt: Attempt) -> None:
         """Take the price from what the service says it charged."""
         answer = attempt.answer
-        if answer is not None and answer.cost_source != "price" and answer.cost_usd > 0:
-            self._prices[request.model] = round(answer.cost_usd / request.pictures, 9)
+        if answer is None or answer.cost_source == "price" or answer.cost_usd <= 0:
+            return
+        price = round(answer.cost_usd / request.pictures, 9)
+        # What is charged for an answer without all its pictures may be less than what they cost.
+        whole = all(picture.reason is None for picture in answer.pictures)
+        if whole or price > self._prices.get(request.model, price):
+            self._prices[request.model] = price

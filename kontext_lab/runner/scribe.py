@@ -6,8 +6,9 @@ sweep goes on. Knows the recorder and the book; decides nothing about sending.
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,8 @@ class Scribe:
         self._book = book
         self._post = post
         self._trouble = trouble
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="kontext-lab store")
+        # No pool: those take nothing any more once Python is about to end, when what came must still be written.
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.pending = 0
         self.backlog: list[Page] = []
         self.down = False
@@ -83,9 +85,17 @@ class Scribe:
         """Whether a cell's outcome has not reached the store yet."""
         return place in self._owed
 
+    def open(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._write_all, name="kontext-lab store").start()
+
     def close(self) -> None:
         """End the thread once it has nothing left to do."""
-        self._pool.shutdown(wait=False)
+        self._jobs.put(None)
+
+    def _write_all(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
 
     def do(self, job: Callable[[], None], then: Callable[[TrackingError | None], None]) -> None:
         """Do something with the store; `then` is told of its failure, or of None."""
@@ -105,7 +115,7 @@ class Scribe:
             then(failure)
 
         self.pending += 1
-        self._pool.submit(run)
+        self._jobs.put(run)
 
     def write(self, page: Page) -> None:
         """Write an outcome, or keep it for later while the store is down."""

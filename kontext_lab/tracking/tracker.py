@@ -86,10 +86,17 @@ class Tracker:
                 parent = writing.make_parent(self.store, opening, self.context)
             else:
                 writing.reopen_parent(self.store, parent, opening)
+                self._forget(parent.info.run_id)
                 for run in reading.children(self.store, parent):
                     place = int(run.data.tags.get("kontext.cell", 0))
                     self._children[(parent.info.run_id, place)] = run
             return str(parent.info.run_id)
+
+    def _forget(self, parent_id: str) -> None:
+        """What is remembered of a sweep's cells: a person may have deleted one meanwhile."""
+        for key in [key for key in list(self._children) if key[0] == parent_id]:
+            del self._children[key]
+            self._ended.discard(key)
 
     def _parent(self, opening: Opening) -> Run | None:
         """The run to go on with: never one that was deleted."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import kontext_lab as kl
 from kontext_lab import progress
+from kontext_lab.answer import Answer, Attempt, Picture, Reason
+from kontext_lab.journal import SweepJournal
 from kontext_lab.pacing import Pacing
 from kontext_lab.results import State
+from kontext_lab.runner import Purse
+from kontext_lab.runner.alarms import Alarms
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.tracking import writing
 
@@ -135,6 +142,29 @@ def test_a_pool_that_is_shut_down_before_a_second_download_loses_no_picture(
     assert ({"done": 2}, 2) == (results.counts, len(api.calls))
 
 
+def test_an_unreadable_intent_does_not_cost_the_answer_beside_it(
+    lab: kl.Lab, sweep: kl.Sweep, quick: Pacing, full_store: Callable[[bool], None]
+) -> None:
+    """A folder that nobody can make sense of is kept for a person to look at."""
+    full_store(True)
+    lab.run(sweep, progress=False, pacing=quick)
+    full_store(False)
+    for intent in lab.journal.folder.glob("*/*/intent.json"):
+        intent.write_text("{")
+    lab.recover()
+    assert 2 == len(list(lab.journal.folder.glob("*/*/output-0")))
+
+
+def test_a_cell_deleted_by_a_person_is_written_anew_by_the_same_lab(
+    lab: kl.Lab, sweep: kl.Sweep, quick: Pacing, store_uri: str
+) -> None:
+    """What it is sent again for reaches the store, not a run in the bin."""
+    first = lab.run(sweep, progress=False, pacing=quick)
+    MlflowClient(tracking_uri=store_uri).delete_run(first[0].run_id)
+    again = lab.run(sweep, progress=False, pacing=quick)
+    assert ([], {"done": 2}) == (lab.unfinished, lab.load(again.run_id).counts)
+
+
 # paid twice
 
 
@@ -225,3 +255,82 @@ def test_a_charge_known_only_when_the_cell_is_sent_again_is_counted(
             time.sleep(0.6)
             lab.run(sweep, progress=False, pacing=quick, in_doubt="resend")
     assert pytest.approx(box.bill) == sum(child.data.metrics["cost/usd"] for child in tracked())
+
+
+def test_a_partial_answer_does_not_teach_a_lower_price(sweep: kl.Sweep) -> None:
+    """Two of four pictures, half the price: the next request is reserved for in full all the same."""
+    request = sweep.cells[0].request
+    prices: dict[str, float] = {request.model: PRICE}
+    half = Answer((Picture(), Picture(reason=Reason.EMPTY)), cost_usd=PRICE / 4, cost_source="header")
+    Purse(1.0, prices).learn(request, Attempt("kl-1", half))
+    assert {request.model: PRICE} == prices
+
+
+# runs that stay running, and waits that don't end
+
+
+def broken_call(*_: Any) -> Any:
+    """A mistake in a program."""
+    raise ZeroDivisionError
+
+
+def test_a_close_that_fails_ends_the_waiting(
+    lab: kl.Lab, sweep: kl.Sweep, quick: Pacing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong at the very end is raised; nobody waits for ever, and the lock is given back."""
+
+    def fail(self: SweepJournal) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SweepJournal, "end", fail)
+        handle = lab.start(sweep, pacing=quick)
+        with pytest.raises(PermissionError):
+            handle.wait(20)
+    assert {"done": 2} == lab.run(sweep, progress=False, pacing=quick).counts
+
+
+def test_a_grid_that_cannot_be_drawn_leaves_nothing_running(
+    lab: kl.Lab, sweep: kl.Sweep, quick: Pacing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A figure is no reason for a sweep not to end."""
+    monkeypatch.setattr("kontext_lab.figures.grid", broken_call)
+    lab.run(sweep, progress=False, pacing=quick)
+    assert ["FINISHED"] == [run.status for run in lab.history()]
+
+
+def test_a_mistake_in_the_coordinator_leaves_nothing_running(
+    lab: kl.Lab, sweep: kl.Sweep, quick: Pacing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run is ended, its answers stay in the journal, the next run has them."""
+    with monkeypatch.context() as broken:
+        broken.setattr(Alarms, "hear", broken_call)
+        with pytest.raises(ZeroDivisionError):
+            lab.run(sweep, progress=False, pacing=quick)
+    assert ["KILLED"] == [run.status for run in lab.history()]
+    until = time.monotonic() + 10
+    while not lab.unfinished and time.monotonic() < until:
+        time.sleep(0.02)
+    assert {"done": 2} == lab.run(sweep, progress=False, pacing=quick).counts
+
+
+@pytest.mark.slow
+def test_a_script_that_ends_while_its_sweep_runs_ends_the_sweep_in_order(
+    store_uri: str, monkeypatch: pytest.MonkeyPatch, tracked: Callable[..., list[Run]], photo_file: Path
+) -> None:
+    """What is in flight is kept and logged, the rest is left for later, nothing is left running."""
+    with Sandbox(latency=2.0) as box:
+        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
+        monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
+        script = (
+            "import time, kontext_lab as kl\n"
+            f"sweep = kl.Sweep('Add a bird.', {str(photo_file)!r}, axes={{'seed': '1-8'}})\n"
+            "kl.Lab(concurrency=2).start(sweep)\n"
+            "time.sleep(1)"
+        )
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        assert 2 == len(box.calls), done.stderr
+    assert [("KILLED", 2.0)] == [
+        (run.info.status, run.data.metrics["cells/done"]) for run in tracked("sweep")
+    ]
