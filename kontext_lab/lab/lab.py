@@ -77,6 +77,10 @@ class Lab:
         executor: Executor | None = None,
         quiet: bool = False,
     ) -> None:
+        # First, so that a lab whose settings are refused can still be shown.
+        self._connection: Connection | None = None
+        self._tracker: Tracker | None = None
+        self._service = service
         self.options = RunOptions(
             budget=budget,
             reuse=reuse,
@@ -90,11 +94,8 @@ class Lab:
         self.confirm_above = confirm_above
         self.home = None if home is None else Path(home).expanduser().absolute()
         _check_types(executor, tracking_uri, experiment, confirm_above)
-        self._service = service
         self._tracking_uri = tracking_uri
         self._experiment = experiment
-        self._connection: Connection | None = None
-        self._tracker: Tracker | None = None
         self.prices: dict[str, float] = {}
         if wants_sandbox(service):
             if service == "auto" and not quiet:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
 from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, visible
@@ -102,18 +101,10 @@ def _tracker_for(lab: Lab, store: str, experiment: str) -> Tracker:
     own = _own_tracker(lab)
     if own is not None and own.store.shown == store:
         return own if own.store.experiment == experiment else Tracker(own.store.uri, experiment)
-    if _holds_password(store):
-        raise ConfigError(
-            f"its store {store} needs its password: set MLFLOW_TRACKING_URI to it and recover again"
-        )
+    if not store.startswith("sqlite:"):
+        # A server would be sent what MLflow's environment holds for another one; and a password is not kept here.
+        raise ConfigError(f"its store is {store}: set MLFLOW_TRACKING_URI to that and recover again")
     return Tracker(store, experiment)
-
-
-def _holds_password(store: str) -> bool:
-    try:
-        return urlsplit(store).password is not None
-    except ValueError:  # a damaged address, which the store itself refuses in words
-        return False
 
 
 def _own_tracker(lab: Lab) -> Tracker | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+import traceback
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -286,3 +287,12 @@ def test_a_picture_of_a_hostile_name_is_found_by_command(
     lab.run(kl.Sweep("Add a bird.", file, aspect_ratio="1:1"), progress=False)
     assert 1 == run_command(["find", str(file)])
     assert "\x1b" not in "".join(capfd.readouterr())
+
+
+def test_a_lab_whose_settings_are_refused_can_be_shown() -> None:
+    """A traceback that shows local variables does not break on it."""
+    try:
+        kl.Lab("sandbox", concurrency=0)
+    except kl.KontextLabError as error:
+        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert "<Lab: sandbox" in shown
