@@ -21,11 +21,12 @@ import hashlib
 import shutil
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock
+from filelock import FileLock, Timeout
 from pathvalidate import sanitize_filename
 
 from kontext_lab.errors import ConfigError
@@ -38,6 +39,9 @@ from kontext_lab.sweep import Sweep
 __all__ = ["Journal", "SweepFacts", "SweepJournal"]
 
 _FACTS, _SWEEP, _SENDS = "sweep.json", "sweep.yaml", "sends.txt"
+
+START_SECONDS = 60.0
+"""How long a start waits for the start of another sweep, which asks store and service."""
 
 ROOM_PER_OUTPUT = 16 * 1024 * 1024
 """Free bytes asked for before a request is sent, for each of its pictures: there must be room for the answer."""
@@ -233,14 +237,25 @@ class Journal:
         """Sweeps that a living process works on."""
         return [one for one in self._sweeps() if one.lock.is_taken]
 
-    def starting(self) -> BaseFileLock:
+    @contextmanager
+    def starting(self) -> Iterator[None]:
         """To be held from looking at what others send until one's own sends are written down.
 
         Raises:
-            ConfigError: the journal's folder can't be used.
+            ConfigError: the journal's folder can't be used, or another start does not come to an end.
         """
         locks = private_folder(private_folder(self.folder) / "locks")
-        return FileLock(locks / "starting.lock", thread_local=False, mode=0o600)
+        lock = FileLock(locks / "starting.lock", thread_local=False, mode=0o600)
+        try:
+            lock.acquire(timeout=START_SECONDS)
+        except Timeout:
+            raise ConfigError(
+                f"another process has been starting a sweep for {START_SECONDS:.0f} s: end it, or try again"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _sweeps(self) -> Iterator[SweepJournal]:
         try:

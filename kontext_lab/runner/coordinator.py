@@ -300,6 +300,9 @@ class Coordinator:
     def _take_over(self, place: int, task: Task) -> None:
         """Take what is known of a cell from the store."""
         cell = self._sheet[place]
+        if self._scribe.down:  # each try would wait for a store that is away; the next run takes them over
+            self._sheet.end(place, State.CANCELLED, "tracking", "MLflow does not answer")
+            return
 
         def job() -> None:
             if task.keep is not None:

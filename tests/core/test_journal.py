@@ -13,6 +13,7 @@ import kontext_lab as kl
 from kontext_lab.answer import RawAnswer
 from kontext_lab.errors import AlreadyRunning, ConfigError
 from kontext_lab.journal import Desk, Intent, Journal, SweepFacts, home_folder
+from kontext_lab.journal import journal as journals
 
 FACTS = SweepFacts(
     "a/b: demo", "d" * 64, "sandbox", "http://127.0.0.1:1", "sqlite:////tmp/x.db", "kontext-lab"
@@ -195,3 +196,16 @@ def test_an_intent_is_on_disk_before_it_is_under_its_name(
     monkeypatch.setattr(Path, "replace", replaced)
     Desk(str(tmp_path)).keep_intent(intent())
     assert ["sync file", "rename", "sync folder"] == order
+
+
+def test_a_start_that_hangs_keeps_nobody_waiting_for_ever(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that never ends its start is told after a while, in one line."""
+    monkeypatch.setattr(journals, "START_SECONDS", 0.1)
+    with (
+        journal.starting(),
+        pytest.raises(ConfigError, match="has been starting a sweep"),
+        journal.starting(),
+    ):
+        pass
