@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,23 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from kontext_lab.pacing import Pacing
+
+
+@pytest.fixture(autouse=True)
+def no_key_anywhere(tmp_path: Path) -> Iterator[None]:
+    """Whatever a money test does, its marked key is in no file it leaves and in no line it logs, at any level."""
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield
+    root.removeHandler(handler)
+    root.setLevel(before)
+    assert "marked-key" not in logged.getvalue()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [] == [str(path) for path in files if b"marked-key" in path.read_bytes()]
 
 
 @pytest.fixture(scope="session")
