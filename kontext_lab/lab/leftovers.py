@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
@@ -11,6 +10,7 @@ from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, vis
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.recovery import Delivered, deliver, sum_up
 from kontext_lab.service import SANDBOX
+from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, Tracker
 from kontext_lab.worker import Worker
 
@@ -51,9 +51,13 @@ def recover_all(lab: Lab) -> list[Delivered]:
     return [one for one in found if one is not None]
 
 
-def recover_same(lab: Lab, facts: SweepFacts, fingerprints: Collection[str]) -> None:
+def recover_same(lab: Lab, facts: SweepFacts, sweep: Sweep) -> None:
     """Bring into the store what other sweeps left of the same requests, so that they are not paid for twice."""
-    for journal in left_by_others(lab, facts):
+    others = left_by_others(lab, facts)
+    if not others:
+        return  # as nearly always: nothing is worked out for it
+    fingerprints = {cell.request.fingerprint(facts.service) for cell in sweep.cells}
+    for journal in others:
         if any(intent.fingerprint in fingerprints for intent, _ in journal.desks()):
             _recover(lab, journal)
 

@@ -17,11 +17,12 @@ from kontext_lab.journal import Desk, Intent, SweepJournal
 from kontext_lab.lab.adapters import draw_preview, grid_png
 from kontext_lab.pacing import Pacing
 from kontext_lab.results import CellResult, Known, Results, State
+from kontext_lab.results.states import fate_of
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Tracker
 from kontext_lab.worker import Worker
 
-__all__ = ["Delivered", "ask_about", "billed", "deliver", "doubtful", "held_in", "in_hand", "sum_up"]
+__all__ = ["Delivered", "ask_about", "deliver", "doubtful", "held_in", "in_hand", "sum_up"]
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -143,7 +144,7 @@ def _log(tracker: Tracker, parent_id: str, one: _Owed, attempt: Attempt, fate: F
     one.cell.apply(attempt, one.intent.moment)
     tracker.log(parent_id, one.intent.place, one.cell, attempt)
     if fate is not None and one.cell.state is State.IN_DOUBT:
-        tracker.settle(one.cell.run_id, billed(fate), fate.cost_usd)
+        tracker.settle(one.cell.run_id, fate_of(fate), fate.cost_usd)
 
 
 def sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str, *, quick: bool = False) -> None:
@@ -162,12 +163,6 @@ def sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str, *, quic
     stopped = any(cell.state is State.WAITING for cell in listed)
     grid = b"" if quick else grid_png(results)
     tracker.finish(results, stopped=stopped, seconds=0.0, grid=grid, table=not quick)
-
-
-def billed(fate: Fate) -> tuple[State, str, str]:
-    """The outcome of a request that was charged and whose picture is lost."""
-    line = f"billed ${fate.cost_usd:.3f} by the service's log, its picture is lost"
-    return State.IN_DOUBT, "lost", line
 
 
 def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[str, Fate]:

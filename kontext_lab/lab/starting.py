@@ -17,10 +17,11 @@ from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
 from kontext_lab.lab.finding import with_origins
 from kontext_lab.lab.leftovers import left_by_others, recover_same
-from kontext_lab.lab.recovery import ask_about, billed, deliver, doubtful, held_in, in_hand, sum_up
+from kontext_lab.lab.recovery import ask_about, deliver, doubtful, held_in, in_hand, sum_up
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Decision, Plan
 from kontext_lab.results import CellResult, Known, Results, State
+from kontext_lab.results.states import fate_of
 from kontext_lab.runner import Coordinator, Handle, Observer, Purse, Task
 from kontext_lab.service import SANDBOX_LATENCY
 from kontext_lab.sweep import Sweep
@@ -189,9 +190,7 @@ def _started(
             lab.tracker.abandon(parent_id)
             raise
     if options.reuse == "always":
-        recover_same(
-            lab, journal.facts, {one.request.fingerprint(lab.connection.name) for one in sweep.cells}
-        )
+        recover_same(lab, journal.facts, sweep)
     with lab.journal.starting():
         # Looked at before the store: what another sweep ends in between is then known to one of the two.
         others = [(other, other.sends) for other in lab.journal.at_work()]
@@ -202,7 +201,7 @@ def _started(
         journal.begin(sweep, [one.fingerprint for one in plan.of(Action.SEND)])
     for known, fate in charges:
         if known.run_id:
-            lab.tracker.settle(known.run_id, billed(fate), fate.cost_usd)
+            lab.tracker.settle(known.run_id, fate_of(fate), fate.cost_usd)
     opening = _opening(lab, sweep, extends=_extended(plan), fresh=options.reuse == "never")
     parent_id = lab.tracker.begin(opening)
     try:

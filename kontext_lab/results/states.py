@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from kontext_lab.answer import Attempt, Reason
+from kontext_lab.answer import Attempt, Fate, Reason
 from kontext_lab.errors import BadAnswer, InDoubt, Look, Moderated, ServiceError
 
-__all__ = ["State", "outcome_of"]
+__all__ = ["State", "fate_of", "outcome_of"]
 
 
 class State(StrEnum):
@@ -51,6 +51,14 @@ def outcome_of(attempt: Attempt) -> tuple[State, str, str]:
         str(attempt.answer.reason),
         note or f"billed, but no picture: {attempt.answer.reason}",
     )
+
+
+def fate_of(fate: Fate) -> tuple[State, str, str]:
+    """State, reason and a line for a person of a request in doubt whose fate the service's log knows."""
+    if fate.billed:
+        line = f"billed ${fate.cost_usd:.3f} by the service's log, its picture is lost"
+        return State.IN_DOUBT, "lost", line
+    return State.FAILED, "lost", "failed by the service's log: nothing was billed"
 
 
 def _after_error(error: ServiceError) -> tuple[State, str, str]:

@@ -18,6 +18,7 @@ from kontext_lab.answer import Attempt, Fate
 from kontext_lab.errors import TrackingError
 from kontext_lab.pacing import Pacing
 from kontext_lab.results import Known, Results, State
+from kontext_lab.results.states import fate_of
 from kontext_lab.runner.alarms import Alarms
 from kontext_lab.runner.clockwork import Clockwork
 from kontext_lab.runner.dispatch import Dispatch
@@ -260,11 +261,7 @@ class Coordinator:
         flight = self._doubts.resolve(request_id)
         if flight is None:
             return
-        if fate.billed:
-            line = f"billed ${fate.cost_usd:.3f} by the service's log, its picture is lost"
-            outcome = (State.IN_DOUBT, "lost", line)
-        else:
-            outcome = (State.FAILED, "lost", "failed by the service's log: nothing was billed")
+        outcome = fate_of(fate)
         cell = self._sheet[flight.place]
 
         def then(failure: TrackingError | None) -> None:
