@@ -1,0 +1,176 @@
+"""Hands work to the thread that owns the widgets, and takes work off it.
+
+A widget is touched on one thread only: the kernel's, where its messages are read. In a notebook that thread's
+event loop delivers; without one – in a script, in a test, or while a cell executes – whoever waits delivers
+(`wait`, `deliver`). Knows no widgets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+__all__ = ["Post"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Work = Callable[[], Any]
+Trouble = Callable[[Exception], Any]
+
+_THREADS = 3
+_LOOK = 0.1
+"""Seconds between two looks at whether what is waited for has come."""
+
+
+class Post:
+    """A letter box for one thread, made on that thread.
+
+    Attributes:
+        trouble: told of every exception that nobody else takes.
+    """
+
+    def __init__(self, trouble: Trouble | None = None) -> None:
+        self.trouble = trouble
+        self._owner = threading.get_ident()
+        self._loop = _running_loop()
+        self._letters: deque[Work] = deque()
+        self._due: dict[Hashable, tuple[float, Work]] = {}
+        self._lock = threading.Lock()
+        self._came = threading.Event()
+        self._under_way = 0
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="kontext-lab panel")
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the calling thread is the one that owns the widgets."""
+        return threading.get_ident() == self._owner
+
+    def put(self, work: Work) -> None:
+        """Have something done on the owner's thread, soon; callable from any thread."""
+        self._letters.append(work)
+        self._came.set()
+        self._wake(0.0)
+
+    def later(self, seconds: float, work: Work, *, key: Hashable = None, move: bool = False) -> None:
+        """Have something done on the owner's thread in a while.
+
+        Args:
+            seconds: how long from now.
+            work: what to do.
+            key: of several with the same key, only one is kept.
+            move: whether a further one with the same key takes the place of the first, which puts it off, or is
+                dropped, so that something happens at most once in a while.
+        """
+        key = object() if key is None else key
+        with self._lock:
+            if key in self._due and not move:
+                return
+            self._due[key] = (time.monotonic() + seconds, work)
+        self._came.set()
+        self._wake(seconds)
+
+    def background(
+        self, work: Callable[[], T], then: Callable[[T], Any], trouble: Trouble | None = None
+    ) -> None:
+        """Do something on another thread; what it returns is handed to `then` on the owner's.
+
+        Args:
+            work: touches no widget.
+            then: on the owner's thread.
+            trouble: what an exception of `work` is handed to, on the owner's thread.
+        """
+        with self._lock:
+            self._under_way += 1
+
+        def done(future: Future[T]) -> None:
+            self.put(lambda: self._handed_back(future, then, trouble))
+
+        self._pool.submit(work).add_done_callback(done)
+
+    def _handed_back(self, future: Future[T], then: Callable[[T], Any], trouble: Trouble | None) -> None:
+        with self._lock:
+            self._under_way -= 1
+        error = future.exception()
+        if error is None:
+            then(future.result())
+        elif isinstance(error, Exception):
+            self._told(error, trouble)
+
+    def _told(self, error: Exception, trouble: Trouble | None = None) -> None:
+        told = trouble or self.trouble
+        if told is None:
+            raise error
+        told(error)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is under way, waits to be delivered, or is due."""
+        with self._lock:
+            return not (self._letters or self._due or self._under_way)
+
+    def deliver(self) -> None:
+        """Do what has come and what is due; on the owner's thread only."""
+        if not self.is_owner:
+            raise RuntimeError("letters are delivered on the thread that owns the widgets")
+        self._came.clear()
+        while self._letters:
+            self._do(self._letters.popleft())
+        now = time.monotonic()
+        with self._lock:
+            ripe = [key for key, (due, _) in self._due.items() if due <= now]
+            works = [self._due.pop(key)[1] for key in ripe]
+        for work in works:
+            self._do(work)
+
+    def _do(self, work: Work) -> None:
+        try:
+            work()
+        except Exception as error:
+            log.debug("a letter of the panel failed", exc_info=True)
+            self._told(error)
+
+    def wait(self, until: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Deliver until something is so; returns whether it came to that within `timeout` seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self.deliver()
+            if until():
+                return True
+            left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+            if left <= 0:
+                return False
+            self._came.wait(min(left, self._next_due()))
+
+    def _next_due(self) -> float:
+        """Seconds until the next of what is due."""
+        with self._lock:
+            soonest = min((due for due, _ in self._due.values()), default=time.monotonic() + _LOOK)
+        return max(0.0, soonest - time.monotonic())
+
+    def _wake(self, seconds: float) -> None:
+        if self._loop is None or self._loop.is_closed():
+            return
+        if seconds:
+            loop = self._loop
+            loop.call_soon_threadsafe(lambda: loop.call_later(seconds + 0.001, self.deliver))
+        else:
+            self._loop.call_soon_threadsafe(self.deliver)
+
+    def close(self) -> None:
+        """Take no more work; what is under way ends by itself."""
+        self._pool.shutdown(wait=False)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """The kernel's loop: the code of a cell runs inside it."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
