@@ -1,0 +1,156 @@
+"""Paints the parts of a sheet: cards, words, corners, brackets, frames. Knows artists, no plan and no pixels.
+
+Every call returns what it added, so that a live sheet can take single parts away again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
+from kontext_lab.figures import text
+from kontext_lab.figures.cards import Card
+from kontext_lab.figures.fonts import Lettering
+from kontext_lab.figures.geometry import Label, Line, Rect
+from kontext_lab.figures.theme import STATE_COLOURS, Theme, mixed
+
+__all__ = ["Painter", "plain_settings", "sheet_axes", "snapped"]
+
+_BASELINE = 0.98
+_TRIANGLE = 0.09
+_QUIET = ("waiting", "cancelled", "skipped", "loading")
+
+
+def plain_settings() -> AbstractContextManager[None]:
+    """What artists take from the settings at their making, whatever a notebook has set."""
+    return mpl.rc_context(
+        {
+            "path.sketch": None,
+            "path.effects": [],
+            "text.usetex": False,
+            "figure.frameon": True,
+            "figure.autolayout": False,
+            "figure.constrained_layout.use": False,
+        }
+    )
+
+
+def sheet_axes(figure: Figure, size: tuple[float, float], theme: Theme, dpi: float) -> Axes:
+    """Give a figure a size and the one Axes, in inches from the top left, that everything lies in."""
+    # Whole pixels: otherwise every picture would lie between two rows of them, and blur.
+    width, height = (math.ceil(side * dpi) / dpi for side in size)
+    figure.set_size_inches(width, height)
+    figure.set_facecolor(theme.paper)
+    axes: Axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(0.0, width)
+    axes.set_ylim(height, 0.0)
+    return axes
+
+
+def snapped(rect: Rect, dpi: float) -> Rect:
+    """The rectangle on whole pixels: pictures are drawn as they were scaled, not scaled twice."""
+    left, top = round(rect.left * dpi), round(rect.top * dpi)
+    right, bottom = max(left + 1, round(rect.right * dpi)), max(top + 1, round(rect.bottom * dpi))
+    return Rect(left / dpi, top / dpi, (right - left) / dpi, (bottom - top) / dpi)
+
+
+class Painter:
+    """Adds artists to the Axes of a sheet, in the tones of a theme."""
+
+    def __init__(self, axes: Axes, theme: Theme) -> None:
+        self.axes, self.theme = axes, theme
+
+    def card(self, rect: Rect, card: Card, lettering: Lettering | None = None) -> list[Artist]:
+        """Words in place of a picture; the kind of card shows in its tone."""
+        theme = self.theme
+        tone = STATE_COLOURS.get(card.kind, STATE_COLOURS["failed"])
+        quiet = card.kind in _QUIET
+        box = FancyBboxPatch(
+            (rect.left + 0.01, rect.top + 0.01),
+            rect.width - 0.02,
+            rect.height - 0.02,
+            boxstyle="round,pad=0,rounding_size=0.04",
+            facecolor=mixed(theme.paper, tone, 0.06 if quiet else 0.12),
+            edgecolor=mixed(theme.paper, tone, 0.45 if quiet else 0.8),
+            linewidth=0.8,
+            linestyle=(0, (3, 2)) if card.kind == "waiting" else "solid",
+        )
+        self.axes.add_patch(box)
+        heading = text.height(len(card.heading_lines), card.heading_points)
+        note = text.height(len(card.note_lines), card.note_points) + (0.03 if card.note_lines else 0.0)
+        top = rect.top + (rect.height - heading - note) / 2
+        middle = rect.left + rect.width / 2
+        words = mixed(theme.text, tone, 0.35)
+        below = top + heading + 0.03
+        lettering = lettering or Lettering((*card.heading_lines, *card.note_lines))
+        headings = Label(card.heading_lines, middle, top, card.heading_points, "value", "center")
+        notes = Label(card.note_lines, middle, below, card.note_points, "note", "center")
+        return [box, *self.label(headings, lettering, words), *self.label(notes, lettering)]
+
+    def label(self, label: Label, lettering: Lettering | None = None, colour: Any = None) -> list[Artist]:
+        """Lines of text, as they were broken."""
+        usual = {"mark": self.theme.mark, "note": self.theme.muted, "name": self.theme.muted}
+        lettering = lettering or Lettering(label.lines)
+        return [
+            self.axes.text(
+                label.x,
+                label.top + text.height(at, label.points) + _BASELINE * label.points / 72,
+                lettering.drawable(line),
+                fontfamily=lettering.families,
+                fontsize=label.points,
+                color=colour or usual.get(label.role, self.theme.text),
+                horizontalalignment=label.align,
+                verticalalignment="baseline",
+                parse_math=False,
+            )
+            for at, line in enumerate(label.lines)
+        ]
+
+    def corners(self, rects: Sequence[Rect]) -> list[Artist]:
+        """A small corner on pictures that were reused."""
+        # Paper around the mark: it is seen on any picture.
+        tones = ((_TRIANGLE * 1.6, self.theme.paper), (_TRIANGLE, self.theme.muted))
+        return [self._corners(rects, size, colour) for size, colour in tones] if rects else []
+
+    def _corners(self, rects: Iterable[Rect], size: float, colour: str) -> Artist:
+        corners = [
+            [(rect.right - size, rect.top), (rect.right, rect.top), (rect.right, rect.top + size)]
+            for rect in rects
+        ]
+        marks = PolyCollection(corners, facecolors=colour, edgecolors="none", zorder=3)
+        return self.axes.add_collection(marks, autolim=False)
+
+    def brackets(self, lines: Sequence[Line]) -> list[Artist]:
+        """Thin lines beside and below the labels of groups."""
+        segments = [[(line.x0, line.y0), (line.x1, line.y1)] for line in lines]
+        brackets = LineCollection(segments, colors=self.theme.line, linewidths=0.9)
+        return [self.axes.add_collection(brackets, autolim=False)] if segments else []
+
+    def frame(self, rect: Rect, colour: str, name: str = "") -> list[Artist]:
+        """A frame around a tile, with a letter on it where there is more than one to tell apart."""
+        # Paper inside the colour: the frame is seen on any picture.
+        parts: list[Artist] = []
+        for inset, tone, thick in ((0.022, self.theme.paper, 1.0), (0.0, colour, 2.4)):
+            place = (rect.left + inset, rect.top + inset)
+            size = (rect.width - 2 * inset, rect.height - 2 * inset)
+            patch = Rectangle(place, *size, fill=False, edgecolor=tone, linewidth=thick, zorder=4)
+            parts.append(self.axes.add_patch(patch))
+        if name:
+            side = min(0.2, rect.height, rect.width)
+            badge = Rectangle((rect.left, rect.top), side, side, facecolor=colour, linewidth=0, zorder=5)
+            letter = Label((name,), rect.left + side / 2, rect.top + side / 2 - 0.075, 8.0, "value", "center")
+            words = self.label(letter, colour="#ffffff")
+            for word in words:
+                word.set_zorder(6)
+            parts += [self.axes.add_patch(badge), *words]
+        return parts
