@@ -7,7 +7,21 @@ can draw the same plan.
 from kontext_lab.figures.drawing import draw
 from kontext_lab.figures.geometry import GridPlan, Tile
 from kontext_lab.figures.grid import grid
+from kontext_lab.figures.live import LiveSheet, Mark
 from kontext_lab.figures.plan import plan_grid
 from kontext_lab.figures.preview import preview_png
+from kontext_lab.figures.previews import Previews
+from kontext_lab.figures.sizing import Room
 
-__all__ = ["GridPlan", "Tile", "draw", "grid", "plan_grid", "preview_png"]
+__all__ = [
+    "GridPlan",
+    "LiveSheet",
+    "Mark",
+    "Previews",
+    "Room",
+    "Tile",
+    "draw",
+    "grid",
+    "plan_grid",
+    "preview_png",
+]

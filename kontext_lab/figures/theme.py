@@ -16,6 +16,7 @@ STATE_COLOURS = {
     "skipped": "#56B4E9",
     "cancelled": "#999999",
     "waiting": "#999999",
+    "loading": "#999999",
 }
 """Hue of the tile of a cell without a picture, by its kind."""
 
@@ -30,6 +31,7 @@ class Theme:
         muted: names of axes, captions.
         line: brackets of groups, edges.
         mark: what is said about the pictures' origin.
+        accents: frames of what is selected; of A and of B where two are compared.
     """
 
     paper: str
@@ -37,10 +39,25 @@ class Theme:
     muted: str
     line: str
     mark: str
+    accents: tuple[str, str, str]
 
 
-LIGHT = Theme(paper="#ffffff", text="#1f2328", muted="#59636e", line="#c4ccd4", mark="#8a4b00")
-DARK = Theme(paper="#15181c", text="#e8eaed", muted="#9ea7b1", line="#454d56", mark="#e9a95b")
+LIGHT = Theme(
+    paper="#ffffff",
+    text="#1f2328",
+    muted="#59636e",
+    line="#c4ccd4",
+    mark="#8a4b00",
+    accents=("#0969da", "#0969da", "#c2410c"),
+)
+DARK = Theme(
+    paper="#15181c",
+    text="#e8eaed",
+    muted="#9ea7b1",
+    line="#454d56",
+    mark="#e9a95b",
+    accents=("#4c9cff", "#2f81f7", "#e0702c"),
+)
 
 
 def mixed(first: str, second: str, share: float) -> Colour:

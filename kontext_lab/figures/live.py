@@ -1,0 +1,281 @@
+"""A sheet that changes: shows one plan after the other on one figure and redraws only what differs.
+
+Knows no canvas, no event and no thread: it is drawn on one thread, and says what may be loaded on others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from PIL import Image
+
+from kontext_lab.errors import KontextLabError
+from kontext_lab.figures import cards
+from kontext_lab.figures.cards import Card
+from kontext_lab.figures.geometry import GridPlan, Label, Rect, Tile
+from kontext_lab.figures.mosaic import Mosaic
+from kontext_lab.figures.painting import Painter, plain_settings, sheet_axes
+from kontext_lab.figures.pictures import Pixels
+from kontext_lab.figures.previews import Previews, cut, source_of
+from kontext_lab.figures.theme import DARK, LIGHT
+from kontext_lab.results import CellResult
+
+__all__ = ["LiveSheet", "Mark"]
+
+_LOADING = Card("loading", "loading")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A frame around the tile of one output.
+
+    Attributes:
+        cell: whose output it is; the same cell of a plan and of a run are one.
+        number: which output, from 1.
+        name: a letter shown on it, where there are two to tell apart.
+    """
+
+    cell: CellResult
+    number: int = 1
+    name: str = ""
+
+    def is_on(self, tile: Tile) -> bool:
+        """Whether a tile shows this output."""
+        cell = tile.cell
+        if cell is None or tile.number != self.number:
+            return False
+        if cell is self.cell:
+            return True
+        if cell.fingerprint and self.cell.fingerprint:
+            return (cell.fingerprint, cell.title) == (self.cell.fingerprint, self.cell.title)
+        return (cell.title, cell.params) == (self.cell.title, self.cell.params)
+
+
+@dataclass
+class _Shown:
+    """What lies at one tile's place."""
+
+    face: Hashable
+    parts: list[Artist] = field(default_factory=list)
+
+
+class LiveSheet:
+    """A figure that follows the plans it is shown.
+
+    Attributes:
+        figure: drawn on; its canvas is the caller's.
+        previews: decoded pictures; several sheets may share one.
+        plan: what is shown, or None before the first.
+    """
+
+    def __init__(self, figure: Figure, previews: Previews | None = None) -> None:
+        self.figure = figure
+        self.previews = previews or Previews()
+        self.plan: GridPlan | None = None
+        self.marks: tuple[Mark, ...] = ()
+        self._geometry: Hashable = None
+        self._tiles: list[_Shown] = []
+        self._labels: dict[Label, list[Artist]] = {}
+        self._corners: tuple[tuple[Rect, ...], list[Artist]] = ((), [])
+        self._frames: tuple[Hashable, list[Artist]] = ((), [])
+
+    def show(self, plan: GridPlan, *, dark: bool = False, wait: bool = True) -> bool:
+        """Show a plan; what is the same as before stays.
+
+        Args:
+            plan: what goes where.
+            dark: on dark paper.
+            wait: load what is missing now; else such tiles say that they are being loaded.
+
+        Returns:
+            Whether anything changed: only then the canvas needs to be drawn.
+        """
+        self.plan = plan
+        with plain_settings():
+            rebuilt = self._rebuild(plan, dark)
+            changed = [
+                self._show_labels(plan.labels),
+                self._show_tiles(plan, wait),
+                self._show_corners(plan),
+                self._show_marks(),
+            ]
+        return rebuilt or any(changed)
+
+    def select(self, *marks: Mark) -> bool:
+        """Frame these outputs, and no others; says whether anything changed."""
+        self.marks = marks
+        with plain_settings():
+            return self._show_marks()
+
+    def missing(self, plan: GridPlan | None = None) -> list[Tile]:
+        """The tiles whose pictures have to be loaded before they can be shown."""
+        plan = plan or self.plan
+        found: dict[Hashable, Tile] = {}
+        for tile in plan.tiles if plan is not None else ():
+            source = source_of(tile)
+            if source is not None and source not in found and self.previews.get(tile) is None:
+                found[source] = tile
+        return list(found.values())
+
+    def load(self, tile: Tile) -> Image.Image | Card:
+        """Load one of the missing; in any thread. What could not be loaded is said by a card."""
+        return self.previews.load(tile, len(self.plan.tiles) if self.plan is not None else 1)
+
+    def coarse(self) -> list[Tile]:
+        """The tiles whose previews have too few pixels for what is shown of them."""
+        plan = self.plan
+        if plan is None:
+            return []
+        return [tile for tile in plan.tiles if self.previews.lacks(tile, self._size(tile), plan.crop)]
+
+    def sharpen(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, Pixels]]:
+        """Exact pixels for tiles, one by one, for `put`; in any thread, of the plan shown when it begins.
+
+        Tiles that cannot be loaded are left as they are.
+        """
+        plan = self.plan
+        if plan is None:
+            return
+        jobs = [(tile, self._size(tile)) for tile in tiles]
+        for tile, size in jobs:
+            try:
+                yield tile, cut(self.previews.sharp(tile), size, plan.crop)
+            except KontextLabError:
+                continue
+
+    def put(self, tile: Tile, pixels: Pixels, crop: Sequence[float]) -> bool:
+        """Put exact pixels in place, unless the sheet has moved on meanwhile.
+
+        Args:
+            tile: whose pixels they are.
+            pixels: as `sharpen` returned them.
+            crop: the part of the picture they show.
+
+        Returns:
+            Whether the sheet changed.
+        """
+        plan = self.plan
+        if plan is None or tuple(crop) != plan.crop:
+            return False
+        for number, there in enumerate(plan.tiles):
+            if there.rect == tile.rect and source_of(there) == source_of(tile):
+                face = ("picture", source_of(tile), plan.crop, "sharp")
+                if self._size(there) != (pixels.shape[1], pixels.shape[0]):
+                    return False
+                self._paste(number, there, pixels, face)
+                return True
+        return False
+
+    def _rebuild(self, plan: GridPlan, dark: bool) -> bool:
+        """Begin anew where anything lies elsewhere than before."""
+        places = tuple(tile.rect for tile in plan.tiles)
+        geometry = (plan.width, plan.height, plan.lines, places, dark, self.figure.dpi)
+        if geometry == self._geometry:
+            return False
+        self._geometry = geometry
+        theme = DARK if dark else LIGHT
+        self.figure.clear()
+        self.previews.forgive()
+        dots = self.figure.dpi / getattr(self.figure.canvas, "device_pixel_ratio", 1)
+        axes = sheet_axes(self.figure, (plan.width, plan.height), theme, dots)
+        axes.set_navigate(False)
+        width, height = (int(side) for side in self.figure.bbox.size)
+        self._mosaic = Mosaic(width, height)
+        axes.add_artist(self._mosaic)
+        self._mosaic.set_clip_path(None)
+        self._painter, self._accents = Painter(axes, theme), theme.accents
+        self._painter.brackets(plan.lines)
+        self._labels, self._tiles = {}, [_Shown(None) for _ in plan.tiles]
+        self._corners, self._frames = ((), []), ((), [])
+        return True
+
+    def _show_labels(self, labels: Sequence[Label]) -> bool:
+        gone = [label for label in self._labels if label not in labels]
+        new = [label for label in dict.fromkeys(labels) if label not in self._labels]
+        for label in gone:
+            _remove(self._labels.pop(label))
+        for label in new:
+            self._labels[label] = self._painter.label(label)
+        return bool(gone or new)
+
+    def _show_tiles(self, plan: GridPlan, wait: bool) -> bool:
+        changed = False
+        for number, tile in enumerate(plan.tiles):
+            shown = self._tiles[number]
+            picture = tile.card or self._picture(tile, wait)
+            if isinstance(picture, Card):
+                changed |= self._show_card(shown, tile, picture)
+            elif shown.face not in _faces(tile, plan):
+                # A whole picture that is at hand is shown at once, without a blurred moment.
+                whole = self.previews.whole(tile) if self._needs_whole(tile, plan) else None
+                pixels = cut(whole or picture, self._size(tile), plan.crop)
+                self._paste(number, tile, pixels, _faces(tile, plan)[1 if whole else 0])
+                changed = True
+        return changed
+
+    def _needs_whole(self, tile: Tile, plan: GridPlan) -> bool:
+        return self.previews.lacks(tile, self._size(tile), plan.crop)
+
+    def _picture(self, tile: Tile, wait: bool) -> Image.Image | Card:
+        found = self.load(tile) if wait else self.previews.get(tile)
+        if found is None or isinstance(found, Card):
+            return cards.fitted(found or _LOADING, tile.rect.width, tile.rect.height)
+        return found
+
+    def _show_card(self, shown: _Shown, tile: Tile, card: Card) -> bool:
+        if shown.face == card:
+            return False
+        _remove(shown.parts)
+        self._mosaic.clear(*Mosaic.place(tile.rect, self.figure.dpi))
+        shown.face, shown.parts = card, self._painter.card(tile.rect, card)
+        return True
+
+    def _paste(self, number: int, tile: Tile, pixels: Pixels, face: Hashable) -> None:
+        left, top, *_ = Mosaic.place(tile.rect, self.figure.dpi)
+        _remove(self._tiles[number].parts)
+        self._mosaic.paste(left, top, pixels)
+        self._tiles[number] = _Shown(face)
+
+    def _show_corners(self, plan: GridPlan) -> bool:
+        reused = tuple(tile.rect for tile in plan.tiles if tile.reused)
+        if reused == self._corners[0]:
+            return False
+        _remove(self._corners[1])
+        self._corners = (reused, self._painter.corners(reused))
+        return True
+
+    def _show_marks(self) -> bool:
+        if self.plan is None or self._geometry is None:
+            return False
+        tones = dict(zip(("", "A", "B"), self._accents, strict=True))
+        wanted = tuple(
+            (tile.rect, tones.get(mark.name, self._accents[0]), mark.name)
+            for mark in self.marks
+            for tile in self.plan.tiles
+            if mark.is_on(tile)
+        )
+        if wanted == self._frames[0]:
+            return False
+        _remove(self._frames[1])
+        parts = [part for rect, tone, name in wanted for part in self._painter.frame(rect, tone, name)]
+        self._frames = (wanted, parts)
+        return True
+
+    def _size(self, tile: Tile) -> tuple[int, int]:
+        *_, width, height = Mosaic.place(tile.rect, self.figure.dpi)
+        return width, height
+
+
+def _faces(tile: Tile, plan: GridPlan) -> tuple[Hashable, Hashable]:
+    """What a tile's picture is known by: from its preview, and sharp."""
+    face = ("picture", source_of(tile), plan.crop)
+    return (*face, "preview"), (*face, "sharp")
+
+
+def _remove(parts: list[Artist]) -> None:
+    for part in parts:
+        part.remove()
+    parts.clear()
