@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, key_from_environment
+from kontext_lab.client.keys import Secret
 from kontext_lab.errors import ConfigError, ServiceError
 
 if TYPE_CHECKING:
     from kontext_lab.sandbox import Sandbox
 
-__all__ = ["SANDBOX", "Connection", "Service", "connect", "wants_sandbox"]
+__all__ = ["SANDBOX", "Connection", "Service", "connect", "name_of", "wants_sandbox"]
 
 Service = Literal["auto", "api", "sandbox"]
 
@@ -69,31 +70,45 @@ def wants_sandbox(service: str) -> bool:
     return service == "sandbox" or (service == "auto" and key_from_environment() is None)
 
 
-def connect(service: str) -> Connection:
+def name_of(service: str) -> str:
+    """`sandbox`, or the origin of the service's address as it is set; opens nothing.
+
+    Raises:
+        ConfigError: an address that can't be used.
+    """
+    return SANDBOX if wants_sandbox(service) else _api_settings().service
+
+
+def connect(service: str, key: str | None = None) -> Connection:
     """A connection to the service that is chosen.
 
     Args:
         service: `auto` (the API where the environment has a key), `api` or `sandbox`.
+        key: for the API, in place of the environment's.
 
     Raises:
         ConfigError: `api` without a key, or an address or key that can't be used.
     """
     if wants_sandbox(service):
         return _own_sandbox()
-    key = key_from_environment()
+    key = key_from_environment() if key is None else Secret(key)
     if key is None:
         raise ConfigError(
             "no API key: set AIMLAPI_API_KEY for the AI/ML API, or use the sandbox (simulated pictures, free)"
         )
+    client = KontextClient(_api_settings(), key)
+    return Connection(client, SANDBOX if _is_sandbox(client) else client.service)
+
+
+def _api_settings() -> ClientSettings:
     address = os.environ.get("AIMLAPI_BASE_URL")
     settings = ClientSettings(pool=MOST_AT_ONCE)
-    if address:
-        try:
-            settings = replace(settings, base_url=address)
-        except ConfigError as error:
-            raise ConfigError(f"AIMLAPI_BASE_URL: {error}") from None
-    client = KontextClient(settings, key)
-    return Connection(client, SANDBOX if _is_sandbox(client) else client.service)
+    if not address:
+        return settings
+    try:
+        return replace(settings, base_url=address)
+    except ConfigError as error:
+        raise ConfigError(f"AIMLAPI_BASE_URL: {error}") from None
 
 
 def _own_sandbox() -> Connection:

@@ -29,7 +29,7 @@ def check_all() -> int:
 def list_runs(*, everywhere: bool, as_json: bool) -> int:
     """The sweeps in the store, newest first."""
     tracker = Tracker()
-    runs = tracker.history(everywhere=everywhere)
+    runs = tracker.history(everywhere=everywhere, hidden=everywhere)
     if as_json:
         say(json.dumps([_as_dict(run) for run in runs], indent=2, ensure_ascii=False))
         return 0
@@ -39,10 +39,11 @@ def list_runs(*, everywhere: bool, as_json: bool) -> int:
     for run in runs:
         done = f"{run.counts.get('done', 0)}/{run.cells}"
         simulated = "  simulated" if run.service == "sandbox" else ""
+        hidden = "  hidden" if run.hidden else ""
         where = f"  [{tracker.experiment_name(run.experiment_id)}]" if everywhere else ""
         say(
             f"{run.run_id[:8]}  {run.started.astimezone():%d %b %Y %H:%M}  {done:>9}  "
-            f"${run.cost:>8.2f}  {run.status.lower():<8}  {run.name}{simulated}{where}"
+            f"${run.cost:>8.2f}  {run.status.lower():<8}  {run.name}{simulated}{hidden}{where}"
         )
     return 0
 
@@ -127,7 +128,7 @@ def _check_service() -> int:
 def _check_store() -> int:
     try:
         tracker = Tracker()
-        count, doubtful = len(tracker.history()), tracker.in_doubt()
+        count, doubtful = len(tracker.history(hidden=True)), tracker.in_doubt()
     except KontextLabError as error:
         say(f"store    {error}")
         return 2
@@ -162,6 +163,7 @@ def _as_dict(run: SweepRun) -> dict[str, Any]:
         "cells": run.cells,
         "counts": run.counts,
         "cost_usd": run.cost,
+        "hidden": run.hidden,
     }
 
 

@@ -68,6 +68,14 @@ class SweepLock:
         return False
 
     @property
+    def since(self) -> datetime | None:
+        """When it was last taken; None where that isn't known."""
+        try:
+            return datetime.fromisoformat(str((read_json(self._owner) or {}).get("since")))
+        except ValueError:
+            return None
+
+    @property
     def owner(self) -> str:
         """Who has it, as the end of a sentence."""
         facts = read_json(self._owner) or {}
@@ -75,8 +83,5 @@ class SweepLock:
             return ""
         here = facts["pid"] == os.getpid() and facts.get("host") == socket.gethostname()
         who = "in this process" if here else f"in process {facts['pid']} on {facts.get('host')}"
-        try:
-            since = f", since {datetime.fromisoformat(str(facts.get('since'))):%d %b %H:%M}"
-        except ValueError:
-            since = ""
-        return f" {who}{since}"
+        since = self.since
+        return f" {who}" + (f", since {since:%d %b %H:%M}" if since else "")

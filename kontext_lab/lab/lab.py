@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import weakref
 from collections.abc import Callable, Sequence
@@ -9,31 +10,33 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from kontext_lab.errors import ConfigError, SweepError, TrackingError
+from kontext_lab.client import key_from_environment
+from kontext_lab.errors import SweepError
+from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
 from kontext_lab.journal import Elsewhere, Journal, home_folder
-from kontext_lab.lab.adapters import draw_preview
-from kontext_lab.lab.finding import Found, find
-from kontext_lab.lab.leftovers import recover_all, tell_unfinished, unfinished_line
+from kontext_lab.lab.archive import Archive
+from kontext_lab.lab.leftovers import Leftover, leftovers_of, recover_all, tell_unfinished
+from kontext_lab.lab.opening import Asked, Once, check_service_and_key, check_types
 from kontext_lab.lab.recovery import Delivered
 from kontext_lab.lab.starting import make_plan, resolved, start_sweep
 from kontext_lab.lab.watching import watch_sweep
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Plan
 from kontext_lab.progress import follow
-from kontext_lab.results import CellResult, Results, Spending
+from kontext_lab.results import CellResult, Results
 from kontext_lab.runner import Handle, Observer
-from kontext_lab.service import Connection, connect, wants_sandbox
+from kontext_lab.service import Connection, connect, name_of, wants_sandbox
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import SweepRun, Tracker
 from kontext_lab.worker import Worker
 
 __all__ = ["Lab"]
 
 
-class Lab:
+class Lab(Archive):
     """Where sweeps are planned, run and found again.
 
-    Nothing is opened before it is needed: the store at the first plan or load, the service likewise.
+    Nothing is opened before it is needed: the store at the first plan or load, the service likewise. What needs
+    the store alone, such as `load`, `find` and `judge`, is described in `Archive`.
 
     Args:
         service: `auto` uses the API where the environment has a key, else the sandbox, and says so; `api`;
@@ -46,7 +49,7 @@ class Lab:
         in_doubt: `skip` or `resend`: what happens to requests whose answer was lost.
         measure: whether pictures are measured.
         metrics: callables `(references, output, request) -> {name: float}` of your own.
-        criteria: what verdicts are given on.
+        criteria: what verdicts are usually given on, besides `favourite`; see `judge`.
         confirm_above: US dollars above which a person is asked.
         home: folder for what is not in the store yet; None for the environment's, else the user data folder.
         executor: runs the attempts of every sweep; None for threads.
@@ -54,6 +57,7 @@ class Lab:
 
     Attributes:
         prices: US dollars per picture by model, as the service charged them since this lab was made.
+        asked: what the service said a moment ago of price and balance, for plans.
 
     Raises:
         ConfigError: a setting that can't be; names it and what is allowed.
@@ -78,9 +82,8 @@ class Lab:
         quiet: bool = False,
     ) -> None:
         # First, so that a lab whose settings are refused can still be shown.
-        self._connection: Connection | None = None
-        self._tracker: Tracker | None = None
-        self._service = service
+        super().__init__(tracking_uri, experiment)
+        self._serve("sandbox")
         self.options = RunOptions(
             budget=budget,
             reuse=reuse,
@@ -93,36 +96,65 @@ class Lab:
         self.criteria = tuple(criteria)
         self.confirm_above = confirm_above
         self.home = None if home is None else Path(home).expanduser().absolute()
-        _check_types(executor, tracking_uri, experiment, confirm_above)
-        self._tracking_uri = tracking_uri
-        self._experiment = experiment
-        self.prices: dict[str, float] = {}
+        check_types(executor, tracking_uri, experiment, confirm_above, criteria)
         if wants_sandbox(service):
             if service == "auto" and not quiet:
                 print("No API key in the environment: using the sandbox – simulated pictures, free.")  # noqa: T201
         else:
+            self._serve("api")
             _ = self.connection  # a missing or unusable key is told at once
         if not quiet:
             tell_unfinished(self)
 
-    @property
-    def connection(self) -> Connection:
-        """The service in use; opened at the first call."""
-        if self._connection is None:
-            self._connection = connect(self._service)
-            weakref.finalize(self, self._connection.close)
-        return self._connection
+    def _serve(self, service: str, key: str | None = None) -> None:
+        """Settle which service it is; a key stays inside the function that opens the connection."""
+        self._service = service
+        self._key_given = key is not None
+        self._line = Once(lambda: connect(service, key))
+        self.prices: dict[str, float] = {}
+        self.asked = Asked()
+        weakref.finalize(self, _close, self._line)
 
-    @property
-    def tracker(self) -> Tracker:
-        """The store in use; opened at the first call.
+    def on(self, service: str, *, key: str | None = None) -> Lab:
+        """A lab with the same settings and the same open store for another service; says nothing.
+
+        Args:
+            service: `api` or `sandbox`.
+            key: for the API, used by this lab alone and never stored or shown; None for the environment's.
 
         Raises:
-            TrackingError: it can't be.
+            ConfigError: no such service, no key, or one that can't be sent.
         """
-        if self._tracker is None:
-            self._tracker = Tracker(self._tracking_uri, self._experiment)
-        return self._tracker
+        key = check_service_and_key(service, key)
+        other = copy.copy(self)
+        other._serve(service, key)
+        if service == "api":
+            _ = other.connection  # as above
+        return other
+
+    @property
+    def connection(self) -> Connection:
+        """The service in use; opened at the first call, once, whichever threads ask for it."""
+        return self._line.get()
+
+    @property
+    def _connection(self) -> Connection | None:
+        return self._line.made
+
+    @property
+    def service_name(self) -> str:
+        """`sandbox` or `api`, by what answers as far as that is known; opens nothing."""
+        return "sandbox" if self.answering == "sandbox" else "api"
+
+    @property
+    def answering(self) -> str:
+        """`sandbox`, or the origin of the service's address; opens nothing."""
+        return name_of(self._service) if self._connection is None else self._connection.name
+
+    @property
+    def has_key(self) -> bool:
+        """Whether an API key is at hand: given to this lab, or in the environment."""
+        return self._key_given or key_from_environment() is not None
 
     @property
     def journal(self) -> Journal:
@@ -174,18 +206,22 @@ class Lab:
         """
         return follow(self.start(sweep, **options), shown=progress)
 
-    def start(self, sweep: Sweep, *, observers: Sequence[Observer] = (), **options: Any) -> Handle:
+    def start(
+        self, sweep: Sweep, *, observers: Sequence[Observer] = (), inside: str | None = None, **options: Any
+    ) -> Handle:
         """Run a sweep in the background; returns a handle with `.results`, `.wait()` and `.cancel()`.
 
         Args:
             sweep: the sweep.
             observers: called with every cell whose state changed, on the coordinator's thread.
+            inside: the MLflow run that a new sweep's run is put into, or "" for none; None for the one that is
+                active in the calling thread, as `active_run_id` tells it.
             **options: as for `run`.
 
         Raises:
             As `run`, before anything is sent.
         """
-        return start_sweep(self, sweep, self.options.but(options), observers)
+        return start_sweep(self, sweep, self.options.but(options), observers, inside)
 
     def edit(self, image: Any, prompt: str, **fields: Any) -> CellResult:
         """One edit, logged as a sweep of one cell; `.image` of what it returns is the picture.
@@ -200,42 +236,6 @@ class Lab:
             raise SweepError(f"edit: this is a sweep of {len(sweep)} cells, use lab.run(kl.Sweep(…))")
         return self.run(sweep, progress=False)[0]
 
-    def load(self, which: str) -> Results:
-        """A sweep's results from the store alone.
-
-        Args:
-            which: its name, run id, the beginning of that, or `last`.
-
-        Raises:
-            NotFound: none, or several, which are then listed.
-        """
-        run, found = self.tracker.load(str(which))
-        cells = [found[place] for place in sorted(found)]
-        if len(cells) < run.cells:
-            cells = self._with_unsent(run, found)
-        return Results(cells, name=run.name, run_id=run.run_id, draw=draw_preview)
-
-    def _with_unsent(self, run: SweepRun, found: dict[int, CellResult]) -> list[CellResult]:
-        """The cells of a sweep, with those that have no outcome yet as waiting."""
-        try:
-            defined = self.tracker.sweep_of(run.run_id).cells
-        except (SweepError, TrackingError):
-            return [found[place] for place in sorted(found)]  # its file is gone: what there is
-        return [found.get(cell.index) or CellResult.from_cell(cell, run.service, "") for cell in defined]
-
-    def load_sweep(self, which: str) -> Sweep:
-        """The sweep as it was defined, from the store alone.
-
-        Raises:
-            NotFound: none, or several, which are then listed.
-            SweepError: its file can't be read any more.
-        """
-        return self.tracker.sweep_of(str(which))
-
-    def history(self, *, everywhere: bool = False) -> list[SweepRun]:
-        """The sweeps of this experiment, newest first; with `everywhere` those of the whole store."""
-        return self.tracker.history(everywhere=everywhere)
-
     def recover(self) -> list[Delivered]:
         """Bring everything that crashes left in the journal into the store; sends nothing that is billed."""
         return recover_all(self)
@@ -243,7 +243,11 @@ class Lab:
     @property
     def unfinished(self) -> list[str]:
         """The sweeps that did not end, a line each; looks into the journal alone."""
-        return [unfinished_line(journal) for journal in self.journal.unfinished()]
+        return [one.line for one in self.leftovers()]
+
+    def leftovers(self) -> list[Leftover]:
+        """The sweeps that did not end, to be gone on with; looks into the journal alone."""
+        return leftovers_of(self)
 
     def watch(self, which: str, *, progress: bool = True) -> Results:
         """Wait for a sweep that another process is at work on; returns its results.
@@ -254,24 +258,9 @@ class Lab:
         """
         return watch_sweep(self, which, shown=progress)
 
-    def find(self, picture: Any) -> list[Found]:
-        """The cells that made a picture, in any experiment of the store; the best first, none where nobody did.
-
-        Args:
-            picture: a path, bytes, PIL image, array or output; also of a copy that was saved again or resized.
-
-        Raises:
-            ImageError: it can't be read.
-        """
-        return find(self.tracker, picture)
-
-    def spending(self) -> Spending:
-        """US dollars by day, sweep and model, of every experiment in the store; simulated ones apart."""
-        return self.tracker.spending()
-
     def speaks_to(self, service: str, base_url: str) -> bool:
         """Whether this lab's service is that one, at that address; starts no sandbox to find out."""
-        if self._connection is None and wants_sandbox(self._service):
+        if self._connection is None and self._service == "sandbox":
             return False
         connection = self.connection
         return (connection.name, connection.client.settings.base_url) == (service, base_url)
@@ -287,11 +276,31 @@ class Lab:
         client.ping()
         client.balance()
 
+    def balance(self) -> float | None:
+        """US dollars left on the account, asked for anew; None where the service doesn't tell. Free.
+
+        Raises:
+            Unauthorized: the service doesn't accept the key.
+        """
+        return self.connection.client.balance()
+
+    def reference(self, source: Any, *, max_megapixels: float = MAX_MEGAPIXELS) -> Reference:
+        """A picture as a sweep would take it: loaded and prepared; from an address fetched, as it is now.
+
+        Args:
+            source: as for `Sweep(image=…)`.
+            max_megapixels: larger pictures are scaled down to this many million pixels.
+
+        Raises:
+            ImageError: it can't be read or fetched.
+        """
+        found = load_reference(source, max_megapixels=max_megapixels)
+        return found if found.resolved else found.resolve(self.connection.client.fetch_reference)
+
     def close(self) -> None:
         """Close connections, and stop the sandbox this lab started."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        _close(self._line)
+        self.asked.forget()
 
     def __enter__(self) -> Lab:
         return self
@@ -300,22 +309,13 @@ class Lab:
         self.close()
 
     def __repr__(self) -> str:
-        if self._connection is not None:
-            where = self._connection.name
-        else:
-            where = "sandbox" if wants_sandbox(self._service) else "api"
+        where = self._service if self._connection is None else self._connection.name
         simulated = " (simulated pictures, free)" if where == "sandbox" else ""
-        store = f", {self._tracker.store.shown}" if self._tracker else ""
+        store = f", {self._store.made.store.shown}" if self._store.made else ""
         return f"<Lab: {where}{simulated}{store}>"
 
 
-def _check_types(executor: object, tracking_uri: object, experiment: object, confirm_above: object) -> None:
-    """Settings of the wrong kind are told where they are given, not where they are used."""
-    if executor is not None and not isinstance(executor, Executor):
-        raise ConfigError(f"executor: {executor!r:.60}, allowed is a concurrent.futures.Executor")
-    if not isinstance(tracking_uri, str | os.PathLike | None):
-        raise ConfigError(f"tracking_uri: {tracking_uri!r:.60}, allowed is text such as sqlite:///mlflow.db")
-    if experiment is not None and (not isinstance(experiment, str) or not experiment.strip()):
-        raise ConfigError(f"experiment: {experiment!r:.60}, allowed is a name")
-    if isinstance(confirm_above, bool) or not isinstance(confirm_above, int | float) or confirm_above < 0:
-        raise ConfigError(f"confirm_above: {confirm_above!r:.60}, allowed are US dollars, 0 or more")
+def _close(line: Once[Connection]) -> None:
+    connection = line.give_up()
+    if connection is not None:
+        connection.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
-from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, visible
+from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, SweepError, visible
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.recovery import Delivered, deliver, sum_up
 from kontext_lab.service import SANDBOX
@@ -17,7 +19,59 @@ from kontext_lab.worker import Worker
 if TYPE_CHECKING:
     from kontext_lab.lab.lab import Lab
 
-__all__ = ["left_by_others", "recover_all", "recover_same", "tell_unfinished", "unfinished_line"]
+__all__ = ["Leftover", "left_by_others", "leftovers_of", "recover_all", "recover_same", "tell_unfinished"]
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A sweep that did not end.
+
+    Attributes:
+        name: the sweep's.
+        line: what is owed, in words.
+        service: `sandbox` or the service's origin.
+        store: its MLflow store, without a password.
+        here: the lab that was asked speaks to this service and this store: running the sweep again goes on with it.
+        started: when it was last begun, or None.
+    """
+
+    name: str
+    line: str
+    service: str
+    store: str
+    here: bool
+    started: datetime | None = None
+    _journal: SweepJournal | None = field(default=None, repr=False, compare=False)
+
+    def sweep(self) -> Sweep:
+        """The sweep itself, as the journal holds it.
+
+        Raises:
+            SweepError: its file can't be read, or it ended meanwhile.
+        """
+        if self._journal is None:
+            raise SweepError(f"sweep {self.name!r}: it is not from a journal")
+        return self._journal.sweep()
+
+
+def leftovers_of(lab: Lab) -> list[Leftover]:
+    """The unfinished sweeps in the journal; opens neither store nor service."""
+    found = []
+    for journal in lab.journal.unfinished():
+        facts = journal.facts
+        here = (facts.service, facts.store) == _where(lab)
+        line = unfinished_line(journal)
+        found.append(
+            Leftover(facts.name, line, facts.service, facts.store, here, journal.lock.since, _journal=journal)
+        )
+    return found
+
+
+def _where(lab: Lab) -> tuple[str, str]:
+    try:
+        return lab.answering, lab.store_shown
+    except KontextLabError:
+        return "", ""  # whoever uses them is told
 
 
 def unfinished_line(journal: SweepJournal) -> str:

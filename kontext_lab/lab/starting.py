@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -144,33 +145,45 @@ def _with_others(
 
 
 def _with_prices(lab: Lab, plan: Plan) -> Plan:
-    """What the service says of prices and balance; every answer is optional."""
-    client = lab.connection.client
+    """What the service says of prices and balance, or said a moment ago; every answer is optional."""
+    client, asked = lab.connection.client, lab.asked
     models = {one.cell.request.model for one in plan.of(Action.SEND)}
     try:
-        client.ping()
-        balance = client.balance()
-        asked = {model: client.price(model) for model in sorted(models)}
+        asked.get("ping", client.ping)
+        balance = asked.get("balance", client.balance)
+        told = {model: asked.get(("price", model), partial(client.price, model)) for model in sorted(models)}
     except Unauthorized as error:
         return replace(plan, notes=(*plan.notes, str(error)))
     except ServiceError as error:
         return replace(plan, notes=(*plan.notes, f"the service doesn't answer: {error}"))
-    prices = {model: price for model, price in asked.items() if price is not None}
+    prices = {model: price for model, price in told.items() if price is not None}
     return replace(plan, prices=prices, balance=balance)
 
 
-def start_sweep(lab: Lab, sweep: Sweep, options: RunOptions, observers: Sequence[Observer]) -> Handle:
+def start_sweep(
+    lab: Lab, sweep: Sweep, options: RunOptions, observers: Sequence[Observer], inside: str | None = None
+) -> Handle:
     """Start a sweep.
+
+    Args:
+        lab: whose service and store.
+        sweep: the sweep.
+        options: of this run.
+        observers: called with every cell whose state changed.
+        inside: the run that a new parent run is put into, or ""; None for the calling thread's active one.
 
     Raises:
         AlreadyRunning: a living process is at work on it.
         ServiceUnavailable, Unauthorized, TrackingError, ConfigError: before anything is sent.
     """
+    lab.asked.forget()
     ready = with_origins(resolved(lab, sweep), lab.tracker)
+    if inside is None:
+        inside = lab.active_run_id()
     journal = lab.journal.sweep(facts_of(lab, ready))
     journal.lock.take()
     try:
-        return _started(lab, ready, options, observers, journal)
+        return _started(lab, ready, options, observers, journal, inside=inside)
     except BaseException:
         journal.end()
         journal.lock.release()
@@ -178,11 +191,17 @@ def start_sweep(lab: Lab, sweep: Sweep, options: RunOptions, observers: Sequence
 
 
 def _started(
-    lab: Lab, sweep: Sweep, options: RunOptions, observers: Sequence[Observer], journal: SweepJournal
+    lab: Lab,
+    sweep: Sweep,
+    options: RunOptions,
+    observers: Sequence[Observer],
+    journal: SweepJournal,
+    *,
+    inside: str,
 ) -> Handle:
     """The order of things: what is owed first, then the plan, then the service, then the parent run."""
     if journal.desks():
-        parent_id = lab.tracker.begin(_opening(lab, sweep, parent_id=journal.parent_id))
+        parent_id = lab.tracker.begin(_opening(lab, sweep, inside, parent_id=journal.parent_id))
         try:
             deliver(journal, sweep, lab.tracker, parent_id, lab.worker, pacing=options.pacing)
             sum_up(lab.tracker, parent_id, sweep, lab.connection.name, quick=True)
@@ -202,7 +221,7 @@ def _started(
     for known, fate in charges:
         if known.run_id:
             lab.tracker.settle(known.run_id, fate_of(fate), fate.cost_usd)
-    opening = _opening(lab, sweep, extends=_extended(plan), fresh=options.reuse == "never")
+    opening = _opening(lab, sweep, inside, extends=_extended(plan), fresh=options.reuse == "never")
     parent_id = lab.tracker.begin(opening)
     try:
         journal.belongs_to(parent_id)
@@ -249,6 +268,7 @@ def _running(
     )
 
     def close() -> None:
+        lab.asked.forget()  # the balance is another one now
         paid = [cell.fingerprint for cell in results if cell.state is State.DONE and not cell.simulated]
         lab.elsewhere.note(lab.tracker.store.shown, paid)
         if coordinator.failed:
@@ -283,16 +303,16 @@ def _close(coordinator: Coordinator, journal: SweepJournal, own: ThreadPoolExecu
 
 
 def _opening(
-    lab: Lab, sweep: Sweep, *, extends: str = "", fresh: bool = False, parent_id: str = ""
+    lab: Lab, sweep: Sweep, inside: str, *, extends: str = "", fresh: bool = False, parent_id: str = ""
 ) -> Opening:
-    service, tracker = lab.connection.name, lab.tracker
+    service = lab.connection.name
     return Opening(
         sweep,
         service,
         sweep.digest(service),
         version("kontext-lab"),
         extends=extends,
-        inside=tracker.active_run_id(tracker.store.uri),
+        inside=inside,
         fresh=fresh,
         parent_id=parent_id,
     )

@@ -201,6 +201,7 @@ class CellResult:
         metrics: values of the whole cell by name, besides those above.
         parents: the tracked outputs its references are, in their order: chains of edits go along these.
         request: what was sent; None for results read back from a store.
+        comment: a person's own note on it, or "".
     """
 
     title: str
@@ -220,6 +221,7 @@ class CellResult:
     metrics: dict[str, float] = field(default_factory=dict)
     parents: tuple[Origin, ...] = ()
     request: EditRequest | None = field(default=None, repr=False)
+    comment: str = ""
 
     @classmethod
     def from_cell(cls, cell: Cell, service: str, fingerprint: str) -> CellResult:
@@ -253,7 +255,7 @@ class CellResult:
         self.state, self.reason, self.note = other.state, other.reason, other.note
         self.cost, self.latency_s, self.arrived = other.cost, other.latency_s, other.arrived
         self.run_id, self.reused_from, self.metrics = other.run_id, other.reused_from, dict(other.metrics)
-        self.parents = self.parents or other.parents
+        self.parents, self.comment = self.parents or other.parents, other.comment
         self.outputs = other.outputs
         for output in self.outputs:
             output.cell = self

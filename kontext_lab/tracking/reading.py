@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from kontext_lab.errors import ImageError, NotFound
 from kontext_lab.images import Origin
 from kontext_lab.results import CellResult, Known, Output, State, typed_params
+from kontext_lab.tracking import marks
 from kontext_lab.tracking.artifacts import Artifact
 from kontext_lab.tracking.store import Store
 
@@ -27,6 +28,8 @@ __all__ = [
     "find_run",
     "known_cells",
     "known_of",
+    "parents_of",
+    "search",
     "sweep_runs",
     "sweep_with_digest",
 ]
@@ -53,6 +56,7 @@ class SweepRun:
         cost: US dollars, as last recorded.
         experiment_id: where it is.
         artifact_uri: where its artifacts are.
+        hidden: a person doesn't want to see it in lists.
     """
 
     run_id: str
@@ -66,6 +70,7 @@ class SweepRun:
     cost: float
     experiment_id: str
     artifact_uri: str
+    hidden: bool = False
 
     @classmethod
     def from_run(cls, run: Run) -> SweepRun:
@@ -84,6 +89,7 @@ class SweepRun:
             cost=float(metrics.get("cost/usd", 0.0)),
             experiment_id=run.info.experiment_id,
             artifact_uri=run.info.artifact_uri,
+            hidden=marks.HIDDEN in run.data.tags,
         )
 
 
@@ -225,12 +231,16 @@ def cell_of(store: Store, run: Run) -> CellResult:
         run_id=run.info.run_id,
         reused_from=tags.get("kontext.reused_from", ""),
         arrived=arrived(run),
-        parents=_parents(run),
+        parents=parents_of(run),
+        comment=tags.get(marks.NOTE, ""),
     )
     cell.outputs = [
         _output(store, run, cell, number, facts)
         for number, facts in enumerate(json.loads(tags.get("kontext.outputs", "[]")), 1)
     ]
+    verdicts = marks.verdicts_of(store, run, len(cell.outputs))
+    for output in cell.outputs:
+        output.metrics.update(verdicts.get(output.number, {}))
     return cell
 
 
@@ -253,7 +263,7 @@ def _output(store: Store, run: Run, cell: CellResult, number: int, facts: dict[s
     )
 
 
-def _parents(run: Run) -> tuple[Origin, ...]:
+def parents_of(run: Run) -> tuple[Origin, ...]:
     """The outputs a cell's references are; what somebody else wrote into the tag is no link."""
     found = []
     for text in filter(None, run.data.tags.get("kontext.parent_output", "").split(",")):

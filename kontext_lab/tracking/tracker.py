@@ -1,9 +1,13 @@
-"""The tracker: what the rest of the package sees of MLflow. One thread writes through it."""
+"""The tracker: what the rest of the package sees of MLflow.
+
+One thread writes a sweep through it. What people put onto runs may come from any other: those calls touch no
+state here, only single keys in the store.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,11 +20,18 @@ from kontext_lab.errors import TrackingError
 from kontext_lab.images import Origin
 from kontext_lab.results import CellResult, Known, Output, Results, Spending, State
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import finding, reading, spending, writing
+from kontext_lab.tracking import chains, finding, marks, reading, spending, writing
 from kontext_lab.tracking.artifacts import Artifact
 from kontext_lab.tracking.finding import Whereabouts
 from kontext_lab.tracking.reading import SweepRun
-from kontext_lab.tracking.store import Store, check_reachable, mlflow_trouble, open_store, resolve_uri
+from kontext_lab.tracking.store import (
+    Store,
+    check_reachable,
+    masked,
+    mlflow_trouble,
+    open_store,
+    resolve_uri,
+)
 from kontext_lab.tracking.writing import Opening, Slot
 
 __all__ = ["Tracker"]
@@ -49,6 +60,20 @@ class Tracker:
         self._children: dict[tuple[str, int], Run] = {}
         self._ended: set[tuple[str, int]] = set()
         self._context: dict[str, str] | None = None
+
+    @staticmethod
+    def in_use(tracking_uri: str | None = None) -> str:
+        """The address of the store that would be opened, absolute; opens nothing.
+
+        Raises:
+            TrackingError: it can be none.
+        """
+        return resolve_uri(tracking_uri or mlflow.get_tracking_uri())
+
+    @staticmethod
+    def shown_in_use(tracking_uri: str | None = None) -> str:
+        """The same without a password."""
+        return masked(Tracker.in_use(tracking_uri))
 
     @staticmethod
     def active_run_id(tracking_uri: str) -> str:
@@ -236,10 +261,61 @@ class Tracker:
                 self.store.client.download_artifacts(parent.info.run_id, part, folder)
             return Sweep.from_yaml(Path(folder) / "sweep.yaml").but(name=parent.info.run_name)
 
-    def history(self, *, everywhere: bool = False) -> list[SweepRun]:
-        """Sweeps, newest first; of our experiment, or of the whole store."""
+    def history(self, *, everywhere: bool = False, hidden: bool = False) -> list[SweepRun]:
+        """Sweeps, newest first; of our experiment, or of the whole store; hidden ones only if asked for."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return [SweepRun.from_run(run) for run in reading.sweep_runs(self.store, everywhere=everywhere)]
+            runs = (SweepRun.from_run(run) for run in reading.sweep_runs(self.store, everywhere=everywhere))
+            return [run for run in runs if hidden or not run.hidden]
+
+    def judge(self, output: Output, key: str, verdict: bool | None) -> None:
+        """Write a verdict on an output under `verdict/<criterion>`; None withdraws it."""
+        with mlflow_trouble(f"the verdict on {output.cell.title} can't be recorded in MLflow"):
+            marks.write_verdict(self.store, output.run_id, output.number, key, verdict)
+
+    def annotate(self, cell: CellResult, text: str) -> None:
+        """Write a person's note on a cell; empty text removes it."""
+        with mlflow_trouble(f"the note on {cell.title} can't be recorded in MLflow"):
+            marks.write_note(self.store, cell.run_id, text)
+
+    def hide(self, run_id: str, hidden: bool) -> None:
+        """Leave a sweep out of lists, or show it again.
+
+        Raises:
+            NotFound: the run is no sweep.
+        """
+        with mlflow_trouble(f"run {run_id:.40} can't be {'hidden' if hidden else 'shown again'} in MLflow"):
+            marks.hide(self.store, run_id, hidden)
+
+    def output_at(self, origin: Origin) -> Output | None:
+        """The output that an origin names; None where it isn't there any more."""
+        with mlflow_trouble(f"run {origin.run_id[:8]} can't be read from MLflow"):
+            return chains.output_at(self.store, origin)
+
+    def edits_of(self, origins: Iterable[Origin]) -> list[Output]:
+        """The pictures made directly from any of these outputs, the oldest first; no copies."""
+        with mlflow_trouble("the MLflow store can't be searched"):
+            return chains.edits_of(self.store, origins)
+
+    def cells_with(self, run_ids: Sequence[str]) -> dict[str, tuple[CellResult, str]]:
+        """Cells of any experiment by their runs' ids, each with its sweep's run; others are left out."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            return chains.cells_with(self.store, run_ids)
+
+    def first_done(self, run: SweepRun) -> Output | None:
+        """A picture of the cell of a sweep that was done first; None where there is none."""
+        with mlflow_trouble(f"run {run.run_id[:8]} can't be read from MLflow"):
+            return chains.first_done(self.store, run)
+
+    def address(self, run_id: str, experiment_id: str = "") -> str:
+        """Where MLflow's pages show a run, without name or password; "" where there are no pages or no run."""
+        web = self.store.web_address
+        if not web or not run_id:
+            return ""
+        if not experiment_id:
+            with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
+                run = chains.run_if_there(self.store, run_id)
+            experiment_id = "" if run is None else run.info.experiment_id
+        return f"{web}/#/experiments/{experiment_id}/runs/{run_id}" if experiment_id else ""
 
     def outputs_with(self, sha256: str) -> list[Output]:
         """The outputs of any experiment whose exact bytes have this digest."""
@@ -265,6 +341,12 @@ class Tracker:
         """US dollars by day, sweep and model, of all experiments."""
         with mlflow_trouble("the MLflow store can't be read"):
             return spending.read_spending(self.store)
+
+    def name_of(self, run_id: str) -> str:
+        """What a run is called; "" where there is none."""
+        with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
+            run = chains.run_if_there(self.store, run_id)
+            return "" if run is None else str(run.info.run_name or "")
 
     def experiment_name(self, experiment_id: str) -> str:
         """What an experiment of the store is called."""

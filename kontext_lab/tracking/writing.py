@@ -10,8 +10,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from kontext_lab.images import origins_of
 from kontext_lab.results import CellResult, Known, Output, Results, State
 from kontext_lab.results.saving import csv_text
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import layout
+from kontext_lab.tracking import layout, marks
 from kontext_lab.tracking.artifacts import local_folder
 from kontext_lab.tracking.reading import cell_of
 from kontext_lab.tracking.store import Store
@@ -138,6 +140,8 @@ def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opene
     run = _open_child(store, slot, cell, {} if ended else tags)
     run_id = run.info.run_id
     opened(run)
+    if before is not None:
+        _withdraw(store, run_id, cell)
     if ended:
         _continue(store, run, cell, attempt)
     _log_dataset(store, run_id, cell)
@@ -151,6 +155,13 @@ def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opene
         tags=[RunTag(key, text) for key, text in said.items()],
     )
     store.client.set_terminated(run_id, "FINISHED" if cell.state is State.DONE else "FAILED")
+
+
+def _withdraw(store: Store, run_id: str, cell: CellResult) -> None:
+    """What was said of earlier pictures is not said of these; a note on the cell stays."""
+    now = store.client.get_run(run_id)  # people speak at any time
+    marks.withdraw_verdicts(store, now, before=(cell.arrived or datetime.now(UTC)).timestamp())
+    cell.comment = now.data.tags.get(marks.NOTE, "")
 
 
 def _continue(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> None:
@@ -171,28 +182,36 @@ def _continue(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> Non
 def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened: Opened) -> None:
     """Write a cell that was paid for elsewhere to a child run of its own, at no cost, and end that."""
     original: Run = store.client.get_run(source.run_id)
+    there = cell_of(store, original)
     kept = {
         f"kontext.{key}": text
         for key in _KEPT_WHEN_COPIED
         if (text := original.data.tags.get(f"kontext.{key}")) is not None
     }
     tags = {
-        **layout.parent_tag(cell_of(store, original).parents),
+        **layout.parent_tag(there.parents),
         **layout.cell_tags(cell, slot.parent_id, slot.index, {}),
         **kept,
         "kontext.reused_from": source.run_id,
         "mlflow.loggedImages": "True",
     }
+    if there.comment:
+        tags[marks.NOTE] = there.comment
     run = _open_child(store, slot, cell, tags)
     run_id = run.info.run_id
     opened(run)
+    if slot.existing is not None:
+        marks.withdraw_verdicts(store, store.client.get_run(run_id), before=time.time())
     now = layout.milliseconds()
     # What an earlier try at this very cell cost stays counted; the copy itself is free.
     earlier = slot.existing.data.metrics.get("cost/usd", 0.0) if slot.existing else 0.0
-    metrics = {**original.data.metrics, "cost/usd": earlier}
+    values = {**original.data.metrics, "cost/usd": earlier}
+    metrics = [
+        Metric(key, value, now, 0) for key, value in values.items() if not key.startswith(marks.VERDICT)
+    ]
     store.client.log_batch(
         run_id,
-        metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+        metrics=metrics + marks.carried(there.outputs, now),
         params=layout.to_params(cell.params),
     )
     _log_dataset(store, run_id, cell)

@@ -1,0 +1,99 @@
+"""What looking back needs besides numbers: thumbnails of sweeps, cells of anywhere, what was sent."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+
+from kontext_lab.errors import KontextLabError, NotFound, shown
+from kontext_lab.images import PREVIEW_BOX
+from kontext_lab.lab.adapters import draw_preview
+from kontext_lab.results import CellResult, Results
+from kontext_lab.sweep import Sweep
+from kontext_lab.tracking import SweepRun, Tracker
+
+__all__ = ["cells_of", "thumbnail", "with_requests"]
+
+THUMBNAIL_BYTES = 6000
+"""A list shows a hundred of them."""
+
+
+def thumbnail(tracker: Tracker, run: SweepRun, box: int) -> bytes:
+    """A small JPEG of the first picture of a sweep; empty where there is none, or it can't be read."""
+    try:
+        output = tracker.first_done(run)
+        if output is None:
+            return b""
+        # Above this the whole picture would have to be fetched.
+        picture = output.thumbnail(max(1, min(box, PREVIEW_BOX)))
+    except KontextLabError:
+        return b""
+    data = b""
+    for quality in (80, 60, 40, 20):
+        buffer = io.BytesIO()
+        picture.convert("RGB").save(buffer, format="JPEG", quality=quality, optimize=True)
+        data = buffer.getvalue()
+        if len(data) < THUMBNAIL_BYTES:
+            break
+    return data
+
+
+def cells_of(tracker: Tracker, run_ids: Sequence[str]) -> Results:
+    """Cells of any sweeps and experiments by their runs' ids, in this order, each once.
+
+    Raises:
+        NotFound: some are none; names them.
+    """
+    wanted = list(dict.fromkeys(str(one).strip() for one in run_ids))
+    found = tracker.cells_with(wanted)
+    missing = [one for one in wanted if one not in found]
+    if missing:
+        named = ", ".join(shown(one, 40) for one in missing[:5]) + (" …" if len(missing) > 5 else "")
+        raise NotFound(f"no cell with {'this run id' if len(missing) == 1 else 'these run ids'}: {named}")
+    parents = dict.fromkeys(found[one][1] for one in wanted)
+    names = dict.fromkeys(filter(None, (_name(tracker, parent) for parent in list(parents)[:4])))
+    return Results(
+        [found[one][0] for one in wanted],
+        name=" + ".join(names) + (" + …" if len(parents) > 4 else ""),
+        draw=draw_preview,
+    )
+
+
+def _name(tracker: Tracker, parent_id: str) -> str:
+    return tracker.name_of(parent_id) if parent_id else ""
+
+
+def with_requests(tracker: Tracker, results: Results) -> Results:
+    """Fill in what was sent, where cells were read back from the store; nothing where that can't be known."""
+    missing = [cell for cell in results if cell.request is None and cell.fingerprint]
+    for sweep in _sweeps_behind(tracker, results, missing) if missing else ():
+        for service in {cell.service for cell in missing}:
+            requests = {cell.request.fingerprint(service): cell.request for cell in sweep.cells}
+            for cell in missing:
+                if cell.service == service:
+                    cell.request = cell.request or requests.get(cell.fingerprint)
+    return results
+
+
+def _sweeps_behind(tracker: Tracker, results: Results, missing: Sequence[CellResult]) -> Iterator[Sweep]:
+    """The results' own sweep, then those of the cells that are still without; each once."""
+    seen: set[str] = set()
+    if results.run_id:
+        seen.add(results.run_id)
+        yield from _sweep(tracker, results.run_id)
+    open_ones = [cell.run_id for cell in missing if cell.request is None and cell.run_id]
+    try:
+        parents = [parent for _, parent in tracker.cells_with(open_ones).values()] if open_ones else []
+    except KontextLabError:
+        return
+    for parent in dict.fromkeys(filter(None, parents)):
+        if parent not in seen:
+            yield from _sweep(tracker, parent)
+
+
+def _sweep(tracker: Tracker, run_id: str) -> Iterator[Sweep]:
+    try:
+        sweep = tracker.sweep_of(run_id)
+    except KontextLabError:
+        return  # its run or its file is gone, or holds what this version can't read
+    yield sweep

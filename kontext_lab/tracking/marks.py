@@ -1,0 +1,145 @@
+"""What people put onto runs: verdicts, notes, and sweeps they don't want to see any more.
+
+A verdict is a metric with the output's place as its step: 1 passed, 0 failed, NaN withdrawn. MLflow takes the
+latest by step, then by millisecond, so each one is written later than all before it, whatever the clocks say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from mlflow.entities import Metric, Run
+
+from kontext_lab.errors import NotFound
+from kontext_lab.results import Output
+from kontext_lab.tracking import layout
+from kontext_lab.tracking.store import Store
+
+__all__ = [
+    "HIDDEN",
+    "NOTE",
+    "VERDICT",
+    "carried",
+    "hide",
+    "verdicts_of",
+    "withdraw_verdicts",
+    "write_note",
+    "write_verdict",
+]
+
+VERDICT = "verdict/"
+
+NOTE = "mlflow.note.content"
+"""The tag that MLflow's own pages show as a run's description."""
+
+HIDDEN = "kontext.hidden"
+
+
+def write_verdict(store: Store, run_id: str, number: int, key: str, verdict: bool | None) -> None:
+    """Give an output a verdict; None withdraws the one it has.
+
+    Args:
+        store: where.
+        run_id: the cell's run.
+        number: the output's, from 1.
+        key: `verdict/<criterion>`.
+        verdict: passed, failed, or None.
+    """
+    history: list[Metric] = store.client.get_metric_history(run_id, key)
+    step = number - 1
+    if verdict is None and step not in _latest(history):
+        return
+    now = max([layout.milliseconds(), *(one.timestamp + 1 for one in history)])
+    value = math.nan if verdict is None else float(verdict)
+    store.client.log_batch(run_id, metrics=[Metric(key, value, now, step)])
+
+
+def verdicts_of(store: Store, run: Run, outputs: int) -> dict[int, dict[str, float]]:
+    """A cell's verdicts by the output's number, those withdrawn left out.
+
+    Args:
+        store: where.
+        run: the cell's, with its metrics.
+        outputs: how many outputs it has: of a single one the run itself says all.
+    """
+    latest = {key: value for key, value in run.data.metrics.items() if key.startswith(VERDICT)}
+    found: dict[int, dict[str, float]] = {}
+    for key, last in latest.items():
+        if outputs <= 1:
+            steps = {0: last}
+        else:
+            history = store.client.get_metric_history(run.info.run_id, key)
+            steps = {step: metric.value for step, metric in _latest(history).items()}
+        for step, value in steps.items():
+            if not math.isnan(value):
+                found.setdefault(step + 1, {})[key] = value
+    return found
+
+
+def carried(outputs: Iterable[Output], now: int) -> list[Metric]:
+    """The verdicts of some outputs as the metrics of their copies."""
+    return [
+        Metric(key, value, now, output.number - 1)
+        for output in outputs
+        for key, value in output.metrics.items()
+        if key.startswith(VERDICT)
+    ]
+
+
+def withdraw_verdicts(store: Store, run: Run, before: float) -> None:
+    """Withdraw the verdicts on pictures that are being written over.
+
+    Args:
+        store: where.
+        run: the cell's, read just now.
+        before: seconds since the epoch at which the new pictures came: what was said later is said of those.
+    """
+    metrics = [
+        # Just after the verdict itself: a second try at writing writes the same once more, and so nothing.
+        Metric(key, math.nan, last.timestamp + 1, step)
+        for key in run.data.metrics
+        if key.startswith(VERDICT)
+        for step, last in _latest(store.client.get_metric_history(run.info.run_id, key)).items()
+        if not math.isnan(last.value) and last.timestamp < before * 1000
+    ]
+    if metrics:
+        store.client.log_batch(run.info.run_id, metrics=metrics)
+
+
+def write_note(store: Store, run_id: str, text: str) -> None:
+    """A person's note on a cell, in place of the one it has; none for empty text."""
+    if text:
+        store.client.set_tag(run_id, NOTE, text)
+    else:
+        _remove_tag(store, store.client.get_run(run_id), NOTE)
+
+
+def hide(store: Store, run_id: str, hidden: bool) -> None:
+    """Mark a sweep as one that lists leave out, or as one they show.
+
+    Raises:
+        NotFound: the run is no sweep.
+    """
+    run: Run = store.client.get_run(run_id)
+    if run.data.tags.get("kontext.kind") != "sweep":
+        raise NotFound(f"run {run_id:.40} is no sweep: only sweeps are hidden")
+    if hidden:
+        store.client.set_tag(run_id, HIDDEN, "true")
+    else:
+        _remove_tag(store, run, HIDDEN)
+
+
+def _remove_tag(store: Store, run: Run, name: str) -> None:
+    if name in run.data.tags:
+        store.client.delete_tag(run.info.run_id, name)
+
+
+def _latest(history: Iterable[Any]) -> dict[int, Metric]:
+    """The last of each step."""
+    found: dict[int, Metric] = {}
+    for metric in history:
+        if metric.step not in found or metric.timestamp > found[metric.step].timestamp:
+            found[metric.step] = metric
+    return found
