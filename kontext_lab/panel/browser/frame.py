@@ -1,0 +1,65 @@
+"""The panel's place in the page: its style, its size, its theme, its keys, the clipboard and downloads.
+
+An invisible widget inside the panel's outermost box (the one with the class `kl-panel`). This module must not
+know what the panel shows or what a key means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import traitlets
+
+from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, Texts
+
+__all__ = ["Frame"]
+
+
+class Frame(BrowserWidget):
+    """Carries the panel's style and reports about its place.
+
+    With several views of one panel the latest report counts.
+
+    Attributes:
+        width: width of the panel in CSS pixels, in steps of 20; 0 until it was displayed.
+        dark: whether the page is dark.
+        pixel_ratio: pixels of the screen per CSS pixel.
+        watched_keys: the keys (as `KeyboardEvent.key`) that `on_key` hears of while the panel has the focus and no
+            text is being typed.
+    """
+
+    _esm = STATIC / "frame.js"
+    _css = STATIC / "panel.css"
+
+    width = traitlets.Int(0).tag(sync=True)
+    dark = traitlets.Bool(False).tag(sync=True)
+    pixel_ratio = traitlets.Float(1.0).tag(sync=True)
+    watched_keys = Texts().tag(sync=True)
+
+    def __init__(self, watched_keys: Sequence[str] = (), **traits: Any) -> None:
+        """Make the frame; it hears of `watched_keys`."""
+        super().__init__(watched_keys=tuple(watched_keys), **traits)
+
+    def on_key(self, callback: Callable[[str], object]) -> None:
+        """Have `callback` called with every key of `watched_keys` that is pressed."""
+        self._on("key", callback)
+
+    def on_copied(self, callback: Callable[[bool], object]) -> None:
+        """Have `callback` called with whether the browser took a text into its clipboard."""
+        self._on("copied", callback)
+
+    def copy(self, text: str) -> None:
+        """Put a text into the browser's clipboard."""
+        self.send({"type": "copy", "text": text})
+
+    def download(self, name: str, data: bytes, mime: str = "application/octet-stream") -> None:
+        """Have the browser save a file."""
+        self.send({"type": "download", "name": name, "mime": mime}, buffers=[data])
+
+    def _received(self, content: Mapping[str, Any], _buffers: Sequence[memoryview]) -> None:
+        match content:
+            case {"type": "key", "key": str(key)} if key in self.watched_keys:
+                self._tell("key", key)
+            case {"type": "copied", "ok": bool(done)}:
+                self._tell("copied", done)
