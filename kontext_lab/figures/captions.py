@@ -14,9 +14,12 @@ _LISTED = 6
 _SHORT = 48
 
 
-def mark_of(shots: Sequence[Shot]) -> str:
-    """That pictures are simulated, wherever the sandbox's are among them."""
-    pictures = [shot for shot in shots if any(output.format for output in shot.cell.outputs)]
+def mark_of(shots: Sequence[Shot], live: bool = False) -> str:
+    """That pictures are simulated, wherever the sandbox's are among them.
+
+    While pictures arrive, it is said of those that are to come as well: the words stay as they are.
+    """
+    pictures = [shot for shot in shots if live or any(output.format for output in shot.cell.outputs)]
     simulated = sum(shot.cell.simulated for shot in pictures)
     if not simulated:
         return ""

@@ -129,16 +129,17 @@ class LiveSheet:
         plan = self.plan
         if plan is None:
             return []
-        return [tile for tile in plan.tiles if self.previews.lacks(tile, self._size(tile), plan.crop)]
+        return [
+            tile
+            for tile, shown in zip(plan.tiles, self._tiles, strict=True)
+            if self._needs_whole(tile, plan) and shown.face == _faces(tile, plan)[0]
+        ]
 
-    def sharpen(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, Pixels]]:
-        """Exact pixels for tiles, one by one, for `put`; in any thread, of the plan shown when it begins.
+    def sharpen(self, tiles: Iterable[Tile], plan: GridPlan) -> Iterator[tuple[Tile, Pixels]]:
+        """Exact pixels for tiles of a plan, one by one, for `put`; in any thread.
 
         Tiles that cannot be loaded are left as they are.
         """
-        plan = self.plan
-        if plan is None:
-            return
         jobs = [(tile, self._size(tile)) for tile in tiles]
         for tile, size in jobs:
             try:
@@ -161,18 +162,18 @@ class LiveSheet:
         if plan is None or tuple(crop) != plan.crop:
             return False
         for number, there in enumerate(plan.tiles):
-            if there.rect == tile.rect and source_of(there) == source_of(tile):
-                face = ("picture", source_of(tile), plan.crop, "sharp")
-                if self._size(there) != (pixels.shape[1], pixels.shape[0]):
-                    return False
-                self._paste(number, there, pixels, face)
+            same = _rounded(there.rect) == _rounded(tile.rect) and source_of(there) == source_of(tile)
+            if same and self._size(there) == (pixels.shape[1], pixels.shape[0]):
+                self._paste(number, there, pixels, _faces(tile, plan)[1])
                 return True
         return False
 
     def _rebuild(self, plan: GridPlan, dark: bool) -> bool:
         """Begin anew where anything lies elsewhere than before."""
-        places = tuple(tile.rect for tile in plan.tiles)
-        geometry = (plan.width, plan.height, plan.lines, places, dark, self.figure.dpi)
+        # Rounded: the last digits of a plan at another crop may differ.
+        places = tuple(_rounded(tile.rect) for tile in plan.tiles)
+        size = (round(plan.width, 3), round(plan.height, 3))
+        geometry = (size, plan.lines, places, dark, self.figure.dpi, id(self.figure))
         if geometry == self._geometry:
             return False
         self._geometry = geometry
@@ -273,6 +274,10 @@ def _faces(tile: Tile, plan: GridPlan) -> tuple[Hashable, Hashable]:
     """What a tile's picture is known by: from its preview, and sharp."""
     face = ("picture", source_of(tile), plan.crop)
     return (*face, "preview"), (*face, "sharp")
+
+
+def _rounded(rect: Rect) -> tuple[float, ...]:
+    return tuple(round(side, 3) for side in (rect.left, rect.top, rect.width, rect.height))
 
 
 def _remove(parts: list[Artist]) -> None:

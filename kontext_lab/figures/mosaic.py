@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.artist import Artist, allow_rasterization
+from matplotlib.artist import Artist
 
 from kontext_lab.figures.geometry import Rect
 from kontext_lab.figures.pictures import Pixels
@@ -34,7 +34,6 @@ class Mosaic(Artist):
         """Take a picture away."""
         self.pixels[top : top + height, left : left + width] = 0
 
-    @allow_rasterization
     def draw(self, renderer: Any) -> None:
         """Draw it from the lower left, as renderers count."""
         context = renderer.new_gc()

@@ -60,11 +60,13 @@ def plan_grid(
     cell_inches: float | None = None,
     left_out: str = "",
     room: Room | None = None,
+    live: bool = False,
 ) -> GridPlan:
     """Plan one page of a grid; `figures.grid` says what the arguments mean.
 
     `left_out` are the caption's words where there are further pages, in place of "page 1 of 3"; `{shown}`
-    and `{all}` in it stand for numbers of pictures. `room` is what tiles should take.
+    and `{all}` in it stand for numbers of pictures. `room` is what tiles should take. `live` plans for a sheet
+    that fills while it is looked at: nothing moves when pictures arrive.
 
     Raises:
         NotFound: no such parameter or value; names what there is.
@@ -90,7 +92,7 @@ def plan_grid(
     further = left_out.format(shown=len(shots), all=len(choice.shots) - table.hidden)
     around = _Around(
         title=text.clean(title if title is not None else results.name),
-        mark=captions.mark_of(shots),
+        mark=captions.mark_of(shots, live),
         notes=captions.notes_of(choice, table, page, len(pages), further),
         legend=captions.legend_of(values, shots, text.clean(title if title is not None else results.name)),
         reused=_reused(block.tiles),

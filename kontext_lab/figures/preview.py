@@ -17,7 +17,7 @@ from kontext_lab.figures.sizing import Room
 from kontext_lab.figures.theme import LIGHT, mixed
 from kontext_lab.results import Results
 
-__all__ = ["MAX_BYTES", "preview_png"]
+__all__ = ["MAX_BYTES", "preview_png", "small_png"]
 
 MAX_BYTES = 150_000
 _TILES = 40
@@ -40,6 +40,19 @@ def preview_png(results: Results) -> bytes:
     return data
 
 
+def small_png(figure: Figure, most: int) -> bytes:
+    """A figure as it is, as a PNG of at most about so many bytes: first fewer colours, then fewer pixels."""
+    picture = _drawn(figure)
+    data = _png(picture, 256)
+    if len(data) > most:
+        data = _png(picture, 64)
+    while len(data) > most and min(picture.size) > 100:
+        side = max(0.3, 0.95 * math.sqrt(most / len(data)))
+        picture = picture.resize((round(picture.width * side), round(picture.height * side)))
+        data = _png(picture, 64)
+    return data
+
+
 def _planned(results: Results, largest: float) -> GridPlan:
     return plan_grid(results, per_page=_TILES, left_out=_LEFT_OUT, room=Room(8.0, 6.0, largest))
 
@@ -47,6 +60,10 @@ def _planned(results: Results, largest: float) -> GridPlan:
 def _raster(plan: GridPlan) -> Image.Image:
     figure = new_figure(Figure, plan, _DPI)
     draw(plan, figure)
+    return _drawn(figure)
+
+
+def _drawn(figure: Figure) -> Image.Image:
     # Not savefig: it would follow what a notebook has set for its own files.
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
