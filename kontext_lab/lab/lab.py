@@ -143,13 +143,18 @@ class Lab(Archive):
 
     @property
     def service_name(self) -> str:
-        """`sandbox` or `api`, by what answers as far as that is known; opens nothing."""
-        return "sandbox" if self.answering == "sandbox" else "api"
+        """`sandbox` or `api`, as it was chosen; opens nothing. Whether pictures are simulated says `simulated`."""
+        return self._service
 
     @property
     def answering(self) -> str:
         """`sandbox`, or the origin of the service's address; opens nothing."""
         return name_of(self._service) if self._connection is None else self._connection.name
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where this lab keeps things, store and journal: labs of the same place see the same. Opens nothing."""
+        return self.store_shown, str(home_folder(self.home))
 
     @property
     def has_key(self) -> bool:
