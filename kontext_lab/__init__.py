@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kontext_lab.figures import grid
     from kontext_lab.images import Reference
     from kontext_lab.lab import Lab
+    from kontext_lab.panel import Panel
     from kontext_lab.request import EditRequest
     from kontext_lab.results import CellResult, Output, Results, State
     from kontext_lab.samples import sample
@@ -25,6 +26,7 @@ __all__ = [
     "KontextLabError",
     "Lab",
     "Output",
+    "Panel",
     "Reference",
     "Results",
     "State",
@@ -40,6 +42,7 @@ _HOMES = {
     "KontextLabError": "errors",
     "Lab": "lab",
     "Output": "results",
+    "Panel": "panel",
     "Reference": "images",
     "Results": "results",
     "State": "results",

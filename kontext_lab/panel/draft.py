@@ -111,8 +111,8 @@ class Draft:
         problems = self.problems()
         if problems:
             raise DraftError(problems)
-        fixed, axes = self._sorted_out()
         try:
+            fixed, axes = self._sorted_out()
             return Sweep(
                 axes=self._ordered(axes),
                 name=self.name or None,

@@ -1,0 +1,208 @@
+"""Rows, columns, sliders and page for a set of results: what a person picked, and the plan of a page from it.
+
+Shared by the grid and by Compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ipywidgets import Box, Checkbox, Dropdown, Layout, SelectionSlider, Widget
+
+from kontext_lab import figures
+from kontext_lab.figures.geometry import GridPlan
+from kontext_lab.figures.plan import plan_grid
+from kontext_lab.figures.sizing import Room as Paper
+from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.results import Results
+
+__all__ = ["Arranging"]
+
+_NONE = "–"
+_LONGEST = 28
+
+
+class Arranging(Room):
+    """Pickers for what stands where.
+
+    Args:
+        changed: called after every change by a person.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed, self._filling = self.guarded(changed), False
+        self._results: Results | None = None
+        self.rows, self.columns = _picker("rows"), _picker("columns")
+        self.reference = Checkbox(False, description="reference", indent=False, layout=Layout(width="auto"))
+        self.back = self.button("‹", lambda: self.turn(-1), "Page before", small=True)
+        self.ahead = self.button("›", lambda: self.turn(1), "Next page", small=True)
+        self.page_line = Line(kind="muted")
+        self.sliders: dict[str, SelectionSlider] = {}
+        self._chosen: dict[str, str] = {}
+        self._slider_box = Box(layout=Layout(flex_flow="row wrap"))
+        self._slider_box.add_class("kl-sliders")
+        self.page, self.pages = 1, 1
+        self.tools: list[Widget] = []
+        for picker in (self.rows, self.columns):
+            picker.observe(lambda _: self._picked(), names="value")
+        self.reference.observe(lambda _: self._told(), names="value")
+        self.lay_out()
+
+    def lay_out(self, *tools: Widget) -> None:
+        """Put the pickers in a line, with further tools behind them."""
+        pages = row(self.back, self.page_line, self.ahead)
+        self._pages_row = pages
+        self.fill([row(self.rows, self.columns, self.reference, pages, *tools), self._slider_box])
+
+    def take(self, results: Results) -> None:
+        """Arrange these results; what was picked stays where it is possible."""
+        keys = figures.parameters(results)
+        before = (self.rows.value, self.columns.value)
+        self._results = results
+        self._filling = True
+        try:
+            for picker in (self.rows, self.columns):
+                options = [(_NONE, _NONE), *((_short(key), key) for key in keys)]
+                if tuple(options) != tuple(picker.options):
+                    kept = picker.value
+                    picker.options = options
+                    picker.value = kept if kept in keys else _NONE
+            if not any(key in keys for key in before):
+                self._picked_by_itself(results)
+            self._make_sliders()
+        finally:
+            self._filling = False
+
+    def _picked_by_itself(self, results: Results) -> None:
+        plan = plan_grid(results, title="")
+        keys = figures.parameters(results)
+        for picker, names in ((self.rows, plan.row_names), (self.columns, plan.column_names)):
+            picker.value = names[0] if len(names) == 1 and names[0] in keys else _NONE
+        if not plan.column_names and len(plan.row_names) == 1:
+            self.rows.value = _NONE  # a contact sheet: one parameter, wrapped
+
+    def _keys(self) -> tuple[list[str] | None, list[str] | None]:
+        """Rows and columns as figures take them; None for both where a contact sheet suits."""
+        rows = [] if self.rows.value == _NONE else [self.rows.value]
+        columns = [] if self.columns.value == _NONE else [self.columns.value]
+        if rows == columns:
+            columns = []
+        if not rows and not columns and self._results is not None:
+            if len(figures.rest(self._results, [], [])) < 2:
+                return None, None
+        return rows, columns
+
+    def _make_sliders(self) -> None:
+        """A slider for every parameter that has no place."""
+        if self._results is None:
+            return
+        rows, columns = self._keys()
+        rest = [] if rows is None else figures.rest(self._results, rows, columns or [])
+        made: dict[str, SelectionSlider] = {}
+        for key in rest:
+            values = figures.values_of(self._results, key)
+            if len(values) > 1:
+                made[key] = self._slider(key, values)
+        self.sliders = made
+        self._slider_box.children = tuple(made.values())
+        self._slider_box.layout.display = None if made else "none"
+
+    def _slider(self, key: str, values: list[tuple[str, Any]]) -> SelectionSlider:
+        labels = [label for label, _ in values]
+        options = [(_short(label), at) for at, label in enumerate(labels)]
+        chosen = self._chosen.get(key)
+        at = labels.index(chosen) if chosen in labels else 0
+        before = self.sliders.get(key)
+        if before is not None and tuple(before.options) == tuple(options):
+            return before
+        slider = SelectionSlider(
+            options=_told_apart(options),
+            index=at,
+            description=_short(key),
+            continuous_update=True,
+            tooltip=f"{key}: which of {len(values)} values is shown",
+            layout=Layout(width="auto", min_width="16em"),
+        )
+        slider.kl_values = values
+
+        def moved(change: dict[str, Any]) -> None:
+            self._chosen[key] = labels[change["new"]]
+            self._told()
+
+        slider.observe(moved, names="index")
+        return slider
+
+    def _picked(self) -> None:
+        if self._filling:
+            return
+        self._filling = True
+        try:
+            self._make_sliders()
+        finally:
+            self._filling = False
+        self._told()
+
+    def _told(self) -> None:
+        if not self._filling:
+            self.page = 1
+            self._changed()
+
+    def turn(self, by: int) -> None:
+        """Another page."""
+        self.page = min(max(1, self.page + by), self.pages)
+        self._changed()
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What the sliders stand at."""
+        return {key: slider.kl_values[slider.index][1] for key, slider in self.sliders.items()}
+
+    def plan(self, *, crop: Any = None, paper: Paper | None = None) -> GridPlan:
+        """The page that was picked."""
+        if self._results is None:
+            return plan_grid(Results([]), title="")
+        rows, columns = self._keys()
+
+        def made(page: int) -> GridPlan:
+            return plan_grid(
+                self._results,
+                rows,
+                columns,
+                self.where or None,
+                crop=crop,
+                reference=self.reference.value,
+                page=page,
+                title="",
+                room=paper,
+            )
+
+        plan = made(1) if self.page == 1 else self._page_or_last(made)
+        self.page, self.pages = plan.page, plan.pages
+        self.page_line.say(f"page {plan.page} of {plan.pages}" if plan.pages > 1 else "")
+        self._pages_row.layout.display = None if plan.pages > 1 else "none"
+        self.back.disabled, self.ahead.disabled = plan.page == 1, plan.page == plan.pages
+        return plan
+
+    def _page_or_last(self, made: Callable[[int], GridPlan]) -> GridPlan:
+        """The page asked for; where there are fewer now, the last."""
+        pages = made(1).pages
+        return made(min(self.page, pages))
+
+
+def _picker(name: str) -> Dropdown:
+    return Dropdown(options=[(_NONE, _NONE)], value=_NONE, description=name, layout=Layout(width="auto"))
+
+
+def _short(text: str) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def _told_apart(options: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Labels a slider can tell apart: it needs them to differ."""
+    labels = [label for label, _ in options]
+    return [
+        (f"{label} ({at + 1})" if labels.count(label) > 1 else label or "(empty)", at) for label, at in options
+    ]

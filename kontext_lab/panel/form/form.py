@@ -1,0 +1,179 @@
+"""The form as a whole: its parts, the draft they hold together, and marks where something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ipywidgets import Box, Layout
+
+from kontext_lab.errors import ConfigError, SweepError
+from kontext_lab.images import MAX_MEGAPIXELS
+from kontext_lab.panel.draft import Draft
+from kontext_lab.panel.form.fields import MAIN, Values, field_for, words_field
+from kontext_lab.panel.form.more import More
+from kontext_lab.panel.form.prompts import Prompts
+from kontext_lab.panel.form.references import References
+from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.post import Post
+from kontext_lab.panel.words import Named
+from kontext_lab.sweep.files import checked_megapixels
+
+if TYPE_CHECKING:
+    from kontext_lab.lab import Lab
+
+__all__ = ["Form"]
+
+
+class Form(Room):
+    """Every field of a sweep.
+
+    Args:
+        post: does what takes time elsewhere.
+        lab: in use.
+        changed: called after every change by a person.
+
+    Attributes:
+        draft: what stands in it.
+    """
+
+    def __init__(self, post: Post, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._told = changed
+        self.draft = Draft()
+        self.prompts = Prompts(self.guarded(self._prompts_changed))
+        self.references = References(post, lab, self.guarded(self._changed))
+        self.more = More(lab().options, self.guarded(self._changed))
+        self.fields: dict[str, Values] = {key: field_for(key, self.guarded(self._changed)) for key in MAIN}
+        self.fields |= self.more.fields
+        self.words: dict[str, Values] = {}
+        self._word_box = Box(layout=Layout(width="100%"))
+        self._word_box.add_class("kl-fields")
+        main = Box([self.fields[key].field for key in MAIN], layout=Layout(width="100%"))
+        main.add_class("kl-fields")
+        self.kept = Line(kind="muted")
+        self.drop_kept = self.button("×", self._drop_kept, "Take the kept axes away", small=True)
+        self._more_open = self.button("▸ More", self._toggle_more, "Show or hide the rest of the form", small=True)
+        self.more.layout.display = "none"
+        self._kept_row = row(self.kept, self.drop_kept)
+        self.fill([self.prompts, self.references, self._word_box, main, self._kept_row, self._more_open, self.more])
+        self.put(self.draft)
+
+    def put(self, draft: Draft) -> None:
+        """Put a draft into the form; nobody is told."""
+        self.draft = draft
+        self.prompts.put(draft.prompts)
+        self.references.put(draft.references, combined=draft.combined)
+        self.references.max_megapixels = draft.max_megapixels
+        self.more.put(
+            name=draft.name, note=draft.note, price=draft.price, max_megapixels=draft.max_megapixels
+        )
+        for key, field in self.fields.items():
+            field.put(draft.values.get(key, ()))
+        kept = [f"{axis.key}: {len(axis)} values" for axis in draft.kept]
+        self.kept.say(f"kept as they are: {', '.join(kept)}" if kept else "")
+        self._kept_row.layout.display = None if kept else "none"
+        self._words_laid_out()
+        self.mark(draft.problems())
+
+    def _words_laid_out(self) -> None:
+        """A field for each placeholder; those that stay are the same widgets."""
+        used = {
+            name: values
+            for name, values in self.draft.words.used.items()
+            if not any(name in axis.keys for axis in self.draft.kept)
+        }
+        fields: dict[str, Values] = {}
+        spare = [field for name, field in self.words.items() if name not in used]
+        for name in used:
+            if name in self.words:
+                fields[name] = self.words[name]
+            elif spare:  # a placeholder being renamed keeps its field
+                fields[name] = spare.pop(0)
+                fields[name].key, fields[name].field.label = name, f"{{{name}}}"
+            else:
+                fields[name] = words_field(name, self.guarded(self._changed))
+        self.words = fields
+        for name, values in used.items():
+            if fields[name].values != values:
+                fields[name].put(values)
+        wanted = tuple(field.field for field in fields.values())
+        if self._word_box.children != wanted:
+            self._word_box.children = wanted
+        self._word_box.layout.display = None if fields else "none"
+
+    def _prompts_changed(self) -> None:
+        self.draft = self.draft.prompted(self.prompts.values)
+        self._words_laid_out()
+        self._changed()
+
+    def _changed(self) -> None:
+        """Something was typed: read everything into the draft."""
+        words = self.draft.words
+        for name, field in self.words.items():
+            words = words.but(name, field.values)
+        self.draft = replace(
+            self.draft,
+            prompts=self.prompts.values,
+            words=words,
+            references=self.references.values,
+            combined=self.references.combined,
+            values={key: field.values for key, field in self.fields.items() if field.values},
+            name=self.more.name.value.strip(),
+            note=self.more.note.value,
+            price=self.more.price.value.strip(),
+            max_megapixels=self._megapixels(),
+        )
+        self.references.max_megapixels = self.draft.max_megapixels
+        self._told()
+
+    def _megapixels(self) -> float:
+        line = self.more.problems["megapixels"]
+        line.say("")
+        text = self.more.megapixels.value.strip()
+        try:
+            return checked_megapixels(text) if text else MAX_MEGAPIXELS
+        except SweepError as error:
+            line.say(str(error))
+            return self.draft.max_megapixels
+
+    def _drop_kept(self) -> None:
+        prompts = self.draft.prompts or (Named(""),)
+        self.put(replace(self.draft, kept=(), prompts=prompts).prompted(prompts))
+        self._told()
+
+    def _toggle_more(self) -> None:
+        hidden = self.more.layout.display == "none"
+        self.more.layout.display = None if hidden else "none"
+        self._more_open.description = "▾ More" if hidden else "▸ More"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How a run is to be done.
+
+        Raises:
+            ConfigError: one of them can't be; it is marked.
+        """
+        line = self.more.problems["budget"]
+        line.say("")
+        try:
+            return self.more.options
+        except ConfigError as error:
+            line.say(str(error))
+            raise
+
+    def mark(self, problems: Mapping[str, str]) -> None:
+        """Say at each place what is wrong there. What is merely still empty is said once something is typed."""
+        self.prompts.problem.say(self._said("prompt", problems, bool(self.draft.references)))
+        self.references.problem.say(self._said("image", problems, any(one.text for one in self.draft.prompts)))
+        for key, field in self.fields.items():
+            field.field.error = "" if field.field.errors else problems.get(key, "")
+        for name, field in self.words.items():
+            field.field.error = problems.get(f"{{{name}}}", "")
+        for key in ("name", "note", "price"):
+            self.more.problems[key].say(problems.get(key, ""))
+
+    def _said(self, key: str, problems: Mapping[str, str], begun: bool) -> str:
+        line = problems.get(key, "")
+        return line if begun or "is missing" not in line else ""

@@ -1,0 +1,96 @@
+"""The prompts of the form: one, or several wordings with names to tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ipywidgets import HBox, Layout, Text, Textarea
+
+from kontext_lab.panel.parts import Line, Room
+from kontext_lab.panel.words import Named
+
+__all__ = ["Prompts"]
+
+_PLACEHOLDER = "What to change, such as: Add a {animal} to the foreground of the photo."
+
+
+class _Row(HBox):
+    """One prompt: its name where there are several, its text, and a button that takes it away."""
+
+    def __init__(self, room: Prompts, one: Named) -> None:
+        self.name = Text(one.name, placeholder="name", layout=Layout(width="8em"))
+        self.text = Textarea(one.text, placeholder=_PLACEHOLDER, rows=2, layout=Layout(width="auto", flex="1 1 auto"))
+        self.away = room.button("×", lambda: room.take_away(self), "Take this prompt away", small=True)
+        super().__init__([self.name, self.text, self.away], layout=Layout(width="100%"))
+        self.add_class("kl-prompt")
+
+    @property
+    def named(self) -> Named:
+        return Named(self.text.value, self.name.value.strip())
+
+
+class Prompts(Room):
+    """One or more prompts.
+
+    Args:
+        changed: called after every change by a person.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+        self._filling = False
+        self.problem = Line(kind="error")
+        self.kept = Line(kind="muted")
+        self.more = self.button("+ prompt", self.add, "Another wording; prompts become an axis", small=True)
+        self._rows: list[_Row] = []
+        self.put([Named("")])
+
+    @property
+    def values(self) -> tuple[Named, ...]:
+        """The prompts as they stand."""
+        return tuple(row.named for row in self._rows)
+
+    def put(self, prompts: Iterable[Named]) -> None:
+        """Put prompts in place of those that are there; nobody is told."""
+        self._filling = True
+        try:
+            given = list(prompts)
+            self._rows = self._rows[: len(given)]
+            while len(self._rows) < len(given):
+                self._rows.append(self._row(Named("")))
+            for row, one in zip(self._rows, given, strict=True):
+                row.name.value, row.text.value = one.name, one.text
+            self._laid_out()
+        finally:
+            self._filling = False
+
+    def add(self, one: Named | None = None) -> None:
+        """Another prompt; it begins as the last one, since wordings are variations."""
+        last = self._rows[-1].text.value if self._rows else ""
+        self._rows.append(self._row(one or Named(last)))
+        self._laid_out()
+        self._changed()
+
+    def take_away(self, row: _Row) -> None:
+        """One prompt less."""
+        self._rows = [one for one in self._rows if one is not row]
+        self._laid_out()
+        self._changed()
+
+    def _row(self, one: Named) -> _Row:
+        row = _Row(self, one)
+        for part in (row.name, row.text):
+            part.observe(lambda _: None if self._filling else self._changed(), names="value")
+        return row
+
+    def _laid_out(self) -> None:
+        several = len(self._rows) > 1
+        for number, row in enumerate(self._rows, 1):
+            which = f"Prompt {number}" if several else "Prompt"
+            row.text.tooltip = which
+            row.text.description = which if several else "Prompt"
+            row.name.tooltip = f"Name of prompt {number}"
+            for part in (row.name, row.away):
+                part.layout.display = None if several else "none"
+        self.fill([*self._rows, HBox([self.more, self.kept]), self.problem])

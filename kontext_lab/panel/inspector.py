@@ -1,0 +1,318 @@
+"""The picked output: at full resolution before and after, its facts, verdicts, and what can be done with it."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ipywidgets import HTML, Button, Layout, Text, ToggleButtons
+
+from kontext_lab.errors import KontextLabError, NotFound
+from kontext_lab.panel.browser import Viewer
+from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.post import Post
+from kontext_lab.panel.session import Session
+from kontext_lab.request import MATCH_INPUT
+from kontext_lab.results import CellResult, Output
+
+if TYPE_CHECKING:
+    from kontext_lab.lab import Lab
+
+__all__ = ["Actions", "Inspector"]
+
+FAVOURITE = "favourite"
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What the panel does with the picked output.
+
+    Attributes:
+        use_as_reference: makes it a reference in the form.
+        use_settings: fills the form with its settings.
+        more_seeds: adds seeds to what stands in the form, beginning with its settings.
+        copy_code: puts Python that makes it again into the clipboard.
+        save: has the browser save its exact bytes.
+        pick: picks another output.
+    """
+
+    use_as_reference: Callable[[Output], Any]
+    use_settings: Callable[[Output], Any]
+    more_seeds: Callable[[Output], Any]
+    copy_code: Callable[[Output], Any]
+    save: Callable[[Output], Any]
+    pick: Callable[[Output], Any]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What takes time to bring: pictures and the chain."""
+
+    output: Output
+    before: bytes | None
+    after: bytes | None
+    before_name: str
+    trouble: str
+    chain: tuple[Output, ...] = ()
+    edits: tuple[Output, ...] = ()
+
+
+class Inspector(Room):
+    """One output, looked at closely.
+
+    Args:
+        session: whose selection is shown.
+        post: the widgets' thread.
+        actions: what the buttons do.
+    """
+
+    def __init__(self, session: Session, post: Post, actions: Actions) -> None:
+        super().__init__()
+        self._session, self._post = session, post
+        self.viewer = Viewer("slider")
+        self.viewer.clear("Pick a cell: click it, or use the arrow keys.")
+        self.viewer.on_trouble(self.show)
+        self.title, self.facts, self.details = Line(), HTML(), HTML()
+        self.note_line = Line(kind="warning")
+        self.criterion = ToggleButtons(options=list(session.lab.criteria), tooltips=["1 pass, 0 fail"] * len(session.lab.criteria))
+        self.criterion.add_class("kl-criteria")
+        self.pass_button = self.button("1 pass", partial(self.judge, True), "Key 1; once more withdraws", small=True)
+        self.fail_button = self.button("0 fail", partial(self.judge, False), "Key 0; once more withdraws", small=True)
+        self.favourite_button = self.button("F favourite", self.favour, "Key F", small=True)
+        self.verdicts = Line(kind="muted")
+        self.comment = Text(placeholder="a note, then Enter", description="Note", continuous_update=False, layout=Layout(width="24em"))
+        self.comment.observe(self.guarded(self._commented), names="value")
+        self._filling = False
+        self.address = HTML()
+        self.chain = Room()
+        self._buttons = [self._action(text, name, tip, actions) for text, name, tip in _BUTTONS]
+        self._pick = actions.pick
+        judging = row(self.criterion, self.pass_button, self.fail_button, self.favourite_button, self.verdicts)
+        self._below = [judging, self.comment, row(*self._buttons, self.address), self.facts, self.chain, self.details]
+        self.fill([self.title, self.note_line, self.viewer, *self._below])
+        session.observe(self.guarded(self._on_selection), names="selection")
+        session.observe(self.guarded(self._on_beat), names="beat")
+        self.criterion.observe(self.guarded(lambda _: self._show_verdicts()), names="value")
+        self._on_selection()
+
+    def _action(self, text: str, name: str, tip: str, actions: Actions) -> Button:
+        def act() -> None:
+            getattr(actions, name)(self.output)
+
+        return self.button(text, act, tip, small=True)
+
+    @property
+    def output(self) -> Output:
+        """The picked output.
+
+        Raises:
+            NotFound: none is.
+        """
+        picked: Output | None = self._session.selection
+        if picked is None:
+            raise NotFound("no cell is picked: click one, or use the arrow keys")
+        return picked
+
+    # Verdicts.
+
+    def judge(self, verdict: bool, criterion: str | None = None) -> None:
+        """Pass or fail on the current criterion; the same once more withdraws it."""
+        name = criterion or self.criterion.value
+        output = self.output
+        before = output.metrics.get(f"verdict/{name}")
+        self._give(output, name, None if before == float(verdict) else verdict)
+
+    def favour(self) -> None:
+        """A favourite, or not any more."""
+        output = self.output
+        self._give(output, FAVOURITE, None if output.metrics.get(f"verdict/{FAVOURITE}") else True)
+
+    def _give(self, output: Output, criterion: str, verdict: bool | None) -> None:
+        lab = self._session.lab
+        self._post.background(lambda: lab.judge(output, criterion, verdict), lambda _: self._given(output), self.show)
+
+    def _given(self, output: Output) -> None:
+        self._session.touch(output.cell)
+        self._show_verdicts()
+
+    def _commented(self, change: dict[str, Any]) -> None:
+        if self._filling or self._session.selection is None:
+            return
+        output, lab, text = self.output, self._session.lab, change["new"].strip()
+        if text != output.cell.comment:
+            self._post.background(lambda: lab.annotate(output, text), lambda _: self._given(output), self.show)
+
+    def _show_verdicts(self) -> None:
+        output: Output | None = self._session.selection
+        given = {} if output is None else output.metrics
+        now = given.get(f"verdict/{self.criterion.value}")
+        self.pass_button.button_style = "success" if now == 1 else ""
+        self.fail_button.button_style = "danger" if now == 0 else ""
+        self.favourite_button.button_style = "warning" if given.get(f"verdict/{FAVOURITE}") == 1 else ""
+        words = [
+            f"{name.removeprefix('verdict/')}: {'pass' if value == 1 else 'fail'}"
+            for name, value in given.items()
+            if name.startswith("verdict/") and name != f"verdict/{FAVOURITE}"
+        ]
+        self.verdicts.say(" · ".join(words))
+
+    # What is shown.
+
+    def _on_beat(self, _: object) -> None:
+        picked: Output | None = self._session.selection
+        if picked is None or picked.cell not in self._session.changed:
+            return
+        fresh = next((one for one in picked.cell.outputs if one.number == picked.number), picked)
+        if fresh is not picked:
+            self._session.pick(fresh)  # the cell that was waited for has its picture
+        else:
+            self._on_selection(keep_picture=bool(self.viewer.pictures))
+
+    def _on_selection(self, _: object = None, *, keep_picture: bool = False) -> None:
+        output: Output | None = self._session.selection
+        for part in self._below:
+            part.layout.display = None if output is not None else "none"
+        self._show_verdicts()
+        if output is None:
+            self.title.say("")
+            self.note_line.say("")
+            self.viewer.clear("Pick a cell: click it, or use the arrow keys.")
+            return
+        cell = output.cell
+        number = f" · output {output.number}" if len(cell.outputs) > 1 else ""
+        simulated = " · simulated picture (sandbox)" if cell.simulated else ""
+        self.title.say(f"{_title(cell)}{number}{simulated}")
+        self.note_line.say(" · ".join(filter(None, (_state(output), cell.note))) if cell.note or not output.is_picture else "")
+        self.facts.value = _facts(output)
+        self.details.value = _details(cell)
+        self._filling = True
+        self.comment.value = cell.comment
+        self._filling = False
+        has_picture = output.is_picture
+        for made in (*self._buttons, self.pass_button, self.fail_button, self.favourite_button):
+            made.disabled = not has_picture
+        self._show_address(cell)
+        if not keep_picture:
+            self._bring(output)
+
+    def _show_address(self, cell: CellResult) -> None:
+        where = self._session.lab.address(cell) if cell.run_id else ""
+        link = f'<a class="kl-link" target="_blank" rel="noopener" href="{html.escape(where, quote=True)}">Open in MLflow</a>'
+        self.address.value = link if where else ""
+
+    def _bring(self, output: Output) -> None:
+        if not output.is_picture and not output.cell.request:
+            self.viewer.clear(_state(output))
+        lab, results = self._session.lab, self._session.results
+        self._post.background(lambda: _load(lab, results, output), self.guarded(self._brought), self.show)
+
+    def _brought(self, loaded: _Loaded) -> None:
+        output = loaded.output
+        if output is not self._session.selection:
+            return  # another was picked meanwhile
+        if loaded.after is None and loaded.before is None:
+            self.viewer.clear(loaded.trouble or _state(output))
+        else:
+            self.viewer.mode = "slider" if loaded.before and loaded.after else "single"
+            self.viewer.show(
+                loaded.before if loaded.after else None,
+                loaded.after or loaded.before,
+                left_label=loaded.before_name,
+                right_label="output" if loaded.after else f"{loaded.before_name} · {_state(output)}",
+                alt=f"{output.cell.title}, output {output.number}",
+            )
+        if loaded.trouble:
+            self.trouble.say(loaded.trouble)
+        self._show_chain(loaded)
+
+    def _show_chain(self, loaded: _Loaded) -> None:
+        """What it was made from, and what was made of it."""
+        parts = []
+        for words, outputs in (("made from", loaded.chain), ("edited on", loaded.edits)):
+            if outputs:
+                parts.append(Line(f"{words}:", "muted"))
+                parts += [
+                    self.chain.button(one.cell.title, partial(self._pick, one), "Look at it", small=True)
+                    for one in outputs[:8]
+                ]
+        self.chain.fill([row(*parts)] if parts else [])
+
+
+_BUTTONS: Sequence[tuple[str, str, str]] = (
+    ("Use as reference", "use_as_reference", "The next sweep edits this picture, and knows where it came from"),
+    ("Use these settings", "use_settings", "Fill the form with this cell's settings; you choose what to vary"),
+    ("+ seeds", "more_seeds", "This cell's settings with four more seeds"),
+    ("Copy as code", "copy_code", "Python that makes exactly this cell again"),
+    ("Save", "save", "The exact bytes as a file"),
+)
+
+
+def _load(lab: Lab, results: Any, output: Output) -> _Loaded:
+    """Everything that takes time; touches no widget."""
+    cell = output.cell
+    if cell.request is None and results is not None and cell in list(results):
+        lab.with_requests(results)
+    before = cell.request.images[0] if cell.request is not None else None
+    after, trouble = None, ""
+    if output.is_picture:
+        try:
+            after = output.bytes
+        except KontextLabError as error:
+            trouble = str(error)
+    try:
+        chain = tuple(lab.ancestors(output))[:-1] if cell.parents else ()
+        edits = tuple(lab.edits_of(output)) if cell.run_id and output.is_picture else ()
+    except KontextLabError as error:
+        chain, edits, trouble = (), (), trouble or str(error)
+    picture = before.png or None if before is not None else None
+    name = "" if before is None else f"reference {before.name}"
+    return _Loaded(output, picture, after, name, trouble, chain, edits)
+
+
+def _title(cell: CellResult) -> str:
+    parts = [f"{key} {cell.params.get(f'{key}.label', cell.params[key])}" for key in cell.swept if key in cell.params]
+    return " · ".join(parts) or cell.title
+
+
+def _state(output: Output) -> str:
+    cell = output.cell
+    if output.reason:
+        return f"{output.reason}: {output.note}" if output.note else output.reason
+    return " · ".join(filter(None, (str(cell.state).replace("_", " "), cell.reason)))
+
+
+def _facts(output: Output) -> str:
+    """Requested against actual, cost, time: one line."""
+    cell = output.cell
+    parts = []
+    if output.width:
+        asked = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
+        parts.append(f"{output.width}×{output.height} {output.format} · ratio {output.width / output.height:.3f}, asked {asked}")
+        if cell.request is not None and cell.request.expected_size not in ((0, 0), (output.width, output.height)):
+            expected = cell.request.expected_size
+            parts.append(f"expected {expected[0]}×{expected[1]}")
+    parts.append(f"seed {cell.params.get('seed')}")
+    parts.append(f"${cell.cost:.3f}" + (" simulated" if cell.simulated else ""))
+    if cell.latency_s is not None:
+        parts.append(f"{cell.latency_s:.1f} s")
+    if cell.reused_from:
+        parts.append(f"reused from run {cell.reused_from[:8]}")
+    if cell.run_id:
+        parts.append(f"run {cell.run_id[:8]}")
+    return f'<div class="kl-muted">{html.escape(" · ".join(parts))}</div>'
+
+
+def _details(cell: CellResult) -> str:
+    """Every parameter, and what was sent, folded away."""
+    rows = "".join(
+        f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>" for key, value in cell.params.items()
+    )
+    sent = ""
+    if cell.request is not None:
+        body = json.dumps(cell.request.logged_payload(), indent=1, ensure_ascii=False)
+        sent = f"<details><summary>Request</summary><pre>{html.escape(body)}</pre></details>"
+    return f'<details class="kl-details"><summary>Parameters</summary><table>{rows}</table></details>{sent}'

@@ -1,0 +1,118 @@
+"""What every room of the panel is made of: lines of text, buttons, and a place where errors of its callbacks show."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from ipywidgets import HTML, Box, Button, HBox, Layout, VBox, Widget
+
+from kontext_lab.errors import KontextLabError
+
+__all__ = ["Line", "Room", "boxed", "button", "in_words", "row"]
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["plain", "muted", "warning", "error"]
+
+_ROLES = {"error": "alert", "warning": "status", "plain": "status", "muted": "note"}
+
+
+def in_words(error: BaseException) -> str:
+    """An exception as one line: ours as they are, others with the name of their kind."""
+    if isinstance(error, KontextLabError):
+        return str(error)
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+class Line(HTML):
+    """Text in the panel's own type; hidden while there is none. Never markup."""
+
+    def __init__(self, text: str = "", kind: Kind = "plain") -> None:
+        super().__init__(layout=Layout(margin="0", width="auto"))
+        self.add_class("kl-line")
+        self.text = ""
+        self.kind: Kind = kind
+        self.say(text, kind)
+
+    def say(self, text: str, kind: Kind | None = None) -> None:
+        """Show other text."""
+        self.kind = kind or self.kind
+        self.text = text
+        role = _ROLES[self.kind]
+        lines = "<br>".join(html.escape(line) for line in text.splitlines())
+        self.value = f'<div class="kl-{self.kind}" role="{role}">{lines}</div>' if text else ""
+        self.layout.display = None if text else "none"
+
+
+def button(
+    text: str, clicked: Callable[[], Any], tooltip: str = "", *, primary: bool = False, small: bool = False
+) -> Button:
+    """A button with a name, that calls a function without arguments."""
+    made = Button(description=text, tooltip=tooltip, layout=Layout(width="auto"))
+    if primary:
+        made.button_style = "primary"
+    made.add_class("kl-button")
+    if small:
+        made.add_class("kl-small")
+    made.on_click(lambda _: clicked())
+    return made
+
+
+def row(*children: Widget, wrap: bool = True) -> HBox:
+    """Controls beside each other."""
+    made = HBox(
+        list(children), layout=Layout(flex_flow="row wrap" if wrap else "row nowrap", align_items="center")
+    )
+    made.add_class("kl-row")
+    return made
+
+
+class Room(VBox):
+    """One part of the panel. What its callbacks raise is shown at its foot, in one line.
+
+    Attributes:
+        trouble: that line.
+    """
+
+    def __init__(self, children: Sequence[Widget] = (), **options: Any) -> None:
+        self.trouble = Line(kind="error")
+        super().__init__([*children, self.trouble], **options)
+        self.add_class("kl-room")
+
+    def fill(self, children: Sequence[Widget]) -> None:
+        """Put other parts into the room."""
+        wanted = (*children, self.trouble)
+        if self.children != wanted:
+            self.children = wanted
+
+    def show(self, error: Exception) -> None:
+        """Say what went wrong here."""
+        log.debug("shown in the panel", exc_info=error)
+        self.trouble.say(in_words(error))
+
+    def guarded(self, callback: Callable[..., Any]) -> Callable[..., None]:
+        """The callback with its exceptions shown in this room, and the last one's line taken away before."""
+
+        def call(*given: Any, **named: Any) -> None:
+            self.trouble.say("")
+            try:
+                callback(*given, **named)
+            except Exception as error:
+                self.show(error)
+
+        return call
+
+    def button(self, text: str, clicked: Callable[[], Any], tooltip: str = "", **options: Any) -> Button:
+        """A button whose exceptions show here."""
+        return button(text, self.guarded(clicked), tooltip, **options)
+
+
+def boxed(*children: Widget, name: str) -> Box:
+    """Parts with a class of their own, for the style sheet."""
+    made = VBox(list(children))
+    made.add_class(name)
+    return made

@@ -1,0 +1,227 @@
+"""All rooms of the panel of one session, made once and wired: every panel of that session shows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ipywidgets import Tab
+
+from kontext_lab.errors import AlreadyRunning, NotFound, SweepError
+from kontext_lab.images import load_reference
+from kontext_lab.panel import code
+from kontext_lab.panel.bar import Bar
+from kontext_lab.panel.browser import Frame
+from kontext_lab.panel.coming import effects_room, rank_room
+from kontext_lab.panel.compare import Compare
+from kontext_lab.panel.draft import Draft
+from kontext_lab.panel.files import Clipboard, Files
+from kontext_lab.panel.form import Form
+from kontext_lab.panel.grid import Grid
+from kontext_lab.panel.header import Header
+from kontext_lab.panel.history import History, Visit
+from kontext_lab.panel.inspector import Actions, Inspector
+from kontext_lab.panel.parts import Line, Room
+from kontext_lab.panel.places import prepare
+from kontext_lab.panel.planner import Planner
+from kontext_lab.panel.session import Session
+from kontext_lab.panel.words import Named
+from kontext_lab.results import Output, Results
+
+if TYPE_CHECKING:
+    from kontext_lab.sweep import Sweep
+    from kontext_lab.tracking import SweepRun
+
+__all__ = ["TABS", "Rooms"]
+
+TABS = ("Grid", "Compare", "Effects", "Rank", "History")
+
+_STEPS = {"ArrowLeft": (0, -1), "ArrowRight": (0, 1), "ArrowUp": (-1, 0), "ArrowDown": (1, 0)}
+_KEYS = (*_STEPS, "1", "0", "f", "F")
+_MORE_SEEDS = 4
+
+
+class Rooms(Room):
+    """The whole panel.
+
+    Args:
+        session: what it is about.
+        static: pictures in place of canvases.
+    """
+
+    def __init__(self, session: Session, *, static: bool = False) -> None:
+        super().__init__()
+        self.session = session
+        post = self.post = session.post
+        post.trouble = self.show
+        self.planner = Planner(post, lambda: session.lab)
+        self.frame = Frame(_KEYS)
+        self.frame.on_key(self.guarded(self._key))
+        self.frame.on_trouble(self.show)
+        self.place = Line(prepare(), "warning")
+        self.header = Header(session, post, self.resume)
+        self.form = Form(post, lambda: session.lab, self.plan)
+        self.bar = Bar(session, self.planner, post, lambda: self.form.options)
+        self.clipboard = Clipboard(self.frame)
+        self.files = Files(self.put, lambda: self.form.draft.sweep(), self.copy_sweep, self.clipboard)
+        self.form.more.add(self.files)
+        self.inspector = Inspector(session, post, self._actions())
+        self.grid = Grid(session, self.planner, post, self.frame, self.inspector, static=static)
+        self.compare = Compare(session, post, self.frame, static=static)
+        self.history = History(session, post, Visit(self._open, self._resume_run, self._load_run))
+        self.tabs = Tab([self.grid, self.compare, effects_room(), rank_room(), self.history], titles=TABS)
+        self.tabs.observe(self.guarded(self._turned), names="selected_index")
+        self.planner.observe(self.guarded(self._marked), names=["state", "problems"])
+        session.observe(self.guarded(lambda _: self.plan()), names=["lab", "ends"])
+        self.fill([self.place, self.header, self.form, self.bar, self.clipboard, self.tabs])
+        self.history.look()
+        self.plan()
+
+    def _actions(self) -> Actions:
+        return Actions(
+            use_as_reference=self.use_as_reference,
+            use_settings=self.use_settings,
+            more_seeds=self.more_seeds,
+            copy_code=self.copy_cell,
+            save=self.save_output,
+            pick=self._pick,
+        )
+
+    # The form.
+
+    def plan(self) -> None:
+        """Plan for what stands in the form."""
+        self.planner.look(self.form.draft, self.form.options)
+
+    def _marked(self, _: object) -> None:
+        self.form.mark(self.planner.problems)
+
+    def put(self, sweep: Sweep) -> None:
+        """Put a sweep into the form."""
+        self.form.put(Draft.of(sweep))
+        self.plan()
+
+    def resume(self, sweep: Sweep) -> None:
+        """Go on with a sweep; asks first where that costs much, like Run."""
+        self.put(sweep)
+        self.bar.run()
+
+    def copy_sweep(self) -> None:
+        """The form's sweep as Python into the clipboard."""
+        sweep, results = self.form.draft.sweep(), self.session.results
+        run_id = results.run_id if results is not None and self.session.sweep == sweep else ""
+        service = "sandbox" if self.session.lab.simulated else ""
+        self.clipboard.put(code.sweep_code(sweep, service=service, run_id=run_id), "Python")
+
+    # What is done with the picked output.
+
+    def use_as_reference(self, output: Output) -> None:
+        """Make an output the form's reference; the next sweep knows its parent output."""
+        name = output.cell.title
+        self.post.background(
+            lambda: load_reference(output, name=name),
+            self.guarded(lambda made: self._put_reference([made])),
+            self.show,
+        )
+
+    def _put_reference(self, references: list[Any]) -> None:
+        draft = replace(self.form.draft, references=tuple((one, "") for one in references), combined=False)
+        self.form.put(draft)
+        self.plan()
+
+    def use_settings(self, output: Output, **values: tuple[Named, ...]) -> None:
+        """Fill the form with a cell's settings, each with one value; `values` takes the place of some."""
+        cell = output.cell
+        request = cell.request
+        if request is None:
+            raise NotFound(f"{cell.title}: its request is not at hand; open its sweep in the tab History")
+        from kontext_lab.sweep import Sweep  # noqa: PLC0415 - the one use
+
+        fields = {
+            name: getattr(request, name)
+            for name in (*type(request).model_fields,)
+            if name not in ("images", "prompt") and getattr(request, name) not in (None, 1 if name == "repeat" else None)
+        }
+        sweep = Sweep(code.escaped(request.prompt), images=list(request.images), **fields)
+        draft = Draft.of(sweep)
+        self.form.put(replace(draft, values={**draft.values, **values}))
+        self.plan()
+
+    def more_seeds(self, output: Output) -> None:
+        """A cell's settings with further seeds."""
+        first = int(output.cell.params["seed"])
+        seeds = tuple(Named(str(first + step)) for step in range(_MORE_SEEDS + 1))
+        self.use_settings(output, seed=seeds)
+
+    def copy_cell(self, output: Output) -> None:
+        """Python that makes a cell again into the clipboard."""
+        cell, lab = output.cell, self.session.lab
+
+        def work() -> str:
+            run_id = lab.sweep_run_of(cell) if cell.run_id else ""
+            return code.cell_code(cell, run_id)
+
+        self.post.background(work, self.guarded(lambda text: self.clipboard.put(text, "Python")), self.show)
+
+    def save_output(self, output: Output) -> None:
+        """Have the browser save an output's exact bytes."""
+        suffix = {"jpeg": "jpg"}.get(output.format, output.format)
+        name = f"{output.cell.title} {output.number}.{suffix}".replace("/", "-").replace(":", "x")
+        self.post.background(
+            lambda: output.bytes,
+            self.guarded(lambda data: self.frame.download(name, data, f"image/{output.format}")),
+            self.show,
+        )
+
+    def _pick(self, output: Output) -> None:
+        self.session.pick(output)
+
+    # Earlier sweeps.
+
+    def _open(self, run: SweepRun) -> None:
+        if self.session.busy:
+            raise AlreadyRunning("a sweep is under way and on show: open this one when it has ended, or compare")
+        lab = self.session.lab
+
+        def work() -> tuple[Results, Sweep | None]:
+            results = lab.with_requests(lab.load(run.run_id))
+            try:
+                return results, lab.load_sweep(run.run_id)
+            except (SweepError, NotFound):
+                return results, None
+
+        def opened(made: tuple[Results, Sweep | None]) -> None:
+            self.session.show(*made)
+            self.tabs.selected_index = 0
+
+        self.post.background(work, self.guarded(opened), self.history.show)
+
+    def _load_run(self, run: SweepRun) -> None:
+        self._with_sweep(run, self.put)
+
+    def _resume_run(self, run: SweepRun) -> None:
+        self._with_sweep(run, self.resume)
+
+    def _with_sweep(self, run: SweepRun, do: Any) -> None:
+        lab = self.session.lab
+        self.post.background(partial(lab.load_sweep, run.run_id), self.guarded(do), self.history.show)
+
+    def _turned(self, _: object) -> None:
+        """A tab was opened: what it lists is read anew."""
+        title = TABS[self.tabs.selected_index or 0]
+        if title == "History":
+            self.history.look()
+        elif title == "Compare":
+            lab = self.session.lab
+            self.post.background(lab.history, self.compare.offer, self.compare.show)
+
+    def _key(self, key: str) -> None:
+        if self.tabs.selected_index != 0:
+            return
+        if key in _STEPS:
+            self.grid.step(*_STEPS[key])
+        elif key in ("1", "0"):
+            self.inspector.guarded(self.inspector.judge)(key == "1")
+        else:
+            self.inspector.guarded(self.inspector.favour)()

@@ -1,0 +1,57 @@
+"""What the grid has to show: the cells of a plan before they are sent, with what is there already. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kontext_lab.plan import Action, Decision
+from kontext_lab.results import CellResult, Output, Results, State
+
+if TYPE_CHECKING:
+    from kontext_lab.plan import Plan
+
+__all__ = ["output_at", "planned_results"]
+
+
+def planned_results(plan: Plan, shown: Results | None) -> Results:
+    """A plan's cells as results: waiting ones, and pictures of the same requests among those that are on show.
+
+    Args:
+        plan: what would be run.
+        shown: results at hand, or None.
+    """
+    at_hand = {cell.fingerprint: cell for cell in shown or () if cell.state is State.DONE and cell.fingerprint}
+    cells = [_planned(one, plan.service, at_hand) for one in plan.decisions]
+    return Results(cells, name=plan.sweep.name)
+
+
+def _planned(one: Decision, service: str, at_hand: Mapping[str, CellResult]) -> CellResult:
+    cell = CellResult.from_cell(one.cell, service, one.fingerprint)
+    there = at_hand.get(one.fingerprint)
+    if there is not None:
+        cell.state, cell.run_id = there.state, there.run_id
+        cell.cost, cell.latency_s, cell.metrics = there.cost, there.latency_s, dict(there.metrics)
+        cell.comment = there.comment
+        # Copies, so that the outputs on show go on belonging to their own cell.
+        cell.outputs = [replace(output, cell=cell) for output in there.outputs]
+        return cell
+    if one.known is not None:
+        day = f"{one.known.when.astimezone():%d %b}".lstrip("0")
+        if one.known.state is State.DONE:
+            cell.note = f"reused, from {day}"
+        else:
+            cell.end(one.known.state, one.known.reason, f"left as it is, from {day}")
+    elif one.action is Action.RECOVER:
+        cell.note = "came before a crash, is logged first"
+    elif one.action is Action.FOLLOW:
+        cell.note = "the same as another cell, sent once"
+    elif one.action is Action.LEAVE:
+        cell.note = "beyond the limit"
+    return cell
+
+
+def output_at(cell: CellResult, number: int) -> Output:
+    """A cell's output by its number; an empty one where there is none yet."""
+    return next((one for one in cell.outputs if one.number == number), None) or Output(cell, max(1, number))
