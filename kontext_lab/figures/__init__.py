@@ -8,6 +8,7 @@ from kontext_lab.figures.drawing import draw
 from kontext_lab.figures.geometry import GridPlan, Tile
 from kontext_lab.figures.grid import grid
 from kontext_lab.figures.live import LiveSheet, Mark
+from kontext_lab.figures.pickers import parameters, rest, values_of
 from kontext_lab.figures.plan import plan_grid
 from kontext_lab.figures.preview import preview_png
 from kontext_lab.figures.previews import Previews
@@ -22,6 +23,9 @@ __all__ = [
     "Tile",
     "draw",
     "grid",
+    "parameters",
     "plan_grid",
     "preview_png",
+    "rest",
+    "values_of",
 ]

@@ -27,10 +27,12 @@ def mark_of(shots: Sequence[Shot], live: bool = False) -> str:
     return f"simulated pictures (sandbox){part}"
 
 
-def notes_of(choice: Choice, table: Table, page: int, pages: int, left_out: str = "") -> tuple[str, ...]:
-    """The caption's parts, those that are needed."""
+def notes_of(
+    choice: Choice, table: Table, page: int, pages: int, left_out: str = "", live: bool = False
+) -> tuple[str, ...]:
+    """The caption's parts, those that are needed; a live sheet's pickers say themselves what is picked."""
     notes = []
-    if choice.picked:
+    if choice.picked and not live:
         notes.append("picked: " + ", ".join(choice.picked))
     if choice.shown:
         notes.append(_shown(choice.shown))
@@ -38,7 +40,7 @@ def notes_of(choice: Choice, table: Table, page: int, pages: int, left_out: str 
         notes.append(f"{_counted(table.hidden, 'cell')} not shown: several share a place, the first is shown")
     if table.no_reference:
         notes.append(table.no_reference)
-    if pages > 1:
+    if pages > 1 and not live:
         notes.append(left_out or f"page {page} of {pages}")
     return tuple(notes)
 

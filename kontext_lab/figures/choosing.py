@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from kontext_lab.errors import NotFound, SweepError
 from kontext_lab.figures import text
 from kontext_lab.figures.values import OUTPUT, Shot, Value, Values
 
-__all__ = ["Choice", "Keys", "Shown", "choose"]
+__all__ = ["Choice", "Keys", "Shown", "choose", "determines"]
 
 Keys = str | Sequence[str] | None
 """A parameter, several to be nested, none (an empty list), or None: whatever suits."""
@@ -119,6 +119,8 @@ def _where(values: Values, where: Mapping[str, Any] | None) -> tuple[list[Shot],
         raise SweepError(f"where: {where!r:.60}, allowed is a mapping such as {{'seed': 1}}")
     wanted = dict(where)
     # Results know no outputs one by one, and an unset repeat is the first.
+    exact = {key: _exact(wanted.pop(key)) for key in list(wanted) if _is_exact(wanted[key])}
+    values.check(list(exact))
     own = {key: _asked(values, key, wanted.pop(key)) for key in (OUTPUT, "repeat") if key in wanted}
     if isinstance(wanted.get("prompt"), str):
         # A prompt may also be picked by what the figure calls it.
@@ -127,9 +129,21 @@ def _where(values: Values, where: Mapping[str, Any] | None) -> tuple[list[Shot],
     shots = [
         shot
         for shot in values.shots
-        if id(shot.cell) in kept and all(values.value(shot, key).label in own[key] for key in own)
+        if id(shot.cell) in kept
+        and all(values.value(shot, key).label in own[key] for key in own)
+        and all(values.value(shot, key).token in exact[key] for key in exact)
     ]
     return shots, tuple(f"{key} {_words(where[key])}" for key in where)
+
+
+def _is_exact(wanted: Any) -> bool:
+    """Whether a value of an axis itself is asked for, as pickers hand them out."""
+    several = list(wanted) if isinstance(wanted, _SEVERAL) else [wanted]
+    return bool(several) and all(isinstance(one, Value) for one in several)
+
+
+def _exact(wanted: Any) -> set[Hashable]:
+    return {one.token for one in (wanted if isinstance(wanted, _SEVERAL) else [wanted])}
 
 
 def _asked(values: Values, key: str, wanted: Any) -> set[str]:
@@ -143,7 +157,8 @@ def _asked(values: Values, key: str, wanted: Any) -> set[str]:
 
 def _words(wanted: Any) -> str:
     several = list(wanted) if isinstance(wanted, _SEVERAL) else [wanted]
-    return ", ".join(text.clean(str(one))[:60] for one in several)
+    names = (one.label if isinstance(one, Value) else str(one) for one in several)
+    return ", ".join(text.clean(name)[:60] for name in names)
 
 
 def _independent(values: Values, shots: Sequence[Shot]) -> list[str]:
@@ -151,14 +166,14 @@ def _independent(values: Values, shots: Sequence[Shot]) -> list[str]:
     found: list[str] = []
     for key in values.axes:
         if len(values.present(shots, key)) > 1 and not any(
-            _determines(values, shots, (other,), key) and _determines(values, shots, (key,), other)
+            determines(values, shots, (other,), key) and determines(values, shots, (key,), other)
             for other in found
         ):
             found.append(key)
     return found
 
 
-def _determines(values: Values, shots: Sequence[Shot], keys: Sequence[str], key: str) -> bool:
+def determines(values: Values, shots: Sequence[Shot], keys: Sequence[str], key: str) -> bool:
     """Whether equal values of `keys` always go with one value of `key`."""
     seen: dict[tuple[Value, ...], Value] = {}
     return all(
@@ -197,7 +212,7 @@ def _first_values(
     kept, shown = list(shots), []
     keys = [key for key in placed if key]
     for key in values.axes:
-        if key in keys or _determines(values, kept, keys, key):
+        if key in keys or determines(values, kept, keys, key):
             continue
         first, *others = values.present(kept, key)
         shown.append(Shown(key, first, tuple(others)))

@@ -93,7 +93,7 @@ def plan_grid(
     around = _Around(
         title=text.clean(title if title is not None else results.name),
         mark=captions.mark_of(shots, live),
-        notes=captions.notes_of(choice, table, page, len(pages), further),
+        notes=captions.notes_of(choice, table, page, len(pages), further, live),
         legend=captions.legend_of(values, shots, text.clean(title if title is not None else results.name)),
         reused=_reused(block.tiles),
     )

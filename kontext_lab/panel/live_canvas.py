@@ -7,15 +7,30 @@ the canvas's place. Knows no plan.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
-from ipympl.backend_nbagg import Canvas, FigureManager
 from ipywidgets import Widget
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+
+
+@contextmanager
+def _backend_kept() -> Iterator[None]:
+    """Importing ipympl makes it the backend of everybody's figures; here it is only a source of widgets."""
+    use, mpl.use = mpl.use, lambda *_, **__: None
+    try:
+        yield
+    finally:
+        mpl.use = use
+
+
+with _backend_kept():
+    from ipympl.backend_nbagg import Canvas, FigureManager
 
 __all__ = ["LiveCanvas"]
 
