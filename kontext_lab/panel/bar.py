@@ -61,7 +61,7 @@ class Bar(Room):
             [self.plan, self.warnings, buttons, self.reason, self._question_row, self.meter, self.progress, self.notes]
         )
         session.observe(self.guarded(self._on_session), names=["state", "results", "queue", "line", "beat", "ends"])
-        planner.observe(self.guarded(self._on_plan), names="state")
+        planner.observe(self.guarded(self._on_plan), names=["state", "problems"])
         self._on_plan()
         self._on_session()
 

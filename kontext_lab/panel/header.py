@@ -64,7 +64,7 @@ class Header(Room):
         """Look anew at the balance and at what is unfinished; elsewhere, since both may take a while."""
         lab = self._session.lab
         self._post.background(lambda: _account(lab), self.guarded(self._show_account), self.show)
-        self._post.background(lambda: lab.leftovers(), self.guarded(self._show_unfinished), self.show)
+        self._post.background(lab.leftovers, self.guarded(self._show_unfinished), self.show)
 
     def _on_lab(self, _: object = None) -> None:
         lab = self._session.lab

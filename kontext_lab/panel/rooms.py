@@ -64,7 +64,7 @@ class Rooms(Room):
         self.form = Form(post, lambda: session.lab, self.plan)
         self.bar = Bar(session, self.planner, post, lambda: self.form.options)
         self.clipboard = Clipboard(self.frame)
-        self.files = Files(self.put, lambda: self.form.draft.sweep(), self.copy_sweep, self.clipboard)
+        self.files = Files(self.put, self._drafted, self.copy_sweep, self.clipboard)
         self.form.more.add(self.files)
         self.inspector = Inspector(session, post, self._actions())
         self.grid = Grid(session, self.planner, post, self.frame, self.inspector, static=static)
@@ -88,6 +88,12 @@ class Rooms(Room):
             pick=self._pick,
         )
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that was asked for is still to be run or planned."""
+        session, planning = self.session, self.planner.state == "planning"
+        return not (session.busy or session.queue or planning or self.bar.waits_for_plan)
+
     # The form.
 
     def plan(self) -> None:
@@ -106,6 +112,9 @@ class Rooms(Room):
         """Go on with a sweep; asks first where that costs much, like Run."""
         self.put(sweep)
         self.bar.run()
+
+    def _drafted(self) -> Sweep:
+        return self.form.draft.sweep()
 
     def copy_sweep(self) -> None:
         """The form's sweep as Python into the clipboard."""
