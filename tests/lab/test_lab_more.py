@@ -1,0 +1,445 @@
+"""What a panel asks of a lab besides runs: other services, leftovers, what was sent, lists, remembered answers."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import requests
+from mlflow import MlflowClient
+from PIL import Image
+
+import kontext_lab as kl
+from kontext_lab.cli.main import run_command
+from kontext_lab.journal import Intent
+from kontext_lab.lab.opening import Asked, Once
+from kontext_lab.lab.starting import facts_of
+from kontext_lab.sandbox import Sandbox
+
+KEY = "marked-key-given-1234"
+
+MakeSweep = Callable[..., kl.Sweep]
+
+
+def small(make_sweep: MakeSweep, name: str = "small", **changes: Any) -> kl.Sweep:
+    """A sweep of two cells."""
+    return make_sweep(**{"name": name, "axes": {"animal": ["bird", "crab"]}, **changes})
+
+
+def together(call: Callable[[], Any], count: int = 6) -> list[Any]:
+    """What a call returns to several threads at once."""
+    barrier = threading.Barrier(count)
+
+    def one(_: int) -> Any:
+        barrier.wait(10)
+        return call()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+class TestOtherServices:
+    """`lab.on`, and what a lab says of its service without opening it."""
+
+    def test_the_same_settings(self, lab: kl.Lab) -> None:
+        """Settings and the open store are shared; the service is another one."""
+        lab.criteria = ("sharp",)
+        with lab.on("sandbox") as other:
+            assert lab.tracker is other.tracker
+            assert (lab.options, ("sharp",), lab.place) == (other.options, other.criteria, other.place)
+            assert ("api", "sandbox") == (lab.service_name, other.service_name)
+            assert lab.connection is not other.connection
+
+    @pytest.mark.usefixtures("api")
+    def test_a_store_opened_later_is_shared_too(self) -> None:
+        """Whichever of the two opens the store, opens it for both."""
+        with kl.Lab(quiet=True) as lab, lab.on("sandbox") as other:
+            assert other.tracker is lab.tracker
+
+    @pytest.mark.usefixtures("store_uri")
+    def test_a_given_key_is_used(self, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without a key in the environment one can be given, for that lab alone."""
+        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
+        with kl.Lab("sandbox", quiet=True) as lab:
+            assert not lab.has_key
+            with lab.on("api", key=f" {KEY}\n") as other:
+                assert ("api", True, False) == (other.service_name, other.has_key, lab.has_key)
+                assert box.balance == other.balance()
+                assert other.connection.client.has_key
+            with pytest.raises(kl.errors.ConfigError, match="no API key"):
+                lab.on("api")
+
+    @pytest.mark.usefixtures("store_uri")
+    def test_a_given_key_is_nowhere(
+        self,
+        box: Sandbox,
+        make_sweep: MakeSweep,
+        monkeypatch: pytest.MonkeyPatch,
+        workdir: Path,
+    ) -> None:
+        """Neither environment, repr, vars nor pickle shows it, and no file holds it after a sweep."""
+        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
+        with kl.Lab("sandbox", quiet=True) as lab, lab.on("api", key=KEY) as other:
+            other.run(small(make_sweep), progress=False)
+            inside = [vars(one) for one in (other, other._line, other.connection, other.connection.client)]
+            assert KEY not in repr((other, inside, dict(os.environ)))
+            assert KEY.encode() not in pickle.dumps(other.worker)
+            with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+                pickle.dumps(other)
+        files = [file for file in workdir.parent.rglob("*") if file.is_file()]
+        assert [] == [file for file in files if KEY.encode() in file.read_bytes()]
+
+    @pytest.mark.parametrize(
+        ("service", "key", "told"),
+        [
+            ("auto", None, "service: 'auto', allowed are api and sandbox"),
+            ("sandbox", KEY, "the sandbox takes none"),
+            ("api", "  ", "is empty"),
+            ("api", "marked key", "holds spaces"),
+            ("api", 7, "is a int, allowed is text"),
+        ],
+    )
+    def test_what_cannot_be(self, lab: kl.Lab, service: str, key: Any, told: str) -> None:
+        """A wrong service or key is refused, and the key not shown."""
+        with pytest.raises(kl.errors.ConfigError, match=told) as error:
+            lab.on(service, key=key)
+        assert "marked" not in str(error.value)
+
+    def test_nothing_is_opened(self, store_uri: str) -> None:
+        """Service, key, place and leftovers are told without starting a sandbox or opening the store."""
+        lab = kl.Lab("sandbox", quiet=True)
+        assert ("sandbox", False, store_uri) == (lab.service_name, lab.has_key, lab.place[0])
+        assert ([], "") == (lab.leftovers(), lab.active_run_id())
+        assert (None, None) == (lab._connection, lab._store.made)
+
+    @pytest.mark.usefixtures("store_uri")
+    def test_auto_stays_what_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A lab that chose the sandbox for want of a key doesn't begin to pay when one appears."""
+        with kl.Lab(quiet=True) as lab:
+            monkeypatch.setenv("AIMLAPI_API_KEY", KEY)
+            assert ("sandbox", True, True) == (lab.service_name, lab.simulated, lab.has_key)
+
+    def test_balance(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """The balance is asked for anew each time."""
+        before = lab.balance()
+        results = lab.run(small(make_sweep), progress=False)
+        assert before is not None
+        assert before - results.cost == pytest.approx(lab.balance())
+
+    def test_balance_of_a_dead_service(self, lab: kl.Lab, api: Sandbox) -> None:
+        """A service that is away doesn't tell."""
+        api.stop()
+        assert None is lab.balance()
+
+
+class TestThreads:
+    """Store and service are opened once."""
+
+    @pytest.mark.usefixtures("store_uri")
+    def test_store_and_service(self) -> None:
+        """Threads that ask at once get the same store and the same service."""
+        with kl.Lab("sandbox", quiet=True) as lab:
+            assert 1 == len({id(one) for one in together(lambda: lab.tracker)})
+            assert 1 == len({id(one) for one in together(lambda: lab.connection)})
+            assert 1 == sum(thread.name == "sandbox" for thread in threading.enumerate())
+
+    def test_after_a_failure_it_is_tried_again(self) -> None:
+        """Whoever comes after one that failed opens it himself."""
+        tries = iter([None, "open"])
+
+        def make() -> str:
+            found = next(tries)
+            if found is None:
+                raise OSError("away")
+            return found
+
+        once = Once(make)
+        with pytest.raises(OSError, match="away"):
+            once.get()
+        assert ["open", "open"] == [once.get(), once.get()]
+        assert ["open", None] == [once.give_up(), once.made]
+
+
+def left(lab: kl.Lab, sweep: kl.Sweep) -> None:
+    """Leave in the journal what a process leaves that dies after sending."""
+    journal = lab.journal.sweep(facts_of(lab, sweep))
+    journal.lock.take()
+    journal.begin(sweep)
+    cell = sweep.cells[0]
+    fingerprint = cell.request.fingerprint(lab.connection.name)
+    journal.intend(Intent(0, cell.title, "kl-x", fingerprint, 0.052, "2099-01-01T00:00:00+00:00"))
+    journal.lock.release()
+
+
+class TestLeftovers:
+    """Sweeps that did not end."""
+
+    def test_what_they_say(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """Name, line, where it belongs, when it began, and the sweep itself."""
+        sweep = small(make_sweep)
+        left(lab, sweep)
+        (found,) = lab.leftovers()
+        assert ("small", "sandbox", lab.place[0], True) == (
+            found.name,
+            found.service,
+            found.store,
+            found.here,
+        )
+        assert lab.unfinished == [found.line]
+        assert found.started is not None
+        assert found.started.tzinfo is not None
+        assert (sweep.digest("sandbox"), "small") == (found.sweep().digest("sandbox"), found.sweep().name)
+        assert "_journal" not in repr(found)
+
+    def test_gone_on_with(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """Running the sweep it brings goes on with it; then nothing is left."""
+        left(lab, small(make_sweep))
+        (found,) = lab.leftovers()
+        results = lab.run(found.sweep(), progress=False)
+        assert ["in_doubt", "done"] == [cell.state for cell in results]
+        assert [] == lab.leftovers()
+        with pytest.raises(kl.errors.SweepError):
+            found.sweep()
+
+    def test_not_here(self, lab: kl.Lab, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A lab with another store, or another service, is not the one that is meant."""
+        left(lab, small(make_sweep))
+        elsewhere = kl.Lab("sandbox", tracking_uri="sqlite:///other.db", quiet=True)
+        monkeypatch.setenv("AIMLAPI_BASE_URL", "http://api.example.test")
+        paying = kl.Lab("api", quiet=True)
+        same = kl.Lab("sandbox", quiet=True)
+        assert [False, False, True] == [one.leftovers()[0].here for one in (elsewhere, paying, same)]
+        assert not Path("other.db").exists()
+
+
+class TestOuterRuns:
+    """Which run a sweep's run is put into."""
+
+    def test_read_before_started_elsewhere(self, lab: kl.Lab, make_sweep: MakeSweep, store_uri: str) -> None:
+        """A sweep started on another thread is put into the run that was active here."""
+        with mlflow.start_run() as outer:
+            inside = lab.active_run_id()
+            with ThreadPoolExecutor(1) as pool:
+                handle = pool.submit(lambda: lab.start(small(make_sweep), inside=inside)).result()
+            results = handle.wait()
+        tags = MlflowClient(store_uri).get_run(results.run_id).data.tags
+        assert [outer.info.run_id] * 2 == [inside, tags["mlflow.parentRunId"]]
+
+    def test_none_if_so_asked(self, lab: kl.Lab, make_sweep: MakeSweep, store_uri: str) -> None:
+        """Empty text puts it into none, though one is active."""
+        with mlflow.start_run():
+            results = lab.run(small(make_sweep), progress=False, inside="")
+        assert "mlflow.parentRunId" not in MlflowClient(store_uri).get_run(results.run_id).data.tags
+
+
+class TestStoredCells:
+    """Cells and what was sent, read back."""
+
+    def test_requests(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """Loaded cells get their requests, references and all; the results stay the same object."""
+        sweep = small(make_sweep)
+        lab.run(sweep, progress=False)
+        loaded = lab.load("small")
+        assert [None, None] == [cell.request for cell in loaded]
+        assert loaded is lab.with_requests(loaded)
+        assert [cell.request for cell in sweep.cells] == [cell.request for cell in loaded]
+        assert [sweep.references[0].png] == [one.png for one in (loaded[0].request or sweep).images]  # type: ignore[union-attr]
+
+    def test_requests_of_several_sweeps(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """Cells brought together from several sweeps get theirs as well."""
+        first = lab.run(small(make_sweep), progress=False)
+        with kl.Lab(experiment="another", quiet=True) as other:
+            second = other.run(small(make_sweep, "other", guidance_scale=7), progress=False)
+        cells = lab.with_requests(lab.cells([second[1].run_id, first[0].run_id]))
+        assert [second[1].request, first[0].request] == [cell.request for cell in cells]
+
+    def test_requests_that_cannot_be_known(self, lab: kl.Lab, make_sweep: MakeSweep, workdir: Path) -> None:
+        """Where the sweep's file is gone, nothing is filled in and nothing raised."""
+        results = lab.run(small(make_sweep), progress=False)
+        (file,) = workdir.rglob("sweep.yaml")
+        file.unlink()
+        assert [None, None] == [cell.request for cell in lab.with_requests(lab.load(results.run_id))]
+
+    def test_cells(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """Cells of any experiment come in the order asked for, each once."""
+        first = lab.run(small(make_sweep), progress=False)
+        with kl.Lab(experiment="another", quiet=True) as other:
+            second = other.run(small(make_sweep, "other", guidance_scale=7), progress=False)
+        wanted = [second[1].run_id, first[0].run_id, second[0].run_id]
+        found = lab.cells([*wanted, wanted[0]])
+        assert (wanted, "other + small") == ([cell.run_id for cell in found], found.name)
+        assert second[1].bytes == found[0].bytes
+        assert {"guidance_scale", "animal"} == set(found.axes)
+        assert 0 == len(lab.cells([]))
+
+    def test_cells_that_are_none(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """Sweeps, strangers and nonsense are named."""
+        results = lab.run(small(make_sweep), progress=False)
+        with pytest.raises(kl.errors.NotFound, match=f"these run ids: '{results.run_id}', 'no one'") as told:
+            lab.cells([results[0].run_id, results.run_id, "no one"])
+        assert results[0].run_id not in str(told.value)
+
+
+class TestLists:
+    """History: hidden sweeps, thumbnails, addresses."""
+
+    def test_hidden(self, lab: kl.Lab, make_sweep: MakeSweep, capsys: pytest.CaptureFixture[str]) -> None:
+        """A hidden sweep is left out of lists unless asked for, and can be shown again."""
+        results = lab.run(small(make_sweep), progress=False)
+        lab.run(small(make_sweep, "kept", seed=5), progress=False)
+        lab.hide(results.run_id)
+        assert ["kept"] == [run.name for run in lab.history()]
+        assert [False, True] == [run.hidden for run in lab.history(hidden=True)]
+        assert 2 == len(lab.load("small"))
+        capsys.readouterr()
+        run_command(["list"])
+        assert "small" not in capsys.readouterr().out
+        run_command(["list", "--all"])
+        assert "small  simulated  hidden" in capsys.readouterr().out
+        lab.hide(results.run_id, hidden=False)
+        lab.hide(results.run_id, False)
+        assert ["kept", "small"] == [run.name for run in lab.history()]
+
+    def test_only_sweeps_are_hidden(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """A cell can't be hidden, nor what isn't there."""
+        results = lab.run(small(make_sweep), progress=False)
+        with pytest.raises(kl.errors.NotFound, match="is no sweep"):
+            lab.hide(results[0].run_id)
+        with pytest.raises(kl.errors.KontextLabError, match="can't be hidden"):
+            lab.hide("0" * 32)
+
+    def test_thumbnails(self, lab: kl.Lab, make_sweep: MakeSweep, api: Sandbox, workdir: Path) -> None:
+        """A list's picture is small, and comes from the preview: the picture itself is not touched."""
+        api.script(["bad_request"])
+        lab.run(small(make_sweep), progress=False)
+        for file in workdir.rglob("outputs/*"):
+            file.unlink()
+        (run,) = lab.history()
+        data = lab.thumbnail(run)
+        with Image.open(io.BytesIO(data)) as picture:
+            assert ("JPEG", 96) == (picture.format, max(picture.size))
+        assert 6000 > len(data)
+        with Image.open(io.BytesIO(lab.thumbnail(run, 40))) as picture:
+            assert 40 == max(picture.size)
+
+    def test_no_thumbnail(self, lab: kl.Lab, make_sweep: MakeSweep, workdir: Path) -> None:
+        """A sweep without a picture, or whose files are gone, has none."""
+        lab.run(small(make_sweep), progress=False, limit=0)
+        (run,) = lab.history()
+        assert b"" == lab.thumbnail(run)
+        lab.run(small(make_sweep), progress=False)
+        for file in (*workdir.rglob("outputs/*"), *workdir.rglob("images/*")):
+            file.unlink()
+        assert b"" == lab.thumbnail(run)
+
+    def test_no_address(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """A store in a file has no pages."""
+        results = lab.run(small(make_sweep), progress=False)
+        things = (results, results[0], results[0].output, lab.history()[0])
+        assert [""] * 4 == [lab.address(one) for one in things]
+
+
+class TestReferences:
+    """`lab.reference`."""
+
+    def test_fetched_and_frozen(self, lab: kl.Lab, served_photo: tuple[str, list[str]]) -> None:
+        """An address is fetched once, by our client, as for a sweep."""
+        url, agents = served_photo
+        found = lab.reference(url)
+        sweep = kl.Sweep("Add a bird.", found, aspect_ratio="1:1")
+        lab.plan(sweep)
+        assert (True, url, (300, 200)) == (found.resolved, found.url, found.sent_size)
+        assert 1 == len(agents)
+        assert agents[0].startswith("kontext-lab/")
+
+    @pytest.mark.usefixtures("store_uri")
+    def test_files_need_no_service(self, photo_file: Path) -> None:
+        """A file is loaded and prepared without starting anything."""
+        lab = kl.Lab("sandbox", quiet=True)
+        found = lab.reference(photo_file, max_megapixels=0.01)
+        assert 10_000 >= found.sent_size[0] * found.sent_size[1]
+        assert None is lab._connection
+
+    def test_what_cannot_be_fetched(self, lab: kl.Lab) -> None:
+        """It is told in our words."""
+        with pytest.raises(kl.errors.ImageError, match="could not be fetched"):
+            lab.reference("http://127.0.0.1:9/a.png")
+
+
+class TestRememberedAnswers:
+    """Plans that are made after every change ask the service now and then."""
+
+    @pytest.fixture
+    def asked(self, lab: kl.Lab) -> list[str]:
+        """The addresses that were asked from now on; for once the sandbox passes for the API itself."""
+        lab.connection.name = lab.connection.client.service
+        seen: list[str] = []
+
+        def note(response: requests.Response, **_: Any) -> None:
+            if response.request.method == "GET" and "/v" in str(response.url):
+                seen.append(str(response.url).split("/", 3)[3].split("&")[0])
+
+        lab.connection.client._connection.session.hooks["response"].append(note)
+        return seen
+
+    def test_for_half_a_minute(self, lab: kl.Lab, make_sweep: MakeSweep, asked: list[str]) -> None:
+        """Three questions for the first plan, none for the next, three again after 30 seconds."""
+        now = [100.0]
+        lab.asked = Asked(lambda: now[0])
+        sweep = small(make_sweep)
+        first = lab.plan(sweep)
+        assert 3 == len(asked)
+        now[0] += 29
+        second = lab.plan(sweep.but(seed=7))
+        assert 3 == len(asked)
+        assert (first.prices, first.balance) == (second.prices, second.balance)
+        now[0] += 2
+        lab.plan(sweep)
+        assert 6 == len(asked)
+
+    def test_another_model_is_asked_for(self, lab: kl.Lab, make_sweep: MakeSweep, asked: list[str]) -> None:
+        """Only its price is new."""
+        lab.plan(small(make_sweep, model="pro"))
+        lab.plan(small(make_sweep, model="max"))
+        assert 4 == len(asked)
+
+    def test_a_start_forgets(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
+        """After a sweep the plan knows the new balance."""
+        lab.connection.name = lab.connection.client.service
+        before = lab.plan(small(make_sweep)).balance
+        results = lab.run(small(make_sweep), progress=False)
+        after = lab.plan(small(make_sweep, seed=9)).balance
+        assert before is not None
+        assert before - results.cost == pytest.approx(after)
+
+    def test_a_failure_for_five_seconds(self, lab: kl.Lab, make_sweep: MakeSweep, api: Sandbox) -> None:
+        """A dead service is not asked with every change, and found again soon."""
+        now = [100.0]
+        lab.asked = Asked(lambda: now[0])
+        lab.connection.name = lab.connection.client.service
+        url = api.url
+        api.stop()
+        assert "doesn't answer" in " ".join(lab.plan(small(make_sweep)).notes)
+        with Sandbox(int(url.rpartition(":")[2])):
+            now[0] += 4
+            assert "doesn't answer" in " ".join(lab.plan(small(make_sweep)).notes)
+            now[0] += 2
+            assert () == lab.plan(small(make_sweep)).notes
+
+    def test_forgotten_while_on_its_way(self) -> None:
+        """An answer that was asked for before everything was forgotten is not kept."""
+        asked = Asked()
+
+        def slow() -> int:
+            asked.forget()
+            return 1
+
+        assert [1, 2] == [asked.get("balance", slow), asked.get("balance", lambda: 2)]
