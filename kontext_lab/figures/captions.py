@@ -28,7 +28,7 @@ def mark_of(shots: Sequence[Shot], live: bool = False) -> str:
 
 
 def notes_of(
-    choice: Choice, table: Table, page: int, pages: int, left_out: str = "", live: bool = False
+    choice: Choice, table: Table, page: int, pages: int, left_out: str = "", *, live: bool = False
 ) -> tuple[str, ...]:
     """The caption's parts, those that are needed; a live sheet's pickers say themselves what is picked."""
     notes = []

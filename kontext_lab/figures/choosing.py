@@ -143,7 +143,8 @@ def _is_exact(wanted: Any) -> bool:
 
 
 def _exact(wanted: Any) -> set[Hashable]:
-    return {one.token for one in (wanted if isinstance(wanted, _SEVERAL) else [wanted])}
+    several = wanted if isinstance(wanted, _SEVERAL) else (wanted,)
+    return {one.token for one in several if isinstance(one, Value)}
 
 
 def _asked(values: Values, key: str, wanted: Any) -> set[str]:

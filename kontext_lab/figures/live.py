@@ -6,7 +6,7 @@ Knows no canvas, no event and no thread: it is drawn on one thread, and says wha
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
@@ -20,6 +20,7 @@ from kontext_lab.figures.mosaic import Mosaic
 from kontext_lab.figures.painting import Painter, plain_settings, sheet_axes
 from kontext_lab.figures.pictures import Pixels
 from kontext_lab.figures.previews import Previews, cut, source_of
+from kontext_lab.figures.stamps import Stamps
 from kontext_lab.figures.theme import DARK, LIGHT
 from kontext_lab.results import CellResult
 
@@ -54,14 +55,6 @@ class Mark:
         return (cell.title, cell.params) == (self.cell.title, self.cell.params)
 
 
-@dataclass
-class _Shown:
-    """What lies at one tile's place."""
-
-    face: Hashable
-    parts: list[Artist] = field(default_factory=list)
-
-
 class LiveSheet:
     """A figure that follows the plans it is shown.
 
@@ -77,7 +70,8 @@ class LiveSheet:
         self.plan: GridPlan | None = None
         self.marks: tuple[Mark, ...] = ()
         self._geometry: Hashable = None
-        self._tiles: list[_Shown] = []
+        self._faces: list[Hashable] = []
+        self._stamps: dict[bool, Stamps] = {}
         self._labels: dict[Label, list[Artist]] = {}
         self._corners: tuple[tuple[Rect, ...], list[Artist]] = ((), [])
         self._frames: tuple[Hashable, list[Artist]] = ((), [])
@@ -131,8 +125,8 @@ class LiveSheet:
             return []
         return [
             tile
-            for tile, shown in zip(plan.tiles, self._tiles, strict=True)
-            if self._needs_whole(tile, plan) and shown.face == _faces(tile, plan)[0]
+            for tile, face in zip(plan.tiles, self._faces, strict=True)
+            if self._needs_whole(tile, plan) and face == _faces(tile, plan)[0]
         ]
 
     def sharpen(self, tiles: Iterable[Tile], plan: GridPlan) -> Iterator[tuple[Tile, Pixels]]:
@@ -188,8 +182,9 @@ class LiveSheet:
         axes.add_artist(self._mosaic)
         self._mosaic.set_clip_path(None)
         self._painter, self._accents = Painter(axes, theme), theme.accents
+        self._stamp = self._stamps.setdefault(dark, Stamps(theme))
         self._painter.brackets(plan.lines)
-        self._labels, self._tiles = {}, [_Shown(None) for _ in plan.tiles]
+        self._labels, self._faces = {}, [None for _ in plan.tiles]
         self._corners, self._frames = ((), []), ((), [])
         return True
 
@@ -203,19 +198,25 @@ class LiveSheet:
         return bool(gone or new)
 
     def _show_tiles(self, plan: GridPlan, wait: bool) -> bool:
-        changed = False
-        for number, tile in enumerate(plan.tiles):
-            shown = self._tiles[number]
-            picture = tile.card or self._picture(tile, wait)
-            if isinstance(picture, Card):
-                changed |= self._show_card(shown, tile, picture)
-            elif shown.face not in _faces(tile, plan):
-                # A whole picture that is at hand is shown at once, without a blurred moment.
-                whole = self.previews.whole(tile) if self._needs_whole(tile, plan) else None
-                pixels = cut(whole or picture, self._size(tile), plan.crop)
-                self._paste(number, tile, pixels, _faces(tile, plan)[1 if whole else 0])
-                changed = True
-        return changed
+        changed = [self._show_tile(number, tile, plan, wait) for number, tile in enumerate(plan.tiles)]
+        return any(changed)
+
+    def _show_tile(self, number: int, tile: Tile, plan: GridPlan, wait: bool) -> bool:
+        picture = tile.card or self._picture(tile, wait)
+        if isinstance(picture, Card):
+            if self._faces[number] == picture:
+                return False
+            pixels = self._stamp.of(picture, self._size(tile), self.figure.dpi)
+            self._paste(number, tile, pixels, picture)
+            return True
+        coarse, sharp = _faces(tile, plan)
+        if self._faces[number] in (coarse, sharp):
+            return False
+        # A whole picture that is at hand is shown at once, without a blurred moment.
+        whole = self.previews.whole(tile) if self._needs_whole(tile, plan) else None
+        pixels = cut(whole or picture, self._size(tile), plan.crop)
+        self._paste(number, tile, pixels, sharp if whole else coarse)
+        return True
 
     def _needs_whole(self, tile: Tile, plan: GridPlan) -> bool:
         return self.previews.lacks(tile, self._size(tile), plan.crop)
@@ -226,19 +227,10 @@ class LiveSheet:
             return cards.fitted(found or _LOADING, tile.rect.width, tile.rect.height)
         return found
 
-    def _show_card(self, shown: _Shown, tile: Tile, card: Card) -> bool:
-        if shown.face == card:
-            return False
-        _remove(shown.parts)
-        self._mosaic.clear(*Mosaic.place(tile.rect, self.figure.dpi))
-        shown.face, shown.parts = card, self._painter.card(tile.rect, card)
-        return True
-
     def _paste(self, number: int, tile: Tile, pixels: Pixels, face: Hashable) -> None:
         left, top, *_ = Mosaic.place(tile.rect, self.figure.dpi)
-        _remove(self._tiles[number].parts)
         self._mosaic.paste(left, top, pixels)
-        self._tiles[number] = _Shown(face)
+        self._faces[number] = face
 
     def _show_corners(self, plan: GridPlan) -> bool:
         reused = tuple(tile.rect for tile in plan.tiles if tile.reused)

@@ -51,7 +51,7 @@ def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: Room)
     own_rows, own_columns = heights[len(fixed_rows) :], widths[len(fixed_columns) :]
     most = (
         sizing.fitting(own_rows, sizing.MAX_HEIGHT - above),
-        sizing.fitting(own_columns, sizing.MAX_WIDTH - beside),
+        sizing.fitting(own_columns, room.widest - beside),
     )
     each = sizing.shared_out(len(own_rows), len(own_columns), most, per_page)
     down, across = sizing.even(len(own_rows), each[0]), sizing.even(len(own_columns), each[1])

@@ -1,4 +1,4 @@
-"""All pictures of a sheet as one block of pixels: drawn in a few milliseconds, however many there are.
+"""All tiles of a sheet as one block of pixels: drawn in a few milliseconds, however many there are.
 
 An image artist of its own for every tile would be resampled by matplotlib at each drawing, 1 ms apiece.
 """
@@ -17,22 +17,18 @@ __all__ = ["Mosaic"]
 
 
 class Mosaic(Artist):
-    """Pixels of the whole sheet, see-through where no picture lies."""
+    """Pixels of the whole sheet, see-through where no tile lies."""
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__()
         self.pixels: Pixels = np.zeros((height, width, 4), dtype=np.uint8)
 
     def paste(self, left: int, top: int, pixels: Pixels) -> None:
-        """Put a picture at a place."""
+        """Put a tile at a place."""
         height, width = (min(pixels.shape[0], len(self.pixels) - top), pixels.shape[1])
         part = self.pixels[top : top + height, left : left + width]
         part[..., :3] = pixels[:height, : part.shape[1]]
         part[..., 3] = 255
-
-    def clear(self, left: int, top: int, width: int, height: int) -> None:
-        """Take a picture away."""
-        self.pixels[top : top + height, left : left + width] = 0
 
     def draw(self, renderer: Any) -> None:
         """Draw it from the lower left, as renderers count."""

@@ -47,7 +47,7 @@ def plain_settings() -> AbstractContextManager[None]:
 def sheet_axes(figure: Figure, size: tuple[float, float], theme: Theme, dpi: float) -> Axes:
     """Give a figure a size and the one Axes, in inches from the top left, that everything lies in."""
     # Whole pixels: otherwise every picture would lie between two rows of them, and blur.
-    width, height = (math.ceil(side * dpi) / dpi for side in size)
+    width, height = (math.ceil(round(side * dpi, 6)) / dpi for side in size)
     figure.set_size_inches(width, height)
     figure.set_facecolor(theme.paper)
     axes: Axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))

@@ -44,6 +44,7 @@ class _Around:
     notes: tuple[str, ...]
     legend: tuple[tuple[str, str], ...]
     reused: str
+    narrowest: float
 
 
 def plan_grid(
@@ -66,7 +67,7 @@ def plan_grid(
 
     `left_out` are the caption's words where there are further pages, in place of "page 1 of 3"; `{shown}`
     and `{all}` in it stand for numbers of pictures. `room` is what tiles should take. `live` plans for a sheet
-    that fills while it is looked at: nothing moves when pictures arrive.
+    that fills while it is looked at: no wider than the room, and nothing moves when pictures arrive.
 
     Raises:
         NotFound: no such parameter or value; names what there is.
@@ -77,6 +78,8 @@ def plan_grid(
     part = check_crop(crop)
     _check_sizes(per_page, cell_inches)
     space = replace(room or Room(), cell=cell_inches)
+    # A page of a notebook is as wide as it is: what doesn't fit is another page.
+    space = replace(space, widest=space.width) if live else space
     values = Values(results)
     choice = choose(values, rows, columns, where)
     table = make_table(values, choice, reference=reference)
@@ -93,9 +96,10 @@ def plan_grid(
     around = _Around(
         title=text.clean(title if title is not None else results.name),
         mark=captions.mark_of(shots, live),
-        notes=captions.notes_of(choice, table, page, len(pages), further, live),
+        notes=captions.notes_of(choice, table, page, len(pages), further, live=live),
         legend=captions.legend_of(values, shots, text.clean(title if title is not None else results.name)),
         reused=_reused(block.tiles),
+        narrowest=min(space.widest, _NARROWEST),
     )
     return _composed(block, around, shown, part, (page, len(pages)))
 
@@ -139,7 +143,7 @@ def _reused(tiles: Sequence[Tile]) -> str:
 
 def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tuple[int, int]) -> GridPlan:
     """Words above, tiles, words below, margins around."""
-    room = max(block.width, _NARROWEST)
+    room = max(block.width, around.narrowest)
     above = _above(around, room)
     tiles_top = _MARGIN + (above[-1].top + above[-1].height + 0.12 if above else 0.0)
     below = _below(around, room)

@@ -27,7 +27,7 @@ def split_sheet(table: Table, per_page: int | None, room: Room) -> list[Table]:
     """The pages of a contact sheet: even runs of tiles, references on every page."""
     smallest = room.cell or (sizing.SMALLEST if per_page is None else sizing.SMALLEST / 2)
     label = text.height(1, _SIZES[-1]) if any(any(entry.labels) for entry in table.rows) else 0.0
-    across = max(1, int(sizing.MAX_WIDTH / (smallest + GAP)))
+    across = max(1, int(room.widest / (smallest + GAP)))
     down = max(1, int(sizing.MAX_HEIGHT / (smallest + _ROW_GAP + label)))
     most = min(across * down, per_page or across * down)
     fixed = [at for at, entry in enumerate(table.rows) if entry.reference]
@@ -96,7 +96,7 @@ def _rows(ratios: Sequence[float], labelled: bool, room: Room) -> tuple[list[ran
     label = text.height(1, _SIZES[0]) if labelled else 0.0
     if room.cell is not None:
         cell = room.cell
-        across = max(1, int((sizing.MAX_WIDTH + GAP) / (cell * math.sqrt(max(ratios)) + GAP)))
+        across = max(1, int((room.widest + GAP) / (cell * math.sqrt(max(ratios)) + GAP)))
         runs = _split(ratios, math.ceil(len(ratios) / across))
         return runs, [cell / math.sqrt(sum(ratios[at] for at in run) / len(run)) for run in runs]
     for tier in room.tiers:

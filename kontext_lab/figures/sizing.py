@@ -50,12 +50,14 @@ class Room:
         height: inches.
         largest: side of a square tile that is never exceeded.
         cell: the side itself, where it was asked for.
+        widest: inches that are not exceeded, for however many tiles.
     """
 
     width: float = 10.0
     height: float = 7.0
     largest: float = 4.5
     cell: float | None = None
+    widest: float = MAX_WIDTH
 
     @property
     def tiers(self) -> tuple[tuple[float, float, float], ...]:
@@ -63,7 +65,7 @@ class Room:
         return (
             (self.width, self.height, self.largest),
             (self.width, MAX_HEIGHT, min(1.25, self.largest)),
-            (MAX_WIDTH, MAX_HEIGHT, min(1.0, self.largest)),
+            (self.widest, MAX_HEIGHT, min(1.0, self.largest)),
         )
 
 
