@@ -77,3 +77,58 @@ def test_a_sweep_is_tracked_reused_and_loaded(lab: kl.Lab, server: str, photo_fi
 def test_web_address_is_the_server_s(lab: kl.Lab, server: str) -> None:
     """Pages of a run can be opened where the store has a web address."""
     assert server == lab.tracker.store.web_address
+
+
+def test_verdicts_and_notes_travel(lab: kl.Lab, photo_file: Path) -> None:
+    """Given, changed and withdrawn verdicts of several outputs, and a note, come back over HTTP and on copies."""
+    sweep = kl.Sweep("Add a crab.", photo_file, num_images=2, name="judged")
+    (cell,) = lab.run(sweep, progress=False)
+    first, second = cell.outputs
+    for output, criterion, verdict in (
+        (first, "follows prompt", True),
+        (second, "follows prompt", True),
+        (first, "follows prompt", False),
+        (second, "größer / favourite", True),
+        (second, "follows prompt", None),
+    ):
+        lab.judge(output, criterion.replace(" / ", " "), verdict)
+    lab.annotate(cell, "größer\n→ 2")
+    longer = lab.run(sweep.but(seed=[1, 2], name="judged longer"), progress=False)
+    expected = [{"verdict/follows prompt": 0.0}, {"verdict/größer favourite": 1.0}]
+    for found in (cell, lab.load("judged")[0], longer[0], lab.load("judged longer")[0]):
+        assert (expected, "größer\n→ 2") == ([output.metrics for output in found.outputs], found.comment)
+
+
+def test_addresses_lead_to_runs(lab: kl.Lab, server: str, photo_file: Path) -> None:
+    """Cells, outputs, results and sweeps have pages; what has no run, or none any more, has none."""
+    results = lab.run(kl.Sweep("Add a bird.", photo_file, name="paged"), progress=False)
+    (run,) = [one for one in lab.history() if one.name == "paged"]
+    pages = f"{server}/#/experiments/{lab.tracker.store.experiment_id}/runs"
+    addresses = [lab.address(one) for one in (results[0], results[0].output, results, run)]
+    assert [f"{pages}/{results[0].run_id}"] * 2 + [f"{pages}/{results.run_id}"] * 2 == addresses
+    assert ["", ""] == [lab.address(kl.Results([])), lab.address(kl.Results([], run_id="0" * 32))]
+
+
+def test_addresses_hold_no_password(
+    server: str, workdir: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens a page signs in himself."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.replace("http://", "http://ann:marked-word@"))
+    with kl.Lab("sandbox") as lab:
+        results = lab.run(kl.Sweep("Add a bird.", photo_file, name="signed"), progress=False)
+        assert lab.address(results).startswith(f"{server}/#/")
+
+
+def test_hidden_chained_and_small(lab: kl.Lab, photo_file: Path) -> None:
+    """Hiding, chains of edits, cells by their runs and thumbnails work over HTTP too."""
+    first = lab.edit(photo_file, "Add a bird.", seed=77)
+    second = lab.edit(first.output, "Add a crab.", seed=77)
+    run = next(one for one in lab.history() if one.run_id == lab.tracker.whereabouts(first.run_id).parent_id)
+    lab.hide(run.run_id)
+    assert run.run_id not in [one.run_id for one in lab.history()]
+    assert [first.run_id] == [one.run_id for one in lab.ancestors(second)]
+    assert [second.run_id] == [one.run_id for one in lab.edits_of(first)]
+    assert [second.run_id, first.run_id] == [one.run_id for one in lab.cells([second.run_id, first.run_id])]
+    assert 0 < len(lab.thumbnail(run)) < 6000
+    with pytest.raises(kl.errors.NotFound, match="no cell with this run id"):
+        lab.cells(["0" * 32])
