@@ -92,7 +92,10 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
         held = _with_others(lab, journal.facts, held, fingerprints, anywhere)
     known = (*here.values(), *anywhere.values(), *filter(None, held.values()))
     found = {one.request_id: one for one in known if doubtful(one)}
-    fates = ask_about(lab.worker, [(one.request_id, one.when) for one in found.values()])
+    lost = tuple((one.request_id, one.when) for one in found.values())
+    look_up = partial(ask_about, lab.worker, lost)
+    # A start spends money on what it hears, so it hears it anew.
+    fates = lab.asked.get(("log", lost), look_up) if ask else look_up()
     decisions = planning.decide(
         sweep.cells,
         fingerprints,

@@ -411,6 +411,13 @@ class TestRememberedAnswers:
         lab.plan(small(make_sweep, model="max"))
         assert 4 == len(asked)
 
+    def test_the_log_as_well(self, lab: kl.Lab, make_sweep: MakeSweep, asked: list[str]) -> None:
+        """What became of a lost request is asked once for several plans."""
+        left(lab, small(make_sweep))
+        asked.clear()
+        assert [1, 1] == [lab.plan(small(make_sweep)).in_doubt for _ in range(2)]
+        assert 1 == sum(address.startswith("v2/logs") for address in asked)
+
     def test_a_start_forgets(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
         """After a sweep the plan knows the new balance."""
         lab.connection.name = lab.connection.client.service
