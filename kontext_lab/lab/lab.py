@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kontext_lab.client import key_from_environment
+from kontext_lab.client.keys import Secret
 from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
 from kontext_lab.journal import Elsewhere, Journal, home_folder
@@ -125,6 +126,7 @@ class Lab(Archive):
         Raises:
             ConfigError: no such service, no key, or one that can't be sent.
         """
+        key = Secret(key) if isinstance(key, str) else key  # at once: a traceback may show this frame
         key = check_service_and_key(service, key)
         other = copy.copy(self)
         other._serve(service, key)

@@ -44,7 +44,8 @@ def cells_of(tracker: Tracker, run_ids: Sequence[str]) -> Results:
     Raises:
         NotFound: some are none; names them.
     """
-    wanted = list(dict.fromkeys(str(one).strip() for one in run_ids))
+    given = [run_ids] if isinstance(run_ids, str) else run_ids
+    wanted = list(dict.fromkeys(str(one).strip() for one in given))
     found = tracker.cells_with(wanted)
     missing = [one for one in wanted if one not in found]
     if missing:

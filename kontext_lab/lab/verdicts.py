@@ -50,6 +50,7 @@ def judge(tracker: Tracker, what: CellResult | Output, criterion: str, verdict: 
     if verdict not in (True, False, None):
         raise ConfigError(f"verdict: {shown(verdict)}, allowed are True, False and None")
     output = what.output if isinstance(what, CellResult) else what
+    _check_kind(output)
     if not output.is_picture:
         raise NotFound(f"{output.cell.title}: there is no picture to judge, the cell is {output.state}")
     _check_tracked(output.cell)
@@ -73,10 +74,19 @@ def annotate(tracker: Tracker, what: CellResult | Output, text: str) -> None:
     comment = visible("\n".join(text.strip().splitlines()))
     if len(comment) > LONGEST_COMMENT:
         raise ConfigError(f"note: has {len(comment)} characters, allowed are {LONGEST_COMMENT}")
-    cell = what if isinstance(what, CellResult) else what.cell
+    output = what.output if isinstance(what, CellResult) else what
+    _check_kind(output)
+    cell = output.cell
     _check_tracked(cell)
     tracker.annotate(cell, comment)
     cell.comment = comment
+
+
+def _check_kind(output: object) -> None:
+    if not isinstance(output, Output):
+        raise ConfigError(
+            f"{type(output).__name__}: allowed is a cell, such as results[0], or an output of it"
+        )
 
 
 def _check_tracked(cell: CellResult) -> None:

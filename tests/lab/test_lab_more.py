@@ -111,7 +111,9 @@ class TestOtherServices:
         """A wrong service or key is refused, and the key not shown."""
         with pytest.raises(kl.errors.ConfigError, match=told) as error:
             lab.on(service, key=key)
-        assert "marked" not in str(error.value)
+        frames = [entry.locals for entry in error.traceback if "kontext_lab" in str(entry.path)]
+        assert frames
+        assert "marked" not in str(error.value) + repr(frames)
 
     def test_nothing_is_opened(self, store_uri: str) -> None:
         """Service, key, place and leftovers are told without starting a sandbox or opening the store."""

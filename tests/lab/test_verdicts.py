@@ -200,6 +200,16 @@ def test_notes_that_cannot_be(lab: kl.Lab, two: kl.Results, text: Any, told: str
         lab.annotate(two[0], text)
 
 
+def test_of_what(lab: kl.Lab, two: kl.Results) -> None:
+    """Neither a verdict nor a note is given on all cells at once, and a verdict is yes, no or nothing."""
+    with pytest.raises(kl.errors.ConfigError, match="Results: allowed is a cell"):
+        lab.judge(two, "favourite", True)  # type: ignore[arg-type]
+    with pytest.raises(kl.errors.ConfigError, match="Results: allowed is a cell"):
+        lab.annotate(two, "x")  # type: ignore[arg-type]
+    with pytest.raises(kl.errors.ConfigError, match="verdict: 'yes', allowed are True, False and None"):
+        lab.judge(two[0], "favourite", "yes")  # type: ignore[arg-type]
+
+
 def test_a_store_that_is_away(lab: kl.Lab, two: kl.Results) -> None:
     """What can't be recorded is not shown as if it were."""
     file = Path(lab.tracker.store.uri.removeprefix("sqlite:///"))
