@@ -48,6 +48,7 @@ class Arranging(Room):
         for picker in (self.rows, self.columns):
             picker.observe(lambda _: self._picked(), names="value")
         self.reference.observe(lambda _: self._told(), names="value")
+        self.add_class("kl-arranging")
         self.lay_out()
 
     def lay_out(self, *tools: Widget) -> None:
@@ -159,7 +160,7 @@ class Arranging(Room):
         """What the sliders stand at."""
         return {key: slider.kl_values[slider.index][1] for key, slider in self.sliders.items()}
 
-    def plan(self, *, crop: Any = None, paper: Paper | None = None) -> GridPlan:
+    def plan(self, *, paper: Paper | None = None) -> GridPlan:
         """The page that was picked."""
         if self._results is None:
             return plan_grid(Results([]), title="")
@@ -171,7 +172,6 @@ class Arranging(Room):
                 rows,
                 columns,
                 self.where or None,
-                crop=crop,
                 reference=self.reference.value,
                 page=page,
                 title="",
@@ -204,5 +204,6 @@ def _told_apart(options: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Labels a slider can tell apart: it needs them to differ."""
     labels = [label for label, _ in options]
     return [
-        (f"{label} ({at + 1})" if labels.count(label) > 1 else label or "(empty)", at) for label, at in options
+        (f"{label} ({at + 1})" if labels.count(label) > 1 else label or "(empty)", at)
+        for label, at in options
     ]

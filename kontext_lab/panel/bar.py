@@ -58,10 +58,22 @@ class Bar(Room):
         buttons = row(self.run_button, self.one_button, self.stop_button, self.retry_button, self.retry_price)
         self._question_row = row(self.question, self.yes_button, self.no_button)
         self.fill(
-            [self.plan, self.warnings, buttons, self.reason, self._question_row, self.meter, self.progress, self.notes]
+            [
+                self.plan,
+                self.warnings,
+                buttons,
+                self.reason,
+                self._question_row,
+                self.meter,
+                self.progress,
+                self.notes,
+            ]
         )
-        session.observe(self.guarded(self._on_session), names=["state", "results", "queue", "line", "beat", "ends"])
+        session.observe(
+            self.guarded(self._on_session), names=["state", "results", "queue", "line", "beat", "ends"]
+        )
         planner.observe(self.guarded(self._on_plan), names=["state", "problems"])
+        self._show_question()
         self._on_plan()
         self._on_session()
 
@@ -165,7 +177,9 @@ class Bar(Room):
     def _show_buttons(self) -> None:
         session, why = self._session, self._why_not()
         self.run_button.disabled = self.one_button.disabled = bool(why)
-        self.run_button.tooltip = why or ("Run after what is under way" if session.busy else "Send what the plan says")
+        self.run_button.tooltip = why or (
+            "Run after what is under way" if session.busy else "Send what the plan says"
+        )
         self.stop_button.disabled = not session.busy and self._pressed is None
         waiting = "making the plan …" if self._planner.state == "planning" else ""
         self.reason.say(why or waiting)

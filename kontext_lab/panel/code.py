@@ -137,9 +137,7 @@ class _References:
         """The line that brings the tracked references back."""
         lines = f"# request {fingerprint}\n" if fingerprint else ""
         if self._tracked:
-            lines += (
-                f"references = {{one.digest[:16]: one for one in lab.load_sweep({self._run_id!r}).references}}\n"
-            )
+            lines += f"references = {{one.digest[:16]: one for one in lab.load_sweep({self._run_id!r}).references}}\n"
         return lines
 
     def fixed(self, references: Sequence[Reference]) -> dict[str, Any]:

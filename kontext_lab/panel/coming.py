@@ -9,9 +9,23 @@ __all__ = ["effects_room", "rank_room"]
 
 def effects_room() -> Room:
     """The tab Effects."""
-    return Room([Line("Effects need measured pictures: how much each one changed, and how well the rest was kept.", "muted")])
+    return Room(
+        [
+            Line(
+                "Effects need measured pictures: how much each one changed, and how well the rest was kept.",
+                "muted",
+            )
+        ]
+    )
 
 
 def rank_room() -> Room:
     """The tab Rank."""
-    return Room([Line("Ranking needs two finished cells that differ in one axis at the same seed and reference.", "muted")])
+    return Room(
+        [
+            Line(
+                "Ranking needs two finished cells that differ in one axis at the same seed and reference.",
+                "muted",
+            )
+        ]
+    )

@@ -48,15 +48,18 @@ class Compare(Room):
         self.first: Output | None = None
         self.second: Output | None = None
         self._names: dict[str, str] = {}
-        self.which = Combobox(placeholder="a sweep's name, or the id of any run", description="Add", layout=Layout(width="28em"))
+        self.which = Combobox(
+            placeholder="a sweep's name, or the id of any run", description="Add", layout=Layout(width="28em")
+        )
         add = self.button("Add", self.add_typed, "Add this sweep or run to the grid", small=True)
-        on_show = self.button("Add what is on show", self.add_shown, "Add the results of the tab Grid", small=True)
+        on_show = self.button(
+            "Add what is on show", self.add_shown, "Add the results of the tab Grid", small=True
+        )
         self._list, self.busy = Room(), Line(kind="muted")
         self.arranging = Arranging(self.redraw)
         self.canvas = make_canvas(post, frame, self, static=static)
         self.canvas.on_select(self.guarded(self._select))
         self.canvas.on_hover(self.guarded(self._hover))
-        self.canvas.on_crop(self.guarded(lambda _: self.redraw()))
         fit = self.button("Fit", self.canvas.reset, "Show whole pictures again", small=True)
         self.arranging.lay_out(fit)
         self.hint, self.hovered = Line(_HINT, "muted"), Line(kind="muted")
@@ -66,7 +69,9 @@ class Compare(Room):
         self._stage = VBox([self.canvas.widget])
         self._stage.add_class("kl-stage")
         self._shown_parts = [self.arranging, self.hint, self._stage, self.hovered, self.viewer, self.table]
-        self.empty = Line("Add two or more sweeps, or single runs: what they differ in becomes an axis.", "muted")
+        self.empty = Line(
+            "Add two or more sweeps, or single runs: what they differ in becomes an axis.", "muted"
+        )
         self.fill([row(self.which, add, on_show), self.busy, self._list, self.empty, *self._shown_parts])
         frame.observe(self.guarded(lambda _: self._soon()), names=["width", "dark"])
         self._laid_out()
@@ -75,7 +80,8 @@ class Compare(Room):
         """The sweeps that can be picked by name."""
         names = [run.name for run in runs]
         self._names = {
-            (f"{run.name} ({run.run_id[:8]})" if names.count(run.name) > 1 else run.name): run.run_id for run in runs
+            (f"{run.name} ({run.run_id[:8]})" if names.count(run.name) > 1 else run.name): run.run_id
+            for run in runs
         }
         self.which.options = tuple(self._names)
 
@@ -98,7 +104,9 @@ class Compare(Room):
         """Add a sweep by name or run id, or a single cell by its run id."""
         self.busy.say(f"reading {which} …")
         lab, run_id = self._session.lab, self._names.get(which, which)
-        self._post.background(lambda: _read(lab, run_id), self.guarded(partial(self._added, which)), self._unread)
+        self._post.background(
+            lambda: _read(lab, run_id), self.guarded(partial(self._added, which)), self._unread
+        )
 
     def _added(self, which: str, results: Results) -> None:
         self.busy.say("")
@@ -128,7 +136,10 @@ class Compare(Room):
 
     def _laid_out(self) -> None:
         listed = [
-            row(Line(f"{name}: {len(results)} cells"), self.button("×", partial(self.take_away, name), f"Take {name} away", small=True))
+            row(
+                Line(f"{name}: {len(results)} cells"),
+                self.button("×", partial(self.take_away, name), f"Take {name} away", small=True),
+            )
             for name, results in self.sources.items()
         ]
         self._list.fill([row(*listed)] if listed else [])
@@ -143,7 +154,7 @@ class Compare(Room):
         """Draw the page that is picked."""
         if self.results is None:
             return
-        plan = self.arranging.plan(crop=self.canvas.crop, paper=paper_for(self._frame))
+        plan = self.arranging.plan(paper=paper_for(self._frame))
         self.canvas.show(plan, dark=self._frame.dark)
         self._mark()
 
@@ -177,12 +188,17 @@ class Compare(Room):
             return
         self.table.value = _table(differences(first, second))
         self._post.background(
-            lambda: (first.bytes, second.bytes), self.guarded(partial(self._show_both, first, second)), self.show
+            lambda: (first.bytes, second.bytes),
+            self.guarded(partial(self._show_both, first, second)),
+            self.show,
         )
 
     def _show_both(self, first: Output, second: Output, both: tuple[bytes, bytes]) -> None:
         if (first, second) == (self.first, self.second):
-            names = [f"{name} · {one.cell.title}" + (" · simulated" if one.cell.simulated else "") for name, one in (("A", first), ("B", second))]
+            names = [
+                f"{name} · {one.cell.title}" + (" · simulated" if one.cell.simulated else "")
+                for name, one in (("A", first), ("B", second))
+            ]
             self.viewer.show(*both, left_label=names[0], right_label=names[1], alt=" against ".join(names))
 
 

@@ -162,7 +162,9 @@ class Draft:
                 axes[name] = self._axis(name, values)
         given = [reference for reference, _ in self.references]
         names = tuple(name for _, name in self.references)
-        if given and (self.combined or (len(given) == 1 and not names[0] and "image" not in self.axes_of_one)):
+        if given and (
+            self.combined or (len(given) == 1 and not names[0] and "image" not in self.axes_of_one)
+        ):
             fixed["images"] = given
         elif given:
             made = parse_axis("image", given, max_megapixels=self.max_megapixels)

@@ -35,8 +35,6 @@ class Clipboard(Room):
 
     def put(self, text: str, what: str) -> None:
         """Copy a text and show it."""
-
-
         self.text = text
         self._frame.copy(text)
         self.line.say(f"{what}, copied:")
@@ -116,6 +114,8 @@ def yaml_text(sweep: Sweep) -> str:
     """
     for reference in sweep.references:
         if not reference.url and not Path(reference.source).is_file():
-            raise SweepError(f"image {reference.name}: has no file of its own; Save writes it beside the YAML file")
+            raise SweepError(
+                f"image {reference.name}: has no file of its own; Save writes it beside the YAML file"
+            )
     with tempfile.NamedTemporaryFile(dir=Path.cwd(), prefix=".kontext-lab-", suffix=".yaml") as file:
         return sweep.to_yaml(file.name).read_text(encoding="utf-8")

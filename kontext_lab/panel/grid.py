@@ -11,12 +11,13 @@ from kontext_lab.figures import Room as Paper
 from kontext_lab.panel.arranging import Arranging
 from kontext_lab.panel.browser import Frame
 from kontext_lab.panel.canvas import GridCanvas
+from kontext_lab.panel.gestures import FULL
 from kontext_lab.panel.inspector import Inspector
 from kontext_lab.panel.parts import Line, Room
 from kontext_lab.panel.planner import Planner
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.shelf import output_at, planned_results
+from kontext_lab.panel.shelf import described, output_at, planned_results
 from kontext_lab.results import Results
 
 if TYPE_CHECKING:
@@ -61,10 +62,13 @@ class Grid(Room):
         self.canvas = make_canvas(post, frame, self, static=static)
         self.canvas.on_hover(self.guarded(self._hover))
         self.canvas.on_select(self.guarded(self._select))
-        self.canvas.on_crop(self.guarded(lambda _: self.redraw()))
+        self.canvas.on_crop(self.guarded(lambda _: self._show_fit()))
         self.fit = self.button("Fit", self.canvas.reset, "Show whole pictures again", small=True)
         self.arranging.lay_out(self.fit)
-        self.empty = Line("Nothing to show yet: say what to change and give an image; the plan's cells appear here.", "muted")
+        self.empty = Line(
+            "Nothing to show yet: say what to change and give an image; the plan's cells appear here.",
+            "muted",
+        )
         self.inspector = inspector
         stage = VBox([self.canvas.widget], layout=Layout(width="100%"))
         stage.add_class("kl-stage")
@@ -111,13 +115,17 @@ class Grid(Room):
         there = results is not None and len(results) > 0
         self._stage.layout.display = self.arranging.layout.display = None if there else "none"
         self.empty.layout.display = "none" if there else None
+        self.inspector.layout.display = None if there else "none"
         if there:
             if self._axes_grew(results):
                 self.arranging.take(results)
-            plan = self.arranging.plan(crop=self.canvas.crop, paper=paper_for(self._frame))
+            plan = self.arranging.plan(paper=paper_for(self._frame))
             self.canvas.show(plan, dark=self._frame.dark)
             self._mark()
-        self.fit.layout.display = None if there and self.canvas.crop != (0.0, 0.0, 1.0, 1.0) else "none"
+        self._show_fit()
+
+    def _show_fit(self) -> None:
+        self.fit.layout.display = None if self.canvas.crop != FULL else "none"
 
     def _axes_grew(self, results: Results) -> bool:
         """Whether there is a parameter that the pickers don't know, such as `output` after the first answer."""
@@ -148,7 +156,8 @@ class Grid(Room):
             return
         picked = self._session.selection
         here = next(
-            (tile for tile in tiles if picked is not None and Mark(picked.cell, picked.number).is_on(tile)), None
+            (tile for tile in tiles if picked is not None and Mark(picked.cell, picked.number).is_on(tile)),
+            None,
         )
         if here is None:
             self._select(tiles[0])
@@ -204,7 +213,7 @@ def _words(tile: Tile) -> str:
     if tile.cell is None:
         return f"reference {tile.reference.name}" if tile.reference is not None else ""
     cell = tile.cell
-    parts = [f"{key} {cell.params.get(f'{key}.label', cell.params.get(key))}" for key in cell.swept]
+    parts = described(cell)
     if len(cell.outputs) > 1:
         parts.append(f"output {tile.number}")
     if tile.card is not None:
@@ -219,5 +228,3 @@ def _words(tile: Tile) -> str:
         if key.startswith("verdict/")
     ]
     return " · ".join(part for part in (*parts, *verdicts) if part)
-
-

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ipywidgets import HTML, ToggleButtons, Widget
 
 from kontext_lab.errors import KontextLabError
-
 from kontext_lab.panel.browser import KeyField
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.post import Post
@@ -92,7 +91,9 @@ class Header(Room):
             return
         if wanted not in self._labs and wanted == "api" and not self._session.lab.has_key:
             self.key.layout.display = None
-            self.notice.say("No API key in the environment: give one here; it is kept in this kernel only.", "warning")
+            self.notice.say(
+                "No API key in the environment: give one here; it is kept in this kernel only.", "warning"
+            )
             return
         self.use(self._labs.get(wanted) or self._session.lab.on(wanted))
 
@@ -113,7 +114,9 @@ class Header(Room):
         line = Line(f"Unfinished: {one.line}", "warning")
         if not one.here:
             return line
-        resume = self.unfinished.button("Resume", lambda: self._go_on(one), f"Go on with {one.name}", small=True)
+        resume = self.unfinished.button(
+            "Resume", lambda: self._go_on(one), f"Go on with {one.name}", small=True
+        )
         return row(line, resume)
 
     def _go_on(self, one: Leftover) -> None:

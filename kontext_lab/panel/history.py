@@ -64,7 +64,10 @@ class History(Room):
         self.line = Line("reading the store …", "muted")
         self.back = self.button("‹", lambda: self._show(self._page - 1), "Newer sweeps", small=True)
         self.ahead = self.button("›", lambda: self._show(self._page + 1), "Older sweeps", small=True)
-        self._head = [row(self.search, self.simulated, self.hidden, self.refresh), row(self.back, self.line, self.ahead)]
+        self._head = [
+            row(self.search, self.simulated, self.hidden, self.refresh),
+            row(self.back, self.line, self.ahead),
+        ]
         self.fill(self._head)
         session.observe(self.guarded(lambda _: self.look()), names="ends")
 
@@ -89,7 +92,9 @@ class History(Room):
         real = [run for run in self.runs if run.service != "sandbox"]
         runs = self.runs if self.simulated.value or not real else real
         return [
-            run for run in runs if all(word in f"{run.name} {run.service} {run.run_id}".lower() for word in words)
+            run
+            for run in runs
+            if all(word in f"{run.name} {run.service} {run.run_id}".lower() for word in words)
         ]
 
     def _show(self, page: int) -> None:

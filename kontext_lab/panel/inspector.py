@@ -16,6 +16,7 @@ from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
+from kontext_lab.panel.shelf import described
 from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import CellResult, Output
 
@@ -78,21 +79,41 @@ class Inspector(Room):
         self.viewer.on_trouble(self.show)
         self.title, self.facts, self.details = Line(), HTML(), HTML()
         self.note_line = Line(kind="warning")
-        self.criterion = ToggleButtons(options=list(session.lab.criteria), tooltips=["1 pass, 0 fail"] * len(session.lab.criteria))
+        self.criterion = ToggleButtons(
+            options=list(session.lab.criteria), tooltips=["1 pass, 0 fail"] * len(session.lab.criteria)
+        )
         self.criterion.add_class("kl-criteria")
-        self.pass_button = self.button("1 pass", partial(self.judge, True), "Key 1; once more withdraws", small=True)
-        self.fail_button = self.button("0 fail", partial(self.judge, False), "Key 0; once more withdraws", small=True)
+        self.pass_button = self.button(
+            "1 pass", partial(self.judge, True), "Key 1; once more withdraws", small=True
+        )
+        self.fail_button = self.button(
+            "0 fail", partial(self.judge, False), "Key 0; once more withdraws", small=True
+        )
         self.favourite_button = self.button("F favourite", self.favour, "Key F", small=True)
         self.verdicts = Line(kind="muted")
-        self.comment = Text(placeholder="a note, then Enter", description="Note", continuous_update=False, layout=Layout(width="24em"))
+        self.comment = Text(
+            placeholder="a note, then Enter",
+            description="Note",
+            continuous_update=False,
+            layout=Layout(width="24em"),
+        )
         self.comment.observe(self.guarded(self._commented), names="value")
         self._filling = False
         self.address = HTML()
         self.chain = Room()
         self._buttons = [self._action(text, name, tip, actions) for text, name, tip in _BUTTONS]
         self._pick = actions.pick
-        judging = row(self.criterion, self.pass_button, self.fail_button, self.favourite_button, self.verdicts)
-        self._below = [judging, self.comment, row(*self._buttons, self.address), self.facts, self.chain, self.details]
+        judging = row(
+            self.criterion, self.pass_button, self.fail_button, self.favourite_button, self.verdicts
+        )
+        self._below = [
+            judging,
+            self.comment,
+            row(*self._buttons, self.address),
+            self.facts,
+            self.chain,
+            self.details,
+        ]
         self.fill([self.title, self.note_line, self.viewer, *self._below])
         session.observe(self.guarded(self._on_selection), names="selection")
         session.observe(self.guarded(self._on_beat), names="beat")
@@ -133,7 +154,9 @@ class Inspector(Room):
 
     def _give(self, output: Output, criterion: str, verdict: bool | None) -> None:
         lab = self._session.lab
-        self._post.background(lambda: lab.judge(output, criterion, verdict), lambda _: self._given(output), self.show)
+        self._post.background(
+            lambda: lab.judge(output, criterion, verdict), lambda _: self._given(output), self.show
+        )
 
     def _given(self, output: Output) -> None:
         self._session.touch(output.cell)
@@ -144,7 +167,9 @@ class Inspector(Room):
             return
         output, lab, text = self.output, self._session.lab, change["new"].strip()
         if text != output.cell.comment:
-            self._post.background(lambda: lab.annotate(output, text), lambda _: self._given(output), self.show)
+            self._post.background(
+                lambda: lab.annotate(output, text), lambda _: self._given(output), self.show
+            )
 
     def _show_verdicts(self) -> None:
         output: Output | None = self._session.selection
@@ -186,7 +211,11 @@ class Inspector(Room):
         number = f" · output {output.number}" if len(cell.outputs) > 1 else ""
         simulated = " · simulated picture (sandbox)" if cell.simulated else ""
         self.title.say(f"{_title(cell)}{number}{simulated}")
-        self.note_line.say(" · ".join(filter(None, (_state(output), cell.note))) if cell.note or not output.is_picture else "")
+        self.note_line.say(
+            " · ".join(filter(None, (_state(output), cell.note)))
+            if cell.note or not output.is_picture
+            else ""
+        )
         self.facts.value = _facts(output)
         self.details.value = _details(cell)
         self._filling = True
@@ -243,8 +272,16 @@ class Inspector(Room):
 
 
 _BUTTONS: Sequence[tuple[str, str, str]] = (
-    ("Use as reference", "use_as_reference", "The next sweep edits this picture, and knows where it came from"),
-    ("Use these settings", "use_settings", "Fill the form with this cell's settings; you choose what to vary"),
+    (
+        "Use as reference",
+        "use_as_reference",
+        "The next sweep edits this picture, and knows where it came from",
+    ),
+    (
+        "Use these settings",
+        "use_settings",
+        "Fill the form with this cell's settings; you choose what to vary",
+    ),
     ("+ seeds", "more_seeds", "This cell's settings with four more seeds"),
     ("Copy as code", "copy_code", "Python that makes exactly this cell again"),
     ("Save", "save", "The exact bytes as a file"),
@@ -274,8 +311,7 @@ def _load(lab: Lab, results: Any, output: Output) -> _Loaded:
 
 
 def _title(cell: CellResult) -> str:
-    parts = [f"{key} {cell.params.get(f'{key}.label', cell.params[key])}" for key in cell.swept if key in cell.params]
-    return " · ".join(parts) or cell.title
+    return " · ".join(described(cell)) or cell.title
 
 
 def _state(output: Output) -> str:
@@ -291,8 +327,13 @@ def _facts(output: Output) -> str:
     parts = []
     if output.width:
         asked = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
-        parts.append(f"{output.width}×{output.height} {output.format} · ratio {output.width / output.height:.3f}, asked {asked}")
-        if cell.request is not None and cell.request.expected_size not in ((0, 0), (output.width, output.height)):
+        parts.append(
+            f"{output.width}×{output.height} {output.format} · ratio {output.width / output.height:.3f}, asked {asked}"
+        )
+        if cell.request is not None and cell.request.expected_size not in (
+            (0, 0),
+            (output.width, output.height),
+        ):
             expected = cell.request.expected_size
             parts.append(f"expected {expected[0]}×{expected[1]}")
     parts.append(f"seed {cell.params.get('seed')}")
@@ -309,7 +350,8 @@ def _facts(output: Output) -> str:
 def _details(cell: CellResult) -> str:
     """Every parameter, and what was sent, folded away."""
     rows = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>" for key, value in cell.params.items()
+        f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>"
+        for key, value in cell.params.items()
     )
     sent = ""
     if cell.request is not None:

@@ -84,9 +84,7 @@ class Planner(HasTraits):
         elif self.state == "planning":
             tell()
 
-    def _tell(
-        self, state: str, plan: Plan | None, sweep: Sweep | None, problems: Mapping[str, str]
-    ) -> None:
+    def _tell(self, state: str, plan: Plan | None, sweep: Sweep | None, problems: Mapping[str, str]) -> None:
         with self.hold_trait_notifications():
             self.plan, self.sweep, self.problems = plan, sweep, dict(problems)
             self.state = state

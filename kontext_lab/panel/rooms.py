@@ -150,7 +150,8 @@ class Rooms(Room):
         fields = {
             name: getattr(request, name)
             for name in (*type(request).model_fields,)
-            if name not in ("images", "prompt") and getattr(request, name) not in (None, 1 if name == "repeat" else None)
+            if name not in ("images", "prompt")
+            and getattr(request, name) not in (None, 1 if name == "repeat" else None)
         }
         sweep = Sweep(code.escaped(request.prompt), images=list(request.images), **fields)
         draft = Draft.of(sweep)
@@ -190,7 +191,9 @@ class Rooms(Room):
 
     def _open(self, run: SweepRun) -> None:
         if self.session.busy:
-            raise AlreadyRunning("a sweep is under way and on show: open this one when it has ended, or compare")
+            raise AlreadyRunning(
+                "a sweep is under way and on show: open this one when it has ended, or compare"
+            )
         lab = self.session.lab
 
         def work() -> tuple[Results, Sweep | None]:

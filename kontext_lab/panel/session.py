@@ -117,7 +117,9 @@ class Session(HasTraits):
         self.state = "running"
         if stop_at_once:
             self.stop()
-        threading.Thread(target=self._watch, args=(handle,), name="kontext-lab panel watch", daemon=True).start()
+        threading.Thread(
+            target=self._watch, args=(handle,), name="kontext-lab panel watch", daemon=True
+        ).start()
 
     def _refused(self, error: Exception) -> None:
         """A run that could not be started; those behind it are not sent on after it."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from kontext_lab.plan import Action, Decision
 from kontext_lab.results import CellResult, Output, Results, State
+from kontext_lab.sweep.axes import value_text
+from kontext_lab.sweep.wording import short_prompt
 
 if TYPE_CHECKING:
     from kontext_lab.plan import Plan
 
-__all__ = ["output_at", "planned_results"]
+__all__ = ["described", "output_at", "planned_results"]
 
 
 def planned_results(plan: Plan, shown: Results | None) -> Results:
@@ -22,7 +24,9 @@ def planned_results(plan: Plan, shown: Results | None) -> Results:
         plan: what would be run.
         shown: results at hand, or None.
     """
-    at_hand = {cell.fingerprint: cell for cell in shown or () if cell.state is State.DONE and cell.fingerprint}
+    at_hand = {
+        cell.fingerprint: cell for cell in shown or () if cell.state is State.DONE and cell.fingerprint
+    }
     cells = [_planned(one, plan.service, at_hand) for one in plan.decisions]
     return Results(cells, name=plan.sweep.name)
 
@@ -55,3 +59,13 @@ def _planned(one: Decision, service: str, at_hand: Mapping[str, CellResult]) -> 
 def output_at(cell: CellResult, number: int) -> Output:
     """A cell's output by its number; an empty one where there is none yet."""
     return next((one for one in cell.outputs if one.number == number), None) or Output(cell, max(1, number))
+
+
+def described(cell: CellResult) -> list[str]:
+    """What varied for a cell, a few words for each parameter."""
+    found = []
+    for key in cell.swept:
+        if key in cell.params:
+            value = cell.params.get(f"{key}.label") or cell.params[key]
+            found.append(f"{key} {short_prompt(value if key == 'image' else value_text(key, value), 60)}")
+    return found

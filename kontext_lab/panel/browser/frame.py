@@ -30,7 +30,7 @@ class Frame(BrowserWidget):
     """
 
     _esm = STATIC / "frame.js"
-    _css = STATIC / "panel.css"
+    _css = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("panel.css", "rooms.css"))
 
     width = traitlets.Int(0).tag(sync=True)
     dark = traitlets.Bool(False).tag(sync=True)

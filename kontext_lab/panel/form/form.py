@@ -54,10 +54,15 @@ class Form(Room):
         main.add_class("kl-fields")
         self.kept = Line(kind="muted")
         self.drop_kept = self.button("×", self._drop_kept, "Take the kept axes away", small=True)
-        self._more_open = self.button("▸ More", self._toggle_more, "Show or hide the rest of the form", small=True)
+        self._more_open = self.button(
+            "▸ More", self._toggle_more, "Show or hide the rest of the form", small=True
+        )
+        self._more_open.layout.align_self = "flex-start"
         self.more.layout.display = "none"
         self._kept_row = row(self.kept, self.drop_kept)
-        self.fill([self.prompts, self.references, self._word_box, main, self._kept_row, self._more_open, self.more])
+        self.fill(
+            [self.prompts, self.references, self._word_box, main, self._kept_row, self._more_open, self.more]
+        )
         self.put(self.draft)
 
     def put(self, draft: Draft) -> None:
@@ -166,7 +171,9 @@ class Form(Room):
     def mark(self, problems: Mapping[str, str]) -> None:
         """Say at each place what is wrong there. What is merely still empty is said once something is typed."""
         self.prompts.problem.say(self._said("prompt", problems, bool(self.draft.references)))
-        self.references.problem.say(self._said("image", problems, any(one.text for one in self.draft.prompts)))
+        self.references.problem.say(
+            self._said("image", problems, any(one.text for one in self.draft.prompts))
+        )
         for key, field in self.fields.items():
             field.field.error = "" if field.field.errors else problems.get(key, "")
         for name, field in self.words.items():

@@ -19,7 +19,9 @@ class _Row(HBox):
 
     def __init__(self, room: Prompts, one: Named) -> None:
         self.name = Text(one.name, placeholder="name", layout=Layout(width="8em"))
-        self.text = Textarea(one.text, placeholder=_PLACEHOLDER, rows=2, layout=Layout(width="auto", flex="1 1 auto"))
+        self.text = Textarea(
+            one.text, placeholder=_PLACEHOLDER, rows=2, layout=Layout(width="auto", flex="1 1 auto")
+        )
         self.away = room.button("×", lambda: room.take_away(self), "Take this prompt away", small=True)
         super().__init__([self.name, self.text, self.away], layout=Layout(width="100%"))
         self.add_class("kl-prompt")

@@ -61,8 +61,11 @@ class References(Room):
         self.upload.on_upload(self.guarded(self._uploaded))
         self.upload.on_trouble(self.show)
         self.place = Text(placeholder="path or URL, then Enter", description="Image", continuous_update=False)
+        self.place.add_class("kl-place")
         self.place.observe(self.guarded(self._typed), names="value")
-        self.mode = Dropdown(options=[_EACH, _TOGETHER], value=_EACH, description="Several", layout=Layout(width="auto"))
+        self.mode = Dropdown(
+            options=[_EACH, _TOGETHER], value=_EACH, description="Several", layout=Layout(width="auto")
+        )
         self.mode.observe(lambda _: self._told(), names="value")
         self.problem, self.busy, self.kept = Line(kind="error"), Line(kind="muted"), Line(kind="muted")
         self._filling = False
