@@ -124,6 +124,16 @@ def check() -> int:
 
 
 @cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Of JupyterLab.")
+@click.option("--no-browser", is_flag=True, help="Start JupyterLab without opening a browser.")
+def panel(port: int | None, no_browser: bool) -> int:
+    """Open JupyterLab on a notebook with the panel."""
+    from kontext_lab.cli.panel import open_panel  # noqa: PLC0415 - commands load what they need
+
+    return open_panel(port=port, browser=not no_browser)
+
+
+@cli.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
 @click.option("--latency", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="SECONDS")
 def sandbox(port: int, latency: float) -> int:
