@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, key_from_environment
-from kontext_lab.client.keys import Secret
+from kontext_lab.client.keys import GivenKey
 from kontext_lab.errors import ConfigError, ServiceError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def connect(service: str, key: str | None = None) -> Connection:
     """
     if wants_sandbox(service):
         return _own_sandbox()
-    key = key_from_environment() if key is None else Secret(key)
+    key = key_from_environment() if key is None else GivenKey(key)
     if key is None:
         raise ConfigError(
             "no API key: set AIMLAPI_API_KEY for the AI/ML API, or use the sandbox (simulated pictures, free)"

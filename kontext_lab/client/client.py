@@ -25,7 +25,7 @@ from kontext_lab.client.account import LogRow
 from kontext_lab.client.answers import Item, ParsedAnswer
 from kontext_lab.client.connection import SANDBOX_HEADER, Connection
 from kontext_lab.client.downloads import Download, download, picture_of
-from kontext_lab.client.keys import SANDBOX_KEY, Secret, check_key, key_from_environment
+from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
 from kontext_lab.client.settings import MIB, ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable, ServiceError
 from kontext_lab.request import MODELS, EditRequest
@@ -296,13 +296,15 @@ def _missing(parsed: ParsedAnswer, asked: int) -> list[Picture]:
     return [Picture(reason=reason, note=note)] * max(0, asked - received)
 
 
-KeySource = Literal["none", "sandbox", "environment"]
+KeySource = Literal["none", "sandbox", "environment", "given"]
 
 
 def _source_of(key: str | None) -> KeySource:
     """Where another process gets the key from that must not travel there."""
     if key is None:
         return "none"
+    if isinstance(key, GivenKey):
+        return "given"  # without it the service refuses, which is free: better than another account's key
     return "sandbox" if key == SANDBOX_KEY else "environment"
 
 

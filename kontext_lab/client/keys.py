@@ -20,6 +20,7 @@ __all__ = [
     "KEY_NAMES",
     "SANDBOX_KEY",
     "BearerAuth",
+    "GivenKey",
     "NoAuth",
     "Redactor",
     "Secret",
@@ -46,6 +47,12 @@ class Secret(str):
 
     def __reduce__(self) -> Any:
         raise TypeError("an API key is never pickled")
+
+
+class GivenKey(Secret):
+    """A key that a person gave to this process alone: no other process may send another one in its place."""
+
+    __slots__ = ()
 
 
 def key_from_environment(environ: Mapping[str, str] | None = None) -> Secret | None:

@@ -40,6 +40,8 @@ class Card:
 
 def card_of(cell: CellResult, number: int) -> Card | None:
     """What to say about an output, or None where there is a picture to show."""
+    if cell.state is State.WAITING and cell.reused_from:
+        return Card("waiting", "reused", _note(cell.note, "reused"))
     if cell.state is not State.DONE:
         heading = " · ".join(part for part in (cell.state.replace("_", " "), cell.reason) if part)
         kind = cell.reason if cell.reason == _MODERATED else str(cell.state)

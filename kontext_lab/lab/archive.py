@@ -5,9 +5,7 @@ Opens no service and starts no sandbox.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from kontext_lab.errors import SweepError, TrackingError
@@ -52,13 +50,6 @@ class Archive:
         """
         opened = self._store.made
         return Tracker.shown_in_use(self._tracking_uri) if opened is None else opened.store.shown
-
-    @property
-    def place(self) -> tuple[object, ...]:
-        """What labs have in common that keep their things in the same places; opens nothing."""
-        names = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "KONTEXT_LAB_HOME")
-        set_outside = tuple(os.environ.get(name) for name in names)
-        return (self._tracking_uri, self._experiment, Path.cwd(), *set_outside)
 
     def active_run_id(self) -> str:
         """The MLflow run that is active in the calling thread, if it is in the store in use; else "".
@@ -203,3 +194,11 @@ class Archive:
     def sweep_run_of(self, cell: CellResult) -> str:
         """The id of the run of the sweep that a tracked cell belongs to, or ""."""
         return self.tracker.whereabouts(cell.run_id).parent_id if cell.run_id else ""
+
+    def answer_to(self, cell: CellResult) -> str:
+        """What the service answered to a tracked cell's request, as JSON text; "" where it isn't tracked.
+
+        Raises:
+            TrackingError: it can't be read.
+        """
+        return self.tracker.answer_to(cell.run_id) if cell.run_id else ""

@@ -154,9 +154,10 @@ class Lab(Archive):
         return name_of(self._service) if self._connection is None else self._connection.name
 
     @property
-    def place(self) -> tuple[str, str]:
-        """Where this lab keeps things, store and journal: labs of the same place see the same. Opens nothing."""
-        return self.store_shown, str(home_folder(self.home))
+    def place(self) -> tuple[str, ...]:
+        """Where this lab keeps things: labs of the same store, experiment and journal. Opens nothing."""
+        named = (os.environ.get(name, "") for name in ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"))
+        return self.store_shown, self._experiment or "/".join(named), str(home_folder(self.home))
 
     @property
     def has_key(self) -> bool:

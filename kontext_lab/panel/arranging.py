@@ -90,10 +90,13 @@ class Arranging(Room):
         columns = [] if self.columns.value == _NONE else [self.columns.value]
         if rows == columns:
             columns = []
-        if not rows and not columns and self._results is not None:
-            if len(figures.rest(self._results, [], [])) < 2:
-                return None, None
+        if not rows and not columns and self._wraps():
+            return None, None
         return rows, columns
+
+    def _wraps(self) -> bool:
+        """Whether there is one parameter at most: it fills a contact sheet."""
+        return self._results is not None and len(figures.rest(self._results, [], [])) < 2
 
     def _make_sliders(self) -> None:
         """A slider for every parameter that has no place."""
@@ -162,13 +165,14 @@ class Arranging(Room):
 
     def plan(self, *, paper: Paper | None = None) -> GridPlan:
         """The page that was picked."""
-        if self._results is None:
+        results = self._results
+        if results is None:
             return plan_grid(Results([]), title="")
         rows, columns = self._keys()
 
         def made(page: int) -> GridPlan:
             return plan_grid(
-                self._results,
+                results,
                 rows,
                 columns,
                 self.where or None,

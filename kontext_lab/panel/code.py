@@ -64,7 +64,7 @@ def sweep_code(sweep: Sweep, *, service: str = "", run_id: str = "") -> str:
     given: dict[str, Any] = {}
     for key, value in sweep.fixed.items():
         given |= references.fixed(value) if key == "images" else {key: value}
-    axes = {}
+    axes: dict[str, Any] = {}
     for axis in sweep.axes:
         entries = [references.entry(axis.keys, entry) for entry in axis.values]
         if all(axis.labels):

@@ -57,7 +57,7 @@ class Compare(Room):
         )
         self._list, self.busy = Room(), Line(kind="muted")
         self.arranging = Arranging(self.redraw)
-        self.canvas = make_canvas(post, frame, self, static=static)
+        self.canvas = make_canvas(post, self, static=static)
         self.canvas.on_select(self.guarded(self._select))
         self.canvas.on_hover(self.guarded(self._hover))
         fit = self.button("Fit", self.canvas.reset, "Show whole pictures again", small=True)

@@ -59,7 +59,7 @@ class Grid(Room):
         self._shown: Results | None = None
         self.hint, self.hovered = Line(kind="muted"), Line(kind="muted")
         self.arranging = Arranging(self.redraw)
-        self.canvas = make_canvas(post, frame, self, static=static)
+        self.canvas = make_canvas(post, self, static=static)
         self.canvas.on_hover(self.guarded(self._hover))
         self.canvas.on_select(self.guarded(self._select))
         self.canvas.on_crop(self.guarded(lambda _: self._show_fit()))
@@ -112,11 +112,11 @@ class Grid(Room):
     def redraw(self) -> None:
         """Draw what is on show as it is now."""
         results = self._shown
-        there = results is not None and len(results) > 0
+        there = bool(results)
         self._stage.layout.display = self.arranging.layout.display = None if there else "none"
         self.empty.layout.display = "none" if there else None
         self.inspector.layout.display = None if there else "none"
-        if there:
+        if results:
             if self._axes_grew(results):
                 self.arranging.take(results)
             plan = self.arranging.plan(paper=paper_for(self._frame))
@@ -167,11 +167,11 @@ class Grid(Room):
             self._select(target)
 
 
-def make_canvas(post: Post, frame: Frame, room: Room, *, static: bool) -> GridCanvas:
+def make_canvas(post: Post, room: Room, *, static: bool) -> GridCanvas:
     """A canvas whose timing is the panel's and whose errors show in a room."""
     return GridCanvas(
         static=static,
-        later=lambda seconds, work: post.later(seconds, work),
+        later=post.later,
         background=lambda work, then: post.background(work, then, room.show),
         on_trouble=room.show,
     )

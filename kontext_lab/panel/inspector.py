@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +12,10 @@ from ipywidgets import HTML, Button, Layout, Text, ToggleButtons
 
 from kontext_lab.errors import KontextLabError, NotFound
 from kontext_lab.panel.browser import Viewer
+from kontext_lab.panel.facts import details_of, facts_of, state_of, title_of
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.shelf import described
-from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import CellResult, Output
 
 if TYPE_CHECKING:
@@ -58,6 +56,7 @@ class _Loaded:
     after: bytes | None
     before_name: str
     trouble: str
+    answer: str = ""
     chain: tuple[Output, ...] = ()
     edits: tuple[Output, ...] = ()
 
@@ -106,7 +105,7 @@ class Inspector(Room):
         judging = row(
             self.criterion, self.pass_button, self.fail_button, self.favourite_button, self.verdicts
         )
-        self._below = [
+        self._about = [
             judging,
             self.comment,
             row(*self._buttons, self.address),
@@ -114,7 +113,7 @@ class Inspector(Room):
             self.chain,
             self.details,
         ]
-        self.fill([self.title, self.note_line, self.viewer, *self._below])
+        self.fill([self.title, self.note_line, self.viewer, *self._about])
         session.observe(self.guarded(self._on_selection), names="selection")
         session.observe(self.guarded(self._on_beat), names="beat")
         self.criterion.observe(self.guarded(lambda _: self._show_verdicts()), names="value")
@@ -199,7 +198,7 @@ class Inspector(Room):
 
     def _on_selection(self, _: object = None, *, keep_picture: bool = False) -> None:
         output: Output | None = self._session.selection
-        for part in self._below:
+        for part in self._about:
             part.layout.display = None if output is not None else "none"
         self._show_verdicts()
         if output is None:
@@ -210,14 +209,14 @@ class Inspector(Room):
         cell = output.cell
         number = f" · output {output.number}" if len(cell.outputs) > 1 else ""
         simulated = " · simulated picture (sandbox)" if cell.simulated else ""
-        self.title.say(f"{_title(cell)}{number}{simulated}")
+        self.title.say(f"{title_of(cell)}{number}{simulated}")
         self.note_line.say(
-            " · ".join(filter(None, (_state(output), cell.note)))
+            " · ".join(filter(None, (state_of(output), cell.note)))
             if cell.note or not output.is_picture
             else ""
         )
-        self.facts.value = _facts(output)
-        self.details.value = _details(cell)
+        self.facts.value = facts_of(output)
+        self.details.value = details_of(cell)
         self._filling = True
         self.comment.value = cell.comment
         self._filling = False
@@ -235,7 +234,7 @@ class Inspector(Room):
 
     def _bring(self, output: Output) -> None:
         if not output.is_picture and not output.cell.request:
-            self.viewer.clear(_state(output))
+            self.viewer.clear(state_of(output))
         lab, results = self._session.lab, self._session.results
         self._post.background(lambda: _load(lab, results, output), self.guarded(self._brought), self.show)
 
@@ -244,18 +243,20 @@ class Inspector(Room):
         if output is not self._session.selection:
             return  # another was picked meanwhile
         if loaded.after is None and loaded.before is None:
-            self.viewer.clear(loaded.trouble or _state(output))
+            self.viewer.clear(loaded.trouble or state_of(output))
         else:
             self.viewer.mode = "slider" if loaded.before and loaded.after else "single"
             self.viewer.show(
                 loaded.before if loaded.after else None,
                 loaded.after or loaded.before,
                 left_label=loaded.before_name,
-                right_label="output" if loaded.after else f"{loaded.before_name} · {_state(output)}",
+                right_label="output" if loaded.after else f"{loaded.before_name} · {state_of(output)}",
                 alt=f"{output.cell.title}, output {output.number}",
             )
         if loaded.trouble:
             self.trouble.say(loaded.trouble)
+        self.facts.value = facts_of(output, loaded.answer)
+        self.details.value = details_of(output.cell, loaded.answer)
         self._show_chain(loaded)
 
     def _show_chain(self, loaded: _Loaded) -> None:
@@ -300,61 +301,13 @@ def _load(lab: Lab, results: Any, output: Output) -> _Loaded:
             after = output.bytes
         except KontextLabError as error:
             trouble = str(error)
+    answer = ""
     try:
-        chain = tuple(lab.ancestors(output))[:-1] if cell.parents else ()
+        answer = lab.answer_to(cell)
+        chain = tuple(lab.ancestors(output)) if cell.parents else ()
         edits = tuple(lab.edits_of(output)) if cell.run_id and output.is_picture else ()
     except KontextLabError as error:
         chain, edits, trouble = (), (), trouble or str(error)
     picture = before.png or None if before is not None else None
     name = "" if before is None else f"reference {before.name}"
-    return _Loaded(output, picture, after, name, trouble, chain, edits)
-
-
-def _title(cell: CellResult) -> str:
-    return " · ".join(described(cell)) or cell.title
-
-
-def _state(output: Output) -> str:
-    cell = output.cell
-    if output.reason:
-        return f"{output.reason}: {output.note}" if output.note else output.reason
-    return " · ".join(filter(None, (str(cell.state).replace("_", " "), cell.reason)))
-
-
-def _facts(output: Output) -> str:
-    """Requested against actual, cost, time: one line."""
-    cell = output.cell
-    parts = []
-    if output.width:
-        asked = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
-        parts.append(
-            f"{output.width}×{output.height} {output.format} · ratio {output.width / output.height:.3f}, asked {asked}"
-        )
-        if cell.request is not None and cell.request.expected_size not in (
-            (0, 0),
-            (output.width, output.height),
-        ):
-            expected = cell.request.expected_size
-            parts.append(f"expected {expected[0]}×{expected[1]}")
-    parts.append(f"seed {cell.params.get('seed')}")
-    parts.append(f"${cell.cost:.3f}" + (" simulated" if cell.simulated else ""))
-    if cell.latency_s is not None:
-        parts.append(f"{cell.latency_s:.1f} s")
-    if cell.reused_from:
-        parts.append(f"reused from run {cell.reused_from[:8]}")
-    if cell.run_id:
-        parts.append(f"run {cell.run_id[:8]}")
-    return f'<div class="kl-muted">{html.escape(" · ".join(parts))}</div>'
-
-
-def _details(cell: CellResult) -> str:
-    """Every parameter, and what was sent, folded away."""
-    rows = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>"
-        for key, value in cell.params.items()
-    )
-    sent = ""
-    if cell.request is not None:
-        body = json.dumps(cell.request.logged_payload(), indent=1, ensure_ascii=False)
-        sent = f"<details><summary>Request</summary><pre>{html.escape(body)}</pre></details>"
-    return f'<details class="kl-details"><summary>Parameters</summary><table>{rows}</table></details>{sent}'
+    return _Loaded(output, picture, after, name, trouble, answer, chain, edits)

@@ -38,7 +38,7 @@ _STILL, _MOVING = 93, 80
 """JPEG quality of a whole frame: at rest, and while a hand zooms or pans."""
 
 
-class LiveCanvas(Canvas):  # type: ignore[misc]  # ipympl has no types
+class LiveCanvas(Canvas):  # ipympl has no types
     """A canvas that shows what it is told to, when it is told to.
 
     Attributes:

@@ -86,7 +86,7 @@ class Room(VBox):
     def fill(self, children: Sequence[Widget]) -> None:
         """Put other parts into the room."""
         wanted = (*children, self.trouble)
-        if self.children != wanted:
+        if getattr(self, "children", ()) != wanted:  # the same children set again would be drawn again
             self.children = wanted
 
     def show(self, error: Exception) -> None:

@@ -337,6 +337,12 @@ class Tracker:
         with mlflow_trouble("the MLflow store can't be searched"):
             return finding.origin_of(self.store, sha256)
 
+    def answer_to(self, run_id: str) -> str:
+        """What came back for a cell, as it was logged: the text of its `response.json`."""
+        with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
+            root = self.store.client.get_run(run_id).info.artifact_uri
+            return Artifact(self.store.uri, run_id, root, "response.json")().decode("utf-8", "replace")
+
     def spending(self) -> Spending:
         """US dollars by day, sweep and model, of all experiments."""
         with mlflow_trouble("the MLflow store can't be read"):

@@ -17,6 +17,7 @@ from raw_server import Peer, RawServer
 
 from kontext_lab.answer import Attempt
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, RawAnswer, key_from_environment
+from kontext_lab.client.keys import GivenKey
 from kontext_lab.errors import ConfigError, ServiceError, Unauthorized
 from kontext_lab.request import EditRequest
 from kontext_lab.sandbox import Sandbox
@@ -215,6 +216,19 @@ def test_an_unpickled_client_follows_a_changed_key(
     first = pickle.loads(pickled)
     monkeypatch.setenv("AIMLAPI_API_KEY", "second-key-second")
     assert pickle.loads(pickled) is not first
+
+
+def test_a_key_given_to_this_process_is_replaced_by_no_other(
+    box: Sandbox, plain_request: EditRequest, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client with a key of its own goes without one elsewhere: the environment's is another account's."""
+    pickled = pickle.dumps(KontextClient(ClientSettings(base_url=box.url), GivenKey(key)))
+    monkeypatch.setenv("AIML_API_KEY", "another-account-4711")
+    copy = pickle.loads(pickled)
+    with pytest.raises(Unauthorized):
+        copy.edit(plain_request)
+    copy.close()
+    assert [] == [call for call in box.calls if call.billed_usd]
 
 
 @pytest.mark.parametrize("environment", [None, "not a\nkey"])

@@ -27,7 +27,10 @@ SWEEPS: dict[str, dict[str, object]] = {
     "plain": {},
     "ranges": {"axes": {"seed": "1-3", "guidance_scale": "2-8:3"}},
     "words": {"prompt": "Add a {animal}.", "axes": {"seed": [1, 2], **ANIMALS}},
-    "words between": {"prompt": "Add a {animal}.", "axes": {"seed": [1, 2], **ANIMALS, "aspect_ratio": "1:1,16:9"}},
+    "words between": {
+        "prompt": "Add a {animal}.",
+        "axes": {"seed": [1, 2], **ANIMALS, "aspect_ratio": "1:1,16:9"},
+    },
     "named words": {"prompt": "Add a {animal}.", "axes": {"animal": {"small": "bird", "big": "a whale"}}},
     "axis of one": {"axes": {"seed": [7]}},
     "named axis of one": {"axes": {"guidance_scale": {"low": 2}}},
@@ -104,14 +107,24 @@ WRONG: list[tuple[Callable[[Draft], Draft], str, str]] = [
     (lambda d: d.prompted([Named("a {x}")]), "{x}", "{x} has no values"),
     (lambda d: d.prompted([Named("a {seed}")]), "{seed}", "has no values"),
     (lambda d: replace(d, references=()), "image", "is missing"),
-    (lambda d: replace(d, references=d.references * 5, combined=True), "image", "5 references in one request"),
-    (lambda d: replace(d, values={"guidance_scale": (Named("30"),)}), "guidance_scale", "a number from 1 to 20"),
+    (
+        lambda d: replace(d, references=d.references * 5, combined=True),
+        "image",
+        "5 references in one request",
+    ),
+    (
+        lambda d: replace(d, values={"guidance_scale": (Named("30"),)}),
+        "guidance_scale",
+        "a number from 1 to 20",
+    ),
     (lambda d: replace(d, price="much"), "price", "US dollars"),
     (lambda d: replace(d, name="two\nlines"), "name", "one line"),
 ]
 
 
-@pytest.mark.parametrize(("change", "where", "line"), WRONG, ids=[f"{where}: {line}" for _, where, line in WRONG])
+@pytest.mark.parametrize(
+    ("change", "where", "line"), WRONG, ids=[f"{where}: {line}" for _, where, line in WRONG]
+)
 def test_what_is_wrong_is_said_where_it_stands(
     draft: Draft, change: Callable[[Draft], Draft], where: str, line: str
 ) -> None:

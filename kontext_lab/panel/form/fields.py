@@ -73,7 +73,7 @@ class Values:
         try:
             self._names = {one.text: one.name for one in given if one.name}
             self.field.names = dict(self._names)
-            self.field.value = [one.text for one in given]
+            self.field.value = tuple(one.text for one in given)
         finally:
             self._filling = False
         self.check()
@@ -101,7 +101,7 @@ class Values:
 
 def field_for(key: str, changed: Callable[[], None]) -> Values:
     """The field of a request's parameter; ranges typed into it are written out."""
-    look = (MAIN | ADVANCED)[key]
+    look = MAIN.get(key) or ADVANCED[key]
     field = ValuesField(
         look.label,
         placeholder=look.placeholder,
@@ -111,7 +111,7 @@ def field_for(key: str, changed: Callable[[], None]) -> Values:
     field.expand = lambda text: _expanded(key, text)
     values = Values(key, field, changed)
     if key == "seed":
-        field.actions = ["dice"]
+        field.actions = ("dice",)
         field.action_titles = {"dice": "Add a seed drawn at random"}
         field.on_action(lambda _: _add_drawn(field))
     return values
@@ -136,4 +136,4 @@ def _expanded(key: str, text: str) -> list[str]:
 
 def _add_drawn(field: ValuesField) -> None:
     drawn = str(secrets.randbelow(_DRAWN_SEED - 1) + 1)
-    field.value = [*field.value, drawn]
+    field.value = (*field.value, drawn)

@@ -45,23 +45,23 @@ class Prompts(Room):
         self.problem = Line(kind="error")
         self.kept = Line(kind="muted")
         self.more = self.button("+ prompt", self.add, "Another wording; prompts become an axis", small=True)
-        self._rows: list[_Row] = []
+        self.rows: list[_Row] = []
         self.put([Named("")])
 
     @property
     def values(self) -> tuple[Named, ...]:
         """The prompts as they stand."""
-        return tuple(row.named for row in self._rows)
+        return tuple(row.named for row in self.rows)
 
     def put(self, prompts: Iterable[Named]) -> None:
         """Put prompts in place of those that are there; nobody is told."""
         self._filling = True
         try:
             given = list(prompts)
-            self._rows = self._rows[: len(given)]
-            while len(self._rows) < len(given):
-                self._rows.append(self._row(Named("")))
-            for row, one in zip(self._rows, given, strict=True):
+            self.rows = self.rows[: len(given)]
+            while len(self.rows) < len(given):
+                self.rows.append(self._row(Named("")))
+            for row, one in zip(self.rows, given, strict=True):
                 row.name.value, row.text.value = one.name, one.text
             self._laid_out()
         finally:
@@ -69,14 +69,14 @@ class Prompts(Room):
 
     def add(self, one: Named | None = None) -> None:
         """Another prompt; it begins as the last one, since wordings are variations."""
-        last = self._rows[-1].text.value if self._rows else ""
-        self._rows.append(self._row(one or Named(last)))
+        last = self.rows[-1].text.value if self.rows else ""
+        self.rows.append(self._row(one or Named(last)))
         self._laid_out()
         self._changed()
 
     def take_away(self, row: _Row) -> None:
         """One prompt less."""
-        self._rows = [one for one in self._rows if one is not row]
+        self.rows = [one for one in self.rows if one is not row]
         self._laid_out()
         self._changed()
 
@@ -87,12 +87,12 @@ class Prompts(Room):
         return row
 
     def _laid_out(self) -> None:
-        several = len(self._rows) > 1
-        for number, row in enumerate(self._rows, 1):
+        several = len(self.rows) > 1
+        for number, row in enumerate(self.rows, 1):
             which = f"Prompt {number}" if several else "Prompt"
             row.text.tooltip = which
             row.text.description = which if several else "Prompt"
             row.name.tooltip = f"Name of prompt {number}"
             for part in (row.name, row.away):
                 part.layout.display = None if several else "none"
-        self.fill([*self._rows, HBox([self.more, self.kept]), self.problem])
+        self.fill([*self.rows, HBox([self.more, self.kept]), self.problem])

@@ -1,0 +1,85 @@
+"""What is to be said of an output, in words and tables. Pure: markup out of values, everything escaped."""
+
+from __future__ import annotations
+
+import html
+import json
+
+from kontext_lab.panel.shelf import described
+from kontext_lab.request import MATCH_INPUT
+from kontext_lab.results import CellResult, Output
+
+__all__ = ["details_of", "facts_of", "state_of", "title_of"]
+
+
+def title_of(cell: CellResult) -> str:
+    """What varied for a cell, else its title."""
+    return " · ".join(described(cell)) or cell.title
+
+
+def state_of(output: Output) -> str:
+    """Why there is no picture: state and reason, in words."""
+    cell = output.cell
+    if output.reason:
+        return f"{output.reason}: {output.note}" if output.note else output.reason
+    return " · ".join(filter(None, (str(cell.state).replace("_", " "), cell.reason)))
+
+
+def facts_of(output: Output, answer: str = "") -> str:
+    """Asked for against what came, cost, time: one line of markup.
+
+    Args:
+        output: of which.
+        answer: what the service answered, as JSON text, where it is at hand.
+    """
+    cell = output.cell
+    parts = [*_size(output), _seed(cell, answer)]
+    parts.append(f"${cell.cost:.3f}" + (" simulated" if cell.simulated else ""))
+    if cell.latency_s is not None:
+        parts.append(f"{cell.latency_s:.1f} s")
+    if cell.reused_from:
+        parts.append(f"reused from run {cell.reused_from[:8]}")
+    if cell.run_id:
+        parts.append(f"run {cell.run_id[:8]}")
+    return f'<div class="kl-muted">{html.escape(" · ".join(parts))}</div>'
+
+
+def _size(output: Output) -> list[str]:
+    """The size that came, and the one that was expected where that is another."""
+    if not output.width:
+        return []
+    cell, came = output.cell, (output.width, output.height)
+    asked = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
+    found = [f"{came[0]}×{came[1]} {output.format}", f"ratio {came[0] / came[1]:.3f}, asked for {asked}"]
+    expected = cell.request.expected_size if cell.request is not None else (0, 0)
+    if expected not in ((0, 0), came):
+        found.append(f"expected {expected[0]}×{expected[1]}")
+    return found
+
+
+def _seed(cell: CellResult, answer: str) -> str:
+    """The seed that was sent, and the one the service names where that is another."""
+    sent = cell.params.get("seed")
+    try:
+        read = json.loads(answer) if answer else {}
+    except ValueError:
+        read = {}
+    named = read.get("seed") if isinstance(read, dict) else None
+    return f"seed {sent}" if named in (None, sent) else f"seed {sent}, the service says {named}"
+
+
+def details_of(cell: CellResult, answer: str = "") -> str:
+    """Every parameter, the request and the answer, folded away."""
+    rows = "".join(
+        f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>"
+        for key, value in cell.params.items()
+    )
+    parts = [("Parameters", f"<table>{rows}</table>")]
+    if cell.request is not None:
+        body = json.dumps(cell.request.logged_payload(), indent=1, ensure_ascii=False)
+        parts.append(("Request", f"<pre>{html.escape(body)}</pre>"))
+    if answer:
+        parts.append(("Answer", f"<pre>{html.escape(answer)}</pre>"))
+    return "".join(
+        f'<details class="kl-details"><summary>{name}</summary>{inside}</details>' for name, inside in parts
+    )

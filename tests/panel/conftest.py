@@ -1,0 +1,53 @@
+"""A panel on a lab whose service is a sandbox in the place of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ipywidgets import Widget
+
+import kontext_lab as kl
+from kontext_lab.panel import Panel
+
+
+@pytest.fixture
+def sandbox_lab(store_uri: str) -> Iterator[kl.Lab]:
+    """A lab on a sandbox of its own."""
+    with kl.Lab("sandbox", quiet=True) as made:
+        yield made
+
+
+@pytest.fixture
+def panel(lab: kl.Lab) -> Panel:
+    """An empty panel, settled."""
+    made = Panel(lab)
+    made.wait(20)
+    return made
+
+
+@pytest.fixture
+def typed(panel: Panel, photo_file: Path) -> Panel:
+    """A panel in which a prompt, an image, two seeds and two guidance scales were typed."""
+    rooms = panel._rooms
+    rooms.form.prompts.rows[0].text.value = "Add a bird."
+    rooms.form.references.place.value = str(photo_file)
+    rooms.form.fields["seed"].field.commit("1-2")
+    rooms.form.fields["guidance_scale"].field.commit("2, 8")
+    panel.wait(20)
+    return panel
+
+
+def parts(widget: Widget) -> Iterator[Widget]:
+    """A widget and everything in it."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from parts(child)
+
+
+def button(panel: Panel, text: str) -> Widget:
+    """The button of the panel with this text."""
+    return next(
+        one for one in parts(panel) if getattr(one, "description", "") == text and hasattr(one, "click")
+    )
