@@ -7,6 +7,7 @@ the canvas's place. Knows no plan.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,7 +30,15 @@ def _backend_kept() -> Iterator[None]:
         mpl.use = use
 
 
-with _backend_kept():
+@contextmanager
+def _ipympl_s_warnings_off() -> Iterator[None]:
+    """It hands its toolbar arguments that traitlets warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+with _backend_kept(), _ipympl_s_warnings_off():
     from ipympl.backend_nbagg import Canvas, FigureManager
 
 __all__ = ["LiveCanvas"]
@@ -52,7 +61,9 @@ class LiveCanvas(Canvas):  # ipympl has no types
     def __init__(
         self, figure: Figure, *, on_wanted: Callable[[], None], on_trouble: Callable[[Exception], None]
     ):
-        super().__init__(figure)
+        with _ipympl_s_warnings_off():
+            super().__init__(figure)
+            self.manager = FigureManager(self, -1)
         self.header_visible = self.footer_visible = self.resizable = False
         self.toolbar_visible = "hidden"
         # Else the whole picture would be part of the widget's state, and of every saved notebook.
@@ -62,7 +73,6 @@ class LiveCanvas(Canvas):  # ipympl has no types
         self._ratio_told = False
         # Frames are either opaque or lie on what is there: nothing is ever cleared in between.
         self._image_mode = self._current_image_mode = "diff"
-        self.manager = FigureManager(self, -1)
         self._disarm()
 
     def draw(self) -> None:
