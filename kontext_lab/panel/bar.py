@@ -23,6 +23,11 @@ __all__ = ["Bar"]
 _TICK = 0.5
 """Seconds between two looks at the clock while a sweep runs."""
 
+_WAITING = (
+    "Other cells can be executed meanwhile: until they end, clicks and redraws wait, the sweep does not. "
+    "panel.wait() shows what comes."
+)
+
 _RETRIED = (State.FAILED,)
 
 
@@ -54,6 +59,7 @@ class Bar(Room):
         self.yes_button = self.button("Pay and run", self.confirm, "Yes, start it", primary=True)
         self.no_button = self.button("Not now", self.decline, "Start nothing")
         self.meter, self.progress, self.notes = HTML(), Line(), Line(kind="warning")
+        self.hint = Line(kind="muted")
         self.meter.layout = Layout(margin="0", width="100%")
         buttons = row(self.run_button, self.one_button, self.stop_button, self.retry_button, self.retry_price)
         self._question_row = row(self.question, self.yes_button, self.no_button)
@@ -66,6 +72,7 @@ class Bar(Room):
                 self._question_row,
                 self.meter,
                 self.progress,
+                self.hint,
                 self.notes,
             ]
         )
@@ -231,6 +238,7 @@ class Bar(Room):
             words = ["starting …"]
         elif session.state == "stopping":
             words.append("stopping: waiting for what is under way")
+        self.hint.say(_WAITING if session.busy else "")
         if session.queue:
             names = ", ".join(order.sweep.name for order in session.queue)
             words.append(f"{len(session.queue)} waiting: {names}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ipywidgets import Layout, VBox
@@ -41,6 +42,7 @@ class Grid(Room):
         post: the widgets' thread.
         frame: knows size and theme of the page.
         inspector: shown below.
+        example: fills the form with one.
         static: a picture in place of the canvas.
     """
 
@@ -52,6 +54,7 @@ class Grid(Room):
         frame: Frame,
         inspector: Inspector,
         *,
+        example: Callable[[], None],
         static: bool = False,
     ) -> None:
         super().__init__()
@@ -69,11 +72,12 @@ class Grid(Room):
             "Nothing to show yet: say what to change and give an image; the plan's cells appear here.",
             "muted",
         )
+        self.example = self.button("Fill in an example", example, "A prompt, a photograph and three axes")
         self.inspector = inspector
         stage = VBox([self.canvas.widget], layout=Layout(width="100%"))
         stage.add_class("kl-stage")
         self._stage = stage
-        self.fill([self.arranging, self.hint, self.empty, stage, self.hovered, inspector])
+        self.fill([self.arranging, self.hint, self.empty, self.example, stage, self.hovered, inspector])
         session.observe(self.guarded(self._on_results), names=["results", "state"])
         session.observe(self.guarded(lambda _: self._soon()), names="beat")
         session.observe(self.guarded(lambda _: self._mark()), names="selection")
@@ -114,7 +118,7 @@ class Grid(Room):
         results = self._shown
         there = bool(results)
         self._stage.layout.display = self.arranging.layout.display = None if there else "none"
-        self.empty.layout.display = "none" if there else None
+        self.empty.layout.display = self.example.layout.display = "none" if there else None
         self.inspector.layout.display = None if there else "none"
         if results:
             if self._axes_grew(results):

@@ -28,9 +28,10 @@ from kontext_lab.panel.planner import Planner
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.words import Named
 from kontext_lab.results import Output, Results
+from kontext_lab.samples import sample
+from kontext_lab.sweep import Sweep
 
 if TYPE_CHECKING:
-    from kontext_lab.sweep import Sweep
     from kontext_lab.tracking import SweepRun
 
 __all__ = ["TABS", "Rooms"]
@@ -67,7 +68,15 @@ class Rooms(Room):
         self.files = Files(self.put, self._drafted, self.copy_sweep, self.clipboard)
         self.form.more.add(self.files)
         self.inspector = Inspector(session, post, self._actions())
-        self.grid = Grid(session, self.planner, post, self.frame, self.inspector, static=static)
+        self.grid = Grid(
+            session,
+            self.planner,
+            post,
+            self.frame,
+            self.inspector,
+            example=self.put_example,
+            static=static,
+        )
         self.compare = Compare(session, post, self.frame, static=static)
         self.history = History(session, post, Visit(self._open, self._resume_run, self._load_run))
         self.tabs = Tab([self.grid, self.compare, effects_room(), rank_room(), self.history], titles=TABS)
@@ -108,6 +117,12 @@ class Rooms(Room):
         self.form.put(Draft.of(sweep))
         self.plan()
 
+    def put_example(self) -> None:
+        """Put a small sweep over a photograph that comes along into the form."""
+        axes = {"guidance_scale": "2-8:3", "seed": [1, 2], "animal": ["bird", "crab"]}
+        photo = sample("coffee")
+        self.put(Sweep("Add a {animal} to the foreground of the photo.", photo, axes=axes))
+
     def resume(self, sweep: Sweep) -> None:
         """Go on with a sweep; asks first where that costs much, like Run."""
         self.put(sweep)
@@ -145,8 +160,6 @@ class Rooms(Room):
         request = cell.request
         if request is None:
             raise NotFound(f"{cell.title}: its request is not at hand; open its sweep in the tab History")
-        from kontext_lab.sweep import Sweep  # noqa: PLC0415 - the one use
-
         fields = {
             name: getattr(request, name)
             for name in (*type(request).model_fields,)
