@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ipywidgets import Widget
 
 import kontext_lab as kl
 from kontext_lab.panel import Panel
@@ -37,17 +36,3 @@ def typed(panel: Panel, photo_file: Path) -> Panel:
     rooms.form.fields["guidance_scale"].field.commit("2, 8")
     panel.wait(20)
     return panel
-
-
-def parts(widget: Widget) -> Iterator[Widget]:
-    """A widget and everything in it."""
-    yield widget
-    for child in getattr(widget, "children", ()):
-        yield from parts(child)
-
-
-def button(panel: Panel, text: str) -> Widget:
-    """The button of the panel with this text."""
-    return next(
-        one for one in parts(panel) if getattr(one, "description", "") == text and hasattr(one, "click")
-    )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import traitlets
+from ipywidgets import HTML
+from panel_parts import button, parts
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
@@ -15,7 +17,6 @@ from kontext_lab.panel import Panel
 from kontext_lab.panel.rooms import TABS
 from kontext_lab.results import State
 from kontext_lab.sandbox import Sandbox
-from tests.panel.conftest import button
 
 
 def test_an_empty_panel_says_what_is_missing(panel: Panel) -> None:
@@ -295,10 +296,6 @@ def test_html_in_a_prompt_is_text(typed: Panel) -> None:
     typed.wait(20)
     typed._rooms.tabs.selected_index = 4
     typed.wait(20)
-    from ipywidgets import HTML
-
-    from tests.panel.conftest import parts
-
     assert [] == [one for one in parts(typed) if isinstance(one, HTML) and "<img src=x" in one.value]
 
 
