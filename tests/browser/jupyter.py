@@ -1,0 +1,276 @@
+"""JupyterLab without a screen, for tests: a server of the test's own, and notebooks opened and run in it.
+
+def test_something(jupyter: Jupyter, page: Page) -> None:
+    notebook = open_notebook(page, jupyter, "a.ipynb", ["import kontext_lab as kl", "kl.Panel()"])
+    notebook.run_all()
+    expect(notebook.output(1).get_by_role("button", name="Run")).to_be_enabled()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import requests
+from playwright.sync_api import Locator, Page, expect
+
+__all__ = ["Jupyter", "Notebook", "open_notebook", "running_jupyter"]
+
+_START = 60  # seconds until the server answers, on a busy machine
+_RUN = 120_000  # milliseconds until cells have run
+# Nothing a first visitor is asked, nothing that looks for news, no cell drawn only when it scrolls into view.
+_SETTINGS = {
+    "@jupyterlab/apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+}
+_KERNEL_STATUS = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+
+
+@dataclass(frozen=True)
+class Jupyter:
+    """A running server.
+
+    Attributes:
+        url: its address, without a slash at the end.
+        root: the folder it serves.
+        log: what it and its kernels wrote.
+    """
+
+    url: str
+    root: Path
+    log: Path
+
+
+def running_jupyter(folder: Path, settings: dict[str, object] | None = None) -> Iterator[Jupyter]:
+    """A JupyterLab server whose settings, kernels and notebooks live in `folder`.
+
+    Args:
+        folder: empty; the server's notebooks get a folder `notebooks` in it.
+        settings: environment that the kernels get on top of the test's own.
+    """
+    root = folder / "notebooks"
+    root.mkdir(parents=True)
+    _write_kernel(folder / "data")
+    _write_settings(folder / "config" / "lab" / "user-settings")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = folder / "jupyter.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*_command(port), f"--ServerApp.root_dir={root}"],
+            stdout=output,
+            stderr=output,
+            cwd=root,
+            env={**os.environ, **_environment(folder), **(settings or {})},
+            start_new_session=True,
+        )
+    jupyter = Jupyter(f"http://127.0.0.1:{port}", root, log)
+    try:
+        _wait_for(jupyter, process)
+        yield jupyter
+    finally:
+        _stop(jupyter, process)
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook that stands open in a page, alone.
+
+    Attributes:
+        page: the page.
+        file: where it is saved.
+        cells: how many code cells it has, the spare one not counted.
+    """
+
+    page: Page
+    file: Path
+    cells: int
+
+    def cell(self, number: int) -> Locator:
+        """A code cell, counted from 0."""
+        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+
+    def output(self, number: int) -> Locator:
+        """The outputs of a code cell."""
+        return self.cell(number).locator(".jp-Cell-outputWrapper")
+
+    def run(self, number: int, timeout: float = _RUN) -> None:
+        """Run one cell with Shift+Enter and wait until it has ended."""
+        editor = self.cell(number).locator(".cm-content")
+        editor.click()
+        self.page.keyboard.press("Shift+Enter")
+        self.wait_for(number, timeout)
+
+    def run_all(self, timeout: float = _RUN) -> None:
+        """Run all cells and wait until the last one has ended."""
+        self.command("notebook:run-all-cells")
+        self.wait_for(self.cells - 1, timeout)
+
+    def wait_for(self, number: int, timeout: float = _RUN) -> None:
+        """Wait until a cell has ended: its prompt shows a number, and no star."""
+        prompt = self.cell(number).locator(".jp-InputPrompt").first
+        expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=timeout)
+
+    def value(self, expression: str) -> str:
+        """What the kernel prints for an expression, by way of a cell at the end of the notebook."""
+        last = self.cells
+        editor = self.cell(last).locator(".cm-content")
+        editor.click()
+        self.page.keyboard.press("ControlOrMeta+A")
+        self.page.keyboard.insert_text(f"print('«' + str(({expression})) + '»')")
+        before = self.cell(last).locator(".jp-InputPrompt").first.inner_text()
+        self.page.keyboard.press("ControlOrMeta+Enter")
+        prompt = self.cell(last).locator(".jp-InputPrompt").first
+        expect(prompt).not_to_have_text(before, timeout=_RUN)
+        self.wait_for(last)
+        expect(self.output(last)).to_contain_text("»")
+        return re.search("«(.*)»", self.output(last).inner_text(), re.DOTALL)[1]
+
+    def command(self, name: str, arguments: dict[str, object] | None = None) -> None:
+        """Have JupyterLab execute one of its commands, without waiting for its end."""
+        self.page.evaluate(
+            "([name, given]) => { jupyterapp.commands.execute(name, given); }",
+            [name, arguments or {}],
+        )
+
+    def save(self) -> str:
+        """Save the notebook as a person does, and give the text of the file."""
+        before = self.file.stat().st_mtime_ns
+        self.page.locator(".jp-Notebook").press("Control+s")
+        until = time.monotonic() + 30
+        while self.file.stat().st_mtime_ns == before:
+            assert time.monotonic() < until, "the notebook was not saved"
+            self.page.wait_for_timeout(50)
+        self.page.wait_for_timeout(200)
+        return self.file.read_text(encoding="utf-8")
+
+    def theme(self, name: str) -> None:
+        """Choose a theme: `JupyterLab Light` or `JupyterLab Dark`."""
+        self.command("apputils:change-theme", {"theme": name})
+        dark = "false" if "Dark" in name else "true"
+        expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", dark)
+
+    def reload(self) -> None:
+        """Load the page anew; the kernel goes on."""
+        self.page.reload()
+        _wait_until_idle(self.page, self.cells + 1)
+
+
+def open_notebook(page: Page, jupyter: Jupyter, name: str, cells: Sequence[str]) -> Notebook:
+    """Write a notebook, open it alone in the page, and wait until its kernel is idle.
+
+    Args:
+        page: a blank page.
+        jupyter: the server.
+        name: the file's name.
+        cells: the source of its code cells; an empty one follows, for `Notebook.value`.
+    """
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in [*cells, ""]],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    file = jupyter.root / name
+    nbformat.write(notebook, file)
+    page.goto(f"{jupyter.url}/doc/tree/{name}", timeout=60_000)
+    _wait_until_idle(page, len(cells) + 1)
+    return Notebook(page, file, len(cells))
+
+
+def _wait_until_idle(page: Page, cells: int) -> None:
+    expect(page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(cells, timeout=60_000)
+    # A dialog in the way is a question with a good default.
+    dialog = page.locator(".jp-Dialog .jp-mod-accept")
+    until = time.monotonic() + 60
+    # The page's own indicator says idle before there is a kernel.
+    while page.evaluate(_KERNEL_STATUS) != "idle":
+        assert time.monotonic() < until, "no kernel became idle"
+        if dialog.count():
+            dialog.first.click()
+        page.wait_for_timeout(50)
+
+
+def _command(port: int) -> list[str]:
+    options = {
+        "ServerApp.token": "",
+        "ServerApp.password": "",
+        "ServerApp.disable_check_xsrf": "True",
+        "ServerApp.port": str(port),
+        "ServerApp.port_retries": "0",
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.terminals_enabled": "False",
+        "ServerApp.log_level": "WARN",
+        "LabApp.expose_app_in_browser": "True",
+        "LabApp.news_url": "",
+        "IdentityProvider.token": "",
+        "LanguageServerManager.autodetect": "False",
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", *flags]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        "HOME": str(folder),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "config" / "lab" / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "config" / "lab" / "workspaces"),
+        "MPLBACKEND": "",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+def _write_kernel(data: Path) -> None:
+    # This Python, whatever kernels the machine has.
+    folder = data / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Python 3", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+def _write_settings(folder: Path) -> None:
+    for name, values in _SETTINGS.items():
+        file = folder / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+
+
+def _wait_for(jupyter: Jupyter, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _START
+    while True:
+        try:
+            if requests.get(f"{jupyter.url}/api/status", timeout=2).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        assert process.poll() is None, jupyter.log.read_text()
+        assert time.monotonic() < until, jupyter.log.read_text()
+        time.sleep(0.2)
+
+
+def _stop(jupyter: Jupyter, process: subprocess.Popen[bytes]) -> None:
+    # Asked politely it ends its kernels, too.
+    try:
+        requests.post(f"{jupyter.url}/api/shutdown", timeout=10)
+        process.wait(20)
+    except (requests.RequestException, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
