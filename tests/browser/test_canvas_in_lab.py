@@ -37,6 +37,11 @@ canvas.on_crop(crops.append)
 canvas.show(plan_grid(results, title="", live=True))
 """
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_CONNECTED = """() => {
+  const app = window.jupyterapp ?? window.jupyterlab;
+  const kernel = app.shell.currentWidget?.sessionContext?.session?.kernel;
+  return kernel?.connectionStatus === "connected" && kernel.status === "idle";
+}"""
 _TILE = "canvas.plan.tiles[{}].rect"
 
 
@@ -52,11 +57,11 @@ def opened(migrated_store: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
         page = browser.new_page(viewport={"width": 1700, "height": 1300})
-        # The question for a kernel comes now and then, and late.
-        page.add_locator_handler(page.locator(".jp-Dialog .jp-mod-accept"), lambda accept: accept.click())
         for jupyter in running_jupyter(folder / "jupyter", settings):
             cells = [_SETUP, "canvas.widget", "plt.plot([1, 2]); plt.show()"]
             notebook = open_notebook(page, jupyter, "a.ipynb", cells)
+            # Cells that are run before there is a kernel ask for one.
+            page.wait_for_function(_CONNECTED, timeout=60_000)
             notebook.run_all()
             yield notebook
         browser.close()
@@ -125,6 +130,7 @@ def test_wheel_with_ctrl_zooms_all_tiles(notebook: Notebook) -> None:
         notebook.page.mouse.wheel(0, -100)
         notebook.page.wait_for_timeout(120)
     notebook.page.keyboard.up("Control")
+    assert "(0.0, 0.0, 1.0, 1.0)" != notebook.value("canvas.crop")
     after = picture(notebook)
     for at in range(6):
         was, now = tile_pixels(notebook, before, at), tile_pixels(notebook, after, at)
