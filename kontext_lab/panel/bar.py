@@ -237,7 +237,7 @@ class Bar(Room):
         if session.state == "starting":
             words = ["starting …"]
         elif session.state == "stopping":
-            words.append("stopping: waiting for what is under way")
+            words.append("stopping: waiting for what is under way; Stop once more leaves that to the journal")
         self.hint.say(_WAITING if session.busy else "")
         if session.queue:
             names = ", ".join(order.sweep.name for order in session.queue)

@@ -113,10 +113,10 @@ class Session(HasTraits):
         self.sweep = order.sweep
         self.selection = None
         self.results = handle.results
-        stop_at_once = self.state == "stopping"
-        self.state = "running"
-        if stop_at_once:
-            self.stop()
+        if self.state == "stopping":  # pressed while it was being started
+            handle.cancel()
+        else:
+            self.state = "running"
         threading.Thread(
             target=self._watch, args=(handle,), name="kontext-lab panel watch", daemon=True
         ).start()
@@ -150,9 +150,14 @@ class Session(HasTraits):
             self._start(following)
 
     def stop(self) -> None:
-        """Send nothing more, and nothing of what waits; what is in flight is kept."""
+        """Send nothing more, and nothing of what waits; what is in flight is kept.
+
+        Once more: don't wait for that either; answers that still come are in the journal, for the next run.
+        """
         self.queue = ()
-        if self._handle is not None:
+        if self._handle is not None and self.state == "stopping":
+            self._handle.leave()
+        elif self._handle is not None:
             self._handle.cancel()
         if self.busy:
             self.state = "stopping"
