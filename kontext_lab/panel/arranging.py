@@ -180,6 +180,7 @@ class Arranging(Room):
                 page=page,
                 title="",
                 room=paper,
+                live=True,
             )
 
         plan = made(1) if self.page == 1 else self._page_or_last(made)

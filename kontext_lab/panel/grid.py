@@ -29,6 +29,9 @@ __all__ = ["Grid", "paper_for"]
 _REDRAW = 0.25
 """Seconds between two drawings while cells arrive."""
 
+_BESIDE = 90
+"""Pixels of the panel's width that its edges and the sheet's margins take."""
+
 _MOST_PLANNED = 400
 """Cells of a plan that are drawn before they are run; a page is never longer anyway."""
 
@@ -183,8 +186,8 @@ def make_canvas(post: Post, room: Room, *, static: bool) -> GridCanvas:
 
 def paper_for(frame: Frame) -> Paper:
     """The room tiles have in the page."""
-    width = frame.width or 1000
-    return Paper(width=max(4.0, (width - 60) / 100), height=6.6)
+    width = max(3.0, ((frame.width or 1000) - _BESIDE) / GridCanvas.DPI)
+    return Paper(width=width, height=6.0, widest=width)
 
 
 def _same(plan: Plan, results: Results) -> bool:

@@ -44,7 +44,7 @@ def _planned(one: Decision, service: str, at_hand: Mapping[str, CellResult]) -> 
     if one.known is not None:
         day = f"{one.known.when.astimezone():%d %b}".lstrip("0")
         if one.known.state is State.DONE:
-            cell.note = f"reused, from {day}"
+            cell.reused_from, cell.note = one.known.run_id, f"from {day}"
         else:
             cell.end(one.known.state, one.known.reason, f"left as it is, from {day}")
     elif one.action is Action.RECOVER:

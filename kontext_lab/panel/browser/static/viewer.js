@@ -40,6 +40,7 @@ function render({ model, el }) {
   let newest = -1;
   let failed = false;
   let ready = false;
+  let arranged = "";
   let zoom = 1; // 1 fits the box
   let panX = 0;
   let panY = 0;
@@ -95,13 +96,16 @@ function render({ model, el }) {
   function arrange() {
     const kind = mode();
     const shown = kind === "single" ? (main() === pictures.left ? ["left"] : ["right"]) : LAYERS;
-    for (const layer of LAYERS) {
-      clip[layer].replaceChildren(...(pictures[layer] ? [pictures[layer].image] : []));
-      stage[layer].replaceChildren();
+    for (const layer of LAYERS) clip[layer].replaceChildren(...(pictures[layer] ? [pictures[layer].image] : []));
+    const wanted = `${kind} ${shown}`;
+    // Only a new arrangement takes the focus, or a drag, out of the divider's hands.
+    if (wanted !== arranged) {
+      arranged = wanted;
+      for (const layer of LAYERS) stage[layer].replaceChildren();
+      if (kind === "slider") stage.right.append(clip.right, clip.left, badge.left, badge.right, divider);
+      else for (const layer of shown) stage[layer].append(clip[layer], badge[layer]);
+      stages.replaceChildren(...(kind === "slider" ? [stage.right] : shown.map((layer) => stage[layer])));
     }
-    if (kind === "slider") stage.right.append(clip.right, clip.left, badge.left, badge.right, divider);
-    else for (const layer of shown) stage[layer].append(clip[layer], badge[layer]);
-    stages.replaceChildren(...(kind === "slider" ? [stage.right] : shown.map((layer) => stage[layer])));
     el.dataset.mode = kind;
     write();
     resize();
@@ -208,7 +212,7 @@ function render({ model, el }) {
     if (!base() || event.button > 1) return;
     const target = stageAt(event);
     const onDivider = divider.contains(event.target);
-    const pans = zoom > 1 && !onDivider && (mode() !== "slider" || event.button === 1 || event.shiftKey || zoom > 1);
+    const pans = zoom > 1 && !onDivider;
     if (!pans && (mode() !== "slider" || event.button === 1)) return;
     event.preventDefault();
     (mode() === "slider" ? divider : stages).focus({ preventScroll: true });
