@@ -339,6 +339,7 @@ def _row(cell: CellResult, output: Output | None) -> dict[str, Any]:
         **cell.metrics,
         **(output.metrics if output else {}),
         "sha256": (output.sha256 or None) if output else None,
+        "note": cell.comment or None,  # `note` is no placeholder, so it can be no column twice
         "reused_from": cell.reused_from or None,
         "run_id": cell.run_id or None,
     }

@@ -244,3 +244,10 @@ def test_while_the_sweep_runs(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) 
     assert {State.DONE: 12} == dict(results.counts)
     assert [{"verdict/favourite": 1.0}] * 12 == [cell.output.metrics for cell in loaded]
     assert not any(math.isnan(cell.cost) for cell in loaded)
+
+
+def test_a_note_is_a_column_of_the_table(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -> None:
+    """Beside the verdicts."""
+    results = lab.run(make_sweep(axes={"animal": ["bird"]}), progress=False)
+    lab.annotate(results[0], "the beak is odd")
+    assert ["the beak is odd"] == list(results.frame["note"])
