@@ -56,12 +56,16 @@ class Panel(VBox):
 
     @property
     def sweep(self) -> Sweep:
-        """What stands in the form.
+        """What stands in the form; setting it puts another one there, as `load` does.
 
         Raises:
             SweepError: no sweep yet; says what is missing.
         """
         return self._rooms.form.draft.sweep()
+
+    @sweep.setter
+    def sweep(self, sweep: Sweep | str | Path) -> None:
+        self.load(sweep)
 
     @property
     def results(self) -> Results:

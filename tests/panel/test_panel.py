@@ -357,3 +357,9 @@ def test_picking_what_is_not_there_names_what_is(typed: Panel) -> None:
     typed.wait(60)
     with pytest.raises(NotFound, match="seed=9: no cell has it"):
         typed.select(seed=9, guidance_scale=2)
+
+
+def test_setting_the_sweep_puts_it_into_the_form(panel: Panel, make_sweep: Callable[..., kl.Sweep]) -> None:
+    """The way back from `panel.sweep`."""
+    panel.sweep = make_sweep()
+    assert make_sweep() == panel.sweep
