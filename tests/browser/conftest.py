@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from jupyter import Jupyter, running_jupyter
 from playwright.sync_api import Page, sync_playwright
 
 
@@ -26,3 +28,9 @@ def page() -> Iterator[Page]:
         )
         yield browser.new_page(viewport={"width": 1700, "height": 1300})
         browser.close()
+
+
+@pytest.fixture
+def jupyter(tmp_path: Path) -> Iterator[Jupyter]:
+    """A JupyterLab server of the test's own; its kernels see the test's environment."""
+    yield from running_jupyter(tmp_path / "jupyter")

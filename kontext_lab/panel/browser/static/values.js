@@ -140,7 +140,7 @@ function render({ model, el }) {
   function drawRest() {
     label.textContent = model.get("label");
     label.title = model.get("hint");
-    box.setAttribute("aria-label", model.get("label"));
+    box.setAttribute("aria-label", `values of ${model.get("label")}`);
     list.setAttribute("aria-label", `suggestions for ${model.get("label")}`);
     input.disabled = model.get("disabled");
     box.classList.toggle("kl-values-disabled", input.disabled);
