@@ -23,7 +23,8 @@ def open_panel(*, port: int | None, browser: bool) -> int:
     if importlib.util.find_spec("jupyterlab") is None:
         raise ConfigError('JupyterLab is not installed: pip install "kontext-lab[lab]"')
     notebook = put_notebook(Path.cwd())
-    command = [sys.executable, "-m", "jupyterlab", notebook.name]
+    # Its address, also where no browser is opened, then leads to the notebook.
+    command = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url=/lab/tree/{notebook.name}"]
     command += [] if port is None else [f"--ServerApp.port={port}"]
     command += [] if browser else ["--no-browser"]
     # In a container one often is; JupyterLab would refuse without being told.
