@@ -402,7 +402,7 @@ def test_side_by_side_is_linked(notebook: Notebook) -> None:
     styles = [images.nth(at).evaluate("node => [node.style.transform, node.style.width]") for at in (0, 1)]
     assert styles[0] == styles[1]
     assert "translate(0px, 0px)" != styles[0][0]
-    notebook.page.keyboard.press("0")
+    notebook.page.keyboard.press("Escape")
     assert "translate(0px, 0px)" == images.first.evaluate("node => node.style.transform")
 
 

@@ -44,9 +44,9 @@ def test_a_notebook_that_is_there_stays_as_it_is(workdir: Path) -> None:
 def test_jupyterlab_is_opened_on_it(started: list[list[str]]) -> None:
     """With this Python, on the port that was asked for."""
     assert 0 == run_command(["panel", "--port", "8899", "--no-browser"])
-    assert [sys.executable, "-m", "jupyterlab", NOTEBOOK, "--ServerApp.port=8899", "--no-browser"] == started[
-        0
-    ][:6]
+    address = f"--LabApp.default_url=/lab/tree/{NOTEBOOK}"
+    expected = [sys.executable, "-m", "jupyterlab", address, "--ServerApp.port=8899", "--no-browser"]
+    assert expected == started[0][:6]
 
 
 def test_without_jupyterlab_one_line_says_what_to_install(

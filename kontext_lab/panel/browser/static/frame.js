@@ -1,7 +1,7 @@
 /* Reports size, theme and keys of the panel this view stands in; copies and saves what Python sends. */
 
 // Inside these a key means something already.
-const TYPING = 'textarea, select, [contenteditable]:not([contenteditable="false"]), [role="textbox"], .kl-viewer';
+const TYPING = 'textarea, select, [contenteditable]:not([contenteditable="false"]), [role="textbox"]';
 const SILENT = new Set(["checkbox", "radio", "button", "submit", "range", "color", "file", "image", "reset"]);
 const MOVED_BY_ARROWS = 'input, [role="slider"], [role="tab"], [role="listbox"], [role="combobox"], [role="menu"], [role="spinbutton"]';
 const PRESSED_BY = 'button, a[href], summary, input, [role="button"], [role="tab"]';

@@ -272,7 +272,7 @@ function render({ model, el }) {
       "+": () => zoomTo(zoom * 1.25),
       "=": () => zoomTo(zoom * 1.25),
       "-": () => zoomTo(zoom / 1.25),
-      0: () => fit(),
+      Escape: () => fit(),
     };
     if (!keys[event.key] || keys[event.key]() === false) return;
     event.preventDefault();
