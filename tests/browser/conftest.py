@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from jupyter import Jupyter, running_jupyter
+from panel_page import Workbench, working
 from playwright.sync_api import Page, sync_playwright
 
 
@@ -34,3 +35,9 @@ def page() -> Iterator[Page]:
 def jupyter(tmp_path: Path) -> Iterator[Jupyter]:
     """A JupyterLab server of the test's own; its kernels see the test's environment."""
     yield from running_jupyter(tmp_path / "jupyter")
+
+
+@pytest.fixture(scope="module")
+def bench(migrated_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """JupyterLab and a browser; every notebook opened on it has a kernel, a store and a home of its own."""
+    yield from working(tmp_path_factory.mktemp("bench"), migrated_store)

@@ -8,6 +8,7 @@ def test_something(jupyter: Jupyter, page: Page) -> None:
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -16,15 +17,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import requests
 from playwright.sync_api import Locator, Page, expect
 
-__all__ = ["Jupyter", "Notebook", "open_notebook", "running_jupyter"]
+__all__ = ["Jupyter", "Notebook", "open_again", "open_copy", "open_notebook", "running_jupyter"]
 
 _START = 60  # seconds until the server answers, on a busy machine
 _RUN = 120_000  # milliseconds until cells have run
@@ -39,7 +41,16 @@ _SETTINGS = {
     "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
-_KERNEL_STATUS = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+# A kernel that is starting says idle, too, before anything can be sent to it.
+_READY = """() => {
+  const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
+  return kernel?.connectionStatus === "connected" && kernel.status === "idle";
+}"""
+_ASK = """async (expression) => {
+  const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const asked = { code: "", store_history: false, user_expressions: { asked: expression } };
+  return (await kernel.requestExecute(asked).done).content.user_expressions.asked;
+}"""
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,10 @@ class Jupyter:
     root: Path
     log: Path
 
+    def add_kernel(self, name: str, environment: Mapping[str, str]) -> None:
+        """One more kind of kernel, with an environment of its own on top of the server's."""
+        _write_kernel(self.root.parent / "data", name, environment)
+
 
 def running_jupyter(folder: Path, settings: dict[str, object] | None = None) -> Iterator[Jupyter]:
     """A JupyterLab server whose settings, kernels and notebooks live in `folder`.
@@ -66,7 +81,7 @@ def running_jupyter(folder: Path, settings: dict[str, object] | None = None) -> 
     """
     root = folder / "notebooks"
     root.mkdir(parents=True)
-    _write_kernel(folder / "data")
+    _write_kernel(folder / "data", "python3", {})
     _write_settings(folder / "config" / "lab" / "user-settings")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -143,6 +158,12 @@ class Notebook:
         expect(self.output(last)).to_contain_text("»")
         return re.search("«(.*)»", self.output(last).inner_text(), re.DOTALL)[1]
 
+    def ask(self, expression: str) -> Any:
+        """The value of an expression, a literal, without a cell: nothing in the page moves."""
+        answer = self.page.evaluate(_ASK, expression)
+        assert answer["status"] == "ok", answer
+        return ast.literal_eval(answer["data"]["text/plain"])
+
     def command(self, name: str, arguments: dict[str, object] | None = None) -> None:
         """Have JupyterLab execute one of its commands, without waiting for its end."""
         self.page.evaluate(
@@ -173,7 +194,9 @@ class Notebook:
         _wait_until_idle(self.page, self.cells + 1)
 
 
-def open_notebook(page: Page, jupyter: Jupyter, name: str, cells: Sequence[str]) -> Notebook:
+def open_notebook(
+    page: Page, jupyter: Jupyter, name: str, cells: Sequence[str], *, kernel: str = "python3"
+) -> Notebook:
     """Write a notebook, open it alone in the page, and wait until its kernel is idle.
 
     Args:
@@ -181,16 +204,30 @@ def open_notebook(page: Page, jupyter: Jupyter, name: str, cells: Sequence[str])
         jupyter: the server.
         name: the file's name.
         cells: the source of its code cells; an empty one follows, for `Notebook.value`.
+        kernel: which kind of kernel runs it.
     """
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in [*cells, ""]],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    return open_copy(page, jupyter, name, notebook, kernel=kernel)
+
+
+def open_copy(
+    page: Page, jupyter: Jupyter, name: str, notebook: nbformat.NotebookNode, *, kernel: str = "python3"
+) -> Notebook:
+    """The same with a notebook that was read elsewhere; what it says of its kernel is replaced."""
+    count = sum(cell.cell_type == "code" for cell in notebook.cells)
+    notebook.cells.append(nbformat.v4.new_code_cell(""))
+    notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
     file = jupyter.root / name
+    file.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, file)
-    page.goto(f"{jupyter.url}/doc/tree/{name}", timeout=60_000)
-    _wait_until_idle(page, len(cells) + 1)
-    return Notebook(page, file, len(cells))
+    return open_again(page, jupyter, Notebook(page, file, count))
+
+
+def open_again(page: Page, jupyter: Jupyter, notebook: Notebook) -> Notebook:
+    """A notebook that is there, in this page; its kernel is the one it had, where that still runs."""
+    page.goto(f"{jupyter.url}/doc/tree/{notebook.file.relative_to(jupyter.root)}", timeout=60_000)
+    _wait_until_idle(page, notebook.cells + 1)
+    return Notebook(page, notebook.file, notebook.cells)
 
 
 def _wait_until_idle(page: Page, cells: int) -> None:
@@ -199,7 +236,7 @@ def _wait_until_idle(page: Page, cells: int) -> None:
     dialog = page.locator(".jp-Dialog .jp-mod-accept")
     until = time.monotonic() + 60
     # The page's own indicator says idle before there is a kernel.
-    while page.evaluate(_KERNEL_STATUS) != "idle":
+    while not page.evaluate(_READY):
         assert time.monotonic() < until, "no kernel became idle"
         if dialog.count():
             dialog.first.click()
@@ -239,12 +276,12 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _write_kernel(data: Path) -> None:
+def _write_kernel(data: Path, name: str, environment: Mapping[str, str]) -> None:
     # This Python, whatever kernels the machine has.
-    folder = data / "kernels" / "python3"
+    folder = data / "kernels" / name
     folder.mkdir(parents=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec = {"argv": argv, "display_name": "Python 3", "language": "python"}
+    spec = {"argv": argv, "display_name": name, "language": "python", "env": dict(environment)}
     (folder / "kernel.json").write_text(json.dumps(spec))
 
 
