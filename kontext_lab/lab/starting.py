@@ -108,18 +108,12 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
         held=held,
         not_billed={request_id for request_id, fate in fates.items() if not fate.billed},
     )
-    elsewhere: Mapping[str, int] = {}
-    if options.reuse == "always" and not connection.simulated:
-        paid = [one.fingerprint for one in anywhere.values() if one.state is State.DONE]
-        lab.elsewhere.note(tracker.store.shown, paid)
-        to_send = [one.fingerprint for one in decisions if one.action is Action.SEND]
-        elsewhere = lab.elsewhere.holding(to_send, besides=tracker.store.shown)
     plan = Plan(
         sweep,
         connection.name,
         decisions,
         charged=dict(lab.prices),
-        elsewhere=elsewhere,
+        elsewhere=_elsewhere(lab, anywhere, decisions) if options.reuse == "always" else {},
         budget=options.budget,
         concurrency=options.concurrency,
         seconds_each=SANDBOX_LATENCY if connection.simulated else planning.TYPICAL_SECONDS,
@@ -128,6 +122,16 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
     asked = _with_prices(lab, plan) if ask and plan.requests and not connection.simulated else plan
     charges = [(found[one], fate) for one, fate in fates.items() if fate.billed]
     return asked, charges
+
+
+def _elsewhere(lab: Lab, anywhere: Mapping[str, Known], decisions: Sequence[Decision]) -> Mapping[str, int]:
+    """How many of the requests other stores hold, by store; what this one holds is noted for those."""
+    if lab.connection.simulated:
+        return {}
+    store = lab.tracker.store.shown
+    lab.elsewhere.note(store, [one.fingerprint for one in anywhere.values() if one.state is State.DONE])
+    to_send = [one.fingerprint for one in decisions if one.action is Action.SEND]
+    return lab.elsewhere.holding(to_send, besides=store)
 
 
 def _with_others(
