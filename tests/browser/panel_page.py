@@ -39,6 +39,10 @@ _PIXELS = """(canvas, [left, top, width, height]) => {
 }"""
 
 
+# A busy machine may need a while for what a person sees at once.
+expect.set_options(timeout=20_000)
+
+
 def until(is_so: Callable[[], Any], page: Page, seconds: float = 30.0, *, what: str = "") -> None:
     """Wait until something is so; the page goes on meanwhile."""
     end = time.monotonic() + seconds

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from jupyter import open_copy
-from panel_page import PanelPage, Workbench
+from panel_page import PanelPage, Workbench, until
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -47,3 +47,141 @@ def test_typing(typed: PanelPage) -> None:
 def test_progress_stays(finished: PanelPage) -> None:
     """What was counted stands there when all is done."""
     expect(finished.progress).to_contain_text("6/6 · $0.31 (simulated)")
+
+
+def test_wheel_zooms_every_tile(finished: PanelPage) -> None:
+    """Ctrl and the wheel over one picture change the pixels of all six."""
+    before = [finished.pixels(tile) for tile in finished.tiles()]
+    finished.page.mouse.move(*finished.middle(finished.tiles()[0]))
+    finished.page.keyboard.down("Control")
+    for _ in range(4):
+        finished.page.mouse.wheel(0, -100)
+        finished.page.wait_for_timeout(100)
+    finished.page.keyboard.up("Control")
+    until(lambda: [True] * 6 == finished.differs(before), finished.page, what="not all tiles followed")
+    finished.button("Fit").click()
+    until(lambda: [False] * 6 == finished.differs(before), finished.page, what="not all tiles came back")
+
+
+def picked(panel: PanelPage, number: int) -> str:
+    """Click a tile, and give its title once the inspector shows its picture."""
+    title = panel.ask(f"[t.cell.title for t in panel._rooms.grid.plan.tiles if t.cell is not None][{number}]")
+    panel.click(number)
+    expect(panel.root.get_by_alt_text(f"{title}, output 1", exact=True)).to_be_visible()
+    return str(title)
+
+
+def test_click_picks(finished: PanelPage) -> None:
+    """A click frames the cell, and the inspector is about it."""
+    title = picked(finished, 4)
+    words = finished.root.get_by_role("status").filter(has_text="guidance_scale 5 · animal crab")
+    expect(words).to_be_visible()
+    assert title == finished.ask("panel.selection.cell.title")
+    left, top, width, _ = finished.tiles()[4]
+    edge = (left - 4, top - 4, width, 8)
+    # The frame is blue.
+    until(lambda: bool((finished.pixels(edge).reshape(-1, 3) @ [-1, -1, 2] > 100).any()), finished.page)
+
+
+def test_divider_asks_nobody(finished: PanelPage) -> None:
+    """While the divider is dragged, the picture changes and no message goes to the kernel."""
+    picked(finished, 1)
+    divider = finished.root.get_by_role("slider", name="divider between", exact=False).first
+    divider.scroll_into_view_if_needed()
+    box = finished.root.locator(".kl-viewer-stage").first.bounding_box()
+    assert box is not None
+    mouse, height = finished.page.mouse, box["y"] + box["height"] / 3
+    sent = "() => window.klSent"
+    finished.page.evaluate(_COUNT_SENT)
+    mouse.move(box["x"] + box["width"] * 0.5, height)
+    mouse.down()
+    # What the mouse said on its way is none of the divider's.
+    finished.page.wait_for_timeout(300)
+    before = finished.page.evaluate(sent)
+    mouse.move(box["x"] + box["width"] * 0.8, height, steps=20)
+    expect(divider).to_have_attribute("aria-valuenow", "80")
+    assert before == finished.page.evaluate(sent)
+    mouse.up()
+    until(lambda: abs(finished.ask("panel._rooms.inspector.viewer.position") - 0.8) < 0.01, finished.page)
+
+
+_COUNT_SENT = """() => {
+  const send = WebSocket.prototype.send;
+  window.klSent = 0;
+  WebSocket.prototype.send = function (...given) { window.klSent += 1; return send.apply(this, given); };
+}"""
+
+
+def test_key_gives_a_verdict(finished: PanelPage) -> None:
+    """The key 1 passes the picked output, in MLflow; the same key once more withdraws it."""
+    title = picked(finished, 2)
+    given = f"[dict(o.metrics) for c in lab.load('last') if c.title == {title!r} for o in c.outputs][0].get('verdict/follows prompt')"
+    finished.page.keyboard.press("1")
+    expect(finished.root.get_by_text("follows prompt: pass").first).to_be_visible()
+    assert 1.0 == finished.ask(given)
+    finished.page.keyboard.press("1")
+    expect(finished.root.get_by_text("follows prompt: pass")).to_have_count(0)
+    assert finished.ask(given) is None
+
+
+def test_arrows_walk(finished: PanelPage) -> None:
+    """After a click the arrow keys pick the cells beside."""
+    picked(finished, 0)
+    titles = finished.ask("[t.cell.title for t in panel._rooms.grid.plan.tiles if t.cell is not None]")
+    finished.page.keyboard.press("ArrowRight")
+    expect(finished.root.get_by_alt_text(f"{titles[1]}, output 1", exact=True)).to_be_visible()
+
+
+def test_every_control_has_a_name(finished: PanelPage) -> None:
+    """As the browser tells it to a screen reader, on every tab and with everything open."""
+    picked(finished, 0)
+    finished.button("▸ More").click()
+    nameless = []
+    for tab in ("Grid", "Compare", "Effects", "Rank", "History"):
+        finished.tab(tab)
+        if tab == "Compare":
+            finished.button("Add what is on show").click()
+            expect(finished.stage(1)).to_be_visible()
+        nameless += [f"{tab}: {one}" for one in without_names(finished)]
+    finished.tab("Compare")
+    finished.root.get_by_role("button", name="×", exact=False).last.click()
+    finished.tab("Grid")
+    finished.button("▾ More").click()
+    assert [] == nameless
+
+
+def without_names(panel: PanelPage) -> list[str]:
+    """Controls that a screen reader could only call by their kind."""
+    devtools = panel.page.context.new_cdp_session(panel.page)
+    found = devtools.send(
+        "Runtime.evaluate", {"expression": "document.querySelector('.jp-Cell-outputWrapper .kl-panel')"}
+    )
+    tree = devtools.send("Accessibility.queryAXTree", {"objectId": found["result"]["objectId"]})
+    devtools.detach()
+    controls = [
+        node
+        for node in tree["nodes"]
+        if node.get("role", {}).get("value") in _CONTROLS and not node["ignored"]
+    ]
+    assert len(controls) > 20
+    return [
+        str(node["role"]["value"]) for node in controls if not node.get("name", {}).get("value", "").strip()
+    ]
+
+
+_CONTROLS = {
+    "button",
+    "textbox",
+    "searchbox",
+    "combobox",
+    "listbox",
+    "slider",
+    "checkbox",
+    "radio",
+    "spinbutton",
+    "tab",
+    "link",
+    "progressbar",
+    "switch",
+    "menuitem",
+}
