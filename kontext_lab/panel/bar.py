@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from ipywidgets import HTML, Layout
 
 from kontext_lab.errors import ConfigError
+from kontext_lab.panel.meter import meter, progress_line
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.planner import Planner
 from kontext_lab.panel.post import Post
+from kontext_lab.panel.retrying import Pressed, Question, Retrying
 from kontext_lab.panel.session import Session
-from kontext_lab.results import Results, State
-
-if TYPE_CHECKING:
-    from kontext_lab.plan import Plan
+from kontext_lab.plan import Action
 
 __all__ = ["Bar"]
 
@@ -27,8 +28,6 @@ _WAITING = (
     "Other cells can be executed meanwhile: until they end, clicks and redraws wait, the sweep does not. "
     "panel.wait() shows what comes."
 )
-
-_RETRIED = (State.FAILED,)
 
 
 class Bar(Room):
@@ -46,22 +45,23 @@ class Bar(Room):
     ) -> None:
         super().__init__()
         self._session, self._planner, self._post, self._options = session, planner, post, options
-        self._price: float | None = None
-        self._asked: tuple[str, Callable[[], None]] | None = None
-        self._pressed: Callable[[], None] | None = None
+        self._asked: Question | None = None
+        self._pressed: Pressed | None = None
         self.plan, self.warnings, self.reason = Line(), Line(kind="warning"), Line(kind="muted")
         self.run_button = self.button("Run", self.run, "Send what the plan says", primary=True)
         self.one_button = self.button("Try 1 first", self.try_one, "Send a single request of this sweep")
         self.stop_button = self.button("Stop", self.stop, "Send nothing more; what is under way is kept")
         self.retry_button = self.button("Retry failed", self.retry_failed, "Send failed cells again")
-        self.retry_price = Line(kind="muted")
+        self.retrying = Retrying(session, post, options, self._ask_about, self.show)
         self.question = Line(kind="warning")
         self.yes_button = self.button("Pay and run", self.confirm, "Yes, start it", primary=True)
         self.no_button = self.button("Not now", self.decline, "Start nothing")
         self.meter, self.progress, self.notes = HTML(), Line(), Line(kind="warning")
         self.hint = Line(kind="muted")
         self.meter.layout = Layout(margin="0", width="100%")
-        buttons = row(self.run_button, self.one_button, self.stop_button, self.retry_button, self.retry_price)
+        buttons = row(
+            self.run_button, self.one_button, self.stop_button, self.retry_button, self.retrying.price
+        )
         self._question_row = row(self.question, self.yes_button, self.no_button)
         self.fill(
             [
@@ -77,9 +77,9 @@ class Bar(Room):
             ]
         )
         session.observe(
-            self.guarded(self._on_session), names=["state", "results", "queue", "line", "beat", "ends"]
+            self.watched(self._on_session), names=["lab", "state", "results", "queue", "line", "beat", "ends"]
         )
-        planner.observe(self.guarded(self._on_plan), names=["state", "problems"])
+        planner.observe(self.watched(self._on_plan), names=["state", "problems", "revision", "slow"])
         self._show_question()
         self._on_plan()
         self._on_session()
@@ -88,90 +88,103 @@ class Bar(Room):
 
     def run(self) -> None:
         """Run what stands in the form, after what is under way; asks first where it costs much."""
-        self._when_planned(lambda: self._ask_or({}))
+        self._press("Run")
 
     def try_one(self) -> None:
         """Send a single request of it."""
-        self._when_planned(lambda: self._ask_or({"limit": 1}))
+        self._press("Try 1 first")
 
     def stop(self) -> None:
         """Send nothing more."""
-        self._pressed = None
         self.decline()
         self._session.stop()
 
     def retry_failed(self) -> None:
         """Send the failed cells of the results on show again, also those that were billed without a picture."""
-        session = self._session
-        if session.sweep is None:
-            raise ConfigError("there is nothing to retry: no sweep is on show")
-        options = {**self._options(), "retry_failed": True, "reuse": "always"}
-        sweep, price = session.sweep, self._price or 0.0
-        self._ask_about(price, self._failed, lambda: session.run(sweep, **options))
+        self.retrying.press()
+        self._show_buttons()
 
     def confirm(self) -> None:
         """Yes to what was asked."""
         if self._asked is not None:
-            _, start = self._asked
+            asked = self._asked
             self.decline()
-            start()
+            asked.start()
 
     def decline(self) -> None:
-        """No to what was asked."""
-        self._asked = None
+        """No to what was asked, and to what was pressed and is not asked yet."""
+        self._asked, self._pressed = None, None
+        self.retrying.decline()
         self._show_question()
 
     @property
     def waits_for_plan(self) -> bool:
         """Whether something was pressed that starts as soon as the plan is there."""
-        return self._pressed is not None
+        return self._pressed is not None or self.retrying.is_pressed
 
-    def _when_planned(self, do: Callable[[], None]) -> None:
-        if self._planner.state == "planning":
-            self._pressed = do
-            self._on_plan()
-        elif self._planner.state == "ready":
-            do()
-        else:
+    def _press(self, button: str) -> None:
+        planner = self._planner
+        if planner.state == "wrong":
             raise ConfigError(f"nothing is run: {self._why_not()}")
+        self.decline()
+        self._pressed = Pressed(button, planner.revision)
+        self._on_plan()
 
-    def _ask_or(self, more: dict[str, Any]) -> None:
-        plan, sweep = self._planner.plan, self._planner.sweep
-        options = {**self._options(), **more}
-        cost = plan.cost if "limit" not in more else plan.cost / max(1, plan.requests)
-        count = min(plan.requests, more.get("limit", plan.requests))
-        self._ask_about(cost, count, lambda: self._session.run(sweep, **options))
-
-    def _ask_about(self, cost: float, requests: int, start: Callable[[], None]) -> None:
-        lab = self._session.lab
-        if lab.simulated or cost <= lab.confirm_above:
-            start()
+    def _go(self, pressed: Pressed) -> None:
+        """What was pressed, now that its plan is there; it is run as it was planned."""
+        plan, wanted = self._planner.plan, self._planner.wanted
+        if plan is None or wanted is None:
             return
-        many = "1 request" if requests == 1 else f"{requests} requests"
-        self._asked = (f"{many} to the real API, ≈ ${cost:.2f}.", start)
+        cost, most, options = plan.cost, plan.requests, dict(wanted.options)
+        if pressed.button != "Run":
+            sends = plan.of(Action.SEND)[:1]
+            cost, most = sum(plan.cost_of(one.cell.request) for one in sends), len(sends)
+            options["limit"] = 1
+        start = partial(self._session.run, plan.sweep, lab=wanted.lab, most=most, **options)
+        question = Question(wanted.lab, cost, most, start, replace(pressed, was_asked=True))
+        self._ask_about(question, always=pressed.was_asked)  # no run begins while its question stands open
+
+    def _ask_about(self, asked: Question, *, always: bool = False) -> None:
+        if not always and (asked.lab.simulated or asked.cost <= asked.lab.confirm_above):
+            asked.start()
+            return
+        self._asked = asked
         self._show_question()
 
     def _show_question(self) -> None:
-        self.question.say(self._asked[0] if self._asked else "")
+        self.question.say(self._asked.line if self._asked else "")
         self._question_row.layout.display = None if self._asked else "none"
 
     # What is shown.
 
     def _on_plan(self, _: object = None) -> None:
         planner = self._planner
-        if planner.state == "ready":
-            self.plan.say(planner.plan.line)
-            self.warnings.say("\n".join(planner.plan.warnings))
-        elif planner.state == "wrong":
-            self.plan.say("")
-            self.warnings.say("")
-        if self._asked is not None and planner.state != "ready":
-            self.decline()  # what was asked about is not what stands there any more
-        if planner.state != "planning" and self._pressed is not None:
-            pressed, self._pressed = self._pressed, None
-            if planner.state == "ready":
-                pressed()
+        plan = planner.plan if planner.state != "wrong" else None
+        if planner.state != "planning":
+            self.plan.say(plan.line if plan is not None else "")
+            self.warnings.say("\n".join(plan.warnings) if plan is not None else "")
+        self._follow_the_plan()
         self._show_buttons()
+
+    def _follow_the_plan(self) -> None:
+        """What was pressed or asked holds for the form as it was then, and for no other."""
+        planner, asked = self._planner, self._asked
+        if asked is not None and asked.pressed is not None and planner.state != "ready":
+            self._asked = None
+            self._pressed = asked.pressed  # asked again with the new plan, if the form is the same
+            self._show_question()
+        if self._pressed is None:
+            return
+        pressed = self._pressed
+        if pressed.revision != planner.revision or planner.state == "wrong":
+            self._pressed = None
+            if not pressed.was_asked and planner.state != "wrong":
+                self.trouble.say(
+                    f"{pressed.button} was pressed before the form changed: nothing is sent, press it again"
+                )
+        elif planner.state == "ready":
+            self._pressed = None
+            self._go(pressed)
 
     def _why_not(self) -> str:
         """Why Run can't be pressed; "" where it can."""
@@ -187,28 +200,26 @@ class Bar(Room):
         self.run_button.tooltip = why or (
             "Run after what is under way" if session.busy else "Send what the plan says"
         )
-        self.stop_button.disabled = not session.busy and self._pressed is None
-        waiting = "making the plan …" if self._planner.state == "planning" else ""
+        self.stop_button.disabled = not session.busy and not self.waits_for_plan
+        slow = " the store or the service takes long to answer" if self._planner.slow else ""
+        waiting = f"making the plan …{slow}" if self._planner.state == "planning" else ""
         self.reason.say(why or waiting)
         plan = self._planner.plan
         single = plan is not None and plan.requests > 1
         self.one_button.layout.display = None if single else "none"
 
-    @property
-    def _failed(self) -> int:
-        results: Results | None = self._session.results
-        return 0 if results is None else sum(results.counts[state] for state in _RETRIED)
-
     def _on_session(self, change: Any = None) -> None:
-        session = self._session
+        name = None if change is None else change["name"]
+        if name in ("results", "lab", "state") and self._asked is not None and self._asked.pressed is None:
+            self._asked = None  # what failed there is not on show any more, or another service would answer
+            self._show_question()
+        self.retrying.follow(name)
+        if name != "beat":
+            there = not self._session.busy and self.retrying.is_possible
+            self.retry_button.layout.display = None if there else "none"
         self._show_progress()
         self._show_buttons()
-        retry = self._failed > 0 and not session.busy and session.sweep is not None
-        self.retry_button.layout.display = None if retry else "none"
-        self.retry_price.layout.display = None if retry and self.retry_price.text else "none"
-        if retry and change is not None and change["name"] in ("results", "ends"):
-            self._find_price()
-        if session.busy:
+        if self._session.busy:
             self._post.later(_TICK, self._tick, key=(id(self), "tick"))
 
     def _tick(self) -> None:
@@ -216,24 +227,9 @@ class Bar(Room):
             self._show_progress()
             self._post.later(_TICK, self._tick, key=(id(self), "tick"))
 
-    def _find_price(self) -> None:
-        """What sending the failed ones again would cost."""
-        lab, sweep = self._session.lab, self._session.sweep
-        self._price = None
-        self.retry_price.say("")
-        options = {**self._options(), "retry_failed": True, "reuse": "always"}
-        self._post.background(lambda: lab.plan(sweep, **options), self.guarded(self._priced), self.show)
-
-    def _priced(self, plan: Plan) -> None:
-        self._price = plan.cost
-        money = "free: simulated" if plan.simulated else f"≈ ${plan.cost:.2f}"
-        self.retry_price.say(f"{plan.requests} to send, {money}")
-        if self.retry_button.layout.display == "none":
-            self.retry_price.layout.display = "none"
-
     def _show_progress(self) -> None:
         session, results = self._session, self._session.results
-        words = [_progress_line(results, self._seconds_left())] if results is not None else []
+        words = [progress_line(results, self._seconds_left())] if results is not None else []
         if session.state == "starting":
             words = ["starting …"]
         elif session.state == "stopping":
@@ -244,7 +240,7 @@ class Bar(Room):
             words.append(f"{len(session.queue)} waiting: {names}")
         self.progress.say(" · ".join(words))
         self.notes.say(session.line)
-        self.meter.value = _meter(results) if results is not None and len(results) else ""
+        self.meter.value = meter(results) if results is not None and len(results) else ""
 
     def _seconds_left(self) -> float | None:
         """By what it took so far; None while there is nothing to judge by."""
@@ -256,42 +252,3 @@ class Bar(Room):
         left = sum(not cell.state.is_finished for cell in session.results)
         took = time.monotonic() - session.began
         return left * took / done if done and left else None
-
-
-def _progress_line(results: Results, seconds: float | None) -> str:
-    counts = results.counts
-    ended = sum(1 for cell in results if cell.state.is_finished and cell.state is not State.CANCELLED)
-    parts = [f"{ended}/{len(results)}", f"${results.spent or results.cost:.2f}"]
-    if results.simulated:
-        parts[1] += " (simulated)"
-    if seconds is not None:
-        parts.append(f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left")
-    parts += [f"{counts[State.FAILED]} failed", f"{counts[State.IN_DOUBT]} in doubt"]
-    parts += [f"{counts[state]} {state}" for state in (State.CANCELLED, State.SKIPPED) if counts[state]]
-    reused = sum(1 for cell in results if cell.reused_from)
-    if reused:
-        parts.append(f"{reused} reused")
-    return " · ".join(parts)
-
-
-_METER = (
-    (State.DONE, "done"),
-    (State.FAILED, "failed"),
-    (State.IN_DOUBT, "in-doubt"),
-    (State.SKIPPED, "skipped"),
-    (State.CANCELLED, "skipped"),
-    (State.RUNNING, "running"),
-)
-
-
-def _meter(results: Results) -> str:
-    """How far it is, as bars; the words are in the line below."""
-    counts = results.counts
-    ended = sum(counts[state] for state, _ in _METER[:-1])
-    bars = "".join(
-        f'<span class="kl-meter-{name}" style="width:{100 * counts[state] / len(results):.2f}%"></span>'
-        for state, name in _METER
-        if counts[state]
-    )
-    now = f'aria-valuemin="0" aria-valuemax="{len(results)}" aria-valuenow="{ended}"'
-    return f'<div class="kl-meter" role="progressbar" aria-label="cells ended" {now}>{bars}</div>'

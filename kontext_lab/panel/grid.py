@@ -81,11 +81,11 @@ class Grid(Room):
         stage.add_class("kl-stage")
         self._stage = stage
         self.fill([self.arranging, self.hint, self.empty, self.example, stage, self.hovered, inspector])
-        session.observe(self.guarded(self._on_results), names=["results", "state"])
-        session.observe(self.guarded(lambda _: self._soon()), names="beat")
-        session.observe(self.guarded(lambda _: self._mark()), names="selection")
-        planner.observe(self.guarded(self._on_results), names="state")
-        frame.observe(self.guarded(lambda _: self._soon()), names=["width", "dark"])
+        session.observe(self.watched(self._on_results), names=["results", "state"])
+        session.observe(self.watched(lambda _: self._soon()), names="beat")
+        session.observe(self.watched(lambda _: self._mark()), names="selection")
+        planner.observe(self.watched(self._on_results), names="state")
+        frame.observe(self.watched(lambda _: self._soon()), names=["width", "dark"])
         self._on_results()
 
     def _on_results(self, _: object = None) -> None:

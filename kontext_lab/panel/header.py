@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ipywidgets import HTML, ToggleButtons, Widget
 
-from kontext_lab.errors import KontextLabError
+from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
 from kontext_lab.panel.browser import KeyField
-from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
 
@@ -37,6 +37,7 @@ class Header(Room):
 
     def __init__(self, session: Session, post: Post, resume: Callable[[Sweep], None]) -> None:
         super().__init__()
+        self._going_on = False
         self._session, self._post, self._resume = session, post, resume
         self._labs: dict[str, Lab] = {session.lab.service_name: session.lab}
         self.switch = ToggleButtons(
@@ -55,19 +56,21 @@ class Header(Room):
         head = row(title, self.switch, self.badge)
         head.add_class("kl-head")
         self.fill([head, self.key, self.notice, self.unfinished])
-        session.observe(self.guarded(self._on_lab), names="lab")
-        session.observe(self.guarded(lambda _: self.look()), names="ends")
+        session.observe(self.watched(self._on_lab), names="lab")
+        session.observe(self.watched(lambda _: self.look()), names="ends")
         self._on_lab()
 
     def look(self) -> None:
         """Look anew at the balance and at what is unfinished; elsewhere, since both may take a while."""
         lab = self._session.lab
-        self._post.background(lambda: _account(lab), self.guarded(self._show_account), self.show)
-        self._post.background(lab.leftovers, self.guarded(self._show_unfinished), self.show)
+        self._post.background(lambda: _account(lab), self.watched(self._show_account), self.show)
+        found = self.watched(lambda leftovers: self._show_unfinished(lab, leftovers))
+        self._post.background(lab.leftovers, found, self.show)
 
     def _on_lab(self, _: object = None) -> None:
         lab = self._session.lab
-        self._labs[lab.service_name] = lab
+        if self._labs.get(lab.service_name) is not lab:
+            self._labs = {lab.service_name: lab}  # another's settings hold for the other service as well
         self.key.layout.display = "none"
         self.switch.value = lab.service_name
         self._show_account(_Account(lab, lab.service_name == "sandbox", "…"))
@@ -83,44 +86,71 @@ class Header(Room):
         shown = f'<span class="kl-dot"></span>{html.escape(words)}'
         self.badge.value = f'<span class="kl-badge {kind}" role="status">{shown}</span>'
         self.notice.say(account.trouble, "error")
+        if account.refused:
+            self.key.layout.display = None
 
     def _switched(self, change: dict[str, str]) -> None:
-        wanted = change["new"]
-        if wanted == self._session.lab.service_name:
-            self.key.layout.display = "none"
+        wanted, lab = change["new"], self._session.lab
+        if wanted == lab.service_name:
             return
-        if wanted not in self._labs and wanted == "api" and not self._session.lab.has_key:
+        if wanted not in self._labs and wanted == "api" and not lab.has_key:
+            self.switch.value = lab.service_name  # it says what answers, at any time
             self.key.layout.display = None
             self.notice.say(
                 "No API key in the environment: give one here; it is kept in this kernel only.", "warning"
             )
             return
-        self.use(self._labs.get(wanted) or self._session.lab.on(wanted))
+        try:
+            self.use(self._labs.get(wanted) or lab.on(wanted))
+        finally:
+            self.switch.value = self._session.lab.service_name
 
     def _key_given(self, key: str) -> None:
         self.use(self._session.lab.on("api", key=key))
 
     def use(self, lab: Lab) -> None:
-        """Have this lab run what is started next."""
+        """Have this lab run what is ordered from now on."""
+        self._labs[lab.service_name] = lab
         self._session.lab = lab
 
-    def _show_unfinished(self, leftovers: Sequence[Leftover]) -> None:
-        rows: list[Widget] = [self._unfinished_row(one) for one in leftovers[:_SHOWN]]
+    def _show_unfinished(self, lab: Lab, leftovers: Sequence[Leftover]) -> None:
+        if lab is not self._session.lab:
+            return  # some of it is to be gone on with by another service
+        gone = self.unfinished.children[:-1]
+        rows: list[Widget] = [self._unfinished_row(lab, one) for one in leftovers[:_SHOWN]]
         if len(leftovers) > _SHOWN:
             rows.append(Line(f"… and {len(leftovers) - _SHOWN} more unfinished", "warning"))
         self.unfinished.fill(rows)
+        closed(*gone)
 
-    def _unfinished_row(self, one: Leftover) -> Widget:
+    def _unfinished_row(self, lab: Lab, one: Leftover) -> Widget:
         line = Line(f"Unfinished: {one.line}", "warning")
         if not one.here:
             return line
         resume = self.unfinished.button(
-            "Resume", lambda: self._go_on(one), f"Go on with {one.name}", small=True
+            "Resume", lambda: self._go_on(lab, one), f"Go on with {one.name}", small=True
         )
         return row(line, resume)
 
-    def _go_on(self, one: Leftover) -> None:
-        self._post.background(one.sweep, self.guarded(self._resume), self.show)
+    def _go_on(self, lab: Lab, one: Leftover) -> None:
+        if self._going_on:
+            return  # pressed twice
+
+        def ended() -> None:
+            self._going_on = False
+
+        def read(sweep: Sweep) -> None:
+            ended()
+            if lab is not self._session.lab:
+                raise ConfigError(f"{one.name}: another service was chosen meanwhile, nothing is sent")
+            self._resume(sweep)
+
+        def trouble(error: Exception) -> None:
+            ended()
+            self.unfinished.show(error)
+
+        self._going_on = True
+        self._post.background(one.sweep, self.unfinished.watched(read), trouble)
 
 
 @dataclass(frozen=True)
@@ -131,6 +161,7 @@ class _Account:
     simulated: bool
     money: str
     trouble: str = ""
+    refused: bool = False
 
 
 def _account(lab: Lab) -> _Account:
@@ -139,5 +170,5 @@ def _account(lab: Lab) -> _Account:
     try:
         left = lab.balance()
     except KontextLabError as error:
-        return _Account(lab, False, "balance unknown", str(error))
+        return _Account(lab, False, "balance unknown", str(error), isinstance(error, Unauthorized))
     return _Account(lab, False, "balance unknown" if left is None else f"${left:.2f} left")

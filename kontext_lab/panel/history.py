@@ -69,7 +69,7 @@ class History(Room):
             row(self.back, self.line, self.ahead),
         ]
         self.fill(self._head)
-        session.observe(self.guarded(lambda _: self.look()), names="ends")
+        session.observe(self.watched(lambda _: self.look()), names="ends")
 
     def look(self) -> None:
         """Read the store anew."""

@@ -114,8 +114,8 @@ class Inspector(Room):
             self.details,
         ]
         self.fill([self.title, self.note_line, self.viewer, *self._about])
-        session.observe(self.guarded(self._on_selection), names="selection")
-        session.observe(self.guarded(self._on_beat), names="beat")
+        session.observe(self.watched(self._on_selection), names="selection")
+        session.observe(self.watched(self._on_beat), names="beat")
         self.criterion.observe(self.guarded(lambda _: self._show_verdicts()), names="value")
         self._on_selection()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from ipywidgets import Layout, VBox
 
-from kontext_lab.errors import ConfigError
+from kontext_lab.errors import ConfigError, SweepError, shown
 from kontext_lab.lab import Lab
+from kontext_lab.lab.verdicts import check_criterion
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.rooms import Rooms
 from kontext_lab.panel.session import Session
@@ -36,12 +38,15 @@ class Panel(VBox):
         static: still pictures in place of the interactive grid, for places that can't show it.
 
     Raises:
-        ConfigError: `lab` is none.
+        ConfigError: `lab` or `sweep` is none.
+        TrackingError: the lab's store can be none.
     """
 
     def __init__(self, lab: Lab | None = None, sweep: Sweep | None = None, *, static: bool = False) -> None:
         if lab is not None and not isinstance(lab, Lab):
             raise ConfigError(f"lab: {type(lab).__name__} is none, give a kl.Lab()")
+        if sweep is not None and not isinstance(sweep, Sweep):
+            raise ConfigError(f"sweep: {type(sweep).__name__} is none, give a kl.Sweep, or use panel.load(…)")
         self._rooms = rooms_for(lab or Lab(), static=static)
         super().__init__([self._rooms.frame, self._rooms], layout=Layout(width="100%"))
         self.add_class("kl-panel")
@@ -84,10 +89,18 @@ class Panel(VBox):
 
         Args:
             sweep: a sweep, the path of a YAML file, or the name or run id of a tracked one.
+
+        Raises:
+            SweepError: it is none of these, or can't be read.
+            NotFound: no tracked sweep is called that.
         """
         if isinstance(sweep, Sweep):
             self._rooms.put(sweep)
-        elif Path(sweep).suffix in (".yaml", ".yml"):
+        elif not isinstance(sweep, str | os.PathLike) or not str(sweep).strip():
+            raise SweepError(
+                f"sweep: {shown(sweep)}, allowed are a kl.Sweep, the path of a YAML file, a name or a run id"
+            )
+        elif str(sweep).lower().endswith((".yaml", ".yml")):
             self._rooms.put(Sweep.from_yaml(sweep))
         else:
             self._rooms.put(self.lab.load_sweep(str(sweep)))
@@ -95,7 +108,12 @@ class Panel(VBox):
     def run(self) -> None:
         """Run what stands in the form, as the button does: in the background, after what is under way.
 
-        Where it costs more than the lab's `confirm_above`, it asks first: `confirm()` says yes.
+        What is sent is what the plan says, by the lab that is in use now. Where it costs more than the lab's
+        `confirm_above`, it asks first: `confirm()` says yes.
+
+        Raises:
+            ConfigError: no sweep stands there, or a setting can't be; says why.
+            AlreadyRunning: exactly this is under way, or waits.
         """
         self._rooms.bar.run()
 
@@ -112,7 +130,12 @@ class Panel(VBox):
         self._rooms.bar.stop()
 
     def retry_failed(self) -> None:
-        """Send the failed cells of what is on show again."""
+        """Send the failed cells of what is on show again; asks first where that costs much, like `run`.
+
+        Raises:
+            ConfigError: nothing failed, or another service answered then.
+            AlreadyRunning: a sweep is under way.
+        """
         self._rooms.bar.retry_failed()
 
     def wait(self, timeout: float | None = None) -> Results:
@@ -120,7 +143,14 @@ class Panel(VBox):
 
         Args:
             timeout: seconds after which to return anyway.
+
+        Raises:
+            ConfigError: called on another thread than the one the panel was made on.
         """
+        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
+            raise ConfigError(f"timeout: {shown(timeout)}, allowed are seconds, or None")
+        if not self._rooms.post.is_owner:
+            raise ConfigError("panel.wait: is for the thread that made the panel, which is the notebook's")
         rooms = self._rooms
         if rooms.post.wait(lambda: rooms.idle, timeout):
             rooms.post.wait(lambda: rooms.post.quiet, _SETTLE)
@@ -131,14 +161,25 @@ class Panel(VBox):
 
         Raises:
             NotFound: none or several; names what there is.
+            ConfigError: no parameters are given.
         """
+        if not where:
+            raise ConfigError("select: give parameters, such as panel.select(seed=2)")
         found = self.results.at(**where)
         output = found if isinstance(found, Output) else output_at(found, found.output.number)
         self._rooms.session.pick(output)
         return output
 
     def judge(self, criterion: str, verdict: bool) -> None:
-        """Pass or fail the picked output on a criterion, as the keys 1 and 0 do; the same again withdraws it."""
+        """Pass or fail the picked output on a criterion, as the keys 1 and 0 do; the same again withdraws it.
+
+        Raises:
+            ConfigError: the criterion can't be one, or the verdict is none.
+            NotFound: nothing is picked.
+        """
+        if not isinstance(verdict, bool):
+            raise ConfigError(f"verdict: {shown(verdict)}, allowed are True and False")
+        check_criterion(criterion)
         self._rooms.inspector.judge(verdict, criterion)
 
     def __repr__(self) -> str:
@@ -150,6 +191,7 @@ def rooms_for(lab: Lab, *, static: bool = False) -> Rooms:
     found = _ROOMS.get(lab.place)
     if found is None:
         found = _ROOMS[lab.place] = Rooms(Session(lab, Post()), static=static)
-    elif not found.session.busy and found.session.lab is not lab:
-        found.session.lab = lab
+    elif found.session.lab is not lab:
+        found.session.lab = lab  # for what is ordered from now on; what is under way keeps its own
+    found.post.attend()
     return found

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from ipywidgets import HTML, Box, Button, HBox, Layout, VBox, Widget
 
-from kontext_lab.errors import KontextLabError
+from kontext_lab.errors import KontextLabError, visible
 
-__all__ = ["Line", "Room", "boxed", "button", "in_words", "row"]
+__all__ = ["Line", "Room", "boxed", "button", "closed", "in_words", "row"]
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _ROLES = {"error": "alert", "warning": "status", "plain": "status", "muted": "no
 
 def in_words(error: BaseException) -> str:
     """An exception as one line: ours as they are, others with the name of their kind."""
-    if isinstance(error, KontextLabError):
+    if isinstance(error, KontextLabError) and str(error):
         return str(error)
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
@@ -41,6 +41,7 @@ class Line(HTML):
     def say(self, text: str, kind: Kind | None = None) -> None:
         """Show other text."""
         self.kind = kind or self.kind
+        text = visible(text)  # half characters, as in odd file names, would reach no browser
         self.text = text
         role = _ROLES[self.kind]
         lines = "<br>".join(html.escape(line) for line in text.splitlines())
@@ -106,9 +107,31 @@ class Room(VBox):
 
         return call
 
+    def watched(self, callback: Callable[..., Any]) -> Callable[..., None]:
+        """The same for what nobody pressed: a line that is there stays, so that it can be read."""
+
+        def call(*given: Any, **named: Any) -> None:
+            try:
+                callback(*given, **named)
+            except Exception as error:
+                self.show(error)
+
+        return call
+
     def button(self, text: str, clicked: Callable[[], Any], tooltip: str = "", **options: Any) -> Button:
         """A button whose exceptions show here."""
         return button(text, self.guarded(clicked), tooltip, **options)
+
+
+def closed(*widgets: Widget) -> None:
+    """End widgets that are not shown again, with all that is in them: else kernel, page and saved notebook keep them."""
+    for widget in widgets:
+        closed(*getattr(widget, "children", ()))
+        for name in ("layout", "style"):
+            part = getattr(widget, name, None)
+            if isinstance(part, Widget):
+                part.close()
+        widget.close()
 
 
 def boxed(*children: Widget, name: str) -> Box:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from traitlets import Any as AnyTrait
-from traitlets import Dict, HasTraits, Unicode
+from traitlets import Bool, Dict, HasTraits, Int, Unicode
 
 from kontext_lab.panel.draft import Draft, DraftError
 from kontext_lab.panel.parts import in_words
@@ -17,10 +17,28 @@ if TYPE_CHECKING:
     from kontext_lab.plan import Plan
     from kontext_lab.sweep import Sweep
 
-__all__ = ["Planner"]
+__all__ = ["Planner", "Wanted"]
 
 _REST = 0.3
 """Seconds without a change before a plan is made."""
+
+_PATIENCE = 20.0
+"""Seconds after which something is said about a plan that doesn't come, and a newer one waits for it no longer."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is planned for: everything that a run would be made of.
+
+    Attributes:
+        draft: the form's.
+        options: how the run is to be done.
+        lab: what would run it.
+    """
+
+    draft: Draft
+    options: Mapping[str, Any]
+    lab: Lab = field(repr=False)
 
 
 class Planner(HasTraits):
@@ -29,62 +47,101 @@ class Planner(HasTraits):
     Attributes:
         state: `planning`, `ready` or `wrong`; what is read belongs together when it is not `planning`.
         plan: the newest, or None where there is none.
-        sweep: the newest, or None.
+        wanted: what it is for, or would be.
+        revision: counts changes of what is wanted: with the same number, it is the same.
+        slow: whether a plan takes unusually long.
         problems: what is wrong by where it stands in the form; "" for the whole.
     """
 
     state = Unicode("wrong")
-    plan = AnyTrait(None, allow_none=True)
-    sweep = AnyTrait(None, allow_none=True)
+    revision = Int(0)
+    slow = Bool(False)
     problems = Dict()
 
     def __init__(self, post: Post, lab: Callable[[], Lab]) -> None:
         super().__init__()
         self._post = post
         self._lab = lab
-        self._wanted: tuple[Draft, Mapping[str, Any]] | None = None
-        self._at_work = False
+        # No traits: those are compared at every change, and a plan of 10,000 cells takes long for that.
+        self.plan: Plan | None = None
+        self.wanted: Wanted | None = None
+        self._next: Wanted | None = None
+        self._at_work: Wanted | None = None
 
-    def look(self, draft: Draft, options: Mapping[str, Any], *, rest: float = _REST) -> None:
-        """Plan for this, once nothing changed for a while; what is wrong with single fields is known at once."""
-        self._wanted = (draft, dict(options))
-        problems = draft.problems()
-        if problems:
-            self._wanted = None
-            self._tell("wrong", None, None, problems)
-            return
-        self.state = "planning"
-        self._post.later(rest, self._begin, key=(id(self), "plan"), move=True)
+    @property
+    def sweep(self) -> Sweep | None:
+        """What the plan is for, its references fetched: what is run is what was planned."""
+        return None if self.plan is None else self.plan.sweep
+
+    def look(
+        self,
+        draft: Draft,
+        options: Mapping[str, Any],
+        problems: Mapping[str, str] | None = None,
+        *,
+        rest: float = _REST,
+    ) -> None:
+        """Plan for this, once nothing changed for a while; what is wrong with single fields is known at once.
+
+        Args:
+            draft: what stands in the form.
+            options: how the run is to be done.
+            problems: what is wrong with anything that is not in the draft.
+            rest: seconds to wait for further changes.
+        """
+        new = Wanted(draft, dict(options), self._lab())
+        found = draft.problems() | dict(problems or {})
+        with self.hold_trait_notifications():
+            if new != self.wanted:
+                self.wanted = new
+                self.revision += 1
+                self.slow = False
+            self._next = None if found else self.wanted
+            if found:
+                self._tell("wrong", None, found)
+            else:
+                self.state = "planning"
+        if not found:
+            self._post.later(rest, self._begin, key=(id(self), "plan"), move=True)
 
     def _begin(self) -> None:
-        if self._wanted is None or self._at_work:
+        if self._next is None or self._at_work is not None:
             return
-        (draft, options), self._wanted, self._at_work = self._wanted, None, True
-        lab = self._lab()
+        wanted, self._next = self._next, None
+        self._at_work = wanted
 
-        def work() -> tuple[Sweep, Plan]:
-            sweep = draft.sweep()
-            return sweep, lab.plan(sweep, **options)
+        def work() -> Plan:
+            return wanted.lab.plan(wanted.draft.sweep(), **wanted.options)
 
-        self._post.background(work, self._planned, self._failed)
+        self._post.background(
+            work,
+            lambda plan: self._came(wanted, "ready", plan, {}),
+            lambda error: self._came(wanted, "wrong", None, _problems(error)),
+            lane="plan",
+        )
+        self._post.later(_PATIENCE, lambda: self._slow(wanted), key=(id(self), "slow"), move=True)
 
-    def _planned(self, made: tuple[Sweep, Plan]) -> None:
-        sweep, plan = made
-        self._end(lambda: self._tell("ready", plan, sweep, {}))
-
-    def _failed(self, error: Exception) -> None:
-        found = error.problems if isinstance(error, DraftError) else {"": in_words(error)}
-        self._end(lambda: self._tell("wrong", None, None, found))
-
-    def _end(self, tell: Callable[[], None]) -> None:
-        """Say what came, unless the form has changed meanwhile: then plan for that."""
-        self._at_work = False
-        if self._wanted is not None:
+    def _slow(self, wanted: Wanted) -> None:
+        """A plan doesn't come: newer ones go ahead, this one is taken if it comes and is still asked for."""
+        if self._at_work is wanted:
+            self._at_work = None
+            self.slow = True
             self._begin()
-        elif self.state == "planning":
-            tell()
 
-    def _tell(self, state: str, plan: Plan | None, sweep: Sweep | None, problems: Mapping[str, str]) -> None:
+    def _came(self, wanted: Wanted, state: str, plan: Plan | None, problems: Mapping[str, str]) -> None:
+        """Say what came, unless the form has changed meanwhile: then plan for that."""
+        if self._at_work is wanted:
+            self._at_work = None
+            self._post.forget((id(self), "slow"))
+        if wanted is self.wanted and self._next is None and self.state == "planning":
+            self._tell(state, plan, problems)
+        self._begin()
+
+    def _tell(self, state: str, plan: Plan | None, problems: Mapping[str, str]) -> None:
         with self.hold_trait_notifications():
-            self.plan, self.sweep, self.problems = plan, sweep, dict(problems)
-            self.state = state
+            self.plan, self.problems = plan, dict(problems)
+            self.state, self.slow = state, False
+
+
+def _problems(error: Exception) -> dict[str, str]:
+    return error.problems if isinstance(error, DraftError) else {"": in_words(error)}

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 __all__ = ["Post"]
@@ -25,6 +27,8 @@ Work = Callable[[], Any]
 Trouble = Callable[[Exception], Any]
 
 _THREADS = 3
+"""In each lane."""
+
 _LOOK = 0.1
 """Seconds between two looks at whether what is waited for has come."""
 
@@ -45,7 +49,12 @@ class Post:
         self._lock = threading.Lock()
         self._came = threading.Event()
         self._under_way = 0
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="kontext-lab panel")
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+
+    def attend(self) -> None:
+        """Deliver in the loop that runs now, if the one of the beginning is closed: a kernel has one, tests many."""
+        if self.is_owner and (self._loop is None or self._loop.is_closed()):
+            self._loop = _running_loop()
 
     @property
     def is_owner(self) -> bool:
@@ -76,8 +85,18 @@ class Post:
         self._came.set()
         self._wake(seconds)
 
+    def forget(self, key: Hashable) -> None:
+        """Take back what was to be done in a while."""
+        with self._lock:
+            self._due.pop(key, None)
+
     def background(
-        self, work: Callable[[], T], then: Callable[[T], Any], trouble: Trouble | None = None
+        self,
+        work: Callable[[], T],
+        then: Callable[[T], Any],
+        trouble: Trouble | None = None,
+        *,
+        lane: str = "",
     ) -> None:
         """Do something on another thread; what it returns is handed to `then` on the owner's.
 
@@ -85,6 +104,7 @@ class Post:
             work: touches no widget.
             then: on the owner's thread.
             trouble: what an exception of `work` is handed to, on the owner's thread.
+            lane: work of one lane waits for no work of another, however long that hangs.
         """
         with self._lock:
             self._under_way += 1
@@ -92,7 +112,11 @@ class Post:
         def done(future: Future[T]) -> None:
             self.put(lambda: self._handed_back(future, then, trouble))
 
-        self._pool.submit(work).add_done_callback(done)
+        pool = self._pools.get(lane)
+        if pool is None:
+            name = f"kontext-lab panel {lane}".strip()
+            pool = self._pools[lane] = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
+        pool.submit(work).add_done_callback(done)
 
     def _handed_back(self, future: Future[T], then: Callable[[T], Any], trouble: Trouble | None) -> None:
         with self._lock:
@@ -100,8 +124,9 @@ class Post:
         error = future.exception()
         if error is None:
             then(future.result())
-        elif isinstance(error, Exception):
-            self._told(error, trouble)
+        else:  # whoever waits for it is told in any case, also where something tried to end the thread
+            told = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
+            self._told(told, trouble)
 
     def _told(self, error: Exception, trouble: Trouble | None = None) -> None:
         told = trouble or self.trouble
@@ -137,10 +162,14 @@ class Post:
             self._told(error)
 
     def wait(self, until: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Deliver until something is so; returns whether it came to that within `timeout` seconds."""
+        """Deliver until something is so; returns whether it came to that within `timeout` seconds.
+
+        An interrupt ends it between two letters.
+        """
         end = None if timeout is None else time.monotonic() + timeout
         while True:
-            self.deliver()
+            with _interrupts_held():
+                self.deliver()
             if until():
                 return True
             left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
@@ -155,17 +184,45 @@ class Post:
         return max(0.0, soonest - time.monotonic())
 
     def _wake(self, seconds: float) -> None:
-        if self._loop is None or self._loop.is_closed():
+        loop = self._loop
+        if loop is None or loop.is_closed():
             return
-        if seconds:
-            loop = self._loop
-            loop.call_soon_threadsafe(lambda: loop.call_later(seconds + 0.001, self.deliver))
-        else:
-            self._loop.call_soon_threadsafe(self.deliver)
+        with suppress(RuntimeError):  # closed in this moment: whoever waits delivers
+            if seconds:
+                loop.call_soon_threadsafe(lambda: loop.call_later(seconds + 0.001, self.deliver))
+            else:
+                loop.call_soon_threadsafe(self.deliver)
 
     def close(self) -> None:
         """Take no more work; what is under way ends by itself."""
-        self._pool.shutdown(wait=False)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """An interrupt is raised behind the block; a second one at once, in case the block never ends.
+
+    In the middle of a letter it would leave the panel between two states: a run that ended and is never told.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    came: list[tuple[Any, ...]] = []
+
+    def hold(*given: Any) -> None:
+        came.append(given)
+        if len(came) > 1:
+            before(*given)
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        before(*came[0])
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

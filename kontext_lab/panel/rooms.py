@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ipywidgets import Tab
 
-from kontext_lab.errors import AlreadyRunning, NotFound, SweepError
+from kontext_lab.errors import ConfigError, NotFound, SweepError
 from kontext_lab.images import load_reference
 from kontext_lab.panel import code
 from kontext_lab.panel.bar import Bar
@@ -54,6 +55,7 @@ class Rooms(Room):
     def __init__(self, session: Session, *, static: bool = False) -> None:
         super().__init__()
         self.session = session
+        self._opening: SweepRun | None = None
         post = self.post = session.post
         post.trouble = self.show
         self.planner = Planner(post, lambda: session.lab)
@@ -81,8 +83,9 @@ class Rooms(Room):
         self.history = History(session, post, Visit(self._open, self._resume_run, self._load_run))
         self.tabs = Tab([self.grid, self.compare, effects_room(), rank_room(), self.history], titles=TABS)
         self.tabs.observe(self.guarded(self._turned), names="selected_index")
-        self.planner.observe(self.guarded(self._marked), names=["state", "problems"])
-        session.observe(self.guarded(lambda _: self.plan()), names=["lab", "ends"])
+        self.planner.observe(self.watched(self._marked), names=["state", "problems"])
+        session.observe(self.watched(self._on_lab), names="lab")
+        session.observe(self.watched(lambda _: self.plan()), names="ends")
         self.fill([self.place, self.header, self.form, self.bar, self.clipboard, self.tabs])
         self.history.look()
         self.plan()
@@ -101,16 +104,27 @@ class Rooms(Room):
     def idle(self) -> bool:
         """Whether nothing that was asked for is still to be run or planned."""
         session, planning = self.session, self.planner.state == "planning"
-        return not (session.busy or session.queue or planning or self.bar.waits_for_plan)
+        waits = bool(planning or self.bar.waits_for_plan or self.form.references.reading)
+        return not (session.busy or session.queue or waits)
 
     # The form.
 
     def plan(self) -> None:
         """Plan for what stands in the form."""
-        self.planner.look(self.form.draft, self.form.options)
+        problems = self.form.problems
+        options = {} if "budget" in problems else self.form.options
+        self.planner.look(self.form.draft, options, problems)
+
+    def _on_lab(self, change: Any) -> None:
+        """Another lab: how its runs are done is how it was made, not how those of the one before were."""
+        if change["old"] is None or change["new"].options != change["old"].options:
+            self.form.more.put_options(change["new"].options)
+        self.plan()
 
     def _marked(self, _: object) -> None:
-        self.form.mark(self.planner.problems)
+        # While it plans, the planner still names what was wrong before.
+        if self.planner.state != "planning":
+            self.form.mark(self.planner.problems)
 
     def put(self, sweep: Sweep) -> None:
         """Put a sweep into the form."""
@@ -124,7 +138,8 @@ class Rooms(Room):
         self.put(Sweep("Add a {animal} to the foreground of the photo.", photo, axes=axes))
 
     def resume(self, sweep: Sweep) -> None:
-        """Go on with a sweep; asks first where that costs much, like Run."""
+        """Go on with a sweep, which sends what is missing; asks first where that costs much, like Run."""
+        self.form.more.reuse_again()
         self.put(sweep)
         self.bar.run()
 
@@ -203,11 +218,8 @@ class Rooms(Room):
     # Earlier sweeps.
 
     def _open(self, run: SweepRun) -> None:
-        if self.session.busy:
-            raise AlreadyRunning(
-                "a sweep is under way and on show: open this one when it has ended, or compare"
-            )
         lab = self.session.lab
+        self._opening = run
 
         def work() -> tuple[Results, Sweep | None]:
             results = lab.with_requests(lab.load(run.run_id))
@@ -217,20 +229,39 @@ class Rooms(Room):
                 return results, None
 
         def opened(made: tuple[Results, Sweep | None]) -> None:
+            if self._opening is not run:
+                return  # another one was wished for meanwhile
             self.session.show(*made)
             self.tabs.selected_index = 0
 
-        self.post.background(work, self.guarded(opened), self.history.show)
+        self.post.background(work, self.history.watched(opened), self.history.show)
 
     def _load_run(self, run: SweepRun) -> None:
         self._with_sweep(run, self.put)
 
     def _resume_run(self, run: SweepRun) -> None:
+        answering = self.session.lab.answering
+        if run.service != answering:
+            raise ConfigError(
+                f"{run.name}: was sent to {run.service}, not to {answering}: switch to that service to go on with "
+                "it, or load it into the form"
+            )
         self._with_sweep(run, self.resume)
 
-    def _with_sweep(self, run: SweepRun, do: Any) -> None:
+    def _with_sweep(self, run: SweepRun, do: Callable[[Sweep], None]) -> None:
         lab = self.session.lab
-        self.post.background(partial(lab.load_sweep, run.run_id), self.guarded(do), self.history.show)
+        self._opening = run
+
+        def read(sweep: Sweep) -> None:
+            if self._opening is not run:
+                return  # another one was wished for meanwhile
+            if self.session.lab is not lab:
+                raise ConfigError(f"{run.name}: another service was chosen meanwhile, press it again")
+            do(sweep)
+
+        self.post.background(
+            partial(lab.load_sweep, run.run_id), self.history.watched(read), self.history.show
+        )
 
     def _turned(self, _: object) -> None:
         """A tab was opened: what it lists is read anew."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Any as AnyTrait
 from traitlets import HasTraits, Int, Tuple, Unicode
 
+from kontext_lab.errors import AlreadyRunning
+from kontext_lab.panel.parts import in_words
 from kontext_lab.panel.post import Post
 from kontext_lab.results import CellResult, Output, Results
 
@@ -30,17 +32,33 @@ _BATCH = 0.15
 """Seconds over which changed cells are gathered before anybody is told."""
 
 
+_GOES_ON = ("", "asked", "left", "refused")
+"""Why a run ended that leaves those behind it as good as before."""
+
+
 @dataclass(frozen=True)
 class Order:
-    """A run that was asked for.
+    """A run that was asked for, as it was when it was: whatever is chosen later holds for later ones.
 
     Attributes:
         sweep: what to run.
+        lab: what runs it.
         options: as `lab.run` takes them.
+        most: requests that were planned, and that nothing goes beyond; None for no such number.
+        inside: the MLflow run that was active, or "".
     """
 
     sweep: Sweep
+    lab: Lab
     options: Mapping[str, Any] = field(default_factory=dict)
+    most: int | None = field(default=None, compare=False)
+    inside: str = field(default="", compare=False)
+
+    @property
+    def limit(self) -> int | None:
+        """How many requests are sent at most."""
+        given = [one for one in (self.options.get("limit"), self.most) if one is not None]
+        return min(given, default=None)
 
 
 class Session(HasTraits):
@@ -77,6 +95,7 @@ class Session(HasTraits):
         self.began = 0.0
         self.changed: tuple[CellResult, ...] = ()
         self._handle: Handle | None = None
+        self._stop = threading.Event()
         self._gathered: dict[int, CellResult] = {}
         self._gathering = threading.Lock()
 
@@ -85,49 +104,72 @@ class Session(HasTraits):
         """Whether a run is being started or under way."""
         return self.state != "idle"
 
-    def run(self, sweep: Sweep, **options: Any) -> None:
+    def run(self, sweep: Sweep, *, lab: Lab | None = None, most: int | None = None, **options: Any) -> None:
         """Run a sweep now, or after what is under way.
 
         Args:
             sweep: what to run.
+            lab: what runs it; None for the one in use.
+            most: send at most this many requests, as a plan said.
             **options: as for `lab.run`.
+
+        Raises:
+            AlreadyRunning: exactly this is under way or waits; a second press is no second order.
+            TrackingError: the store can be none.
         """
-        order = Order(sweep, options)
+        chosen = lab or self.lab
+        # Of this thread and this moment, which are the notebook's.
+        order = Order(sweep, chosen, options, most, chosen.active_run_id())
+        if order in self.queue or (order == self.order and self.state in ("starting", "running")):
+            where = "waits" if order in self.queue else "is under way"
+            raise AlreadyRunning(f"{sweep.name}: {where} already, it is not sent twice")
         if self.busy:
             self.queue = (*self.queue, order)
         else:
             self._start(order)
 
     def _start(self, order: Order) -> None:
+        stop = self._stop = threading.Event()
         self.line = ""
         self.order = order
         self.state = "starting"
-        lab = self.lab
-        inside = lab.active_run_id()  # of this thread, which is the notebook's
-        start = partial(lab.start, order.sweep, observers=[self._tell], inside=inside, **order.options)
-        self.post.background(start, partial(self._started, order), self._refused)
+        self.post.background(
+            lambda: self._begun(order, stop), partial(self._started, order), self._refused, lane="start"
+        )
 
-    def _started(self, order: Order, handle: Handle) -> None:
+    def _begun(self, order: Order, stop: threading.Event) -> Handle | None:
+        """Start it, on another thread; None where it was stopped before."""
+        if stop.is_set():
+            return None
+        options = {**order.options, "limit": order.limit}
+        handle = order.lab.start(order.sweep, observers=[self._tell], inside=order.inside, **options)
+        if stop.is_set():  # while it was being started: the widgets' thread may be busy for long now
+            handle.cancel()
+        return handle
+
+    def _started(self, order: Order, handle: Handle | None) -> None:
+        if handle is None:
+            self.line = "stopped before anything was sent"
+            self._over("asked")
+            return
         self._handle = handle
+        # First of all, so that its end is told whatever those who look at it do.
+        threading.Thread(
+            target=self._watch, args=(handle,), name="kontext-lab panel watch", daemon=True
+        ).start()
         self.began = time.monotonic()
         self.sweep = order.sweep
         self.selection = None
         self.results = handle.results
-        if self.state == "stopping":  # pressed while it was being started
+        if self.state == "stopping":
             handle.cancel()
         else:
             self.state = "running"
-        threading.Thread(
-            target=self._watch, args=(handle,), name="kontext-lab panel watch", daemon=True
-        ).start()
 
     def _refused(self, error: Exception) -> None:
-        """A run that could not be started; those behind it are not sent on after it."""
-        waiting = f" · {len(self.queue)} waiting not started" if self.queue else ""
-        self.queue = ()
-        self.line = f"{error or type(error).__name__}{waiting}"
-        self.state = "idle"
-        self.ends += 1
+        """A run that could not be started."""
+        self.line = in_words(error)
+        self._over("refused to start")
 
     def _watch(self, handle: Handle) -> None:
         error: BaseException | None = None
@@ -138,32 +180,47 @@ class Session(HasTraits):
         self.post.put(lambda: self._ended(handle, error))
 
     def _ended(self, handle: Handle, error: BaseException | None) -> None:
-        self._flush()
         self._handle = None
-        notes = [str(error)] if error is not None else list(handle.results.notes)
-        self.line = " · ".join(notes)
+        self._flush()
+        self.line = " · ".join([in_words(error)] if error is not None else handle.results.notes)
+        self._over(handle.results.stopped if error is None else "broke off")
+
+    def _over(self, why: str) -> None:
+        """A run is over; what waits follows, but not where the reason would hold for it as well."""
+        following, rest = self.queue[:1], self.queue[1:]
+        if following and why not in _GOES_ON:
+            self.line = f"{self.line} · {len(self.queue)} waiting not started"
+            following = rest = ()
+        self.queue = rest
         self.state = "idle"
         self.ends += 1
-        if self.queue:
-            following, *rest = self.queue
-            self.queue = tuple(rest)
-            self._start(following)
+        if following:
+            self._start(following[0])
 
     def stop(self) -> None:
         """Send nothing more, and nothing of what waits; what is in flight is kept.
 
         Once more: don't wait for that either; answers that still come are in the journal, for the next run.
         """
-        self.queue = ()
+        self._stop.set()
         if self._handle is not None and self.state == "stopping":
             self._handle.leave()
         elif self._handle is not None:
             self._handle.cancel()
+        self.queue = ()
         if self.busy:
             self.state = "stopping"
 
     def show(self, results: Results, sweep: Sweep | None = None) -> None:
-        """Put other results on show, as of an earlier sweep; not while a run is under way."""
+        """Put other results on show, as of an earlier sweep.
+
+        Raises:
+            AlreadyRunning: a run is under way; its results are on show.
+        """
+        if self.busy:
+            raise AlreadyRunning(
+                "a sweep is under way and on show: open this one when it has ended, or compare"
+            )
         self.sweep = sweep
         self.selection = None
         self.line = ""

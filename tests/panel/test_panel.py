@@ -172,7 +172,7 @@ def test_retry_failed_says_its_price_and_sends_them_again(typed: Panel, api: San
     api.script(["moderated"])
     typed.run()
     failed = typed.wait(60).counts[State.FAILED]
-    retry, price = button(typed, "Retry failed"), typed._rooms.bar.retry_price.text
+    retry, price = button(typed, "Retry failed"), typed._rooms.bar.retrying.price.text
     retry.click()
     counts = typed.wait(60).counts
     assert (1, None, True) == (failed, retry.layout.display and None, price.startswith("1 to send"))

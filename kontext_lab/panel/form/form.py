@@ -15,7 +15,7 @@ from kontext_lab.panel.form.fields import MAIN, Values, field_for, words_field
 from kontext_lab.panel.form.more import More
 from kontext_lab.panel.form.prompts import Prompts
 from kontext_lab.panel.form.references import References
-from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.words import Named
 from kontext_lab.sweep.files import checked_megapixels
@@ -80,7 +80,7 @@ class Form(Room):
         self.kept.say(f"kept as they are: {', '.join(kept)}" if kept else "")
         self._kept_row.layout.display = None if kept else "none"
         self._words_laid_out()
-        self.mark(draft.problems())
+        self.mark(draft.problems() | self.problems)
 
     def _words_laid_out(self) -> None:
         """A field for each placeholder; those that stay are the same widgets."""
@@ -99,6 +99,7 @@ class Form(Room):
                 fields[name].key, fields[name].field.label = name, f"{{{name}}}"
             else:
                 fields[name] = words_field(name, self.guarded(self._changed))
+        gone = [field.field for field in spare]
         self.words = fields
         for name, values in used.items():
             if fields[name].values != values:
@@ -106,6 +107,7 @@ class Form(Room):
         wanted = tuple(field.field for field in fields.values())
         if self._word_box.children != wanted:
             self._word_box.children = wanted
+            closed(*gone)
         self._word_box.layout.display = None if fields else "none"
 
     def _prompts_changed(self) -> None:
@@ -133,14 +135,14 @@ class Form(Room):
         self.references.max_megapixels = self.draft.max_megapixels
         self._told()
 
-    def _megapixels(self) -> float:
-        line = self.more.problems["megapixels"]
-        line.say("")
+    def _typed_megapixels(self) -> float:
         text = self.more.megapixels.value.strip()
+        return checked_megapixels(text) if text else MAX_MEGAPIXELS
+
+    def _megapixels(self) -> float:
         try:
-            return checked_megapixels(text) if text else MAX_MEGAPIXELS
-        except SweepError as error:
-            line.say(str(error))
+            return self._typed_megapixels()
+        except SweepError:  # nothing is run while it stands there
             return self.draft.max_megapixels
 
     def _drop_kept(self) -> None:
@@ -158,27 +160,31 @@ class Form(Room):
         """How a run is to be done.
 
         Raises:
-            ConfigError: one of them can't be; it is marked.
+            ConfigError: one of them can't be.
         """
-        line = self.more.problems["budget"]
-        line.say("")
-        try:
-            return self.more.options
-        except ConfigError as error:
-            line.say(str(error))
-            raise
+        return self.more.options
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is wrong with anything that the draft doesn't hold, by where it stands."""
+        found = {"image": self.references.reading} if self.references.reading else {}
+        for key, check in (("budget", lambda: self.options), ("megapixels", self._typed_megapixels)):
+            try:
+                check()
+            except (ConfigError, SweepError) as error:
+                found[key] = str(error)
+        return found
 
     def mark(self, problems: Mapping[str, str]) -> None:
         """Say at each place what is wrong there. What is merely still empty is said once something is typed."""
         self.prompts.problem.say(self._said("prompt", problems, bool(self.draft.references)))
-        self.references.problem.say(
-            self._said("image", problems, any(one.text for one in self.draft.prompts))
-        )
+        begun = any(one.text for one in self.draft.prompts)
+        self.references.problem.say("" if self.references.reading else self._said("image", problems, begun))
         for key, field in self.fields.items():
             field.field.error = "" if field.field.errors else problems.get(key, "")
         for name, field in self.words.items():
             field.field.error = problems.get(f"{{{name}}}", "")
-        for key in ("name", "note", "price"):
+        for key in ("name", "note", "price", "budget", "megapixels"):
             self.more.problems[key].say(problems.get(key, ""))
 
     def _said(self, key: str, problems: Mapping[str, str], begun: bool) -> str:

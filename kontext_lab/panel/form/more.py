@@ -35,7 +35,7 @@ class More(Room):
         self.name = _text("Sweep name", "made from the prompt")
         self.note = Textarea(description="Note", rows=1, placeholder="anything worth remembering")
         self.concurrency = BoundedIntText(options.concurrency, min=1, max=64, description="Concurrency")
-        self.budget = _text("Budget $", "no limit", "" if options.budget is None else f"{options.budget:g}")
+        self.budget = _text("Budget $", "no limit", _written(options.budget))
         self.reuse = Dropdown(
             options=[(_REUSED, "always"), (_NEVER, "never")],
             value=options.reuse,
@@ -91,6 +91,23 @@ class More(Room):
         finally:
             self._filling = False
 
+    def put_options(self, options: RunOptions) -> None:
+        """Put in how runs are done, as a lab has it; nobody is told."""
+        self._filling = True
+        try:
+            self.concurrency.value, self.budget.value = options.concurrency, _written(options.budget)
+            self.reuse.value, self.in_doubt.value = options.reuse, options.in_doubt
+        finally:
+            self._filling = False
+
+    def reuse_again(self) -> None:
+        """What was paid for is not paid for again, whatever stood here; nobody is told."""
+        self._filling = True
+        try:
+            self.reuse.value = "always"
+        finally:
+            self._filling = False
+
     @property
     def options(self) -> dict[str, Any]:
         """How a run is to be done, as `lab.run` takes it.
@@ -106,6 +123,10 @@ class More(Room):
         }
         RunOptions().but(chosen)
         return chosen
+
+
+def _written(budget: float | None) -> str:
+    return "" if budget is None else decimal_text(budget)
 
 
 def _budget(text: str) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from ipywidgets import HBox, Layout, Text, Textarea
 
-from kontext_lab.panel.parts import Line, Room
+from kontext_lab.panel.parts import Line, Room, closed
 from kontext_lab.panel.words import Named
 
 __all__ = ["Prompts"]
@@ -45,6 +45,7 @@ class Prompts(Room):
         self.problem = Line(kind="error")
         self.kept = Line(kind="muted")
         self.more = self.button("+ prompt", self.add, "Another wording; prompts become an axis", small=True)
+        self._foot = HBox([self.more, self.kept])
         self.rows: list[_Row] = []
         self.put([Named("")])
 
@@ -58,12 +59,14 @@ class Prompts(Room):
         self._filling = True
         try:
             given = list(prompts)
+            gone = self.rows[len(given) :]
             self.rows = self.rows[: len(given)]
             while len(self.rows) < len(given):
                 self.rows.append(self._row(Named("")))
             for row, one in zip(self.rows, given, strict=True):
                 row.name.value, row.text.value = one.name, one.text
             self._laid_out()
+            closed(*gone)
         finally:
             self._filling = False
 
@@ -78,6 +81,7 @@ class Prompts(Room):
         """One prompt less."""
         self.rows = [one for one in self.rows if one is not row]
         self._laid_out()
+        closed(row)
         self._changed()
 
     def _row(self, one: Named) -> _Row:
@@ -95,4 +99,4 @@ class Prompts(Room):
             row.name.tooltip = f"Name of prompt {number}"
             for part in (row.name, row.away):
                 part.layout.display = None if several else "none"
-        self.fill([*self.rows, HBox([self.more, self.kept]), self.problem])
+        self.fill([*self.rows, self._foot, self.problem])

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from ipywidgets import HTML, Dropdown, Layout, Text, VBox
 from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference, thumbnail
 from kontext_lab.panel.browser import Upload, UploadField
-from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.panel.post import Post
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class References(Room):
         super().__init__()
         self._post, self._lab, self._changed = post, lab, changed
         self._shown: list[_Shown] = []
+        self._reading: dict[object, str] = {}
         self.max_megapixels = MAX_MEGAPIXELS
         self.upload = UploadField("Upload")
         self.upload.on_upload(self.guarded(self._uploaded))
@@ -69,6 +71,8 @@ class References(Room):
         self.mode.observe(lambda _: self._told(), names="value")
         self.problem, self.busy, self.kept = Line(kind="error"), Line(kind="muted"), Line(kind="muted")
         self._filling = False
+        self._row = row(self.mode)
+        self.fill([row(self.place, self.upload), self._row, self.kept, self.busy, self.problem])
         self._laid_out()
 
     @property
@@ -85,9 +89,13 @@ class References(Room):
         """Put references in place of those that are there; nobody is told."""
         self._filling = True
         try:
+            self._reading = {}
+            self.busy.say("")
+            gone = self._shown
             self._shown = [_Shown(self, reference, name) for reference, name in references]
             self.mode.value = _TOGETHER if combined else _EACH
             self._laid_out()
+            closed(*gone)
         finally:
             self._filling = False
 
@@ -103,11 +111,14 @@ class References(Room):
         """One reference less."""
         self._shown = [one for one in self._shown if one is not shown]
         self._laid_out()
+        closed(shown)
         self._changed()
 
     def load(self, source: Any, name: str | None = None) -> None:
         """Read a reference elsewhere and add it; what is wrong with it is said here."""
-        self.busy.say(f"reading {name or source if isinstance(source, str | Path) else 'picture'} …")
+        what = name or (str(source) if isinstance(source, str | Path) else "picture")
+        token = object()
+        self._reading[token] = what
         self.problem.say("")
         lab, most = self._lab(), self.max_megapixels
 
@@ -116,15 +127,32 @@ class References(Room):
                 return load_reference(source, max_megapixels=most, name=name)
             return lab.reference(source, max_megapixels=most)
 
-        self._post.background(work, self.guarded(self._loaded), self._unreadable)
+        self._post.background(
+            work, self.watched(partial(self._loaded, token)), partial(self._unreadable, token)
+        )
+        self._busy_changed()
 
-    def _loaded(self, reference: Reference) -> None:
-        self.busy.say("")
-        self.add(reference)
+    @property
+    def reading(self) -> str:
+        """What is being read, in words; "" while nothing is."""
+        return f"image: reading {', '.join(self._reading.values())} …" if self._reading else ""
 
-    def _unreadable(self, error: Exception) -> None:
-        self.busy.say("")
-        self.show(error)
+    def _busy_changed(self) -> None:
+        self.busy.say(self.reading.removeprefix("image: "))
+        self._changed()
+
+    def _loaded(self, token: object, reference: Reference) -> None:
+        if self._reading.pop(token, None) is None:
+            return  # something else was put into the form meanwhile
+        try:
+            self.add(reference)
+        finally:
+            self._busy_changed()
+
+    def _unreadable(self, token: object, error: Exception) -> None:
+        if self._reading.pop(token, None) is not None:
+            self.show(error)
+            self._busy_changed()
 
     def _uploaded(self, upload: Upload) -> None:
         self.load(upload.data, Path(upload.name).stem or "upload")
@@ -146,15 +174,7 @@ class References(Room):
         count = f"{len(self._shown)} references"
         note = f"{count} combined in each request" if self.combined else f"{count}, one request each"
         self.kept.say(note if several else "")
-        self.fill(
-            [
-                row(self.place, self.upload),
-                row(*self._shown, self.mode),
-                self.kept,
-                self.busy,
-                self.problem,
-            ]
-        )
+        self._row.children = (*self._shown, self.mode)
 
 
 def _picture(reference: Reference, alt: str) -> str:
