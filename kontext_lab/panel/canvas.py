@@ -157,7 +157,7 @@ class GridCanvas:
             self.why_static = f"the interactive canvas cannot be made here ({type(error).__name__}: {error})"
             return self._made_static()
         self._gestures.listen(self._canvas)
-        self._guard = Guard()
+        self._guard = Guard(canvas=self._canvas.model_id)
         box = VBox([self._canvas, self._guard])
         box.add_class(BOX)
         return box
