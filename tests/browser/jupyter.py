@@ -128,10 +128,14 @@ class Notebook:
 
     def run(self, number: int, timeout: float = _RUN) -> None:
         """Run one cell with Shift+Enter and wait until it has ended."""
+        self.start(number)
+        self.wait_for(number, timeout)
+
+    def start(self, number: int) -> None:
+        """Run one cell with Shift+Enter, without waiting for its end."""
         editor = self.cell(number).locator(".cm-content")
         editor.click()
         self.page.keyboard.press("Shift+Enter")
-        self.wait_for(number, timeout)
 
     def run_all(self, timeout: float = _RUN) -> None:
         """Run all cells and wait until the last one has ended."""
@@ -191,6 +195,10 @@ class Notebook:
     def reload(self) -> None:
         """Load the page anew; the kernel goes on."""
         self.page.reload()
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until the kernel takes what is sent to it."""
         _wait_until_idle(self.page, self.cells + 1)
 
 

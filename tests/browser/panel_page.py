@@ -9,6 +9,7 @@ panel.run()
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,7 @@ KEY = "marked-key-4711"
 PANEL = "import kontext_lab as kl\nlab = kl.Lab(concurrency=2)\npanel = kl.Panel(lab)\npanel"
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _OWN = ("AIMLAPI", "AIML_", "MLFLOW_", "KONTEXT_", "XDG_")
+_COUNTS = re.compile(r"^\d+/\d+ · ")
 _PIXELS = """(canvas, [left, top, width, height]) => {
   const scale = canvas.width / canvas.getBoundingClientRect().width;
   const part = [left, top, width, height].map((one) => Math.round(one * scale));
@@ -128,7 +130,7 @@ class PanelPage:
     @property
     def progress(self) -> Locator:
         """The line that counts."""
-        return self.root.get_by_role("status").filter(has_text="in doubt")
+        return self.root.get_by_role("status").filter(has_text=_COUNTS)
 
     def run(self, cells: int) -> None:
         """Press Run once the plan is there, and wait until its cells are on show as a sweep under way."""
