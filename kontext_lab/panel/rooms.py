@@ -61,6 +61,8 @@ class Rooms(Room):
         self.planner = Planner(post, lambda: session.lab)
         self.frame = Frame(_KEYS)
         self.frame.on_key(self.guarded(self._key))
+        self.frame.on_shown(self._tell_anew)
+        self._seen = False
         self.frame.on_trouble(self.show)
         self.place = Line(prepare(), "warning")
         self.header = Header(session, post, self.resume)
@@ -271,6 +273,16 @@ class Rooms(Room):
         elif title == "Compare":
             lab = self.session.lab
             self.post.background(lab.history, self.compare.offer, self.compare.show)
+
+    def _tell_anew(self) -> None:
+        """Send what every widget is at: a page that is loaded anew misses what changes while it is loading."""
+        first, self._seen = not self._seen, True
+        waiting: list[Any] = [] if first else [self]
+        while waiting:
+            widget = waiting.pop()
+            waiting += getattr(widget, "children", ())
+            widget.send_state([key for key in widget.keys if not key.startswith("_")])
+            widget.layout.send_state("display")
 
     def _key(self, key: str) -> None:
         if self.tabs.selected_index != 0:

@@ -45,6 +45,10 @@ class Frame(BrowserWidget):
         """Have `callback` called with every key of `watched_keys` that is pressed."""
         self._on("key", callback)
 
+    def on_shown(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called when the panel stands in a page, once for every view of it."""
+        self._on("shown", callback)
+
     def on_copied(self, callback: Callable[[bool], object]) -> None:
         """Have `callback` called with whether the browser took a text into its clipboard."""
         self._on("copied", callback)
@@ -61,5 +65,7 @@ class Frame(BrowserWidget):
         match content:
             case {"type": "key", "key": str(key)} if key in self.watched_keys:
                 self._tell("key", key)
+            case {"type": "shown"}:
+                self._tell("shown")
             case {"type": "copied", "ok": bool(done)}:
                 self._tell("copied", done)

@@ -135,6 +135,8 @@ function render({ model, el }) {
     });
     look();
     measure();
+    // What changed while this page was fetching the panel's state has not reached it.
+    model.send({ type: "shown" });
   }
 
   // ipywidgets makes a view before it puts it into the page.
