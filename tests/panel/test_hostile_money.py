@@ -1,0 +1,333 @@
+"""Ways to pay twice, or for what was not asked for: none of them works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from panel_parts import button
+
+import kontext_lab as kl
+from kontext_lab.errors import AlreadyRunning, ConfigError
+from kontext_lab.panel import Panel
+from kontext_lab.panel.panel import rooms_for
+from kontext_lab.results import State
+from kontext_lab.sandbox import Sandbox
+from kontext_lab.tracking import SweepRun
+
+
+@pytest.fixture
+def slow(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A service that takes its time."""
+    with Sandbox(latency=0.4) as running:
+        monkeypatch.setenv("AIMLAPI_BASE_URL", running.url)
+        monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
+        yield running
+
+
+def as_if_real(lab: kl.Lab) -> kl.Lab:
+    """The lab, as if the real service answered it."""
+    lab.connection.name = lab.connection.client.service
+    return lab
+
+
+@pytest.fixture
+def real(slow: Sandbox, photo_file: Path) -> Panel:
+    """A panel on a service that charges, with a sweep of three cells ($0.16) that it asks about."""
+    lab = as_if_real(kl.Lab(confirm_above=0.1, quiet=True))
+    made = Panel(lab, kl.Sweep("Add a bird.", photo_file, seed="1-3"))
+    made.wait(30)
+    return made
+
+
+def seeds_sent(service: Sandbox) -> list[int]:
+    """The seeds that were asked for, in order of their numbers."""
+    return sorted(int(call.body["seed"]) for call in service.calls)
+
+
+def type_seeds(panel: Panel, *seeds: int) -> None:
+    """Other seeds, typed as a person does."""
+    panel._rooms.form.fields["seed"].field.value = tuple(map(str, seeds))
+
+
+def test_two_clicks_on_run_are_one_run(real: Panel, slow: Sandbox) -> None:
+    """Also where nothing is reused: the second press is no second order."""
+    real.lab.confirm_above = 10.0
+    real._rooms.form.more.reuse.value = "never"
+    real.wait(30)
+    button(real, "Run").click()
+    button(real, "Run").click()
+    real.wait(60)
+    assert [1, 2, 3] == seeds_sent(slow)
+
+
+def test_a_second_press_says_why_nothing_came_of_it(real: Panel) -> None:
+    """In one line below the buttons, that stays while cells arrive."""
+    real.lab.confirm_above = 10.0
+    button(real, "Run").click()
+    button(real, "Run").click()
+    real.wait(60)
+    assert real._rooms.bar.trouble.text.endswith("is under way already, it is not sent twice")
+
+
+def test_trying_one_twice_sends_one(real: Panel, slow: Sandbox) -> None:
+    """A double click is one."""
+    real.lab.confirm_above = 10.0
+    button(real, "Try 1 first").click()
+    button(real, "Try 1 first").click()
+    real.wait(60)
+    assert 1 == len(slow.calls)
+
+
+def test_trying_one_then_run_sends_each_once(real: Panel, slow: Sandbox) -> None:
+    """Run goes on where the one ends."""
+    real.lab.confirm_above = 10.0
+    real.try_one()
+    real.run()
+    real.wait(60)
+    assert [1, 2, 3] == seeds_sent(slow)
+
+
+def test_what_was_typed_after_run_was_pressed_is_not_run(real: Panel, slow: Sandbox) -> None:
+    """While the plan is being made, a changed form takes the press back, and says so."""
+    type_seeds(real, 7)
+    real.run()
+    type_seeds(real, 7, 8, 9)
+    real.wait(30)
+    assert [] == slow.calls
+    assert "nothing is sent, press it again" in real._rooms.bar.trouble.text
+
+
+def test_yes_runs_exactly_what_was_asked_about(real: Panel, slow: Sandbox) -> None:
+    """The sweep of the question, once, whatever is pressed twice."""
+    real.run()
+    real.confirm()
+    real.confirm()
+    real.wait(60)
+    assert [1, 2, 3] == seeds_sent(slow)
+
+
+def test_a_question_does_not_outlive_a_form_that_can_not_be_run(real: Panel, slow: Sandbox) -> None:
+    """A budget that is none, typed behind it, takes it back."""
+    real.run()
+    real._rooms.form.more.budget.value = "five"
+    real.confirm()
+    real.wait(30)
+    assert ("", []) == (real._rooms.bar.question.text, slow.calls)
+
+
+def test_no_run_without_the_budget_that_was_meant(real: Panel, slow: Sandbox) -> None:
+    """Run is disabled, with the reason, and the method says it."""
+    real._rooms.form.more.budget.value = "5 dollars"
+    real.wait(30)
+    assert (True, True) == (
+        button(real, "Run").disabled,
+        "budget: '5 dollars'" in real._rooms.bar.reason.text,
+    )
+    with pytest.raises(ConfigError, match="budget"):
+        real.run()
+    assert [] == slow.calls
+
+
+def test_megapixels_that_are_none_are_not_run(real: Panel) -> None:
+    """What was there before is not what was typed."""
+    real._rooms.form.more.megapixels.value = "many"
+    real.wait(30)
+    assert True is button(real, "Run").disabled
+
+
+def test_a_budget_typed_while_running_holds_for_the_next(real: Panel, slow: Sandbox) -> None:
+    """The run under way keeps its own; the one behind it has the new one."""
+    real.lab.confirm_above = 10.0
+    real.run()
+    type_seeds(real, 11, 12, 13)
+    real._rooms.form.more.budget.value = "0.06"
+    real._rooms.post.wait(lambda: real._rooms.planner.state == "ready", 30)
+    real.run()
+    counts = real.wait(60).counts
+    assert ([1, 2, 3, 11], 2) == (seeds_sent(slow), counts[State.SKIPPED])
+
+
+def test_what_waits_runs_at_the_service_it_was_ordered_at(real: Panel, slow: Sandbox) -> None:
+    """Switching to another one meanwhile changes nothing of it, and is asked about again."""
+    paid, session = real.lab, real._rooms.session
+    real.lab.confirm_above = 10.0
+    real.run()
+    real._rooms.header.switch.value = "sandbox"
+    type_seeds(real, 5)
+    real._rooms.post.wait(lambda: real._rooms.planner.state == "ready", 30)
+    real.run()  # waits; free
+    real._rooms.header.switch.value = "api"
+    results = real.wait(60)
+    assert (["sandbox"], paid) == ([cell.service for cell in results], session.lab)
+    assert [1, 2, 3] == seeds_sent(slow)
+
+
+def test_a_switched_service_takes_the_question_back(real: Panel) -> None:
+    """It was about the other one."""
+    real.run()
+    real._rooms.header.switch.value = "sandbox"
+    assert "" == real._rooms.bar.question.text
+
+
+def test_a_question_is_asked_again_where_a_run_ends_behind_it(real: Panel, slow: Sandbox) -> None:
+    """The plan is made anew; the form is the same, so the question stands, and starts nothing by itself."""
+    real.lab.confirm_above = 10.0
+    real.run()
+    real.lab.confirm_above = 0.0
+    type_seeds(real, 1, 2, 3, 4)
+    real._rooms.post.wait(lambda: real._rooms.planner.state == "ready", 30)
+    real.run()
+    real.wait(60)
+    assert "1 request to the real API, ≈ $0.05." == real._rooms.bar.question.text
+    assert [1, 2, 3] == seeds_sent(slow)
+
+
+def test_no_more_is_sent_than_was_planned(real: Panel, slow: Sandbox) -> None:
+    """Where pictures vanish from the store behind the plan, they are not bought again unasked."""
+    real.lab.confirm_above = 10.0
+    real.run()
+    done = real.wait(60)
+    plan = real._rooms.planner.plan
+    for cell in done:
+        real.lab.tracker.store.client.delete_run(cell.run_id)
+    real.run()
+    real.wait(60)
+    assert (0, [1, 2, 3]) == (plan.requests, seeds_sent(slow))
+
+
+def test_retry_waits_for_its_price_and_asks(real: Panel, slow: Sandbox) -> None:
+    """Pressed at once, it is no way around the question."""
+    real.lab.confirm_above = 10.0
+    slow.script(["moderated"] * 3)
+    real.run()
+    rooms = real._rooms
+    rooms.post.wait(lambda: rooms.session.ends == 1, 60)
+    real.lab.confirm_above = 0.1
+    real.retry_failed()
+    real.wait(60)
+    assert "3 requests to the real API, ≈ $0.16." == rooms.bar.question.text
+    assert 3 == len(slow.calls)
+
+
+def test_retry_is_refused_while_running(real: Panel) -> None:
+    """Its price is not known before the end."""
+    real.lab.confirm_above = 10.0
+    real.run()
+    with pytest.raises(AlreadyRunning, match="when it has ended"):
+        real.retry_failed()
+    real.wait(60)
+
+
+def test_retry_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sandbox) -> None:
+    """What failed in the sandbox is not bought from the API."""
+    real._rooms.header.switch.value = "sandbox"
+    real.wait(30)
+    real.lab.connection.box.script(["moderated"] * 3)
+    real.run()
+    real.wait(60)
+    real._rooms.header.switch.value = "api"
+    real.wait(30)
+    with pytest.raises(ConfigError, match="what failed was sent to sandbox"):
+        real.retry_failed()
+    assert ("none", []) == (button(real, "Retry failed").layout.display, slow.calls)
+
+
+def test_resume_asks_as_run_does(real: Panel, slow: Sandbox) -> None:
+    """Going on with a sweep is no way around the question."""
+    real._rooms.resume(real.sweep)
+    real.wait(30)
+    assert ("3 requests to the real API, ≈ $0.16.", []) == (real._rooms.bar.question.text, slow.calls)
+
+
+def test_resume_pays_for_nothing_again(real: Panel, slow: Sandbox) -> None:
+    """Whatever the form says about pictures that were paid for: it sends what is missing."""
+    real.lab.confirm_above = 10.0
+    real.try_one()
+    real.wait(60)
+    real._rooms.form.more.reuse.value = "never"
+    real._rooms.resume(real.sweep)
+    real.wait(60)
+    assert [1, 2, 3] == seeds_sent(slow)
+
+
+def one_run(panel: Panel) -> SweepRun:
+    """The newest sweep of the store."""
+    return panel.lab.history()[0]
+
+
+def test_resume_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sandbox) -> None:
+    """One of the sandbox is not bought from the API."""
+    real._rooms.header.switch.value = "sandbox"
+    real.wait(30)
+    real.try_one()
+    real.wait(60)
+    real._rooms.header.switch.value = "api"
+    with pytest.raises(ConfigError, match="was sent to sandbox"):
+        real._rooms._resume_run(one_run(real))
+    assert [] == slow.calls
+
+
+def test_a_resume_is_dropped_where_the_service_is_switched(real: Panel, slow: Sandbox) -> None:
+    """Between the press and the reading of the sweep."""
+    real.lab.confirm_above = 10.0
+    real.try_one()
+    real.wait(60)
+    real._rooms._resume_run(one_run(real))
+    real._rooms.header.switch.value = "sandbox"
+    real.wait(60)
+    assert (1, "idle") == (len(slow.calls), real._rooms.session.state)
+    assert "another service was chosen meanwhile" in real._rooms.history.trouble.text
+
+
+def test_a_new_lab_of_the_same_place_brings_its_own_limits(real: Panel) -> None:
+    """A budget that is set where the panel is made anew is the form's, and the next run's."""
+    other = as_if_real(kl.Lab(quiet=True, budget=1234567.89, confirm_above=0.5))
+    again = Panel(other)
+    assert again._rooms is real._rooms
+    assert (1234567.89, 0.5) == (again._rooms.form.options["budget"], again.lab.confirm_above)
+
+
+def test_a_new_lab_does_not_leave_the_old_ones_other_service(real: Panel) -> None:
+    """Switched to, the other service has the new lab's settings."""
+    real._rooms.header.switch.value = "sandbox"
+    real._rooms.header.switch.value = "api"
+    rooms = rooms_for(kl.Lab("sandbox", quiet=True, confirm_above=0.01))
+    rooms.header.switch.value = "api"
+    assert 0.01 == rooms.session.lab.confirm_above
+
+
+def test_a_run_stopped_while_it_starts_goes_no_further(real: Panel, slow: Sandbox) -> None:
+    """Stop holds although its start is under way."""
+    real.lab.confirm_above = 10.0
+    type_seeds(real, *range(1, 41))
+    real.wait(30)
+    real.run()
+    real.stop()
+    results = real.wait(60)
+    assert len(slow.calls) <= 4
+    assert 0 == results.counts[State.WAITING]
+
+
+def test_run_is_not_possible_while_a_reference_is_read(real: Panel, photo: object, tmp_path: Path) -> None:
+    """What would be sent is not settled yet; afterwards it is."""
+    from PIL import Image
+
+    Image.fromarray(photo).rotate(90).save(tmp_path / "turned.png")  # type: ignore[arg-type]
+    real._rooms.form.references.place.value = str(tmp_path / "turned.png")
+    with pytest.raises(ConfigError, match=r"reading .*turned.png"):
+        real.run()
+    real.wait(30)
+    assert (6, False) == (len(real.sweep), button(real, "Run").disabled)
+
+
+def test_a_reference_read_late_joins_no_other_sweep(
+    real: Panel, photo_file: Path, make_sweep: Callable[..., kl.Sweep]
+) -> None:
+    """A sweep put into the form meanwhile stays as it is."""
+    real._rooms.form.references.place.value = str(photo_file)
+    other = make_sweep()
+    real.load(other)
+    real.wait(30)
+    assert other == real.sweep
