@@ -70,6 +70,7 @@ class _Sheet:
         for tile, card in said:
             self.painter.card(tile.rect, card, lettering)
         self.painter.corners([tile.rect for tile in self.plan.tiles if tile.reused])
+        self.painter.verdicts([(tile.rect, tile.verdicts) for tile in self.plan.tiles])
         self.painter.brackets(self.plan.lines)
         for label in self.plan.labels:
             self.painter.label(label, lettering)

@@ -58,6 +58,7 @@ class Tile:
         reference: the reference shown, or None.
         card: what is said where there is no picture to show, or None.
         reused: whether the picture was paid for by an earlier run.
+        verdicts: signs of what people said of it, in the order they are drawn.
     """
 
     row: int
@@ -68,6 +69,7 @@ class Tile:
     reference: Reference | None = None
     card: Card | None = None
     reused: bool = False
+    verdicts: str = ""
 
     @property
     def output(self) -> Output | None:

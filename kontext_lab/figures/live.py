@@ -74,6 +74,7 @@ class LiveSheet:
         self._stamps: dict[bool, Stamps] = {}
         self._labels: dict[Label, list[Artist]] = {}
         self._corners: tuple[tuple[Rect, ...], list[Artist]] = ((), [])
+        self._verdicts: tuple[Hashable, list[Artist]] = ((), [])
         self._frames: tuple[Hashable, list[Artist]] = ((), [])
 
     def show(self, plan: GridPlan, *, dark: bool = False, wait: bool = True) -> bool:
@@ -94,6 +95,7 @@ class LiveSheet:
                 self._show_labels(plan.labels),
                 self._show_tiles(plan, wait),
                 self._show_corners(plan),
+                self._show_verdicts(plan),
                 self._show_marks(),
             ]
         return rebuilt or any(changed)
@@ -185,7 +187,7 @@ class LiveSheet:
         self._stamp = self._stamps.setdefault(dark, Stamps(theme))
         self._painter.brackets(plan.lines)
         self._labels, self._faces = {}, [None for _ in plan.tiles]
-        self._corners, self._frames = ((), []), ((), [])
+        self._corners, self._verdicts, self._frames = ((), []), ((), []), ((), [])
         return True
 
     def _show_labels(self, labels: Sequence[Label]) -> bool:
@@ -238,6 +240,14 @@ class LiveSheet:
             return False
         _remove(self._corners[1])
         self._corners = (reused, self._painter.corners(reused))
+        return True
+
+    def _show_verdicts(self, plan: GridPlan) -> bool:
+        given = tuple((tile.rect, tile.verdicts) for tile in plan.tiles if tile.verdicts)
+        if given == self._verdicts[0]:
+            return False
+        _remove(self._verdicts[1])
+        self._verdicts = (given, self._painter.verdicts(given))
         return True
 
     def _show_marks(self) -> bool:

@@ -15,7 +15,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.path import Path
 
 from kontext_lab.figures import text
 from kontext_lab.figures.cards import Card
@@ -27,6 +29,13 @@ __all__ = ["Painter", "plain_settings", "sheet_axes", "snapped"]
 
 _BASELINE = 0.98
 _TRIANGLE = 0.09
+# A disc's colour; its sign, how large it is and how thick its strokes are, in parts of the disc.
+_TICK = Path([(-1.0, -0.05), (-0.35, -0.7), (1.0, 0.75)])
+_SIGNS: dict[str, tuple[str, Any, float, float]] = {
+    "✓": ("#00745a", _TICK, 0.5, 0.15),
+    "✗": ("#b84a00", "x", 0.44, 0.15),
+    "★": ("#1f2328", "*", 0.62, 0.0),
+}
 _QUIET = ("waiting", "cancelled", "skipped", "loading")
 
 
@@ -130,6 +139,41 @@ class Painter:
         marks = PolyCollection(corners, facecolors=colour, edgecolors="none", zorder=3)
         return self.axes.add_collection(marks, autolim=False)
 
+    def verdicts(self, marks: Sequence[tuple[Rect, str]]) -> list[Artist]:
+        """What people said of pictures: small discs with a sign, at the foot of each."""
+        found: dict[str, list[tuple[float, float]]] = {sign: [] for sign in _SIGNS}
+        size = _sign_size([rect for rect, signs in marks if signs])
+        step = size / 72
+        for rect, signs in marks:
+            for at, sign in enumerate(signs):
+                found[sign].append((rect.left + (0.7 + 1.1 * at) * step, rect.bottom - 0.7 * step))
+        return [
+            self.axes.add_artist(
+                Line2D(
+                    *zip(*places, strict=True),
+                    ls="",
+                    marker=marker,
+                    ms=size * share,
+                    mfc=tone,
+                    mec=edge,
+                    mew=mew,
+                    zorder=3.5,
+                )
+            )
+            for sign, places in found.items()
+            if places
+            for marker, share, tone, edge, mew in (
+                ("o", 1.0, _SIGNS[sign][0], "#ffffff", 0.08 * size),
+                (
+                    _SIGNS[sign][1],
+                    _SIGNS[sign][2],
+                    "#ffffff" if sign == "★" else "none",
+                    "#ffffff",
+                    _SIGNS[sign][3] * size,
+                ),
+            )
+        ]
+
     def brackets(self, lines: Sequence[Line]) -> list[Artist]:
         """Thin lines beside and below the labels of groups."""
         segments = [[(line.x0, line.y0), (line.x1, line.y1)] for line in lines]
@@ -154,3 +198,9 @@ class Painter:
                 word.set_zorder(6)
             parts += [self.axes.add_patch(badge), *words]
         return parts
+
+
+def _sign_size(rects: Sequence[Rect]) -> float:
+    """The size of a disc in points: quiet on large tiles, still to be read on small ones."""
+    narrowest = min((min(rect.width, rect.height) for rect in rects), default=1.0)
+    return min(11.0, max(7.5, 72 * 0.1 * narrowest))

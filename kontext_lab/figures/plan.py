@@ -22,6 +22,7 @@ from kontext_lab.figures.sheet import lay_sheet, split_sheet
 from kontext_lab.figures.sizing import Room
 from kontext_lab.figures.table import Table, make_table
 from kontext_lab.figures.values import Shot, Values
+from kontext_lab.figures.verdicts import verdicts_of, verdicts_words
 from kontext_lab.results import Results
 
 __all__ = ["FULL", "check_crop", "plan_grid"]
@@ -29,7 +30,7 @@ __all__ = ["FULL", "check_crop", "plan_grid"]
 FULL: Crop = (0.0, 0.0, 1.0, 1.0)
 """The whole picture."""
 
-_MARGIN = 0.2
+_MARGIN, _LIVE_MARGIN = 0.2, 0.04
 _NARROWEST = 5.0
 _LINE_LIMIT = 30
 _POINTS: dict[Role, float] = {"title": 11.5, "mark": 8.5, "note": 8.5, "legend": 8.5}
@@ -43,8 +44,14 @@ class _Around:
     mark: str
     notes: tuple[str, ...]
     legend: tuple[tuple[str, str], ...]
-    reused: str
+    marks: str
     narrowest: float
+    live: bool = False
+
+    @property
+    def margin(self) -> float:
+        """Around the sheet; in a page there is paper enough."""
+        return _LIVE_MARGIN if self.live else _MARGIN
 
 
 def plan_grid(
@@ -62,12 +69,14 @@ def plan_grid(
     left_out: str = "",
     room: Room | None = None,
     live: bool = False,
+    criterion: str | None = None,
 ) -> GridPlan:
     """Plan one page of a grid; `figures.grid` says what the arguments mean.
 
     `left_out` are the caption's words where there are further pages, in place of "page 1 of 3"; `{shown}`
     and `{all}` in it stand for numbers of pictures. `room` is what tiles should take. `live` plans for a sheet
-    that fills while it is looked at: no wider than the room, and nothing moves when pictures arrive.
+    that fills while it is looked at: no wider than the room, and nothing moves when pictures arrive. `criterion`
+    is the one whose verdicts are shown; None for all.
 
     Raises:
         NotFound: no such parameter or value; names what there is.
@@ -91,6 +100,7 @@ def plan_grid(
     sizing.check_page(page, len(pages))
     shown = pages[page - 1]
     block = lay_sheet(shown, ratios, space) if table.sheet else lay_matrix(shown, ratios, space)
+    block = replace(block, tiles=tuple(_judged(tile, criterion) for tile in block.tiles))
     shots = [content for content in shown.places.values() if isinstance(content, Shot)]
     further = left_out.format(shown=len(shots), all=len(choice.shots) - table.hidden)
     around = _Around(
@@ -98,8 +108,9 @@ def plan_grid(
         mark=captions.mark_of(shots, live),
         notes=captions.notes_of(choice, table, page, len(pages), further, live=live),
         legend=captions.legend_of(values, shots, text.clean(title if title is not None else results.name)),
-        reused=_reused(block.tiles),
+        marks=_marks(block.tiles, criterion),
         narrowest=min(space.widest, _NARROWEST),
+        live=live,
     )
     return _composed(block, around, shown, part, (page, len(pages)))
 
@@ -135,29 +146,39 @@ def _pages(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> li
     return split_sheet(table, per_page, room) if table.sheet else split_matrix(table, ratios, per_page, room)
 
 
-def _reused(tiles: Sequence[Tile]) -> str:
+def _judged(tile: Tile, criterion: str | None) -> Tile:
+    return replace(tile, verdicts=verdicts_of(tile.output, criterion))
+
+
+def _marks(tiles: Sequence[Tile], criterion: str | None) -> str:
+    """What the small marks on tiles mean."""
     reused = sum(tile.reused for tile in tiles)
     cells = sum(tile.cell is not None for tile in tiles)
-    return f"◥ reused from an earlier run: {reused} of {cells}" if reused else ""
+    words = f"◥ reused from an earlier run: {reused} of {cells}" if reused else ""
+    verdicts = verdicts_words((tile.verdicts for tile in tiles), criterion)
+    return " · ".join(part for part in (words, verdicts) if part)
 
 
 def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tuple[int, int]) -> GridPlan:
     """Words above, tiles, words below, margins around."""
-    room = max(block.width, around.narrowest)
+    room, margin = max(block.width, around.narrowest), around.margin
     above = _above(around, room)
-    tiles_top = _MARGIN + (above[-1].top + above[-1].height + 0.12 if above else 0.0)
+    tiles_top = margin + (above[-1].top + above[-1].height + 0.12 if above else 0.0)
     below = _below(around, room)
-    labels = [label.moved(_MARGIN, _MARGIN) for label in above]
-    labels += [label.moved(_MARGIN, tiles_top) for label in block.labels]
+    if around.live and not around.marks:
+        # Their line is kept free: the first verdict must not move what is below the sheet.
+        below.append(Label((" ",), 0.0, _under(below), _POINTS["legend"], "note"))
+    labels = [label.moved(margin, margin) for label in above]
+    labels += [label.moved(margin, tiles_top) for label in block.labels]
     bottom = tiles_top + block.height + 0.14
-    labels += [label.moved(_MARGIN, bottom) for label in below]
+    labels += [label.moved(margin, bottom) for label in below]
     lowest = bottom + max(label.top + label.height for label in below) if below else bottom - 0.14
     return GridPlan(
-        width=room + 2 * _MARGIN,
-        height=lowest + _MARGIN,
-        tiles=tuple(_moved(tile, tiles_top) for tile in block.tiles),
+        width=room + 2 * margin,
+        height=lowest + margin,
+        tiles=tuple(replace(tile, rect=tile.rect.moved(margin, tiles_top)) for tile in block.tiles),
         labels=tuple(labels),
-        lines=tuple(line.moved(_MARGIN, tiles_top) for line in block.lines),
+        lines=tuple(line.moved(margin, tiles_top) for line in block.lines),
         rows=tuple(entry.labels for entry in table.rows if not entry.reference),
         columns=tuple(entry.labels for entry in table.columns if not entry.reference),
         row_names=table.row_names,
@@ -168,10 +189,6 @@ def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tu
         page=pages[0],
         pages=pages[1],
     )
-
-
-def _moved(tile: Tile, down: float) -> Tile:
-    return replace(tile, rect=tile.rect.moved(_MARGIN, down))
 
 
 def _above(around: _Around, room: float) -> list[Label]:
@@ -194,10 +211,15 @@ def _below(around: _Around, room: float) -> list[Label]:
     """The legend, and what the marks on tiles mean."""
     points = _POINTS["legend"]
     labels = _legend(around.legend, points, room) if around.legend else []
-    if around.reused:
-        top = max((label.top + label.height + 0.03 for label in labels), default=0.0)
-        labels.append(Label((around.reused,), 0.0, top, points, "note"))
+    if around.marks:
+        words = text.wrap(around.marks, points, room, 2)
+        labels.append(Label(words, 0.0, _under(labels), points, "note"))
     return labels
+
+
+def _under(labels: Sequence[Label]) -> float:
+    """Where the next line below them begins."""
+    return max((label.top + label.height + 0.03 for label in labels), default=0.0)
 
 
 def _legend(entries: Sequence[tuple[str, str]], points: float, room: float) -> list[Label]:

@@ -51,10 +51,10 @@ LIGHT = Theme(
     accents=("#0969da", "#0969da", "#c2410c"),
 )
 DARK = Theme(
-    paper="#15181c",
+    paper="#212121",
     text="#e8eaed",
     muted="#9ea7b1",
-    line="#454d56",
+    line="#50565d",
     mark="#e9a95b",
     accents=("#4c9cff", "#2f81f7", "#e0702c"),
 )
