@@ -163,8 +163,8 @@ class Arranging(Room):
         """What the sliders stand at."""
         return {key: slider.kl_values[slider.index][1] for key, slider in self.sliders.items()}
 
-    def plan(self, *, paper: Paper | None = None) -> GridPlan:
-        """The page that was picked."""
+    def plan(self, *, paper: Paper | None = None, criterion: str | None = None) -> GridPlan:
+        """The page that was picked, with the verdicts on a criterion."""
         results = self._results
         if results is None:
             return plan_grid(Results([]), title="")
@@ -181,6 +181,7 @@ class Arranging(Room):
                 title="",
                 room=paper,
                 live=True,
+                criterion=criterion,
             )
 
         plan = made(1) if self.page == 1 else self._page_or_last(made)

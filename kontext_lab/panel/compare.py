@@ -63,6 +63,7 @@ class Compare(Room):
         fit = self.button("Fit", self.canvas.reset, "Show whole pictures again", small=True)
         self.arranging.lay_out(fit)
         self.hint, self.hovered = Line(_HINT, "muted"), Line(kind="muted")
+        self.hovered.add_class("kl-hovered")
         self.viewer = Viewer("side")
         self.viewer.on_trouble(self.show)
         self.table = HTML()
@@ -165,6 +166,7 @@ class Compare(Room):
     def _hover(self, tile: Tile | None) -> None:
         cell = tile.cell if tile is not None else None
         self.hovered.say("" if cell is None else f"{cell.title} · {cell.state}")
+        self.hovered.layout.display = None
 
     def _select(self, tile: Tile | None, modifiers: Any = ()) -> None:
         if tile is None or tile.cell is None:

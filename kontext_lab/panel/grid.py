@@ -29,7 +29,7 @@ __all__ = ["Grid", "paper_for"]
 _REDRAW = 0.25
 """Seconds between two drawings while cells arrive."""
 
-_BESIDE = 90
+_BESIDE = 70
 """Pixels of the panel's width that its edges and the sheet's margins take."""
 
 _MOST_PLANNED = 400
@@ -64,6 +64,7 @@ class Grid(Room):
         self._session, self._planner, self._post, self._frame = session, planner, post, frame
         self._shown: Results | None = None
         self.hint, self.hovered = Line(kind="muted"), Line(kind="muted")
+        self.hovered.add_class("kl-hovered")
         self.arranging = Arranging(self.redraw)
         self.canvas = make_canvas(post, self, static=static)
         self.canvas.on_hover(self.guarded(self._hover))
@@ -85,6 +86,7 @@ class Grid(Room):
         session.observe(self.watched(lambda _: self._soon()), names="beat")
         session.observe(self.watched(lambda _: self._mark()), names="selection")
         planner.observe(self.watched(self._on_results), names="state")
+        inspector.criterion.observe(self.watched(lambda _: self._soon()), names="value")
         frame.observe(self.watched(lambda _: self._soon()), names=["width", "dark"])
         self._on_results()
 
@@ -104,8 +106,11 @@ class Grid(Room):
         """The results, or the plan's cells where they are what comes next."""
         session, plan = self._session, self._planner.plan
         results: Results | None = session.results
-        if session.busy or plan is None or len(plan.decisions) > _MOST_PLANNED:
+        if session.busy or plan is None:
             return results, ""
+        if len(plan.decisions) > _MOST_PLANNED:
+            many = f"{len(plan.decisions)} cells are too many to draw beforehand: they appear as they arrive."
+            return results, many if results is None else f"On show: {results.name}. The plan's {many}"
         if results is not None and _same(plan, results):
             return results, ""
         if results is None or _shares(plan, results):
@@ -121,12 +126,15 @@ class Grid(Room):
         results = self._shown
         there = bool(results)
         self._stage.layout.display = self.arranging.layout.display = None if there else "none"
-        self.empty.layout.display = self.example.layout.display = "none" if there else None
+        # What was typed is not to be written over by an example.
+        begun = there or self._planner.plan is not None or self._session.busy
+        self.empty.layout.display = self.example.layout.display = "none" if begun else None
         self.inspector.layout.display = None if there else "none"
         if results:
             if self._axes_grew(results):
                 self.arranging.take(results)
-            plan = self.arranging.plan(paper=paper_for(self._frame))
+            criterion = self.inspector.criterion.value
+            plan = self.arranging.plan(paper=paper_for(self._frame), criterion=criterion)
             self.canvas.show(plan, dark=self._frame.dark)
             self._mark()
         self._show_fit()
@@ -150,6 +158,7 @@ class Grid(Room):
 
     def _hover(self, tile: Tile | None) -> None:
         self.hovered.say(_words(tile) if tile is not None else "")
+        self.hovered.layout.display = None  # its line stays free: what is below must not jump
 
     def _select(self, tile: Tile | None, *_: Any) -> None:
         if tile is not None and tile.cell is not None:
@@ -228,10 +237,11 @@ def _words(tile: Tile) -> str:
     elif cell.reused_from:
         parts.append("reused")
     verdicts = [
-        f"{key.removeprefix('verdict/')}: {'yes' if value == 1 else 'no'}"
+        f"{key.removeprefix('verdict/')}: {'pass' if value == 1 else 'fail'}"
         for output in cell.outputs
         if output.number == tile.number
         for key, value in output.metrics.items()
         if key.startswith("verdict/")
     ]
-    return " · ".join(part for part in (*parts, *verdicts) if part)
+    comment = f"note: {cell.comment}" if cell.comment else ""
+    return " · ".join(part for part in (*parts, *verdicts, comment) if part)

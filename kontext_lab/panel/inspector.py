@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ipywidgets import HTML, Button, Layout, Text, ToggleButtons
+from ipywidgets import HTML, Box, Button, Layout, Text, ToggleButtons
 
 from kontext_lab.errors import KontextLabError, NotFound
+from kontext_lab.figures.verdicts import FAVOURITE
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.facts import details_of, facts_of, state_of, title_of
-from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.parts import Line, Room, boxed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
 from kontext_lab.results import CellResult, Output
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from kontext_lab.lab import Lab
 
 __all__ = ["Actions", "Inspector"]
-
-FAVOURITE = "favourite"
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,11 @@ class Inspector(Room):
             self.chain,
             self.details,
         ]
-        self.fill([self.title, self.note_line, self.viewer, *self._about])
+        # Beside each other where the page is wide enough, else below.
+        words = boxed(self.title, self.note_line, *self._about, name="kl-about")
+        both = Box([boxed(self.viewer, name="kl-seen"), words])
+        both.add_class("kl-inspector")
+        self.fill([both])
         session.observe(self.watched(self._on_selection), names="selection")
         session.observe(self.watched(self._on_beat), names="beat")
         self.criterion.observe(self.guarded(lambda _: self._show_verdicts()), names="value")

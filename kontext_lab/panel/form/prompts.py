@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from ipywidgets import HBox, Layout, Text, Textarea
 
-from kontext_lab.panel.parts import Line, Room, closed
+from kontext_lab.panel.parts import Line, Room, boxed, closed, row
 from kontext_lab.panel.words import Named
 
 __all__ = ["Prompts"]
@@ -43,9 +43,9 @@ class Prompts(Room):
         self._changed = changed
         self._filling = False
         self.problem = Line(kind="error")
-        self.kept = Line(kind="muted")
         self.more = self.button("+ prompt", self.add, "Another wording; prompts become an axis", small=True)
-        self._foot = HBox([self.more, self.kept])
+        self._all = boxed(name="kl-prompts")
+        self.fill([row(self._all, self.more, wrap=False), self.problem])
         self.rows: list[_Row] = []
         self.put([Named("")])
 
@@ -63,8 +63,8 @@ class Prompts(Room):
             self.rows = self.rows[: len(given)]
             while len(self.rows) < len(given):
                 self.rows.append(self._row(Named("")))
-            for row, one in zip(self.rows, given, strict=True):
-                row.name.value, row.text.value = one.name, one.text
+            for line, one in zip(self.rows, given, strict=True):
+                line.name.value, line.text.value = one.name, one.text
             self._laid_out()
             closed(*gone)
         finally:
@@ -92,11 +92,13 @@ class Prompts(Room):
 
     def _laid_out(self) -> None:
         several = len(self.rows) > 1
-        for number, row in enumerate(self.rows, 1):
+        for number, line in enumerate(self.rows, 1):
             which = f"Prompt {number}" if several else "Prompt"
-            row.text.tooltip = which
-            row.text.description = which if several else "Prompt"
-            row.name.tooltip = f"Name of prompt {number}"
-            for part in (row.name, row.away):
+            line.text.tooltip = which
+            line.text.description = which if several else "Prompt"
+            line.name.tooltip = f"Name of prompt {number}"
+            for part in (line.name, line.away):
                 part.layout.display = None if several else "none"
-        self.fill([*self.rows, self._foot, self.problem])
+            # The name stands where the label does; screen readers still have both.
+            (line.add_class if several else line.remove_class)("kl-prompt-named")
+        self._all.children = tuple(self.rows)

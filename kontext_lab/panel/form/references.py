@@ -71,8 +71,9 @@ class References(Room):
         self.mode.observe(lambda _: self._told(), names="value")
         self.problem, self.busy, self.kept = Line(kind="error"), Line(kind="muted"), Line(kind="muted")
         self._filling = False
-        self._row = row(self.mode)
-        self.fill([row(self.place, self.upload), self._row, self.kept, self.busy, self.problem])
+        self._row = row(self.place, self.upload)
+        self._row.add_class("kl-references")
+        self.fill([self._row, self.busy, self.problem])
         self._laid_out()
 
     @property
@@ -174,7 +175,7 @@ class References(Room):
         count = f"{len(self._shown)} references"
         note = f"{count} combined in each request" if self.combined else f"{count}, one request each"
         self.kept.say(note if several else "")
-        self._row.children = (*self._shown, self.mode)
+        self._row.children = (self.place, self.upload, *self._shown, self.mode, self.kept)
 
 
 def _picture(reference: Reference, alt: str) -> str:

@@ -143,7 +143,7 @@ function render({ model, el }) {
     const most = (room - (columns - 1) * 4) / columns;
     const ratio = image.naturalWidth / image.naturalHeight;
     const before = width;
-    width = Math.max(40, Math.min(most, window.innerHeight * 0.7 * ratio));
+    width = Math.max(40, Math.min(most, Math.min(440, window.innerHeight * 0.7) * ratio));
     height = width / ratio;
     if (before) {
       panX *= width / before;
