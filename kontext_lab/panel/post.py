@@ -29,6 +29,9 @@ Trouble = Callable[[Exception], Any]
 _THREADS = 3
 """In each lane."""
 
+_LONG, _SHARE = 0.2, 3.0
+"""A letter with a key that took so many seconds is not brought again for that many times as long."""
+
 _LOOK = 0.1
 """Seconds between two looks at whether what is waited for has come."""
 
@@ -46,6 +49,7 @@ class Post:
         self._loop = _running_loop()
         self._letters: deque[Work] = deque()
         self._due: dict[Hashable, tuple[float, Work]] = {}
+        self._resting: dict[Hashable, float] = {}
         self._lock = threading.Lock()
         self._came = threading.Event()
         self._under_way = 0
@@ -81,7 +85,9 @@ class Post:
         with self._lock:
             if key in self._due and not move:
                 return
-            self._due[key] = (time.monotonic() + seconds, work)
+            now = time.monotonic()
+            seconds = max(seconds, self._resting.get(key, 0.0) - now)
+            self._due[key] = (now + seconds, work)
         self._came.set()
         self._wake(seconds)
 
@@ -150,9 +156,23 @@ class Post:
         now = time.monotonic()
         with self._lock:
             ripe = [key for key, (due, _) in self._due.items() if due <= now]
-            works = [self._due.pop(key)[1] for key in ripe]
-        for work in works:
+            works = [(key, self._due.pop(key)[1]) for key in ripe]
+        for key, work in works:
+            began = time.monotonic()
             self._do(work)
+            self._rest(key, began)
+
+    def _rest(self, key: Hashable, began: float) -> None:
+        """A grid of thousands takes seconds to draw: in between, the thread is for people."""
+        ended = time.monotonic()
+        self._resting.pop(key, None)
+        if ended - began > _LONG and type(key) is not object:  # with a key of its own it doesn't come again
+            until = self._resting[key] = ended + _SHARE * (ended - began)
+            with self._lock:
+                again = self._due.get(key)
+                if again is not None and again[0] < until:
+                    self._due[key] = (until, again[1])
+            self._wake(until - ended)
 
     def _do(self, work: Work) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 
@@ -98,3 +99,89 @@ def test_a_running_loop_delivers_by_itself() -> None:
         return seen
 
     assert ["now", "later"] == asyncio.run(kernel())
+
+
+def test_what_takes_long_leaves_time_for_others() -> None:
+    """A drawing of a second is not done again right away, however often it is asked for."""
+    post, done = Post(), []
+
+    def draw() -> None:
+        done.append(time.monotonic())
+        time.sleep(0.3)
+        if len(done) < 2:
+            post.later(0.0, draw, key="draw")
+
+    post.later(0.0, draw, key="draw")
+    assert post.wait(lambda: len(done) == 2, 5)
+    assert done[1] - done[0] > 1.0
+
+
+def test_lanes_do_not_wait_for_each_other() -> None:
+    """A store that hangs keeps nothing from being started."""
+    post, seen, hang = Post(), [], threading.Event()
+    for _ in range(5):
+        post.background(lambda: hang.wait(10), lambda _: None)
+    post.background(lambda: "planned", seen.append, lane="plan")
+    assert post.wait(lambda: seen == ["planned"], 5)
+    hang.set()
+
+
+def test_an_interrupt_ends_waiting_between_two_letters() -> None:
+    """In the middle of one, something would be done by half."""
+    post, done = Post(), []
+
+    def letter() -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append("whole")
+
+    post.put(letter)
+    with pytest.raises(KeyboardInterrupt):
+        post.wait(lambda: False, 5)
+    assert ["whole"] == done
+
+
+def test_a_second_interrupt_ends_a_letter_that_hangs() -> None:
+    """Nobody is kept for ever."""
+    post = Post()
+
+    def letter() -> None:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(30)
+
+    post.put(letter)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        post.wait(lambda: False, 60)
+    assert time.monotonic() - began < 10
+
+
+def test_work_that_tries_to_end_its_thread_is_told() -> None:
+    """Whoever waits for it hears of it."""
+    post, seen = Post(), []
+
+    def work() -> None:
+        raise SystemExit
+
+    post.background(work, print, seen.append)
+    assert post.wait(lambda: bool(seen), 5)
+    assert ["SystemExit"] == [str(error) for error in seen]
+
+
+def test_a_closed_loop_is_no_error() -> None:
+    """Letters then wait for whoever delivers; a loop of the same thread that runs later takes over."""
+
+    async def made() -> Post:
+        return Post()
+
+    post, seen = asyncio.run(made()), []
+    threading.Thread(target=lambda: post.put(lambda: seen.append("first"))).start()
+    assert post.wait(lambda: seen == ["first"], 5)
+
+    async def later() -> None:
+        post.attend()
+        post.put(lambda: seen.append("second"))
+        await asyncio.sleep(0.2)
+
+    asyncio.run(later())
+    assert ["first", "second"] == seen
