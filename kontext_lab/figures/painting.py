@@ -146,7 +146,7 @@ class Painter:
         step = size / 72
         for rect, signs in marks:
             for at, sign in enumerate(signs):
-                found[sign].append((rect.left + (0.7 + 1.1 * at) * step, rect.bottom - 0.7 * step))
+                found[sign].append((rect.left + (0.9 + 1.15 * at) * step, rect.bottom - 0.9 * step))
         return [
             self.axes.add_artist(
                 Line2D(

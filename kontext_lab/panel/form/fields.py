@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -41,6 +42,8 @@ ADVANCED: Mapping[str, _Look] = {
 """Those under More."""
 
 _DRAWN_SEED = 2**31
+_WHERE = re.compile(r"^axis '[^']+', value \d+: ")
+"""Where in a sweep something is wrong; beside the field everybody sees it."""
 
 
 class Values:
@@ -85,13 +88,20 @@ class Values:
 
     def _on_pending(self, _: object) -> None:
         """Say what is wrong with a value while it is typed, not only when it is left."""
+        self.field.error = self._wrong_as_typed()
+
+    def mark(self, problem: str) -> None:
+        """Say what is wrong here, in the words of a whole sweep; what is still being typed comes first."""
+        said = "" if self.field.errors else _WHERE.sub("", problem)
+        self.field.error = self._wrong_as_typed() or said
+
+    def _wrong_as_typed(self) -> str:
         try:
             if self.field.pending.strip():
                 self.field.expand(self.field.pending)
         except SweepError as error:
-            self.field.error = str(error)
-        else:
-            self.field.error = ""
+            return _WHERE.sub("", str(error))
+        return ""
 
     def _on_value(self, _: object) -> None:
         if not self._filling:

@@ -181,9 +181,9 @@ class Form(Room):
         begun = any(one.text for one in self.draft.prompts)
         self.references.problem.say("" if self.references.reading else self._said("image", problems, begun))
         for key, field in self.fields.items():
-            field.field.error = "" if field.field.errors else problems.get(key, "")
+            field.mark(problems.get(key, ""))
         for name, field in self.words.items():
-            field.field.error = problems.get(f"{{{name}}}", "")
+            field.mark(problems.get(f"{{{name}}}", ""))
         for key in ("name", "note", "price", "budget", "megapixels"):
             self.more.problems[key].say(problems.get(key, ""))
 

@@ -69,7 +69,7 @@ class References(Room):
             options=[_EACH, _TOGETHER], value=_EACH, description="Several", layout=Layout(width="auto")
         )
         self.mode.observe(lambda _: self._told(), names="value")
-        self.problem, self.busy, self.kept = Line(kind="error"), Line(kind="muted"), Line(kind="muted")
+        self.problem, self.busy = Line(kind="error"), Line(kind="muted")
         self._filling = False
         self._row = row(self.place, self.upload)
         self._row.add_class("kl-references")
@@ -172,10 +172,8 @@ class References(Room):
     def _laid_out(self) -> None:
         several = len(self._shown) > 1
         self.mode.layout.display = None if several else "none"
-        count = f"{len(self._shown)} references"
-        note = f"{count} combined in each request" if self.combined else f"{count}, one request each"
-        self.kept.say(note if several else "")
-        self._row.children = (self.place, self.upload, *self._shown, self.mode, self.kept)
+        self.mode.description = f"{len(self._shown)} references"  # "3 references", "combined in each request"
+        self._row.children = (self.place, self.upload, *self._shown, self.mode)
 
 
 def _picture(reference: Reference, alt: str) -> str:
