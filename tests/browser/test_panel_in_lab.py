@@ -185,3 +185,65 @@ _CONTROLS = {
     "switch",
     "menuitem",
 }
+
+
+def test_upload(finished: PanelPage, photo_file: Path) -> None:
+    """A file chosen in the upload field becomes a second reference; taken away, the plan is what it was."""
+    from PIL import Image
+
+    file = photo_file.parent / "turned.png"
+    Image.open(photo_file).rotate(180).save(file)
+    finished.root.locator(".kl-upload input[type=file]").set_input_files(file)
+    expect(finished.root.get_by_alt_text("reference turned", exact=True)).to_be_visible()
+    expect(finished.plan).to_contain_text("12 requests")
+    finished.root.get_by_title("Take reference turned away", exact=True).click()
+    expect(finished.plan).to_contain_text("6 requests")
+
+
+def test_compare(finished: PanelPage) -> None:
+    """What two sweeps differ in becomes an axis; two clicked cells stand side by side, their differences named."""
+    finished.ask(
+        "lab.run(panel.sweep.but(prompt='Add a {animal} with a hat.', name='hats'), progress=False).name"
+    )
+    first = finished.ask("panel.results.name")
+    finished.tab("Compare")
+    finished.button("Add what is on show").click()
+    which = finished.root.get_by_role("combobox", name="Add", exact=True)
+    which.fill("hats")
+    finished.button("Add").click()
+    expect(finished.root.get_by_text("hats: 6 cells")).to_be_visible()
+    assert 12 == finished.ask("len(panel._rooms.compare.results)")
+    rows = finished.root.get_by_role("combobox", name="rows", exact=True)
+    expect(
+        rows.get_by_role("option", name="prompt").or_(rows.get_by_role("option", name="sweep")).first
+    ).to_be_attached()
+    for number in (0, 1):
+        finished.click(number, tab=1, room="compare")
+        until(
+            lambda number=number: finished.ask(
+                "[bool(panel._rooms.compare.first), bool(panel._rooms.compare.second)]"
+            )[number],
+            finished.page,
+        )
+    expect(finished.root.locator(".kl-viewer[data-mode=side] img").first).to_be_visible()
+    expect(finished.root.locator(".kl-differences tr")).not_to_have_count(0)
+    finished.tab("Grid")
+    assert first == finished.ask("panel.results.name")
+
+
+def test_history(finished: PanelPage) -> None:
+    """A past sweep is opened into the grid, loaded into the form, and hidden from the list."""
+    before = finished.ask("panel.results.run_id")
+    finished.ask("lab.run(panel.sweep.but(prompt='Add a crab.', seed=7, name='crabs'), progress=False).name")
+    finished.tab("History")
+    finished.button("Refresh").click()
+    finished.root.get_by_title("Load into form: crabs", exact=True).click()
+    until(lambda: finished.ask("panel.sweep.name") == "crabs", finished.page)
+    finished.root.get_by_title("Open: crabs", exact=True).click()
+    until(lambda: finished.ask("panel.results.name") == "crabs", finished.page)
+    expect(finished.stage()).to_be_visible()
+    finished.tab("History")
+    finished.root.get_by_title("Hide: crabs", exact=True).click()
+    expect(finished.root.get_by_title("Open: crabs", exact=True)).to_have_count(0)
+    finished.ask(f"(panel.load({before!r}), 0)[1]")
+    finished.tab("Grid")
