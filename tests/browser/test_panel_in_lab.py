@@ -234,7 +234,9 @@ def test_compare(finished: PanelPage) -> None:
 def test_history(finished: PanelPage) -> None:
     """A past sweep is opened into the grid, loaded into the form, and hidden from the list."""
     before = finished.ask("panel.results.run_id")
-    finished.ask("lab.run(panel.sweep.but(prompt='Add a crab.', seed=7, name='crabs'), progress=False).name")
+    finished.ask(
+        "lab.run(panel.sweep.but(prompt='Add a {animal} in a boat.', name='crabs'), progress=False).name"
+    )
     finished.tab("History")
     finished.button("Refresh").click()
     finished.root.get_by_title("Load into form: crabs", exact=True).click()
