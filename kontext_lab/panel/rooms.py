@@ -27,6 +27,7 @@ from kontext_lab.panel.parts import Line, Room
 from kontext_lab.panel.places import prepare
 from kontext_lab.panel.planner import Planner
 from kontext_lab.panel.session import Session
+from kontext_lab.panel.subshells import keep_messages
 from kontext_lab.panel.words import Named
 from kontext_lab.results import Output, Results
 from kontext_lab.samples import sample
@@ -89,6 +90,7 @@ class Rooms(Room):
         session.observe(self.watched(self._on_lab), names="lab")
         session.observe(self.watched(lambda _: self.plan()), names="ends")
         self.fill([self.place, self.header, self.form, self.bar, self.clipboard, self.tabs])
+        keep_messages(post, [self.frame, self])
         self.history.look()
         self.plan()
 

@@ -1,0 +1,54 @@
+"""Keeps messages from the browser on the thread that owns the widgets.
+
+Since ipykernel 7, JupyterLab sends the messages of widgets to a thread of their own, a subshell. Two threads in one
+figure, or one form, spoil both: here a message to one of the panel's widgets is handed to the thread that made them.
+Other widgets of the notebook keep their ways. Knows no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ipywidgets import Widget
+
+from kontext_lab.panel.post import Post
+
+__all__ = ["keep_messages"]
+
+
+def keep_messages(post: Post, roots: Sequence[Widget], kernel: Any = None) -> None:
+    """Have messages to these widgets, and to all that are in them, handled on the post's thread.
+
+    Args:
+        post: of the thread that owns them.
+        roots: the outermost of them.
+        kernel: None for the one this process is; where it is none, nothing needs to be done.
+    """
+    handlers = getattr(kernel or _kernel(), "shell_handlers", None)
+    if not isinstance(handlers, dict) or "comm_msg" not in handlers:
+        return
+    before = handlers["comm_msg"]
+
+    def comm_msg(stream: Any, ident: Any, message: dict[str, Any]) -> Any:
+        if post.is_owner or not _is_in(roots, message["content"].get("comm_id")):
+            return before(stream, ident, message)
+        return post.put(lambda: before(stream, ident, message))
+
+    handlers["comm_msg"] = comm_msg
+
+
+def _kernel() -> Any:
+    from IPython import get_ipython  # noqa: PLC0415 - where there is no IPython, there is no kernel
+
+    return getattr(get_ipython(), "kernel", None)
+
+
+def _is_in(roots: Sequence[Widget], model_id: object) -> bool:
+    return any(one.comm is not None and one.model_id == model_id for one in _tree(roots))
+
+
+def _tree(widgets: Sequence[Widget]) -> Iterator[Widget]:
+    for widget in widgets:
+        yield widget
+        yield from _tree(getattr(widget, "children", ()))
