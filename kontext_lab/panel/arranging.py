@@ -14,7 +14,7 @@ from kontext_lab import figures
 from kontext_lab.figures.geometry import GridPlan
 from kontext_lab.figures.plan import plan_grid
 from kontext_lab.figures.sizing import Room as Paper
-from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.results import Results
 
 __all__ = ["Arranging"]
@@ -61,6 +61,7 @@ class Arranging(Room):
         """Arrange these results; what was picked stays where it is possible."""
         keys = figures.parameters(results)
         before = (self.rows.value, self.columns.value)
+        known = {key for _, key in self.rows.options} - {_NONE}
         self._results = results
         self._filling = True
         try:
@@ -70,7 +71,8 @@ class Arranging(Room):
                     kept = picker.value
                     picker.options = options
                     picker.value = kept if kept in keys else _NONE
-            if not any(key in keys for key in before):
+            # Of a sweep about other things, what suited the one before says nothing.
+            if not known <= set(keys) or not any(key in keys for key in before):
                 self._picked_by_itself(results)
             self._make_sliders()
         finally:
@@ -109,8 +111,10 @@ class Arranging(Room):
             values = figures.values_of(self._results, key)
             if len(values) > 1:
                 made[key] = self._slider(key, values)
+        gone = [one for key, one in self.sliders.items() if made.get(key) is not one]
         self.sliders = made
         self._slider_box.children = tuple(made.values())
+        closed(*gone)
         self._slider_box.layout.display = None if made else "none"
 
     def _slider(self, key: str, values: list[tuple[str, Any]]) -> SelectionSlider:

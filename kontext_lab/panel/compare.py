@@ -14,6 +14,7 @@ from kontext_lab.figures import Mark, Tile
 from kontext_lab.panel.arranging import Arranging
 from kontext_lab.panel.browser import Frame, Viewer
 from kontext_lab.panel.gathering import differences, gathered
+from kontext_lab.panel.gestures import FULL
 from kontext_lab.panel.grid import make_canvas, paper_for
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.post import Post
@@ -49,7 +50,7 @@ class Compare(Room):
         self.second: Output | None = None
         self._names: dict[str, str] = {}
         self.which = Combobox(
-            placeholder="a sweep's name, or the id of any run", description="Add", layout=Layout(width="28em")
+            placeholder="a sweep's name, or the id of any run", description="Add", layout=Layout(width="30em")
         )
         add = self.button("Add", self.add_typed, "Add this sweep or run to the grid", small=True)
         on_show = self.button(
@@ -60,8 +61,9 @@ class Compare(Room):
         self.canvas = make_canvas(post, self, static=static)
         self.canvas.on_select(self.guarded(self._select))
         self.canvas.on_hover(self.guarded(self._hover))
-        fit = self.button("Fit", self.canvas.reset, "Show whole pictures again", small=True)
-        self.arranging.lay_out(fit)
+        self.canvas.on_crop(self.guarded(lambda _: self._show_fit()))
+        self.fit = self.button("Fit", self.canvas.reset, "Show whole pictures again", small=True)
+        self.arranging.lay_out(self.fit)
         self.hint, self.hovered = Line(_HINT, "muted"), Line(kind="muted")
         self.hovered.add_class("kl-hovered")
         self.viewer = Viewer("side")
@@ -73,7 +75,9 @@ class Compare(Room):
         self.empty = Line(
             "Add two or more sweeps, or single runs: what they differ in becomes an axis.", "muted"
         )
-        self.fill([row(self.which, add, on_show), self.busy, self._list, self.empty, *self._shown_parts])
+        adding = row(self.which, add, on_show)
+        adding.add_class("kl-short-labels")
+        self.fill([adding, self.busy, self._list, self.empty, *self._shown_parts])
         frame.observe(self.guarded(lambda _: self._soon()), names=["width", "dark"])
         self._laid_out()
 
@@ -158,6 +162,10 @@ class Compare(Room):
         plan = self.arranging.plan(paper=paper_for(self._frame))
         self.canvas.show(plan, dark=self._frame.dark)
         self._mark()
+        self._show_fit()
+
+    def _show_fit(self) -> None:
+        self.fit.layout.display = None if self.canvas.crop != FULL else "none"
 
     def _mark(self) -> None:
         pair = (("A", self.first), ("B", self.second))

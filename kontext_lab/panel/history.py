@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ipywidgets import HTML, Checkbox, Layout, Text, Widget
 
-from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
 
@@ -55,8 +55,10 @@ class History(Room):
         self._page = 0
         self._thumbnails: dict[str, bytes] = {}
         self.search = Text(placeholder="name, service or run id", description="Search")
-        self.simulated = Checkbox(False, description="simulated", indent=False, layout=Layout(width="auto"))
-        self.hidden = Checkbox(False, description="hidden", indent=False, layout=Layout(width="auto"))
+        self.simulated = Checkbox(
+            False, description="show simulated", indent=False, layout=Layout(width="auto")
+        )
+        self.hidden = Checkbox(False, description="show hidden", indent=False, layout=Layout(width="auto"))
         for control in (self.search, self.simulated):
             control.observe(self.guarded(lambda _: self._show(0)), names="value")
         self.hidden.observe(self.guarded(lambda _: self.look()), names="value")
@@ -64,10 +66,11 @@ class History(Room):
         self.line = Line("reading the store …", "muted")
         self.back = self.button("‹", lambda: self._show(self._page - 1), "Newer sweeps", small=True)
         self.ahead = self.button("›", lambda: self._show(self._page + 1), "Older sweeps", small=True)
-        self._head = [
-            row(self.search, self.simulated, self.hidden, self.refresh),
-            row(self.back, self.line, self.ahead),
-        ]
+        controls = row(
+            self.search, self.simulated, self.hidden, self.refresh, self.back, self.line, self.ahead
+        )
+        controls.add_class("kl-short-labels")
+        self._head = [controls]
         self.fill(self._head)
         session.observe(self.watched(lambda _: self.look()), names="ends")
 
@@ -109,7 +112,9 @@ class History(Room):
         for button in (self.back, self.ahead):
             button.layout.display = None if pages > 1 else "none"
         self.back.disabled, self.ahead.disabled = self._page == 0, self._page == pages - 1
+        gone = self.children[len(self._head) : -1]
         self.fill([*self._head, *(self._row(run) for run in shown)])
+        closed(*gone)
         missing = [run for run in shown if run.run_id not in self._thumbnails]
         if missing:
             lab = self._session.lab

@@ -113,8 +113,8 @@ class Inspector(Room):
             self.details,
         ]
         # Beside each other where the page is wide enough, else below.
-        words = boxed(self.title, self.note_line, *self._about, name="kl-about")
-        both = Box([boxed(self.viewer, name="kl-seen"), words])
+        self._words = boxed(self.title, self.note_line, *self._about, name="kl-about")
+        both = Box([boxed(self.viewer, name="kl-seen"), self._words])
         both.add_class("kl-inspector")
         self.fill([both])
         session.observe(self.watched(self._on_selection), names="selection")
@@ -201,7 +201,7 @@ class Inspector(Room):
 
     def _on_selection(self, _: object = None, *, keep_picture: bool = False) -> None:
         output: Output | None = self._session.selection
-        for part in self._about:
+        for part in (self._words, *self._about):
             part.layout.display = None if output is not None else "none"
         self._show_verdicts()
         if output is None:

@@ -160,7 +160,7 @@ function render({ model, el }) {
 
   const fit = () => {
     const text = input.value || input.placeholder;
-    input.style.minWidth = `min(100%, ${Math.max(3, text.length + 1.5)}ch)`;
+    input.style.minWidth = `min(100%, ${Math.max(1.5, text.length ? text.length + 1.5 : 0)}ch)`;
   };
 
   function setPending(text) {
