@@ -124,6 +124,7 @@ class Bar(Room):
 
     def _press(self, button: str) -> None:
         planner = self._planner
+        planner.again()
         if planner.state == "wrong":
             raise ConfigError(f"nothing is run: {self._why_not()}")
         self.decline()
@@ -196,7 +197,8 @@ class Bar(Room):
 
     def _show_buttons(self) -> None:
         session, why = self._session, self._why_not()
-        self.run_button.disabled = self.one_button.disabled = bool(why)
+        # Where merely no plan could be made, a press tries again.
+        self.run_button.disabled = self.one_button.disabled = bool(why) and not self._planner.failed
         self.run_button.tooltip = why or (
             "Run after what is under way" if session.busy else "Send what the plan says"
         )

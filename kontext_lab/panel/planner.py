@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Dict, HasTraits, Int, Unicode
 
+from kontext_lab.errors import SweepError
 from kontext_lab.panel.draft import Draft, DraftError
 from kontext_lab.panel.parts import in_words
 from kontext_lab.panel.post import Post
@@ -51,6 +52,7 @@ class Planner(HasTraits):
         revision: counts changes of what is wanted: with the same number, it is the same.
         slow: whether a plan takes unusually long.
         problems: what is wrong by where it stands in the form; "" for the whole.
+        failed: whether no plan could be made although nothing is wrong with the form, as without a store.
     """
 
     state = Unicode("wrong")
@@ -65,6 +67,7 @@ class Planner(HasTraits):
         # No traits: those are compared at every change, and a plan of 10,000 cells takes long for that.
         self.plan: Plan | None = None
         self.wanted: Wanted | None = None
+        self.failed = False
         self._next: Wanted | None = None
         self._at_work: Wanted | None = None
 
@@ -104,6 +107,13 @@ class Planner(HasTraits):
         if not found:
             self._post.later(rest, self._begin, key=(id(self), "plan"), move=True)
 
+    def again(self) -> None:
+        """Plan once more for the same, where that failed: what was away may be back."""
+        if self.failed:
+            self.failed, self._next = False, self.wanted
+            self.state = "planning"
+            self._begin()
+
     def _begin(self) -> None:
         if self._next is None or self._at_work is not None:
             return
@@ -116,10 +126,17 @@ class Planner(HasTraits):
         self._post.background(
             work,
             lambda plan: self._came(wanted, "ready", plan, {}),
-            lambda error: self._came(wanted, "wrong", None, _problems(error)),
+            lambda error: self._failed(wanted, error),
             lane="plan",
         )
         self._post.later(_PATIENCE, lambda: self._slow(wanted), key=(id(self), "slow"), move=True)
+
+    def _failed(self, wanted: Wanted, error: Exception) -> None:
+        if isinstance(error, SweepError):
+            problems = error.problems if isinstance(error, DraftError) else {"": str(error)}
+            self._came(wanted, "wrong", None, problems)
+        else:
+            self._came(wanted, "failed", None, {"": in_words(error)})
 
     def _slow(self, wanted: Wanted) -> None:
         """A plan doesn't come: newer ones go ahead, this one is taken if it comes and is still asked for."""
@@ -139,9 +156,5 @@ class Planner(HasTraits):
 
     def _tell(self, state: str, plan: Plan | None, problems: Mapping[str, str]) -> None:
         with self.hold_trait_notifications():
-            self.plan, self.problems = plan, dict(problems)
-            self.state, self.slow = state, False
-
-
-def _problems(error: Exception) -> dict[str, str]:
-    return error.problems if isinstance(error, DraftError) else {"": in_words(error)}
+            self.plan, self.problems, self.failed = plan, dict(problems), state == "failed"
+            self.state, self.slow = ("wrong" if self.failed else state), False
