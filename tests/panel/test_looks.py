@@ -1,0 +1,165 @@
+"""What the panel looks like, as far as it can be told without a browser."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from panel_parts import button, parts
+
+import kontext_lab as kl
+from kontext_lab.figures.plan import plan_grid
+from kontext_lab.figures.sizing import Room as Paper
+from kontext_lab.panel import Panel
+from kontext_lab.panel.arranging import Arranging
+from kontext_lab.panel.post import Post
+from kontext_lab.panel.subshells import keep_messages
+from kontext_lab.results import CellResult, Results
+
+
+def planned(photo: Path, **axes: Any) -> Results:
+    """The waiting cells of a sweep."""
+    sweep = kl.Sweep("Add a bird.", photo, axes=axes)
+    return Results([CellResult.from_cell(cell, "sandbox", str(cell.index)) for cell in sweep.cells])
+
+
+def test_another_sweeps_parameters_are_picked_anew(photo_file: Path) -> None:
+    """Rows and columns of the sweep before suit it no more."""
+    arranging = Arranging(lambda: None)
+    arranging.take(planned(photo_file, aspect_ratio=["1:1", "16:9"], seed="1-3"))
+    arranging.take(planned(photo_file, guidance_scale="1-6", seed="1-12"))
+    assert ("guidance_scale", "seed") == (arranging.rows.value, arranging.columns.value)
+
+
+def test_what_was_picked_stays_where_a_parameter_comes_along(photo_file: Path) -> None:
+    """A person's choice is kept as long as it is possible."""
+    arranging = Arranging(lambda: None)
+    arranging.take(planned(photo_file, guidance_scale="1-2", seed="1-3"))
+    arranging.rows.value, arranging.columns.value = "seed", "guidance_scale"
+    arranging.take(planned(photo_file, guidance_scale="1-2", seed="1-3", aspect_ratio=["1:1", "16:9"]))
+    assert ("seed", "guidance_scale") == (arranging.rows.value, arranging.columns.value)
+
+
+def test_the_prompts_have_names_for_screen_readers(panel: Panel) -> None:
+    """Also where only their own names are seen."""
+    button(panel, "+ prompt").click()
+    rows = panel._rooms.form.prompts.rows
+    assert ["Prompt 1", "Prompt 2"] == [row.text.description for row in rows]
+
+
+def test_the_number_of_references_is_said_beside_what_becomes_of_them(panel: Panel, photo_file: Path) -> None:
+    """`2 references`, `combined in each request`."""
+    references = panel._rooms.form.references
+    references.add(kl.sample("coffee"))
+    references.add(kl.sample("chelsea"))
+    assert "2 references" == references.mode.description
+
+
+def test_a_value_being_typed_stays_marked_when_a_plan_comes(typed: Panel) -> None:
+    """What is wrong as it stands there is not unsaid by what is right elsewhere."""
+    field = typed._rooms.form.fields["seed"]
+    field.field.pending = "abc"
+    typed._rooms.form.mark({})
+    assert field.field.error.startswith("seed: 'abc'")
+
+
+def test_a_fields_problem_is_said_without_where_it_is(panel: Panel) -> None:
+    """It stands beside the field."""
+    field = panel._rooms.form.fields["seed"]
+    field.mark("axis 'seed', value 1: seed: 'x', allowed is a whole number from 1")
+    assert "seed: 'x', allowed is a whole number from 1" == field.field.error
+
+
+def test_the_example_does_not_write_over_what_was_typed(typed: Panel) -> None:
+    """The button for it is there only in an empty panel."""
+    assert "none" == typed._rooms.grid.example.layout.display
+
+
+def test_the_line_of_what_is_pointed_at_keeps_its_place(typed: Panel) -> None:
+    """What is below must not jump when the pointer leaves."""
+    grid = typed._rooms.grid
+    grid._hover(None)
+    assert grid.hovered.layout.display is None
+
+
+def test_nothing_is_said_of_a_cell_before_one_is_picked(typed: Panel) -> None:
+    """The room for it is not taken either."""
+    assert "none" == typed._rooms.inspector._words.layout.display
+
+
+def test_a_note_is_among_the_words_of_what_is_pointed_at(typed: Panel) -> None:
+    """Verdicts and notes are shown everywhere."""
+    grid = typed._rooms.grid
+    typed.run()
+    typed.wait(30)
+    tile = grid.plan.tiles[0]
+    tile.cell.comment = "too dark"
+    grid._hover(tile)
+    assert grid.hovered.text.endswith("note: too dark")
+
+
+def test_a_verdict_is_seen_on_the_grid_at_once(typed: Panel) -> None:
+    """On the criterion that is chosen."""
+    typed.run()
+    typed.wait(30)
+    typed.select(seed=1, guidance_scale=2)
+    typed.judge("follows prompt", True)
+    typed.wait(10)
+    assert ["✓", "", "", ""] == sorted((tile.verdicts for tile in typed._rooms.grid.plan.tiles), reverse=True)
+
+
+@pytest.mark.parametrize("width", [5.0, 10.3])
+def test_a_live_sheet_is_no_wider_than_its_room(photo_file: Path, width: float) -> None:
+    """But for its narrow margin."""
+    plan = plan_grid(
+        planned(photo_file, guidance_scale="1-6", seed="1-12"),
+        room=Paper(width=width, height=6.0, widest=width),
+        live=True,
+    )
+    assert plan.width <= width + 0.1
+
+
+class Kernel:
+    """A kernel's table of what handles its messages."""
+
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+        self.shell_handlers = {"comm_msg": lambda *_: self.threads.append(threading.current_thread().name)}
+
+    def sent(self, model_id: str) -> None:
+        """A message to a widget, handled on a subshell as JupyterLab has it."""
+        message = {"content": {"comm_id": model_id, "data": {}}}
+        subshell = threading.Thread(
+            target=lambda: self.shell_handlers["comm_msg"](None, None, message), name="subshell"
+        )
+        subshell.start()
+        subshell.join(5)
+
+
+def test_messages_to_the_panel_are_handled_on_its_own_thread(panel: Panel) -> None:
+    """Two threads in one figure spoil it."""
+    kernel, post = Kernel(), Post()
+    keep_messages(post, [panel], kernel)
+    kernel.sent(button(panel, "Run").model_id)
+    post.deliver()
+    assert [threading.current_thread().name] == kernel.threads
+
+
+def test_messages_to_other_widgets_keep_their_ways(panel: Panel) -> None:
+    """A subshell is of use to whoever reckons with it."""
+    kernel, post = Kernel(), Post()
+    keep_messages(post, [panel], kernel)
+    kernel.sent("of another")
+    assert ["subshell"] == kernel.threads
+
+
+def test_every_button_says_what_it_does(panel: Panel) -> None:
+    """To a pointer that rests on it, and to a screen reader."""
+    nameless = [
+        one.description
+        for one in parts(panel)
+        if hasattr(one, "click") and not (one.tooltip or one.description)
+    ]
+    assert [] == nameless
