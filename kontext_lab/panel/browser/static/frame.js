@@ -123,6 +123,16 @@ function render({ model, el }) {
     for (const node of [document.body, document.documentElement]) {
       theme.observe(node, { attributes: true, attributeFilter: attributes });
     }
+    // A sign is no name: what a button with one does stands in its title.
+    const name = () => {
+      for (const button of panel.querySelectorAll("button[title]")) {
+        const sign = !/[\p{L}\p{N}]/u.test(button.textContent);
+        if (sign && button.getAttribute("aria-label") !== button.title) button.setAttribute("aria-label", button.title);
+      }
+    };
+    const named = new MutationObserver(name);
+    named.observe(panel, { childList: true, subtree: true, attributes: true, attributeFilter: ["title"] });
+    name();
     const preferred = matchMedia("(prefers-color-scheme: dark)");
     preferred.addEventListener("change", look);
     window.addEventListener("resize", later); // the zoom of the page changes the pixel ratio
@@ -130,6 +140,7 @@ function render({ model, el }) {
       panel.removeEventListener("keydown", pressed);
       sized.disconnect();
       theme.disconnect();
+      named.disconnect();
       preferred.removeEventListener("change", look);
       window.removeEventListener("resize", later);
     });
