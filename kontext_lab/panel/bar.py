@@ -38,13 +38,19 @@ class Bar(Room):
         planner: what would be run.
         post: the widgets' thread.
         options: how a run is to be done, as the form says.
+        settle: has the form take in what is still being typed.
     """
 
     def __init__(
-        self, session: Session, planner: Planner, post: Post, options: Callable[[], dict[str, Any]]
+        self,
+        session: Session,
+        planner: Planner,
+        post: Post,
+        options: Callable[[], dict[str, Any]],
+        settle: Callable[[], None],
     ) -> None:
         super().__init__()
-        self._session, self._planner, self._post, self._options = session, planner, post, options
+        self._session, self._planner, self._post, self._settle = session, planner, post, settle
         self._asked: Question | None = None
         self._pressed: Pressed | None = None
         self.plan, self.warnings, self.reason = Line(), Line(kind="warning"), Line(kind="muted")
@@ -124,6 +130,7 @@ class Bar(Room):
 
     def _press(self, button: str) -> None:
         planner = self._planner
+        self._settle()
         planner.again()
         if planner.state == "wrong":
             raise ConfigError(f"nothing is run: {self._why_not()}")

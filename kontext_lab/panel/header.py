@@ -63,9 +63,11 @@ class Header(Room):
     def look(self) -> None:
         """Look anew at the balance and at what is unfinished; elsewhere, since both may take a while."""
         lab = self._session.lab
-        self._post.background(lambda: _account(lab), self.watched(self._show_account), self.show)
+        self._post.background(
+            lambda: _account(lab), self.watched(self._show_account), self.show, key=(id(self), "account")
+        )
         found = self.watched(lambda leftovers: self._show_unfinished(lab, leftovers))
-        self._post.background(lab.leftovers, found, self.show)
+        self._post.background(lab.leftovers, found, self.show, key=(id(self), "unfinished"))
 
     def _on_lab(self, _: object = None) -> None:
         lab = self._session.lab

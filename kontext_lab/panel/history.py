@@ -77,7 +77,9 @@ class History(Room):
     def look(self) -> None:
         """Read the store anew."""
         lab, hidden = self._session.lab, self.hidden.value
-        self._post.background(lambda: lab.history(hidden=hidden), self.guarded(self._read), self._unread)
+        self._post.background(
+            lambda: lab.history(hidden=hidden), self.guarded(self._read), self._unread, key=(id(self), "look")
+        )
 
     def _read(self, runs: Sequence[SweepRun]) -> None:
         self.runs = list(runs)

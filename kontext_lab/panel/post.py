@@ -50,6 +50,7 @@ class Post:
         self._letters: deque[Work] = deque()
         self._due: dict[Hashable, tuple[float, Work]] = {}
         self._resting: dict[Hashable, float] = {}
+        self._newest: dict[Hashable, object] = {}
         self._lock = threading.Lock()
         self._came = threading.Event()
         self._under_way = 0
@@ -103,6 +104,7 @@ class Post:
         trouble: Trouble | None = None,
         *,
         lane: str = "",
+        key: Hashable = None,
     ) -> None:
         """Do something on another thread; what it returns is handed to `then` on the owner's.
 
@@ -111,12 +113,19 @@ class Post:
             then: on the owner's thread.
             trouble: what an exception of `work` is handed to, on the owner's thread.
             lane: work of one lane waits for no work of another, however long that hangs.
+            key: of several with the same key, only what the newest brings is handed back.
         """
+        token = object()
         with self._lock:
             self._under_way += 1
+            if key is not None:
+                self._newest[key] = token
 
         def done(future: Future[T]) -> None:
-            self.put(lambda: self._handed_back(future, then, trouble))
+            self.put(lambda: self._handed_back(future, then, trouble, wanted=wanted))
+
+        def wanted() -> bool:
+            return key is None or self._newest[key] is token
 
         pool = self._pools.get(lane)
         if pool is None:
@@ -124,9 +133,18 @@ class Post:
             pool = self._pools[lane] = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
         pool.submit(work).add_done_callback(done)
 
-    def _handed_back(self, future: Future[T], then: Callable[[T], Any], trouble: Trouble | None) -> None:
+    def _handed_back(
+        self,
+        future: Future[T],
+        then: Callable[[T], Any],
+        trouble: Trouble | None,
+        *,
+        wanted: Callable[[], bool],
+    ) -> None:
         with self._lock:
             self._under_way -= 1
+        if not wanted():
+            return
         error = future.exception()
         if error is None:
             then(future.result())

@@ -68,7 +68,7 @@ class Rooms(Room):
         self.place = Line(prepare(), "warning")
         self.header = Header(session, post, self.resume)
         self.form = Form(post, lambda: session.lab, self.plan)
-        self.bar = Bar(session, self.planner, post, lambda: self.form.options)
+        self.bar = Bar(session, self.planner, post, lambda: self.form.options, self.form.settle)
         self.clipboard = Clipboard(self.frame)
         self.files = Files(self.put, self._drafted, self.copy_sweep, self.clipboard)
         self.form.more.add(self.files)

@@ -9,7 +9,7 @@ import pytest
 from panel_parts import button
 
 import kontext_lab as kl
-from kontext_lab.errors import AlreadyRunning, ConfigError
+from kontext_lab.errors import AlreadyRunning, ConfigError, SweepError
 from kontext_lab.panel import Panel
 from kontext_lab.panel.panel import rooms_for
 from kontext_lab.results import State
@@ -331,3 +331,30 @@ def test_a_reference_read_late_joins_no_other_sweep(
     real.load(other)
     real.wait(30)
     assert other == real.sweep
+
+
+def test_a_value_that_can_not_be_read_is_not_left_out(real: Panel, slow: Sandbox) -> None:
+    """It stands in its field, so nothing is run without it."""
+    real._rooms.form.fields["guidance_scale"].field.commit("2-8:x")
+    real.wait(30)
+    with pytest.raises(SweepError, match="Guidance: "):
+        real.run()
+    assert [] == slow.calls
+
+
+def test_a_value_that_is_still_being_typed_counts(real: Panel, slow: Sandbox) -> None:
+    """Run is what is read in the form, also before Enter."""
+    real.lab.confirm_above = 10.0
+    real._rooms.form.fields["guidance_scale"].field.pending = "7"
+    real.run()
+    results = real.wait(60)
+    assert {7.0} == {cell.params["guidance_scale"] for cell in results}
+
+
+def test_a_value_typed_for_another_sweep_joins_no_other(real: Panel) -> None:
+    """What is put into the form is what it was."""
+    sweep = real.sweep
+    real._rooms.form.fields["guidance_scale"].field.pending = "7"
+    real.load(sweep)
+    real._rooms.form.settle()
+    assert sweep == real.sweep

@@ -185,3 +185,14 @@ def test_a_closed_loop_is_no_error() -> None:
 
     asyncio.run(later())
     assert ["first", "second"] == seen
+
+
+def test_an_older_answer_does_not_follow_a_newer_one() -> None:
+    """Of several questions with one key only the newest is answered, whichever comes first."""
+    post, seen, first = Post(), [], threading.Event()
+    post.background(lambda: first.wait(5) and "old", seen.append, key="history")
+    post.background(lambda: "new", seen.append, key="history")
+    assert post.wait(lambda: seen == ["new"], 5)
+    first.set()
+    assert post.wait(lambda: post.quiet, 5)
+    assert ["new"] == seen

@@ -77,6 +77,7 @@ class Values:
             self._names = {one.text: one.name for one in given if one.name}
             self.field.names = dict(self._names)
             self.field.value = tuple(one.text for one in given)
+            self.field.pending = ""  # it was meant for what stood here
         finally:
             self._filling = False
         self.check()
@@ -89,6 +90,15 @@ class Values:
     def _on_pending(self, _: object) -> None:
         """Say what is wrong with a value while it is typed, not only when it is left."""
         self.field.error = self._wrong_as_typed()
+
+    def settle(self) -> str:
+        """Take in what is still being typed; returns what is wrong with it, or ""."""
+        wrong = self._wrong_as_typed()
+        if wrong:
+            self.field.error = wrong
+            return f"{self.field.label}: {wrong}"
+        self.field.flush()
+        return ""
 
     def mark(self, problem: str) -> None:
         """Say what is wrong here, in the words of a whole sweep; what is still being typed comes first."""

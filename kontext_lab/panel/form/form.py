@@ -164,6 +164,16 @@ class Form(Room):
         """
         return self.more.options
 
+    def settle(self) -> None:
+        """Take in what is still being typed, so that what is run is what is read there.
+
+        Raises:
+            SweepError: it can't be; it is marked.
+        """
+        wrong = [field.settle() for field in (*self.fields.values(), *self.words.values())]
+        for line in filter(None, wrong):
+            raise SweepError(line)
+
     @property
     def problems(self) -> dict[str, str]:
         """What is wrong with anything that the draft doesn't hold, by where it stands."""
