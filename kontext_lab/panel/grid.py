@@ -86,7 +86,7 @@ class Grid(Room):
         session.observe(self.watched(lambda _: self._soon()), names="beat")
         session.observe(self.watched(lambda _: self._mark()), names="selection")
         planner.observe(self.watched(self._on_results), names="state")
-        inspector.criterion.observe(self.watched(lambda _: self._soon()), names="value")
+        inspector.verdicts.criterion.observe(self.watched(lambda _: self._soon()), names="value")
         frame.observe(self.watched(lambda _: self._soon()), names=["width", "dark"])
         self._on_results()
 
@@ -133,7 +133,7 @@ class Grid(Room):
         if results:
             if self._axes_grew(results):
                 self.arranging.take(results)
-            criterion = self.inspector.criterion.value
+            criterion = self.inspector.verdicts.criterion.value
             plan = self.arranging.plan(paper=paper_for(self._frame), criterion=criterion)
             self.canvas.show(plan, dark=self._frame.dark)
             self._mark()

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ipywidgets import HTML, Box, Button, Layout, Text, ToggleButtons
+from ipywidgets import HTML, Box, Button
 
 from kontext_lab.errors import KontextLabError, NotFound
-from kontext_lab.figures.verdicts import FAVOURITE
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.facts import details_of, facts_of, state_of, title_of
 from kontext_lab.panel.parts import Line, Room, boxed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
+from kontext_lab.panel.verdicts import Verdicts
 from kontext_lab.results import CellResult, Output
 
 if TYPE_CHECKING:
@@ -77,36 +77,13 @@ class Inspector(Room):
         self.viewer.on_trouble(self.show)
         self.title, self.facts, self.details = Line(), HTML(), HTML()
         self.note_line = Line(kind="warning")
-        self.criterion = ToggleButtons(
-            options=list(session.lab.criteria), tooltips=["1 pass, 0 fail"] * len(session.lab.criteria)
-        )
-        self.criterion.add_class("kl-criteria")
-        self.pass_button = self.button(
-            "1 pass", partial(self.judge, True), "Key 1; once more withdraws", small=True
-        )
-        self.fail_button = self.button(
-            "0 fail", partial(self.judge, False), "Key 0; once more withdraws", small=True
-        )
-        self.favourite_button = self.button("F favourite", self.favour, "Key F", small=True)
-        self.verdicts = Line(kind="muted")
-        self.comment = Text(
-            placeholder="a note, then Enter",
-            description="Note",
-            continuous_update=False,
-            layout=Layout(width="24em"),
-        )
-        self.comment.observe(self.guarded(self._commented), names="value")
-        self._filling = False
+        self.verdicts = Verdicts(session, post)
         self.address = HTML()
         self.chain = Room()
         self._buttons = [self._action(text, name, tip, actions) for text, name, tip in _BUTTONS]
         self._pick = actions.pick
-        judging = row(
-            self.criterion, self.pass_button, self.fail_button, self.favourite_button, self.verdicts
-        )
         self._about = [
-            judging,
-            self.comment,
+            self.verdicts,
             row(*self._buttons, self.address),
             self.facts,
             self.chain,
@@ -119,7 +96,6 @@ class Inspector(Room):
         self.fill([both])
         session.observe(self.watched(self._on_selection), names="selection")
         session.observe(self.watched(self._on_beat), names="beat")
-        self.criterion.observe(self.guarded(lambda _: self._show_verdicts()), names="value")
         self._on_selection()
 
     def _action(self, text: str, name: str, tip: str, actions: Actions) -> Button:
@@ -140,53 +116,6 @@ class Inspector(Room):
             raise NotFound("no cell is picked: click one, or use the arrow keys")
         return picked
 
-    # Verdicts.
-
-    def judge(self, verdict: bool, criterion: str | None = None) -> None:
-        """Pass or fail on the current criterion; the same once more withdraws it."""
-        name = criterion or self.criterion.value
-        output = self.output
-        before = output.metrics.get(f"verdict/{name}")
-        self._give(output, name, None if before == float(verdict) else verdict)
-
-    def favour(self) -> None:
-        """A favourite, or not any more."""
-        output = self.output
-        self._give(output, FAVOURITE, None if output.metrics.get(f"verdict/{FAVOURITE}") else True)
-
-    def _give(self, output: Output, criterion: str, verdict: bool | None) -> None:
-        lab = self._session.lab
-        self._post.background(
-            lambda: lab.judge(output, criterion, verdict), lambda _: self._given(output), self.show
-        )
-
-    def _given(self, output: Output) -> None:
-        self._session.touch(output.cell)
-        self._show_verdicts()
-
-    def _commented(self, change: dict[str, Any]) -> None:
-        if self._filling or self._session.selection is None:
-            return
-        output, lab, text = self.output, self._session.lab, change["new"].strip()
-        if text != output.cell.comment:
-            self._post.background(
-                lambda: lab.annotate(output, text), lambda _: self._given(output), self.show
-            )
-
-    def _show_verdicts(self) -> None:
-        output: Output | None = self._session.selection
-        given = {} if output is None else output.metrics
-        now = given.get(f"verdict/{self.criterion.value}")
-        self.pass_button.button_style = "success" if now == 1 else ""
-        self.fail_button.button_style = "danger" if now == 0 else ""
-        self.favourite_button.button_style = "warning" if given.get(f"verdict/{FAVOURITE}") == 1 else ""
-        words = [
-            f"{name.removeprefix('verdict/')}: {'pass' if value == 1 else 'fail'}"
-            for name, value in given.items()
-            if name.startswith("verdict/") and name != f"verdict/{FAVOURITE}"
-        ]
-        self.verdicts.say(" · ".join(words))
-
     # What is shown.
 
     def _on_beat(self, _: object) -> None:
@@ -197,18 +126,30 @@ class Inspector(Room):
         if fresh is not picked:
             self._session.pick(fresh)  # the cell that was waited for has its picture
         else:
-            self._on_selection(keep_picture=bool(self.viewer.pictures))
+            self._show_title(picked)
+            if not self.viewer.pictures:
+                self._bring(picked)
 
-    def _on_selection(self, _: object = None, *, keep_picture: bool = False) -> None:
+    def _on_selection(self, _: object = None) -> None:
         output: Output | None = self._session.selection
         for part in (self._words, *self._about):
             part.layout.display = None if output is not None else "none"
-        self._show_verdicts()
         if output is None:
             self.title.say("")
             self.note_line.say("")
             self.viewer.clear("Pick a cell: click it, or use the arrow keys.")
             return
+        cell = output.cell
+        self._show_title(output)
+        self.facts.value = facts_of(output)
+        self.details.value = details_of(cell)
+        has_picture = output.is_picture
+        for made in self._buttons:
+            made.disabled = not has_picture
+        self._show_address(cell)
+        self._bring(output)
+
+    def _show_title(self, output: Output) -> None:
         cell = output.cell
         number = f" · output {output.number}" if len(cell.outputs) > 1 else ""
         simulated = " · simulated picture (sandbox)" if cell.simulated else ""
@@ -218,17 +159,6 @@ class Inspector(Room):
             if cell.note or not output.is_picture
             else ""
         )
-        self.facts.value = facts_of(output)
-        self.details.value = details_of(cell)
-        self._filling = True
-        self.comment.value = cell.comment
-        self._filling = False
-        has_picture = output.is_picture
-        for made in (*self._buttons, self.pass_button, self.fail_button, self.favourite_button):
-            made.disabled = not has_picture
-        self._show_address(cell)
-        if not keep_picture:
-            self._bring(output)
 
     def _show_address(self, cell: CellResult) -> None:
         where = self._session.lab.address(cell) if cell.run_id else ""

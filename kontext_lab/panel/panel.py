@@ -180,7 +180,7 @@ class Panel(VBox):
         if not isinstance(verdict, bool):
             raise ConfigError(f"verdict: {shown(verdict)}, allowed are True and False")
         check_criterion(criterion)
-        self._rooms.inspector.judge(verdict, criterion)
+        self._rooms.inspector.verdicts.judge(verdict, criterion)
 
     def __repr__(self) -> str:
         return f"<Panel: {self._rooms.session.state}, {self.lab!r}>"

@@ -292,6 +292,6 @@ class Rooms(Room):
         if key in _STEPS:
             self.grid.step(*_STEPS[key])
         elif key in ("1", "0"):
-            self.inspector.guarded(self.inspector.judge)(key == "1")
+            self.inspector.verdicts.guarded(self.inspector.verdicts.judge)(key == "1")
         else:
-            self.inspector.guarded(self.inspector.favour)()
+            self.inspector.verdicts.guarded(self.inspector.verdicts.favour)()

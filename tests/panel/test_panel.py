@@ -363,3 +363,16 @@ def test_setting_the_sweep_puts_it_into_the_form(panel: Panel, make_sweep: Calla
     """The way back from `panel.sweep`."""
     panel.sweep = make_sweep()
     assert make_sweep() == panel.sweep
+
+
+def test_a_verdict_leaves_request_and_answer_in_view(typed: Panel) -> None:
+    """What was unfolded stays as it is."""
+    typed.run()
+    typed.wait(60)
+    typed.select(seed=1, guidance_scale=2)
+    typed.wait(20)
+    before = typed._rooms.inspector.details.value
+    typed.judge("rest kept", True)
+    typed.wait(20)
+    assert "<summary>Answer</summary>" in before
+    assert before == typed._rooms.inspector.details.value
