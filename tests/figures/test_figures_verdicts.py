@@ -89,7 +89,7 @@ def test_a_verdict_that_is_withdrawn_leaves_no_mark(results: Make) -> None:
     sheet.show(plan_grid(made, live=True))
     count = len(figure.axes[0].get_children())
     sheet.show(plan_grid(judged(made, 0, rest_kept=1.0), live=True))
-    list(made)[0].outputs[0].metrics = {}
+    made[0].outputs[0].metrics = {}
     sheet.show(plan_grid(made, live=True))
     assert count == len(figure.axes[0].get_children())
 
