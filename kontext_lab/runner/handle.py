@@ -59,8 +59,8 @@ class Handle:
 
     def wait(self, timeout: float | None = None) -> Results:
         """The results once every cell has ended, or as they stand after `timeout` seconds."""
-        self._finished.wait(timeout)
-        if self._error is not None:
+        # An error is told when its run is ended as well: until then the store says that it is running.
+        if self._finished.wait(timeout) and self._error is not None:
             raise self._error
         return self.results
 

@@ -24,7 +24,7 @@ from kontext_lab.results import State
 from kontext_lab.runner import Purse
 from kontext_lab.runner.alarms import Alarms
 from kontext_lab.sandbox import Sandbox
-from kontext_lab.tracking import writing
+from kontext_lab.tracking import Tracker, writing
 
 PRICE = 0.052
 
@@ -297,6 +297,23 @@ def test_a_grid_that_cannot_be_drawn_leaves_nothing_running(
     monkeypatch.setattr("kontext_lab.figures.grid", broken_call)
     lab.run(sweep, progress=False, pacing=quick)
     assert ["FINISHED"] == [run.status for run in lab.history()]
+
+
+def test_a_mistake_is_told_when_its_run_has_ended(
+    lab: kl.Lab, sweep: kl.Sweep, quick: Pacing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the store takes over that: who catches the error finds nothing running."""
+    abandon = Tracker.abandon
+
+    def slowly(tracker: Tracker, parent_id: str) -> None:
+        time.sleep(0.5)
+        abandon(tracker, parent_id)
+
+    monkeypatch.setattr(Alarms, "hear", broken_call)
+    monkeypatch.setattr(Tracker, "abandon", slowly)
+    with pytest.raises(ZeroDivisionError):
+        lab.run(sweep, progress=False, pacing=quick)
+    assert ["KILLED"] == [run.status for run in lab.history()]
 
 
 def test_a_mistake_in_the_coordinator_leaves_nothing_running(
