@@ -133,6 +133,9 @@ class Gestures:
 
     def _moved(self, event: Any) -> None:
         if self._grip is not None and not getattr(event, "buttons", (1,)):
+            x, y = self._at(event)
+            if math.hypot(x - self._grip.x, y - self._grip.y) < _STEADY:
+                return  # the browser holds motions back: this one is of before the button went down
             self._grip = None  # let go outside
         if self._grip is not None:
             self._drag(self._grip, *self._at(event))

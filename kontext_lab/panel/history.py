@@ -54,6 +54,8 @@ class History(Room):
         self.runs: list[SweepRun] = []
         self._page = 0
         self._thumbnails: dict[str, bytes] = {}
+        self._words: dict[str, HTML] = {}
+        self._rows: dict[object, Widget] = {}
         self.search = Text(placeholder="name, service or run id", description="Search")
         self.simulated = Checkbox(
             False, description="show simulated", indent=False, layout=Layout(width="auto")
@@ -114,17 +116,24 @@ class History(Room):
         for button in (self.back, self.ahead):
             button.layout.display = None if pages > 1 else "none"
         self.back.disabled, self.ahead.disabled = self._page == 0, self._page == pages - 1
-        gone = self.children[len(self._head) : -1]
-        self.fill([*self._head, *(self._row(run) for run in shown)])
-        closed(*gone)
+        before, self._rows = self._rows, {}
+        for run in shown:
+            # The same row where nothing changed: one made anew would lose a click on the old one.
+            key = (run.run_id, run.name, run.status, run.hidden, run.cost, *run.counts.items())
+            self._rows[key] = before.pop(key, None) or self._row(run)
+        self.fill([*self._head, *self._rows.values()])
+        closed(*before.values())
         missing = [run for run in shown if run.run_id not in self._thumbnails]
         if missing:
             lab = self._session.lab
             self._post.background(lambda: _thumbnails(lab, missing), self.guarded(self._got), self.show)
 
     def _got(self, thumbnails: dict[str, bytes]) -> None:
+        """Put pictures into the rows that are there."""
         self._thumbnails |= thumbnails
-        self._show(self._page)
+        for run in self.runs:
+            if run.run_id in thumbnails and run.run_id in self._words:
+                self._words[run.run_id].value = _described(run, thumbnails[run.run_id])
 
     def _row(self, run: SweepRun) -> Widget:
         words = HTML(_described(run, self._thumbnails.get(run.run_id, b"")), layout=Layout(flex="1 1 20em"))
@@ -135,6 +144,7 @@ class History(Room):
         parts.append(self._button("Load into form", partial(self._visit.load, run), run))
         text = "Unhide" if run.hidden else "Hide"
         parts.append(self._button(text, partial(self.hide, run, not run.hidden), run))
+        self._words[run.run_id] = words
         made = row(*parts)
         made.add_class("kl-history-row")
         return made

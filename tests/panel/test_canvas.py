@@ -397,3 +397,16 @@ assert "matplotlib.pyplot" not in sys.modules
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120
     )
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_a_motion_that_comes_late_costs_no_click(
+    canvas: GridCanvas, browser: Browser, plan: GridPlan
+) -> None:
+    """The browser holds motions back: one of before the button went down may come after that."""
+    picked: list[Tile] = []
+    canvas.on_select(lambda tile, _: picked.append(tile))
+    at = middle(plan.tiles[1])
+    browser.mouse("button_press", at, held=1)
+    browser.mouse("motion_notify", at)
+    browser.mouse("button_release", at)
+    assert [plan.tiles[1].rect] == [tile.rect for tile in picked]

@@ -105,3 +105,12 @@ def test_what_is_not_there_is_said_in_compare(past: Panel) -> None:
     past._rooms.compare.add("whales")
     past.wait(20)
     assert ("whales" in past._rooms.compare.trouble.text, {}) == (True, past._rooms.compare.sources)
+
+
+def test_reading_again_keeps_the_rows(past: Panel) -> None:
+    """A click while the store is read meets the button that was seen."""
+    history = past._rooms.history
+    before = history.children
+    history.look()
+    past.wait(20)
+    assert before == history.children
