@@ -185,13 +185,21 @@ class PanelPage:
 
     def click(self, number: int, tab: int = 0, room: str = "grid", button: str = "") -> None:
         """Click a tile."""
-        at = self.middle(self.tiles(room)[number], tab)
+        at = self._at_rest(number, tab, room)
         self.page.mouse.move(*at)
         if button:
             self.page.keyboard.down(button)
         self.page.mouse.click(*at)
         if button:
             self.page.keyboard.up(button)
+
+    def _at_rest(self, number: int, tab: int, room: str) -> tuple[float, float]:
+        """A tile's middle, once lines above the grid have come and gone."""
+        before, at = None, self.middle(self.tiles(room)[number], tab)
+        while before != at:
+            self.page.wait_for_timeout(700)
+            before, at = at, self.middle(self.tiles(room)[number], tab)
+        return at
 
     def differs(self, before: list[np.ndarray], tab: int = 0, room: str = "grid") -> list[bool]:
         """For each tile whether it shows something else than before."""
