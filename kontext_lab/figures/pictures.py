@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from kontext_lab.errors import KontextLabError, NotFound
 from kontext_lab.figures.geometry import Crop, Tile
 from kontext_lab.images import thumbnail
 
-__all__ = ["Pixels", "pixels_of"]
+__all__ = ["Pixels", "decoded", "pixels_of"]
 
 Pixels = NDArray[np.uint8]
 
@@ -38,16 +39,32 @@ def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels:
 
 
 def _thumbnail(tile: Tile, box: int) -> Image.Image:
+    output = tile.output
+    if output is not None and output.data and output.format == "jpeg":
+        data = output.data
+        # A JPEG is decoded at reduced size: a third of the time a preview takes.
+        return decoded(tile, box, lambda: thumbnail(data, box))
+    return decoded(tile, box)
+
+
+def decoded(tile: Tile, box: int, load: Callable[[], Image.Image] | None = None) -> Image.Image:
+    """A tile's picture, longest side at most `box` pixels.
+
+    Args:
+        tile: of a reference or an output.
+        box: pixels.
+        load: brings an output's picture; None for its usual way.
+
+    Raises:
+        KontextLabError: there is no picture, or it could not be loaded.
+    """
     if tile.reference is not None:
         return thumbnail(tile.reference.png, box)
     output = tile.output
     if output is None:
         raise NotFound("there is no picture")
     try:
-        if output.data and output.format == "jpeg":
-            # A JPEG is decoded at reduced size: a third of the time a preview takes.
-            return thumbnail(output.data, box)
-        return output.thumbnail(box)
+        return load() if load is not None else output.thumbnail(box)
     except KontextLabError:
         raise
     except Exception as error:  # loading is somebody else's: a store, a disk, a network

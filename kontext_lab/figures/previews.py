@@ -13,11 +13,11 @@ from collections.abc import Hashable
 import numpy as np
 from PIL import Image
 
-from kontext_lab.errors import KontextLabError, NotFound
+from kontext_lab.errors import KontextLabError
 from kontext_lab.figures.cards import Card, unreadable
 from kontext_lab.figures.geometry import Crop, Tile
-from kontext_lab.figures.pictures import Pixels
-from kontext_lab.images import PREVIEW_BOX, thumbnail
+from kontext_lab.figures.pictures import Pixels, decoded
+from kontext_lab.images import PREVIEW_BOX
 
 __all__ = ["Previews", "cut", "source_of"]
 
@@ -74,7 +74,7 @@ class Previews:
             return held
         box = PREVIEW_BOX if tiles <= _MANY else PREVIEW_BOX // 2
         try:
-            picture = self._small.put(source_of(tile), _decoded(tile, box))
+            picture = self._small.put(source_of(tile), decoded(tile, box))
         except KontextLabError as error:
             self._failed[source_of(tile)] = unreadable(error)
             return self._failed[source_of(tile)]
@@ -88,7 +88,7 @@ class Previews:
         """
         source = source_of(tile)
         held = self._whole.get(source)
-        return held if held is not None else self._whole.put(source, _decoded(tile, max(_size(tile))))
+        return held if held is not None else self._whole.put(source, decoded(tile, max(_size(tile))))
 
     def whole(self, tile: Tile) -> Image.Image | None:
         """The whole picture where it is at hand."""
@@ -145,17 +145,3 @@ def _size(tile: Tile) -> tuple[int, int]:
         return tile.reference.sent_size
     output = tile.output
     return (output.width, output.height) if output is not None else (0, 0)
-
-
-def _decoded(tile: Tile, box: int) -> Image.Image:
-    if tile.reference is not None:
-        return thumbnail(tile.reference.png, box)
-    output = tile.output
-    if output is None:
-        raise NotFound("there is no picture")
-    try:
-        return output.thumbnail(box)
-    except KontextLabError:
-        raise
-    except Exception as error:  # loading is somebody else's: a store, a disk, a network
-        raise NotFound(f"{type(error).__name__}: {error}") from None

@@ -9,7 +9,7 @@ from kontext_lab.panel.shelf import described
 from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import CellResult, Output
 
-__all__ = ["details_of", "facts_of", "state_of", "title_of"]
+__all__ = ["details_of", "facts_of", "state_of", "title_of", "verdicts_in_words"]
 
 
 def title_of(cell: CellResult) -> str:
@@ -23,6 +23,15 @@ def state_of(output: Output) -> str:
     if output.reason:
         return f"{output.reason}: {output.note}" if output.note else output.reason
     return " · ".join(filter(None, (str(cell.state).replace("_", " "), cell.reason)))
+
+
+def verdicts_in_words(output: Output) -> dict[str, str]:
+    """What was said of an output: criterion to `pass` or `fail`."""
+    return {
+        key.removeprefix("verdict/"): "pass" if value == 1 else "fail"
+        for key, value in output.metrics.items()
+        if key.startswith("verdict/")
+    }
 
 
 def facts_of(output: Output, answer: str = "") -> str:

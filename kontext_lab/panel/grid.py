@@ -12,6 +12,7 @@ from kontext_lab.figures import Room as Paper
 from kontext_lab.panel.arranging import Arranging
 from kontext_lab.panel.browser import Frame
 from kontext_lab.panel.canvas import GridCanvas
+from kontext_lab.panel.facts import verdicts_in_words
 from kontext_lab.panel.gestures import FULL
 from kontext_lab.panel.inspector import Inspector
 from kontext_lab.panel.parts import Line, Room
@@ -236,12 +237,7 @@ def _words(tile: Tile) -> str:
         parts += [tile.card.heading, cell.note or tile.card.note]
     elif cell.reused_from:
         parts.append("reused")
-    verdicts = [
-        f"{key.removeprefix('verdict/')}: {'pass' if value == 1 else 'fail'}"
-        for output in cell.outputs
-        if output.number == tile.number
-        for key, value in output.metrics.items()
-        if key.startswith("verdict/")
-    ]
+    said = verdicts_in_words(output_at(cell, tile.number))
+    verdicts = [f"{name}: {word}" for name, word in said.items()]
     comment = f"note: {cell.comment}" if cell.comment else ""
     return " · ".join(part for part in (*parts, *verdicts, comment) if part)

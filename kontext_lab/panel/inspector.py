@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipywidgets import HTML, Box, Button
 
-from kontext_lab.errors import KontextLabError, NotFound
+from kontext_lab.errors import KontextLabError
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.facts import details_of, facts_of, state_of, title_of
 from kontext_lab.panel.parts import Line, Room, boxed, row
@@ -100,21 +100,9 @@ class Inspector(Room):
 
     def _action(self, text: str, name: str, tip: str, actions: Actions) -> Button:
         def act() -> None:
-            getattr(actions, name)(self.output)
+            getattr(actions, name)(self._session.picked)
 
         return self.button(text, act, tip, small=True)
-
-    @property
-    def output(self) -> Output:
-        """The picked output.
-
-        Raises:
-            NotFound: none is.
-        """
-        picked: Output | None = self._session.selection
-        if picked is None:
-            raise NotFound("no cell is picked: click one, or use the arrow keys")
-        return picked
 
     # What is shown.
 

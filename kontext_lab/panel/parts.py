@@ -97,13 +97,11 @@ class Room(VBox):
 
     def guarded(self, callback: Callable[..., Any]) -> Callable[..., None]:
         """The callback with its exceptions shown in this room, and the last one's line taken away before."""
+        watched = self.watched(callback)
 
         def call(*given: Any, **named: Any) -> None:
             self.trouble.say("")
-            try:
-                callback(*given, **named)
-            except Exception as error:
-                self.show(error)
+            watched(*given, **named)
 
         return call
 

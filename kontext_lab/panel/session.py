@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Any as AnyTrait
 from traitlets import HasTraits, Int, Tuple, Unicode
 
-from kontext_lab.errors import AlreadyRunning
+from kontext_lab.errors import AlreadyRunning, NotFound
 from kontext_lab.panel.parts import in_words
 from kontext_lab.panel.post import Post
 from kontext_lab.results import CellResult, Output, Results
@@ -225,6 +225,18 @@ class Session(HasTraits):
         self.selection = None
         self.line = ""
         self.results = results
+
+    @property
+    def picked(self) -> Output:
+        """The output that is picked, for what needs one.
+
+        Raises:
+            NotFound: none is.
+        """
+        found: Output | None = self.selection
+        if found is None:
+            raise NotFound("no cell is picked: click one, or use the arrow keys")
+        return found
 
     def pick(self, output: Output | None) -> None:
         """Pick an output, or none."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from ipywidgets import Layout, Text, ToggleButtons
 
-from kontext_lab.errors import NotFound
 from kontext_lab.figures.verdicts import FAVOURITE
+from kontext_lab.panel.facts import verdicts_in_words
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
@@ -49,28 +49,16 @@ class Verdicts(Room):
         session.observe(self.watched(lambda _: self.follow()), names=["selection", "beat"])
         self.follow()
 
-    @property
-    def output(self) -> Output:
-        """The picked output.
-
-        Raises:
-            NotFound: none is.
-        """
-        picked: Output | None = self._session.selection
-        if picked is None:
-            raise NotFound("no cell is picked: click one, or use the arrow keys")
-        return picked
-
     def judge(self, verdict: bool, criterion: str | None = None) -> None:
         """Pass or fail on the current criterion; the same once more withdraws it."""
         name = criterion or self.criterion.value
-        output = self.output
+        output = self._session.picked
         before = output.metrics.get(f"verdict/{name}")
         self._give(output, name, None if before == float(verdict) else verdict)
 
     def favour(self) -> None:
         """A favourite, or not any more."""
-        output = self.output
+        output = self._session.picked
         self._give(output, FAVOURITE, None if output.metrics.get(f"verdict/{FAVOURITE}") else True)
 
     def _give(self, output: Output, criterion: str, verdict: bool | None) -> None:
@@ -86,7 +74,7 @@ class Verdicts(Room):
     def _commented(self, change: dict[str, Any]) -> None:
         if self._filling or self._session.selection is None:
             return
-        output, lab, text = self.output, self._session.lab, change["new"].strip()
+        output, lab, text = self._session.picked, self._session.lab, change["new"].strip()
         if text != output.cell.comment:
             self._post.background(
                 lambda: lab.annotate(output, text), lambda _: self._given(output), self.show
@@ -102,12 +90,8 @@ class Verdicts(Room):
         self.favourite.button_style = "warning" if given.get(f"verdict/{FAVOURITE}") == 1 else ""
         for button in (self.passed, self.failed, self.favourite):
             button.disabled = output is None or not output.is_picture
-        words = [
-            f"{name.removeprefix('verdict/')}: {'pass' if value == 1 else 'fail'}"
-            for name, value in given.items()
-            if name.startswith("verdict/") and name != f"verdict/{FAVOURITE}"
-        ]
-        self.given.say(" · ".join(words))
+        said = {} if output is None else verdicts_in_words(output)
+        self.given.say(" · ".join(f"{name}: {word}" for name, word in said.items() if name != FAVOURITE))
         self._filling = True
         self.comment.value = output.cell.comment if output is not None else ""
         self._filling = False

@@ -34,7 +34,6 @@ class Viewer(BrowserWidget):
     alt = traitlets.Unicode().tag(sync=True)
     position = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
-    overlay_opacity = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
 
     def __init__(self, mode: str = "slider", **traits: Any) -> None:
         """Make the viewer; it is empty at first."""
