@@ -197,9 +197,12 @@ def shown(value: object, length: int = 80) -> str:
         text = " ".join(_REPR.repr(value).split("\n"))
     except ValueError:  # an integer of more digits than Python writes
         text = f"<{type(value).__name__}>"
+    if not isinstance(value, str):
+        text = _ADDRESS.sub("", text)  # says nothing to a reader, and differs every time
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")
 # Of nested values only the outside is written: aliases in a YAML file can make an inside without end.
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 3, 6, 6, 6
