@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
@@ -24,9 +25,12 @@ from kontext_lab.figures.stamps import Stamps
 from kontext_lab.figures.theme import DARK, LIGHT
 from kontext_lab.results import CellResult
 
-__all__ = ["LiveSheet", "Mark"]
+__all__ = ["LiveSheet", "Mark", "Patch"]
 
 _LOADING = Card("loading", "loading")
+
+Patch = tuple[int, int, Pixels]
+"""Left and top in pixels from the sheet's upper left corner, and the pixels that belong there."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,10 @@ class LiveSheet:
         self._stamps: dict[bool, Stamps] = {}
         self._labels: dict[Label, list[Artist]] = {}
         self._corners: tuple[tuple[Rect, ...], list[Artist]] = ((), [])
-        self._verdicts: tuple[Hashable, list[Artist]] = ((), [])
-        self._frames: tuple[Hashable, list[Artist]] = ((), [])
+        self._verdicts: tuple[tuple[tuple[Rect, Any], ...], list[Artist]] = ((), [])
+        self._frames: tuple[tuple[tuple[Rect, str, str], ...], list[Artist]] = ((), [])
+        self._pasted: set[tuple[int, int, int, int]] = set()
+        self._drawn_over = True
 
     def show(self, plan: GridPlan, *, dark: bool = False, wait: bool = True) -> bool:
         """Show a plan; what is the same as before stays.
@@ -90,21 +96,38 @@ class LiveSheet:
         """
         self.plan = plan
         with plain_settings():
-            rebuilt = self._rebuild(plan, dark)
-            changed = [
+            drawn_over = [
+                self._rebuild(plan, dark),
                 self._show_labels(plan.labels),
-                self._show_tiles(plan, wait),
                 self._show_corners(plan),
                 self._show_verdicts(plan),
                 self._show_marks(),
             ]
-        return rebuilt or any(changed)
+            pasted = self._show_tiles(plan, wait)
+        self._drawn_over |= any(drawn_over)
+        return pasted or any(drawn_over)
+
+    def patches(self) -> list[Patch] | None:
+        """What became different since this was asked last: tiles whose pixels only have to be put in their places.
+
+        Text is what takes long to draw, and while pictures arrive it stays. None: something else changed, or
+        something lies on such a tile, and all is to be drawn.
+        """
+        pasted, drawn_over = self._pasted, self._drawn_over
+        self._pasted, self._drawn_over = set(), False
+        covered = [*self._corners[0], *(rect for rect, _ in self._verdicts[0])]
+        covered += [rect for rect, *_ in self._frames[0]]
+        if drawn_over or not pasted.isdisjoint(Mosaic.place(rect, self.figure.dpi) for rect in covered):
+            return None
+        return [(left, top, self._mosaic.part(left, top, *size)) for left, top, *size in pasted]
 
     def select(self, *marks: Mark) -> bool:
         """Frame these outputs, and no others; says whether anything changed."""
         self.marks = marks
         with plain_settings():
-            return self._show_marks()
+            changed = self._show_marks()
+        self._drawn_over |= changed
+        return changed
 
     def missing(self, plan: GridPlan | None = None) -> list[Tile]:
         """The tiles whose pictures have to be loaded before they can be shown."""
@@ -230,8 +253,9 @@ class LiveSheet:
         return found
 
     def _paste(self, number: int, tile: Tile, pixels: Pixels, face: Hashable) -> None:
-        left, top, *_ = Mosaic.place(tile.rect, self.figure.dpi)
-        self._mosaic.paste(left, top, pixels)
+        place = Mosaic.place(tile.rect, self.figure.dpi)
+        self._mosaic.paste(*place[:2], pixels)
+        self._pasted.add(place)
         self._faces[number] = face
 
     def _show_corners(self, plan: GridPlan) -> bool:

@@ -30,6 +30,10 @@ class Mosaic(Artist):
         part[..., :3] = pixels[:height, : part.shape[1]]
         part[..., 3] = 255
 
+    def part(self, left: int, top: int, width: int, height: int) -> Pixels:
+        """The pixels at a place, as far as the sheet reaches."""
+        return self.pixels[top : top + height, left : left + width]
+
     def draw(self, renderer: Any) -> None:
         """Draw it from the lower left, as renderers count."""
         context = renderer.new_gc()

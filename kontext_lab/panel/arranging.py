@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ipywidgets import Box, Checkbox, Dropdown, Layout, SelectionSlider, Widget
+from ipywidgets import Box, Checkbox, Dropdown, SelectionSlider, Widget
 
 from kontext_lab import figures
 from kontext_lab.figures.geometry import GridPlan
 from kontext_lab.figures.plan import plan_grid
 from kontext_lab.figures.sizing import Room as Paper
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.results import Results
 
@@ -35,13 +36,15 @@ class Arranging(Room):
         self._changed, self._filling = self.guarded(changed), False
         self._results: Results | None = None
         self.rows, self.columns = _picker("rows"), _picker("columns")
-        self.reference = Checkbox(False, description="reference", indent=False, layout=Layout(width="auto"))
+        self.reference = Checkbox(
+            False, description="reference", indent=False, **plain(Checkbox, width="auto")
+        )
         self.back = self.button("‹", lambda: self.turn(-1), "Page before", small=True)
         self.ahead = self.button("›", lambda: self.turn(1), "Next page", small=True)
         self.page_line = Line(kind="muted")
         self.sliders: dict[str, SelectionSlider] = {}
         self._chosen: dict[str, str] = {}
-        self._slider_box = Box(layout=Layout(flex_flow="row wrap"))
+        self._slider_box = Box(**plain(Box, flex_flow="row wrap"))
         self._slider_box.add_class("kl-sliders")
         self.page, self.pages = 1, 1
         self.tools: list[Widget] = []
@@ -115,7 +118,7 @@ class Arranging(Room):
         self.sliders = made
         self._slider_box.children = tuple(made.values())
         closed(*gone)
-        self._slider_box.layout.display = None if made else "none"
+        show_if(made, self._slider_box)
 
     def _slider(self, key: str, values: list[tuple[str, Any]]) -> SelectionSlider:
         labels = [label for label, _ in values]
@@ -131,7 +134,7 @@ class Arranging(Room):
             description=_short(key),
             continuous_update=True,
             tooltip=f"{key}: which of {len(values)} values is shown",
-            layout=Layout(width="auto", min_width="16em"),
+            **plain(SelectionSlider, width="auto", min_width="16em"),
         )
         slider.kl_values = values
 
@@ -191,7 +194,7 @@ class Arranging(Room):
         plan = made(1) if self.page == 1 else self._page_or_last(made)
         self.page, self.pages = plan.page, plan.pages
         self.page_line.say(f"page {plan.page} of {plan.pages}" if plan.pages > 1 else "")
-        self._pages_row.layout.display = None if plan.pages > 1 else "none"
+        show_if(plan.pages > 1, self._pages_row)
         self.back.disabled, self.ahead.disabled = plan.page == 1, plan.page == plan.pages
         return plan
 
@@ -202,7 +205,7 @@ class Arranging(Room):
 
 
 def _picker(name: str) -> Dropdown:
-    return Dropdown(options=[(_NONE, _NONE)], value=_NONE, description=name, layout=Layout(width="auto"))
+    return Dropdown(options=[(_NONE, _NONE)], value=_NONE, description=name, **plain(Dropdown, width="auto"))
 
 
 def _short(text: str) -> str:

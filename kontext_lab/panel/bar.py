@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ipywidgets import HTML, Layout
+from ipywidgets import HTML
 
 from kontext_lab.errors import ConfigError
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.meter import meter, progress_line
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.planner import Planner
@@ -62,9 +63,12 @@ class Bar(Room):
         self.question = Line(kind="warning")
         self.yes_button = self.button("Pay and run", self.confirm, "Yes, start it", primary=True)
         self.no_button = self.button("Not now", self.decline, "Start nothing")
-        self.meter, self.progress, self.notes = HTML(), Line(), Line(kind="warning")
+        self.meter, self.progress, self.notes = (
+            HTML(**plain(HTML, margin="0", width="100%")),
+            Line(),
+            Line(kind="warning"),
+        )
         self.hint = Line(kind="muted")
-        self.meter.layout = Layout(margin="0", width="100%")
         buttons = row(
             self.run_button, self.one_button, self.stop_button, self.retry_button, self.retrying.price
         )
@@ -161,7 +165,7 @@ class Bar(Room):
 
     def _show_question(self) -> None:
         self.question.say(self._asked.line if self._asked else "")
-        self._question_row.layout.display = None if self._asked else "none"
+        show_if(self._asked, self._question_row)
 
     # What is shown.
 
@@ -215,7 +219,7 @@ class Bar(Room):
         self.reason.say(why or waiting)
         plan = self._planner.plan
         single = plan is not None and plan.requests > 1
-        self.one_button.layout.display = None if single else "none"
+        show_if(single, self.one_button)
 
     def _on_session(self, change: Any = None) -> None:
         name = None if change is None else change["name"]
@@ -225,7 +229,7 @@ class Bar(Room):
         self.retrying.follow(name)
         if name != "beat":
             there = not self._session.busy and self.retrying.is_possible
-            self.retry_button.layout.display = None if there else "none"
+            show_if(there, self.retry_button)
         self._show_progress()
         self._show_buttons()
         if self._session.busy:

@@ -22,10 +22,11 @@ from kontext_lab.figures.previews import Previews
 from kontext_lab.panel.fetching import Background, Fetching, Later
 from kontext_lab.panel.gestures import FULL, Gestures, zoomed
 from kontext_lab.panel.guard import BOX, Guard
+from kontext_lab.panel.layouts import plain
 
 __all__ = ["GridCanvas"]
 
-_ARRIVALS, _GESTURE, _REST = 0.25, 0.03, 0.3
+_ARRIVALS, _GESTURE, _REST = 0.2, 0.03, 0.3
 """Seconds between two frames as cells arrive and under a hand; and after which a crop stands still."""
 _STATIC_BYTES = 400_000
 _AT_ONCE = 0.08
@@ -158,7 +159,7 @@ class GridCanvas:
             return self._made_static()
         self._gestures.listen(self._canvas)
         self._guard = Guard(canvas=self._canvas.model_id)
-        box = VBox([self._canvas, self._guard])
+        box = VBox([self._canvas, self._guard], **plain(VBox))
         box.add_class(BOX)
         return box
 
@@ -166,7 +167,7 @@ class GridCanvas:
         with plain_settings():
             self._figure = Figure(dpi=self.DPI)
         self.sheet.figure = self._figure
-        return Image(format="png")
+        return Image(format="png", **plain(Image))
 
     def _told(self, error: Exception) -> None:
         if self._trouble is None:
@@ -223,7 +224,11 @@ class GridCanvas:
             self.widget.value = small_png(self._figure, _STATIC_BYTES)
         elif self._canvas.is_seen:
             self._canvas.moving = moving
-            self._canvas.draw()
+            patches = self.sheet.patches()
+            if patches is None:
+                self._canvas.draw()
+            else:
+                self._canvas.patch(patches)
         else:
             return
         self._stale = False

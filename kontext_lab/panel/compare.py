@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ipywidgets import HTML, Combobox, Layout, VBox
+from ipywidgets import HTML, Combobox, VBox
 
 from kontext_lab.errors import KontextLabError, NotFound
 from kontext_lab.figures import Mark, Tile
@@ -16,6 +16,7 @@ from kontext_lab.panel.browser import Frame, Viewer
 from kontext_lab.panel.gathering import differences, gathered
 from kontext_lab.panel.gestures import FULL
 from kontext_lab.panel.grid import make_canvas, paper_for
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
@@ -50,7 +51,9 @@ class Compare(Room):
         self.second: Output | None = None
         self._names: dict[str, str] = {}
         self.which = Combobox(
-            placeholder="a sweep's name, or the id of any run", description="Add", layout=Layout(width="30em")
+            placeholder="a sweep's name, or the id of any run",
+            description="Add",
+            **plain(Combobox, width="30em"),
         )
         add = self.button("Add", self.add_typed, "Add this sweep or run to the grid", small=True)
         on_show = self.button(
@@ -68,8 +71,8 @@ class Compare(Room):
         self.hovered.add_class("kl-hovered")
         self.viewer = Viewer("side")
         self.viewer.on_trouble(self.show)
-        self.table = HTML()
-        self._stage = VBox([self.canvas.widget])
+        self.table = HTML(**plain(HTML))
+        self._stage = VBox([self.canvas.widget], **plain(VBox))
         self._stage.add_class("kl-stage")
         self._shown_parts = [self.arranging, self.hint, self._stage, self.hovered, self.viewer, self.table]
         self.empty = Line(
@@ -149,8 +152,8 @@ class Compare(Room):
         ]
         self._list.fill([row(*listed)] if listed else [])
         for part in self._shown_parts:
-            part.layout.display = None if self.sources else "none"
-        self.empty.layout.display = "none" if self.sources else None
+            show_if(self.sources, part)
+        show_if(not self.sources, self.empty)
 
     def _soon(self) -> None:
         self._post.later(0.05, self.redraw, key=(id(self), "draw"))
@@ -165,7 +168,7 @@ class Compare(Room):
         self._show_fit()
 
     def _show_fit(self) -> None:
-        self.fit.layout.display = None if self.canvas.crop != FULL else "none"
+        show_if(self.canvas.crop != FULL, self.fit)
 
     def _mark(self) -> None:
         pair = (("A", self.first), ("B", self.second))
@@ -174,7 +177,7 @@ class Compare(Room):
     def _hover(self, tile: Tile | None) -> None:
         cell = tile.cell if tile is not None else None
         self.hovered.say("" if cell is None else f"{cell.title} · {cell.state}")
-        self.hovered.layout.display = None
+        show_if(True, self.hovered)
 
     def _select(self, tile: Tile | None, modifiers: Any = ()) -> None:
         if tile is None or tile.cell is None:

@@ -11,6 +11,7 @@ from ipywidgets import HTML, Text
 
 from kontext_lab.errors import SweepError
 from kontext_lab.panel.browser import Frame
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.sweep import Sweep
 
@@ -28,7 +29,7 @@ class Clipboard(Room):
         super().__init__()
         self._frame = frame
         self.text = ""
-        self.line, self.shown = Line(kind="muted"), HTML()
+        self.line, self.shown = Line(kind="muted"), HTML(**plain(HTML))
         self.away = self.button("×", self.clear, "Take the copied text away", small=True)
         frame.on_copied(self._copied)
         self.clear()
@@ -40,7 +41,7 @@ class Clipboard(Room):
         self.line.say(f"{what}, copied:")
         self.shown.value = f'<pre class="kl-code" tabindex="0">{html.escape(text)}</pre>'
         self.fill([row(self.line, self.away), self.shown])
-        self.layout.display = None
+        show_if(True, self)
 
     def _copied(self, done: bool) -> None:
         if not done:
@@ -49,7 +50,7 @@ class Clipboard(Room):
     def clear(self) -> None:
         """Show nothing."""
         self.text = ""
-        self.layout.display = "none"
+        show_if(False, self)
 
 
 class Files(Room):
@@ -71,7 +72,7 @@ class Files(Room):
     ) -> None:
         super().__init__()
         self._load, self._sweep, self._clipboard = load, sweep, clipboard
-        self.path = Text(placeholder="sweep.yaml", description="YAML file")
+        self.path = Text(placeholder="sweep.yaml", description="YAML file", **plain(Text))
         self.done = Line(kind="muted")
         buttons = (
             self.button("Load", self.load, "Put the sweep of this file into the form", small=True),

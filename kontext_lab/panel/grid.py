@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ipywidgets import Layout, VBox
+from ipywidgets import VBox
 
 from kontext_lab.figures import GridPlan, Mark, Tile
 from kontext_lab.figures import Room as Paper
@@ -15,6 +15,7 @@ from kontext_lab.panel.canvas import GridCanvas
 from kontext_lab.panel.facts import verdicts_in_words
 from kontext_lab.panel.gestures import FULL
 from kontext_lab.panel.inspector import Inspector
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room
 from kontext_lab.panel.planner import Planner
 from kontext_lab.panel.post import Post
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Grid", "paper_for"]
 
-_REDRAW = 0.25
+_REDRAW = 0.1
 """Seconds between two drawings while cells arrive."""
 
 _BESIDE = 70
@@ -79,7 +80,7 @@ class Grid(Room):
         )
         self.example = self.button("Fill in an example", example, "A prompt, a photograph and three axes")
         self.inspector = inspector
-        stage = VBox([self.canvas.widget], layout=Layout(width="100%"))
+        stage = VBox([self.canvas.widget], **plain(VBox, width="100%"))
         stage.add_class("kl-stage")
         self._stage = stage
         self.fill([self.arranging, self.hint, self.empty, self.example, stage, self.hovered, inspector])
@@ -126,11 +127,11 @@ class Grid(Room):
         """Draw what is on show as it is now."""
         results = self._shown
         there = bool(results)
-        self._stage.layout.display = self.arranging.layout.display = None if there else "none"
+        show_if(there, self._stage, self.arranging)
         # What was typed is not to be written over by an example.
         begun = there or self._planner.plan is not None or self._session.busy
-        self.empty.layout.display = self.example.layout.display = "none" if begun else None
-        self.inspector.layout.display = None if there else "none"
+        show_if(not begun, self.empty, self.example)
+        show_if(there, self.inspector)
         if results:
             if self._axes_grew(results):
                 self.arranging.take(results)
@@ -141,7 +142,7 @@ class Grid(Room):
         self._show_fit()
 
     def _show_fit(self) -> None:
-        self.fit.layout.display = None if self.canvas.crop != FULL else "none"
+        show_if(self.canvas.crop != FULL, self.fit)
 
     def _axes_grew(self, results: Results) -> bool:
         """Whether there is a parameter that the pickers don't know, such as `output` after the first answer."""
@@ -159,7 +160,7 @@ class Grid(Room):
 
     def _hover(self, tile: Tile | None) -> None:
         self.hovered.say(_words(tile) if tile is not None else "")
-        self.hovered.layout.display = None  # its line stays free: what is below must not jump
+        show_if(True, self.hovered)  # its line stays free: what is below must not jump
 
     def _select(self, tile: Tile | None, *_: Any) -> None:
         if tile is not None and tile.cell is not None:

@@ -11,6 +11,7 @@ from ipywidgets import HTML, ToggleButtons, Widget
 
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
 from kontext_lab.panel.browser import KeyField
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
@@ -44,15 +45,16 @@ class Header(Room):
             options=[("Sandbox", "sandbox"), ("AI/ML API", "api")],
             value=session.lab.service_name,
             tooltips=["Simulated pictures, free", "Real pictures, paid"],
+            **plain(ToggleButtons),
         )
         self.switch.add_class("kl-switch")
         self.switch.observe(self.guarded(self._switched), names="value")
-        self.badge, self.notice = HTML(), Line(kind="warning")
+        self.badge, self.notice = HTML(**plain(HTML)), Line(kind="warning")
         self.key = KeyField("API key")
         self.key.on_key(self.guarded(self._key_given))
         self.key.on_trouble(self.show)
         self.unfinished = Room()
-        title = HTML('<div class="kl-title">Kontext Lab</div>')
+        title = HTML('<div class="kl-title">Kontext Lab</div>', **plain(HTML))
         head = row(title, self.switch, self.badge)
         head.add_class("kl-head")
         self.fill([head, self.key, self.notice, self.unfinished])
@@ -73,7 +75,7 @@ class Header(Room):
         lab = self._session.lab
         if self._labs.get(lab.service_name) is not lab:
             self._labs = {lab.service_name: lab}  # another's settings hold for the other service as well
-        self.key.layout.display = "none"
+        show_if(False, self.key)
         self.switch.value = lab.service_name
         self._show_account(_Account(lab, lab.service_name == "sandbox", "…"))
         self.look()
@@ -89,7 +91,7 @@ class Header(Room):
         self.badge.value = f'<span class="kl-badge {kind}" role="status">{shown}</span>'
         self.notice.say(account.trouble, "error")
         if account.refused:
-            self.key.layout.display = None
+            show_if(True, self.key)
 
     def _switched(self, change: dict[str, str]) -> None:
         wanted, lab = change["new"], self._session.lab
@@ -97,7 +99,7 @@ class Header(Room):
             return
         if wanted not in self._labs and wanted == "api" and not lab.has_key:
             self.switch.value = lab.service_name  # it says what answers, at any time
-            self.key.layout.display = None
+            show_if(True, self.key)
             self.notice.say(
                 "No API key in the environment: give one here; it is kept in this kernel only.", "warning"
             )

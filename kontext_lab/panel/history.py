@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ipywidgets import HTML, Checkbox, Layout, Text, Widget
+from ipywidgets import HTML, Checkbox, Text, Widget
 
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
@@ -56,11 +57,13 @@ class History(Room):
         self._thumbnails: dict[str, bytes] = {}
         self._words: dict[str, HTML] = {}
         self._rows: dict[object, Widget] = {}
-        self.search = Text(placeholder="name, service or run id", description="Search")
+        self.search = Text(placeholder="name, service or run id", description="Search", **plain(Text))
         self.simulated = Checkbox(
-            False, description="show simulated", indent=False, layout=Layout(width="auto")
+            False, description="show simulated", indent=False, **plain(Checkbox, width="auto")
         )
-        self.hidden = Checkbox(False, description="show hidden", indent=False, layout=Layout(width="auto"))
+        self.hidden = Checkbox(
+            False, description="show hidden", indent=False, **plain(Checkbox, width="auto")
+        )
         for control in (self.search, self.simulated):
             control.observe(self.guarded(lambda _: self._show(0)), names="value")
         self.hidden.observe(self.guarded(lambda _: self.look()), names="value")
@@ -85,7 +88,7 @@ class History(Room):
 
     def _read(self, runs: Sequence[SweepRun]) -> None:
         self.runs = list(runs)
-        self.trouble.say("")
+        self.forget_trouble()
         self._show(self._page)
 
     def _unread(self, error: Exception) -> None:
@@ -114,7 +117,7 @@ class History(Room):
         where = f" · page {self._page + 1} of {pages}" if pages > 1 else ""
         self.line.say(f"{len(listed)} sweep{'' if len(listed) == 1 else 's'}{where}{more}")
         for button in (self.back, self.ahead):
-            button.layout.display = None if pages > 1 else "none"
+            show_if(pages > 1, button)
         self.back.disabled, self.ahead.disabled = self._page == 0, self._page == pages - 1
         before, self._rows = self._rows, {}
         for run in shown:
@@ -136,7 +139,7 @@ class History(Room):
                 self._words[run.run_id].value = _described(run, thumbnails[run.run_id])
 
     def _row(self, run: SweepRun) -> Widget:
-        words = HTML(_described(run, self._thumbnails.get(run.run_id, b"")), layout=Layout(flex="1 1 20em"))
+        words = HTML(_described(run, self._thumbnails.get(run.run_id, b"")), **plain(HTML, flex="1 1 20em"))
         unsent = sum(run.counts.values()) - run.counts["done"] - run.counts["failed"] - run.counts["in_doubt"]
         parts = [words, self._button("Open", partial(self._visit.open, run), run)]
         if unsent or run.status == "KILLED":

@@ -13,6 +13,7 @@ from ipywidgets import HTML, Box, Button
 from kontext_lab.errors import KontextLabError
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.facts import details_of, facts_of, state_of, title_of
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, boxed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
@@ -75,10 +76,10 @@ class Inspector(Room):
         self.viewer = Viewer("slider")
         self.viewer.clear("Pick a cell: click it, or use the arrow keys.")
         self.viewer.on_trouble(self.show)
-        self.title, self.facts, self.details = Line(), HTML(), HTML()
+        self.title, self.facts, self.details = Line(), HTML(**plain(HTML)), HTML(**plain(HTML))
         self.note_line = Line(kind="warning")
         self.verdicts = Verdicts(session, post)
-        self.address = HTML()
+        self.address = HTML(**plain(HTML))
         self.chain = Room()
         self._buttons = [self._action(text, name, tip, actions) for text, name, tip in _BUTTONS]
         self._pick = actions.pick
@@ -91,7 +92,7 @@ class Inspector(Room):
         ]
         # Beside each other where the page is wide enough, else below.
         self._words = boxed(self.title, self.note_line, *self._about, name="kl-about")
-        both = Box([boxed(self.viewer, name="kl-seen"), self._words])
+        both = Box([boxed(self.viewer, name="kl-seen"), self._words], **plain(Box))
         both.add_class("kl-inspector")
         self.fill([both])
         session.observe(self.watched(self._on_selection), names="selection")
@@ -121,7 +122,7 @@ class Inspector(Room):
     def _on_selection(self, _: object = None) -> None:
         output: Output | None = self._session.selection
         for part in (self._words, *self._about):
-            part.layout.display = None if output is not None else "none"
+            show_if(output is not None, part)
         if output is None:
             self.title.say("")
             self.note_line.say("")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,6 +78,13 @@ class LiveCanvas(Canvas):  # ipympl has no types
     def draw(self) -> None:
         """Draw the figure and send what changed."""
         FigureCanvasAgg.draw(self)  # type: ignore[no-untyped-call]
+        self.send_frame()
+
+    def patch(self, patches: Iterable[tuple[int, int, np.ndarray]]) -> None:
+        """Put pixels in their places, over what was drawn last, and send what changed."""
+        buffer = np.asarray(self.buffer_rgba())
+        for left, top, pixels in patches:
+            buffer[top : top + len(pixels), left : left + pixels.shape[1]] = pixels
         self.send_frame()
 
     def send_frame(self, *, whole: bool = False) -> None:

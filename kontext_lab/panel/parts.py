@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from ipywidgets import HTML, Box, Button, HBox, Layout, VBox, Widget
+from ipywidgets import HTML, Box, Button, HBox, VBox, Widget
 
 from kontext_lab.errors import KontextLabError, visible
+from kontext_lab.panel.layouts import is_shared, plain, show_if
 
 __all__ = ["Line", "Room", "boxed", "button", "closed", "in_words", "row"]
 
@@ -32,7 +33,7 @@ class Line(HTML):
     """Text in the panel's own type; hidden while there is none. Never markup."""
 
     def __init__(self, text: str = "", kind: Kind = "plain") -> None:
-        super().__init__(layout=Layout(margin="0", width="auto"))
+        super().__init__(**plain(HTML, margin="0", width="auto"))
         self.add_class("kl-line")
         self.text = ""
         self.kind: Kind = kind
@@ -46,14 +47,14 @@ class Line(HTML):
         role = _ROLES[self.kind]
         lines = "<br>".join(html.escape(line) for line in text.splitlines())
         self.value = f'<div class="kl-{self.kind}" role="{role}">{lines}</div>' if text else ""
-        self.layout.display = None if text else "none"
+        show_if(text, self)
 
 
 def button(
     text: str, clicked: Callable[[], Any], tooltip: str = "", *, primary: bool = False, small: bool = False
 ) -> Button:
     """A button with a name, that calls a function without arguments."""
-    made = Button(description=text, tooltip=tooltip, layout=Layout(width="auto"))
+    made = Button(description=text, tooltip=tooltip, **plain(Button, width="auto"))
     if primary:
         made.button_style = "primary"
     made.add_class("kl-button")
@@ -65,28 +66,31 @@ def button(
 
 def row(*children: Widget, wrap: bool = True) -> HBox:
     """Controls beside each other."""
-    made = HBox(
-        list(children), layout=Layout(flex_flow="row wrap" if wrap else "row nowrap", align_items="center")
-    )
+    flow = "row wrap" if wrap else "row nowrap"
+    made = HBox(list(children), **plain(HBox, flex_flow=flow, align_items="center"))
     made.add_class("kl-row")
     return made
 
 
 class Room(VBox):
-    """One part of the panel. What its callbacks raise is shown at its foot, in one line.
+    """One part of the panel. What its callbacks raise is shown at its foot, in one line."""
 
-    Attributes:
-        trouble: that line.
-    """
-
-    def __init__(self, children: Sequence[Widget] = (), **options: Any) -> None:
-        self.trouble = Line(kind="error")
-        super().__init__([*children, self.trouble], **options)
+    def __init__(self, children: Sequence[Widget] = (), **settings: Any) -> None:
+        self._trouble: Line | None = None
+        super().__init__(list(children), **plain(VBox, **settings))
         self.add_class("kl-room")
+
+    @property
+    def trouble(self) -> Line:
+        """The line for what went wrong: few rooms ever need theirs."""
+        if self._trouble is None:
+            self._trouble = Line(kind="error")
+            self.fill(self.children)
+        return self._trouble
 
     def fill(self, children: Sequence[Widget]) -> None:
         """Put other parts into the room."""
-        wanted = (*children, self.trouble)
+        wanted = (*children, *([self._trouble] if self._trouble is not None else []))
         if getattr(self, "children", ()) != wanted:  # the same children set again would be drawn again
             self.children = wanted
 
@@ -95,12 +99,17 @@ class Room(VBox):
         log.debug("shown in the panel", exc_info=error)
         self.trouble.say(in_words(error))
 
+    def forget_trouble(self) -> None:
+        """Take the line away."""
+        if self._trouble is not None:
+            self._trouble.say("")
+
     def guarded(self, callback: Callable[..., Any]) -> Callable[..., None]:
         """The callback with its exceptions shown in this room, and the last one's line taken away before."""
         watched = self.watched(callback)
 
         def call(*given: Any, **named: Any) -> None:
-            self.trouble.say("")
+            self.forget_trouble()
             watched(*given, **named)
 
         return call
@@ -127,13 +136,13 @@ def closed(*widgets: Widget) -> None:
         closed(*getattr(widget, "children", ()))
         for name in ("layout", "style"):
             part = getattr(widget, name, None)
-            if isinstance(part, Widget):
+            if isinstance(part, Widget) and not is_shared(part):
                 part.close()
         widget.close()
 
 
 def boxed(*children: Widget, name: str) -> Box:
     """Parts with a class of their own, for the style sheet."""
-    made = VBox(list(children))
+    made = VBox(list(children), **plain(VBox))
     made.add_class(name)
     return made

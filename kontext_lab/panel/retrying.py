@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kontext_lab.errors import AlreadyRunning, ConfigError
+from kontext_lab.panel.layouts import show_if
 from kontext_lab.panel.parts import Line
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
@@ -143,7 +144,7 @@ class Retrying:
 
     def _show_price(self) -> None:
         there = bool(self.price.text) and not self._session.busy and self.is_possible
-        self.price.layout.display = None if there else "none"
+        show_if(there, self.price)
 
     def _wanted(self) -> Wish:
         options = {**self._options(), "retry_failed": True, "reuse": "always"}

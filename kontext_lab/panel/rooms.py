@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ipywidgets import Tab
@@ -23,6 +23,7 @@ from kontext_lab.panel.grid import Grid
 from kontext_lab.panel.header import Header
 from kontext_lab.panel.history import History, Visit
 from kontext_lab.panel.inspector import Actions, Inspector
+from kontext_lab.panel.layouts import is_shared, plain
 from kontext_lab.panel.parts import Line, Room
 from kontext_lab.panel.places import prepare
 from kontext_lab.panel.planner import Planner
@@ -82,9 +83,13 @@ class Rooms(Room):
             example=self.put_example,
             static=static,
         )
-        self.compare = Compare(session, post, self.frame, static=static)
+        self._static, self._compare_place = static, Room()
         self.history = History(session, post, Visit(self._open, self._resume_run, self._load_run))
-        self.tabs = Tab([self.grid, self.compare, effects_room(), rank_room(), self.history], titles=TABS)
+        self.tabs = Tab(
+            [self.grid, self._compare_place, effects_room(), rank_room(), self.history],
+            titles=TABS,
+            **plain(Tab),
+        )
         self.tabs.observe(self.guarded(self._turned), names="selected_index")
         self.planner.observe(self.watched(self._marked), names=["state", "problems"])
         session.observe(self.watched(self._on_lab), names="lab")
@@ -93,6 +98,13 @@ class Rooms(Room):
         keep_messages(post, [self.frame, self])
         self.history.look()
         self.plan()
+
+    @cached_property
+    def compare(self) -> Compare:
+        """The tab Compare, made when it is first wanted: a panel is on show the sooner."""
+        made = Compare(self.session, self.post, self.frame, static=self._static)
+        self._compare_place.fill([made])
+        return made
 
     def _actions(self) -> Actions:
         return Actions(
@@ -284,7 +296,8 @@ class Rooms(Room):
             widget = waiting.pop()
             waiting += getattr(widget, "children", ())
             widget.send_state([key for key in widget.keys if not key.startswith("_")])
-            widget.layout.send_state("display")
+            if not is_shared(widget.layout):
+                widget.layout.send_state("display")
 
     def _key(self, key: str) -> None:
         if self.tabs.selected_index != 0:

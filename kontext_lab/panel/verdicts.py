@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ipywidgets import Layout, Text, ToggleButtons
+from ipywidgets import Text, ToggleButtons
 
 from kontext_lab.figures.verdicts import FAVOURITE
 from kontext_lab.panel.facts import verdicts_in_words
+from kontext_lab.panel.layouts import plain
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
@@ -31,7 +32,9 @@ class Verdicts(Room):
         super().__init__()
         self._session, self._post, self._filling = session, post, False
         names = session.lab.criteria
-        self.criterion = ToggleButtons(options=list(names), tooltips=["1 pass, 0 fail"] * len(names))
+        self.criterion = ToggleButtons(
+            options=list(names), tooltips=["1 pass, 0 fail"] * len(names), **plain(ToggleButtons)
+        )
         self.criterion.add_class("kl-criteria")
         self.passed = self.button("1 pass", partial(self.judge, True), _TIP.format(1), small=True)
         self.failed = self.button("0 fail", partial(self.judge, False), _TIP.format(0), small=True)
@@ -41,7 +44,7 @@ class Verdicts(Room):
             placeholder="a note, then Enter",
             description="Note",
             continuous_update=False,
-            layout=Layout(width="24em"),
+            **plain(Text, width="24em"),
         )
         self.fill([row(self.criterion, self.passed, self.failed, self.favourite, self.given), self.comment])
         self.comment.observe(self.guarded(self._commented), names="value")

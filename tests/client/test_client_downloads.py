@@ -74,7 +74,7 @@ def trouble(fetch: Callable[..., bytes]) -> Callable[..., tuple[Reason, str]]:
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbytes and more than announced",
         b"HTTP/1.1 200 OK\r\n\r\nbytes",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nby\r\n3\r\ntes\r\n0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"bytes"),
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"bytes", mtime=0),
         b"HTTP/1.0 200 OK\r\n\r\nbytes",
     ],
 )

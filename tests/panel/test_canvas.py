@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 import kontext_lab as kl
@@ -127,6 +130,34 @@ def middle(tile: Tile) -> tuple[float, float]:
 def test_a_front_end_gets_the_picture(browser: Browser, plan: GridPlan) -> None:
     """A front end that begins is sent a frame of the plan's size."""
     assert pytest.approx((plan.width * 100, plan.height * 100), abs=1.01) == browser.size
+
+
+def test_what_is_patched_is_what_would_be_drawn(
+    browser: Browser, canvas: GridCanvas, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that arrives is put over what was drawn, and every pixel is as if all had been drawn anew."""
+    waiting = Results([replace(cell, state=kl.State.WAITING, outputs=()) for cell in results])
+    canvas.select(Mark(results[0]))
+    canvas.show(plan_grid(waiting, title="", live=True, room=Room(6, 5)))
+    last = Results([*list(waiting)[:-1], results[-1]])
+    drawn = []
+    monkeypatch.setattr(browser.canvas, "draw", lambda: drawn.append(1))
+    canvas.show(plan_grid(last, title="", live=True, room=Room(6, 5)))
+    patched = np.array(browser.canvas.buffer_rgba())
+    monkeypatch.undo()
+    FigureCanvasAgg.draw(browser.canvas)
+    assert ([], 0) == (drawn, int((patched != np.asarray(browser.canvas.buffer_rgba())).sum()))
+
+
+def test_what_lies_on_a_picture_stays_on_it(browser: Browser, canvas: GridCanvas, results: Results) -> None:
+    """A picture that arrives in a framed tile lies under its frame."""
+    waiting = Results([replace(cell, state=kl.State.WAITING, outputs=()) for cell in results])
+    canvas.select(Mark(results[0]))
+    canvas.show(plan_grid(waiting, title="", live=True, room=Room(6, 5)))
+    canvas.show(plan_grid(results, title="", live=True, room=Room(6, 5)))
+    shown = np.array(browser.canvas.buffer_rgba())
+    FigureCanvasAgg.draw(browser.canvas)
+    assert 0 == int((shown != np.asarray(browser.canvas.buffer_rgba())).sum())
 
 
 def test_nobody_looking_nothing_drawn(plan: GridPlan, monkeypatch: pytest.MonkeyPatch) -> None:

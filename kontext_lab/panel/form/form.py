@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ipywidgets import Box, Layout
+from ipywidgets import Box
 
 from kontext_lab.errors import ConfigError, SweepError
 from kontext_lab.images import MAX_MEGAPIXELS
@@ -15,6 +15,7 @@ from kontext_lab.panel.form.fields import MAIN, Values, field_for, words_field
 from kontext_lab.panel.form.more import More
 from kontext_lab.panel.form.prompts import Prompts
 from kontext_lab.panel.form.references import References
+from kontext_lab.panel.layouts import laid, plain, show_if
 from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.words import Named
@@ -48,17 +49,17 @@ class Form(Room):
         self.fields: dict[str, Values] = {key: field_for(key, self.guarded(self._changed)) for key in MAIN}
         self.fields |= self.more.fields
         self.words: dict[str, Values] = {}
-        self._word_box = Box(layout=Layout(width="100%"))
+        self._word_box = Box(**plain(Box, width="100%"))
         self._word_box.add_class("kl-fields")
-        main = Box([self.fields[key].field for key in MAIN], layout=Layout(width="100%"))
+        main = Box([self.fields[key].field for key in MAIN], **plain(Box, width="100%"))
         main.add_class("kl-fields")
         self.kept = Line(kind="muted")
         self.drop_kept = self.button("×", self._drop_kept, "Take the kept axes away", small=True)
         self._more_open = self.button(
             "▸ More", self._toggle_more, "Show or hide the rest of the form", small=True
         )
-        self._more_open.layout.align_self = "flex-start"
-        self.more.layout.display = "none"
+        self._more_open.layout = laid(width="auto", align_self="flex-start")
+        show_if(False, self.more)
         self._kept_row = row(self.kept, self.drop_kept)
         self.fill(
             [self.prompts, self.references, self._word_box, main, self._kept_row, self._more_open, self.more]
@@ -78,7 +79,7 @@ class Form(Room):
             field.put(draft.values.get(key, ()))
         kept = [f"{axis.key}: {len(axis)} values" for axis in draft.kept]
         self.kept.say(f"kept as they are: {', '.join(kept)}" if kept else "")
-        self._kept_row.layout.display = None if kept else "none"
+        show_if(kept, self._kept_row)
         self._words_laid_out()
         self.mark(draft.problems() | self.problems)
 
@@ -108,7 +109,7 @@ class Form(Room):
         if self._word_box.children != wanted:
             self._word_box.children = wanted
             closed(*gone)
-        self._word_box.layout.display = None if fields else "none"
+        show_if(fields, self._word_box)
 
     def _prompts_changed(self) -> None:
         self.draft = self.draft.prompted(self.prompts.values)
@@ -152,7 +153,7 @@ class Form(Room):
 
     def _toggle_more(self) -> None:
         hidden = self.more.layout.display == "none"
-        self.more.layout.display = None if hidden else "none"
+        show_if(hidden, self.more)
         self._more_open.description = "▾ More" if hidden else "▸ More"
 
     @property

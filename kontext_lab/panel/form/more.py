@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ipywidgets import BoundedIntText, Box, Dropdown, Layout, Text, Textarea
+from ipywidgets import BoundedIntText, Box, Dropdown, Text, Textarea
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.images import MAX_MEGAPIXELS
 from kontext_lab.options import RunOptions
 from kontext_lab.panel.form.fields import ADVANCED, Values, field_for
+from kontext_lab.panel.layouts import plain
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.request import decimal_text
 
@@ -33,20 +34,26 @@ class More(Room):
         self._changed, self._filling = changed, False
         self.fields: dict[str, Values] = {key: field_for(key, self._told) for key in ADVANCED}
         self.name = _text("Sweep name", "made from the prompt")
-        self.note = Textarea(description="Note", rows=1, placeholder="anything worth remembering")
-        self.concurrency = BoundedIntText(options.concurrency, min=1, max=64, description="Concurrency")
+        self.note = Textarea(
+            description="Note", rows=1, placeholder="anything worth remembering", **plain(Textarea)
+        )
+        self.concurrency = BoundedIntText(
+            options.concurrency, min=1, max=64, description="Concurrency", **plain(BoundedIntText)
+        )
         self.budget = _text("Budget $", "no limit", _written(options.budget))
         self.reuse = Dropdown(
             options=[(_REUSED, "always"), (_NEVER, "never")],
             value=options.reuse,
             description="Paid before",
             tooltip="What happens with pictures that were paid for before",
+            **plain(Dropdown),
         )
         self.in_doubt = Dropdown(
             options=[(_SKIP, "skip"), (_RESEND, "resend")],
             value=options.in_doubt,
             description="In doubt",
             tooltip="What happens with requests whose answer was lost",
+            **plain(Dropdown),
         )
         self.megapixels = _text("Max megapixels", decimal_text(MAX_MEGAPIXELS))
         self.megapixels.tooltip = "References added from now on are scaled down to this"
@@ -56,7 +63,7 @@ class More(Room):
         for control in self._controls():
             control.observe(lambda _: self._told(), names="value")
         parts = [*(one.field for one in self.fields.values()), *self._controls()]
-        grid = Box(parts, layout=Layout(width="100%"))
+        grid = Box(parts, **plain(Box, width="100%"))
         grid.add_class("kl-fields")
         self._parts = [grid, row(*self.problems.values())]
         self.fill(self._parts)
@@ -140,4 +147,4 @@ def _budget(text: str) -> float | None:
 
 
 def _text(description: str, placeholder: str, value: str = "") -> Text:
-    return Text(value, description=description, placeholder=placeholder)
+    return Text(value, description=description, placeholder=placeholder, **plain(Text))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ipywidgets import HBox, Layout, Text, Textarea
+from ipywidgets import HBox, Text, Textarea
 
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, boxed, closed, row
 from kontext_lab.panel.words import Named
 
@@ -18,12 +19,12 @@ class _Row(HBox):
     """One prompt: its name where there are several, its text, and a button that takes it away."""
 
     def __init__(self, room: Prompts, one: Named) -> None:
-        self.name = Text(one.name, placeholder="name", layout=Layout(width="8em"))
+        self.name = Text(one.name, placeholder="name", **plain(Text, width="8em"))
         self.text = Textarea(
-            one.text, placeholder=_PLACEHOLDER, rows=2, layout=Layout(width="auto", flex="1 1 auto")
+            one.text, placeholder=_PLACEHOLDER, rows=2, **plain(Textarea, width="auto", flex="1 1 auto")
         )
         self.away = room.button("×", lambda: room.take_away(self), "Take this prompt away", small=True)
-        super().__init__([self.name, self.text, self.away], layout=Layout(width="100%"))
+        super().__init__([self.name, self.text, self.away], **plain(HBox, width="100%"))
         self.add_class("kl-prompt")
 
     @property
@@ -98,7 +99,7 @@ class Prompts(Room):
             line.text.description = which if several else "Prompt"
             line.name.tooltip = f"Name of prompt {number}"
             for part in (line.name, line.away):
-                part.layout.display = None if several else "none"
+                show_if(several, part)
             # The name stands where the label does; screen readers still have both.
             (line.add_class if several else line.remove_class)("kl-prompt-named")
         self._all.children = tuple(self.rows)

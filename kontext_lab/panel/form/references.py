@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ipywidgets import HTML, Dropdown, Layout, Text, VBox
+from ipywidgets import HTML, Dropdown, Text, VBox
 
 from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference, thumbnail
 from kontext_lab.panel.browser import Upload, UploadField
+from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.panel.post import Post
 
@@ -38,7 +39,7 @@ class _Shown(VBox):
         size = f"{reference.sent_size[0]}×{reference.sent_size[1]}" if reference.png else "by address"
         words = f"{html.escape(label)}<br>{size}"
         shown = f'<div class="kl-muted kl-name" title="{html.escape(reference.source)}">{words}</div>'
-        picture = HTML(_picture(reference, f"reference {label}") + shown)
+        picture = HTML(_picture(reference, f"reference {label}") + shown, **plain(HTML))
         away = room.button("×", lambda: room.take_away(self), f"Take reference {label} away", small=True)
         super().__init__([row(picture, away, wrap=False)])
         self.add_class("kl-reference")
@@ -62,11 +63,13 @@ class References(Room):
         self.upload = UploadField("Upload")
         self.upload.on_upload(self.guarded(self._uploaded))
         self.upload.on_trouble(self.show)
-        self.place = Text(placeholder="path or URL, then Enter", description="Image", continuous_update=False)
+        self.place = Text(
+            placeholder="path or URL, then Enter", description="Image", continuous_update=False, **plain(Text)
+        )
         self.place.add_class("kl-place")
         self.place.observe(self.guarded(self._typed), names="value")
         self.mode = Dropdown(
-            options=[_EACH, _TOGETHER], value=_EACH, description="Several", layout=Layout(width="auto")
+            options=[_EACH, _TOGETHER], value=_EACH, description="Several", **plain(Dropdown, width="auto")
         )
         self.mode.observe(lambda _: self._told(), names="value")
         self.problem, self.busy = Line(kind="error"), Line(kind="muted")
@@ -112,7 +115,7 @@ class References(Room):
         """One reference less."""
         self._shown = [one for one in self._shown if one is not shown]
         self._laid_out()
-        closed(shown)
+        closed(shown, **plain(HTML))
         self._changed()
 
     def load(self, source: Any, name: str | None = None) -> None:
@@ -171,7 +174,7 @@ class References(Room):
 
     def _laid_out(self) -> None:
         several = len(self._shown) > 1
-        self.mode.layout.display = None if several else "none"
+        show_if(several, self.mode)
         self.mode.description = f"{len(self._shown)} references"  # "3 references", "combined in each request"
         self._row.children = (self.place, self.upload, *self._shown, self.mode)
 
