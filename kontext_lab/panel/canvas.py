@@ -26,7 +26,7 @@ from kontext_lab.panel.layouts import plain
 
 __all__ = ["GridCanvas"]
 
-_ARRIVALS, _GESTURE, _REST = 0.2, 0.03, 0.3
+_ARRIVALS, _GESTURE, _REST = 0.12, 0.03, 0.3
 """Seconds between two frames as cells arrive and under a hand; and after which a crop stands still."""
 _STATIC_BYTES = 400_000
 _AT_ONCE = 0.08

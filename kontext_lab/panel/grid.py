@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Grid", "paper_for"]
 
-_REDRAW = 0.1
+_REDRAW = 0.05
 """Seconds between two drawings while cells arrive."""
 
 _BESIDE = 70
