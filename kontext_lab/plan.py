@@ -275,6 +275,9 @@ class Plan:
             parts.append(f"{leave} beyond the limit")
         if self.requests != len(self.decisions):
             parts.append(f"{self.requests} to send")
+        if not self.requests:
+            # What nothing costs and takes no time needs no figures.
+            return " · ".join([*parts, *(["simulated pictures (sandbox)"] if self.simulated else [])])
         if self.simulated:
             parts += [f"free (≈ ${self.cost:.2f} if it were real)", "simulated pictures (sandbox)"]
         else:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm.auto import tqdm
 
 from kontext_lab.results import Results, State
 from kontext_lab.runner import Handle
 
-__all__ = ["follow"]
+__all__ = ["follow", "notices"]
 
 MOST_INTERRUPTS = 2
 """The first stops, the second leaves; one more does not even wait for what is left to be written down."""
+
+
+def notices() -> TextIO:
+    """Where notices are written: stderr, so that no output is spoilt; a notebook colours that as an error."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return sys.stdout if getattr(shell, "kernel", None) is not None else sys.stderr
 
 
 def follow(handle: Handle, *, shown: bool) -> Results:
@@ -27,7 +34,7 @@ def follow(handle: Handle, *, shown: bool) -> Results:
                 _show(bar, handle.results)
                 # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
                 for line in handle.results.notes[told:] if shown else ():
-                    tqdm.write(line, file=sys.stderr)
+                    tqdm.write(line, file=notices())
                     told += 1
             except KeyboardInterrupt:
                 interrupts += 1

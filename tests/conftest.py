@@ -31,6 +31,22 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 
+@pytest.fixture(autouse=True)
+def sandboxes_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A sandbox that a test started, or a lab in it, ends with the test."""
+    started: list[Sandbox] = []
+    start = Sandbox.start
+
+    def noted(box: Sandbox) -> Sandbox:
+        started.append(box)
+        return start(box)
+
+    monkeypatch.setattr(Sandbox, "start", noted)
+    yield
+    for box in started:
+        box.stop()
+
+
 @pytest.fixture
 def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that the test runs in."""

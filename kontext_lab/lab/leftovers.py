@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
 from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, SweepError, visible
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.recovery import Delivered, deliver, sum_up
+from kontext_lab.progress import notices
 from kontext_lab.service import SANDBOX
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, Tracker
@@ -87,7 +87,7 @@ def unfinished_line(journal: SweepJournal) -> str:
 
 
 def tell_unfinished(lab: Lab) -> None:
-    """Name what is unfinished, with the command that goes on; on stderr, so that no output is spoilt."""
+    """Name what is unfinished, with the command that goes on."""
     try:
         lines = lab.unfinished
     except KontextLabError:
@@ -96,7 +96,7 @@ def tell_unfinished(lab: Lab) -> None:
         count = "1 sweep did not end" if len(lines) == 1 else f"{len(lines)} sweeps did not end"
         more = "; ".join(lines[:3]) + (" …" if len(lines) > 3 else "")
         line = f"{count}: {more}. Run it again to go on, or `kontext-lab recover` to log what came."
-        sys.stderr.write(f"{visible(line)}\n")
+        notices().write(f"{visible(line)}\n")
 
 
 def recover_all(lab: Lab) -> list[Delivered]:

@@ -120,7 +120,7 @@ class Header(Room):
     def _show_unfinished(self, lab: Lab, leftovers: Sequence[Leftover]) -> None:
         if lab is not self._session.lab:
             return  # some of it is to be gone on with by another service
-        gone = self.unfinished.children[:-1]
+        gone = self.unfinished.parts
         rows: list[Widget] = [self._unfinished_row(lab, one) for one in leftovers[:_SHOWN]]
         if len(leftovers) > _SHOWN:
             rows.append(Line(f"… and {len(leftovers) - _SHOWN} more unfinished", "warning"))

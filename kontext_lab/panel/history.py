@@ -96,10 +96,14 @@ class History(Room):
         self.show(error)
 
     @property
+    def _real(self) -> list[SweepRun]:
+        return [run for run in self.runs if run.service != "sandbox"]
+
+    @property
     def listed(self) -> list[SweepRun]:
         """Those that are asked for; simulated ones step back once there are real ones."""
         words = self.search.value.lower().split()
-        real = [run for run in self.runs if run.service != "sandbox"]
+        real = self._real
         runs = self.runs if self.simulated.value or not real else real
         return [
             run
@@ -112,6 +116,8 @@ class History(Room):
         pages = max(1, -(-len(listed) // _PER_PAGE))
         self._page = min(max(0, page), pages - 1)
         shown = listed[self._page * _PER_PAGE : (self._page + 1) * _PER_PAGE]
+        # While there is nothing but simulated ones, they are on show, and there is nothing to choose.
+        show_if(self._real, self.simulated)
         behind = len(self.runs) - len(self.listed)
         more = f" · {behind} more not listed" if behind else ""
         where = f" · page {self._page + 1} of {pages}" if pages > 1 else ""

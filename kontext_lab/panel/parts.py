@@ -85,7 +85,7 @@ class Room(VBox):
         """The line for what went wrong: few rooms ever need theirs."""
         if self._trouble is None:
             self._trouble = Line(kind="error")
-            self.fill(self.children)
+            self.fill(self.parts)
         return self._trouble
 
     def fill(self, children: Sequence[Widget]) -> None:
@@ -98,6 +98,11 @@ class Room(VBox):
         """Say what went wrong here."""
         log.debug("shown in the panel", exc_info=error)
         self.trouble.say(in_words(error))
+
+    @property
+    def parts(self) -> tuple[Widget, ...]:
+        """What it was filled with."""
+        return tuple(child for child in self.children if child is not self._trouble)
 
     def forget_trouble(self) -> None:
         """Take the line away."""

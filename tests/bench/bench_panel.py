@@ -120,7 +120,10 @@ def arrival(bench: Workbench, photo: Path) -> None:
         concurrency = panel.root.get_by_label("Concurrency", exact=True)
         concurrency.fill("8")
         concurrency.press("Enter")
-        until(lambda: panel.ask("panel._rooms.grid.plan and len(panel._rooms.grid.plan.tiles) or 0") >= 32, panel.page)
+        until(
+            lambda: panel.ask("panel._rooms.grid.plan and len(panel._rooms.grid.plan.tiles) or 0") >= 32,
+            panel.page,
+        )
         panel.page.wait_for_timeout(1000)
         watch(panel)
         panel.run(32)

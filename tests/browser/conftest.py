@@ -39,5 +39,10 @@ def jupyter(tmp_path: Path) -> Iterator[Jupyter]:
 
 @pytest.fixture(scope="module")
 def bench(migrated_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    """JupyterLab and a browser; every notebook opened on it has a kernel, a store and a home of its own."""
-    yield from working(tmp_path_factory.mktemp("bench"), migrated_store)
+    """JupyterLab and a browser; every notebook opened on it has a kernel, a store and a home of its own.
+
+    No page may have met an error of a script when it is done with.
+    """
+    for made in working(tmp_path_factory.mktemp("bench"), migrated_store):
+        yield made
+        assert [] == made.errors

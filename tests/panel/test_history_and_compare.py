@@ -31,9 +31,7 @@ def test_past_sweeps_are_listed_newest_first(past: Panel) -> None:
     """With their thumbnails."""
     history = past._rooms.history
     assert ["crabs", "birds"] == [run.name for run in history.listed]
-    assert 2 == sum(
-        "data:image" in child.children[0].value for child in history.children[len(history._head) : -1]
-    )
+    assert 2 == sum("data:image" in child.children[0].value for child in history.parts[len(history._head) :])
 
 
 def test_search_finds_by_name(past: Panel) -> None:

@@ -129,6 +129,15 @@ function render({ model, el }) {
         const sign = !/[\p{L}\p{N}]/u.test(button.textContent);
         if (sign && button.getAttribute("aria-label") !== button.title) button.setAttribute("aria-label", button.title);
       }
+      // ipywidgets' sliders have neither a name nor the words of their value.
+      for (const handle of panel.querySelectorAll(".noUi-handle")) {
+        const slider = handle.closest(".widget-slider, .jupyter-widgets");
+        const words = { "aria-label": ".widget-label", "aria-valuetext": ".widget-readout" };
+        for (const [attribute, part] of Object.entries(words)) {
+          const text = slider?.querySelector(part)?.textContent;
+          if (text && handle.getAttribute(attribute) !== text) handle.setAttribute(attribute, text);
+        }
+      }
     };
     const named = new MutationObserver(name);
     named.observe(panel, { childList: true, subtree: true, attributes: true, attributeFilter: ["title"] });
