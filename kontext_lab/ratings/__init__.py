@@ -1,0 +1,1 @@
+"""Scores from votes between pairs, and which pair to show next. Knows no results and no store."""
