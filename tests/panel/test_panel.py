@@ -20,6 +20,15 @@ from kontext_lab.results import State
 from kontext_lab.sandbox import Sandbox
 
 
+def test_a_reference_can_be_taken_away(typed: Panel) -> None:
+    """With its button; the sweep is then none, and nothing is said to be wrong with the panel."""
+    references = typed._rooms.form.references
+    away = next(one for one in parts(references) if getattr(one, "tooltip", "").startswith("Take reference"))
+    away.click()
+    typed.wait(20)
+    assert ([], "") == (references._shown, references.trouble.text)
+
+
 def test_an_empty_panel_says_what_is_missing(panel: Panel) -> None:
     """Run is disabled, with the reason."""
     assert (True, "prompt: is missing, say what to change (and 1 more)") == (

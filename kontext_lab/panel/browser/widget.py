@@ -14,7 +14,6 @@ import anywidget
 import traitlets
 
 from kontext_lab.errors import KontextLabError
-from kontext_lab.panel.layouts import plain
 
 __all__ = ["STATIC", "BrowserWidget", "Texts"]
 
@@ -42,7 +41,8 @@ class BrowserWidget(anywidget.AnyWidget):
         if unknown:
             raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}")
         self._callbacks: dict[str, list[Callable[..., object]]] = {}
-        super().__init__(**{**plain(type(self)), **traits})
+        # A layout of its own: anywidget's views don't follow where a widget is given another one.
+        super().__init__(**traits)
 
     def on_trouble(self, callback: Callable[[Exception], object]) -> None:
         """Have `callback` called with every exception that a message from the browser led to."""

@@ -115,7 +115,7 @@ class References(Room):
         """One reference less."""
         self._shown = [one for one in self._shown if one is not shown]
         self._laid_out()
-        closed(shown, **plain(HTML))
+        closed(shown)
         self._changed()
 
     def load(self, source: Any, name: str | None = None) -> None:
