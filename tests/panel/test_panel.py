@@ -23,7 +23,9 @@ from kontext_lab.sandbox import Sandbox
 def test_a_reference_can_be_taken_away(typed: Panel) -> None:
     """With its button; the sweep is then none, and nothing is said to be wrong with the panel."""
     references = typed._rooms.form.references
-    away = next(one for one in parts(references) if getattr(one, "tooltip", "").startswith("Take reference"))
+    away = next(
+        one for one in parts(references) if (getattr(one, "tooltip", "") or "").startswith("Take reference")
+    )
     away.click()
     typed.wait(20)
     assert ([], "") == (references._shown, references.trouble.text)
