@@ -1,4 +1,4 @@
-"""What people put onto runs: verdicts, notes, and sweeps they don't want to see any more.
+"""What people put onto runs: verdicts, ranks, notes, and sweeps they don't want to see any more.
 
 A verdict is a metric with the output's place as its step: 1 passed, 0 failed, NaN withdrawn. MLflow takes the
 latest by step, then by millisecond, so each one is written later than all before it, whatever the clocks say.
@@ -7,7 +7,7 @@ latest by step, then by millisecond, so each one is written later than all befor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlflow.entities import Metric, Run
@@ -18,18 +18,26 @@ from kontext_lab.tracking import layout
 from kontext_lab.tracking.store import Store
 
 __all__ = [
+    "GIVEN",
     "HIDDEN",
     "NOTE",
+    "RANK",
     "VERDICT",
     "carried",
     "hide",
     "verdicts_of",
     "withdraw_verdicts",
+    "write_given",
     "write_note",
     "write_verdict",
 ]
 
 VERDICT = "verdict/"
+
+RANK = "rank/"
+
+GIVEN = (VERDICT, RANK)
+"""How the names of values begin that people gave a picture: each at the step of its output, NaN where withdrawn."""
 
 NOTE = "mlflow.note.content"
 """The tag that MLflow's own pages show as a run's description."""
@@ -47,24 +55,39 @@ def write_verdict(store: Store, run_id: str, number: int, key: str, verdict: boo
         key: `verdict/<criterion>`.
         verdict: passed, failed, or None.
     """
-    history: list[Metric] = store.client.get_metric_history(run_id, key)
-    step = number - 1
-    if verdict is None and step not in _latest(history):
-        return
-    now = max([layout.milliseconds(), *(one.timestamp + 1 for one in history)])
-    value = math.nan if verdict is None else float(verdict)
-    store.client.log_batch(run_id, metrics=[Metric(key, value, now, step)])
+    write_given(store, run_id, {(key, number): None if verdict is None else float(verdict)})
+
+
+def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], float | None]) -> None:
+    """Give outputs of a cell values, in place of those they have; None withdraws one.
+
+    Args:
+        store: where.
+        run_id: the cell's run.
+        values: by name and the output's number, from 1.
+    """
+    histories = {key: store.client.get_metric_history(run_id, key) for key in {key for key, _ in values}}
+    metrics = []
+    for (key, number), value in values.items():
+        history: list[Metric] = histories[key]
+        step = number - 1
+        if value is None and step not in _latest(history):
+            continue
+        now = max([layout.milliseconds(), *(one.timestamp + 1 for one in history)])
+        metrics.append(Metric(key, math.nan if value is None else value, now, step))
+    if metrics:
+        store.client.log_batch(run_id, metrics=metrics)
 
 
 def verdicts_of(store: Store, run: Run, outputs: int) -> dict[int, dict[str, float]]:
-    """A cell's verdicts by the output's number, those withdrawn left out.
+    """A cell's verdicts and ranks by the output's number, those withdrawn left out.
 
     Args:
         store: where.
         run: the cell's, with its metrics.
         outputs: how many outputs it has: of a single one the run itself says all.
     """
-    latest = {key: value for key, value in run.data.metrics.items() if key.startswith(VERDICT)}
+    latest = {key: value for key, value in run.data.metrics.items() if key.startswith(GIVEN)}
     found: dict[int, dict[str, float]] = {}
     for key, last in latest.items():
         if outputs <= 1:
@@ -79,17 +102,17 @@ def verdicts_of(store: Store, run: Run, outputs: int) -> dict[int, dict[str, flo
 
 
 def carried(outputs: Iterable[Output], now: int) -> list[Metric]:
-    """The verdicts of some outputs as the metrics of their copies."""
+    """The verdicts and ranks of some outputs as the metrics of their copies."""
     return [
         Metric(key, value, now, output.number - 1)
         for output in outputs
         for key, value in output.metrics.items()
-        if key.startswith(VERDICT)
+        if key.startswith(GIVEN)
     ]
 
 
 def withdraw_verdicts(store: Store, run: Run, before: float) -> None:
-    """Withdraw the verdicts on pictures that are being written over.
+    """Withdraw the verdicts on pictures that are being written over, and their ranks.
 
     Args:
         store: where.
@@ -100,7 +123,7 @@ def withdraw_verdicts(store: Store, run: Run, before: float) -> None:
         # Just after the verdict itself: a second try at writing writes the same once more, and so nothing.
         Metric(key, math.nan, last.timestamp + 1, step)
         for key in run.data.metrics
-        if key.startswith(VERDICT)
+        if key.startswith(GIVEN)
         for step, last in _latest(store.client.get_metric_history(run.info.run_id, key)).items()
         if not math.isnan(last.value) and last.timestamp < before * 1000
     ]

@@ -206,9 +206,7 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
     # What an earlier try at this very cell cost stays counted; the copy itself is free.
     earlier = slot.existing.data.metrics.get("cost/usd", 0.0) if slot.existing else 0.0
     values = {**original.data.metrics, "cost/usd": earlier}
-    metrics = [
-        Metric(key, value, now, 0) for key, value in values.items() if not key.startswith(marks.VERDICT)
-    ]
+    metrics = [Metric(key, value, now, 0) for key, value in values.items() if not key.startswith(marks.GIVEN)]
     store.client.log_batch(
         run_id,
         metrics=metrics + marks.carried(there.outputs, now),
