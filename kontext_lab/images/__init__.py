@@ -6,6 +6,7 @@ whoever wants a reference by URL passes the function that fetches it.
 
 from kontext_lab.images.examine import PREVIEW_BOX, Examined, examine, thumbnail
 from kontext_lab.images.likeness import SAME_PICTURE, bits_apart, perceptual_hash, squares_apart
+from kontext_lab.images.looking import picture_of
 from kontext_lab.images.prepare import MAX_MEGAPIXELS
 from kontext_lab.images.reference import Origin, Reference, load_reference, origins_of
 
@@ -21,6 +22,7 @@ __all__ = [
     "load_reference",
     "origins_of",
     "perceptual_hash",
+    "picture_of",
     "squares_apart",
     "thumbnail",
 ]

@@ -1,1 +1,6 @@
-"""What an edit changed, and how well it kept the rest: measured from the pictures alone. Knows no sweep."""
+"""What an edit changed, and how well it kept the rest: measured from the pictures alone. Knows no sweep and no store."""
+
+from kontext_lab.metrics.change import Region
+from kontext_lab.metrics.comparison import VERSION, Comparison, Measured, compare, measured
+
+__all__ = ["VERSION", "Comparison", "Measured", "Region", "compare", "measured"]

@@ -1,0 +1,266 @@
+"""One output against its references: how much changed, and how well the rest was kept. Always read together.
+
+A no-op keeps everything; a new picture changes everything: neither number says anything without the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+from skimage.metrics import structural_similarity
+
+from kontext_lab.errors import ConfigError, shown
+from kontext_lab.images import picture_of
+from kontext_lab.metrics.change import Region, change_map, regions_of
+from kontext_lab.metrics.pixels import Floats, Pixels, reference_pixels
+from kontext_lab.metrics.registration import Alignment, Landmarks, align, framed, landmarks
+
+__all__ = ["FLAGS", "VERSION", "Box", "Comparison", "Measured", "compare", "measured"]
+
+VERSION = "1"
+"""Of the recipe: values of different versions are not compared with each other."""
+
+FLAGS = ("no-op", "new picture", "blank", "over-edit")
+
+_NO_OP, _OVER = 0.001, 0.5
+"""Shares of the picture: less has changed in a no-op, more in an over-edit."""
+_BLANK = 1.0
+"""Standard deviation of Lab values below which a picture shows nothing."""
+_HALO = 4
+"""Pixels around a change that are neither changed nor kept: shadows, and what encoders smear."""
+_MOST_PSNR = 60.0
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A reference, made ready once for all its outputs."""
+
+    pixels: Pixels
+    marks: Landmarks
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What an edit changed and what it left alone.
+
+    Attributes:
+        registered: whether the output could be laid over a reference.
+        reference: index of the one it fits best; 0 where it fits none.
+        area: share of the picture that changed, 0 to 1; of the part that reference and output both show. 1 where it is not registered.
+        strength: mean Lab distance (CIE 1976) over the noise floor inside what changed; 0 where nothing did, NaN where it is not registered.
+        regions: what changed, largest first.
+        preserve_ssim: mean structural similarity of lightness outside, -1 to 1 (Wang et al. 2004, 7 × 7 windows); NaN where it is not
+            registered or nothing is left outside, as are the next two.
+        preserve_psnr_db: peak signal-to-noise ratio of RGB outside, dB, at most 60.
+        preserve_delta_e: mean Lab distance (CIE 1976) outside.
+        protect: for each protected box its mean structural similarity, changed or not; NaN where it is not registered or not shown.
+        scale: of the reference within the output's frame: 1 just covers it, more is a closer crop; NaN where it is not registered.
+        change_map: height × width, Lab units over the noise floor, 0 where nothing changed; in the reference's frame, longest side 512.
+        seen: height × width, the part of the reference that the output shows.
+        flags: of `no-op`, `new picture`, `blank`, `over-edit`.
+    """
+
+    registered: bool
+    reference: int
+    area: float
+    strength: float
+    regions: tuple[Region, ...]
+    preserve_ssim: float
+    preserve_psnr_db: float
+    preserve_delta_e: float
+    scale: float
+    change_map: Floats = field(repr=False)
+    seen: NDArray[np.bool_] = field(repr=False)
+    flags: tuple[str, ...] = ()
+    protect: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """What is logged, by its name; what could not be told is left out."""
+        found = {
+            "change/area": self.area,
+            "change/strength": self.strength,
+            "change/regions": float(len(self.regions)),
+            "align/registered": float(self.registered),
+            "align/scale": self.scale,
+            "preserve/ssim": self.preserve_ssim,
+            "preserve/psnr_db": self.preserve_psnr_db,
+            "preserve/delta_e": self.preserve_delta_e,
+            **{f"preserve/{name}": value for name, value in self.protect.items()},
+            **{
+                f"flag/{flag.replace(' ', '_').replace('-', '_')}": float(flag in self.flags)
+                for flag in FLAGS
+            },
+        }
+        return {name: round(float(value), 6) for name, value in found.items() if np.isfinite(value)}
+
+
+def measured(source: Any) -> Measured:
+    """A reference made ready, for comparing several outputs with it.
+
+    Raises:
+        ImageError: it is no picture.
+    """
+    if isinstance(source, Measured):
+        return source
+    pixels = reference_pixels(picture_of(source))
+    return Measured(pixels, landmarks(pixels))
+
+
+def compare(
+    references: Any,
+    output: Any,
+    *,
+    protect: Mapping[str, Box] | None = None,
+    ignore: Sequence[Box] = (),
+) -> Comparison:
+    """Measure what an edit changed and how well it kept the rest.
+
+    Args:
+        references: one picture or several – paths, bytes, PIL images, arrays, References, Outputs; the one that fits best counts.
+        output: the edited picture.
+        protect: boxes x0, y0, x1, y1 as fractions of the reference, by names: how well each was kept is measured by itself.
+        ignore: boxes of the output, as fractions of it, that are left out: what is written over a picture is no edit.
+
+    Raises:
+        ImageError: something is no picture.
+        ConfigError: no references, or a box that can't be one.
+    """
+    several = references if isinstance(references, list | tuple) else [references]
+    if not several:
+        raise ConfigError("references: there are none, give one or more pictures")
+    boxes = {name: _box(f"protect {name!r}", box) for name, box in (protect or {}).items()}
+    covered = [_box("ignore", box) for box in ignore]
+    ready = [measured(one) for one in several]
+    picture = picture_of(output)
+    found = [_aligned(one, picture, covered) for one in ready]
+    fits = [place for place, one in enumerate(found) if one is not None]
+    if not fits:
+        return _new_picture(ready[0], picture, boxes)
+    place = max(fits, key=lambda one: found[one].agreement)  # type: ignore[union-attr]
+    alignment = found[place]
+    assert alignment is not None
+    return _compared(place, ready[place].pixels, alignment, boxes)
+
+
+def _aligned(reference: Measured, picture: Image.Image, covered: Sequence[Box]) -> Alignment | None:
+    output = framed(picture, reference.pixels)
+    if _is_blank(output):
+        return None
+    rgb = output.rgb
+    for box in covered:
+        rows, columns = _slices(box, rgb.shape[:2])
+        if rgb is output.rgb:
+            rgb = rgb.copy()
+        rgb[rows, columns] = np.nan
+    return align(reference.pixels, reference.marks, output if rgb is output.rgb else _masked(output, rgb))
+
+
+def _masked(output: Pixels, rgb: Floats) -> Pixels:
+    """The output with places that are not to be seen."""
+    lab = output.lab.copy()
+    lab[np.isnan(rgb[..., 0])] = np.nan
+    masked = Pixels(rgb, output.full)
+    masked.__dict__["lab"] = lab
+    return masked
+
+
+def _compared(place: int, reference: Pixels, alignment: Alignment, boxes: Mapping[str, Box]) -> Comparison:
+    distances = change_map(reference.lab, alignment.lab, alignment.seen)
+    changed = distances > 0
+    seen = max(1, int(alignment.seen.sum()))
+    area = float(changed.sum()) / seen
+    outside = alignment.seen & ~ndimage.binary_dilation(changed, iterations=_HALO)
+    similar = _similarity(reference.lightness, alignment.lab[..., 0])
+    ssim, psnr, delta = _kept(reference, alignment, similar, outside)
+    return Comparison(
+        registered=True,
+        reference=place,
+        area=area,
+        strength=float(distances[changed].mean()) if changed.any() else 0.0,
+        regions=regions_of(changed),
+        preserve_ssim=ssim,
+        preserve_psnr_db=psnr,
+        preserve_delta_e=delta,
+        scale=alignment.scale,
+        change_map=distances,
+        seen=alignment.seen,
+        flags=tuple(flag for flag, so in (("no-op", area < _NO_OP), ("over-edit", area > _OVER)) if so),
+        protect={name: _in_box(similar, alignment.seen, box) for name, box in boxes.items()},
+    )
+
+
+def _kept(
+    reference: Pixels, alignment: Alignment, similar: Floats, outside: NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    """Structural similarity, peak signal-to-noise ratio in dB and mean Lab distance outside what changed."""
+    if not outside.any():
+        return (float("nan"),) * 3
+    squares = float(((reference.rgb[outside] - alignment.rgb[outside]) ** 2).mean())
+    psnr = _MOST_PSNR if squares <= 0 else min(_MOST_PSNR, -10 * float(np.log10(squares)))
+    apart = np.sqrt(((reference.lab[outside] - alignment.lab[outside]) ** 2).sum(axis=1))
+    return float(similar[outside].mean()), psnr, float(apart.mean())
+
+
+def _similarity(one: Floats, other: Floats) -> Floats:
+    _, found = structural_similarity(one, other, data_range=100.0, full=True)
+    return np.asarray(found, dtype=np.float32)
+
+
+def _in_box(similar: Floats, seen: NDArray[np.bool_], box: Box) -> float:
+    rows, columns = _slices(box, similar.shape)
+    inside = seen[rows, columns]
+    return float(similar[rows, columns][inside].mean()) if inside.any() else float("nan")
+
+
+def _new_picture(reference: Measured, picture: Image.Image, boxes: Mapping[str, Box]) -> Comparison:
+    nothing, shape = float("nan"), reference.pixels.lightness.shape
+    blank = _is_blank(framed(picture, reference.pixels))
+    return Comparison(
+        registered=False,
+        reference=0,
+        area=1.0,
+        strength=nothing,
+        regions=(),
+        preserve_ssim=nothing,
+        preserve_psnr_db=nothing,
+        preserve_delta_e=nothing,
+        scale=nothing,
+        change_map=np.zeros(shape, np.float32),
+        seen=np.zeros(shape, bool),
+        flags=("blank",) if blank else ("new picture",),
+        protect=dict.fromkeys(boxes, nothing),
+    )
+
+
+def _is_blank(pixels: Pixels) -> bool:
+    return bool(pixels.lab.reshape(-1, 3).std(axis=0).max() < _BLANK)
+
+
+def _slices(box: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    height, width = shape[:2]
+    x0, y0, x1, y1 = box
+    return (
+        slice(int(np.floor(y0 * height)), int(np.ceil(y1 * height))),
+        slice(int(np.floor(x0 * width)), int(np.ceil(x1 * width))),
+    )
+
+
+def _box(what: str, given: Any) -> Box:
+    try:
+        x0, y0, x1, y1 = (float(side) for side in given)
+    except (TypeError, ValueError):
+        x0 = y0 = x1 = y1 = float("nan")
+    if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+        raise ConfigError(
+            f"{what}: {shown(given)}, allowed are x0, y0, x1, y1 as fractions from 0 to 1, left before right, top before bottom"
+        )
+    return (x0, y0, x1, y1)
