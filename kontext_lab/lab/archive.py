@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from kontext_lab.errors import SweepError, TrackingError
-from kontext_lab.lab import chains, showing, verdicts
+from kontext_lab.lab import chains, showing, verdicts, votes
 from kontext_lab.lab.adapters import draw_preview
 from kontext_lab.lab.finding import Found, find
 from kontext_lab.lab.opening import Once
+from kontext_lab.ratings import Choice, Scores, Vote
 from kontext_lab.results import CellResult, Output, Results, Spending
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import SweepRun, Tracker
@@ -179,6 +180,44 @@ class Archive:
             TrackingError: it can't be recorded; then nothing changes.
         """
         verdicts.annotate(self.tracker, what, text)
+
+    def vote(
+        self, left: CellResult | Output, right: CellResult | Output, choice: Choice, rater: str = ""
+    ) -> Vote:
+        """Record which of two pictures is better, under `votes/` of their sweep in MLflow.
+
+        May be called on any thread, and by several people and kernels at once. `scores` makes numbers of votes.
+
+        Args:
+            left: an output; of a cell, its `output`.
+            right: another one.
+            choice: `left`, `right`, `both good` (half a win each way) or `both bad` (no vote).
+            rater: who says so.
+
+        Raises:
+            ConfigError: there is no such choice, or both are the same picture.
+            NotFound: there is no picture, or it isn't in this store.
+            TrackingError: it can't be recorded.
+        """
+        return votes.give(self.tracker, left, right, choice, rater)
+
+    def votes(self, results: Results) -> list[Vote]:
+        """Every vote on two pictures among these, by anybody, the oldest first; also votes on originals of copies."""
+        return votes.votes_on(self.tracker, results)
+
+    def take_back(self, vote: Vote, left: CellResult | Output, right: CellResult | Output) -> None:
+        """Take back a vote on these two pictures; it stays on file, and counts no more."""
+        votes.take_back(self.tracker, vote, left, right)
+
+    def scores(self, results: Results) -> Scores:
+        """Bradley-Terry scores from all votes on these sweeps; in MLflow as `rank/score` and `rank/score_se`.
+
+        Also on the outputs' `metrics`, and so in `results.frame`. What nobody voted on has no score.
+
+        Raises:
+            TrackingError: they can't be read or recorded.
+        """
+        return votes.rate(self.tracker, results)
 
     def ancestors(self, what: CellResult | Output) -> list[Output]:
         """The outputs a picture was made from, oldest first: the chain of edits it stands in, up to 50.

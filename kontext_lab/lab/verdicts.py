@@ -13,7 +13,7 @@ from kontext_lab.errors import ConfigError, NotFound, shown, visible
 from kontext_lab.results import CellResult, Output
 from kontext_lab.tracking import Tracker
 
-__all__ = ["annotate", "check_criterion", "judge"]
+__all__ = ["annotate", "check_criterion", "judge", "noting"]
 
 LONGEST_CRITERION = 100
 
@@ -22,7 +22,8 @@ LONGEST_COMMENT = 5000
 # What MLflow takes in a metric's name, which is a path: no part of it is empty, or leads upwards.
 _CRITERION = re.compile(r"(?! )(?!\.{1,2}(?:/|$))[\w\-.: ]+(?:/(?!\.{1,2}(?:/|$))[\w\-.: ]+)*(?<! )")
 
-_noting = threading.Lock()
+noting = threading.Lock()
+"""Held while the values of an output are put in place, by whichever thread."""
 
 
 def check_criterion(criterion: object) -> str:
@@ -55,7 +56,7 @@ def judge(tracker: Tracker, what: CellResult | Output, criterion: str, verdict: 
         raise NotFound(f"{output.cell.title}: there is no picture to judge, the cell is {output.state}")
     _check_tracked(output.cell)
     tracker.judge(output, key, verdict)
-    with _noting:
+    with noting:
         # A new mapping: whoever is reading the old one just now goes on doing so.
         metrics = {name: value for name, value in output.metrics.items() if name != key}
         output.metrics = metrics if verdict is None else {**metrics, key: float(verdict)}

@@ -18,9 +18,10 @@ from mlflow.tracking.context import registry
 from kontext_lab.answer import Attempt
 from kontext_lab.errors import TrackingError
 from kontext_lab.images import Origin
+from kontext_lab.ratings import Vote
 from kontext_lab.results import CellResult, Known, Output, Results, Spending, State
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import chains, finding, marks, reading, spending, writing
+from kontext_lab.tracking import chains, finding, marks, reading, spending, votes, writing
 from kontext_lab.tracking.artifacts import Artifact
 from kontext_lab.tracking.finding import Whereabouts
 from kontext_lab.tracking.reading import SweepRun
@@ -245,6 +246,15 @@ class Tracker:
         with mlflow_trouble("the MLflow store can't be read"):
             return SweepRun.from_run(reading.find_run(self.store, which))
 
+    def log_file(self, run_id: str, name: str, data: bytes) -> None:
+        """Put a file made of a sweep into its run, in place of the one of that name."""
+        with (
+            mlflow_trouble(f"run {run_id[:8]}: {name} can't be recorded in MLflow"),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            (Path(folder) / name).write_bytes(data)
+            self.store.client.log_artifact(run_id, str(Path(folder) / name))
+
     def sweep_of(self, which: str) -> Sweep:
         """A sweep as it was defined, from its parent run.
 
@@ -271,6 +281,26 @@ class Tracker:
         """Write a verdict on an output under `verdict/<criterion>`; None withdraws it."""
         with mlflow_trouble(f"the verdict on {output.cell.title} can't be recorded in MLflow"):
             marks.write_verdict(self.store, output.run_id, output.number, key, verdict)
+
+    def vote(self, vote: Vote, left: Output, right: Output) -> bool:
+        """Write a vote on two outputs onto their sweeps; False where neither is in the store."""
+        with mlflow_trouble("the vote can't be recorded in MLflow"):
+            return bool(votes.write_vote(self.store, vote, left, right))
+
+    def take_back(self, vote: Vote, left: Output, right: Output) -> None:
+        """Take back a vote on two outputs."""
+        with mlflow_trouble("the vote can't be taken back in MLflow"):
+            votes.take_back(self.store, vote, left, right)
+
+    def votes(self, run_ids: Iterable[str]) -> list[Vote]:
+        """Every vote on the sweeps of these cells, by anybody; the oldest first."""
+        with mlflow_trouble("the votes can't be read from MLflow"):
+            return votes.read_votes(self.store, run_ids)
+
+    def rate(self, cell: CellResult, values: Mapping[tuple[str, int], float | None]) -> None:
+        """Write what votes make of a cell's outputs, by `rank/…` and the output's number; None withdraws."""
+        with mlflow_trouble(f"the scores of {cell.title} can't be recorded in MLflow"):
+            marks.write_given(self.store, cell.run_id, values)
 
     def annotate(self, cell: CellResult, text: str) -> None:
         """Write a person's note on a cell; empty text removes it."""
