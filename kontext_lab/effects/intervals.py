@@ -1,0 +1,146 @@
+"""Intervals, and how many observations would be enough. Pure functions over arrays; knows no cells.
+
+Sources: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13, percentile interval; E. B.
+Wilson, JASA 22 (1927) 209-212; R. G. Newcombe, Statistics in Medicine 17 (1998) 873-890, method 10; sample sizes as
+in J. Fleiss, B. Levin, M. Paik, Statistical Methods for Rates and Proportions (2003), equation 4.14 without
+continuity correction, and W. C. Guenther, The American Statistician 35 (1981) 243-244.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "CONFIDENCE",
+    "POWER",
+    "Bounds",
+    "block_intervals",
+    "pairs_needed",
+    "rate_difference",
+    "trials_needed",
+    "wilson",
+]
+
+CONFIDENCE = 0.95
+POWER = 0.8
+_RESAMPLES = 2000
+_SEED = 1927
+_AT_ONCE = 2_000_000
+"""Numbers that one batch of resampling holds."""
+
+Floats = NDArray[np.float64]
+Bounds = tuple[float, float]
+
+
+def block_intervals(sums: Floats, counts: Floats) -> list[Bounds | None]:
+    """Percentile bootstrap intervals of means, whole blocks resampled.
+
+    With few blocks they come out too narrow: of normal values, intervals over 3 blocks hold the truth in about 3 of 4
+    cases, over 5 in 5 of 6, over 10 in 9 of 10.
+
+    Args:
+        sums: rows x blocks, the sum of the values of a row in a block.
+        counts: rows x blocks, how many values these are; 0 where the row has none there.
+
+    Returns:
+        One interval a row; None for a row with fewer than two blocks.
+    """
+    found: list[Bounds | None] = [None] * len(sums)
+    patterns: dict[bytes, list[int]] = {}
+    for row, there in enumerate(counts > 0):
+        patterns.setdefault(there.tobytes(), []).append(row)
+    for rows in patterns.values():
+        there = counts[rows[0]] > 0
+        if there.sum() < 2:
+            continue
+        low, high = _resampled(sums[rows][:, there], counts[rows][:, there])
+        for row, bounds in zip(rows, zip(low.tolist(), high.tolist(), strict=True), strict=True):
+            found[row] = bounds
+    return found
+
+
+def _resampled(sums: Floats, counts: Floats) -> tuple[Floats, Floats]:
+    from scipy import stats  # noqa: PLC0415 - takes a second, which not everybody who imports this needs
+
+    def mean(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
+        return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
+
+    found = stats.bootstrap(
+        (sums, counts),
+        mean,
+        axis=-1,
+        paired=True,
+        vectorized=True,
+        n_resamples=_RESAMPLES,
+        batch=max(1, _AT_ONCE // sums.size),
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(_SEED),
+    ).confidence_interval
+    return np.atleast_1d(found.low), np.atleast_1d(found.high)
+
+
+def wilson(successes: int, trials: int) -> Bounds | None:
+    """Wilson's interval of a rate, 0 to 1; None without trials."""
+    from scipy import stats  # noqa: PLC0415 - takes a second, which not everybody who imports this needs
+
+    if not trials:
+        return None
+    found = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def rate_difference(first: tuple[int, int], second: tuple[int, int]) -> Bounds | None:
+    """Newcombe's interval of the second rate minus the first, from Wilson's intervals of both.
+
+    Pairing is left out of account, which makes it wider where pairs agree.
+
+    Args:
+        first: successes and trials.
+        second: the same.
+    """
+    one, two = wilson(*first), wilson(*second)
+    if one is None or two is None:
+        return None
+    p1, p2 = first[0] / first[1], second[0] / second[1]
+    below = math.hypot(p2 - two[0], one[1] - p1)
+    above = math.hypot(two[1] - p2, p1 - one[0])
+    return p2 - p1 - below, p2 - p1 + above
+
+
+def pairs_needed(differences: Floats) -> int | None:
+    """How many pairs a paired t-test needs for a mean difference like that of these.
+
+    n = ((z₁₋α/₂ + z_power) · s / d)² + z²₁₋α/₂ / 2, the normal approximation with Guenther's correction; None where
+    the mean difference is nothing, or there are fewer than two pairs.
+    """
+    if len(differences) < 2:
+        return None
+    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
+    if abs(mean) <= 1e-12 * max(1.0, float(np.abs(differences).max())):
+        return None
+    alpha, power = _normal()
+    return max(2, math.ceil(((alpha + power) * spread / mean) ** 2 + alpha**2 / 2))
+
+
+def trials_needed(first: float, second: float) -> int | None:
+    """How many trials for each of two rates tell them apart; None where they are the same.
+
+    n = (z₁₋α/₂ √(2 p̄ q̄) + z_power √(p₁q₁ + p₂q₂))² / (p₂ - p₁)², the normal approximation for two proportions.
+    """
+    if first == second:
+        return None
+    alpha, power = _normal()
+    both = (first + second) / 2
+    under_null = alpha * math.sqrt(2 * both * (1 - both))
+    under_other = power * math.sqrt(first * (1 - first) + second * (1 - second))
+    return max(2, math.ceil(((under_null + under_other) / (second - first)) ** 2))
+
+
+def _normal() -> tuple[float, float]:
+    normal = NormalDist()
+    return normal.inv_cdf(1 - (1 - CONFIDENCE) / 2), normal.inv_cdf(POWER)
