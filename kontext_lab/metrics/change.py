@@ -25,9 +25,9 @@ _NEAR = 1.5
 _EDGE = 0.3
 """Pixels by which an edge may still be displaced."""
 _LEAST_NOISE, _MOST_NOISE = 1.0, 5.0
-_SURE, _POSSIBLE = 7.0, 3.0
+_SURE, _POSSIBLE = 7.0, 2.5
 """Lab units over the floor from which a place has changed, and from which it belongs to one that has."""
-_OUTLINE = 0.3
+_OUTLINE = 0.25
 """Of the greatest distance nearby: where the smoothed edge of a change is cut."""
 _SPECK, _HOLE = 2e-4, 4e-3
 """Shares of the picture below which a change is a speck, and a gap in one is part of it."""
