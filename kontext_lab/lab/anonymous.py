@@ -1,0 +1,75 @@
+"""Results without anything of their references: neither pixels nor names of files, for pages that leave the house.
+
+A copy: the results themselves stay as they are. What a person wrote – prompts, words, notes, names of sweeps – is
+kept, since that is what a study is about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from kontext_lab.results import CellResult, Results
+
+__all__ = ["without_references"]
+
+_LEAST = 3
+"""Shorter names stand in other words too often to be looked for."""
+
+
+def without_references(results: Results) -> Results:
+    """The same cells, each reference called by a number, in order of appearance."""
+    names = {name: f"reference {number}" for number, name in enumerate(_names(results), 1)}
+    secrets = sorted({*names, *_addresses(results), *_labels(results)}, key=len, reverse=True)
+    cells = [
+        _without(cell, names, [secret for secret in secrets if len(secret) >= _LEAST]) for cell in results
+    ]
+    made = Results(cells, name=results.name, run_id=results.run_id, notes=results.notes)
+    made.spent, made.stopped = results.spent, results.stopped
+    return made
+
+
+def _names(results: Results) -> list[str]:
+    return list(dict.fromkeys(str(cell.params["image"]) for cell in results if "image" in cell.params))
+
+
+def _labels(results: Results) -> set[str]:
+    """Names that people gave to references, and those of single ones where several are in one request."""
+    named = {str(cell.params["image.label"]) for cell in results if "image.label" in cell.params}
+    return named | {name for joined in _names(results) for name in joined.split(" + ")}
+
+
+def _addresses(results: Results) -> set[str]:
+    references = {one for cell in results if cell.request is not None for one in cell.request.images}
+    return {text for one in references for text in (one.url, one.source) if text and len(text) > 12}
+
+
+def _without(cell: CellResult, names: dict[str, str], secrets: Sequence[str]) -> CellResult:
+    params: dict[str, Any] = {key: value for key, value in cell.params.items() if key != "image.label"}
+    title = cell.title
+    if "image" in params:
+        params["image"] = names[str(params["image"])]
+        # In a title the reference's name is one part among others.
+        title = _scrubbed(title, secrets, params["image"]) if "image" in cell.swept else title
+    made = replace(
+        cell,
+        params=params,
+        title=title,
+        note=_scrubbed(cell.note, secrets, "(reference)"),
+        metrics=dict(cell.metrics),
+        parents=(),
+        request=None,
+    )
+    made.outputs = [
+        replace(output, cell=made, note=_scrubbed(output.note, secrets, "(reference)"))
+        for output in cell.outputs
+    ]
+    return made
+
+
+def _scrubbed(text: str, secrets: Sequence[str], word: str) -> str:
+    for secret in secrets:
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", lambda _: word, text)
+    return text

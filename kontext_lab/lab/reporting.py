@@ -1,0 +1,256 @@
+"""A study as one file: gathers results, pictures and figures, writes the page, and logs it to the sweep's run."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from kontext_lab.errors import ConfigError, KontextLabError
+from kontext_lab.figures.choosing import choose
+from kontext_lab.figures.values import Values
+from kontext_lab.lab.anonymous import without_references
+from kontext_lab.lab.archive import Archive
+from kontext_lab.lab.cards import axes_of, cards_of, expected_pictures
+from kontext_lab.report import Album, Fact, Page, Plot, Prompt, packed, render, replace_file, writable_file
+from kontext_lab.request import DEFAULT
+from kontext_lab.results import Results, State
+from kontext_lab.sweep.axes import value_text
+from kontext_lab.sweep.wording import short_prompt
+
+__all__ = ["report"]
+
+log = logging.getLogger(__name__)
+
+ARTIFACT = "report.html"
+
+LISTED = 12
+"""Values of an axis that are named in the page's head; the pickers have them all."""
+
+METRICS = ("change/area", "preserve/ssim")
+"""What effects are drawn of where it was measured; verdicts besides."""
+
+SIMULATED = "Simulated pictures: made by the sandbox, not by the model. Costs are simulated as well."
+
+
+def report(
+    results: Results,
+    path: str | os.PathLike[str],
+    *,
+    references: bool = True,
+    originals: str | os.PathLike[str] | None = None,
+    lab: Archive | None = None,
+) -> Path:
+    """Write a study as one page that opens from a disk or a mail: pictures, pickers, numbers, effects.
+
+    Also logged to the sweep's run as `report.html`, where the results are those of one; that it can't be is a
+    warning, the file is there all the same.
+
+    Args:
+        results: what it is about.
+        path: where to; a file that is there is replaced. The suffix `.html` may be left out.
+        references: show what was given to the model. Without, the page holds no pixel of it and no name of its file.
+        originals: a `.zip` to write besides: the exact bytes under readable names, and a table.
+        lab: whose store holds them; None for the one the pictures were loaded from.
+
+    Returns:
+        The page's path, absolute.
+
+    Raises:
+        ConfigError: a file can't be written; says which.
+        TrackingError: an original can't be loaded from the store.
+    """
+    if not isinstance(results, Results):
+        raise ConfigError(
+            f"report: is a {type(results).__name__}, allowed are results, such as lab.load('last')"
+        )
+    target = writable_file(path, ".html", "report")
+    archive = None if originals is None else writable_file(originals, ".zip", "originals")
+    store = lab or _store_of(results)
+    shown = _with_requests(results, store) if references else without_references(results)
+    data = _rendered(shown, references)
+    replace_file(target, data, "report")
+    _log(results, data, store)
+    if archive is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            shown.save(folder)
+            packed(Path(folder), archive, "originals")
+    return target
+
+
+def _store_of(results: Results) -> Archive | None:
+    """The store that the pictures are in; None where nothing is loaded from one."""
+    addresses = (getattr(output.load, "uri", "") for output in results.outputs)
+    uri = next(filter(None, addresses), "") if results.run_id else ""
+    return Archive(uri, None) if uri else None
+
+
+def _with_requests(results: Results, store: Archive | None) -> Results:
+    """The results, knowing their references as far as they can be found."""
+    if store is None or all(cell.request is not None for cell in results):
+        return results
+    try:
+        return store.with_requests(results)
+    except KontextLabError:
+        return results  # a note on the page says that they are missing
+
+
+def _log(results: Results, data: bytes, store: Archive | None) -> None:
+    if not results.run_id:
+        return
+    try:
+        if store is None:
+            raise ConfigError("which store the sweep is in is not known, report(…, lab=lab) tells")
+        store.tracker.log_file(results.run_id, ARTIFACT, data)
+    except KontextLabError as error:
+        log.warning("the report is written, but not logged to MLflow: %s", error)
+
+
+def _rendered(results: Results, references: bool) -> bytes:
+    values = Values(results)
+    maps = _change_maps(results) if references else {}
+    album = Album(expected_pictures(results, maps))
+    choice = choose(values, None, None, None)
+    page = Page(
+        title=results.name or "Results",
+        summary=results.brief,
+        simulated=_simulated(results),
+        facts=tuple(_facts(values)),
+        prompts=tuple(_prompts(values)),
+        notes=tuple(_notes(results, references)),
+        axes=axes_of(values),
+        rows=next(iter(choice.rows), ""),
+        columns=next(iter(choice.columns), "") or choice.sheet,
+        cards=tuple(cards_of(values, album, maps)),
+        plots=tuple(_plots(results)),
+    )
+    return render(page, album.pictures)
+
+
+def _change_maps(results: Results) -> Mapping[tuple[int, int], Image.Image]:  # noqa: ARG001 - none are made yet
+    return {}
+
+
+def _simulated(results: Results) -> str:
+    count = sum(cell.simulated for cell in results)
+    if not count:
+        return ""
+    return SIMULATED if count == len(results) else f"{count} of {len(results)} cells: {SIMULATED}"
+
+
+def _facts(values: Values) -> Iterator[Fact]:
+    """When, which service, what varies, and the parameters that are the same throughout."""
+    results = values.results
+    services = dict.fromkeys("sandbox (simulated)" if cell.simulated else cell.service for cell in results)
+    yield Fact("service", ", ".join(filter(None, services)) or "not known")
+    days = [cell.arrived.astimezone() for cell in results if cell.arrived is not None]
+    if days:
+        first, last = f"{min(days):%d %b %Y %H:%M}", f"{max(days):%d %b %Y %H:%M}"
+        yield Fact("pictures from", first if first == last else f"{first} to {last}")
+    axes = results.axes
+    for key, found in axes.items():
+        labels = (
+            [results.label(key, value) for value in found] if key != "output" else [str(n) for n in found]
+        )
+        more = f" … ({len(labels)})" if len(labels) > 12 else ""
+        yield Fact(key, ", ".join(label[:60] for label in labels[:12]) + more)
+    for key in dict.fromkeys(key for cell in results for key in cell.params):
+        if key in axes or key == "prompt" or key.endswith(".label"):
+            continue
+        texts = {_text(key, cell.params.get(key)) for cell in results}
+        if len(texts) == 1:
+            yield Fact(key, texts.pop())
+    if results.run_id:
+        yield Fact("MLflow run", results.run_id)
+    yield Fact(
+        "report",
+        f"{datetime.now().astimezone():%d %b %Y %H:%M}, kontext-lab {metadata.version('kontext-lab')}",
+    )
+
+
+def _varying(values: Values) -> Iterator[Fact]:
+    for key in values.axes:
+        labels = [short_prompt(value.label, 60) for value in values.of(key)]
+        more = f" … ({len(labels)})" if len(labels) > LISTED else ""
+        yield Fact(key, ", ".join(labels[:LISTED]) + more)
+
+
+def _fixed(results: Results) -> Iterator[Fact]:
+    """Parameters that are the same in every cell; those left to the service in one line."""
+    left = []
+    for key in dict.fromkeys(key for cell in results for key in cell.params):
+        texts = {_text(key, cell.params.get(key)) for cell in results}
+        if len(texts) > 1 or key == "prompt" or key.endswith(".label"):
+            continue
+        text = texts.pop()
+        if text == DEFAULT:
+            left.append(key)
+        else:
+            yield Fact(key, text)
+    if left:
+        yield Fact("left to the service", ", ".join(left))
+
+
+def _text(key: str, value: Any) -> str:
+    return str(value) if key == "image" else value_text(key, value)
+
+
+def _prompts(values: Values) -> Iterator[Prompt]:
+    """Every prompt in full; where words vary, with the words' names in their places."""
+    if "prompt" not in values.keys:
+        return
+    found = values.of("prompt")
+    for value in found:
+        text = value.full or value.label
+        yield Prompt(value.label if len(found) > 1 and value.full else "", text)
+
+
+def _notes(results: Results, references: bool) -> Iterator[str]:
+    yield from results.notes
+    if not len(results):
+        yield "There are no cells."
+        return
+    if not any(output.is_picture for output in results.outputs):
+        yield "No cell has a picture: each says why."
+    if results.counts[State.IN_DOUBT]:
+        yield "Cells in doubt may have been billed besides what is counted here."
+    if not references:
+        yield "What was given to the model is left out of this page."
+    elif any(cell.request is None and cell.fingerprint for cell in results):
+        yield "Some references are not at hand any more: those cells show their outputs alone."
+
+
+def _plots(results: Results) -> Iterator[Plot]:
+    """Effects on what was measured and judged."""
+    draw = getattr(import_module("kontext_lab.figures"), "effects", None)
+    if draw is None:
+        return
+    for metric in _measured(results):
+        try:
+            view = draw(results, metric)
+            yield Plot(metric, _png(view.figure), tuple(view.sentences))
+        except KontextLabError as error:
+            yield Plot(metric, sentences=(str(error),))
+        except Exception:  # whatever a value does to a figure, it must not keep a report from being written
+            log.warning("effects on %s can't be drawn", metric, exc_info=True)
+
+
+def _measured(results: Results) -> Sequence[str]:
+    names = dict.fromkeys(name for output in results.outputs for name in output.metrics)
+    return [name for name in METRICS if name in names] + [
+        name for name in names if name.startswith("verdict/")
+    ]
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
