@@ -5,7 +5,9 @@ Importing it loads nothing heavy and touches nothing: names arrive when they are
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from kontext_lab.figures import grid
     from kontext_lab.images import Reference
     from kontext_lab.lab import Lab
+    from kontext_lab.lab.reporting import report
     from kontext_lab.panel import Panel
     from kontext_lab.request import EditRequest
     from kontext_lab.results import CellResult, Output, Results, State
@@ -33,6 +36,7 @@ __all__ = [
     "Sweep",
     "errors",
     "grid",
+    "report",
     "sample",
 ]
 
@@ -48,6 +52,7 @@ _HOMES = {
     "State": "results",
     "Sweep": "sweep",
     "grid": "figures",
+    "report": "lab.reporting",
     "sample": "samples",
 }
 
@@ -64,3 +69,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted((*__all__, "__version__"))
+
+
+class _Package(ModuleType):
+    """Lets a function have the name of a room: that the room is imported doesn't put it in the function's place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

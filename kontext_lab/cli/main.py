@@ -195,6 +195,20 @@ def export(which: str, folder: Path) -> int:
 
 
 @cli.command()
+@click.argument("which", metavar="RUN")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Else called as the sweep is.")
+@click.option("--no-references", is_flag=True, help="Leave out what was given to the model.")
+@click.option(
+    "--originals", type=click.Path(path_type=Path), metavar="FILE.zip", help="The exact bytes, besides."
+)
+def report(which: str, out: Path | None, no_references: bool, originals: Path | None) -> int:
+    """One page of a sweep that opens anywhere: pictures, pickers, numbers. Also put into its run."""
+    from kontext_lab.cli.reporting import write_report  # noqa: PLC0415 - commands load what they need
+
+    return write_report(which, out=out, references=not no_references, originals=originals)
+
+
+@cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> int:
     """Open MLflow's own pages on the store in use."""
