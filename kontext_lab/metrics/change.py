@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 from skimage.measure import label, regionprops
-from skimage.morphology import disk
 
 from kontext_lab.metrics.pixels import Floats
 
@@ -31,6 +30,8 @@ _OUTLINE = 0.25
 """Of the greatest distance nearby: where the smoothed edge of a change is cut."""
 _SPECK, _HOLE = 2e-4, 4e-3
 """Shares of the picture below which a change is a speck, and a gap in one is part of it."""
+_BESIDE = 0.03
+"""Of the largest change: what is smaller beside it is a speck too."""
 _CLOSE = 3
 _TOGETHER = 0.015
 """Changes nearer to each other than this share of the diagonal are one region."""
@@ -62,9 +63,10 @@ def change_map(reference: Floats, output: Floats, seen: NDArray[np.bool_]) -> Fl
     """
     if not seen.any():
         return np.zeros(seen.shape, np.float32)
-    one, other = _smoothed(reference, seen), _smoothed(output, seen)
+    mean = _Near(seen)
+    one, other = mean.colour(reference), mean.colour(output)
     colour = np.sqrt(((one - other) ** 2).sum(axis=2))
-    structure = np.abs(_contrast(reference[..., 0], one[..., 0], seen) - _contrast(output[..., 0], other[..., 0], seen))
+    structure = mean.contrast(reference[..., 0], one[..., 0]) - mean.contrast(output[..., 0], other[..., 0])
     distance = np.hypot(colour, structure)
     edges = np.minimum(_gradient(one[..., 0]), _gradient(other[..., 0]))
     noise = float(np.clip(2 * np.percentile(distance[seen], 25), _LEAST_NOISE, _MOST_NOISE))
@@ -74,29 +76,38 @@ def change_map(reference: Floats, output: Floats, seen: NDArray[np.bool_]) -> Fl
     return np.where(changed, np.maximum(distance - noise, 0.1), 0.0).astype(np.float32)
 
 
-def _smoothed(lab: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """The mean colour around every place."""
-    return np.dstack([_within(lab[..., channel], seen) for channel in range(3)])
+class _Near:
+    """Weighted means around every place, of the places that are seen."""
+
+    def __init__(self, seen: NDArray[np.bool_]) -> None:
+        self._seen = None if seen.all() else seen
+        self._weight = np.maximum(_smooth(seen.astype(np.float32)), 1e-6)
+
+    def of(self, values: Floats) -> Floats:
+        """The mean of some values, height × width."""
+        if self._seen is None:
+            return _smooth(values)
+        return _smooth(np.where(self._seen, values, np.float32(0))) / self._weight
+
+    def colour(self, lab: Floats) -> Floats:
+        """The mean colour."""
+        return np.dstack([self.of(lab[..., channel]) for channel in range(3)])
+
+    def contrast(self, lightness: Floats, mean: Floats) -> Floats:
+        """The standard deviation of lightness: however displaced, the same texture has the same."""
+        return np.sqrt(self.of((lightness - mean) ** 2))
 
 
-def _contrast(lightness: Floats, mean: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """The standard deviation of lightness around every place: however displaced, the same texture has the same."""
-    return np.sqrt(_within((lightness - mean) ** 2, seen))
-
-
-def _within(values: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """The weighted mean around every place, of places that are seen."""
-    if seen.all():
-        return ndimage.gaussian_filter(values, _NEAR)
-    weight = ndimage.gaussian_filter(seen.astype(np.float32), _NEAR)
-    total = ndimage.gaussian_filter(np.where(seen, values, 0.0).astype(np.float32), _NEAR)
-    return np.where(seen, total / np.maximum(weight, 1e-6), 0.0).astype(np.float32)
+def _smooth(values: Floats) -> Floats:
+    found: Floats = ndimage.gaussian_filter(values, _NEAR, truncate=3.0)
+    return found
 
 
 def _gradient(lightness: Floats) -> Floats:
     """The steepest slope around every place, lightness per pixel."""
     down, across = np.gradient(lightness)
-    return ndimage.maximum_filter(np.hypot(down, across), 3)
+    steepest: Floats = ndimage.maximum_filter(np.hypot(down, across), 3)
+    return steepest
 
 
 def _outlined(above: Floats) -> NDArray[np.bool_]:
@@ -109,16 +120,23 @@ def _outlined(above: Floats) -> NDArray[np.bool_]:
 def _tidied(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Without specks and without small gaps."""
     changed = _without_small(changed, _SPECK * changed.size)
-    padded = np.pad(changed, _CLOSE, mode="edge")
-    changed = ndimage.binary_closing(padded, disk(_CLOSE))[_CLOSE:-_CLOSE, _CLOSE:-_CLOSE]
-    return ~_without_small(~changed, _HOLE * changed.size)
+    side = 2 * _CLOSE + 1
+    changed = ndimage.minimum_filter(ndimage.maximum_filter(changed, side), side)
+    changed = ~_without_small(~changed, _HOLE * changed.size)
+    return _without_small(changed, _BESIDE * _largest(changed))
+
+
+def _largest(mask: NDArray[np.bool_]) -> int:
+    names, _ = ndimage.label(mask)
+    return int(np.bincount(names.ravel())[1:].max(initial=0))
 
 
 def _without_small(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
     names, count = ndimage.label(mask)
     sizes = np.bincount(names.ravel(), minlength=count + 1)
     sizes[0] = 0
-    return np.asarray(sizes >= smallest)[names] & mask
+    kept: NDArray[np.bool_] = np.asarray(sizes >= smallest)[names] & mask
+    return kept
 
 
 def regions_of(changed: NDArray[np.bool_]) -> tuple[Region, ...]:
@@ -128,7 +146,7 @@ def regions_of(changed: NDArray[np.bool_]) -> tuple[Region, ...]:
     if not total:
         return ()
     reach = max(1, round(_TOGETHER * float(np.hypot(width, height)) / 2))
-    near = ndimage.distance_transform_edt(~changed) <= reach
+    near = ndimage.maximum_filter(changed, 2 * reach + 1)
     names = np.where(changed, label(near), 0)
     found = []
     for part in regionprops(names):

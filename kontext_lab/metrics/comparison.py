@@ -31,7 +31,7 @@ FLAGS = ("no-op", "new picture", "blank", "over-edit")
 _NO_OP, _OVER = 0.001, 0.5
 """Shares of the picture: less has changed in a no-op, more in an over-edit."""
 _BLANK = 1.0
-"""Standard deviation of Lab values below which a picture shows nothing."""
+"""Standard deviation of red, green and blue, in percent, below which a picture shows nothing."""
 _HALO = 4
 """Pixels around a change that are neither changed nor kept: shadows, and what encoders smear."""
 _MOST_PSNR = 60.0
@@ -59,7 +59,7 @@ class Comparison:
         regions: what changed, largest first.
         preserve_ssim: mean structural similarity of lightness outside, -1 to 1 (Wang et al. 2004, 7 × 7 windows); NaN where it is not
             registered or nothing is left outside, as are the next two.
-        preserve_psnr_db: peak signal-to-noise ratio of RGB outside, dB, at most 60.
+        preserve_psnr_db: peak signal-to-noise ratio of lightness outside, dB, at most 60.
         preserve_delta_e: mean Lab distance (CIE 1976) outside.
         protect: for each protected box its mean structural similarity, changed or not; NaN where it is not registered or not shown.
         scale: of the reference within the output's frame: 1 just covers it, more is a closer crop; NaN where it is not registered.
@@ -178,7 +178,7 @@ def _compared(place: int, reference: Pixels, alignment: Alignment, boxes: Mappin
     changed = distances > 0
     seen = max(1, int(alignment.seen.sum()))
     area = float(changed.sum()) / seen
-    outside = alignment.seen & ~ndimage.binary_dilation(changed, iterations=_HALO)
+    outside = alignment.seen & ~ndimage.maximum_filter(changed, 2 * _HALO + 1)
     similar = _similarity(reference.lightness, alignment.lab[..., 0])
     ssim, psnr, delta = _kept(reference, alignment, similar, outside)
     return Comparison(
@@ -204,10 +204,11 @@ def _kept(
     """Structural similarity, peak signal-to-noise ratio in dB and mean Lab distance outside what changed."""
     if not outside.any():
         return (float("nan"),) * 3
-    squares = float(((reference.rgb[outside] - alignment.rgb[outside]) ** 2).mean())
-    psnr = _MOST_PSNR if squares <= 0 else min(_MOST_PSNR, -10 * float(np.log10(squares)))
-    apart = np.sqrt(((reference.lab[outside] - alignment.lab[outside]) ** 2).sum(axis=1))
-    return float(similar[outside].mean()), psnr, float(apart.mean())
+    squares = (reference.lab - alignment.lab) ** 2
+    error = float(squares[..., 0].mean(where=outside)) / 100.0**2
+    psnr = _MOST_PSNR if error <= 0 else min(_MOST_PSNR, -10 * float(np.log10(error)))
+    apart = np.sqrt(squares.sum(axis=2)).mean(where=outside)
+    return float(similar.mean(where=outside)), psnr, float(apart)
 
 
 def _similarity(one: Floats, other: Floats) -> Floats:
@@ -242,7 +243,7 @@ def _new_picture(reference: Measured, picture: Image.Image, boxes: Mapping[str, 
 
 
 def _is_blank(pixels: Pixels) -> bool:
-    return bool(pixels.lab.reshape(-1, 3).std(axis=0).max() < _BLANK)
+    return bool(100 * pixels.rgb[::2, ::2].reshape(-1, 3).std(axis=0).max() < _BLANK)
 
 
 def _slices(box: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ __all__ = ["SIDE", "Pixels", "reference_pixels", "scaled_to"]
 SIDE = 512
 """Longest side of a reference while it is measured, in pixels."""
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Pixels:
     @cached_property
     def lab(self) -> Floats:
         """CIE L*a*b* under D65, height × width × 3: L from 0 to 100, a and b around 0."""
-        return rgb2lab(self.rgb).astype(np.float32)
+        return np.asarray(rgb2lab(self.rgb), dtype=np.float32)
 
     @property
     def lightness(self) -> Floats:

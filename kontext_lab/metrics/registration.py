@@ -50,14 +50,12 @@ class Alignment:
 
     Attributes:
         lab: the output in the reference's frame, height × width × 3, CIE L*a*b*.
-        rgb: the same, from 0 to 1.
         seen: height × width, where the output has pixels.
         scale: of the picture within its new frame: 1 where the output is just covered, more for a closer crop.
         agreement: share of the blocks with texture that show the same, 0 to 1.
     """
 
     lab: Floats
-    rgb: Floats
     seen: NDArray[np.bool_]
     scale: float
     agreement: float
@@ -85,7 +83,7 @@ def landmarks(pixels: Pixels) -> Landmarks:
         finder.detect_and_extract(small)
     except RuntimeError:  # it found none
         return Landmarks(np.zeros((0, 2)), np.zeros((0, 256), bool))
-    return Landmarks(finder.keypoints[:, ::-1] / scale, finder.descriptors)
+    return Landmarks(np.asarray(finder.keypoints)[:, ::-1] / scale, np.asarray(finder.descriptors))
 
 
 def framed(picture: Image.Image, reference: Pixels) -> Pixels:
@@ -180,7 +178,7 @@ def _refined(reference: Pixels, output: Pixels, matrix: Matrix) -> Matrix:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model, inliers = ransac(
-            (here, there), AffineTransform, min_samples=3, residual_threshold=0.5, max_trials=120, rng=1
+            (here, there), AffineTransform, min_samples=3, residual_threshold=0.5, max_trials=40, rng=1
         )
     if model is None or not model or inliers is None or inliers.sum() < _FEWEST_ALIKE:
         return matrix
@@ -203,28 +201,34 @@ def _laid(reference: Pixels, output: Pixels, matrix: Matrix) -> Alignment | None
     agreement, alike = _agreement(reference.lightness, lab[..., 0])
     if agreement < _LEAST_AGREEMENT or alike < _FEWEST_ALIKE:
         return None
-    rgb = np.dstack([_warped(output.rgb[..., channel], matrix, reference) for channel in range(3)])
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    return Alignment(np.nan_to_num(lab), np.nan_to_num(rgb), seen, scale, agreement)
+    return Alignment(np.nan_to_num(lab), seen, scale, agreement)
 
 
 def _agreement(here: Floats, there: Floats) -> tuple[float, int]:
     """Share and number of the blocks with texture that show the same."""
-    alike = looked = 0
-    for rows, columns in _blocks((here.shape[1], here.shape[0])):
-        one, other = here[rows, columns], there[rows, columns]
-        if np.isnan(other).any() or max(one.std(), other.std()) < _TEXTURE:
-            continue
-        looked += 1
-        if min(one.std(), other.std()) > 0:
-            alike += float(np.corrcoef(one.ravel(), other.ravel())[0, 1]) >= _ALIKE
-    return (alike / looked if looked else 0.0), alike
+    side = min(_BLOCK, *here.shape)
+    one, other = _cut(here, side), _cut(there, side)
+    one, other = one - one.mean(axis=1, keepdims=True), other - other.mean(axis=1, keepdims=True)
+    spread, others = one.std(axis=1), other.std(axis=1)
+    looked = ~np.isnan(others) & (np.maximum(spread, others) >= _TEXTURE)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        alike = (one * other).mean(axis=1) / (spread * others) >= _ALIKE
+    count = int((alike & looked).sum())
+    return (count / int(looked.sum()) if looked.any() else 0.0), count
+
+
+def _cut(values: Floats, side: int) -> Floats:
+    """Its blocks, each in a row."""
+    rows, columns = (length // side for length in values.shape)
+    blocks = values[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return blocks.swapaxes(1, 2).reshape(rows * columns, side * side)
 
 
 def _warped(channel: Floats, matrix: Matrix, reference: Pixels) -> Floats:
     """One channel of the output in the reference's frame; NaN where it has no pixels."""
     width, height = reference.size
-    return warp(
+    moved = warp(
         channel,
         AffineTransform(matrix=matrix),
         output_shape=(height, width),
@@ -232,4 +236,5 @@ def _warped(channel: Floats, matrix: Matrix, reference: Pixels) -> Floats:
         mode="constant",
         cval=np.nan,
         preserve_range=True,
-    ).astype(np.float32)
+    )
+    return np.asarray(moved, dtype=np.float32)
