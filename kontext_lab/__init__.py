@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kontext_lab.lab import Lab
     from kontext_lab.lab.reporting import report
     from kontext_lab.panel import Panel
+    from kontext_lab.panel.ranking import rank
     from kontext_lab.request import EditRequest
     from kontext_lab.results import CellResult, Output, Results, State
     from kontext_lab.samples import sample
@@ -36,6 +37,7 @@ __all__ = [
     "Sweep",
     "errors",
     "grid",
+    "rank",
     "report",
     "sample",
 ]
@@ -52,6 +54,7 @@ _HOMES = {
     "State": "results",
     "Sweep": "sweep",
     "grid": "figures",
+    "rank": "panel.ranking",
     "report": "lab.reporting",
     "sample": "samples",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kontext_lab.panel.parts import Line, Room
 
-__all__ = ["effects_room", "rank_room"]
+__all__ = ["effects_room"]
 
 
 def effects_room() -> Room:
@@ -13,18 +13,6 @@ def effects_room() -> Room:
         [
             Line(
                 "Effects need measured pictures: how much each one changed, and how well the rest was kept.",
-                "muted",
-            )
-        ]
-    )
-
-
-def rank_room() -> Room:
-    """The tab Rank."""
-    return Room(
-        [
-            Line(
-                "Ranking needs two finished cells that differ in one axis at the same seed and reference.",
                 "muted",
             )
         ]

@@ -14,7 +14,7 @@ from kontext_lab.images import load_reference
 from kontext_lab.panel import code
 from kontext_lab.panel.bar import Bar
 from kontext_lab.panel.browser import Frame
-from kontext_lab.panel.coming import effects_room, rank_room
+from kontext_lab.panel.coming import effects_room
 from kontext_lab.panel.compare import Compare
 from kontext_lab.panel.draft import Draft
 from kontext_lab.panel.files import Clipboard, Files
@@ -27,6 +27,7 @@ from kontext_lab.panel.layouts import is_shared, plain
 from kontext_lab.panel.parts import Line, Room
 from kontext_lab.panel.places import prepare
 from kontext_lab.panel.planner import Planner
+from kontext_lab.panel.rank import Rank
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.subshells import keep_messages
 from kontext_lab.panel.words import Named
@@ -83,10 +84,10 @@ class Rooms(Room):
             example=self.put_example,
             static=static,
         )
-        self._static, self._compare_place = static, Room()
+        self._static, self._compare_place, self._rank_place = static, Room(), Room()
         self.history = History(session, post, Visit(self._open, self._resume_run, self._load_run))
         self.tabs = Tab(
-            [self.grid, self._compare_place, effects_room(), rank_room(), self.history],
+            [self.grid, self._compare_place, effects_room(), self._rank_place, self.history],
             titles=TABS,
             **plain(Tab),
         )
@@ -94,6 +95,7 @@ class Rooms(Room):
         self.planner.observe(self.watched(self._marked), names=["state", "problems"])
         session.observe(self.watched(self._on_lab), names="lab")
         session.observe(self.watched(lambda _: self.plan()), names="ends")
+        session.observe(self.watched(lambda _: self._rank_anew()), names=["results", "ends"])
         self.fill([self.place, self.header, self.form, self.bar, self.clipboard, self.tabs])
         keep_messages(post, [self.frame, self])
         self.history.look()
@@ -105,6 +107,18 @@ class Rooms(Room):
         made = Compare(self.session, self.post, self.frame, static=self._static)
         self._compare_place.fill([made])
         return made
+
+    @cached_property
+    def rank(self) -> Rank:
+        """The tab Rank, made when it is first wanted."""
+        made = Rank(lambda: self.session.lab, self.post)
+        self._rank_place.fill([made])
+        return made
+
+    def _rank_anew(self) -> None:
+        """What is ranked is what is on show; looked at again where somebody is ranking."""
+        if TABS[self.tabs.selected_index or 0] == "Rank":
+            self.rank.take(self.session.results)
 
     def _actions(self) -> Actions:
         return Actions(
@@ -287,6 +301,8 @@ class Rooms(Room):
         elif title == "Compare":
             lab = self.session.lab
             self.post.background(lab.history, self.compare.offer, self.compare.show)
+        elif title == "Rank":
+            self._rank_anew()
 
     def _tell_anew(self) -> None:
         """Send what every widget is at: a page that is loaded anew misses what changes while it is loading."""
@@ -300,6 +316,8 @@ class Rooms(Room):
                 widget.layout.send_state("display")
 
     def _key(self, key: str) -> None:
+        if TABS[self.tabs.selected_index or 0] == "Rank":
+            self.rank.key(key)
         if self.tabs.selected_index != 0:
             return
         if key in _STEPS:
