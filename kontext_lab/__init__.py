@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kontext_lab.images import Reference
     from kontext_lab.lab import Lab
     from kontext_lab.lab.reporting import report
+    from kontext_lab.metrics import Comparison, compare
     from kontext_lab.panel import Panel
     from kontext_lab.panel.ranking import rank
     from kontext_lab.request import EditRequest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CellResult",
+    "Comparison",
     "EditRequest",
     "KontextLabError",
     "Lab",
@@ -35,6 +37,7 @@ __all__ = [
     "Results",
     "State",
     "Sweep",
+    "compare",
     "errors",
     "grid",
     "rank",
@@ -44,6 +47,7 @@ __all__ = [
 
 _HOMES = {
     "CellResult": "results",
+    "Comparison": "metrics",
     "EditRequest": "request",
     "KontextLabError": "errors",
     "Lab": "lab",
@@ -53,6 +57,7 @@ _HOMES = {
     "Results": "results",
     "State": "results",
     "Sweep": "sweep",
+    "compare": "metrics",
     "grid": "figures",
     "rank": "panel.ranking",
     "report": "lab.reporting",

@@ -186,6 +186,15 @@ def costs(everything: bool, as_json: bool) -> int:
 
 @cli.command()
 @click.argument("which", metavar="RUN")
+def measure(which: str) -> int:
+    """Measure what a sweep's edits changed and what they kept; into MLflow. Free."""
+    from kontext_lab.cli.measuring import measure_run  # noqa: PLC0415 - commands load what they need
+
+    return measure_run(which)
+
+
+@cli.command()
+@click.argument("which", metavar="RUN")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def export(which: str, folder: Path) -> int:
     """Save a sweep's pictures, the exact bytes, and index.csv."""

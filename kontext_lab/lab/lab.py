@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
 from kontext_lab.journal import Elsewhere, Journal, home_folder
 from kontext_lab.lab.archive import Archive
 from kontext_lab.lab.leftovers import Leftover, leftovers_of, recover_all, tell_unfinished
+from kontext_lab.lab.measuring import check_metrics, measure
 from kontext_lab.lab.opening import Asked, Once, check_service_and_key, check_types
 from kontext_lab.lab.recovery import Delivered
 from kontext_lab.lab.starting import make_plan, resolved, start_sweep
@@ -93,6 +94,7 @@ class Lab(Archive):
             executor=executor,
             measure=measure,
         )
+        check_metrics(metrics)
         self.metrics = tuple(metrics)
         self.criteria = tuple(criteria)
         self.confirm_above = confirm_above
@@ -243,6 +245,32 @@ class Lab(Archive):
         if len(sweep) != 1:
             raise SweepError(f"edit: this is a sweep of {len(sweep)} cells, use lab.run(kl.Sweep(…))")
         return self.run(sweep, progress=False)[0]
+
+    def measure(
+        self,
+        results: Results,
+        metrics: Sequence[Callable[..., Mapping[str, float]]] | None = None,
+        *,
+        progress: bool = True,
+    ) -> Results:
+        """Measure how much each edit changed and how well it kept the rest, also weeks later; sends nothing.
+
+        The values are in the outputs' `.metrics` and in `results.frame` afterwards, and recorded in MLflow: see
+        `kl.compare` for what they mean.
+
+        Args:
+            results: what to measure; the same results come back.
+            metrics: further callables `(references, output, request) -> {name: float}`; None for the lab's.
+            progress: show a tqdm bar.
+
+        Raises:
+            ConfigError: there is no picture, or a metric that can't be one.
+            TrackingError: it can't be recorded.
+        """
+        own = self.metrics if metrics is None else metrics
+        for line in measure(self, results, own, progress=progress):
+            results.notes.append(line)
+        return results
 
     def recover(self) -> list[Delivered]:
         """Bring everything that crashes left in the journal into the store; sends nothing that is billed."""

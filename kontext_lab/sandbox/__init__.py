@@ -7,7 +7,18 @@ side: its rules are written from the contract, so that a mistake on either side 
 
 from kontext_lab.sandbox.faults import FAULTS, Fault
 from kontext_lab.sandbox.ledger import Call, KeyLeak
+from kontext_lab.sandbox.pictures import mark_box
 from kontext_lab.sandbox.server import DEFAULT_PORT, Sandbox, serve
 from kontext_lab.sandbox.wire import PortInUseError
 
-__all__ = ["DEFAULT_PORT", "FAULTS", "Call", "Fault", "KeyLeak", "PortInUseError", "Sandbox", "serve"]
+__all__ = [
+    "DEFAULT_PORT",
+    "FAULTS",
+    "Call",
+    "Fault",
+    "KeyLeak",
+    "PortInUseError",
+    "Sandbox",
+    "mark_box",
+    "serve",
+]

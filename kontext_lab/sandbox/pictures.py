@@ -25,7 +25,7 @@ from kontext_lab.sandbox.references import Reference
 from kontext_lab.sandbox.scene import apply_edit
 from kontext_lab.sandbox.validation import Generation
 
-__all__ = ["Box", "Picture", "black_picture", "make_picture"]
+__all__ = ["Box", "Picture", "black_picture", "make_picture", "mark_box"]
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two not included
 _JPEG_QUALITY = 92
@@ -130,13 +130,23 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
     )
 
 
+def mark_box(width: int, height: int) -> Box:
+    """Where the mark stands on a picture of so many pixels: left, top, right, bottom."""
+    _, cover = _mark(_mark_size(width, height))
+    rows, columns = cover.shape
+    margin = rows // 2
+    return (width - margin - columns, height - margin - rows, width - margin, height - margin)
+
+
+def _mark_size(width: int, height: int) -> int:
+    return max(14, min(height, width) // 42)
+
+
 def _stamp(pixels: NDArray[np.uint8]) -> Box:
     """Write the mark into the lower right corner, in place."""
     height, width = pixels.shape[:2]
-    paint, cover = _mark(max(14, min(height, width) // 42))
-    rows, columns = cover.shape
-    margin = rows // 2
-    box = (width - margin - columns, height - margin - rows, width - margin, height - margin)
+    paint, cover = _mark(_mark_size(width, height))
+    box = mark_box(width, height)
     area = pixels[box[1] : box[3], box[0] : box[2]]
     area[:] = (area * (1 - cover[..., None]) + paint * cover[..., None] + 0.5).astype(np.uint8)
     return box

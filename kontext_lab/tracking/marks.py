@@ -1,4 +1,4 @@
-"""What people put onto runs: verdicts, ranks, notes, and sweeps they don't want to see any more.
+"""What is said of pictures once they are there: measured values, verdicts, ranks, notes; and sweeps nobody wants to see.
 
 A verdict is a metric with the output's place as its step: 1 passed, 0 failed, NaN withdrawn. MLflow takes the
 latest by step, then by millisecond, so each one is written later than all before it, whatever the clocks say.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mlflow.entities import Metric, Run
+from mlflow.entities import Metric, Run, RunTag
 
 from kontext_lab.errors import NotFound
 from kontext_lab.results import Output
@@ -18,16 +18,18 @@ from kontext_lab.tracking import layout
 from kontext_lab.tracking.store import Store
 
 __all__ = [
-    "GIVEN",
+    "BOOKED",
     "HIDDEN",
+    "METRICS",
     "NOTE",
     "RANK",
     "VERDICT",
     "carried",
     "hide",
-    "verdicts_of",
-    "withdraw_verdicts",
+    "said_of",
+    "withdraw",
     "write_given",
+    "write_measured",
     "write_note",
     "write_verdict",
 ]
@@ -36,8 +38,12 @@ VERDICT = "verdict/"
 
 RANK = "rank/"
 
-GIVEN = (VERDICT, RANK)
-"""How the names of values begin that people gave a picture: each at the step of its output, NaN where withdrawn."""
+BOOKED = ("cost/", "time/", "output/")
+"""How the names of values begin that a request brought with it. All others were said of a picture afterwards: each at the step
+of its output, NaN where withdrawn."""
+
+METRICS = "kontext.metrics"
+"""The tag with the version of the recipe that a cell's outputs were measured by."""
 
 NOTE = "mlflow.note.content"
 """The tag that MLflow's own pages show as a run's description."""
@@ -79,15 +85,35 @@ def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], floa
         store.client.log_batch(run_id, metrics=metrics)
 
 
-def verdicts_of(store: Store, run: Run, outputs: int) -> dict[int, dict[str, float]]:
-    """A cell's verdicts and ranks by the output's number, those withdrawn left out.
+def write_measured(
+    store: Store, run_id: str, values: Mapping[int, Mapping[str, float]], version: str
+) -> None:
+    """Write what was measured of a cell's outputs, in place of what was before.
+
+    Args:
+        store: where.
+        run_id: the cell's run.
+        values: by the output's number, from 1, and by name.
+        version: of the recipe.
+    """
+    now = layout.milliseconds()
+    metrics = [
+        Metric(key, value, now, number - 1)
+        for number, named in values.items()
+        for key, value in named.items()
+    ]
+    store.client.log_batch(run_id, metrics=metrics, tags=[RunTag(METRICS, version)])
+
+
+def said_of(store: Store, run: Run, outputs: int) -> dict[int, dict[str, float]]:
+    """What was said of a cell's outputs, by their numbers, without what was withdrawn.
 
     Args:
         store: where.
         run: the cell's, with its metrics.
         outputs: how many outputs it has: of a single one the run itself says all.
     """
-    latest = {key: value for key, value in run.data.metrics.items() if key.startswith(GIVEN)}
+    latest = {key: value for key, value in run.data.metrics.items() if not key.startswith(BOOKED)}
     found: dict[int, dict[str, float]] = {}
     for key, last in latest.items():
         if outputs <= 1:
@@ -102,17 +128,16 @@ def verdicts_of(store: Store, run: Run, outputs: int) -> dict[int, dict[str, flo
 
 
 def carried(outputs: Iterable[Output], now: int) -> list[Metric]:
-    """The verdicts and ranks of some outputs as the metrics of their copies."""
+    """What was said of some outputs as the metrics of their copies."""
     return [
         Metric(key, value, now, output.number - 1)
         for output in outputs
         for key, value in output.metrics.items()
-        if key.startswith(GIVEN)
     ]
 
 
-def withdraw_verdicts(store: Store, run: Run, before: float) -> None:
-    """Withdraw the verdicts on pictures that are being written over, and their ranks.
+def withdraw(store: Store, run: Run, before: float) -> None:
+    """Withdraw what was said of pictures that are being written over.
 
     Args:
         store: where.
@@ -123,7 +148,7 @@ def withdraw_verdicts(store: Store, run: Run, before: float) -> None:
         # Just after the verdict itself: a second try at writing writes the same once more, and so nothing.
         Metric(key, math.nan, last.timestamp + 1, step)
         for key in run.data.metrics
-        if key.startswith(GIVEN)
+        if not key.startswith(BOOKED)
         for step, last in _latest(store.client.get_metric_history(run.info.run_id, key)).items()
         if not math.isnan(last.value) and last.timestamp < before * 1000
     ]

@@ -238,9 +238,9 @@ def cell_of(store: Store, run: Run) -> CellResult:
         _output(store, run, cell, number, facts)
         for number, facts in enumerate(json.loads(tags.get("kontext.outputs", "[]")), 1)
     ]
-    verdicts = marks.verdicts_of(store, run, len(cell.outputs))
+    said = marks.said_of(store, run, len(cell.outputs))
     for output in cell.outputs:
-        output.metrics.update(verdicts.get(output.number, {}))
+        output.metrics.update(said.get(output.number, {}))
     return cell
 
 

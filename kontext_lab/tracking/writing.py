@@ -160,7 +160,7 @@ def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opene
 def _withdraw(store: Store, run_id: str, cell: CellResult) -> None:
     """What was said of earlier pictures is not said of these; a note on the cell stays."""
     now = store.client.get_run(run_id)  # people speak at any time
-    marks.withdraw_verdicts(store, now, before=(cell.arrived or datetime.now(UTC)).timestamp())
+    marks.withdraw(store, now, before=(cell.arrived or datetime.now(UTC)).timestamp())
     cell.comment = now.data.tags.get(marks.NOTE, "")
 
 
@@ -197,16 +197,18 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
     }
     if there.comment:
         tags[marks.NOTE] = there.comment
+    if marks.METRICS in original.data.tags:
+        tags[marks.METRICS] = original.data.tags[marks.METRICS]
     run = _open_child(store, slot, cell, tags)
     run_id = run.info.run_id
     opened(run)
     if slot.existing is not None:
-        marks.withdraw_verdicts(store, store.client.get_run(run_id), before=time.time())
+        marks.withdraw(store, store.client.get_run(run_id), before=time.time())
     now = layout.milliseconds()
     # What an earlier try at this very cell cost stays counted; the copy itself is free.
     earlier = slot.existing.data.metrics.get("cost/usd", 0.0) if slot.existing else 0.0
     values = {**original.data.metrics, "cost/usd": earlier}
-    metrics = [Metric(key, value, now, 0) for key, value in values.items() if not key.startswith(marks.GIVEN)]
+    metrics = [Metric(key, value, now, 0) for key, value in values.items() if key.startswith(marks.BOOKED)]
     store.client.log_batch(
         run_id,
         metrics=metrics + marks.carried(there.outputs, now),

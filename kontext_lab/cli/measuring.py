@@ -1,0 +1,45 @@
+"""`kontext-lab measure`: what the edits of a tracked sweep changed and what they kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from kontext_lab.cli.saying import say
+from kontext_lab.lab import Lab
+from kontext_lab.results import Output
+
+__all__ = ["measure_run"]
+
+_SHOWN = {
+    "change/area": ("changed", "{:.1%}"),
+    "preserve/ssim": ("rest kept, similarity", "{:.3f}"),
+    "preserve/delta_e": ("colour of the rest, Lab distance", "{:.1f}"),
+}
+
+
+def measure_run(which: str) -> int:
+    """Measure a sweep and say what came out, a line a value; 1 where something could not be measured."""
+    with Lab("sandbox", quiet=True) as lab:
+        results = lab.load(which)
+        told = len(results.notes)
+        lab.measure(results, progress=sys.stderr.isatty())
+    outputs = [output for output in results.outputs if output.metrics]
+    say(f"{results.name}: {len(outputs)} pictures measured" + (" (simulated)" if _simulated(outputs) else ""))
+    for name, (words, form) in _SHOWN.items():
+        values = sorted(output.metrics[name] for output in outputs if name in output.metrics)
+        if values:
+            low, middle, high = (
+                form.format(one) for one in (values[0], values[len(values) // 2], values[-1])
+            )
+            say(f"  {words}: {middle} in the middle, from {low} to {high}")
+    strange = sum(output.metrics.get("align/registered") == 0 for output in outputs)
+    if strange:
+        say(f"  {strange} of them are new pictures: nothing of their references is in its place")
+    for line in results.notes[told:]:
+        say(line, err=True)
+    return 1 if len(results.notes) > told else 0
+
+
+def _simulated(outputs: Sequence[Output]) -> bool:
+    return any(output.cell.simulated for output in outputs)
