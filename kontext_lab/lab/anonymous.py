@@ -15,30 +15,40 @@ from kontext_lab.results import CellResult, Results
 
 __all__ = ["without_references"]
 
+Identity = tuple[str, tuple[str, ...]]
+"""The name of a cell's references, and their digests as far as they are known."""
+
 _LEAST = 3
 """Shorter names stand in other words too often to be looked for."""
 
 
 def without_references(results: Results) -> Results:
     """The same cells, each reference called by a number, in order of appearance."""
-    names = {name: f"reference {number}" for number, name in enumerate(_names(results), 1)}
-    secrets = sorted({*names, *_addresses(results), *_labels(results)}, key=len, reverse=True)
-    cells = [
-        _without(cell, names, [secret for secret in secrets if len(secret) >= _LEAST]) for cell in results
-    ]
-    made = Results(cells, name=results.name, run_id=results.run_id, notes=results.notes)
+    found = dict.fromkeys(_identity(cell) for cell in results if "image" in cell.params)
+    names = {identity: f"reference {number}" for number, identity in enumerate(found, 1)}
+    secrets = {name for name, _ in names} | _parts(results) | _addresses(results)
+    words = sorted((word for word in secrets if len(word) >= _LEAST), key=len, reverse=True)
+    made = Results(
+        [_without(cell, names, words) for cell in results],
+        name=results.name,
+        run_id=results.run_id,
+        notes=[_scrubbed(note, words, "(reference)") for note in results.notes],
+    )
     made.spent, made.stopped = results.spent, results.stopped
     return made
 
 
-def _names(results: Results) -> list[str]:
-    return list(dict.fromkeys(str(cell.params["image"]) for cell in results if "image" in cell.params))
+def _identity(cell: CellResult) -> Identity:
+    """What tells a cell's references from others, also from those of the same name."""
+    references = () if cell.request is None else cell.request.images
+    return str(cell.params["image"]), tuple(one.digest for one in references)
 
 
-def _labels(results: Results) -> set[str]:
+def _parts(results: Results) -> set[str]:
     """Names that people gave to references, and those of single ones where several are in one request."""
-    named = {str(cell.params["image.label"]) for cell in results if "image.label" in cell.params}
-    return named | {name for joined in _names(results) for name in joined.split(" + ")}
+    found = {str(cell.params["image.label"]) for cell in results if "image.label" in cell.params}
+    joined = {str(cell.params.get("image", "")) for cell in results}
+    return found | {name for names in joined for name in names.split(" + ")}
 
 
 def _addresses(results: Results) -> set[str]:
@@ -46,11 +56,11 @@ def _addresses(results: Results) -> set[str]:
     return {text for one in references for text in (one.url, one.source) if text and len(text) > 12}
 
 
-def _without(cell: CellResult, names: dict[str, str], secrets: Sequence[str]) -> CellResult:
+def _without(cell: CellResult, names: dict[Identity, str], secrets: Sequence[str]) -> CellResult:
     params: dict[str, Any] = {key: value for key, value in cell.params.items() if key != "image.label"}
     title = cell.title
     if "image" in params:
-        params["image"] = names[str(params["image"])]
+        params["image"] = names[_identity(cell)]
         # In a title the reference's name is one part among others.
         title = _scrubbed(title, secrets, params["image"]) if "image" in cell.swept else title
     made = replace(

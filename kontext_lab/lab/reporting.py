@@ -155,19 +155,8 @@ def _facts(values: Values) -> Iterator[Fact]:
     if days:
         first, last = f"{min(days):%d %b %Y %H:%M}", f"{max(days):%d %b %Y %H:%M}"
         yield Fact("pictures from", first if first == last else f"{first} to {last}")
-    axes = results.axes
-    for key, found in axes.items():
-        labels = (
-            [results.label(key, value) for value in found] if key != "output" else [str(n) for n in found]
-        )
-        more = f" … ({len(labels)})" if len(labels) > 12 else ""
-        yield Fact(key, ", ".join(label[:60] for label in labels[:12]) + more)
-    for key in dict.fromkeys(key for cell in results for key in cell.params):
-        if key in axes or key == "prompt" or key.endswith(".label"):
-            continue
-        texts = {_text(key, cell.params.get(key)) for cell in results}
-        if len(texts) == 1:
-            yield Fact(key, texts.pop())
+    yield from _varying(values)
+    yield from _fixed(results)
     if results.run_id:
         yield Fact("MLflow run", results.run_id)
     yield Fact(

@@ -36,7 +36,8 @@ def render(page: Page, pictures: Sequence[Picture]) -> bytes:
         .get_template("page.html")
         .render(
             page=page,
-            pictures=pictures,
+            # What was given stands first; a picture is known by its place in the album.
+            pictures=sorted(enumerate(pictures), key=lambda one: (one[1].kind != "reference", one[0])),
             plots=[(plot, _plot_uri(plot)) for plot in page.plots],
             data=_shown(page.as_data()),
             without_picture=[card for card in page.cards if card.picture is None],

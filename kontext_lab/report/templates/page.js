@@ -130,8 +130,8 @@ document.addEventListener("DOMContentLoaded", () => {
     node.dataset.row = row;
     node.dataset.column = column;
     const marks = { "✓": "passed", "✗": "failed on a criterion", "★": "favourite" };
-    const words = [...card.mark].map((sign) => marks[sign]).filter(Boolean);
-    node.setAttribute("aria-label", [card.title, card.said, ...words].filter(Boolean).join(" · "));
+    const signs = [...card.mark].map((sign) => marks[sign]).filter(Boolean);
+    node.setAttribute("aria-label", [card.title, card.said, ...signs].filter(Boolean).join(" · "));
     node.title = card.title;
     if (index !== null) {
       const { src, width, height } = stored(index);
@@ -145,7 +145,8 @@ document.addEventListener("DOMContentLoaded", () => {
     node.addEventListener("click", () => look(place));
     const under = card.measured.find(([name]) => name === chosen.under);
     if (!chosen.under) return node;
-    return make("div", {}, node, make("div", { className: "under", textContent: under ? under[1] : "not measured" }));
+    const words = under ? under[1] : card.picture === null ? "" : "not measured";
+    return make("div", {}, node, make("div", { className: "under", textContent: words }));
   }
 
   /* An image that is not laid out says 0 for its width: its attributes say it. */
@@ -217,12 +218,15 @@ document.addEventListener("DOMContentLoaded", () => {
     const [node, hidden] = chosen.rows ? matrix(cards) : [flow(cards), 0];
     at("sheet").replaceChildren(node);
     drawPickers();
+    const picked = rest().map((key) => `${key} ${label(key, chosen.rest[key] ?? 0)}`);
     const parts = [];
-    if (!data.cards.length) parts.push("There are no cells.");
-    else if (cards.length < data.cards.length) parts.push(`${cards.length - hidden} of ${data.cards.length} shown`);
+    if (!data.cards.length) parts.push("There are no cells");
+    else if (cards.length < data.cards.length) {
+      parts.push(`${cards.length - hidden} of ${data.cards.length} shown: ${picked.join(", ")}`);
+    }
     if (hidden) parts.push(`${hidden} more share a place with one that is shown`);
-    if (data.cards.length) parts.push("pick one for a closer look; arrow keys move");
-    at("hint").textContent = parts.join(" · ");
+    const help = make("span", { className: "help", textContent: "Pick one for a closer look; arrow keys move." });
+    at("hint").replaceChildren(parts.map((part) => `${part}. `).join(""), ...(data.cards.length ? [help] : []));
   }
 
   at("sheet").addEventListener("keydown", (event) => {

@@ -1,0 +1,80 @@
+"""`kontext-lab report`: files, sizes, exit codes."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import kontext_lab as kl
+
+
+class Said(NamedTuple):
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def kontext(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Runs a command line in this process."""
+    from kontext_lab.cli.main import run_command
+
+    def run(*words: str) -> Said:
+        code = run_command(list(words))
+        out, err = capfd.readouterr()
+        return Said(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def tracked(store_uri: str, photo_file: Path) -> kl.Results:
+    """A sweep of the sandbox's in the store."""
+    with kl.Lab("sandbox", quiet=True) as lab:
+        sweep = kl.Sweep("Add a bird.", photo_file, axes={"seed": [1, 2]}, name="my: study")
+        return lab.run(sweep, progress=False)
+
+
+def test_report_is_called_as_the_sweep_is(kontext: Callable[..., Said], tracked: kl.Results) -> None:
+    """Without --out the file lies in the working folder under a readable name, and its size is told."""
+    said = kontext("report", "last")
+
+    assert (0, "") == (said.code, said.err)
+    assert Path("my- study.html").exists()
+    assert re.search(r"my- study\.html, (\d+ kB|[\d.]+ MB)$", said.out, re.MULTILINE)
+    assert "simulated" in said.out
+
+
+def test_report_without_references_and_with_originals(
+    kontext: Callable[..., Said], tracked: kl.Results
+) -> None:
+    """The options do what they say."""
+    said = kontext("report", "my: study", "--out", "a.html", "--no-references", "--originals", "pictures.zip")
+
+    assert 0 == said.code
+    assert "left out of this page" in Path("a.html").read_text(encoding="utf-8")
+    with zipfile.ZipFile("pictures.zip") as archive:
+        assert ["1 s1.jpg", "2 s2.jpg", "index.csv"] == archive.namelist()
+
+
+def test_bad_file_is_one_line(kontext: Callable[..., Said], tracked: kl.Results) -> None:
+    """A folder that isn't there: code 2, one line, nothing loaded or written."""
+    said = kontext("report", "last", "--out", "nowhere/a.html")
+
+    assert (2, "") == (said.code, said.out)
+    assert said.err.startswith("kontext-lab: report: ")
+    assert 1 == len(said.err.splitlines())
+
+
+def test_unknown_run_is_one_line(kontext: Callable[..., Said], tracked: kl.Results) -> None:
+    """A name that no sweep has: code 2, one line."""
+    said = kontext("report", "nobody")
+
+    assert (2, 1) == (said.code, len(said.err.splitlines()))
