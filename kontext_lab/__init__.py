@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kontext_lab import errors
     from kontext_lab.errors import KontextLabError
-    from kontext_lab.figures import grid
+    from kontext_lab.figures import effects, grid
     from kontext_lab.images import Reference
     from kontext_lab.lab import Lab
     from kontext_lab.lab.reporting import report
@@ -38,6 +38,7 @@ __all__ = [
     "State",
     "Sweep",
     "compare",
+    "effects",
     "errors",
     "grid",
     "rank",
@@ -58,6 +59,7 @@ _HOMES = {
     "State": "results",
     "Sweep": "sweep",
     "compare": "metrics",
+    "effects": "figures",
     "grid": "figures",
     "rank": "panel.ranking",
     "report": "lab.reporting",

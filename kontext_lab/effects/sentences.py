@@ -116,7 +116,8 @@ def _contrast(effects: Effects, axis: AxisEffect) -> Iterator[str]:
 
 def _apart(effects: Effects, axis: AxisEffect, apart: Difference, chosen: str) -> str:
     upper, lower = (apart.second, apart.first) if apart.mean >= 0 else (apart.first, apart.second)
-    high, low = named(axis.name, upper), named("", lower)
+    names = named([point.label for point in axis.points])
+    high, low = f"{axis.name} {names[upper]}", names[lower]
     matched = f"{many(apart.pairs, 'matched pair')}{_over(axis, apart.blocks)}"
     if apart.mean == 0:
         return f"{effects.metric} is the same at {high} as at {low} ({matched}){chosen}."

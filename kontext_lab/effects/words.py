@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kontext_lab.effects.numbers import Effects
 from kontext_lab.request import decimal_text
 from kontext_lab.sweep.wording import short_prompt
@@ -45,7 +47,14 @@ def counted(count: int, word: str) -> str:
     return f"one {word}" if count == 1 else many(count, word)
 
 
-def named(axis: str, label: str) -> str:
-    """A value with the name of its axis; long prompts are cut, words with blanks are quoted."""
-    short = short_prompt(label, _LONGEST)
-    return " ".join(part for part in (axis, f"“{short}”" if " " in short else short) if part)
+def named(labels: Sequence[str]) -> dict[str, str]:
+    """Values as a sentence calls them: long prompts are cut, and numbered as in a grid where they begin alike."""
+    short = [short_prompt(label, _LONGEST) for label in labels]
+    return {
+        label: f"P{at} ({_quoted(one)})" if short.count(one) > 1 else _quoted(one)
+        for at, (label, one) in enumerate(zip(labels, short, strict=True), 1)
+    }
+
+
+def _quoted(text: str) -> str:
+    return f"“{text}”" if " " in text else text

@@ -5,6 +5,7 @@ can draw the same plan.
 """
 
 from kontext_lab.figures.drawing import draw
+from kontext_lab.figures.effects import EffectsView, effects
 from kontext_lab.figures.geometry import GridPlan, Tile
 from kontext_lab.figures.grid import grid
 from kontext_lab.figures.live import LiveSheet, Mark
@@ -15,6 +16,7 @@ from kontext_lab.figures.previews import Previews
 from kontext_lab.figures.sizing import Room
 
 __all__ = [
+    "EffectsView",
     "GridPlan",
     "LiveSheet",
     "Mark",
@@ -22,6 +24,7 @@ __all__ = [
     "Room",
     "Tile",
     "draw",
+    "effects",
     "grid",
     "parameters",
     "plan_grid",
