@@ -45,7 +45,7 @@ _HINT = (
 )
 
 _PAUSE = 0.3
-"""Seconds within which nobody judges two pictures: keys that come sooner were meant for the pair before."""
+"""Seconds within which nobody judges two pictures: what is pressed sooner was meant for the pair before."""
 
 _REST = 1.0
 """Seconds without a vote after which scores are worked out and recorded."""
@@ -61,7 +61,7 @@ class Rank(Room):
         post: the widgets' thread.
         axis: which to begin with, or "".
         rater: who votes, or "".
-        pause: seconds after a pair came on show in which a vote is passed over.
+        pause: seconds after a pair came on show, or a key was pressed, in which a press is passed over.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Rank(Room):
         self.results: Results | None = None
         self.ballot = Ballot(rater)
         self.on_show: Sides | None = None
-        self._since = 0.0
+        self._since = self._pressed = 0.0
         self._loaded: dict[Sides, Pictures] = {}
         self._loading: set[Sides] = set()
         self._filling = False
@@ -115,7 +115,7 @@ class Rank(Room):
 
     def _lay_out(self) -> None:
         head = row(self.axis, self.rater)
-        head.add_class("kl-short-labels")
+        head.add_class("kl-arranging")
         votes = row(*self.buttons, self.undo_button, self.progress)
         self._parts = [head, self.simulated, self.hint, self.viewer, votes, self.shown, self.table]
         self.fill([self.busy, self.empty, *self._parts])
@@ -250,7 +250,10 @@ class Rank(Room):
 
     def press(self, choice: Choice) -> None:
         """Vote by button or key; passed over where it came too soon to be meant for the pair on show."""
-        if self.on_show is not None and time.monotonic() - self._since >= self._pause:
+        now = time.monotonic()
+        # A key that is held down comes again and again, and means one vote.
+        last, self._pressed = max(self._since, self._pressed), now
+        if self.on_show is not None and now - last >= self._pause:
             self.vote(choice)
 
     def vote(self, choice: Choice) -> Vote:
@@ -316,6 +319,7 @@ class Rank(Room):
 
     def _score(self) -> None:
         """The table, where it is wanted."""
+        self.shown.description = "Hide the scores" if self.shown.value else "Show the scores"
         if not self.shown.value:
             self.table.value = ""
             return

@@ -88,7 +88,7 @@ def _table(head: str, found: Scores, rows: Iterable[tuple[str, str]], more: int 
     group = _groups(found)
     grouped = "<th>group</th>" if group else ""
     lines = [
-        f"<tr><td>{html.escape(name)}</td><td>{found.means[one]:+.2f} ± {found.errors[one]:.2f}</td>"
+        f"<tr><td>{html.escape(name)}</td><td>{_signed(found.means[one])} ± {found.errors[one]:.2f}</td>"
         f"<td>{found.votes[one]}</td>" + (f"<td>{group[one]}</td>" if group else "") + "</tr>"
         for name, one in rows
     ]
@@ -97,6 +97,10 @@ def _table(head: str, found: Scores, rows: Iterable[tuple[str, str]], more: int 
         f'<table class="kl-standings"><tr><th>{html.escape(head)}</th><th>score</th><th>votes</th>{grouped}</tr>'
         f"{''.join(lines)}</table>{rest}"
     )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _groups(found: Scores) -> Mapping[str, str]:

@@ -136,6 +136,17 @@ def test_votes_on_their_way_count_once() -> None:
     assert [first] == ballot.votes
 
 
+def test_a_thousand_pairs_keep_nobody_waiting() -> None:
+    """30 values and three seeds, 200 votes: the next pair is drawn in a twentieth of a second."""
+    ballot = Ballot()
+    matches = by_hand(guidance_scale=[1 + at / 10 for at in range(30)], seed=[1, 2, 3])
+    ballot.take({"guidance_scale": matches}, [])
+    began = time.monotonic()
+    for _ in range(200):
+        ballot.give("left")
+    assert ((200, 1305), True) == (ballot.progress, (time.monotonic() - began) / 200 < 0.05)
+
+
 def test_nothing_to_vote_on() -> None:
     """Says so, and has nothing to take back."""
     ballot = Ballot()
@@ -230,6 +241,17 @@ def test_a_press_too_soon_is_for_no_pair(ranking: Ranking) -> None:
     assert [] == ranking.votes
 
 
+def test_a_key_that_is_held_down_is_one_vote(ranking: Ranking) -> None:
+    """However long: it comes again thirty times a second."""
+    room = ranking._room
+    room._pause = 0.15
+    time.sleep(0.2)
+    for _ in range(12):
+        room.key("ArrowRight")
+        ranking._post.wait(lambda: False, 0.03)
+    assert 1 == len(ranking.votes)
+
+
 def test_undo(ranking: Ranking, sandbox_lab: kl.Lab, six: Results) -> None:
     """The vote is gone, here and in the store, and its pair is asked about again."""
     first, _ = answered(ranking, "left", "right")
@@ -267,7 +289,7 @@ def test_scores_on_demand(ranking: Ranking) -> None:
     read = words(room.table.value)
     assert re.search(r"guidance_scale 8 is ahead of 5 by \d\.\d ± \d\.\d: (not )?told apart", read)
     assert re.search(
-        r"guidance_scale score votes 8 \+\d\.\d\d ± \d\.\d\d \d+ 5 \S+ ± \d\.\d\d \d+ 2 -\d", read
+        r"guidance_scale score votes 8 \+\d\.\d\d ± \d\.\d\d \d+ 5 \S+ ± \d\.\d\d \d+ 2 −\d", read
     )
     room.shown.value = False
     assert "" == room.table.value

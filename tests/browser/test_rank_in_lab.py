@@ -1,0 +1,51 @@
+"""Blind pairs in JupyterLab, by keyboard."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from jupyter import open_notebook
+from panel_page import Workbench
+from playwright.sync_api import Locator, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+RANKING = """import kontext_lab as kl
+lab = kl.Lab("sandbox", quiet=True)
+sweep = kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"aspect_ratio": ["1:1", "16:9", "9:16"]})
+ranking = kl.rank(lab.run(sweep, progress=False), lab=lab)
+ranking"""
+
+
+@pytest.fixture(scope="module")
+def room(bench: Workbench) -> Locator:
+    """Three simulated pictures of different shapes to be ranked."""
+    kernel = bench.kernel("ranking")
+    notebook = open_notebook(bench.page(), bench.jupyter, "ranking/r.ipynb", [RANKING], kernel=kernel)
+    notebook.run(0)
+    found = notebook.output(0).locator(".kl-panel").first
+    expect(found.locator(".kl-viewer-stages img")).to_have_count(2)
+    return found
+
+
+def test_pictures_keep_their_shape(room: Locator) -> None:
+    """Of two of different shapes none is stretched."""
+    expect(room.locator(".kl-viewer-stages img").first).to_have_css("object-fit", "contain")
+
+
+def test_arrows_vote_once_it_was_clicked(room: Locator) -> None:
+    """A key a pair, and what was counted is said."""
+    room.locator(".kl-viewer-stages").click()
+    for count, key in enumerate(("ArrowLeft", "ArrowUp", "ArrowDown"), 1):
+        room.page.wait_for_timeout(500)
+        room.page.keyboard.press(key)
+        expect(room.get_by_text(re.compile(rf"^{count} of 3 pairs"))).to_be_visible()
+
+
+def test_scores_on_demand(room: Locator) -> None:
+    """A table below the pictures, hidden again by the same button."""
+    room.get_by_role("button", name="Show the scores").click()
+    expect(room.locator(".kl-standings").first).to_contain_text("aspect_ratio")
+    room.get_by_role("button", name="Hide the scores").click()
+    expect(room.locator(".kl-standings")).to_have_count(0)
