@@ -138,7 +138,7 @@ def test_what_is_said_of_the_new_picture_stays(lab: kl.Lab, two: kl.Results, sto
     lab.judge(two[0], "follows prompt", True)
     run = MlflowClient(store_uri).get_run(two[0].run_id)
     assert two[0].arrived is not None
-    marks.withdraw_verdicts(lab.tracker.store, run, before=two[0].arrived.timestamp())
+    marks.withdraw(lab.tracker.store, run, before=two[0].arrived.timestamp())
     assert {KEY: 1.0} == lab.load("two")[0].output.metrics
 
 
