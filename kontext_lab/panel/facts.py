@@ -9,7 +9,7 @@ from kontext_lab.panel.shelf import described
 from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import CellResult, Output
 
-__all__ = ["details_of", "facts_of", "state_of", "title_of", "verdicts_in_words"]
+__all__ = ["details_of", "facts_of", "measured_in_words", "state_of", "title_of", "verdicts_in_words"]
 
 
 def title_of(cell: CellResult) -> str:
@@ -50,7 +50,28 @@ def facts_of(output: Output, answer: str = "") -> str:
         parts.append(f"reused from run {cell.reused_from[:8]}")
     if cell.run_id:
         parts.append(f"run {cell.run_id[:8]}")
-    return f'<div class="kl-muted">{html.escape(" · ".join(parts))}</div>'
+    lines = [" · ".join(parts), *filter(None, [measured_in_words(output)])]
+    return "".join(f'<div class="kl-muted">{html.escape(line)}</div>' for line in lines)
+
+
+def measured_in_words(output: Output) -> str:
+    """How much changed and how well the rest was kept, read together; "" where it was not measured."""
+    values = output.metrics
+    if values.get("align/registered") == 0:
+        return "measured: a new picture, nothing of the reference is in its place"
+    if "change/area" not in values:
+        return ""
+    parts = [f"{values['change/area']:.1%} changed"]
+    if "preserve/ssim" in values:
+        parts.append(f"the rest kept: similarity {values['preserve/ssim']:.3f}")
+    if "preserve/delta_e" in values:
+        parts.append(f"colour off by {values['preserve/delta_e']:.1f}")
+    flags = [
+        name.removeprefix("flag/").replace("_", " ")
+        for name, value in values.items()
+        if name.startswith("flag/") and value
+    ]
+    return "measured: " + " · ".join([*parts, *flags])
 
 
 def _size(output: Output) -> list[str]:

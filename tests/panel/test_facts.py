@@ -1,0 +1,36 @@
+"""What the inspector says of an output's measured values."""
+
+from __future__ import annotations
+
+import pytest
+
+from kontext_lab.panel.facts import measured_in_words
+from kontext_lab.results import CellResult, Output, State
+
+
+def output(**values: float) -> Output:
+    """An output with these values."""
+    cell = CellResult(title="a", params={}, service="sandbox", state=State.DONE)
+    return Output(cell, 1, metrics={name.replace("__", "/"): value for name, value in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, ""),
+        ({"verdict__good": 1.0}, ""),
+        (
+            {"change__area": 0.0512, "preserve__ssim": 0.9813, "preserve__delta_e": 1.36},
+            "measured: 5.1% changed · the rest kept: similarity 0.981 · colour off by 1.4",
+        ),
+        ({"change__area": 0.0, "flag__no_op": 1.0, "flag__blank": 0.0}, "measured: 0.0% changed · no op"),
+        (
+            {"change__area": 1.0, "align__registered": 0.0, "flag__new_picture": 1.0},
+            "measured: a new picture, nothing of the reference is in its place",
+        ),
+    ],
+    ids=["nothing", "verdict", "edit", "no-op", "new"],
+)
+def test_measured_in_words(values: dict[str, float], words: str) -> None:
+    """How much changed and how well the rest was kept stand together; what was not measured is not mentioned."""
+    assert words == measured_in_words(output(**values))
