@@ -140,8 +140,9 @@ def _change_place(change: Image.Image, output: Output, title: str, album: Album)
         small.thumbnail((box, box))
         return small
 
+    caption = f"change map: {title}" + (" (simulated)" if output.cell.simulated else "")
     key = ("change", output.sha256, output.cell.fingerprint)
-    return album.add(key, load, f"change map: {title}", "change", largest=MAP_BOX)
+    return album.add(key, load, caption, "change", largest=MAP_BOX)
 
 
 def _facts(output: Output) -> Iterator[Fact]:

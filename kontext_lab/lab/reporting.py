@@ -7,8 +7,9 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,28 @@ from PIL import Image
 
 from kontext_lab.errors import ConfigError, KontextLabError
 from kontext_lab.figures.choosing import choose
+from kontext_lab.figures.effects import effects
 from kontext_lab.figures.values import Values
+from kontext_lab.images import thumbnail
 from kontext_lab.lab.anonymous import without_references
 from kontext_lab.lab.archive import Archive
 from kontext_lab.lab.cards import axes_of, cards_of, expected_pictures
-from kontext_lab.report import Album, Fact, Page, Plot, Prompt, packed, render, replace_file, writable_file
+from kontext_lab.lab.measuring import comparison_of
+from kontext_lab.report import (
+    BRIGHTEST,
+    Album,
+    Fact,
+    Page,
+    Plot,
+    Prompt,
+    glowing,
+    packed,
+    render,
+    replace_file,
+    writable_file,
+)
 from kontext_lab.request import DEFAULT
-from kontext_lab.results import Results, State
+from kontext_lab.results import Output, Results, State
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.wording import short_prompt
 
@@ -34,6 +50,8 @@ ARTIFACT = "report.html"
 
 LISTED = 12
 """Values of an axis that are named in the page's head; the pickers have them all."""
+
+MAP_THREADS = 2
 
 METRICS = ("change/area", "preserve/ssim")
 """What effects are drawn of where it was measured; verdicts besides."""
@@ -130,13 +148,41 @@ def _rendered(results: Results, references: bool) -> bytes:
         rows=next(iter(choice.rows), ""),
         columns=next(iter(choice.columns), "") or choice.sheet,
         cards=tuple(cards_of(values, album, maps)),
+        change=f"change map, brightest from a Lab distance of {BRIGHTEST:.0f} on"
+        + (" (simulated)" if results.simulated else ""),
         plots=tuple(_plots(results)),
     )
     return render(page, album.pictures)
 
 
-def _change_maps(results: Results) -> Mapping[tuple[int, int], Image.Image]:  # noqa: ARG001 - none are made yet
-    return {}
+def _change_maps(results: Results) -> Mapping[tuple[int, int], Image.Image]:
+    """Where edits were measured: what changed, anew, since maps are kept nowhere."""
+    wanted = [
+        (place, output)
+        for place, cell in enumerate(results)
+        for output in cell.outputs
+        if output.is_picture and cell.request is not None and METRICS[0] in output.metrics
+    ]
+    with ThreadPoolExecutor(MAP_THREADS, thread_name_prefix="kontext-lab report") as pool:
+        maps = list(pool.map(_change_map, (output for _, output in wanted)))
+    return {
+        (place, output.number): change
+        for (place, output), change in zip(wanted, maps, strict=True)
+        if change is not None
+    }
+
+
+def _change_map(output: Output) -> Image.Image | None:
+    """The reference with what changed; None where it is a new picture, or can't be compared any more."""
+    try:
+        found = comparison_of(output)
+        request = output.cell.request
+        if request is None or not found.registered:
+            return None
+        reference = thumbnail(request.images[found.reference].png, max(found.change_map.shape))
+    except KontextLabError:
+        return None
+    return glowing(reference, found.change_map)
 
 
 def _simulated(results: Results) -> str:
@@ -218,14 +264,13 @@ def _notes(results: Results, references: bool) -> Iterator[str]:
 
 
 def _plots(results: Results) -> Iterator[Plot]:
-    """Effects on what was measured and judged."""
-    draw = getattr(import_module("kontext_lab.figures"), "effects", None)
-    if draw is None:
+    """Effects on what was measured and judged; of a single cell there are none."""
+    if len(results) < 2:
         return
     for metric in _measured(results):
         try:
-            view = draw(results, metric)
-            yield Plot(metric, _png(view.figure), tuple(view.sentences))
+            light, dark = (effects(results, metric, dark=dark) for dark in (False, True))
+            yield Plot(metric, _png(light.figure), light.sentences, _png(dark.figure))
         except KontextLabError as error:
             yield Plot(metric, sentences=(str(error),))
         except Exception:  # whatever a value does to a figure, it must not keep a report from being written

@@ -86,11 +86,13 @@ class Plot:
         title: what it is about.
         picture: PNG or SVG; empty where only the sentences stand.
         sentences: what can be told from it, and what can't.
+        dark: the same on dark paper, for those who read on it; or empty.
     """
 
     title: str
     picture: bytes = b""
     sentences: tuple[str, ...] = ()
+    dark: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class Page:
         rows: the axis that stands down the side at first, or "".
         columns: the one across the top, or "".
         cards: every output.
+        change: what is said of change maps, where there are any.
         plots: effects.
     """
 
@@ -121,6 +124,7 @@ class Page:
     rows: str = ""
     columns: str = ""
     cards: tuple[Card, ...] = ()
+    change: str = "change map"
     plots: tuple[Plot, ...] = ()
 
     def as_data(self) -> Mapping[str, Any]:
@@ -132,6 +136,7 @@ class Page:
             ],
             "rows": self.rows,
             "columns": self.columns,
+            "change": self.change,
             "cards": [_card(card) for card in self.cards],
         }
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from kontext_lab.errors import visible
 from kontext_lab.report.album import Picture
-from kontext_lab.report.page import Page, Plot
+from kontext_lab.report.page import Page
 
 __all__ = ["render"]
 
@@ -38,7 +38,7 @@ def render(page: Page, pictures: Sequence[Picture]) -> bytes:
             page=page,
             # What was given stands first; a picture is known by its place in the album.
             pictures=sorted(enumerate(pictures), key=lambda one: (one[1].kind != "reference", one[0])),
-            plots=[(plot, _plot_uri(plot)) for plot in page.plots],
+            plots=[(plot, _uri(plot.picture), _uri(plot.dark)) for plot in page.plots],
             data=_shown(page.as_data()),
             without_picture=[card for card in page.cards if card.picture is None],
             style=Markup(style),
@@ -100,8 +100,9 @@ def _hash(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _plot_uri(plot: Plot) -> str:
-    if not plot.picture:
+def _uri(picture: bytes) -> str:
+    """A drawn figure as an address; "" where there is none."""
+    if not picture:
         return ""
-    kind = "png" if plot.picture.startswith(b"\x89PNG") else "svg+xml"
-    return f"data:image/{kind};base64," + base64.b64encode(plot.picture).decode("ascii")
+    kind = "png" if picture.startswith(b"\x89PNG") else "svg+xml"
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode("ascii")

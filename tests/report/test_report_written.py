@@ -309,3 +309,38 @@ def test_144_cells_can_be_mailed(tmp_path: Path) -> None:
     path = kl.report(results, tmp_path / "study.html")
 
     assert 15_000_000 > path.stat().st_size
+
+
+def test_effects_stand_below_the_grid(tmp_path: Path) -> None:
+    """Where something was measured or judged, the page has its figure, light and dark, and its sentences."""
+    results = study(axes={"seed": [1, 2, 3], "guidance_scale": [2, 5]})
+    for cell in results:
+        cell.outputs[0].metrics = {
+            "change/area": 0.01 * cell.params["guidance_scale"],
+            "verdict/rest kept": 1.0,
+        }
+    page = read(kl.report(results, tmp_path / "study.html"))
+    drawn = [image["alt"] for image in page.images if "id" not in image]
+
+    assert ["change/area, described below", "verdict/rest kept, described below"] == drawn
+    assert 2 == page.tags.count("source")
+    assert "guidance_scale explains 100 % of change/area" in page.text
+
+
+def test_effects_of_simulated_pictures_say_so(tmp_path: Path) -> None:
+    """Every sentence about simulated pictures begins with that."""
+    results = study(axes={"seed": [1, 2, 3], "guidance_scale": [2, 5]})
+    for cell in results:
+        cell.outputs[0].metrics = {"change/area": 0.01 * cell.params["seed"]}
+    page = read(kl.report(results, tmp_path / "study.html"))
+
+    assert "Effects (simulated)" in page.text
+    assert "Simulated: seed explains" in page.text
+
+
+def test_one_measured_cell_has_no_effects(tmp_path: Path) -> None:
+    """A single edit has nothing to compare: no empty figure."""
+    results = study()
+    results[0].outputs[0].metrics = {"change/area": 0.1}
+
+    assert "Effects" not in read(kl.report(results, tmp_path / "study.html")).text

@@ -273,7 +273,7 @@ document.addEventListener("DOMContentLoaded", () => {
         views.push([`${name} | output`, () => pair(index, card.picture, name, words)]);
       });
     } else views.push(["output", () => [single(card.picture, words)]]);
-    if (card.change !== null) views.push(["change map", () => [single(card.change, "change map")]]);
+    if (card.change !== null) views.push(["change map", () => [single(card.change, data.change)]]);
     const stage = make("div", {}, ...views[0][1]());
     if (views.length < 2) return [stage];
     const options = views.map(([name], index) => [index, name]);
