@@ -55,6 +55,23 @@ class Post:
         self._came = threading.Event()
         self._under_way = 0
         self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._held: list[Work] | None = None
+
+    def hold(self, seconds: float) -> None:
+        """Begin nothing in the background until `release`, for so many seconds at most.
+
+        Opening a store keeps Python busy for a second or two: a panel that is being made comes first. Where no loop
+        runs nobody is shown anything, and nothing waits.
+        """
+        if self._loop is not None and self._held is None:
+            self._held = []
+            self.later(seconds, self.release)
+
+    def release(self) -> None:
+        """Begin what was held back."""
+        held, self._held = self._held or [], None
+        for begin in held:
+            begin()
 
     def attend(self) -> None:
         """Deliver in the loop that runs now, if the one of the beginning is closed: a kernel has one, tests many."""
@@ -127,11 +144,20 @@ class Post:
         def wanted() -> bool:
             return key is None or self._newest[key] is token
 
+        def begin() -> None:
+            self._pool(lane).submit(work).add_done_callback(done)
+
+        if self._held is None:
+            begin()
+        else:
+            self._held.append(begin)
+
+    def _pool(self, lane: str) -> ThreadPoolExecutor:
         pool = self._pools.get(lane)
         if pool is None:
             name = f"kontext-lab panel {lane}".strip()
             pool = self._pools[lane] = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
-        pool.submit(work).add_done_callback(done)
+        return pool
 
     def _handed_back(
         self,

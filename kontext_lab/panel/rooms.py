@@ -14,9 +14,9 @@ from kontext_lab.images import load_reference
 from kontext_lab.panel import code
 from kontext_lab.panel.bar import Bar
 from kontext_lab.panel.browser import Frame
-from kontext_lab.panel.coming import effects_room
 from kontext_lab.panel.compare import Compare
 from kontext_lab.panel.draft import Draft
+from kontext_lab.panel.effects import EffectsRoom, reveal
 from kontext_lab.panel.files import Clipboard, Files
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.grid import Grid
@@ -45,6 +45,8 @@ TABS = ("Grid", "Compare", "Effects", "Rank", "History")
 _STEPS = {"ArrowLeft": (0, -1), "ArrowRight": (0, 1), "ArrowUp": (-1, 0), "ArrowDown": (1, 0)}
 _KEYS = (*_STEPS, "1", "0", "f", "F")
 _MORE_SEEDS = 4
+_UNTIL_SHOWN = 1.5
+"""Seconds that a panel has for coming into the page before stores are opened."""
 
 
 class Rooms(Room):
@@ -60,11 +62,13 @@ class Rooms(Room):
         self.session = session
         self._opening: SweepRun | None = None
         post = self.post = session.post
+        post.hold(_UNTIL_SHOWN)
         post.trouble = self.show
         self.planner = Planner(post, lambda: session.lab)
         self.frame = Frame(_KEYS)
         self.frame.on_key(self.guarded(self._key))
         self.frame.on_shown(self._tell_anew)
+        self.frame.on_shown(post.release)
         self._seen = False
         self.frame.on_trouble(self.show)
         self.place = Line(prepare(), "warning")
@@ -85,9 +89,10 @@ class Rooms(Room):
             static=static,
         )
         self._static, self._compare_place, self._rank_place = static, Room(), Room()
+        self._effects_place = Room()
         self.history = History(session, post, Visit(self._open, self._resume_run, self._load_run))
         self.tabs = Tab(
-            [self.grid, self._compare_place, effects_room(), self._rank_place, self.history],
+            [self.grid, self._compare_place, self._effects_place, self._rank_place, self.history],
             titles=TABS,
             **plain(Tab),
         )
@@ -96,6 +101,7 @@ class Rooms(Room):
         session.observe(self.watched(self._on_lab), names="lab")
         session.observe(self.watched(lambda _: self.plan()), names="ends")
         session.observe(self.watched(lambda _: self._rank_anew()), names=["results", "ends"])
+        session.observe(self.watched(lambda _: self._effects_anew()), names=["results", "ends", "beat"])
         self.fill([self.place, self.header, self.form, self.bar, self.clipboard, self.tabs])
         keep_messages(post, [self.frame, self])
         self.history.look()
@@ -107,6 +113,25 @@ class Rooms(Room):
         made = Compare(self.session, self.post, self.frame, static=self._static)
         self._compare_place.fill([made])
         return made
+
+    @cached_property
+    def effects(self) -> EffectsRoom:
+        """The tab Effects, made when it is first wanted."""
+        made = EffectsRoom(self.post, self.frame, self._show_cell)
+        self._effects_place.fill([made])
+        return made
+
+    def _effects_anew(self) -> None:
+        """What is measured comes in as a sweep runs: looked at again where somebody is looking."""
+        if TABS[self.tabs.selected_index or 0] == "Effects":
+            self.effects.take_soon(lambda: self.session.results)
+
+    def _show_cell(self, output: Output) -> None:
+        """An output in the grid: its sliders and page are where it stands."""
+        if self.session.results is not None:
+            reveal(self.grid, self.session.results, output)
+        self.session.pick(output)
+        self.tabs.selected_index = TABS.index("Grid")
 
     @cached_property
     def rank(self) -> Rank:
@@ -301,6 +326,8 @@ class Rooms(Room):
         elif title == "Compare":
             lab = self.session.lab
             self.post.background(lab.history, self.compare.offer, self.compare.show)
+        elif title == "Effects":
+            self.effects.take(self.session.results)
         elif title == "Rank":
             self._rank_anew()
 

@@ -196,3 +196,42 @@ def test_an_older_answer_does_not_follow_a_newer_one() -> None:
     first.set()
     assert post.wait(lambda: post.quiet, 5)
     assert ["new"] == seen
+
+
+def test_what_is_held_back_begins_when_it_is_released() -> None:
+    """In a kernel the panel comes into the page first; nothing is lost, and the order stays."""
+
+    async def kernel() -> list[list[str]]:
+        post, began, seen = Post(), [], []
+        post.hold(60)
+        for name in ("store", "plan"):
+            post.background(lambda name=name: began.append(name), lambda _: None)  # type: ignore[misc]
+        await asyncio.sleep(0.2)
+        seen.append(sorted(began))
+        post.release()
+        await asyncio.sleep(0.3)
+        seen.append(sorted(began))
+        return seen
+
+    assert [[], ["plan", "store"]] == asyncio.run(kernel())
+
+
+def test_what_is_held_back_begins_by_itself_after_a_while() -> None:
+    """Also where no page ever says that it shows the panel."""
+
+    async def kernel() -> list[str]:
+        post, began = Post(), []
+        post.hold(0.2)
+        post.background(lambda: began.append("store"), lambda _: None)
+        await asyncio.sleep(0.8)
+        return began
+
+    assert ["store"] == asyncio.run(kernel())
+
+
+def test_without_a_loop_nothing_is_held_back() -> None:
+    """In a script nobody is shown anything: whoever waits would wait for nothing."""
+    post, seen = Post(), []
+    post.hold(60)
+    post.background(lambda: "store", seen.append)
+    assert post.wait(lambda: bool(seen), 5)
