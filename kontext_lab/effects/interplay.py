@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kontext_lab.effects.design import Codes, Design, Factor, grouped
 from kontext_lab.effects.numbers import Interaction, SeedSensitivity
-from kontext_lab.effects.variance import decomposed
+from kontext_lab.effects.variance import beyond
 from kontext_lab.errors import ConfigError, shown
 
 __all__ = ["check_interaction", "interaction_of", "seed_sensitivity"]
@@ -54,7 +54,7 @@ def interaction_of(design: Design, values: Floats, keys: tuple[Factor, Factor]) 
     with np.errstate(invalid="ignore"):
         means = sums / counts
     both = grouped([rows.codes, columns.codes])
-    beyond = decomposed(values, [*(one.codes for one in design.factors), both]).shares[-1]
+    share = beyond(values, [one.codes for one in design.factors], both)
     return Interaction(
         rows.name,
         columns.name,
@@ -62,8 +62,8 @@ def interaction_of(design: Design, values: Floats, keys: tuple[Factor, Factor]) 
         tuple(level.label for level in columns.levels),
         tuple(tuple(None if np.isnan(mean) else float(mean) for mean in line) for line in means),
         tuple(tuple(int(count) for count in line) for line in counts),
-        beyond.share,
-        beyond.p,
+        share.share,
+        share.p,
     )
 
 

@@ -121,7 +121,7 @@ def pairs_needed(differences: Floats) -> int | None:
     if len(differences) < 2:
         return None
     mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-    if abs(mean) <= 1e-12 * max(1.0, float(np.abs(differences).max())):
+    if abs(mean) <= 1e-12 * float(np.abs(differences).max()):
         return None
     alpha, power = _normal()
     return max(2, math.ceil(((alpha + power) * spread / mean) ** 2 + alpha**2 / 2))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kontext_lab.effects.design import Codes
 
-__all__ = ["Share", "Variance", "decomposed"]
+__all__ = ["Share", "Variance", "beyond", "decomposed"]
 
 Floats = NDArray[np.float64]
 _SINGULAR = 1e-9
@@ -56,10 +56,10 @@ def decomposed(
         inside: for the place of a term, those that exist only within some of its groups: they explain what is left
             after it, not the other way round.
     """
-    spread = float(values.std()) if len(values) else 0.0
-    if len(values) < 2 or spread <= 1e-12 * max(1.0, float(np.abs(values).max())):
+    scaled = _scaled(values)
+    if scaled is None:
         return Variance((Share(),) * len(terms), None)
-    model = _Model((values - values.mean()) / spread, terms)
+    model = _Model(scaled, terms)
     everything = tuple(range(len(terms)))
     left, rank = model.fit(everything)
     free = len(values) - rank
@@ -69,6 +69,31 @@ def decomposed(
         (before, smaller), (after, larger) = model.fit(others), model.fit((*others, at))
         shares.append(_share(before - after, larger - smaller, left, free, len(values)))
     return Variance(tuple(shares), left / len(values))
+
+
+def beyond(values: Floats, terms: Sequence[Codes], further: Codes) -> Share:
+    """What one more term explains beyond others, such as a combination beyond the axes it is made of.
+
+    Args:
+        values: finite.
+        terms: for each term the group of every value.
+        further: the groups of the one more; where each holds a single value, nothing can be told.
+    """
+    scaled = _scaled(values)
+    if scaled is None or len(np.unique(further)) == len(values):
+        return Share()
+    model = _Model(scaled, [*terms, further])
+    everything = tuple(range(len(terms)))
+    (before, smaller), (after, rank) = model.fit(everything), model.fit((*everything, len(terms)))
+    return _share(before - after, rank - smaller, after, len(values) - rank, len(values))
+
+
+def _scaled(values: Floats) -> Floats | None:
+    """The values around 0 with a spread of 1; None where they don't differ."""
+    spread = float(values.std()) if len(values) else 0.0
+    if len(values) < 2 or spread <= 1e-12 * float(np.abs(values).max()):
+        return None
+    return np.asarray((values - values.mean()) / spread)
 
 
 def _share(explained: float, degrees: int, left: float, free: int, n: int) -> Share:
@@ -113,5 +138,7 @@ class _Model:
         """Sum of squares left by a model of these terms, and its rank."""
         used = np.concatenate([self._of_term[0], *(self._of_term[term + 1] for term in terms)])
         part = self._cross[np.ix_(used, used)]
-        solution, _, rank, _ = np.linalg.lstsq(part, self._with[used], rcond=_SINGULAR)
-        return max(0.0, self._total - float(solution @ self._with[used])), int(rank)
+        scales, directions = np.linalg.eigh(part)
+        there = scales > _SINGULAR * scales[-1]
+        along = directions[:, there].T @ self._with[used]
+        return max(0.0, self._total - float((along**2 / scales[there]).sum())), int(there.sum())

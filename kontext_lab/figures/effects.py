@@ -17,7 +17,7 @@ from kontext_lab.figures.effects_plan import plan_effects
 from kontext_lab.figures.painting import plain_settings
 from kontext_lab.results import Results
 
-__all__ = ["EffectsView", "effects"]
+__all__ = ["EffectsView", "effects", "effects_view"]
 
 _DPI = 100.0
 
@@ -79,7 +79,11 @@ def effects(
     Raises:
         ConfigError: others were measured and this one was not, or `interaction` is not two axes that vary.
     """
-    numbers = effects_of(results, metric, interaction=interaction)
+    return effects_view(effects_of(results, metric, interaction=interaction), dark=dark)
+
+
+def effects_view(numbers: Effects, *, dark: bool = False) -> EffectsView:
+    """Numbers that were computed before, drawn: computing may be done on any thread, drawing on one."""
     plan = plan_effects(numbers)
     with plain_settings():
         figure = Figure(figsize=(plan.width, plan.height), dpi=_DPI)

@@ -1,0 +1,239 @@
+"""The tab Effects: what each axis does to a measured value of the results on show, and the way to a point's cells.
+
+Numbers are computed on another thread, the figure is drawn on the widgets' one, as every figure of the panel.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from ipywidgets import HTML, Dropdown, Image
+
+from kontext_lab import figures
+from kontext_lab.effects import Effects, effects_of, measured
+from kontext_lab.figures import Mark
+from kontext_lab.figures.preview import small_png
+from kontext_lab.figures.values import Shot, Values
+from kontext_lab.panel.browser import Frame
+from kontext_lab.panel.grid import Grid
+from kontext_lab.panel.layouts import plain, show_if
+from kontext_lab.panel.parts import Line, Room, closed, row
+from kontext_lab.panel.post import Post
+from kontext_lab.results import Output, Results
+from kontext_lab.sweep.wording import short_prompt
+
+__all__ = ["EffectsRoom", "reveal"]
+
+_NEEDS = "Effects need measured pictures: how much each one changed, and how well the rest was kept. Verdicts count as well."
+_NONE = "–"
+_FIRST = ("change/area", "preserve/ssim")
+_MOST_BYTES = 400_000
+_MOST_CELLS = 24
+_LONGEST = 40
+_REST = 1.0
+"""Seconds between two looks while cells arrive."""
+
+
+class EffectsRoom(Room):
+    """Effects of what is on show.
+
+    Args:
+        post: the widgets' thread.
+        frame: knows the theme of the page.
+        show_cell: shows an output in the tab Grid.
+    """
+
+    def __init__(self, post: Post, frame: Frame, show_cell: Callable[[Output], None]) -> None:
+        super().__init__()
+        self._post, self._frame, self._show_cell = post, frame, show_cell
+        self._results: Results | None = None
+        self._filling = False
+        self.numbers: Effects | None = None
+        self.metric = _picker("Value", "What was measured")
+        self.rows = _picker("Together", "Two axes together: which is down the side")
+        self.columns = _picker("and", "Two axes together: which is across")
+        self.axis = _picker("Cells of", "Which axis")
+        self.value = _picker("at", "Which value of it")
+        for picker in (self.metric, self.rows, self.columns):
+            picker.observe(self.guarded(lambda _: self._picked()), names="value")
+        self.axis.observe(self.guarded(lambda _: self._offer_values()), names="value")
+        self.value.observe(self.guarded(lambda _: self._offer_cells()), names="value")
+        self.empty, self.busy = Line(_NEEDS, "muted"), Line(kind="muted")
+        self.picture = Image(format="png", **plain(Image, max_width="100%", object_fit="contain"))
+        self.sentences = HTML(**plain(HTML))
+        self.cells = Room()
+        head, foot = row(self.metric, self.rows, self.columns), row(self.axis, self.value)
+        for part in (head, foot):
+            part.add_class("kl-arranging")
+        self._parts = [head, self.busy, self.picture, self.sentences, foot, self.cells]
+        self.fill([self.empty, *self._parts])
+        frame.observe(self.watched(lambda _: self._draw()), names="dark")
+        self._offer(())
+
+    def take(self, results: Results | None) -> None:
+        """Look at these results, as they are now."""
+        self._results = results
+        self._offer(measured(results) if results is not None else ())
+        self._compute()
+
+    def take_soon(self, results: Callable[[], Results | None]) -> None:
+        """The same in a moment, with what is on show then; not more often than can be followed while cells arrive."""
+        self._post.later(_REST, self.watched(lambda: self.take(results())), key=(id(self), "take"))
+
+    def _offer(self, names: Sequence[str]) -> None:
+        """The values there are; the one that was picked stays where it is still there."""
+        self._filling = True
+        try:
+            first = next((name for name in _FIRST if name in names), names[0] if names else _NONE)
+            _offered(self.metric, [(name, name) for name in names] or [(_NONE, _NONE)], first)
+        finally:
+            self._filling = False
+        show_if(not names, self.empty)
+        show_if(names, *self._parts)
+
+    def _picked(self) -> None:
+        if not self._filling:
+            self._compute()
+
+    @property
+    def together(self) -> tuple[str, str] | None:
+        """The two axes that are looked at together, or None."""
+        both = (self.rows.value, self.columns.value)
+        return None if _NONE in both or both[0] == both[1] else both
+
+    def _compute(self) -> None:
+        results, metric = self._results, self.metric.value
+        if results is None or metric == _NONE:
+            return
+        there = [axis.name for axis in self.numbers.axes] if self.numbers is not None else []
+        both = self.together if self.together and set(self.together) <= set(there) else None
+        self.busy.say("computing …")
+        self._post.background(
+            partial(_computed, results, metric, both),
+            self.watched(self._computed),
+            self._failed,
+            key=(id(self), "effects"),
+        )
+
+    def _failed(self, error: Exception) -> None:
+        self.busy.say("")
+        self.show(error)
+
+    def _computed(self, numbers: Effects) -> None:
+        self.busy.say("")
+        self.forget_trouble()
+        self.numbers = numbers
+        names = [axis.name for axis in numbers.axes]
+        self._filling = True
+        try:
+            for picker in (self.rows, self.columns):
+                _offered(picker, [(_NONE, _NONE), *((_short(name), name) for name in names)], _NONE)
+            _offered(
+                self.axis,
+                [(_short(name), name) for name in names] or [(_NONE, _NONE)],
+                names[0] if names else _NONE,
+            )
+        finally:
+            self._filling = False
+        show_if(len(names) > 1, self.rows, self.columns)
+        show_if(names, self.axis, self.value)
+        self._draw()
+        self._offer_values()
+
+    def _draw(self) -> None:
+        numbers = self.numbers
+        if numbers is None:
+            return
+        view = figures.effects_view(numbers, dark=self._frame.dark)
+        data = view._repr_png_()
+        self.picture.value = data if len(data) <= _MOST_BYTES else small_png(view.figure, _MOST_BYTES)
+        lines = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in numbers.sentences)
+        self.sentences.value = f'<ul class="kl-findings">{lines}</ul>'
+
+    # From a point to its cells.
+
+    def _offer_values(self) -> None:
+        numbers = self.numbers
+        if numbers is None or self._filling:
+            return
+        self._filling = True
+        try:
+            points = numbers.axis(self.axis.value).points if self.axis.value != _NONE else ()
+            options = [
+                (f"{_short(point.label)} ({point.n})", at) for at, point in enumerate(points) if point.outputs
+            ]
+            _offered(self.value, options or [(_NONE, -1)], options[0][1] if options else -1)
+        finally:
+            self._filling = False
+        self._offer_cells()
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The outputs of the point that is picked."""
+        numbers, at = self.numbers, self.value.value
+        if numbers is None or self.axis.value == _NONE or at in (-1, None, _NONE):
+            return ()
+        found: tuple[Output, ...] = numbers.axis(self.axis.value).points[at].outputs
+        return found
+
+    def _offer_cells(self) -> None:
+        """A button for every cell of the point that is picked."""
+        if self._filling:
+            return
+        outputs, gone = self.outputs, self.cells.parts
+        buttons = [self._button(output) for output in outputs[:_MOST_CELLS]]
+        more = len(outputs) - len(buttons)
+        rest = [Line(f"and {more} more in the tab Grid", "muted")] if more > 0 else []
+        self.cells.fill([row(*buttons, *rest)] if buttons else [])
+        closed(*gone)
+
+    def _button(self, output: Output) -> Any:
+        several = f" · {output.number}" if len(output.cell.outputs) > 1 else ""
+        name = f"{_short(output.cell.title)}{several}"
+        return self.button(name, partial(self._show_cell, output), f"Show {name} in the grid", small=True)
+
+
+def reveal(grid: Grid, results: Results, output: Output) -> None:
+    """Turn the grid's sliders and pages to where an output stands."""
+    values, shot = Values(results), Shot(output.cell, output.number)
+    for key, slider in grid.arranging.sliders.items():
+        token = values.value(shot, key).token
+        found = [at for at, (_, value) in enumerate(slider.kl_values) if value.token == token]
+        slider.index = found[0] if found else slider.index
+    mark = Mark(output.cell, output.number)
+    grid.arranging.page = 1
+    grid.redraw()
+    while grid.plan is not None and not any(mark.is_on(tile) for tile in grid.plan.tiles):
+        if grid.arranging.page >= grid.arranging.pages:
+            return  # the grid shows something else, such as a plan of other cells
+        grid.arranging.turn(1)
+
+
+def _computed(results: Results, metric: str, both: tuple[str, str] | None) -> Effects:
+    return effects_of(results, metric, interaction=both)
+
+
+def _picker(name: str, tooltip: str) -> Dropdown:
+    return Dropdown(
+        options=[(_NONE, _NONE)],
+        value=_NONE,
+        description=name,
+        tooltip=tooltip,
+        **plain(Dropdown, width="auto"),
+    )
+
+
+def _offered(picker: Dropdown, options: Sequence[tuple[str, Any]], usual: Any) -> None:
+    """Give a picker other options; what is picked stays where it can."""
+    if tuple(options) == tuple(picker.options):
+        return
+    kept = picker.value
+    picker.options = options
+    picker.value = kept if kept in [value for _, value in options] else usual
+
+
+def _short(text: str) -> str:
+    return short_prompt(text, _LONGEST)

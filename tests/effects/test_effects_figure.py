@@ -1,0 +1,259 @@
+"""What is on the paper: boxes of texts, places of points, and the words in place of a plot."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from effects_making import noise, study
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+import kontext_lab as kl
+from kontext_lab.effects import effects_of
+from kontext_lab.figures import effects, effects_view
+from kontext_lab.figures.effects_plan import plan_effects
+from kontext_lab.results import Results
+
+LONG = [
+    f"Add a bird to the foreground of the photo and keep everything else exactly as it is, number {n}"
+    for n in range(30)
+]
+WILD = [
+    "Costs $100 and $x_1^2$, \\alpha_{{i}} #5 % & ~ {{x}}",
+    "日本語のプロンプト 🦀 👩\u200d🚀 العربية and a lot of other text behind it",
+    "<b>bold</b> \u202e line",
+]
+
+
+def small(params: Mapping[str, Any]) -> float:
+    """A value like a share of area."""
+    return 0.1 + noise(params, 0.02)
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """The figure as rows x columns x red, green, blue."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def clashes(figure: Figure) -> list[tuple[str, str]]:
+    """Texts that overlap each other by more than a pixel, and those that leave the sheet."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in figure.axes[0].texts]
+    across, down = figure.get_size_inches() * figure.dpi
+    out = [
+        (words, "the edge")
+        for words, box in boxes
+        if min(box.x0, box.y0) < -1 or box.x1 > across + 1 or box.y1 > down + 1
+    ]
+    return out + [
+        (one[0], other[0])
+        for one, other in itertools.combinations(boxes, 2)
+        if min(one[1].x1, other[1].x1) - max(one[1].x0, other[1].x0) > 1
+        and min(one[1].y1, other[1].y1) - max(one[1].y0, other[1].y0) > 1
+    ]
+
+
+STUDIES: dict[str, tuple[dict[str, Any], tuple[str, str] | None]] = {
+    "3": ({"guidance_scale": [2, 5, 8], "seed": "1-3"}, ("guidance_scale", "seed")),
+    "30": ({"guidance_scale": [1 + n / 2 for n in range(30)], "seed": "1-30"}, ("guidance_scale", "seed")),
+    "uneven": ({"guidance_scale": [1, 1.1, 1.2, 2, 20], "seed": "1-2"}, None),
+    "ratios": (
+        {"aspect_ratio": ["21:9", "16:9", "1:1", "9:16", "9:21"], "seed": "1-3"},
+        ("seed", "aspect_ratio"),
+    ),
+    "long seeds": (
+        {"seed": [100_000_000 + n for n in range(30)], "guidance_scale": [2, 5]},
+        ("seed", "guidance_scale"),
+    ),
+    "3 prompts": ({"prompt": LONG[:3], "seed": "1-3"}, ("prompt", "seed")),
+    "30 prompts": ({"prompt": LONG, "seed": "1-2"}, ("seed", "prompt")),
+    "30 words": (
+        {
+            "prompt": "Add {w}.",
+            "axes": {"w": [f"word number {n} of thirty" for n in range(30)], "seed": [1, 2]},
+        },
+        ("w", "seed"),
+    ),
+    "long words": (
+        {"prompt": "Add {w}.", "axes": {"w": ["x" * 60, "a b c " * 12, "short"], "seed": [1, 2]}},
+        ("seed", "w"),
+    ),
+    "wild": ({"prompt": WILD, "seed": "1-3"}, ("prompt", "seed")),
+    "many axes": (
+        {
+            "prompt": "Add a {animal}.",
+            "axes": {
+                "animal": ["bird", "crab"],
+                "guidance_scale": [2, 5],
+                "aspect_ratio": ["1:1", "16:9"],
+                "safety_tolerance": [1, 2],
+                "output_format": ["png", "jpeg"],
+                "seed": [1, 2],
+            },
+        },
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_texts_do_not_overlap(name: str) -> None:
+    """No two texts overlap and none leaves the sheet."""
+    fields, both = STUDIES[name]
+    assert [] == clashes(effects(study(small, **fields), "change/area", interaction=both).figure)
+
+
+def test_a_rate_has_no_overlaps_either() -> None:
+    """Its ticks are per cent."""
+    made = study(
+        lambda p: float(p["seed"] % 2), metric="verdict/rest kept", seed="1-5", guidance_scale=[2, 5, 8]
+    )
+    found = effects(made, "verdict/rest kept", interaction=("guidance_scale", "seed"))
+    assert [] == clashes(found.figure)
+    assert {"0 %", "100 %"} <= {text.get_text() for text in found.figure.axes[0].texts}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_as_wide_as_a_notebook(dark: bool) -> None:
+    """900 pixels, on light and on dark paper."""
+    paper = pixels(effects(study(small, seed="1-3", guidance_scale=[2, 5]), "change/area", dark=dark).figure)
+    assert (900, dark) == (paper.shape[1], bool(paper[2, 2].max() < 40))
+
+
+def test_points_stand_on_the_scale_of_their_axis() -> None:
+    """Halfway between 2 and 8 stands 5; 5 twice as far from 2 as 3.5."""
+    made = study(small, guidance_scale=[2, 3.5, 5, 8], seed="1-2")
+    spots = [
+        spot.x
+        for spot in plan_effects(effects_of(made, "change/area")).spots
+        if spot.axis == "guidance_scale"
+    ]
+    assert pytest.approx([0.25, 0.5]) == [(x - spots[0]) / (spots[3] - spots[0]) for x in spots[1:3]]
+
+
+def test_all_panels_have_one_scale() -> None:
+    """The same value is as high in each of them."""
+    made = study(lambda p: 0.1 * p["seed"], guidance_scale=[2, 5], seed="1-3")
+    spots = plan_effects(effects_of(made, "change/area")).spots
+    middle = [spot.y for spot in spots if spot.axis == "seed"][1]
+    assert {round(middle, 6)} == {round(spot.y, 6) for spot in spots if spot.axis == "guidance_scale"}
+
+
+def test_every_output_is_a_dot_and_every_seed_a_line() -> None:
+    """Where intervals are over seeds."""
+    plan = plan_effects(effects_of(study(small, guidance_scale=[2, 5, 8], seed="1-4"), "change/area"))
+    assert (24, 4) == (len(plan.dots), sum(stroke.kind == "trace" for stroke in plan.strokes))
+
+
+def test_a_heat_map_has_the_order_of_the_grid() -> None:
+    """Rows down, columns across, numbers by size; what was not measured is a dash."""
+    made = study(
+        lambda p: 0.1 * p["guidance_scale"] + p["seed"],
+        guidance_scale=[8, 2],
+        seed=[3, 1],
+        ends={0: "failed"},
+    )
+    plan = plan_effects(effects_of(made, "change/area", interaction=("guidance_scale", "seed")))
+    assert ["1.20", "3.20", "1.80"] == [label.lines[0] for label, _ in plan.on_heat]
+    assert 1 == sum(box.kind == "empty" for box in plan.boxes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"seed": "1-3"}, "simulated pictures (sandbox)"),
+        ({}, "simulated pictures (sandbox)"),
+        ({"seed": "1-2", "ends": {0: "failed", 1: "failed"}}, "simulated pictures (sandbox)"),
+    ],
+    ids=["plot", "one cell", "all failed"],
+)
+def test_every_figure_says_simulated(fields: dict[str, Any], words: str) -> None:
+    """Also where there is nothing to draw."""
+    found = effects(study(small, service="sandbox", **fields), "change/area").figure
+    assert words in [text.get_text() for text in found.axes[0].texts]
+
+
+def test_real_pictures_are_not_called_simulated() -> None:
+    """Nowhere in the figure."""
+    found = effects(study(small, seed="1-3"), "change/area").figure
+    assert not any("simulated" in text.get_text() for text in found.axes[0].texts)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (study(small), "Nothing varies"),
+        (study(seed="1-3"), "change/area was not measured yet"),
+        (study(seed="1-3", ends=dict.fromkeys(range(3), "moderated")), "no cell has a value"),
+        (study(small, guidance_scale=[2, 5], ends={0: "failed"}), "1 of 2 cells has no value: 1 failed."),
+        (Results([]), "There are no cells"),
+    ],
+    ids=["one cell", "not measured", "all moderated", "one value", "no cells"],
+)
+def test_where_nothing_can_be_drawn_the_figure_says_why(made: Results, words: str) -> None:
+    """In place of a plot, without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        view = effects(made, "change/area")
+        pixels(view.figure)
+    shown = " ".join(text.get_text() for text in view.figure.axes[0].texts)
+    assert words in shown
+    assert "nan" not in shown.lower()
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-12, 1e12, -5.0])
+def test_values_that_are_all_the_same_are_drawn(value: float) -> None:
+    """On a scale around them."""
+    view = effects(study(lambda _: value, seed="1-3", guidance_scale=[2, 5]), "change/area")
+    assert pixels(view.figure).shape[0] > 250
+    assert [] == clashes(view.figure)
+
+
+def test_it_reads_in_a_notebook() -> None:
+    """Sentences as text, the figure as a picture, everything escaped."""
+    made = study(small, metric="<script>", prompt=WILD, seed="1-3")
+    shown = effects(made, "<script>")._repr_html_()
+    assert ("data:image/png;base64," in shown, "<script>" in shown, "&lt;script&gt;" in shown) == (
+        True,
+        False,
+        True,
+    )
+
+
+def test_it_shows_itself_where_there_is_no_html() -> None:
+    """As a PNG."""
+    assert effects(study(small, seed="1-3"), "change/area")._repr_png_().startswith(b"\x89PNG")
+
+
+def test_numbers_are_drawn_as_they_were_computed() -> None:
+    """Computed elsewhere, drawn here."""
+    numbers = effects_of(study(small, seed="1-3"), "change/area")
+    assert numbers is effects_view(numbers).numbers
+
+
+def test_the_settings_of_a_notebook_change_nothing() -> None:
+    """And are as they were."""
+    made = study(small, seed="1-3", guidance_scale=[2, 5])
+    plain = pixels(effects(made, "change/area").figure)
+    with mpl.rc_context(
+        {"font.family": "serif", "font.size": 30, "figure.autolayout": True, "path.sketch": (9, 9, 9)}
+    ):
+        before = dict(mpl.rcParams)
+        styled = pixels(effects(made, "change/area").figure)
+        assert before == dict(mpl.rcParams)
+    assert (plain == styled).all()
+
+
+def test_it_is_kl_effects() -> None:
+    """The function, also once the package of the numbers is imported."""
+    assert kl.effects is effects

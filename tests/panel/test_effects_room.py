@@ -1,0 +1,149 @@
+"""The tab Effects without a browser: what it offers, what it shows, and the way to a point's cells."""
+
+from __future__ import annotations
+
+import pytest
+from panel_parts import parts
+
+import kontext_lab as kl
+from kontext_lab.panel import Panel
+from kontext_lab.panel.effects import EffectsRoom
+from kontext_lab.panel.rooms import TABS
+
+PNG = b"\x89PNG"
+
+
+def opened(panel: Panel) -> EffectsRoom:
+    """The tab, turned to and settled."""
+    panel._rooms.tabs.selected_index = TABS.index("Effects")
+    panel.wait(20)
+    return panel._rooms.effects
+
+
+@pytest.fixture
+def ran(typed: Panel) -> Panel:
+    """A panel whose sweep of two guidance scales and two seeds ran, each picture with two values."""
+    typed.run()
+    for output in typed.wait(60).outputs:
+        guidance, seed = output.params["guidance_scale"], output.params["seed"]
+        output.metrics.clear()
+        output.metrics.update(
+            {"change/area": 0.01 * guidance + 0.002 * seed, "preserve/ssim": 0.9 + 0.01 * seed}
+        )
+    return typed
+
+
+def labels(room: EffectsRoom) -> list[str]:
+    """The texts of the buttons that lead to cells."""
+    return [one.description for one in parts(room.cells) if hasattr(one, "click")]
+
+
+def test_it_says_what_it_needs(panel: Panel) -> None:
+    """As long as nothing is measured."""
+    room = opened(panel)
+    assert (True, "none") == ("need measured pictures" in room.empty.text, room.picture.layout.display)
+
+
+def test_what_was_measured_is_offered(ran: Panel) -> None:
+    """How much changed stands first."""
+    room = opened(ran)
+    assert (["change/area", "preserve/ssim"], "change/area") == (
+        [name for name, _ in room.metric.options],
+        room.metric.value,
+    )
+
+
+def test_figure_and_sentences_are_shown(ran: Panel) -> None:
+    """A picture of moderate size, and what it says in words."""
+    room = opened(ran)
+    assert PNG == bytes(room.picture.value[:4])
+    assert len(room.picture.value) < 400_000
+    assert "guidance_scale explains" in room.sentences.value
+
+
+def test_another_value_is_another_figure(ran: Panel) -> None:
+    """Picked from the list."""
+    room = opened(ran)
+    before = room.picture.value
+    room.metric.value = "preserve/ssim"
+    ran.wait(20)
+    assert (True, True) == (before != room.picture.value, "preserve/ssim" in room.sentences.value)
+
+
+def test_two_axes_are_looked_at_together(ran: Panel) -> None:
+    """Once both are picked."""
+    room = opened(ran)
+    room.rows.value = "guidance_scale"
+    room.columns.value = "seed"
+    ran.wait(20)
+    assert room.numbers is not None
+    assert room.numbers.interaction is not None
+    assert ("guidance_scale", "seed") == (room.numbers.interaction.rows, room.numbers.interaction.columns)
+
+
+def test_a_point_leads_to_its_cells(ran: Panel) -> None:
+    """A button for each."""
+    room = opened(ran)
+    room.axis.value = "guidance_scale"
+    room.value.value = 1
+    assert ["g8 s1", "g8 s2"] == sorted(" ".join(sorted(text.split())) for text in labels(room))
+
+
+def test_a_cell_is_shown_in_the_grid(ran: Panel) -> None:
+    """Picked, in its tab, with the sliders where it stands."""
+    room = opened(ran)
+    grid = ran._rooms.grid
+    grid.arranging.rows.value = grid.arranging.columns.value = "guidance_scale"
+    room.axis.value = "seed"
+    room.value.value = 1
+    next(one for one in parts(room.cells) if hasattr(one, "click")).click()
+    ran.wait(20)
+    assert ran.selection is not None
+    assert (0, 2, 1) == (
+        ran._rooms.tabs.selected_index,
+        ran.selection.params["seed"],
+        grid.arranging.sliders["seed"].index,
+    )
+
+
+def test_values_that_come_later_are_looked_at(ran: Panel) -> None:
+    """While the tab is open, and what was picked stays."""
+    room = opened(ran)
+    room.metric.value = "preserve/ssim"
+    ran.wait(20)
+    output = ran.results.outputs[0]
+    output.metrics["verdict/rest kept"] = 1.0
+    ran._rooms.session.touch(output.cell)
+    ran._rooms.post.wait(lambda: len(room.metric.options) == 3, 20)
+    ran.wait(20)
+    assert ("preserve/ssim", "verdict/rest kept") == (room.metric.value, room.metric.options[2][1])
+
+
+def test_other_results_are_other_effects(ran: Panel, lab: kl.Lab) -> None:
+    """Also where the value that was picked isn't among theirs."""
+    room = opened(ran)
+    other = ran.results.where(seed=1)
+    for output in other.outputs:
+        output.metrics = {"preserve/ssim": output.params["guidance_scale"]}
+    ran._rooms.session.show(other)
+    ran._rooms.post.wait(lambda: room.numbers is not None and room.numbers.n == 2, 20)
+    assert room.numbers is not None
+    assert "preserve/ssim" == room.metric.value == room.numbers.metric
+
+
+def test_a_dark_page_has_a_dark_figure(ran: Panel) -> None:
+    """Drawn anew when the page turns dark."""
+    room = opened(ran)
+    before = room.picture.value
+    ran._rooms.frame.dark = True
+    assert before != room.picture.value
+
+
+def test_sentences_are_text(ran: Panel) -> None:
+    """The name of a value is no markup."""
+    for output in ran.results.outputs:
+        output.metrics["change/<img src=x>"] = float(output.params["seed"])
+    room = opened(ran)
+    room.metric.value = "change/<img src=x>"
+    ran.wait(20)
+    assert ("<img" in room.sentences.value, "&lt;img" in room.sentences.value) == (False, True)
