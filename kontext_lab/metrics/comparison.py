@@ -179,7 +179,9 @@ def _compared(place: int, reference: Pixels, alignment: Alignment, boxes: Mappin
     seen = max(1, int(alignment.seen.sum()))
     area = float(changed.sum()) / seen
     outside = alignment.seen & ~ndimage.maximum_filter(changed, 2 * _HALO + 1)
-    similar = _similarity(reference.lightness, alignment.lab[..., 0])
+    # Windows at the border of what is seen reach over it, and what isn't seen is not unlike.
+    output = np.where(alignment.seen, alignment.lab[..., 0], reference.lightness)
+    similar = _similarity(reference.lightness, output)
     ssim, psnr, delta = _kept(reference, alignment, similar, outside)
     return Comparison(
         registered=True,

@@ -40,6 +40,11 @@ _TEXTURE = 2.0
 _ALIKE = 0.75
 """Correlation of lightness from which two blocks show the same."""
 _LEAST_AGREEMENT, _FEWEST_ALIKE = 0.15, 4
+_ROUNDING = 1e-3
+"""Standard deviation that a block of one colour may have: what is left of it has a shape too."""
+_SAME_COLOUR, _LEAST_PLAIN = 7.0, 0.5
+"""Lab distance within which two plain blocks show the same, and the share of blocks that must where a reference is plain."""
+_ROUNDS = 3
 
 Matrix = NDArray[np.float64]
 
@@ -108,14 +113,16 @@ def align(reference: Pixels, marks: Landmarks, output: Pixels) -> Alignment | No
         None where the output is a new picture, or one that matches in a part only.
     """
     best: Alignment | None = None
+    framing = True
     for matrix in _guesses(reference, marks, output):
-        refined = _refined(reference, output, matrix)
-        found = _laid(reference, output, refined)
+        fits = _is_framing(matrix, reference, output)
+        found = _settled(reference, output, matrix) if fits else _laid(reference, output, matrix)
         if found is not None and (best is None or found.agreement > best.agreement):
-            best = found
+            best, framing = found, fits
         if best is not None and best.agreement > 0.5:
             break  # no other guess would tell anything else
-    return best
+    # What fits better turned or shrunk is no framing of the service, however well its middle fits unturned.
+    return best if framing else None
 
 
 def _guesses(reference: Pixels, marks: Landmarks, output: Pixels) -> Iterator[Matrix]:
@@ -124,7 +131,7 @@ def _guesses(reference: Pixels, marks: Landmarks, output: Pixels) -> Iterator[Ma
     centred = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
     yield centred
     found = _by_points(marks, landmarks(output))
-    if found is not None and _is_framing(found, reference, output):
+    if found is not None:
         yield found
 
 
@@ -158,6 +165,23 @@ def _is_framing(matrix: Matrix, reference: Pixels, output: Pixels) -> bool:
     upright = skew <= _MOST_SHEAR and turn <= _MOST_SHEAR
     even = abs(across / down - 1) <= _MOST_ANISOTROPY
     return upright and even and borders * _LOWEST_SCALE <= np.sqrt(across * down) <= _HIGHEST_SCALE
+
+
+def _settled(reference: Pixels, output: Pixels, matrix: Matrix) -> Alignment | None:
+    """The output under the map refined until it stays: the shifts of a closer crop are too long for one round."""
+    width, height = reference.size
+    corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
+    best: Alignment | None = None
+    for _ in range(_ROUNDS):
+        before, matrix = matrix, _refined(reference, output, matrix)
+        found = _laid(reference, output, matrix)
+        # The first round says whether it fits at all: more of them would bring what doesn't to look as if it did.
+        if found is None or (best is not None and found.agreement < best.agreement):
+            break
+        best = found
+        if np.abs((matrix - before) @ corners).max() < 1:
+            break
+    return best
 
 
 def _refined(reference: Pixels, output: Pixels, matrix: Matrix) -> Matrix:
@@ -198,31 +222,43 @@ def _laid(reference: Pixels, output: Pixels, matrix: Matrix) -> Alignment | None
     """The output under a map, if enough of it shows the same as the reference."""
     lab = np.dstack([_warped(output.lab[..., channel], matrix, reference) for channel in range(3)])
     seen = ~np.isnan(lab[..., 0])
-    agreement, alike = _agreement(reference.lightness, lab[..., 0])
-    if agreement < _LEAST_AGREEMENT or alike < _FEWEST_ALIKE:
+    agreement, alike, least = _agreement(reference.lab, lab)
+    if agreement < least or alike < _FEWEST_ALIKE:
         return None
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     return Alignment(np.nan_to_num(lab), seen, scale, agreement)
 
 
-def _agreement(here: Floats, there: Floats) -> tuple[float, int]:
-    """Share and number of the blocks with texture that show the same."""
-    side = min(_BLOCK, *here.shape)
-    one, other = _cut(here, side), _cut(there, side)
-    one, other = one - one.mean(axis=1, keepdims=True), other - other.mean(axis=1, keepdims=True)
-    spread, others = one.std(axis=1), other.std(axis=1)
-    looked = ~np.isnan(others) & (np.maximum(spread, others) >= _TEXTURE)
+def _agreement(here: Floats, there: Floats) -> tuple[float, int, float]:
+    """Share and number of the blocks that show the same, and the share that is enough.
+
+    Blocks with texture count, by correlation. Where the reference has next to none (a smooth sky, a white page), its
+    plain blocks count too, by colour: little to go by, so most have to.
+    """
+    one, colours = _cut(here)
+    other, others = _cut(there)
+    spread = np.minimum(one.std(axis=1), other.std(axis=1))
+    textured = np.maximum(one.std(axis=1), other.std(axis=1)) >= _TEXTURE
     with np.errstate(invalid="ignore", divide="ignore"):
-        alike = (one * other).mean(axis=1) / (spread * others) >= _ALIKE
+        alike = (one * other).mean(axis=1) / (one.std(axis=1) * other.std(axis=1)) >= _ALIKE
+    alike &= spread > _ROUNDING
+    looked, least = textured & ~np.isnan(spread), _LEAST_AGREEMENT
+    if (one.std(axis=1) >= _TEXTURE).sum() < _FEWEST_ALIKE:
+        looked, least = ~np.isnan(spread), _LEAST_PLAIN
+        near = np.sqrt(((colours - others) ** 2).sum(axis=1)) <= _SAME_COLOUR
+        alike = np.where(textured, alike, near)
     count = int((alike & looked).sum())
-    return (count / int(looked.sum()) if looked.any() else 0.0), count
+    return (count / int(looked.sum()) if looked.any() else 0.0), count, least
 
 
-def _cut(values: Floats, side: int) -> Floats:
-    """Its blocks, each in a row."""
-    rows, columns = (length // side for length in values.shape)
-    blocks = values[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    return blocks.swapaxes(1, 2).reshape(rows * columns, side * side)
+def _cut(lab: Floats) -> tuple[Floats, Floats]:
+    """Its blocks, each in a row: lightness around its mean, and the mean colour."""
+    side = min(_BLOCK, *lab.shape[:2])
+    rows, columns = (length // side for length in lab.shape[:2])
+    blocks = lab[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
+    flat = blocks.swapaxes(1, 2).reshape(rows * columns, side * side, 3)
+    colours = flat.mean(axis=1)
+    return flat[..., 0] - colours[:, :1], colours
 
 
 def _warped(channel: Floats, matrix: Matrix, reference: Pixels) -> Floats:
