@@ -132,3 +132,15 @@ def test_hidden_chained_and_small(lab: kl.Lab, photo_file: Path) -> None:
     assert 0 < len(lab.thumbnail(run)) < 6000
     with pytest.raises(kl.errors.NotFound, match="no cell with this run id"):
         lab.cells(["0" * 32])
+
+
+def test_votes(lab: kl.Lab, photo_file: Path) -> None:
+    """Votes and what comes of them are read back, though no file lies on this machine's disk."""
+    sweep = kl.Sweep("Add a bird.", photo_file, axes={"guidance_scale": [2, 8]}, seed=78, name="voted")
+    results = lab.run(sweep, progress=False)
+    assert [] == lab.votes(results)
+    given = [lab.vote(results[0], results[1], "right", "anna"), lab.vote(results[1], results[0], "both bad")]
+    lab.scores(results)
+    loaded = lab.load("voted")
+    assert given == lab.votes(loaded)
+    assert [False, True] == [cell.output.metrics["rank/score"] > 0 for cell in loaded]
