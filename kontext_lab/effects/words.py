@@ -25,7 +25,7 @@ def number_words(value: float, digits: int = 3) -> str:
 
 def percent(share: float) -> str:
     """A share, 0 to 1, as whole per cent; what would be rounded to all or nothing but isn't says so."""
-    if 0 < share < 0.005:
+    if 1e-9 < share < 0.005:
         return "under 1 %"
     if 0.995 <= share < 1 - 1e-9:
         return "over 99 %"

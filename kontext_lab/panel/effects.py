@@ -62,7 +62,9 @@ class EffectsRoom(Room):
         self.axis.observe(self.guarded(lambda _: self._offer_values()), names="value")
         self.value.observe(self.guarded(lambda _: self._offer_cells()), names="value")
         self.empty, self.busy = Line(_NEEDS, "muted"), Line(kind="muted")
-        self.picture = Image(format="png", **plain(Image, max_width="100%", object_fit="contain"))
+        self.picture = Image(
+            format="png", **plain(Image, max_width="100%", align_self="flex-start", object_fit="contain")
+        )
         self.sentences = HTML(**plain(HTML))
         self.cells = Room()
         head, foot = row(self.metric, self.rows, self.columns), row(self.axis, self.value)

@@ -1,0 +1,68 @@
+"""The tab Effects in JupyterLab: measured pictures, a figure, sentences, and the way to the cells."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from jupyter import open_notebook
+from panel_page import Workbench
+from playwright.sync_api import Locator, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+STUDY = """import kontext_lab as kl
+lab = kl.Lab("sandbox", quiet=True)
+axes = {"guidance_scale": "2-8:3", "seed": "1-3", "animal": ["bird", "crab"]}
+sweep = kl.Sweep("Add a {animal} to the foreground of the photo.", kl.sample("coffee"), axes=axes)
+panel = kl.Panel(lab, sweep)
+panel.run()
+results = panel.wait(120)
+for output in results.outputs:
+    p = output.params
+    output.metrics["change/area"] = 0.01 * p["guidance_scale"] + 0.01 * (p["seed"] % 2) + 0.02 * (p["animal"] == "crab")
+panel"""
+
+
+@pytest.fixture(scope="module")
+def panel(bench: Workbench) -> Locator:
+    """A panel whose sweep ran, turned to its tab Effects."""
+    kernel = bench.kernel("effects")
+    notebook = open_notebook(bench.page(), bench.jupyter, "effects/e.ipynb", [STUDY], kernel=kernel)
+    notebook.run(0)
+    found = notebook.output(0).locator(".kl-panel").first
+    found.get_by_role("tab", name="Effects").click()
+    expect(found.locator(".kl-findings")).to_contain_text("guidance_scale explains")
+    return found
+
+
+def test_the_figure_fits_the_page(panel: Locator) -> None:
+    """It is there, and no wider than the panel."""
+    picture = panel.locator("img.widget-image").first
+    expect(picture).to_be_visible()
+    box, around = picture.bounding_box(), panel.bounding_box()
+    assert box is not None
+    assert around is not None
+    assert 400 < box["width"] <= around["width"]
+
+
+def test_every_sentence_says_simulated(panel: Locator) -> None:
+    """They are read one by one."""
+    sentences = panel.locator(".kl-findings li")
+    expect(sentences).to_have_text([re.compile("^Simulated: ")] * sentences.count())
+
+
+def test_two_axes_together(panel: Locator) -> None:
+    """Picked by their names."""
+    panel.get_by_label("Together").select_option("guidance_scale")
+    panel.get_by_label("and", exact=True).select_option("animal")
+    expect(panel.locator(".kl-findings")).to_contain_text("guidance_scale and animal together explain")
+
+
+def test_a_point_leads_to_its_cells(panel: Locator) -> None:
+    """A button of a cell shows it in the grid."""
+    panel.get_by_label("Cells of").select_option("seed")
+    panel.get_by_label("at", exact=True).select_option(label="2 (6)")
+    panel.get_by_role("button", name="g8 s2 crab").click()
+    expect(panel.get_by_role("tab", name="Grid")).to_have_attribute("aria-selected", "true")
+    expect(panel.locator(".kl-viewer")).to_be_visible()
