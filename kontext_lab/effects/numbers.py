@@ -91,7 +91,8 @@ class AxisEffect:
         blocked_by: the axes that blocks are made of, such as `seed` and `image`; intervals resample these blocks.
         replicate: whether it only repeats a setting: seeds, repeats, outputs of a cell.
         share: of the variance, 0 to 1 (η²); None where it can't be told apart from other axes, or nothing varies.
-        by_chance: the share that as many values would take on average if the axis did nothing.
+        by_chance: the share that as many values would take on average if the axis did nothing; None where there is
+            nothing left to compare with.
         p: of the F-test that it does nothing, or None where there is nothing left to compare with.
     """
 

@@ -28,7 +28,8 @@ class Share:
 
     Attributes:
         share: 0 to 1, or None where it can't be told apart from the other terms.
-        by_chance: the share it would have on average if it did nothing.
+        by_chance: the share it would have on average if it did nothing: its degrees of freedom times the mean square
+            of what is left; None without residual degrees of freedom.
         p: of the F-test that it does nothing, or None without residual degrees of freedom.
     """
 
@@ -108,7 +109,8 @@ def _share(explained: float, degrees: int, left: float, free: int, n: int) -> Sh
             if noise > _SINGULAR
             else float(explained <= _SINGULAR)
         )
-    return Share(min(1.0, max(0.0, explained / n)), degrees / (n - 1), p)
+    chance = degrees * left / free / n if free > 0 else None
+    return Share(min(1.0, max(0.0, explained / n)), chance, p)
 
 
 def _tail(ratio: float, degrees: int, free: int) -> float:

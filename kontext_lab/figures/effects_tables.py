@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kontext_lab.effects import Effects, Interaction
 from kontext_lab.effects.words import percent, value_words
@@ -12,6 +12,8 @@ from kontext_lab.figures.effects_sketch import Box, Sketch, Stroke, Turned
 from kontext_lab.figures.geometry import Label, Rect
 
 __all__ = ["add_heat", "add_shares"]
+
+Words = Callable[[float | None], str]
 
 HEAD_POINTS, POINTS, SMALL = 9.0, 8.0, 7.0
 _ROW = 0.2
@@ -64,9 +66,10 @@ def add_heat(sketch: Sketch, effects: Effects, both: Interaction, left: float) -
     for at, name in enumerate(rows):
         middle = top + (at + 0.5) * height - text.height(1, POINTS) / 2
         sketch.say(name, start - 0.08, middle, POINTS, "name", align="right")
-    _add_fields(sketch, _table_words(effects, both), both, Rect(start, top, width, height))
+    words = _in_words(effects, both)
+    _add_fields(sketch, words, both, Rect(start, top, width, height))
     sketch.bottom = top + len(rows) * height + 0.08
-    _add_key(sketch, effects, both, start)
+    _add_key(sketch, words, both, start)
     sketch.spell_out(left)
 
 
@@ -97,8 +100,8 @@ def _add_heads(sketch: Sketch, words: Sequence[str], start: float, width: float,
     return below
 
 
-def _table_words(effects: Effects, both: Interaction) -> list[list[str]]:
-    """The means in words, all with as many decimals; "" where there is none."""
+def _in_words(effects: Effects, both: Interaction) -> Words:
+    """Writes means, all with as many decimals; "" where there is none."""
     largest = max(abs(mean) for line in both.means for mean in line if mean is not None)
     decimals = 2 - math.floor(math.log10(largest)) if largest else 0
 
@@ -108,7 +111,7 @@ def _table_words(effects: Effects, both: Interaction) -> list[list[str]]:
         plain = not effects.is_rate and 0 <= decimals <= 6
         return f"{mean:.{decimals}f}".replace("-", "−") if plain else value_words(effects, mean)
 
-    return [[words(mean) for mean in line] for line in both.means]
+    return words
 
 
 def _ends(both: Interaction) -> tuple[float, float]:
@@ -116,9 +119,10 @@ def _ends(both: Interaction) -> tuple[float, float]:
     return min(there), max(there)
 
 
-def _add_fields(sketch: Sketch, words: Sequence[Sequence[str]], both: Interaction, first: Rect) -> None:
+def _add_fields(sketch: Sketch, in_words: Words, both: Interaction, first: Rect) -> None:
     """The fields of the table; their words only where all of them fit."""
     low, high = _ends(both)
+    words = [[in_words(mean) for mean in line] for line in both.means]
     fits = text.widest((word for line in words for word in line), POINTS) <= first.width - 0.06
     for row, line in enumerate(both.means):
         for column, mean in enumerate(line):
@@ -136,10 +140,10 @@ def _add_fields(sketch: Sketch, words: Sequence[Sequence[str]], both: Interactio
                 sketch.on_heat.append((label, tone))
 
 
-def _add_key(sketch: Sketch, effects: Effects, both: Interaction, start: float) -> None:
+def _add_key(sketch: Sketch, in_words: Words, both: Interaction, start: float) -> None:
     """What the tones mean, and of how many values a mean is."""
     top = sketch.bottom
-    words = [value_words(effects, end) for end in _ends(both)]
+    words = [in_words(end) for end in _ends(both)]
     x = start + text.width(words[0], SMALL) + 0.06
     sketch.say(words[0], start, top, SMALL, "note")
     step = 1.2 / _STEPS

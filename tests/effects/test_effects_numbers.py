@@ -66,10 +66,23 @@ def test_shares_of_a_balanced_design_add_up(plain: Results) -> None:
 
 
 def test_a_share_is_compared_with_chance(plain: Results) -> None:
-    """An axis that does nothing has about the share of its degrees of freedom, and a large p."""
-    ratio, seed = (effects_of(plain, "change/area").axis(name) for name in ("aspect_ratio", "seed"))
-    assert pytest.approx(1 / 23) == ratio.by_chance
+    """What as many values would take of what is left; the F of an axis is its share over that."""
+    found = effects_of(plain, "change/area")
+    ratio, seed = found.axis("aspect_ratio"), found.axis("seed")
+    assert pytest.approx((found.residual or 0.0) / 17) == ratio.by_chance
     assert (True, True) == (ratio.p > 0.05, seed.p < 1e-6)  # type: ignore[operator]
+
+
+def test_axes_that_do_nothing_are_called_so_19_times_of_20() -> None:
+    """In about one of twenty studies of noise p is below 0.05."""
+    found = [
+        effects_of(
+            study(lambda p, n=n: noise({**p, "n": n}), guidance_scale=[2, 5, 8], seed="1-3"), "change/area"
+        )
+        for n in range(120)
+    ]
+    low = sum((one.axis("guidance_scale").p or 1.0) < 0.05 for one in found)
+    assert 1 <= low <= 14
 
 
 def test_the_numbers_repeat(plain: Results) -> None:
