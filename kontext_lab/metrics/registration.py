@@ -112,6 +112,8 @@ def align(reference: Pixels, marks: Landmarks, output: Pixels) -> Alignment | No
     Returns:
         None where the output is a new picture, or one that matches in a part only.
     """
+    if np.isnan(output.lightness).all():
+        return None  # all of it is left out
     best: Alignment | None = None
     framing = True
     for matrix in _guesses(reference, marks, output):
