@@ -101,9 +101,12 @@ def _add_heads(sketch: Sketch, words: Sequence[str], start: float, width: float,
 
 
 def _in_words(effects: Effects, both: Interaction) -> Words:
-    """Writes means, all with as many decimals; "" where there is none."""
-    largest = max(abs(mean) for line in both.means for mean in line if mean is not None)
+    """Writes means, all with as many decimals, enough to tell the least from the greatest; "" where there is none."""
+    low, high = _ends(both)
+    largest, apart = max(abs(low), abs(high)), high - low
     decimals = 2 - math.floor(math.log10(largest)) if largest else 0
+    if apart > 0:
+        decimals = max(decimals, 1 - math.floor(math.log10(apart)))
 
     def words(mean: float | None) -> str:
         if mean is None:

@@ -33,6 +33,9 @@ OwnMetric = Callable[..., Mapping[str, float]]
 
 _THREADS = 2
 
+_ready = lru_cache(maxsize=4)(metrics.measured)
+"""References made ready; the cells of a sweep share theirs."""
+
 
 @dataclass
 class _Found:
@@ -131,7 +134,7 @@ def comparison_of(output: Output) -> Comparison:
     request = output.cell.request
     if request is None:
         raise ConfigError(f"{output.cell.title}: its references are not at hand")
-    return _compared(output, request.images, metrics.measured)
+    return _compared(output, request.images, _ready)
 
 
 def _own_values(output: Output, own: Sequence[OwnMetric], trouble: list[str]) -> dict[str, float]:

@@ -168,6 +168,17 @@ def test_a_heat_map_has_the_order_of_the_grid() -> None:
     assert 1 == sum(box.kind == "empty" for box in plan.boxes)
 
 
+def test_a_heat_map_tells_values_that_lie_near_each_other_apart() -> None:
+    """Its numbers have the digits in which they differ."""
+    made = study(
+        lambda p: 0.997 + 0.0001 * p["guidance_scale"] + 0.00001 * p["seed"],
+        guidance_scale=[1, 2],
+        seed=[1, 2],
+    )
+    plan = plan_effects(effects_of(made, "change/area", interaction=("guidance_scale", "seed")))
+    assert 4 == len({label.lines[0] for label, _ in plan.on_heat})
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
