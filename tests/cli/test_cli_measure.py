@@ -10,9 +10,7 @@ import kontext_lab as kl
 from kontext_lab.cli.main import run_command
 
 
-def test_measure(
-    lab: kl.Lab, make_sweep: Callable[..., kl.Sweep], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_measure(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep], capfd: pytest.CaptureFixture[str]) -> None:
     """Says how much changed and how well the rest was kept, and that pictures are simulated."""
     results = lab.run(make_sweep(), progress=False)
     capfd.readouterr()
