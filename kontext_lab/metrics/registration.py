@@ -44,7 +44,8 @@ _ROUNDING = 1e-3
 """Standard deviation that a block of one colour may have: what is left of it has a shape too."""
 _SAME_COLOUR, _LEAST_PLAIN = 7.0, 0.5
 """Lab distance within which two plain blocks show the same, and the share of blocks that must where a reference is plain."""
-_ROUNDS = 3
+_ROUNDS, _STAYS = 3, 2.0
+"""Rounds of refining at most, and by how many pixels a corner may move in the last: a round costs a fourth of a measurement."""
 
 Matrix = NDArray[np.float64]
 
@@ -181,7 +182,7 @@ def _settled(reference: Pixels, output: Pixels, matrix: Matrix) -> Alignment | N
         if found is None or (best is not None and found.agreement < best.agreement):
             break
         best = found
-        if np.abs((matrix - before) @ corners).max() < 1:
+        if np.abs((matrix - before) @ corners).max() < _STAYS:
             break
     return best
 
