@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kontext_lab.errors import visible
-from kontext_lab.request import FIELDS
-from kontext_lab.results import CellResult, Output, Results
+from kontext_lab.results import CellResult, Output, Results, prompt_template
 from kontext_lab.sweep.axes import REPLICATE_KEYS, value_text
 
 __all__ = ["Codes", "Design", "Factor", "Level", "Shot", "grouped", "read_design"]
@@ -184,7 +183,7 @@ def _token(key: str, shot: Shot) -> Hashable:
     if key == "image":
         request = shot.cell.request
         return (str(value), tuple(one.digest for one in request.images) if request is not None else ())
-    return _template(shot.cell) if key == "prompt" else value_text(key, value)
+    return prompt_template(shot.cell) if key == "prompt" else value_text(key, value)
 
 
 def _level(key: str, shot: Shot) -> Level:
@@ -196,7 +195,7 @@ def _level(key: str, shot: Shot) -> Level:
     if value is None:
         return Level("(none)", absent=True)
     name = params.get(f"{key}.label")
-    full = _template(shot.cell) if key == "prompt" else ""
+    full = prompt_template(shot.cell) if key == "prompt" else ""
     text = full or (str(value) if key == "image" else value_text(key, value))
     label = _one_line(str(name or text)) or "(empty)"
     return Level(label, _one_line(full) if _one_line(full) != label else "", None if name else _number(value))
@@ -207,19 +206,6 @@ def _number(value: Any) -> float | None:
     if isinstance(value, str) and not re.fullmatch(r"-?\d{1,12}(\.\d{1,12})?", value):
         return None
     return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
-
-
-def _template(cell: CellResult) -> str:
-    """The prompt with its words taken out again, so that one template is one value, whatever fills it."""
-    prompt = str(cell.params["prompt"])
-    words = {key: str(value) for key, value in cell.params.items() if _is_word(key) and str(value).strip()}
-    for key in sorted(words, key=lambda key: -len(words[key])):
-        prompt = re.sub(rf"(?<!\w){re.escape(words[key])}(?!\w)", lambda _, key=key: f"{{{key}}}", prompt)  # type: ignore[misc]
-    return prompt
-
-
-def _is_word(key: str) -> bool:
-    return key not in FIELDS and key not in ("image", "repeat", OUTPUT) and not key.endswith(".label")
 
 
 def _one_line(text: str) -> str:

@@ -6,7 +6,6 @@ and sizes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +13,7 @@ from typing import Any
 
 from kontext_lab.errors import NotFound, SweepError
 from kontext_lab.figures import text
-from kontext_lab.request import FIELDS
-from kontext_lab.results import CellResult, Results
+from kontext_lab.results import CellResult, Results, prompt_template
 from kontext_lab.sweep.axes import value_text
 
 __all__ = ["Shot", "Value", "Values"]
@@ -184,23 +182,10 @@ def _plain_token(cell: CellResult, key: str) -> Hashable:
     if value is None:
         return None
     if key == "prompt":
-        return _template(cell)
+        return prompt_template(cell)
     if key == "image" and cell.request is not None:
         return ("image", str(value), tuple(reference.digest for reference in cell.request.images))
     return value_text(key, value) if key != "image" else str(value)
-
-
-def _template(cell: CellResult) -> str:
-    """The prompt with its words taken out again, so that one template is one value, whatever fills it."""
-    prompt = str(cell.params["prompt"])
-    words = {key: str(value) for key, value in cell.params.items() if _is_word(key) and str(value).strip()}
-    for key in sorted(words, key=lambda key: -len(words[key])):
-        prompt = re.sub(rf"(?<!\w){re.escape(words[key])}(?!\w)", lambda _, key=key: f"{{{key}}}", prompt)  # type: ignore[misc]
-    return prompt
-
-
-def _is_word(key: str) -> bool:
-    return key not in FIELDS and key not in ("image", "repeat", OUTPUT) and not key.endswith(".label")
 
 
 def _prompts(tokens: Sequence[Hashable], named: dict[Hashable, tuple[str, str]]) -> Iterator[Value]:

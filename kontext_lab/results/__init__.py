@@ -10,6 +10,7 @@ from kontext_lab.results.results import Results
 from kontext_lab.results.saving import safe_name, writable_folder
 from kontext_lab.results.spending import Spending, Spent
 from kontext_lab.results.states import State, outcome_of
+from kontext_lab.results.wording import prompt_template
 
 __all__ = [
     "CellResult",
@@ -20,6 +21,7 @@ __all__ = [
     "Spent",
     "State",
     "outcome_of",
+    "prompt_template",
     "safe_name",
     "typed_params",
     "writable_folder",

@@ -10,39 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from cli_parts import Said
 from PIL import Image
 
 from kontext_lab.sandbox import FAULTS, Sandbox
-
-
-class Said(NamedTuple):
-    """How a command ended and what it said."""
-
-    code: int
-    out: str
-    err: str
 
 
 def size_of(file: Path) -> tuple[int, int]:
     """Width and height of a picture file."""
     with Image.open(file) as picture:
         return picture.size
-
-
-@pytest.fixture
-def kontext(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Runs a command line in this process."""
-    from kontext_lab.cli.main import run_command
-
-    def run(*words: str) -> Said:
-        code = run_command(list(words))
-        out, err = capfd.readouterr()
-        return Said(code, out, err)
-
-    return run
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from cli_parts import Said
 
-from kontext_lab.cli.main import run_command
 from kontext_lab.sandbox import Sandbox
 
 
@@ -38,25 +37,6 @@ def sweep_file(workdir: Path, photo_file: Path) -> Path:
         "name: eight\nprompt: Add a bird.\nimage: photo.jpg\naspect_ratio: 1:1\naxes:\n  seed: 1-8\n"
     )
     return file
-
-
-class Said(NamedTuple):
-    """How a command ended and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def kontext(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Runs a command line in this process."""
-
-    def run(*words: str) -> Said:
-        code = run_command(list(words))
-        return Said(code, *capfd.readouterr())
-
-    return run
 
 
 def started(box: Sandbox, *words: str) -> subprocess.Popen[str]:

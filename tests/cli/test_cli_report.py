@@ -6,32 +6,11 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from cli_parts import Said
 
 import kontext_lab as kl
-
-
-class Said(NamedTuple):
-    """How a command ended and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def kontext(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Runs a command line in this process."""
-    from kontext_lab.cli.main import run_command
-
-    def run(*words: str) -> Said:
-        code = run_command(list(words))
-        out, err = capfd.readouterr()
-        return Said(code, out, err)
-
-    return run
 
 
 @pytest.fixture
