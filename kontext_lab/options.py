@@ -26,7 +26,7 @@ class RunOptions:
         limit: send at most this many requests.
         concurrency: requests at once.
         executor: any `concurrent.futures.Executor`; threads of our own where it is None.
-        measure: measure every picture once it is safe.
+        measure: measure every picture once it is safe; the end of a run waits for that, a stop doesn't.
         pause_after: outcomes in a row that are billed without a picture, or refused alike, after which the run
             stops; 0 for never.
         pacing: what is tried again, and how long to wait.
@@ -57,6 +57,8 @@ class RunOptions:
             or self.pause_after < 0
         ):
             raise ConfigError(f"pause_after: {self.pause_after!r}, allowed is a whole number, 0 for never")
+        if not isinstance(self.measure, bool):
+            raise ConfigError(f"measure: {self.measure!r:.60}, allowed are True and False")
         if not isinstance(self.pacing, Pacing):
             raise ConfigError(f"pacing: {self.pacing!r:.60}, allowed is a kontext_lab.pacing.Pacing")
         if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 0):

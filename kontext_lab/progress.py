@@ -61,3 +61,5 @@ def _show(bar: Any, results: Results) -> None:
         money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
         bar.set_postfix_str(money + failed, refresh=False)
         bar.update(finished - bar.n)
+    if bar.total == finished and results.measuring:
+        bar.set_postfix_str(f"measuring, {results.measuring} to go")

@@ -4,6 +4,7 @@ Knows Pillow and numpy. Knows nothing of requests, sweeps, services or MLflow, a
 whoever wants a reference by URL passes the function that fetches it.
 """
 
+from kontext_lab.images.boxes import Box, checked_box, checked_boxes
 from kontext_lab.images.examine import PREVIEW_BOX, Examined, examine, thumbnail
 from kontext_lab.images.likeness import SAME_PICTURE, bits_apart, perceptual_hash, squares_apart
 from kontext_lab.images.looking import picture_of
@@ -14,10 +15,13 @@ __all__ = [
     "MAX_MEGAPIXELS",
     "PREVIEW_BOX",
     "SAME_PICTURE",
+    "Box",
     "Examined",
     "Origin",
     "Reference",
     "bits_apart",
+    "checked_box",
+    "checked_boxes",
     "examine",
     "load_reference",
     "origins_of",

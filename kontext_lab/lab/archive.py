@@ -11,6 +11,7 @@ from typing import Any
 from kontext_lab.errors import SweepError, TrackingError
 from kontext_lab.lab import chains, showing, verdicts, votes
 from kontext_lab.lab.adapters import draw_preview
+from kontext_lab.lab.comparing import Comparing
 from kontext_lab.lab.finding import Found, find
 from kontext_lab.lab.opening import Once
 from kontext_lab.ratings import Choice, Scores, Vote
@@ -74,7 +75,9 @@ class Archive:
         cells = [found[place] for place in sorted(found)]
         if len(cells) < run.cells:
             cells = self._with_unsent(run, found)
-        return Results(cells, name=run.name, run_id=run.run_id, draw=draw_preview)
+        return Results(
+            cells, name=run.name, run_id=run.run_id, draw=draw_preview, beside=Comparing(self.tracker)
+        )
 
     def _with_unsent(self, run: SweepRun, found: dict[int, CellResult]) -> list[CellResult]:
         """The cells of a sweep, with those that have no outcome yet as waiting."""
@@ -99,7 +102,9 @@ class Archive:
         Raises:
             NotFound: some are no cells; names them.
         """
-        return showing.cells_of(self.tracker, run_ids)
+        found = showing.cells_of(self.tracker, run_ids)
+        found.beside = Comparing(self.tracker)
+        return found
 
     def with_requests(self, results: Results) -> Results:
         """The same results, their cells knowing what was sent, so that references can be shown.

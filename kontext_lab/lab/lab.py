@@ -16,8 +16,10 @@ from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
 from kontext_lab.journal import Elsewhere, Journal, home_folder
 from kontext_lab.lab.archive import Archive
+from kontext_lab.lab.comparing import Comparing
+from kontext_lab.lab.gauge import check_metrics
 from kontext_lab.lab.leftovers import Leftover, leftovers_of, recover_all, tell_unfinished
-from kontext_lab.lab.measuring import check_metrics, measure
+from kontext_lab.lab.measuring import measure
 from kontext_lab.lab.opening import Asked, Once, check_service_and_key, check_types
 from kontext_lab.lab.recovery import Delivered
 from kontext_lab.lab.starting import make_plan, resolved, start_sweep
@@ -49,7 +51,7 @@ class Lab(Archive):
         budget: US dollars each call of `run` may spend; None for no limit.
         reuse: `always` or `never`: whether a picture that was paid for is paid for again.
         in_doubt: `skip` or `resend`: what happens to requests whose answer was lost.
-        measure: whether pictures are measured.
+        measure: whether pictures are measured once they are in the store; the end of a sweep waits for it.
         metrics: callables `(references, output, request) -> {name: float}` of your own.
         criteria: what verdicts are usually given on, besides `favourite`; see `judge`.
         confirm_above: US dollars above which a person is asked.
@@ -231,7 +233,9 @@ class Lab(Archive):
         Raises:
             As `run`, before anything is sent.
         """
-        return start_sweep(self, sweep, self.options.but(options), observers, inside)
+        handle = start_sweep(self, sweep, self.options.but(options), observers, inside)
+        handle.results.beside = Comparing(self.tracker)
+        return handle
 
     def edit(self, image: Any, prompt: str, **fields: Any) -> CellResult:
         """One edit, logged as a sweep of one cell; `.image` of what it returns is the picture.

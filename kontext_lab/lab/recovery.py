@@ -84,7 +84,9 @@ def deliver(
         if tracker.request_id(parent_id, intent.place) == intent.request_id:
             journal.drop(desk)  # only the emptying was cut off
         elif intent.place < len(sweep.cells):
-            cell = CellResult.from_cell(sweep.cells[intent.place], journal.facts.service, intent.fingerprint)
+            cell = CellResult.from_cell(
+                sweep.cells[intent.place], journal.facts.service, intent.fingerprint, protect=sweep.protect
+            )
             owed.append(_Owed(intent, desk, cell))
         else:
             done.problem = f"cell {intent.title!r} is not part of the sweep any more: see {desk.path}"
@@ -158,7 +160,10 @@ def sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str, *, quic
         quick: without table and figure.
     """
     run, cells = tracker.load(parent_id)
-    listed = [cells.get(cell.index) or CellResult.from_cell(cell, service, "") for cell in sweep.cells]
+    listed = [
+        cells.get(cell.index) or CellResult.from_cell(cell, service, "", protect=sweep.protect)
+        for cell in sweep.cells
+    ]
     results = Results(listed, name=run.name, run_id=parent_id, draw=draw_preview)
     stopped = any(cell.state is State.WAITING for cell in listed)
     grid = b"" if quick else grid_png(results)

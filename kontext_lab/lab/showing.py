@@ -71,8 +71,8 @@ def with_requests(tracker: Tracker, results: Results) -> Results:
         for service in {cell.service for cell in missing}:
             requests = {cell.request.fingerprint(service): cell.request for cell in sweep.cells}
             for cell in missing:
-                if cell.service == service:
-                    cell.request = cell.request or requests.get(cell.fingerprint)
+                if cell.service == service and cell.request is None and cell.fingerprint in requests:
+                    cell.request, cell.protect = requests[cell.fingerprint], sweep.protect
     return results
 
 

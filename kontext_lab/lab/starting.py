@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent import futures
@@ -17,7 +18,9 @@ from kontext_lab.errors import AlreadyRunning, ServiceError, SweepError, Unautho
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
 from kontext_lab.lab.finding import with_origins
+from kontext_lab.lab.gauge import Gauge
 from kontext_lab.lab.leftovers import left_by_others, recover_same
+from kontext_lab.lab.noticing import IdleWatch
 from kontext_lab.lab.recovery import ask_about, deliver, doubtful, held_in, in_hand, sum_up
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Decision, Plan
@@ -35,6 +38,9 @@ __all__ = ["facts_of", "make_plan", "resolved", "start_sweep"]
 
 SPARE_THREADS = 4
 """Besides one a request: for downloads tried again, and for asking the service's log."""
+
+MOST_MEASURING = 4
+"""Threads that measure pictures."""
 
 
 def resolved(lab: Lab, sweep: Sweep) -> Sweep:
@@ -257,9 +263,14 @@ def _running(
     lab: Lab, plan: Plan, options: RunOptions, observers: Sequence[Observer], journal: SweepJournal
 ) -> Handle:
     parent_id = journal.facts.parent_id
-    cells = [CellResult.from_cell(one.cell, plan.service, one.fingerprint) for one in plan.decisions]
+    protect = plan.sweep.protect
+    cells = [
+        CellResult.from_cell(one.cell, plan.service, one.fingerprint, protect=protect)
+        for one in plan.decisions
+    ]
     results = Results(cells, name=plan.sweep.name, run_id=parent_id, draw=draw_preview)
     own = None if options.executor else _threads(options.concurrency)
+    gauging = _gauging() if options.measure else None
     coordinator = Coordinator(
         results,
         [_task(plan, decision) for decision in plan.decisions],
@@ -271,7 +282,9 @@ def _running(
         purse=Purse(options.budget, lab.prices),
         pacing=options.pacing,
         pause_after=options.pause_after,
-        observers=observers,
+        observers=(IdleWatch(results), *observers),
+        gauge=Gauge(lab.tracker, lab.metrics) if options.measure else None,
+        gauging=gauging,
     )
 
     def close() -> None:
@@ -280,6 +293,8 @@ def _running(
         lab.elsewhere.note(lab.tracker.store.shown, paid)
         if coordinator.failed:
             lab.tracker.abandon(parent_id)
+        if gauging is not None:
+            gauging.shutdown(wait=False, cancel_futures=True)
         _close(coordinator, journal, own)
 
     return Handle(coordinator, close)
@@ -287,6 +302,12 @@ def _running(
 
 def _threads(concurrency: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(concurrency + SPARE_THREADS, thread_name_prefix="kontext-lab")
+
+
+def _gauging() -> ThreadPoolExecutor:
+    """Half the processors: the other half belongs to requests, and to the notebook."""
+    threads = max(1, min(MOST_MEASURING, (os.cpu_count() or 2) // 2))
+    return ThreadPoolExecutor(threads, thread_name_prefix="kontext-lab measure")
 
 
 def _close(coordinator: Coordinator, journal: SweepJournal, own: ThreadPoolExecutor | None) -> None:

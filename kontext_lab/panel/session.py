@@ -254,6 +254,8 @@ class Session(HasTraits):
         if changed:
             self.changed = changed
             self.beat += 1
+        if self._handle is not None:  # what is noticed on the way may be a reason to stop
+            self.line = " · ".join(self._handle.results.notes)
 
     def touch(self, cell: CellResult) -> None:
         """Something about a cell changed that shows: a verdict, a note."""

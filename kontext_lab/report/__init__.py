@@ -6,7 +6,7 @@ a policy in its head forbids that to the browser, too.
 
 from kontext_lab.report.album import Album
 from kontext_lab.report.files import packed, replace_file, writable_file
-from kontext_lab.report.heat import BRIGHTEST, glowing
+from kontext_lab.images.heat import BRIGHTEST, glowing
 from kontext_lab.report.page import Axis, Card, Fact, Page, Plot, Prompt, Value
 from kontext_lab.report.rendering import render
 

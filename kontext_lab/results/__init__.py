@@ -4,6 +4,7 @@ Knows no service, no store and no figure: where bytes are loaded from and how a 
 are passed in.
 """
 
+from kontext_lab.results.beside import Beside
 from kontext_lab.results.cell import CellResult, Output, typed_params
 from kontext_lab.results.known import Known
 from kontext_lab.results.results import Results
@@ -13,6 +14,7 @@ from kontext_lab.results.states import State, outcome_of
 from kontext_lab.results.wording import prompt_template
 
 __all__ = [
+    "Beside",
     "CellResult",
     "Known",
     "Output",

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kontext_lab.answer import Attempt, Picture, Reason
 from kontext_lab.errors import KontextLabError, NotFound
-from kontext_lab.images import PREVIEW_BOX, Origin, origins_of, thumbnail
+from kontext_lab.images import PREVIEW_BOX, Box, Origin, origins_of, thumbnail
 from kontext_lab.request import DEFAULT, EditRequest
 from kontext_lab.results.states import State, outcome_of
 from kontext_lab.sweep import Cell
@@ -202,6 +202,8 @@ class CellResult:
         parents: the tracked outputs its references are, in their order: chains of edits go along these.
         request: what was sent; None for results read back from a store.
         comment: a person's own note on it, or "".
+        protect: boxes of the references that should be kept, by name: left, top, right, bottom as fractions.
+        recipe: by which recipe and boxes its outputs were measured, or "".
     """
 
     title: str
@@ -222,11 +224,23 @@ class CellResult:
     parents: tuple[Origin, ...] = ()
     request: EditRequest | None = field(default=None, repr=False)
     comment: str = ""
+    protect: Mapping[str, Box] = field(default_factory=dict, repr=False)
+    recipe: str = field(default="", repr=False)
 
     @classmethod
-    def from_cell(cls, cell: Cell, service: str, fingerprint: str) -> CellResult:
+    def from_cell(
+        cls, cell: Cell, service: str, fingerprint: str, *, protect: Mapping[str, Box] | None = None
+    ) -> CellResult:
         """A waiting result for a sweep's cell."""
-        made = cls(cell.title, cell.params, cell.swept, service, fingerprint, request=cell.request)
+        made = cls(
+            cell.title,
+            cell.params,
+            cell.swept,
+            service,
+            fingerprint,
+            request=cell.request,
+            protect=protect or {},
+        )
         made.parents = origins_of(cell.request.images)
         return made
 
@@ -256,6 +270,7 @@ class CellResult:
         self.cost, self.latency_s, self.arrived = other.cost, other.latency_s, other.arrived
         self.run_id, self.reused_from, self.metrics = other.run_id, other.reused_from, dict(other.metrics)
         self.parents, self.comment = self.parents or other.parents, other.comment
+        self.recipe = other.recipe
         self.outputs = other.outputs
         for output in self.outputs:
             output.cell = self

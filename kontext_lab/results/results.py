@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from kontext_lab.errors import NotFound, shown
 from kontext_lab.request import FIELDS, find_model, plain
 from kontext_lab.results import saving
+from kontext_lab.results.beside import Beside
 from kontext_lab.results.cell import CellResult, Output
 from kontext_lab.results.states import State
 from kontext_lab.sweep.axes import value_text
@@ -34,8 +35,10 @@ class Results(Sequence[CellResult]):
         run_id: the parent run in MLflow, or "" for results that have none of their own.
         notes: lines a person should read, such as what stopped the sweep.
         spent: US dollars billed by the call of `run` that made these results; `cost` counts earlier ones too.
+        measuring: how many cells are being measured just now, or wait for it.
         stopped: `asked` where a person stopped it, `left` where nobody waited for what was under way, `journal`,
             `executor`, `unreachable`, `billed`, `refused`, the name of the error that stopped it, or "".
+        beside: brings references and change maps, or None; a lab's results have one.
     """
 
     def __init__(
@@ -46,14 +49,17 @@ class Results(Sequence[CellResult]):
         run_id: str = "",
         notes: Sequence[str] = (),
         draw: Draw | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self._cells = list(cells)
         self.name = name
         self.run_id = run_id
         self.notes = list(notes)
         self.spent = 0.0
+        self.measuring = 0
         self.stopped = ""
         self._draw = draw
+        self.beside = beside
 
     @overload
     def __getitem__(self, index: int) -> CellResult: ...
@@ -183,6 +189,7 @@ class Results(Sequence[CellResult]):
             run_id=run_id,
             notes=list(dict.fromkeys((*self.notes, *other.notes))),
             draw=self._draw or other._draw,
+            beside=self.beside or other.beside,
         )
 
     @property
@@ -253,7 +260,14 @@ class Results(Sequence[CellResult]):
         return f"<div>{picture}{line}{lines}</div>"
 
     def _part(self, cells: Sequence[CellResult]) -> Results:
-        return Results(cells, name=self.name, run_id=self.run_id, notes=self.notes, draw=self._draw)
+        return Results(
+            cells,
+            name=self.name,
+            run_id=self.run_id,
+            notes=self.notes,
+            draw=self._draw,
+            beside=self.beside,
+        )
 
     def _check_keys(self, keys: Sequence[str] | Mapping[str, Any]) -> None:
         known = dict.fromkeys(key for cell in self._cells for key in cell.params)

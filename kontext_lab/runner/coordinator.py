@@ -23,10 +23,12 @@ from kontext_lab.runner.alarms import Alarms
 from kontext_lab.runner.clockwork import Clockwork
 from kontext_lab.runner.dispatch import Dispatch
 from kontext_lab.runner.doubts import Doubts
+from kontext_lab.runner.measuring import Measuring
 from kontext_lab.runner.parts import (
     Book,
     Event,
     Flight,
+    Gauge,
     Landed,
     Observer,
     Recorder,
@@ -62,6 +64,8 @@ class Coordinator:
         pacing: what is tried again, and when.
         pause_after: outcomes in a row that are billed without a picture, or refused alike, which end the run.
         observers: told of every change.
+        gauge: measures what is in the store; None where nothing is to be measured.
+        gauging: runs it; not shut down here.
 
     Attributes:
         left_behind: what nobody waits for any more; it still writes to its desks.
@@ -83,6 +87,8 @@ class Coordinator:
         pacing: Pacing,
         pause_after: int = 5,
         observers: Sequence[Observer] = (),
+        gauge: Gauge | None = None,
+        gauging: Executor | None = None,
     ) -> None:
         self.results = results
         self._tasks = list(tasks)
@@ -95,7 +101,8 @@ class Coordinator:
         self._events: queue.SimpleQueue[Signal | Landed | Told | Event] = queue.SimpleQueue()
         self._clock = Clockwork()
         self._sheet = Sheet(results, observers)
-        self._scribe = Scribe(recorder, book, self._events.put, self._sheet.note)
+        self._scribe = Scribe(recorder, book, self._events.put, self._sheet.note, self._written)
+        self._measuring = Measuring(self._sheet, self._scribe, self._events.put, gauge, gauging)
         self._doubts = Doubts(worker, executor, self._events.put)
         self._dispatch = Dispatch(
             self._sheet,
@@ -110,6 +117,7 @@ class Coordinator:
         )
         self._asking = False
         self._left = False
+        self._through = False
         self.left_behind: list[Future[Attempt]] = []
         self.summed_up = False
         self.failed = False
@@ -150,7 +158,11 @@ class Coordinator:
         self._follow_leaders()
         self._work()
         self._deliver_backlog()
-        self._finish(monotonic() - began if sends else 0.0)
+        seconds = monotonic() - began if sends else 0.0
+        self._through = True
+        while self._measuring.pending:
+            self._wait()
+        self._finish(seconds)
 
     def _work(self) -> None:
         """Until nothing is under way any more."""
@@ -176,9 +188,7 @@ class Coordinator:
         except queue.Empty:
             event = Event(lambda: None)
         if isinstance(event, Signal):
-            self._sheet.stop("asked", RESUMABLE)
-            if event.leave:
-                self._leave()
+            self._interrupted(event)
         elif isinstance(event, Landed):
             attempt = self._dispatch.landed(event)
             if attempt is not None:
@@ -194,6 +204,17 @@ class Coordinator:
         if self._scribe.backlog and not self._clock.has("store"):
             wait = self._pacing.before_store(max(1, self._scribe.failures))
             self._clock.set("store", monotonic() + wait, self._scribe.retry)
+
+    def _interrupted(self, signal: Signal) -> None:
+        self._measuring.drop("stopped")
+        if self._through:
+            return  # every cell has ended: there is nothing to be sent again
+        self._sheet.stop("asked", RESUMABLE)
+        if signal.leave:
+            self._leave()
+
+    def _written(self, place: int) -> None:
+        self._measuring.consider(place)
 
     def _leave(self) -> None:
         self._left = True
@@ -312,6 +333,7 @@ class Coordinator:
                 self._sheet.note(str(failure))
                 cell.end(State.CANCELLED, "tracking", str(failure))
             self._sheet.tell(cell)
+            self._measuring.consider(place)
 
         self._scribe.do(job, then)
 

@@ -12,7 +12,19 @@ from kontext_lab.answer import Attempt, Fate
 from kontext_lab.request import EditRequest
 from kontext_lab.results import CellResult, Known, Results, State
 
-__all__ = ["Book", "Event", "Flight", "Landed", "Observer", "Recorder", "Signal", "Task", "Told", "Worker"]
+__all__ = [
+    "Book",
+    "Event",
+    "Flight",
+    "Gauge",
+    "Landed",
+    "Observer",
+    "Recorder",
+    "Signal",
+    "Task",
+    "Told",
+    "Worker",
+]
 
 Observer = Callable[[CellResult], None]
 """Told of every cell whose state changed, in order, on the coordinator's thread."""
@@ -71,6 +83,23 @@ class Recorder(Protocol):
 
     def finish(self, results: Results, *, stopped: bool, seconds: float, quick: bool = False) -> None:
         """Sum up; quickly where somebody waits to leave: no table and no figure."""
+
+
+class Gauge(Protocol):
+    """Measures pictures that are safe."""
+
+    def wants(self, cell: CellResult) -> bool:
+        """Whether there is something of this cell to be measured; quick."""
+
+    def measure(self, cell: CellResult) -> Any:
+        """Measure it, on any thread; what comes has `values`, empty for none, and `trouble`, a line each."""
+
+    def record(self, cell: CellResult, found: Any) -> None:
+        """Write it down and put it in place.
+
+        Raises:
+            TrackingError: it can't be written; then nothing changes.
+        """
 
 
 @dataclass(frozen=True)

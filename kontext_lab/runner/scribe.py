@@ -49,6 +49,7 @@ class Scribe:
         book: where outcomes lie until the store has them.
         post: hands an event to the coordinator.
         trouble: told of a failure in a line.
+        written: told of the place of every cell that the store has taken.
 
     Attributes:
         pending: jobs under way.
@@ -63,11 +64,13 @@ class Scribe:
         book: Book,
         post: Callable[[Event], None],
         trouble: Callable[[str], None],
+        written: Callable[[int], None],
     ) -> None:
         self._recorder = recorder
         self._book = book
         self._post = post
         self._trouble = trouble
+        self._told = written
         # No pool: those take nothing any more once Python is about to end, when what came must still be written.
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.pending = 0
@@ -154,6 +157,7 @@ class Scribe:
         if failure is None:
             self.failures = 0
             self._owed.discard(page.place)
+            self._told(page.place)
             return
         page.tries += 1
         if not self.backlog:

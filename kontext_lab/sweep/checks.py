@@ -18,7 +18,7 @@ __all__ = ["check_keys", "prompts", "warnings"]
 _RESERVED = frozenset(
     (
         *SWEEPABLE,
-        *("price", "name", "note", "axes", "max_megapixels"),
+        *("price", "name", "note", "axes", "max_megapixels", "protect"),
         *("output", "state", "reason", "cost", "latency_s", "width", "height", "sha256"),
         *("reused_from", "run_id", "file", "truncated"),
     )

@@ -108,6 +108,8 @@ def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
             document[key] = writer.value(key, value)
     if sweep.max_megapixels != MAX_MEGAPIXELS:
         document["max_megapixels"] = float(decimal_text(sweep.max_megapixels))
+    if sweep.protect:
+        document["protect"] = {_quoted(name): list(box) for name, box in sweep.protect.items()}
     axes = {axis.key: _axis_values(writer, axis.keys, axis.values, axis.labels) for axis in sweep.axes}
     if axes:
         document["axes"] = axes

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kontext_lab.errors import ConfigError, SweepError, shown
-from kontext_lab.images import MAX_MEGAPIXELS, Reference
+from kontext_lab.images import MAX_MEGAPIXELS, Box, Reference, checked_boxes
 from kontext_lab.request import CONTROL, FIELDS
 from kontext_lab.sweep import checks, files
 from kontext_lab.sweep.axes import (
@@ -32,7 +32,7 @@ from kontext_lab.sweep.wording import short_prompt
 __all__ = ["Sweep"]
 
 _FIELDS = (*FIELDS, *REFERENCE_KEYS, "repeat", "price")
-_OPTIONS = ("axes", "name", "note", "max_megapixels")
+_OPTIONS = ("axes", "name", "note", "max_megapixels", "protect")
 
 
 class Sweep:
@@ -48,6 +48,9 @@ class Sweep:
         name: what the sweep is called; made from the prompt where it isn't given.
         note: anything worth remembering.
         max_megapixels: references above this are scaled down before they are sent.
+        protect: parts of the reference that an edit should leave alone, by name: `{"face": (x0, y0, x1, y1)}`, as
+            fractions of its width and height. How well each was kept is measured as `preserve/<name>`; nothing
+            of it is sent, and the same sweep with other boxes is the same sweep.
         **fields: model, guidance_scale, seed (1 unless given, `random` draws one and writes it down),
             aspect_ratio, safety_tolerance, output_format, num_images, repeat, price. Several values for a
             field make an axis of it.
@@ -66,10 +69,12 @@ class Sweep:
         name: str | None = None,
         note: str = "",
         max_megapixels: float = MAX_MEGAPIXELS,
+        protect: Mapping[str, Box] | None = None,
         **fields: Any,
     ) -> None:
         self.max_megapixels = files.checked_megapixels(max_megapixels)
         self.note = _checked_note(note)
+        self.protect: dict[str, Box] = checked_boxes("protect", protect)
         given = {"prompt": prompt, "image": image, "images": images, **fields}
         self._fixed, from_fields = self._sorted_out(given)
         if axes is not None and not isinstance(axes, Mapping):
@@ -185,6 +190,7 @@ class Sweep:
             "name": self._given_name,
             "note": self.note,
             "max_megapixels": self.max_megapixels,
+            "protect": self.protect,
         }
         changed_axes = changes.pop("axes", None) or {}
         if not isinstance(changed_axes, Mapping):
@@ -250,6 +256,7 @@ class Sweep:
             name=self._given_name,
             note=self.note,
             max_megapixels=self.max_megapixels,
+            protect=self.protect,
             **fields,
         )
 
@@ -297,13 +304,10 @@ class Sweep:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sweep):
             return NotImplemented
-        return (self._fixed, self._axes, self.name, self.note, self.max_megapixels) == (
-            other._fixed,
-            other._axes,
-            other.name,
-            other.note,
-            other.max_megapixels,
-        )
+        return self._facts() == other._facts()
+
+    def _facts(self) -> tuple[Any, ...]:
+        return self._fixed, self._axes, self.name, self.note, self.max_megapixels, self.protect
 
     __hash__ = None  # type: ignore[assignment]  # compared by value, but not a key
 

@@ -43,7 +43,7 @@ BOOKED = ("cost/", "time/", "output/")
 of its output, NaN where withdrawn."""
 
 METRICS = "kontext.metrics"
-"""The tag with the version of the recipe that a cell's outputs were measured by."""
+"""The tag with the recipe that a cell's outputs were measured by: its version, and boxes where there were some."""
 
 NOTE = "mlflow.note.content"
 """The tag that MLflow's own pages show as a run's description."""
@@ -85,16 +85,14 @@ def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], floa
         store.client.log_batch(run_id, metrics=metrics)
 
 
-def write_measured(
-    store: Store, run_id: str, values: Mapping[int, Mapping[str, float]], version: str
-) -> None:
+def write_measured(store: Store, run_id: str, values: Mapping[int, Mapping[str, float]], recipe: str) -> None:
     """Write what was measured of a cell's outputs, in place of what was before.
 
     Args:
         store: where.
         run_id: the cell's run.
         values: by the output's number, from 1, and by name.
-        version: of the recipe.
+        recipe: by which it was measured.
     """
     now = layout.milliseconds()
     metrics = [
@@ -102,7 +100,7 @@ def write_measured(
         for number, named in values.items()
         for key, value in named.items()
     ]
-    store.client.log_batch(run_id, metrics=metrics, tags=[RunTag(METRICS, version)])
+    store.client.log_batch(run_id, metrics=metrics, tags=[RunTag(METRICS, recipe)])
 
 
 def said_of(store: Store, run: Run, outputs: int) -> dict[int, dict[str, float]]:

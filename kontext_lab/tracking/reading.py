@@ -233,6 +233,7 @@ def cell_of(store: Store, run: Run) -> CellResult:
         arrived=arrived(run),
         parents=parents_of(run),
         comment=tags.get(marks.NOTE, ""),
+        recipe=tags.get(marks.METRICS, ""),
     )
     cell.outputs = [
         _output(store, run, cell, number, facts)

@@ -282,10 +282,10 @@ class Tracker:
         with mlflow_trouble(f"the verdict on {output.cell.title} can't be recorded in MLflow"):
             marks.write_verdict(self.store, output.run_id, output.number, key, verdict)
 
-    def measured(self, cell: CellResult, values: Mapping[int, Mapping[str, float]], version: str) -> None:
+    def measured(self, cell: CellResult, values: Mapping[int, Mapping[str, float]], recipe: str) -> None:
         """Write what was measured of a cell's outputs, by their numbers and by name."""
         with mlflow_trouble(f"what was measured of {cell.title} can't be recorded in MLflow"):
-            marks.write_measured(self.store, cell.run_id, values, version)
+            marks.write_measured(self.store, cell.run_id, values, recipe)
 
     def vote(self, vote: Vote, left: Output, right: Output) -> bool:
         """Write a vote on two outputs onto their sweeps; False where neither is in the store."""

@@ -43,6 +43,8 @@ __all__ = [
 Opened = Callable[[Run], None]
 """Told of a child run as soon as there is one, so that a second try at writing finds it."""
 
+PROTECT = "kontext.protect"
+
 _KEPT_WHEN_COPIED = ("outputs", "output_sha256", "output_phash", "arrived", "reason", "note", "state")
 
 
@@ -103,9 +105,11 @@ def make_parent(store: Store, opening: Opening, context: Mapping[str, str]) -> R
         tags["mlflow.parentRunId"] = opening.inside
     sweep = opening.sweep
     tags |= _parent_tag(sweep)
+    if sweep.protect:
+        tags[PROTECT] = _boxes(sweep)
     run: Run = store.client.create_run(store.experiment_id, run_name=sweep.name, tags=tags)
     store.client.log_batch(run.info.run_id, params=layout.to_params(layout.sweep_params(sweep)))
-    _put(store, run, lambda folder: sweep.to_yaml(folder / "sweep.yaml", self_contained=True))
+    _put_sweep(store, run, sweep)
     return run
 
 
@@ -115,6 +119,19 @@ def reopen_parent(store: Store, run: Run, opening: Opening) -> None:
     for key, text in _parent_tag(opening.sweep).items():
         if run.data.tags.get(key) != text:
             store.client.set_tag(run.info.run_id, key, text)
+    protect = _boxes(opening.sweep)
+    if run.data.tags.get(PROTECT, _boxes()) != protect:
+        _put_sweep(store, run, opening.sweep)
+        store.client.set_tag(run.info.run_id, PROTECT, protect)
+
+
+def _put_sweep(store: Store, run: Run, sweep: Sweep) -> None:
+    _put(store, run, lambda folder: sweep.to_yaml(folder / "sweep.yaml", self_contained=True))
+
+
+def _boxes(sweep: Sweep | None = None) -> str:
+    """The boxes of a sweep, or of none. They don't belong to its digest: by them a changed file is known."""
+    return json.dumps(sweep.protect if sweep else {}, sort_keys=True)
 
 
 def _parent_tag(sweep: Sweep) -> dict[str, str]:

@@ -1,0 +1,136 @@
+"""Change maps for whoever draws: made when they are wanted, since they are kept nowhere, and held small in memory."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kontext_lab.lab.measuring import comparison_of
+from kontext_lab.lab.showing import with_requests
+from kontext_lab.metrics import Comparison
+
+if TYPE_CHECKING:
+    from kontext_lab.results import Output, Results
+    from kontext_lab.tracking import Tracker
+
+__all__ = ["Comparing", "Held"]
+
+_STEP = 0.25
+"""Lab units between two levels of a map that is held: up to 63 of them, where a change long glows brightest."""
+_MOST_BYTES = 24_000_000
+"""Of maps; one takes 5 to 30 kB."""
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """A comparison without its maps, and the maps: a byte a place, compressed."""
+
+    comparison: Comparison
+    shape: tuple[int, ...]
+    levels: bytes
+    seen: bytes
+
+    @property
+    def weight(self) -> int:
+        return len(self.levels) + len(self.seen)
+
+
+class Held:
+    """Comparisons within a limit of bytes, the longest unused goes first; used in several threads."""
+
+    def __init__(self, most: int = _MOST_BYTES) -> None:
+        self._most, self._bytes = most, 0
+        self._held: OrderedDict[Hashable, _Packed] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Comparison | None:
+        """What is held, its map in steps of a quarter of a Lab unit; None where nothing is."""
+        with self._lock:
+            found = self._held.get(key)
+            if found is not None:
+                self._held.move_to_end(key)
+        return None if found is None else _unpacked(found)
+
+    def put(self, key: Hashable, comparison: Comparison) -> Comparison:
+        """Hold one; returns it as it will be found."""
+        packed = _packed(comparison)
+        with self._lock:
+            old = self._held.pop(key, None)
+            self._bytes += packed.weight - (old.weight if old is not None else 0)
+            self._held[key] = packed
+            while self._bytes > self._most and len(self._held) > 1:
+                self._bytes -= self._held.popitem(last=False)[1].weight
+        return _unpacked(packed)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+_HELD = Held()
+
+
+class Comparing:
+    """What a lab's results bring beside their pictures; see `results.Beside`.
+
+    Args:
+        tracker: reads what was sent; None where that is known in any case.
+    """
+
+    def __init__(self, tracker: Tracker | None = None, held: Held = _HELD) -> None:
+        self._tracker, self._held = tracker, held
+
+    def know(self, results: Results) -> None:
+        """Fill in what was sent; nothing where that can't be known."""
+        if self._tracker is not None:
+            with_requests(self._tracker, results)
+
+    def comparison(self, output: Output) -> Comparison:
+        """What an edit changed; at once where that was asked before.
+
+        Raises:
+            ConfigError: its references are not at hand.
+            KontextLabError: a picture can't be read.
+        """
+        key = _key(output)
+        found = self._held.get(key) if key else None
+        if found is None:
+            found = comparison_of(output)
+            found = self._held.put(key, found) if key else found
+        return found
+
+    def __reduce__(self) -> tuple[type[Comparing], tuple[()]]:
+        # As results that are pickled: what is known comes along, an open store doesn't.
+        return (Comparing, ())
+
+
+def _key(output: Output) -> Hashable:
+    request = output.cell.request
+    if request is None or not output.sha256:
+        return None
+    return output.sha256, output.cell.service, tuple(one.digest for one in request.images)
+
+
+def _packed(comparison: Comparison) -> _Packed:
+    steps = np.nan_to_num(comparison.change_map) / _STEP
+    # What changed at all stays more than nothing.
+    levels = np.where(steps > 0, np.clip(np.rint(steps), 1, 255), 0).astype(np.uint8)
+    nothing = np.zeros((0, 0), np.float32)
+    return _Packed(
+        replace(comparison, change_map=nothing, seen=nothing.astype(bool)),
+        levels.shape,
+        zlib.compress(levels.tobytes(), 1),
+        zlib.compress(np.packbits(comparison.seen).tobytes(), 1),
+    )
+
+
+def _unpacked(packed: _Packed) -> Comparison:
+    levels = np.frombuffer(zlib.decompress(packed.levels), np.uint8).reshape(packed.shape)
+    bits = np.frombuffer(zlib.decompress(packed.seen), np.uint8)
+    seen = np.unpackbits(bits, count=levels.size).reshape(packed.shape).astype(bool)
+    return replace(packed.comparison, change_map=(levels * np.float32(_STEP)), seen=seen)

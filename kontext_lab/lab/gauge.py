@@ -1,0 +1,201 @@
+"""Measures the pictures of one cell: by `metrics`, by callables of your own, in a chain of edits also against its first picture.
+
+What is measured is written to the store first, and shown afterwards. Called on threads of whoever measures.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from kontext_lab import metrics
+from kontext_lab.errors import ConfigError, KontextLabError, shown
+from kontext_lab.images import Origin, Reference, picture_of
+from kontext_lab.lab.chains import ancestors
+from kontext_lab.lab.showing import with_requests
+from kontext_lab.lab.verdicts import check_criterion, noting
+from kontext_lab.metrics import Comparison, Measured
+from kontext_lab.results import CellResult, Output, Results
+from kontext_lab.sandbox import mark_box
+from kontext_lab.tracking import BOOKED, Tracker
+
+__all__ = ["Found", "Gauge", "OwnMetric", "check_metrics", "compared"]
+
+OwnMetric = Callable[..., Mapping[str, float]]
+"""`(references, output, request) -> {name: float}`: PIL pictures, and the request or None where it isn't known."""
+
+FIRST = "first/"
+"""How the names of values begin that compare with the first picture of a chain of edits."""
+
+_OF_FIRST = ("change/", "preserve/", "align/registered")
+
+_ALWAYS = "align/registered"
+"""A value that everything measured has."""
+
+
+@dataclass
+class Found:
+    """What was measured of a cell.
+
+    Attributes:
+        values: by the output's number and by name.
+        trouble: what could not be, a line each.
+    """
+
+    values: dict[int, dict[str, float]] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)
+
+
+class Gauge:
+    """Measures cells of one store.
+
+    Args:
+        tracker: the store.
+        own: further metrics.
+        keep: how many references are kept ready at once.
+    """
+
+    def __init__(self, tracker: Tracker, own: Sequence[OwnMetric] = (), *, keep: int = 16) -> None:
+        self._tracker = tracker
+        self._own = tuple(own)
+        self._ready: Callable[[Reference], Measured] = lru_cache(maxsize=keep)(metrics.measured)
+        self._firsts: dict[tuple[Origin, ...], Reference | None] = {}
+        self._looking = threading.Lock()
+
+    def wants(self, cell: CellResult) -> bool:
+        """Whether a cell has pictures that were not measured by this recipe and for its boxes."""
+        pictures = [output for output in cell.outputs if output.is_picture]
+        return any(_ALWAYS not in output.metrics or cell.recipe != _recipe(cell) for output in pictures)
+
+    def measure(self, cell: CellResult) -> Found:
+        """Measure every picture of a cell; raises nothing that a picture or a metric could cause."""
+        found = Found()
+        if cell.request is None:
+            found.trouble.append(f"{cell.title}: not measured, its references are not at hand")
+            return found
+        first = self._first(cell, found.trouble)
+        for output in cell.outputs:
+            if not output.is_picture:
+                continue
+            try:
+                values = compared(output, cell.request.images, self._ready, cell.protect).values
+                if first is not None:
+                    values |= _of_first(compared(output, [first], self._ready))
+                found.values[output.number] = {**values, **_own_values(output, self._own, found.trouble)}
+            except KontextLabError as error:
+                found.trouble.append(f"{cell.title}: not measured: {error}")
+        return found
+
+    def record(self, cell: CellResult, found: Found) -> None:
+        """Write what was found, then show it; what isn't tracked is only shown.
+
+        Raises:
+            TrackingError: it can't be written; then nothing changes.
+        """
+        recipe = _recipe(cell)
+        if cell.run_id:
+            self._tracker.measured(cell, found.values, recipe)
+        with noting:
+            cell.recipe = recipe
+            for output in cell.outputs:
+                output.metrics = {**output.metrics, **found.values.get(output.number, {})}
+
+    def _first(self, cell: CellResult, trouble: list[str]) -> Reference | None:
+        """The picture that a chain of edits began with; None where a cell stands in none."""
+        if not cell.parents:
+            return None
+        with self._looking:  # the cells of a sweep mostly stand in one chain
+            if cell.parents not in self._firsts:
+                self._firsts[cell.parents] = _first_of(self._tracker, cell, trouble)
+            return self._firsts[cell.parents]
+
+
+def _first_of(tracker: Tracker, cell: CellResult, trouble: list[str]) -> Reference | None:
+    try:
+        chain = ancestors(tracker, cell)
+        oldest = chain[0].cell if chain else None
+        if oldest is not None:
+            with_requests(tracker, Results([oldest]))
+            if oldest.request is not None:
+                return oldest.request.images[0]
+    except KontextLabError as error:
+        trouble.append(f"not measured against the first picture of the chain: {error}")
+        return None
+    trouble.append("not measured against the first picture of the chain: it is not in this store")
+    return None
+
+
+def compared(
+    output: Output,
+    references: Sequence[Reference],
+    ready: Callable[[Reference], Measured],
+    protect: Mapping[str, Any] | None = None,
+) -> Comparison:
+    """An output against references; what the sandbox writes over its pictures is no edit."""
+    covered = []
+    if output.cell.simulated:
+        width, height = output.width, output.height
+        left, top, right, bottom = mark_box(width, height)
+        covered = [(left / width, top / height, right / width, bottom / height)]
+    return metrics.compare([ready(one) for one in references], output, protect=protect, ignore=covered)
+
+
+def _of_first(comparison: Comparison) -> dict[str, float]:
+    return {
+        f"{FIRST}{name}": value for name, value in comparison.values.items() if name.startswith(_OF_FIRST)
+    }
+
+
+def _recipe(cell: CellResult) -> str:
+    boxes = json.dumps(cell.protect, sort_keys=True) if cell.protect else ""
+    return f"{metrics.VERSION} {boxes}".strip()
+
+
+def _own_values(output: Output, own: Sequence[OwnMetric], trouble: list[str]) -> dict[str, float]:
+    """What the user's metrics say; one that fails costs its own values only."""
+    found: dict[str, float] = {}
+    request = output.cell.request
+    references = tuple(picture_of(one) for one in request.images) if own and request is not None else ()
+    for metric in own:
+        name = getattr(metric, "__name__", type(metric).__name__)
+        try:
+            found.update(_checked(metric(references, picture_of(output), request), name))
+        except Exception as error:  # whatever somebody's own function does, the rest is measured
+            line = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+            trouble.append(f"metric {name}: {line}")
+    return found
+
+
+def _checked(values: Any, name: str) -> dict[str, float]:
+    """A metric's values, if they can be recorded; those that are no numbers are left out."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"returned {shown(values)}, allowed is {{name: number}}")
+    found = {}
+    for key, value in values.items():
+        check_criterion(key)
+        if key.startswith((*BOOKED, FIRST, "verdict/", "rank/")):
+            raise ConfigError(f"{shown(key)} is recorded by something else, allowed are other names")
+        if isinstance(value, bool | int | float) or hasattr(value, "__float__"):
+            number = float(value)
+            if math.isfinite(number):
+                found[key] = number
+        else:
+            raise ConfigError(f"{shown(key)}: {shown(value)}, allowed are numbers ({name})")
+    return found
+
+
+def check_metrics(own: object) -> None:
+    """Whether these can be metrics of one's own.
+
+    Raises:
+        ConfigError: says what is allowed.
+    """
+    if isinstance(own, str) or not isinstance(own, Sequence) or not all(callable(one) for one in own):
+        raise ConfigError(
+            f"metrics: {shown(own)}, allowed are callables (references, output, request) -> {{name: float}}"
+        )

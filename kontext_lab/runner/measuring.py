@@ -1,0 +1,126 @@
+"""Pictures are measured once the store has them: in a pool of its own, never in a request's slot.
+
+What is measured is written down by the scribe, between outcomes, and told like any other change of a cell. Trouble costs
+values, never a picture; nothing here holds up sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from kontext_lab.errors import TrackingError
+from kontext_lab.runner.parts import Event, Gauge
+from kontext_lab.runner.scribe import Scribe
+from kontext_lab.runner.sheet import Sheet
+
+__all__ = ["Measuring"]
+
+_LATER = "`lab.measure(results)` or `kontext-lab measure` does it later"
+
+_MOST_LINES = 3
+"""Lines about what could not be measured: the next is seldom another reason."""
+
+
+class Measuring:
+    """What is being measured of one run. Every method is called on the coordinator's thread, and so is what is posted.
+
+    Args:
+        sheet: the cells.
+        scribe: writes down what was measured.
+        post: hands an event to the coordinator.
+        gauge: measures; None where nothing is to be.
+        pool: runs it; not shut down here.
+    """
+
+    def __init__(
+        self,
+        sheet: Sheet,
+        scribe: Scribe,
+        post: Callable[[Event], None],
+        gauge: Gauge | None,
+        pool: Executor | None,
+    ) -> None:
+        self._sheet = sheet
+        self._scribe = scribe
+        self._post = post
+        self._gauge = gauge
+        self._pool = pool
+        self._under_way: dict[int, Future[Any]] = {}
+        self._recording: set[int] = set()
+        self._lines = 0
+
+    @property
+    def pending(self) -> int:
+        """How many cells are not through yet."""
+        return len(self._under_way) + len(self._recording)
+
+    def consider(self, place: int) -> None:
+        """A cell is in the store: have it measured, unless it was before."""
+        cell = self._sheet[place]
+        if self._gauge is None or self._pool is None or not self._gauge.wants(cell):
+            return
+        try:
+            future = self._pool.submit(self._gauge.measure, cell)
+        except RuntimeError:  # Python is about to end: what is paid for comes first
+            self.drop("Python ends")
+            return
+        self._under_way[place] = future
+        self._count()
+        future.add_done_callback(lambda _: self._post(Event(lambda: self._measured(place, future))))
+
+    def _measured(self, place: int, future: Future[Any]) -> None:
+        if self._under_way.get(place) is not future:
+            return  # dropped
+        del self._under_way[place]
+        self._count()
+        gauge, cell = self._gauge, self._sheet[place]
+        try:
+            found = future.result(timeout=0)
+        except Exception as error:  # a slip in measuring must not cost a sweep
+            self._trouble([f"{cell.title}: not measured: {type(error).__name__}: {error}"])
+            return
+        self._trouble(found.trouble)
+        if gauge is None or not found.values:
+            return
+        if self._scribe.down:
+            self.drop("MLflow does not answer")
+            return
+        self._recording.add(place)
+        self._count()
+        self._scribe.do(lambda: gauge.record(cell, found), lambda failure: self._recorded(place, failure))
+
+    def _trouble(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            if line in self._sheet.results.notes:
+                continue
+            self._lines += 1
+            if self._lines <= _MOST_LINES:
+                self._sheet.note(line)
+            elif self._lines == _MOST_LINES + 1:
+                self._sheet.note("more could not be measured: `lab.measure(results)` says all of it")
+
+    def _recorded(self, place: int, failure: TrackingError | None) -> None:
+        self._recording.discard(place)
+        self._count()
+        if failure is None:
+            self._sheet.tell(self._sheet[place])
+        else:
+            self.drop(str(failure))
+
+    def drop(self, why: str) -> None:
+        """Measure nothing more in this run; what is being measured just now is let go."""
+        if self._gauge is None:
+            return
+        self._gauge = None
+        under_way, self._under_way = self._under_way, {}
+        for future in under_way.values():
+            future.cancel()
+        if under_way:
+            cells = "1 cell was" if len(under_way) == 1 else f"{len(under_way)} cells were"
+            self._sheet.note(f"{cells} not measured ({why}): {_LATER}")
+        self._count()
+
+    def _count(self) -> None:
+        self._sheet.results.measuring = self.pending
