@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kontext_lab.panel.ranking import rank
     from kontext_lab.request import EditRequest
     from kontext_lab.results import CellResult, Output, Results, State
+    from kontext_lab.results.prompts import differences
     from kontext_lab.samples import sample
     from kontext_lab.sweep import Sweep
 
@@ -38,6 +39,7 @@ __all__ = [
     "State",
     "Sweep",
     "compare",
+    "differences",
     "effects",
     "errors",
     "grid",
@@ -59,6 +61,7 @@ _HOMES = {
     "State": "results",
     "Sweep": "sweep",
     "compare": "metrics",
+    "differences": "results.prompts",
     "effects": "figures",
     "grid": "figures",
     "rank": "panel.ranking",
