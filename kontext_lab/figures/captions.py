@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kontext_lab.figures.choosing import Choice, Shown
 from kontext_lab.figures.table import Table
 from kontext_lab.figures.values import Shot, Value, Values
+from kontext_lab.sweep.differing import compared
 
 __all__ = ["legend_of", "mark_of", "notes_of"]
 
@@ -46,14 +47,19 @@ def notes_of(
 
 
 def legend_of(values: Values, shots: Sequence[Shot], title: str) -> tuple[tuple[str, str], ...]:
-    """Names of prompts and their texts, and the prompt itself where all shots share one."""
+    """Names of prompts, the first one's text and what the others have of their own; the prompt where all share one."""
     if not any("prompt" in shot.cell.params for shot in shots):
         return ()
     present = values.present(shots, "prompt")
     if len(present) == 1:
         prompt = present[0].full or present[0].label
         return (("prompt", prompt),) if prompt != title else ()
-    return tuple((value.label, value.full) for value in present if value.full and value.full != value.label)
+    first = present[0].full or present[0].label
+    return tuple(
+        (value.label, str(compared(first, value.full)) if at else value.full)
+        for at, value in enumerate(present)
+        if value.full and value.full != value.label
+    )
 
 
 def _shown(shown: Sequence[Shown]) -> str:

@@ -40,6 +40,7 @@ from kontext_lab.report import (
 from kontext_lab.request import DEFAULT
 from kontext_lab.results import Output, Results, State
 from kontext_lab.sweep.axes import value_text
+from kontext_lab.sweep.differing import compared
 from kontext_lab.sweep.wording import short_prompt
 
 __all__ = ["report"]
@@ -243,9 +244,13 @@ def _prompts(values: Values) -> Iterator[Prompt]:
     if "prompt" not in values.keys:
         return
     found = values.of("prompt")
-    for value in found:
-        text = value.full or value.label
-        yield Prompt(value.label if len(found) > 1 and value.full else "", text)
+    texts = [value.full or value.label for value in found]
+    for value, text in zip(found, texts, strict=True):
+        wording = compared(texts[0], text)
+        told = wording.related and not wording.same
+        yield Prompt(
+            value.label if len(found) > 1 and value.full else "", text, wording.pieces if told else ()
+        )
 
 
 def _notes(results: Results, references: bool) -> Iterator[str]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kontext_lab.sweep.differing import Piece
+
 __all__ = ["Axis", "Card", "Fact", "Page", "Plot", "Prompt", "Value"]
 
 
@@ -19,10 +21,18 @@ class Fact:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt in full, under the name the axis gives it; "" where there is only one."""
+    """A prompt in full.
+
+    Attributes:
+        name: the name the axis gives it; "" where there is only one.
+        text: with placeholders where words vary.
+        pieces: the same word by word, with what the first prompt has in its place; empty for the first one, and where
+            they share too little.
+    """
 
     name: str
     text: str
+    pieces: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True)

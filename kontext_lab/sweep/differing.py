@@ -25,8 +25,9 @@ _SIGNS = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\u3040-\u30ff\
 _AROUND = 3
 """Kept words that are shown beside a difference."""
 
-_RELATED = 0.35
-"""Wordings that share less of their words are shown whole: their differences would be nearly everything."""
+_ALIKE, _HELD = 0.35, 0.75
+"""Wordings are told by their differences where they share this part of both, or the longer one holds this part of the
+shorter; else nearly everything would be one."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def compared(first: str, second: str) -> Wording:
         _Change(before[i1:i2], after[j1:j2], tag == "equal") for tag, i1, i2, j1, j2 in matcher.get_opcodes()
     ]
     shared = sum(change.size for change in changes if change.kept and not _is_only_punctuation(change.added))
-    related = shared >= _RELATED * min(len(before), len(after))
+    shorter, longer = sorted((len(before), len(after)))
+    related = 2 * shared >= _ALIKE * (shorter + longer) or shared >= _HELD * shorter
     return Wording(_joined(after), tuple(_pieces(_calmed(changes))), related)
 
 

@@ -35,6 +35,14 @@ def test_named_prompts_keep_their_names(results: Make) -> None:
     assert dict(plan.legend) == {"plain": "Add a {animal}.", "long": LONG}
 
 
+def test_further_prompts_say_what_differs(results: Make) -> None:
+    """Of prompts that share most words the legend gives the first, and of the others what they have of their own."""
+    plan = plan_grid(
+        results(None, axes={"prompt": {"plain": LONG, "keep": LONG + " Keep the rest as it is."}})
+    )
+    assert plan.legend == (("plain", LONG), ("keep", "… from the left. [+Keep the rest as it is.+]"))
+
+
 def test_a_single_prompt_is_spelled_out(results: Make) -> None:
     """Where the title is a shortened prompt, the whole one stands below."""
     assert plan_grid(results(LONG)).legend == (("prompt", LONG),)

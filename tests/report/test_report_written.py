@@ -92,6 +92,16 @@ def test_mixed_pages_count_the_simulated(tmp_path: Path) -> None:
     assert "2 of 3 cells: Simulated" in read(kl.report(both, tmp_path / "study.html")).text
 
 
+def test_further_prompts_are_marked_word_by_word(tmp_path: Path) -> None:
+    """What a prompt adds to the first one is underlined, what it leaves out struck through; all of it escaped."""
+    prompts = {"plain": "Add a <b>bird</b>.", "keep": "Add one <b>bird</b>. Keep the rest."}
+    page = kl.report(study(None, axes={"prompt": prompts}), tmp_path / "a").read_text(encoding="utf-8")
+    assert (
+        "Add <del>a</del> <ins>one</ins> &lt;b&gt;bird&lt;/b&gt;. <ins>Keep the rest.</ins></blockquote>"
+        in page
+    )
+
+
 def test_page_tells_prompt_counts_and_costs(tmp_path: Path) -> None:
     """The head says what was asked, how it ended and what it cost."""
     results = study("Put a {word} there.", axes={"word": ["bird", "crab"]}, service="https://api.example")
