@@ -44,6 +44,9 @@ def there_and_back(made: Sweep, **options: Any) -> Sweep:
 
 
 SWEEPS: dict[str, Callable[[], Sweep]] = {
+    "boxes": lambda: Sweep(
+        "Add a bird.", "a.png", protect={"face": (0.1, 0.2, 0.5, 0.75), "left edge": (0, 0, 1, 1)}
+    ),
     "plain": lambda: Sweep("Add a bird.", "a.png"),
     "all fields": lambda: Sweep(
         "Add a bird.",

@@ -29,7 +29,9 @@ LOGGED = {
 @pytest.fixture
 def results(lab: kl.Lab, make_sweep: MakeSweep) -> Results:
     """The cells of a sweep, done and not measured."""
-    return lab.run(make_sweep(), progress=False)
+    return lab.run(
+        make_sweep(axes={"guidance_scale": [2, 5], "seed": [1, 2], "animal": ["bird"]}), progress=False
+    )
 
 
 def test_every_picture_gets_its_values(lab: kl.Lab, results: Results) -> None:
@@ -70,7 +72,7 @@ def test_loaded_results_can_be_measured(lab: kl.Lab, results: Results) -> None:
 
 def test_several_outputs_of_a_cell_each_have_their_own(lab: kl.Lab, make_sweep: MakeSweep) -> None:
     """Each at the step of its output."""
-    made = lab.run(make_sweep(num_images=2), progress=False)
+    made = lab.run(make_sweep(num_images=2, axes={"animal": ["bird"]}), progress=False)
     lab.measure(made, progress=False)
     loaded = lab.load(made.run_id)
     assert [o.metrics for o in made.outputs] == [o.metrics for o in loaded.outputs]
@@ -80,8 +82,10 @@ def test_several_outputs_of_a_cell_each_have_their_own(lab: kl.Lab, make_sweep: 
 def test_copies_have_what_was_measured(lab: kl.Lab, results: Results, make_sweep: MakeSweep) -> None:
     """A reused cell is the same picture, and so has the same values."""
     lab.measure(results, progress=False)
-    again = lab.run(make_sweep(name="another", note="other"), progress=False, reuse="always")
-    assert [o.metrics for o in results.outputs] == [o.metrics for o in again.outputs]
+    again = {output.sha256: output for output in lab.run(make_sweep(), progress=False).outputs}
+    copies = [again[output.sha256] for output in results.outputs]
+    assert all(output.cell.reused_from for output in copies)
+    assert [o.metrics for o in results.outputs] == [o.metrics for o in copies]
 
 
 def test_own_metrics(lab: kl.Lab, results: Results) -> None:

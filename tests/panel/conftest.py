@@ -14,7 +14,7 @@ from kontext_lab.panel import Panel
 @pytest.fixture
 def sandbox_lab(store_uri: str) -> Iterator[kl.Lab]:
     """A lab on a sandbox of its own."""
-    with kl.Lab("sandbox", quiet=True) as made:
+    with kl.Lab("sandbox", quiet=True, measure=False) as made:
         yield made
 
 

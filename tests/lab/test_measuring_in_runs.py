@@ -1,0 +1,318 @@
+"""A run measures by itself: after a picture is in the store, never in a request's way, never at a sweep's cost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+import kontext_lab as kl
+from kontext_lab.errors import ConfigError, TrackingError
+from kontext_lab.results import Results, State
+from kontext_lab.sandbox import Sandbox
+
+MakeSweep = Callable[..., kl.Sweep]
+WAIT = 60.0
+
+
+class Gate:
+    """A metric that waits until it is let go, and counts its calls."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.reached = threading.Event()
+        self.calls = 0
+
+    def __call__(self, *_: object) -> dict[str, float]:
+        self.calls += 1
+        self.reached.set()
+        assert self.opened.wait(WAIT)
+        return {"mine": 1.0}
+
+
+@pytest.fixture
+def make_sweep(photo_file: Path) -> MakeSweep:
+    """Makes a sweep of two cells unless told otherwise: measuring takes longer than all else."""
+
+    def make(**changes: Any) -> kl.Sweep:
+        given = {
+            "prompt": "Add a {animal}.",
+            "image": photo_file,
+            "axes": {"animal": ["bird"], "seed": [1, 2]},
+        }
+        return kl.Sweep(**{**given, **changes})
+
+    return make
+
+
+@pytest.fixture
+def gate() -> Any:
+    """Opened at the end, whatever a test did."""
+    made = Gate()
+    yield made
+    made.opened.set()
+
+
+def measured(results: Results) -> list[bool]:
+    """Of every output, whether it was measured."""
+    return ["change/area" in output.metrics for output in results.outputs]
+
+
+def lab_with(*metrics: Any, **options: Any) -> kl.Lab:
+    """A lab that measures, also by these."""
+    return kl.Lab(metrics=metrics, **options)
+
+
+@pytest.fixture
+def measuring(api: Sandbox) -> Any:
+    """A lab as people make it: it measures."""
+    with kl.Lab() as made:
+        yield made
+
+
+def test_a_run_measures_every_picture(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
+    """Unless told otherwise."""
+    results = measuring.run(make_sweep(), progress=False)
+    assert [True] * len(results) == measured(results)
+
+
+def test_what_a_run_measured_is_in_the_store(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
+    """The run ends when it is."""
+    results = measuring.run(make_sweep(), progress=False)
+    assert [o.metrics for o in results.outputs] == [o.metrics for o in measuring.load("last").outputs]
+
+
+def test_the_table_of_a_sweep_has_what_was_measured(
+    measuring: kl.Lab, make_sweep: MakeSweep, store_uri: str
+) -> None:
+    """`results.csv` is written after it."""
+    results = measuring.run(make_sweep(), progress=False)
+    client = MlflowClient(store_uri)
+    table = Path(client.download_artifacts(results.run_id, "results.csv"))
+    assert "change/area" in table.read_text(encoding="utf-8").splitlines()[0]
+
+
+def test_a_run_can_do_without(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
+    """`measure=False` for one call."""
+    results = measuring.run(make_sweep(), measure=False, progress=False)
+    assert [False] * len(results) == measured(results)
+
+
+def test_a_lab_can_do_without(lab: kl.Lab, make_sweep: MakeSweep) -> None:
+    """`Lab(measure=False)`."""
+    assert not any(measured(lab.run(make_sweep(), progress=False)))
+
+
+@pytest.mark.parametrize("given", ["no", None, 1])
+def test_measure_is_yes_or_no(lab: kl.Lab, make_sweep: MakeSweep, given: object) -> None:
+    """Anything else is refused before anything is sent."""
+    with pytest.raises(ConfigError, match=r"measure: .*, allowed are True and False"):
+        lab.run(make_sweep(), measure=given, progress=False)
+
+
+def test_reused_pictures_that_were_never_measured_are(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
+    """Also where nothing is sent."""
+    measuring.run(make_sweep(), measure=False, progress=False)
+    assert all(measured(measuring.run(make_sweep(), progress=False)))
+
+
+def test_what_was_measured_is_not_measured_again(api: Sandbox, make_sweep: MakeSweep) -> None:
+    """Not by the same sweep, nor as a copy in another."""
+    gate = Gate()
+    gate.opened.set()
+    with lab_with(gate) as lab:
+        lab.run(make_sweep(), progress=False)
+        lab.run(make_sweep(axes={"animal": ["crab"], "seed": [1]}), progress=False)
+        calls = gate.calls
+        lab.run(make_sweep(), progress=False)
+        lab.run(make_sweep(axes={"animal": ["bird", "crab"], "seed": [1]}), progress=False)
+    assert calls == gate.calls
+
+
+def test_sending_does_not_wait_for_measuring(api: Sandbox, make_sweep: MakeSweep, gate: Gate) -> None:
+    """All pictures are there while the first is still being measured."""
+    everything = threading.Event()
+    done: set[str] = set()
+
+    def watch(cell: kl.CellResult) -> None:
+        done.update([cell.title] if cell.state is State.DONE else [])
+        if len(done) == len(make_sweep()):
+            everything.set()
+
+    with lab_with(gate) as lab:
+        handle = lab.start(make_sweep(), observers=[watch])
+        assert everything.wait(WAIT)
+        gate.opened.set()
+        assert all(measured(handle.wait(WAIT)))
+
+
+def test_the_end_says_how_much_is_left_to_measure(api: Sandbox, make_sweep: MakeSweep, gate: Gate) -> None:
+    """`results.measuring` counts down to nothing."""
+    with lab_with(gate) as lab:
+        handle = lab.start(make_sweep())
+        assert gate.reached.wait(WAIT)
+        during = handle.results.measuring
+        gate.opened.set()
+        handle.wait(WAIT)
+    assert (True, 0) == (during > 0, handle.results.measuring)
+
+
+def test_a_stop_does_not_wait_for_measuring(api: Sandbox, make_sweep: MakeSweep, gate: Gate) -> None:
+    """What was not measured is said, with the way to do it later."""
+    with lab_with(gate) as lab:
+        handle = lab.start(make_sweep())
+        assert gate.reached.wait(WAIT)
+        handle.cancel()
+        handle.wait(WAIT)
+        assert (True, False) == (handle.done, gate.opened.is_set())
+    assert any("not measured (stopped)" in line and "lab.measure" in line for line in handle.results.notes)
+
+
+def test_a_stop_while_only_measuring_is_left_sends_nobody_back(
+    api: Sandbox, make_sweep: MakeSweep, gate: Gate
+) -> None:
+    """Every cell has ended: the sweep is not to be run again for that."""
+    finished = threading.Event()
+    states: dict[str, State] = {}
+
+    def watch(cell: kl.CellResult) -> None:
+        states[cell.title] = cell.state
+        if len(states) == len(make_sweep()) and set(states.values()) == {State.DONE}:
+            finished.set()
+
+    with lab_with(gate) as lab:
+        handle = lab.start(make_sweep(), observers=[watch])
+        assert finished.wait(WAIT)
+        while handle.results.measuring < len(states):  # the store takes the last ones
+            assert not handle.wait(0.05).stopped
+        handle.cancel()
+        results = handle.wait(WAIT)
+    assert ("", False) == (results.stopped, any("run the same sweep again" in line for line in results.notes))
+
+
+def test_a_metric_that_raises_is_said_and_costs_nothing_else(api: Sandbox, make_sweep: MakeSweep) -> None:
+    """Once, however many cells there are."""
+
+    def broken(*_: object) -> dict[str, float]:
+        return {"mine": 1 / 0}
+
+    with lab_with(broken) as lab:
+        results = lab.run(make_sweep(), progress=False)
+    assert ["metric broken: ZeroDivisionError: division by zero"] == results.notes
+    assert all(measured(results))
+
+
+def test_a_thousand_different_troubles_are_not_a_thousand_lines(api: Sandbox, make_sweep: MakeSweep) -> None:
+    """The first few say what is wrong."""
+    count = iter(range(1000))
+
+    def broken(*_: object) -> dict[str, float]:
+        raise ValueError(next(count))
+
+    with lab_with(broken) as lab:
+        results = lab.run(make_sweep(axes={"animal": ["bird"], "seed": "1-7"}), progress=False)
+    assert (4, True) == (len(results.notes), "more could not be measured" in results.notes[-1])
+
+
+def test_values_that_cannot_be_written_cost_no_picture(
+    measuring: kl.Lab, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not shown either, and a line says how to get them."""
+
+    def full(*_: object) -> None:
+        raise TrackingError("the disk of the store is full")
+
+    monkeypatch.setattr(measuring.tracker, "measured", full)
+    results = measuring.run(make_sweep(), progress=False)
+    assert ({State.DONE}, False) == ({cell.state for cell in results}, any(measured(results)))
+    assert "" == results.stopped
+
+
+def test_the_next_run_measures_what_could_not_be_written(
+    measuring: kl.Lab, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself."""
+
+    def full(*_: object) -> None:
+        raise TrackingError("the disk of the store is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring.tracker, "measured", full)
+        measuring.run(make_sweep(), progress=False)
+    assert all(measured(measuring.run(make_sweep(), progress=False)))
+
+
+def test_boxes_are_measured_one_by_one(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
+    """As `preserve/<name>`, on every output."""
+    results = measuring.run(
+        make_sweep(protect={"cup": (0.2, 0.2, 0.6, 0.7), "edge": (0, 0, 1, 0.05)}), progress=False
+    )
+    assert all({"preserve/cup", "preserve/edge"} <= set(output.metrics) for output in results.outputs)
+
+
+def test_other_boxes_are_the_same_sweep(measuring: kl.Lab, make_sweep: MakeSweep, api: Sandbox) -> None:
+    """Nothing is sent for them, and the cells are measured anew."""
+    first = measuring.run(make_sweep(), progress=False)
+    sent = len(api.calls)
+    second = measuring.run(make_sweep(protect={"cup": (0.2, 0.2, 0.6, 0.7)}), progress=False)
+    assert (first.run_id, 0.0) == (second.run_id, second.spent)
+    assert all("preserve/cup" in output.metrics for output in second.outputs)
+    assert sent == len(api.calls)
+
+
+def test_the_boxes_of_the_last_run_are_in_the_store(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
+    """For measuring weeks later."""
+    boxes = {"cup": (0.2, 0.2, 0.6, 0.7)}
+    measuring.run(make_sweep(), measure=False, progress=False)
+    measuring.run(make_sweep(protect=boxes), measure=False, progress=False)
+    assert boxes == measuring.load_sweep("last").protect
+
+
+def test_measuring_later_knows_the_boxes(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
+    """`lab.measure` on what was loaded."""
+    measuring.run(make_sweep(protect={"cup": (0.2, 0.2, 0.6, 0.7)}), measure=False, progress=False)
+    loaded = measuring.load("last")
+    measuring.measure(loaded, progress=False)
+    assert all("preserve/cup" in output.metrics for output in loaded.outputs)
+
+
+def test_an_edit_of_an_edit_is_also_measured_against_the_first_picture(
+    measuring: kl.Lab, make_sweep: MakeSweep
+) -> None:
+    """What two edits changed together is more than what the second did."""
+    first = measuring.run(make_sweep(), progress=False)
+    second = measuring.run(kl.Sweep("Make the table green.", first[0], seed=[1, 2]), progress=False)
+    third = measuring.run(kl.Sweep("Add a crab.", second[0]), progress=False)
+    values = third[0].output.metrics
+    assert values["first/change/area"] > values["change/area"]
+
+
+def test_what_stands_in_no_chain_has_no_first_picture(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
+    """Its reference is the first picture."""
+    results = measuring.run(make_sweep(), progress=False)
+    assert not [name for name in results[0].output.metrics if name.startswith("first/")]
+
+
+def test_an_axis_that_changes_nothing_is_noticed_on_the_way(lab: kl.Lab, photo_file: Any) -> None:
+    """Before the sweep has ended: further values of it would be paid for."""
+    heard: list[tuple[int, str]] = []
+    sweep = kl.Sweep("Add a bird.", photo_file, axes={"seed": [1, 2, 3, 4, 5, 6], "safety_tolerance": [2, 3]})
+
+    def watch(cell: kl.CellResult) -> None:
+        if handles:
+            results = handles[0].results
+            heard.extend((results.counts[State.DONE], line) for line in results.notes)
+
+    handles: list[Any] = []
+    handles.append(lab.start(sweep, observers=[watch], concurrency=1))
+    handles[0].wait(WAIT)
+    assert any("safety_tolerance changes nothing" in line and done < len(sweep) for done, line in heard)
+
+
+def test_axes_that_change_something_are_not_named(lab: kl.Lab, make_sweep: MakeSweep) -> None:
+    """No line, then."""
+    assert [] == lab.run(make_sweep(), progress=False).notes
