@@ -71,6 +71,8 @@ class _Sheet:
             self.painter.card(tile.rect, card, lettering)
         self.painter.corners([tile.rect for tile in self.plan.tiles if tile.reused])
         self.painter.verdicts([(tile.rect, tile.verdicts) for tile in self.plan.tiles])
+        self.painter.values([(tile.rect, tile.frame) for tile in self.plan.tiles if tile.frame is not None])
+        self.painter.bars(self.plan.bars)
         self.painter.brackets(self.plan.lines)
         for label in self.plan.labels:
             self.painter.label(label, lettering)
@@ -86,6 +88,8 @@ class _Sheet:
             pixels = self.loaded.get(key) if key else None
             if pixels is None:
                 pixels = pixels_of(tile, size, self.plan.crop)
+                if isinstance(pixels, Card):
+                    return cards.fitted(pixels, tile.rect.width, tile.rect.height)
         except KontextLabError as error:
             return cards.fitted(cards.unreadable(error), tile.rect.width, tile.rect.height)
         if key:

@@ -5,18 +5,22 @@ Computed without drawing, so that it can be tested as numbers and drawn on any c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from kontext_lab.figures import text
 from kontext_lab.figures.cards import Card
 from kontext_lab.images import Reference
+from kontext_lab.metrics import Comparison
 from kontext_lab.results import CellResult, Output
 
-__all__ = ["Crop", "GridPlan", "Label", "Line", "Rect", "Role", "Tile"]
+__all__ = ["Bar", "Crop", "Frame", "GridPlan", "Label", "Line", "Over", "Overlay", "Rect", "Role", "Tile"]
 
 Crop = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of a picture."""
+
+Over = Literal["reference", "output"]
 
 Role = Literal["title", "mark", "note", "name", "value", "legend"]
 
@@ -46,6 +50,49 @@ class Rect:
 
 
 @dataclass(frozen=True)
+class Overlay:
+    """What changed, to be laid over a picture.
+
+    Attributes:
+        comparison: measures an output; may take long.
+        over: which picture it is laid over.
+    """
+
+    comparison: Callable[[Output], Comparison] = field(repr=False)
+    over: Over = "reference"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A measured value around a picture.
+
+    Attributes:
+        colour: `#rrggbb`.
+        words: the value itself.
+    """
+
+    colour: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A strip of colours in a key.
+
+    Attributes:
+        rect: where it is drawn.
+        colours: `#rrggbb` from left to right, evenly apart; a single one fills it.
+    """
+
+    rect: Rect
+    colours: tuple[str, ...]
+
+    def moved(self, right: float, down: float) -> Bar:
+        """The same elsewhere."""
+        return replace(self, rect=self.rect.moved(right, down))
+
+
+@dataclass(frozen=True)
 class Tile:
     """One picture's place, or that of what there is to say in its stead.
 
@@ -53,12 +100,14 @@ class Tile:
         row: from 0 on this page; -1 for a reference above the columns.
         column: from 0 on this page; -1 and below for references before the rows.
         rect: where it is drawn.
-        cell: the cell shown; None for a reference.
-        number: which output of the cell, from 1; 0 for a reference.
-        reference: the reference shown, or None.
+        cell: the cell shown; None for a reference beside the cells.
+        number: which output of the cell, from 1; 0 for a reference beside the cells.
+        reference: the reference shown, also in the place of the cell's output, or None.
         card: what is said where there is no picture to show, or None.
         reused: whether the picture was paid for by an earlier run.
         verdicts: signs of what people said of it, in the order they are drawn.
+        overlay: what changed is shown in the place of the output, or None.
+        frame: a measured value around it, or None.
     """
 
     row: int
@@ -70,6 +119,8 @@ class Tile:
     card: Card | None = None
     reused: bool = False
     verdicts: str = ""
+    overlay: Overlay | None = None
+    frame: Frame | None = None
 
     @property
     def output(self) -> Output | None:
@@ -133,6 +184,7 @@ class GridPlan:
         tiles: every tile; places without one are combinations that don't exist.
         labels: all text outside tiles.
         lines: brackets of groups.
+        bars: what colours mean.
         rows: the labels of each row on this page, one per level; of each tile for a contact sheet.
         columns: the labels of each column on this page, one per level.
         row_names: parameters on the rows, the outermost first.
@@ -149,6 +201,7 @@ class GridPlan:
     tiles: tuple[Tile, ...] = ()
     labels: tuple[Label, ...] = ()
     lines: tuple[Line, ...] = ()
+    bars: tuple[Bar, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     columns: tuple[tuple[str, ...], ...] = ()
     row_names: tuple[str, ...] = ()

@@ -10,9 +10,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from kontext_lab.errors import SweepError
+from kontext_lab.figures.changes import compare_ahead
 from kontext_lab.figures.choosing import Keys
 from kontext_lab.figures.drawing import draw, new_figure
+from kontext_lab.figures.geometry import Over
 from kontext_lab.figures.plan import plan_grid
+from kontext_lab.figures.views import Show
 from kontext_lab.results import Results
 
 __all__ = ["GridFigure", "grid"]
@@ -43,6 +46,9 @@ def grid(
     cell_inches: float | None = None,
     dpi: float | None = None,
     dark: bool = False,
+    show: Show = "output",
+    over: Over = "reference",
+    frame: str | None = None,
 ) -> Figure:
     """Draw a sweep's pictures in rows and columns.
 
@@ -64,6 +70,10 @@ def grid(
         cell_inches: side of a square tile, others have about its area; None for what suits.
         dpi: pixels per inch of the figure.
         dark: on dark paper.
+        show: `output`; `change`: where each output differs from its reference and how much, measured now, which
+            takes a moment a picture; `reference`: what each was made from.
+        over: what changes are laid over: `reference`, or `output` where it has the reference's ratio and crop.
+        frame: a measured value, such as `change/area` or a verdict, as a coloured frame around each picture.
 
     Returns:
         A figure that belongs to no pyplot: show it as a cell's value, or `savefig` it.
@@ -71,9 +81,12 @@ def grid(
     Raises:
         NotFound: no such parameter or value; names what there is.
         SweepError: a page, crop or size that cannot be.
+        ConfigError: these results can't be compared with their references, or nothing of that name was measured.
     """
     if dpi is not None and not (isinstance(dpi, int | float) and math.isfinite(dpi) and 20 <= dpi <= 1200):
         raise SweepError(f"dpi: {dpi!r}, allowed is a number from 20 to 1200")
+    if show != "output" and isinstance(results, Results) and results.beside is not None:
+        results.beside.know(results)
     plan = plan_grid(
         results,
         rows,
@@ -85,7 +98,11 @@ def grid(
         per_page=per_page,
         title=title,
         cell_inches=cell_inches,
+        show=show,
+        over=over,
+        frame=frame,
     )
+    compare_ahead(plan.tiles)
     figure = new_figure(GridFigure, plan, dpi or _DPI)
     draw(plan, figure, dark=dark)
     return figure

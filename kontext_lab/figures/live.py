@@ -16,7 +16,7 @@ from PIL import Image
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import cards
 from kontext_lab.figures.cards import Card
-from kontext_lab.figures.geometry import GridPlan, Label, Rect, Tile
+from kontext_lab.figures.geometry import Frame, GridPlan, Label, Rect, Tile
 from kontext_lab.figures.mosaic import Mosaic
 from kontext_lab.figures.painting import Painter, plain_settings, sheet_axes
 from kontext_lab.figures.pictures import Pixels
@@ -28,6 +28,7 @@ from kontext_lab.results import CellResult
 __all__ = ["LiveSheet", "Mark", "Patch"]
 
 _LOADING = Card("loading", "loading")
+_MEASURING = Card("loading", "measuring …")
 
 Patch = tuple[int, int, Pixels]
 """Left and top in pixels from the sheet's upper left corner, and the pixels that belong there."""
@@ -79,6 +80,7 @@ class LiveSheet:
         self._labels: dict[Label, list[Artist]] = {}
         self._corners: tuple[tuple[Rect, ...], list[Artist]] = ((), [])
         self._verdicts: tuple[tuple[tuple[Rect, Any], ...], list[Artist]] = ((), [])
+        self._values: tuple[tuple[tuple[Rect, Frame], ...], list[Artist]] = ((), [])
         self._frames: tuple[tuple[tuple[Rect, str, str], ...], list[Artist]] = ((), [])
         self._pasted: set[tuple[int, int, int, int]] = set()
         self._drawn_over = True
@@ -101,6 +103,7 @@ class LiveSheet:
                 self._show_labels(plan.labels),
                 self._show_corners(plan),
                 self._show_verdicts(plan),
+                self._show_values(plan),
                 self._show_marks(),
             ]
             pasted = self._show_tiles(plan, wait)
@@ -117,6 +120,7 @@ class LiveSheet:
         self._pasted, self._drawn_over = set(), False
         covered = [*self._corners[0], *(rect for rect, _ in self._verdicts[0])]
         covered += [rect for rect, *_ in self._frames[0]]
+        covered += [rect for rect, _ in self._values[0]]
         if drawn_over or not pasted.isdisjoint(Mosaic.place(rect, self.figure.dpi) for rect in covered):
             return None
         return [(left, top, self._mosaic.part(left, top, *size)) for left, top, *size in pasted]
@@ -192,7 +196,7 @@ class LiveSheet:
         # Rounded: the last digits of a plan at another crop may differ.
         places = tuple(_rounded(tile.rect) for tile in plan.tiles)
         size = (round(plan.width, 3), round(plan.height, 3))
-        geometry = (size, plan.lines, places, dark, self.figure.dpi, id(self.figure))
+        geometry = (size, plan.lines, plan.bars, places, dark, self.figure.dpi, id(self.figure))
         if geometry == self._geometry:
             return False
         self._geometry = geometry
@@ -209,8 +213,9 @@ class LiveSheet:
         self._painter, self._accents = Painter(axes, theme), theme.accents
         self._stamp = self._stamps.setdefault(dark, Stamps(theme))
         self._painter.brackets(plan.lines)
+        self._painter.bars(plan.bars)
         self._labels, self._faces = {}, [None for _ in plan.tiles]
-        self._corners, self._verdicts, self._frames = ((), []), ((), []), ((), [])
+        self._corners, self._verdicts, self._values, self._frames = ((), []), ((), []), ((), []), ((), [])
         return True
 
     def _show_labels(self, labels: Sequence[Label]) -> bool:
@@ -249,7 +254,8 @@ class LiveSheet:
     def _picture(self, tile: Tile, wait: bool) -> Image.Image | Card:
         found = self.load(tile) if wait else self.previews.get(tile)
         if found is None or isinstance(found, Card):
-            return cards.fitted(found or _LOADING, tile.rect.width, tile.rect.height)
+            waiting = _MEASURING if tile.overlay is not None else _LOADING
+            return cards.fitted(found or waiting, tile.rect.width, tile.rect.height)
         return found
 
     def _paste(self, number: int, tile: Tile, pixels: Pixels, face: Hashable) -> None:
@@ -272,6 +278,14 @@ class LiveSheet:
             return False
         _remove(self._verdicts[1])
         self._verdicts = (given, self._painter.verdicts(given))
+        return True
+
+    def _show_values(self, plan: GridPlan) -> bool:
+        given = tuple((tile.rect, tile.frame) for tile in plan.tiles if tile.frame is not None)
+        if given == self._values[0]:
+            return False
+        _remove(self._values[1])
+        self._values = (given, self._painter.values(given))
         return True
 
     def _show_marks(self) -> bool:

@@ -13,8 +13,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection, PatchCollection, PolyCollection
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.path import Path
@@ -22,7 +24,7 @@ from matplotlib.path import Path
 from kontext_lab.figures import text
 from kontext_lab.figures.cards import Card
 from kontext_lab.figures.fonts import Lettering
-from kontext_lab.figures.geometry import Label, Line, Rect
+from kontext_lab.figures.geometry import Bar, Frame, Label, Line, Rect
 from kontext_lab.figures.theme import STATE_COLOURS, Theme, mixed
 
 __all__ = ["Painter", "plain_settings", "sheet_axes", "snapped"]
@@ -36,7 +38,12 @@ _SIGNS: dict[str, tuple[str, Any, float, float]] = {
     "✗": ("#b84a00", "x", 0.44, 0.15),
     "★": ("#1f2328", "*", 0.62, 0.0),
 }
-_QUIET = ("waiting", "cancelled", "skipped", "loading")
+_QUIET = ("waiting", "cancelled", "skipped", "loading", "uncompared")
+_FRAME = 2.8
+"""Points of a measured value's frame."""
+_LEAST_BADGE = 4.5
+"""Points below which a value in a corner can't be read, and is left out."""
+_BADGE = "#000000b8"
 
 
 def plain_settings() -> AbstractContextManager[None]:
@@ -173,6 +180,67 @@ class Painter:
                 ),
             )
         ]
+
+    def values(self, marks: Sequence[tuple[Rect, Frame]]) -> list[Artist]:
+        """Measured values: a frame in the colour of each, and the value in its lower right corner."""
+        if not marks:
+            return []
+        tones = [frame.colour for _, frame in marks]
+        parts: list[Artist] = []
+        for inset, thick, colours in ((0.022, 1.0, self.theme.paper), (0.003, _FRAME, tones)):
+            edges = [
+                Rectangle(
+                    (rect.left + inset, rect.top + inset), rect.width - 2 * inset, rect.height - 2 * inset
+                )
+                for rect, _ in marks
+            ]
+            frames = PatchCollection(
+                edges, facecolors="none", edgecolors=colours, linewidths=thick, zorder=3.2, joinstyle="miter"
+            )
+            parts.append(self.axes.add_collection(frames, autolim=False))
+        return parts + self._badges(marks)
+
+    def _badges(self, marks: Sequence[tuple[Rect, Frame]]) -> list[Artist]:
+        """The values themselves, all in one size, where they leave the pictures to be seen."""
+        widest = max(text.width(frame.words, 1.0) for _, frame in marks)
+        narrowest = min(rect.width for rect, _ in marks)
+        points = min(8.0, max(5.2, 6.8 * narrowest), 0.62 * narrowest / widest)
+        if points < _LEAST_BADGE or min(rect.height for rect, _ in marks) < 3 * points / 72:
+            return []
+        boxes: list[Any] = []
+        words: list[Artist] = []
+        for rect, frame in marks:
+            wide, high = text.width(frame.words, points) + 0.07, 1.35 * points / 72
+            left, top = rect.right - wide - 0.02, rect.bottom - high - 0.02
+            boxes.append(Rectangle((left, top), wide, high))
+            label = Label((frame.words,), left + wide / 2, top + 0.02 * points / 8, points, "value", "center")
+            words += self.label(label, colour="#ffffff")
+        for word in words:
+            word.set_zorder(3.8)
+        badges = PatchCollection(boxes, facecolors=_BADGE, edgecolors="none", zorder=3.7)
+        return [self.axes.add_collection(badges, autolim=False), *words]
+
+    def bars(self, bars: Sequence[Bar]) -> list[Artist]:
+        """Strips of colours with a thin edge."""
+        parts: list[Artist] = []
+        for bar in bars:
+            rect = bar.rect
+            colours = bar.colours if len(bar.colours) > 1 else bar.colours * 2
+            image = AxesImage(
+                self.axes,
+                cmap=LinearSegmentedColormap.from_list("bar", list(colours)),
+                extent=(rect.left, rect.right, rect.bottom, rect.top),
+                origin="upper",
+                interpolation="bilinear",
+            )
+            image.set_data([[step / 63 for step in range(64)]])
+            image.set_clim(0, 1)
+            image.set_clip_path(None)
+            edge = Rectangle(
+                (rect.left, rect.top), rect.width, rect.height, fill=False, edgecolor=self.theme.line, lw=0.6
+            )
+            parts += [self.axes.add_image(image), self.axes.add_patch(edge)]
+        return parts
 
     def brackets(self, lines: Sequence[Line]) -> list[Artist]:
         """Thin lines beside and below the labels of groups."""

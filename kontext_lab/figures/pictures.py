@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kontext_lab.errors import KontextLabError, NotFound
+from kontext_lab.figures.cards import Card
+from kontext_lab.figures.changes import changed_picture
 from kontext_lab.figures.geometry import Crop, Tile
 from kontext_lab.images import thumbnail
 
@@ -18,8 +20,8 @@ __all__ = ["Pixels", "decoded", "pixels_of"]
 Pixels = NDArray[np.uint8]
 
 
-def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels:
-    """A tile's picture, scaled to (width, height) pixels.
+def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels | Card:
+    """A tile's picture, scaled to (width, height) pixels; or what is to be said in its place.
 
     Raises:
         KontextLabError: there is no picture, or it could not be loaded.
@@ -28,6 +30,8 @@ def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels:
     # The whole picture must be this large for its part to fill the tile.
     box = math.ceil(max(size[0] / across, size[1] / down))
     picture = _thumbnail(tile, box)
+    if isinstance(picture, Card):
+        return picture
     part = (
         crop[0] * picture.width,
         crop[1] * picture.height,
@@ -38,7 +42,7 @@ def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels:
     return np.asarray(small, dtype=np.uint8)
 
 
-def _thumbnail(tile: Tile, box: int) -> Image.Image:
+def _thumbnail(tile: Tile, box: int) -> Image.Image | Card:
     output = tile.output
     if output is not None and output.data and output.format == "jpeg":
         data = output.data
@@ -47,8 +51,8 @@ def _thumbnail(tile: Tile, box: int) -> Image.Image:
     return decoded(tile, box)
 
 
-def decoded(tile: Tile, box: int, load: Callable[[], Image.Image] | None = None) -> Image.Image:
-    """A tile's picture, longest side at most `box` pixels.
+def decoded(tile: Tile, box: int, load: Callable[[], Image.Image] | None = None) -> Image.Image | Card:
+    """A tile's picture, longest side at most `box` pixels; or what is to be said in its place.
 
     Args:
         tile: of a reference or an output.
@@ -64,6 +68,8 @@ def decoded(tile: Tile, box: int, load: Callable[[], Image.Image] | None = None)
     if output is None:
         raise NotFound("there is no picture")
     try:
+        if tile.overlay is not None:
+            return changed_picture(tile, box)
         return load() if load is not None else output.thumbnail(box)
     except KontextLabError:
         raise

@@ -7,15 +7,18 @@ page, its geometry, and the words around it. What draws the plan is another modu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from kontext_lab.errors import SweepError
 from kontext_lab.figures import captions, sizing, text
 from kontext_lab.figures.block import Block
 from kontext_lab.figures.choosing import Keys, choose
-from kontext_lab.figures.geometry import Crop, GridPlan, Label, Role, Tile
+from kontext_lab.figures.frames import Frames, frames_of
+from kontext_lab.figures.geometry import Crop, GridPlan, Label, Over, Role, Tile
+from kontext_lab.figures.keys import Key, key_of
 from kontext_lab.figures.matrix import lay_matrix, split_matrix
 from kontext_lab.figures.ratios import Ratios
 from kontext_lab.figures.sheet import lay_sheet, split_sheet
@@ -23,6 +26,7 @@ from kontext_lab.figures.sizing import Room
 from kontext_lab.figures.table import Table, make_table
 from kontext_lab.figures.values import Shot, Values
 from kontext_lab.figures.verdicts import verdicts_of, verdicts_words
+from kontext_lab.figures.views import Show, View, view_of
 from kontext_lab.results import Results
 
 __all__ = ["FULL", "check_crop", "plan_grid"]
@@ -45,6 +49,7 @@ class _Around:
     notes: tuple[str, ...]
     legend: tuple[tuple[str, str], ...]
     marks: str
+    key: Callable[[float], Key]
     narrowest: float
     live: bool = False
 
@@ -70,6 +75,9 @@ def plan_grid(
     room: Room | None = None,
     live: bool = False,
     criterion: str | None = None,
+    show: Show = "output",
+    over: Over = "reference",
+    frame: str | None = None,
 ) -> GridPlan:
     """Plan one page of a grid; `figures.grid` says what the arguments mean.
 
@@ -81,6 +89,7 @@ def plan_grid(
     Raises:
         NotFound: no such parameter or value; names what there is.
         SweepError: a page, crop, size or parameter that cannot be.
+        ConfigError: what is to be shown, or framed, is not there.
     """
     if not isinstance(results, Results):
         raise SweepError(f"results: {type(results).__name__} are none; lab.run and lab.load return them")
@@ -89,10 +98,13 @@ def plan_grid(
     space = replace(room or Room(), cell=cell_inches)
     # A page of a notebook is as wide as it is: what doesn't fit is another page.
     space = replace(space, widest=space.width) if live else space
+    view = view_of(results, show, over)
     values = Values(results)
     choice = choose(values, rows, columns, where)
     table = make_table(values, choice, reference=reference)
-    ratios = Ratios(table.places.values(), part)
+    ratios = Ratios(table.places.values(), part, view)
+    # Of all pages: a colour means the same on each.
+    frames = frames_of(results, choice.shots, frame) if choice.shots else None
     if not choice.shots:
         sizing.check_page(page, 1)
         return _empty(results, title)
@@ -100,7 +112,7 @@ def plan_grid(
     sizing.check_page(page, len(pages))
     shown = pages[page - 1]
     block = lay_sheet(shown, ratios, space) if table.sheet else lay_matrix(shown, ratios, space)
-    block = replace(block, tiles=tuple(_judged(tile, criterion) for tile in block.tiles))
+    block = replace(block, tiles=tuple(_marked(tile, criterion, view, frames) for tile in block.tiles))
     shots = [content for content in shown.places.values() if isinstance(content, Shot)]
     further = left_out.format(shown=len(shots), all=len(choice.shots) - table.hidden)
     around = _Around(
@@ -109,6 +121,7 @@ def plan_grid(
         notes=captions.notes_of(choice, table, page, len(pages), further, live=live),
         legend=captions.legend_of(values, shots, text.clean(title if title is not None else results.name)),
         marks=_marks(block.tiles, criterion),
+        key=partial(key_of, view, frames, frame),
         narrowest=min(space.widest, _NARROWEST),
         live=live,
     )
@@ -146,8 +159,13 @@ def _pages(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> li
     return split_sheet(table, per_page, room) if table.sheet else split_matrix(table, ratios, per_page, room)
 
 
-def _judged(tile: Tile, criterion: str | None) -> Tile:
-    return replace(tile, verdicts=verdicts_of(tile.output, criterion))
+def _marked(tile: Tile, criterion: str | None, view: View, frames: Frames | None) -> Tile:
+    shot = Shot(tile.cell, tile.number) if tile.cell is not None else None
+    return replace(
+        view.on(tile),
+        verdicts=verdicts_of(tile.output, criterion),
+        frame=frames.of(shot) if frames is not None and shot is not None else None,
+    )
 
 
 def _marks(tiles: Sequence[Tile], criterion: str | None) -> str:
@@ -163,7 +181,11 @@ def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tu
     """Words above, tiles, words below, margins around."""
     room, margin = max(block.width, around.narrowest), around.margin
     above = _above(around, room)
-    tiles_top = margin + (above[-1].top + above[-1].height + 0.12 if above else 0.0)
+    key, key_top = around.key(room), _under(above) if above else 0.0
+    tiles_top = margin + (_under(above) + 0.09 if above else 0.0)
+    if key.height:
+        above += [label.moved(0.0, key_top) for label in key.labels]
+        tiles_top = margin + key_top + key.height + 0.06
     below = _below(around, room)
     if around.live and not around.marks:
         # Their line is kept free: the first verdict must not move what is below the sheet.
@@ -179,6 +201,7 @@ def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tu
         tiles=tuple(replace(tile, rect=tile.rect.moved(margin, tiles_top)) for tile in block.tiles),
         labels=tuple(labels),
         lines=tuple(line.moved(margin, tiles_top) for line in block.lines),
+        bars=tuple(bar.moved(margin, margin + key_top) for bar in key.bars),
         rows=tuple(entry.labels for entry in table.rows if not entry.reference),
         columns=tuple(entry.labels for entry in table.columns if not entry.reference),
         row_names=table.row_names,

@@ -13,11 +13,12 @@ from collections.abc import Hashable
 import numpy as np
 from PIL import Image
 
-from kontext_lab.errors import KontextLabError
+from kontext_lab.errors import KontextLabError, NotFound
 from kontext_lab.figures.cards import Card, unreadable
 from kontext_lab.figures.geometry import Crop, Tile
 from kontext_lab.figures.pictures import Pixels, decoded
 from kontext_lab.images import PREVIEW_BOX
+from kontext_lab.results import Output
 
 __all__ = ["Previews", "cut", "source_of"]
 
@@ -34,6 +35,8 @@ def source_of(tile: Tile) -> Hashable:
     output = tile.output
     if output is None:
         return None
+    if tile.overlay is not None:
+        return ("change", tile.overlay.over, output.sha256 or id(output), _references(output))
     return ("output", output.sha256 or id(output))
 
 
@@ -74,11 +77,13 @@ class Previews:
             return held
         box = PREVIEW_BOX if tiles <= _MANY else PREVIEW_BOX // 2
         try:
-            picture = self._small.put(source_of(tile), decoded(tile, box))
+            picture = decoded(tile, box)
         except KontextLabError as error:
-            self._failed[source_of(tile)] = unreadable(error)
-            return self._failed[source_of(tile)]
-        return picture
+            picture = unreadable(error)
+        if isinstance(picture, Card):
+            self._failed[source_of(tile)] = picture
+            return picture
+        return self._small.put(source_of(tile), picture)
 
     def sharp(self, tile: Tile) -> Image.Image:
         """The whole picture, decoded at full resolution; in any thread.
@@ -88,7 +93,10 @@ class Previews:
         """
         source = source_of(tile)
         held = self._whole.get(source)
-        return held if held is not None else self._whole.put(source, decoded(tile, max(_size(tile))))
+        picture = held if held is not None else decoded(tile, max(_size(tile)))
+        if isinstance(picture, Card):
+            raise NotFound(picture.heading)
+        return picture if held is not None else self._whole.put(source, picture)
 
     def whole(self, tile: Tile) -> Image.Image | None:
         """The whole picture where it is at hand."""
@@ -97,6 +105,8 @@ class Previews:
     def is_near(self, tile: Tile) -> bool:
         """Whether loading asks no store: the bytes are in memory."""
         output = tile.output
+        if tile.overlay is not None and tile.reference is None:
+            return False  # it has to be measured first
         return tile.reference is not None or (output is not None and bool(output.preview or output.data))
 
     def lacks(self, tile: Tile, size: tuple[int, int], crop: Crop) -> bool:
@@ -143,5 +153,12 @@ def _size(tile: Tile) -> tuple[int, int]:
     """Pixels of the picture itself."""
     if tile.reference is not None:
         return tile.reference.sent_size
+    if tile.overlay is not None:
+        return (0, 0)  # a map has no more than its preview
     output = tile.output
     return (output.width, output.height) if output is not None else (0, 0)
+
+
+def _references(output: Output) -> tuple[str, ...]:
+    request = output.cell.request
+    return tuple(one.digest for one in request.images) if request is not None else ()

@@ -17,6 +17,7 @@ STATE_COLOURS = {
     "cancelled": "#999999",
     "waiting": "#999999",
     "loading": "#999999",
+    "uncompared": "#56B4E9",
 }
 """Hue of the tile of a cell without a picture, by its kind."""
 
