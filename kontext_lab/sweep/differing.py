@@ -29,6 +29,9 @@ _ALIKE, _HELD = 0.35, 0.75
 """Wordings are told by their differences where they share this part of both, or the longer one holds this part of the
 shorter; else nearly everything would be one."""
 
+_FEW = 8
+"""Of so few words, one that is shared is enough."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -98,7 +101,8 @@ def compared(first: str, second: str) -> Wording:
     ]
     shared = sum(change.size for change in changes if change.kept and not _is_only_punctuation(change.added))
     shorter, longer = sorted((len(before), len(after)))
-    related = 2 * shared >= _ALIKE * (shorter + longer) or shared >= _HELD * shorter
+    alike = 2 * shared >= _ALIKE * (shorter + longer) or shared >= _HELD * shorter
+    related = alike or (shared > 0 and longer <= _FEW)
     return Wording(_joined(after), tuple(_pieces(_calmed(changes))), related)
 
 

@@ -43,7 +43,7 @@ class Form(Room):
         super().__init__()
         self._told = changed
         self.draft = Draft()
-        self.prompts = Prompts(self.guarded(self._prompts_changed))
+        self.prompts = Prompts(post, self.guarded(self._prompts_changed))
         self.references = References(post, lab, self.guarded(self._changed))
         self.more = More(lab().options, self.guarded(self._changed))
         self.fields: dict[str, Values] = {key: field_for(key, self.guarded(self._changed)) for key in MAIN}

@@ -1,16 +1,24 @@
-"""The prompts of the form: one, or several wordings with names to tell them apart."""
+"""The prompts of the form: one, or several wordings with names to tell them apart, and what differs between them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import html
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
-from ipywidgets import HBox, Text, Textarea
+from ipywidgets import HTML, HBox, Text, Textarea
 
+from kontext_lab.errors import visible
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, boxed, closed, row
+from kontext_lab.panel.post import Post
 from kontext_lab.panel.words import Named
+from kontext_lab.results.prompts import Prompt, differences, marked
 
 __all__ = ["Prompts"]
+
+_REST = 0.3
+"""Seconds without a change before differences are looked for: typing waits for nothing."""
 
 _PLACEHOLDER = "What to change, such as: Add a {animal} to the foreground of the photo."
 
@@ -36,17 +44,21 @@ class Prompts(Room):
     """One or more prompts.
 
     Args:
+        post: compares them elsewhere.
         changed: called after every change by a person.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, post: Post, changed: Callable[[], None]) -> None:
         super().__init__()
+        self._post = post
         self._changed = changed
+        self._told: HTML | None = None
         self._filling = False
         self.problem = Line(kind="error")
         self.more = self.button("+ prompt", self.add, "Another wording; prompts become an axis", small=True)
         self._all = boxed(name="kl-prompts")
-        self.fill([row(self._all, self.more, wrap=False), self.problem])
+        self._first = row(self._all, self.more, wrap=False)
+        self.fill([self._first, self.problem])
         self.rows: list[_Row] = []
         self.put([Named("")])
 
@@ -88,8 +100,29 @@ class Prompts(Room):
     def _row(self, one: Named) -> _Row:
         row = _Row(self, one)
         for part in (row.name, row.text):
-            part.observe(lambda _: None if self._filling else self._changed(), names="value")
+            part.observe(lambda _: None if self._filling else self._typed(), names="value")
         return row
+
+    def _typed(self) -> None:
+        self._changed()
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        """Say what tells the prompts apart once nobody types."""
+        if len(self.rows) > 1 or self._told is not None:
+            self._post.later(_REST, self._look, key=(id(self), "compare"), move=True)
+
+    def _look(self) -> None:
+        self._post.background(partial(_differing, self.values), self._tell, key=(id(self), "compare"))
+
+    def _tell(self, lines: str) -> None:
+        if self._told is None and lines:  # most forms have one prompt, and no need of it
+            self._told = HTML(**plain(HTML, margin="0", width="auto"))
+            self._told.add_class("kl-line")
+            self.fill([self._first, self._told, self.problem])
+        if self._told is not None:
+            self._told.value = lines
+            show_if(lines, self._told)
 
     def _laid_out(self) -> None:
         several = len(self.rows) > 1
@@ -103,3 +136,22 @@ class Prompts(Room):
             # The name stands where the label does; screen readers still have both.
             (line.add_class if several else line.remove_class)("kl-prompt-named")
         self._all.children = tuple(self.rows)
+        self._look_soon()
+
+
+def _differing(prompts: Sequence[Named]) -> str:
+    """A line for every further prompt: what it has of its own; "" where there is only one."""
+    if not prompts or not prompts[0].text.strip():
+        return ""
+    told = zip(prompts, differences([one.text for one in prompts]), strict=True)
+    lines = [_line(one.name or prompt.name, prompt) for one, prompt in told if prompt.wording and prompt.text]
+    return f'<div class="kl-muted" role="note">{"".join(lines)}</div>' if lines else ""
+
+
+def _line(name: str, prompt: Prompt) -> str:
+    wording = prompt.wording
+    if wording is None or wording.same:
+        told = "the same words as the first"
+    else:
+        told = marked(wording.brief) if wording.related else "another wording altogether"
+    return f"<div>{html.escape(visible(name))}: {told}</div>"
