@@ -1,4 +1,4 @@
-"""`kontext-lab demo`: a small sweep on a real photograph, from nothing to a grid, with simulated pictures."""
+"""`kontext-lab demo`: a small sweep on a real photograph, from nothing to a grid and what came out, with simulated pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from kontext_lab.cli.running import exit_code, tell
 from kontext_lab.cli.saying import say
 from kontext_lab.errors import ConfigError
-from kontext_lab.figures import grid
+from kontext_lab.figures import effects, grid
 from kontext_lab.lab import Lab
 from kontext_lab.results import Results
 from kontext_lab.samples import sample
@@ -39,6 +39,8 @@ axes:                        # every combination is one request: 3 x 2 x 2 = 12
 # num_images: 2              # pictures per request
 """
 
+_METRIC = "change/area"
+
 
 def run_demo(out: Path) -> int:
     """Run the demo in a folder; returns the exit code.
@@ -52,10 +54,13 @@ def run_demo(out: Path) -> int:
         say(lab.plan(sweep))
         results = lab.run(sweep, progress=sys.stderr.isatty())
         tell(results, lab)
-        figure = out / "grid.png"
+        figure, plot, file = out / "grid.png", out / "effects.png", out / "sweep.yaml"
         _draw(results, figure)
-        file = out / "sweep.yaml"
-        say(f"\ngrid   {figure}\nsweep  {file}\nstore  {lab.tracker.store.shown}\n\nNext:")
+        study = effects(results, _METRIC)
+        study.figure.savefig(plot)
+        say(
+            f"\ngrid     {figure}\neffects  {plot}\nsweep    {file}\nstore    {lab.tracker.store.shown}\n\nNext:"
+        )
         commands = {
             f"kontext-lab run {file} --sandbox": "after changing it: only new cells are sent",
             "kontext-lab ui": "every call, its parameters and its picture in MLflow",
@@ -64,6 +69,9 @@ def run_demo(out: Path) -> int:
         width = max(len(command) for command in commands)
         for command, what in commands.items():
             say(f"  {command:<{width}}   {what}")
+        say(f"\nHow much of each picture changed ({_METRIC}):")
+        for sentence in study.sentences:
+            say(f"  {sentence}")
     return exit_code(results)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -256,9 +257,18 @@ def test_demo_leaves_a_grid_a_sweep_and_twelve_children(
     assert (0, 0) == (said.code, again.code)
     assert "imulated" in said.out
     assert size_of(Path("demo/grid.png"))[0] > 600
+    assert size_of(Path("demo/effects.png"))[0] > 600
     assert 12 == json.loads(kontext("show", "demo", "--json").out)["counts"]["done"]
     assert "0 to send" in again.out
     assert "the sandbox is free" not in again.out
+
+
+def test_demo_ends_with_what_the_parameters_did(kontext: Callable[..., Said], store_uri: str) -> None:
+    """Findings and what they don't prove, which say that they are about simulated pictures."""
+    end = kontext("demo", "--out", "demo").out.strip().splitlines()[-5:]
+    assert re.search(r"animal explains \d\d % of change/area; .*guidance_scale \d\d %", end[0])
+    assert "2 seeds are no proof" in end[-1]
+    assert all(line.startswith("  Simulated: ") for line in end)
 
 
 def test_demo_draws_whatever_the_sweep_became(kontext: Callable[..., Said], store_uri: str) -> None:
