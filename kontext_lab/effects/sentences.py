@@ -183,6 +183,8 @@ def _limits(effects: Effects) -> Iterator[str]:
     """What can't be told."""
     if effects.n and effects.residual is not None:
         yield from _replicates(effects)
+        if effects.metric.startswith("rank/"):
+            yield "Scores come of pairs: of an axis that no pair was shown for they say nothing, whatever its share."
         for name in (one.name for one in effects.axes if "+" in one.name):
             yield f"{' and '.join(name.split('+'))} always vary together: what each of them does can't be told."
         if effects.apart:

@@ -5,7 +5,7 @@ can draw the same plan.
 """
 
 from kontext_lab.figures.drawing import draw
-from kontext_lab.figures.effects import EffectsView, effects, effects_view
+from kontext_lab.figures.effects import EffectsView, PointPlace, effects, effects_view
 from kontext_lab.figures.geometry import GridPlan, Tile
 from kontext_lab.figures.grid import grid
 from kontext_lab.figures.live import LiveSheet, Mark
@@ -20,6 +20,7 @@ __all__ = [
     "GridPlan",
     "LiveSheet",
     "Mark",
+    "PointPlace",
     "Previews",
     "Room",
     "Tile",

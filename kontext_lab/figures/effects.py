@@ -17,9 +17,26 @@ from kontext_lab.figures.effects_plan import plan_effects
 from kontext_lab.figures.painting import plain_settings
 from kontext_lab.results import Results
 
-__all__ = ["EffectsView", "effects", "effects_view"]
+__all__ = ["EffectsView", "PointPlace", "effects", "effects_view"]
 
 _DPI = 100.0
+
+
+@dataclass(frozen=True)
+class PointPlace:
+    """Where a mean is drawn.
+
+    Attributes:
+        axis: of which axis.
+        at: of which of its values, from 0.
+        x: from the left of the figure, 0 to 1.
+        y: from its top, 0 to 1.
+    """
+
+    axis: str
+    at: int
+    x: float
+    y: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,11 +46,13 @@ class EffectsView:
     Attributes:
         numbers: what was computed.
         figure: a matplotlib figure that belongs to no pyplot; where nothing can be drawn, it says why.
+        points: where each mean is on it.
         sentences: the findings and what can't be told.
     """
 
     numbers: Effects
     figure: Figure = field(compare=False)
+    points: tuple[PointPlace, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -88,4 +107,5 @@ def effects_view(numbers: Effects, *, dark: bool = False) -> EffectsView:
     with plain_settings():
         figure = Figure(figsize=(plan.width, plan.height), dpi=_DPI)
     draw_effects(plan, figure, dark=dark)
-    return EffectsView(numbers, figure)
+    places = [PointPlace(one.axis, one.at, one.x / plan.width, one.y / plan.height) for one in plan.spots]
+    return EffectsView(numbers, figure, tuple(places))

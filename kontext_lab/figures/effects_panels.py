@@ -197,7 +197,21 @@ class _Panel:
                 self.sketch.turned.append(Turned(lines[0], x, top, labels.points))
             else:
                 self.sketch.say(lines, x, top, labels.points, "name", align="center")
-        return top + labels.height
+        bottom = top + labels.height
+        return bottom if self.dots else self._add_trials(bottom)
+
+    def _add_trials(self, top: float) -> float:
+        """Below each rate what it is of: 3 of 4 and 30 of 40 are the same rate."""
+        words = [
+            f"{round(point.mean * point.n)} of {point.n}" if point.mean is not None else ""
+            for point in self.axis.points
+        ]
+        if max(text.width(word, TICK_POINTS) for word in words) + _BETWEEN > self.slot:
+            return top
+        for word, x in zip(words, self.places, strict=True):
+            if word:
+                self.sketch.say(word, x, top + 0.02, TICK_POINTS, "note", align="center")
+        return top + 0.02 + text.height(1, TICK_POINTS)
 
 
 def _across(words: Sequence[str], room: float) -> _Labels | None:

@@ -10,18 +10,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ipywidgets import HTML, Dropdown, Image
+from ipywidgets import HTML, Dropdown
 
 from kontext_lab import figures
 from kontext_lab.effects import Effects, effects_of, measured
-from kontext_lab.figures import Mark
+from kontext_lab.figures import EffectsView, Mark, PointPlace
 from kontext_lab.figures.preview import small_png
 from kontext_lab.figures.values import Shot, Values
-from kontext_lab.panel.browser import Frame
+from kontext_lab.panel.browser import Chart, Frame, Spot
 from kontext_lab.panel.grid import Grid
 from kontext_lab.panel.layouts import plain, show_if
-from kontext_lab.panel.parts import Line, Room, closed, row
-from kontext_lab.panel.post import Post
+from kontext_lab.panel.measuring import MeasureBar
+from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.session import Session
+from kontext_lab.panel.strip import Strip
 from kontext_lab.results import Output, Results
 from kontext_lab.sweep.wording import short_prompt
 
@@ -31,7 +33,6 @@ _NEEDS = "Effects need measured pictures: how much each one changed, and how wel
 _NONE = "–"
 _FIRST = ("change/area", "preserve/ssim")
 _MOST_BYTES = 400_000
-_MOST_CELLS = 24
 _LONGEST = 40
 _REST = 1.0
 """Seconds between two looks while cells arrive."""
@@ -41,14 +42,14 @@ class EffectsRoom(Room):
     """Effects of what is on show.
 
     Args:
-        post: the widgets' thread.
+        session: whose results are on show.
         frame: knows the theme of the page.
         show_cell: shows an output in the tab Grid.
     """
 
-    def __init__(self, post: Post, frame: Frame, show_cell: Callable[[Output], None]) -> None:
+    def __init__(self, session: Session, frame: Frame, show_cell: Callable[[Output], None]) -> None:
         super().__init__()
-        self._post, self._frame, self._show_cell = post, frame, show_cell
+        self._session, self._post, self._frame = session, session.post, frame
         self._results: Results | None = None
         self._filling = False
         self.numbers: Effects | None = None
@@ -62,22 +63,24 @@ class EffectsRoom(Room):
         self.axis.observe(self.guarded(lambda _: self._offer_values()), names="value")
         self.value.observe(self.guarded(lambda _: self._offer_cells()), names="value")
         self.empty, self.busy = Line(_NEEDS, "muted"), Line(kind="muted")
-        self.picture = Image(
-            format="png", **plain(Image, max_width="100%", align_self="flex-start", object_fit="contain")
-        )
+        self.measuring = MeasureBar(session, lambda: self.take_soon(lambda: session.results))
+        self.chart = Chart()
+        self.chart.on_pick(self.guarded(self._clicked))
+        self._view: EffectsView | None = None
         self.sentences = HTML(**plain(HTML))
-        self.cells = Room()
+        self.cells = Strip(session.post, show_cell)
         head, foot = row(self.metric, self.rows, self.columns), row(self.axis, self.value)
         for part in (head, foot):
             part.add_class("kl-arranging")
-        self._parts = [head, self.busy, self.picture, self.sentences, foot, self.cells]
-        self.fill([self.empty, *self._parts])
+        self._parts = [head, self.busy, self.chart, foot, self.cells, self.sentences]
+        self.fill([self.empty, self.measuring, *self._parts])
         frame.observe(self.watched(lambda _: self._draw()), names="dark")
         self._offer(())
 
     def take(self, results: Results | None) -> None:
         """Look at these results, as they are now."""
         self._results = results
+        self.measuring.look()
         self._offer(measured(results) if results is not None else ())
         self._compute()
 
@@ -149,15 +152,20 @@ class EffectsRoom(Room):
         numbers = self.numbers
         if numbers is None:
             return
-        view = figures.effects_view(numbers, dark=self._frame.dark)
+        view = self._view = figures.effects_view(numbers, dark=self._frame.dark)
         data = view._repr_png_()
-        self.picture.value = data if len(data) <= _MOST_BYTES else small_png(view.figure, _MOST_BYTES)
+        picture = data if len(data) <= _MOST_BYTES else small_png(view.figure, _MOST_BYTES)
+        self.chart.show(
+            picture, [_spot(numbers, one) for one in view.points], alt=f"{numbers.metric}: effects"
+        )
+        self._mark()
         lines = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in numbers.sentences)
         self.sentences.value = f'<ul class="kl-findings">{lines}</ul>'
 
     # From a point to its cells.
 
-    def _offer_values(self) -> None:
+    def _offer_values(self, at: int | None = None) -> None:
+        """The values of the axis that is picked; `at` picks one."""
         numbers = self.numbers
         if numbers is None or self._filling:
             return
@@ -165,9 +173,13 @@ class EffectsRoom(Room):
         try:
             points = numbers.axis(self.axis.value).points if self.axis.value != _NONE else ()
             options = [
-                (f"{_short(point.label)} ({point.n})", at) for at, point in enumerate(points) if point.outputs
+                (f"{_short(point.label)} ({point.n})", place)
+                for place, point in enumerate(points)
+                if point.outputs
             ]
             _offered(self.value, options or [(_NONE, -1)], options[0][1] if options else -1)
+            if at in [place for _, place in options]:
+                self.value.value = at
         finally:
             self._filling = False
         self._offer_cells()
@@ -182,20 +194,32 @@ class EffectsRoom(Room):
         return found
 
     def _offer_cells(self) -> None:
-        """A button for every cell of the point that is picked."""
-        if self._filling:
-            return
-        outputs, gone = self.outputs, self.cells.parts
-        buttons = [self._button(output) for output in outputs[:_MOST_CELLS]]
-        more = len(outputs) - len(buttons)
-        rest = [Line(f"and {more} more in the tab Grid", "muted")] if more > 0 else []
-        self.cells.fill([row(*buttons, *rest)] if buttons else [])
-        closed(*gone)
+        """The cells of the point that is picked."""
+        if not self._filling:
+            self._mark()
+            self.cells.put(self.outputs)
 
-    def _button(self, output: Output) -> Any:
-        several = f" · {output.number}" if len(output.cell.outputs) > 1 else ""
-        name = f"{_short(output.cell.title)}{several}"
-        return self.button(name, partial(self._show_cell, output), f"Show {name} in the grid", small=True)
+    def _mark(self) -> None:
+        """The point that is picked, on the chart."""
+        points = self._view.points if self._view is not None else ()
+        found = [
+            place
+            for place, one in enumerate(points)
+            if (one.axis, one.at) == (self.axis.value, self.value.value)
+        ]
+        self.chart.picked = found[0] if found else -1
+
+    def _clicked(self, place: int) -> None:
+        """A point of the chart was picked."""
+        point = self._view.points[place] if self._view is not None else None
+        if point is None:
+            return
+        self._filling = True
+        try:
+            self.axis.value = point.axis
+        finally:
+            self._filling = False
+        self._offer_values(point.at)
 
 
 def reveal(grid: Grid, results: Results, output: Output) -> None:
@@ -212,6 +236,13 @@ def reveal(grid: Grid, results: Results, output: Output) -> None:
         if grid.arranging.page >= grid.arranging.pages:
             return  # the grid shows something else, such as a plan of other cells
         grid.arranging.turn(1)
+
+
+def _spot(numbers: Effects, place: PointPlace) -> Spot:
+    point = numbers.axis(place.axis).points[place.at]
+    mean = "" if point.mean is None else f": {point.mean:.3g}"
+    outputs = "1 output" if point.n == 1 else f"{point.n} outputs"
+    return Spot(place.x, place.y, f"{place.axis} {_short(point.label)}{mean}, {outputs}")
 
 
 def _computed(results: Results, metric: str, both: tuple[str, str] | None) -> Effects:

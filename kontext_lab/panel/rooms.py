@@ -117,7 +117,7 @@ class Rooms(Room):
     @cached_property
     def effects(self) -> EffectsRoom:
         """The tab Effects, made when it is first wanted."""
-        made = EffectsRoom(self.post, self.frame, self._show_cell)
+        made = EffectsRoom(self.session, self.frame, self._show_cell)
         self._effects_place.fill([made])
         return made
 

@@ -12,13 +12,14 @@ from playwright.sync_api import Locator, expect
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 STUDY = """import kontext_lab as kl
-lab = kl.Lab("sandbox", quiet=True)
+lab = kl.Lab("sandbox", quiet=True, measure=False)
 axes = {"guidance_scale": "2-8:3", "seed": "1-3", "animal": ["bird", "crab"]}
 sweep = kl.Sweep("Add a {animal} to the foreground of the photo.", kl.sample("coffee"), axes=axes)
 panel = kl.Panel(lab, sweep)
 panel.run()
 results = panel.wait(120)
 for output in results.outputs:
+    output.metrics.clear()
     p = output.params
     output.metrics["change/area"] = 0.01 * p["guidance_scale"] + 0.01 * (p["seed"] % 2) + 0.02 * (p["animal"] == "crab")
 panel"""
@@ -38,7 +39,7 @@ def panel(bench: Workbench) -> Locator:
 
 def test_the_figure_fits_the_page(panel: Locator) -> None:
     """It is there, and no wider than the panel."""
-    picture = panel.locator("img.widget-image").first
+    picture = panel.locator("img.kl-chart-image").first
     expect(picture).to_be_visible()
     box, around = picture.bounding_box(), panel.bounding_box()
     assert box is not None
@@ -59,10 +60,28 @@ def test_two_axes_together(panel: Locator) -> None:
     expect(panel.locator(".kl-findings")).to_contain_text("guidance_scale and animal together explain")
 
 
+def test_a_click_on_a_point_shows_its_cells(panel: Locator) -> None:
+    """On the figure, where the point is drawn."""
+    panel.get_by_role("button", name=re.compile("^seed 3: .*6 outputs")).click()
+    expect(panel.get_by_label("at", exact=True)).to_have_value("3 (6)")
+    expect(panel.locator(".kl-strip-cell img")).to_have_count(6)
+
+
+def test_points_by_keyboard(panel: Locator) -> None:
+    """One Tab away, then arrows and Enter."""
+    spots = panel.locator(".kl-chart-spot")
+    spots.first.focus()
+    panel.page.keyboard.press("ArrowRight")
+    panel.page.keyboard.press("Enter")
+    expect(spots.nth(1)).to_have_attribute("aria-pressed", "true")
+
+
 def test_a_point_leads_to_its_cells(panel: Locator) -> None:
     """A button of a cell shows it in the grid."""
     panel.get_by_label("Cells of").select_option("seed")
     panel.get_by_label("at", exact=True).select_option(label="2 (6)")
-    panel.get_by_role("button", name="g8 s2 crab").click()
+    panel.get_by_role("button", name="Show g8 s2 crab in the grid").or_(
+        panel.get_by_role("button", name="g8 s2 crab")
+    ).first.click()
     expect(panel.get_by_role("tab", name="Grid")).to_have_attribute("aria-selected", "true")
     expect(panel.locator(".kl-viewer")).to_be_visible()

@@ -123,6 +123,32 @@ def test_a_rate_has_no_overlaps_either() -> None:
     assert {"0 %", "100 %"} <= {text.get_text() for text in found.figure.axes[0].texts}
 
 
+def test_below_a_rate_stands_what_it_is_of() -> None:
+    """3 of 4 and 30 of 40 are the same rate."""
+    made = study(
+        lambda p: float(p["seed"] < 4), metric="verdict/rest kept", seed="1-4", guidance_scale=[2, 5]
+    )
+    shown = [text.get_text() for text in effects(made, "verdict/rest kept").figure.axes[0].texts]
+    assert 2 == shown.count("3 of 4")
+
+
+def test_means_have_no_such_words() -> None:
+    """Their outputs are dots that can be counted."""
+    shown = [
+        text.get_text() for text in effects(study(small, seed="1-4"), "change/area").figure.axes[0].texts
+    ]
+    assert not any(" of 4" in text or " of 1" in text for text in shown)
+
+
+def test_a_view_knows_where_its_points_are() -> None:
+    """As parts of the figure's width and height, for whoever lets them be clicked."""
+    view = effects(study(small, seed="1-4", guidance_scale=[2, 5]), "change/area")
+    assert {("seed", 4), ("guidance_scale", 2)} == {
+        (axis, sum(one.axis == axis for one in view.points)) for axis in ("seed", "guidance_scale")
+    }
+    assert all(0 < one.x < 1 and 0 < one.y < 1 for one in view.points)
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_as_wide_as_a_notebook(dark: bool) -> None:
     """900 pixels, on light and on dark paper."""

@@ -241,3 +241,9 @@ def test_numbers_have_three_digits(value: float, words: str) -> None:
 def test_per_cent_never_rounds_something_to_nothing(share: float, words: str) -> None:
     """Nor something to all."""
     assert words == percent(share)
+
+
+def test_scores_say_that_they_come_of_pairs() -> None:
+    """An axis that nobody compared explains 0 % of them, which means nothing."""
+    made = study(lambda p: float(p["guidance_scale"]), metric="rank/score", seed="1-3", guidance_scale=[2, 5])
+    assert "of an axis that no pair was shown for they say nothing" in said(made, "rank/score")

@@ -41,7 +41,7 @@ def labels(room: EffectsRoom) -> list[str]:
 def test_it_says_what_it_needs(panel: Panel) -> None:
     """As long as nothing is measured."""
     room = opened(panel)
-    assert (True, "none") == ("need measured pictures" in room.empty.text, room.picture.layout.display)
+    assert (True, "none") == ("need measured pictures" in room.empty.text, room.chart.layout.display)
 
 
 def test_what_was_measured_is_offered(ran: Panel) -> None:
@@ -56,18 +56,18 @@ def test_what_was_measured_is_offered(ran: Panel) -> None:
 def test_figure_and_sentences_are_shown(ran: Panel) -> None:
     """A picture of moderate size, and what it says in words."""
     room = opened(ran)
-    assert PNG == bytes(room.picture.value[:4])
-    assert len(room.picture.value) < 400_000
+    assert PNG == room.chart.picture[:4]
+    assert len(room.chart.picture) < 400_000
     assert "guidance_scale explains" in room.sentences.value
 
 
 def test_another_value_is_another_figure(ran: Panel) -> None:
     """Picked from the list."""
     room = opened(ran)
-    before = room.picture.value
+    before = room.chart.picture
     room.metric.value = "preserve/ssim"
     ran.wait(20)
-    assert (True, True) == (before != room.picture.value, "preserve/ssim" in room.sentences.value)
+    assert (True, True) == (before != room.chart.picture, "preserve/ssim" in room.sentences.value)
 
 
 def test_two_axes_are_looked_at_together(ran: Panel) -> None:
@@ -106,6 +106,88 @@ def test_a_cell_is_shown_in_the_grid(ran: Panel) -> None:
     )
 
 
+def test_a_click_on_a_point_shows_its_cells(ran: Panel) -> None:
+    """As small pictures, under the names that lead to them."""
+    room = opened(ran)
+    place = next(at for at, spot in enumerate(room.chart.spots) if spot[2].startswith("guidance_scale 8"))
+    room.chart._handle_custom_msg({"type": "pick", "at": place}, [])
+    ran.wait(20)
+    assert ("guidance_scale", ["g8 s1", "g8 s2"]) == (
+        room.axis.value,
+        sorted(" ".join(sorted(text.split())) for text in labels(room)),
+    )
+    assert 2 == sum("data:image/jpeg" in str(getattr(one, "value", "")) for one in parts(room.cells))
+
+
+def test_the_point_whose_cells_are_shown_is_marked(ran: Panel) -> None:
+    """Also where it was picked from the lists."""
+    room = opened(ran)
+    room.axis.value = "seed"
+    room.value.value = 1
+    assert room.chart.spots[room.chart.picked][2].startswith("seed 2")
+
+
+def test_points_have_names(ran: Panel) -> None:
+    """For those who can't see the figure: what is there, and of how many outputs."""
+    room = opened(ran)
+    assert "guidance_scale 2: 0.023, 2 outputs" in [spot[2] for spot in room.chart.spots]
+
+
+def test_a_click_on_no_point_is_none(ran: Panel) -> None:
+    """Whatever a page sends."""
+    room = opened(ran)
+    for at in (-1, 999, "1", None):
+        room.chart._handle_custom_msg({"type": "pick", "at": at}, [])
+    assert -1 < room.chart.picked < len(room.chart.spots)
+
+
+def test_the_figure_is_in_no_saved_notebook(ran: Panel) -> None:
+    """It comes to the page as a message."""
+    room = opened(ran)
+    assert not any(isinstance(value, bytes) for value in room.chart.get_state().values())
+
+
+def test_pictures_that_were_not_measured_can_be(typed: Panel) -> None:
+    """By a button, which goes away with the last of them."""
+    typed.run()
+    typed.wait(60)
+    room = opened(typed)
+    said = room.measuring.line.text
+    room.measuring.start.click()
+    typed._rooms.post.wait(lambda: "change/area" in dict(room.metric.options), 60)
+    typed._rooms.post.wait(lambda: not room.measuring.line.text, 60)
+    assert ("4 cells are not measured", "none", "none") == (
+        said,
+        room.measuring.start.layout.display,
+        room.measuring.stop.layout.display,
+    )
+    assert all("change/area" in output.metrics for output in typed.results.outputs)
+
+
+def test_measuring_can_be_stopped(typed: Panel) -> None:
+    """What was measured stays."""
+    typed.run()
+    typed.wait(60)
+    room = opened(typed)
+    room.measuring.start.click()
+    room.measuring.stop.click()
+    typed.wait(60)
+    assert None is room.measuring.start.layout.display or not room.measuring.line.text
+
+
+def test_what_cannot_be_measured_is_said(typed: Panel) -> None:
+    """Once, and nothing goes on for ever."""
+    typed.run()
+    typed.wait(60)
+    for cell in typed.results:
+        cell.request = None
+        cell.fingerprint = ""
+    room = opened(typed)
+    room.measuring.start.click()
+    typed._rooms.post.wait(lambda: "references are not at hand" in room.measuring.line.text, 60)
+    assert "references are not at hand" in room.measuring.line.text
+
+
 def test_values_that_come_later_are_looked_at(ran: Panel) -> None:
     """While the tab is open, and what was picked stays."""
     room = opened(ran)
@@ -134,9 +216,9 @@ def test_other_results_are_other_effects(ran: Panel, lab: kl.Lab) -> None:
 def test_a_dark_page_has_a_dark_figure(ran: Panel) -> None:
     """Drawn anew when the page turns dark."""
     room = opened(ran)
-    before = room.picture.value
+    before = room.chart.picture
     ran._rooms.frame.dark = True
-    assert before != room.picture.value
+    assert before != room.chart.picture
 
 
 def test_sentences_are_text(ran: Panel) -> None:
