@@ -4,8 +4,10 @@ A figure is planned as numbers first (`plan_grid`, pure) and drawn afterwards (`
 can draw the same plan.
 """
 
+from kontext_lab.figures.changes import change_webp
 from kontext_lab.figures.drawing import draw
-from kontext_lab.figures.effects import EffectsView, PointPlace, effects, effects_view
+from kontext_lab.figures.effects import EffectsView, effects, effects_view
+from kontext_lab.figures.frames import frame_names
 from kontext_lab.figures.geometry import GridPlan, Tile
 from kontext_lab.figures.grid import grid
 from kontext_lab.figures.live import LiveSheet, Mark
@@ -20,13 +22,14 @@ __all__ = [
     "GridPlan",
     "LiveSheet",
     "Mark",
-    "PointPlace",
     "Previews",
     "Room",
     "Tile",
+    "change_webp",
     "draw",
     "effects",
     "effects_view",
+    "frame_names",
     "grid",
     "parameters",
     "plan_grid",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
@@ -18,10 +19,12 @@ from kontext_lab.images.heat import glowing
 from kontext_lab.metrics import Comparison
 from kontext_lab.results import Output
 
-__all__ = ["changed_picture", "compare_ahead", "incomparable"]
+__all__ = ["change_webp", "changed_picture", "compare_ahead", "incomparable"]
 
 _THREADS = 2
 _PAPER = (60, 60, 60)
+_OUTLINED = 8
+"""Regions that are outlined at most, the largest."""
 _SAME_SCALE = 0.03
 """By how much an output may be a closer crop than its reference, so that the map is where the change is."""
 
@@ -45,6 +48,34 @@ def incomparable(found: Comparison) -> Card | None:
     if not found.registered:
         return Card("uncompared", "new picture", "nothing of the reference is in its place")
     return None
+
+
+def change_webp(output: Output, compare: Callable[[Output], Comparison], box: int = 1024) -> bytes | str:
+    """What an output changed over its reference, its regions outlined: to be looked at closely.
+
+    Args:
+        output: of which.
+        compare: measures it; may take long.
+        box: pixels of the longest side at most.
+
+    Returns:
+        A WebP file, or a line that says why there is none.
+    """
+    try:
+        found = compare(output)
+        why = incomparable(found)
+        if why is not None:
+            return f"{why.heading}: {why.note}"
+        request = output.cell.request
+        assert request is not None  # else it could not have been compared
+        reference = thumbnail(request.images[found.reference].png, box)
+    except KontextLabError as error:
+        return text.clean(str(error))
+    boxes = [region.box for region in found.regions[:_OUTLINED]]
+    picture = glowing(reference, found.change_map, seen=found.seen, boxes=boxes, size=reference.size)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="WEBP", quality=88, method=2)
+    return buffer.getvalue()
 
 
 def _drawn(output: Output, found: Comparison, over_output: bool, box: int) -> Image.Image:

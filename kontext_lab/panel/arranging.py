@@ -6,6 +6,7 @@ Shared by the grid and by Compare.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ipywidgets import Box, Checkbox, Dropdown, SelectionSlider, Widget
@@ -14,14 +15,25 @@ from kontext_lab import figures
 from kontext_lab.figures.geometry import GridPlan
 from kontext_lab.figures.plan import plan_grid
 from kontext_lab.figures.sizing import Room as Paper
+from kontext_lab.figures.views import SHOWS, Show
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.results import Results
 
-__all__ = ["Arranging"]
+__all__ = ["Arranging", "Know"]
+
+Know = Callable[[Results, Callable[[], None]], object]
 
 _NONE = "–"
 _LONGEST = 28
+
+
+@dataclass
+class _Known:
+    """Of which results references were asked for, and of which they have come as far as they can."""
+
+    asked: Results | None = None
+    results: Results | None = None
 
 
 class Arranging(Room):
@@ -29,13 +41,25 @@ class Arranging(Room):
 
     Args:
         changed: called after every change by a person.
+        know: has the references of results brought on another thread, and calls what it is given when they are there;
+            None where they are known.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], know: Know | None = None) -> None:
         super().__init__()
         self._changed, self._filling = self.guarded(changed), False
         self._results: Results | None = None
+        self._know, self._known = know, _Known()
         self.rows, self.columns = _picker("rows"), _picker("columns")
+        self.showing = Dropdown(
+            options=SHOWS,
+            value=SHOWS[0],
+            description="show",
+            tooltip="The outputs, where they differ from their references, or the references",
+            **plain(Dropdown, width="auto"),
+        )
+        self.framing = _picker("frame")
+        self.framing.tooltip = "A measured value as a coloured frame"
         self.reference = Checkbox(
             False, description="reference", indent=False, **plain(Checkbox, width="auto")
         )
@@ -50,7 +74,8 @@ class Arranging(Room):
         self.tools: list[Widget] = []
         for picker in (self.rows, self.columns):
             picker.observe(lambda _: self._picked(), names="value")
-        self.reference.observe(lambda _: self._told(), names="value")
+        for other in (self.reference, self.showing, self.framing):
+            other.observe(lambda _: self._told(), names="value")
         self.add_class("kl-arranging")
         self.lay_out()
 
@@ -58,7 +83,8 @@ class Arranging(Room):
         """Put the pickers in a line, with further tools behind them."""
         pages = row(self.back, self.page_line, self.ahead)
         self._pages_row = pages
-        self.fill([row(self.rows, self.columns, self.reference, pages, *tools), self._slider_box])
+        views = (self.reference, self.showing, self.framing)
+        self.fill([row(self.rows, self.columns, *views, pages, *tools), self._slider_box])
 
     def take(self, results: Results) -> None:
         """Arrange these results; what was picked stays where it is possible."""
@@ -176,6 +202,8 @@ class Arranging(Room):
         if results is None:
             return plan_grid(Results([]), title="")
         rows, columns = self._keys()
+        self._offer_frames(results)
+        show, frame = self._view(results), self.framing.value
 
         def made(page: int) -> GridPlan:
             return plan_grid(
@@ -189,6 +217,8 @@ class Arranging(Room):
                 room=paper,
                 live=True,
                 criterion=criterion,
+                show=show,
+                frame=None if frame == _NONE else frame,
             )
 
         plan = made(1) if self.page == 1 else self._page_or_last(made)
@@ -198,10 +228,47 @@ class Arranging(Room):
         self.back.disabled, self.ahead.disabled = plan.page == 1, plan.page == plan.pages
         return plan
 
+    def _offer_frames(self, results: Results) -> None:
+        """The values there are by now; the one that was picked stays as long as it is among them."""
+        names = sorted(figures.frame_names(results), key=_worth)
+        options = [(_NONE, _NONE), *((name, name) for name in names)]
+        if tuple(options) == tuple(self.framing.options):
+            return
+        before, self._filling = self._filling, True
+        try:
+            kept = self.framing.value
+            self.framing.options = options
+            self.framing.value = kept if kept in names else _NONE
+        finally:
+            self._filling = before
+
+    def _view(self, results: Results) -> Show:
+        """What is to be shown, once all that takes has come; the outputs until then."""
+        wanted: Show = self.showing.value
+        if wanted == "output" or (wanted == "change" and results.beside is None):
+            return "output"
+        lacking = any(cell.request is None for cell in results) and results.beside is not None
+        if not lacking or self._know is None or self._known.results is results:
+            return wanted
+        if self._known.asked is not results:
+            self._known.asked = results
+            self._know(results, lambda: self._came(results))
+        return "output"
+
+    def _came(self, results: Results) -> None:
+        self._known.results = results
+        self._changed()
+
     def _page_or_last(self, made: Callable[[int], GridPlan]) -> GridPlan:
         """The page asked for; where there are fewer now, the last."""
         pages = made(1).pages
         return made(min(self.page, pages))
+
+
+def _worth(name: str) -> tuple[int, str]:
+    """How much and how well first, then what people said, then the rest."""
+    groups = ("change/area", "change/", "preserve/", "verdict/", "rank/")
+    return next((at for at, group in enumerate(groups) if name.startswith(group)), len(groups)), name
 
 
 def _picker(name: str) -> Dropdown:

@@ -15,7 +15,7 @@ from kontext_lab.panel.arranging import Arranging
 from kontext_lab.panel.browser import Frame, Viewer
 from kontext_lab.panel.gathering import differences, gathered
 from kontext_lab.panel.gestures import FULL
-from kontext_lab.panel.grid import make_canvas, paper_for
+from kontext_lab.panel.grid import knower, make_canvas, paper_for
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.post import Post
@@ -60,7 +60,7 @@ class Compare(Room):
             "Add what is on show", self.add_shown, "Add the results of the tab Grid", small=True
         )
         self._list, self.busy = Room(), Line(kind="muted")
-        self.arranging = Arranging(self.redraw)
+        self.arranging = Arranging(self.redraw, knower(post, self))
         self.canvas = make_canvas(post, self, static=static)
         self.canvas.on_select(self.guarded(self._select))
         self.canvas.on_hover(self.guarded(self._hover))

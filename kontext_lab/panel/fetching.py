@@ -24,6 +24,8 @@ Background = Callable[[Callable[[], Any], Callable[[Any], object]], object]
 
 _LANES, _EACH = 3, 6
 """Jobs at a time, and pictures in each."""
+_MEASURED = 2
+"""Jobs at a time of one picture each where they have to be measured: each is shown as soon as it is there."""
 _SHARPENED = 36
 """Tiles that are sharpened at most: more of them are too small to gain by it."""
 
@@ -72,8 +74,10 @@ class Fetching:
         if self._background is None:
             return
         missing = [tile for tile in self._sheet.missing() if source_of(tile) not in self._asked]
-        while missing and self._lanes < _LANES:
-            job, missing = missing[:_EACH], missing[_EACH:]
+        slow = any(tile.overlay is not None for tile in missing)
+        lanes, each = (_MEASURED, 1) if slow else (_LANES, _EACH)
+        while missing and self._lanes < lanes:
+            job, missing = missing[:each], missing[each:]
             self._asked.update(source_of(tile) for tile in job)
             self._lanes += 1
             self._background(lambda job=job: self._load(job), lambda done, job=job: self._loaded(job, done))  # type: ignore[misc]

@@ -30,7 +30,8 @@ def gathered(sources: Mapping[str, Results]) -> Results:
     cells = [
         _copied(cell, {SWEEP: name} if meet else {}) for name, results in sources.items() for cell in results
     ]
-    return Results(cells, name=" + ".join(sources))
+    beside = next((one.beside for one in sources.values() if one.beside is not None), None)
+    return Results(cells, name=" + ".join(sources), beside=beside)
 
 
 def _copied(cell: CellResult, more: Mapping[str, Any]) -> CellResult:

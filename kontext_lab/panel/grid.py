@@ -9,7 +9,7 @@ from ipywidgets import VBox
 
 from kontext_lab.figures import GridPlan, Mark, Tile
 from kontext_lab.figures import Room as Paper
-from kontext_lab.panel.arranging import Arranging
+from kontext_lab.panel.arranging import Arranging, Know
 from kontext_lab.panel.browser import Frame
 from kontext_lab.panel.canvas import GridCanvas
 from kontext_lab.panel.facts import verdicts_in_words
@@ -26,7 +26,7 @@ from kontext_lab.results import Results
 if TYPE_CHECKING:
     from kontext_lab.plan import Plan
 
-__all__ = ["Grid", "paper_for"]
+__all__ = ["Grid", "knower", "make_canvas", "paper_for"]
 
 _REDRAW = 0.05
 """Seconds between two drawings while cells arrive."""
@@ -67,7 +67,7 @@ class Grid(Room):
         self._shown: Results | None = None
         self.hint, self.hovered = Line(kind="muted"), Line(kind="muted")
         self.hovered.add_class("kl-hovered")
-        self.arranging = Arranging(self.redraw)
+        self.arranging = Arranging(self.redraw, knower(post, self))
         self.canvas = make_canvas(post, self, static=static)
         self.canvas.on_hover(self.guarded(self._hover))
         self.canvas.on_select(self.guarded(self._select))
@@ -185,12 +185,24 @@ class Grid(Room):
             self._select(target)
 
 
+def knower(post: Post, room: Room) -> Know:
+    """Has references brought off the widgets' thread; errors show in a room."""
+
+    def know(results: Results, then: Callable[[], None]) -> None:
+        beside = results.beside
+        if beside is not None:
+            post.background(lambda: beside.know(results), lambda _: then(), room.show, lane="changes")
+
+    return know
+
+
 def make_canvas(post: Post, room: Room, *, static: bool) -> GridCanvas:
     """A canvas whose timing is the panel's and whose errors show in a room."""
     return GridCanvas(
         static=static,
         later=post.later,
-        background=lambda work, then: post.background(work, then, room.show),
+        # A lane of its own: change maps are measured in it, and nothing else is to wait for them.
+        background=lambda work, then: post.background(work, then, room.show, lane="pictures"),
         on_trouble=room.show,
     )
 

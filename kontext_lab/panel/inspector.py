@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ipywidgets import HTML, Box, Button
+from ipywidgets import HTML, Box, Button, ToggleButton
 
 from kontext_lab.errors import KontextLabError
+from kontext_lab.figures import change_webp
+from kontext_lab.images.heat import BRIGHTEST
+from kontext_lab.lab.comparing import Comparing
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.facts import details_of, facts_of, state_of, title_of
 from kontext_lab.panel.layouts import plain, show_if
@@ -76,6 +79,15 @@ class Inspector(Room):
         self.viewer = Viewer("slider")
         self.viewer.clear("Pick a cell: click it, or use the arrow keys.")
         self.viewer.on_trouble(self.show)
+        self.change_map = ToggleButton(
+            value=False,
+            description="Change map",
+            tooltip="What changed, over the reference in grey, in the place of the picture before",
+            **plain(ToggleButton, width="auto"),
+        )
+        self.change_map.observe(self.guarded(lambda _: self._bring_map()), names="value")
+        self.map_line = Line(kind="muted")
+        self._shown: _Loaded | None = None
         self.title, self.facts, self.details = Line(), HTML(**plain(HTML)), HTML(**plain(HTML))
         self.note_line = Line(kind="warning")
         self.verdicts = Verdicts(session, post)
@@ -86,6 +98,7 @@ class Inspector(Room):
         self._about = [
             self.verdicts,
             row(*self._buttons, self.address),
+            row(self.change_map, self.map_line),
             self.facts,
             self.chain,
             self.details,
@@ -121,6 +134,8 @@ class Inspector(Room):
 
     def _on_selection(self, _: object = None) -> None:
         output: Output | None = self._session.selection
+        self._shown = None
+        self.map_line.say("")
         for part in (self._words, *self._about):
             show_if(output is not None, part)
         if output is None:
@@ -135,6 +150,7 @@ class Inspector(Room):
         has_picture = output.is_picture
         for made in self._buttons:
             made.disabled = not has_picture
+        self.change_map.disabled = not has_picture
         self._show_address(cell)
         self._bring(output)
 
@@ -164,22 +180,62 @@ class Inspector(Room):
         output = loaded.output
         if output is not self._session.selection:
             return  # another was picked meanwhile
-        if loaded.after is None and loaded.before is None:
-            self.viewer.clear(loaded.trouble or state_of(output))
-        else:
-            self.viewer.mode = "slider" if loaded.before and loaded.after else "single"
-            self.viewer.show(
-                loaded.before if loaded.after else None,
-                loaded.after or loaded.before,
-                left_label=loaded.before_name,
-                right_label="output" if loaded.after else f"{loaded.before_name} · {state_of(output)}",
-                alt=f"{output.cell.title}, output {output.number}",
-            )
+        self._shown = loaded
+        self._show_pictures(loaded)
+        self._bring_map()
         if loaded.trouble:
             self.trouble.say(loaded.trouble)
         self.facts.value = facts_of(output, loaded.answer)
         self.details.value = details_of(output.cell, loaded.answer)
         self._show_chain(loaded)
+
+    def _show_pictures(self, loaded: _Loaded, change: bytes | None = None) -> None:
+        output = loaded.output
+        if loaded.after is None and loaded.before is None:
+            self.viewer.clear(loaded.trouble or state_of(output))
+            return
+        self.viewer.mode = "slider" if loaded.before and loaded.after else "single"
+        about = f"{output.cell.title}, output {output.number}"
+        self.viewer.show(
+            (change or loaded.before) if loaded.after else None,
+            loaded.after or loaded.before,
+            left_label=f"change map over {loaded.before_name}" if change else loaded.before_name,
+            right_label="output" if loaded.after else f"{loaded.before_name} · {state_of(output)}",
+            alt=f"change map of {about}" if change else about,
+        )
+
+    def _bring_map(self) -> None:
+        """The change map, where it is wanted; the picture before, where it is not."""
+        loaded = self._shown
+        if loaded is None:
+            return
+        if not self.change_map.value:
+            if self.viewer.left_label != loaded.before_name:
+                self._show_pictures(loaded)
+            self.map_line.say("")
+            return
+        if loaded.before is None or loaded.after is None:
+            self.map_line.say("there are no two pictures to compare")
+            return
+        self.map_line.say("measuring …")
+        results = self._session.results
+        beside = (results.beside if results is not None else None) or Comparing()
+        self._post.background(
+            lambda: change_webp(loaded.output, beside.comparison),
+            self.guarded(partial(self._mapped, loaded)),
+            self.show,
+            lane="changes",
+            key=(id(self), "map"),
+        )
+
+    def _mapped(self, loaded: _Loaded, made: bytes | str) -> None:
+        if loaded is not self._shown or not self.change_map.value:
+            return  # another was picked meanwhile
+        if isinstance(made, str):
+            self.map_line.say(made)
+            return
+        self._show_pictures(loaded, made)
+        self.map_line.say(_MAP_WORDS)
 
     def _show_chain(self, loaded: _Loaded) -> None:
         """What it was made from, and what was made of it."""
@@ -194,6 +250,10 @@ class Inspector(Room):
         self.chain.fill([row(*parts)] if parts else [])
 
 
+_MAP_WORDS = (
+    f"the brighter, the further from the reference: Lab distances up to {BRIGHTEST:.0f} and more; "
+    "grey: as it was; striped: not compared; outlined: the changed regions"
+)
 _BUTTONS: Sequence[tuple[str, str, str]] = (
     (
         "Use as reference",

@@ -28,7 +28,7 @@ def planned_results(plan: Plan, shown: Results | None) -> Results:
         cell.fingerprint: cell for cell in shown or () if cell.state is State.DONE and cell.fingerprint
     }
     cells = [_planned(one, plan.service, at_hand) for one in plan.decisions]
-    return Results(cells, name=plan.sweep.name)
+    return Results(cells, name=plan.sweep.name, beside=None if shown is None else shown.beside)
 
 
 def _planned(one: Decision, service: str, at_hand: Mapping[str, CellResult]) -> CellResult:
