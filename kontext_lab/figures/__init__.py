@@ -6,7 +6,7 @@ can draw the same plan.
 
 from kontext_lab.figures.changes import change_webp
 from kontext_lab.figures.drawing import draw
-from kontext_lab.figures.effects import EffectsView, effects, effects_view
+from kontext_lab.figures.effects import EffectsView, PointPlace, effects, effects_view
 from kontext_lab.figures.frames import frame_names
 from kontext_lab.figures.geometry import GridPlan, Tile
 from kontext_lab.figures.grid import grid
@@ -22,6 +22,7 @@ __all__ = [
     "GridPlan",
     "LiveSheet",
     "Mark",
+    "PointPlace",
     "Previews",
     "Room",
     "Tile",
