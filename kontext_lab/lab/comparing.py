@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparing", "Held"]
 
 _STEP = 0.25
-"""Lab units between two levels of a map that is held: up to 63 of them, where a change long glows brightest."""
+"""Lab units between two levels of a map that is held: up to 63.75 in all, where a change long glows brightest."""
 _MOST_BYTES = 24_000_000
 """Of maps; one takes 5 to 30 kB."""
 
