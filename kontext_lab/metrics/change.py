@@ -10,17 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import apply_hysteresis_threshold
-from skimage.measure import label, regionprops
 
-from kontext_lab.metrics.pixels import Floats
+from kontext_lab.metrics.around import greatest
+from kontext_lab.metrics.pixels import Floats, Mask, Pixels
+from kontext_lab.metrics.texture import Texture, contrast, mean_around, slope
 
 __all__ = ["Region", "change_map", "regions_of"]
 
-_NEAR = 1.5
-"""Standard deviation of the neighbourhood, in pixels of the picture as it is measured."""
 _EDGE = 0.3
 """Pixels by which an edge may still be displaced."""
 _LEAST_NOISE, _MOST_NOISE = 1.0, 5.0
@@ -50,107 +47,105 @@ class Region:
     share: float
 
 
-def change_map(reference: Floats, output: Floats, seen: NDArray[np.bool_]) -> Floats:
+def change_map(reference: Pixels, around: Texture, output: Floats, seen: Mask) -> Floats:
     """How far every place has changed.
 
     Args:
-        reference: height × width × 3, CIE L*a*b*.
-        output: the same, in the reference's frame.
+        reference: as it is measured.
+        around: its texture.
+        output: 3 × height × width, CIE L*a*b*, in the reference's frame; the reference's where it isn't seen.
         seen: height × width, where the output has pixels.
 
     Returns:
         height × width, Lab units over the noise floor; 0 where nothing changed.
     """
-    if not seen.any():
+    distance, edges = _distances(reference, around, output, seen)
+    some = distance[::2, ::2][seen[::2, ::2]]
+    if not some.size:
         return np.zeros(seen.shape, np.float32)
-    mean = _Near(seen)
-    one, other = mean.colour(reference), mean.colour(output)
-    colour = np.sqrt(((one - other) ** 2).sum(axis=2))
-    structure = mean.contrast(reference[..., 0], one[..., 0]) - mean.contrast(output[..., 0], other[..., 0])
-    distance = np.hypot(colour, structure)
-    edges = np.minimum(_gradient(one[..., 0]), _gradient(other[..., 0]))
-    noise = float(np.clip(2 * np.percentile(distance[seen], 25), _LEAST_NOISE, _MOST_NOISE))
-    above = np.where(seen, np.maximum(distance - noise - _EDGE * edges, 0.0), 0.0)
-    changed = _tidied(_outlined(above)) & seen
-    # Inside a change no place is unchanged, however like it was before.
-    return np.where(changed, np.maximum(distance - noise, 0.1), 0.0).astype(np.float32)
-
-
-class _Near:
-    """Weighted means around every place, of the places that are seen."""
-
-    def __init__(self, seen: NDArray[np.bool_]) -> None:
-        self._seen = None if seen.all() else seen
-        self._weight = np.maximum(_smooth(seen.astype(np.float32)), 1e-6)
-
-    def of(self, values: Floats) -> Floats:
-        """The mean of some values, height × width."""
-        if self._seen is None:
-            return _smooth(values)
-        return _smooth(np.where(self._seen, values, np.float32(0))) / self._weight
-
-    def colour(self, lab: Floats) -> Floats:
-        """The mean colour."""
-        return np.dstack([self.of(lab[..., channel]) for channel in range(3)])
-
-    def contrast(self, lightness: Floats, mean: Floats) -> Floats:
-        """The standard deviation of lightness: however displaced, the same texture has the same."""
-        return np.sqrt(self.of((lightness - mean) ** 2))
-
-
-def _smooth(values: Floats) -> Floats:
-    found: Floats = ndimage.gaussian_filter(values, _NEAR, truncate=3.0)
+    noise = np.float32(np.clip(2 * np.percentile(some, 25), _LEAST_NOISE, _MOST_NOISE))
+    distance -= noise
+    above = np.where(seen, np.maximum(distance - _EDGE * edges, 0), 0)
+    found = np.zeros(seen.shape, np.float32)
+    changed = _sure(above)
+    part = _window(changed)
+    if part is not None:
+        kept = _tidied(_outlined(above[part], changed[part]), seen.size) & seen[part]
+        # Inside a change no place is unchanged, however like it was before.
+        found[part] = np.where(kept, np.maximum(distance[part], 0.1), 0)
     return found
 
 
-def _gradient(lightness: Floats) -> Floats:
-    """The steepest slope around every place, lightness per pixel."""
-    down, across = np.gradient(lightness)
-    steepest: Floats = ndimage.maximum_filter(np.hypot(down, across), 3)
-    return steepest
+def _distances(reference: Pixels, around: Texture, output: Floats, seen: Mask) -> tuple[Floats, Floats]:
+    """How far every place is from what it was, and the slopes there of the picture in which it is smoother."""
+    apart = [mean_around(one - other) for one, other in zip(reference.lab, output, strict=True)]
+    mean = around.mean - apart[0]
+    structure = around.contrast - contrast(output[0], mean)
+    square = apart[0] ** 2 + apart[1] ** 2 + apart[2] ** 2
+    if not seen.all():
+        # Colours are those of the places that are seen.
+        square /= np.maximum(mean_around(seen.astype(np.float32)), 1e-3) ** 2
+    return np.sqrt(square + structure**2), np.minimum(around.slope, slope(mean))
 
 
-def _outlined(above: Floats) -> NDArray[np.bool_]:
+def _sure(above: Floats) -> Mask:
+    """The places that may have changed and touch one that surely has."""
+    names, count = ndimage.label(above > _POSSIBLE)
+    sure = np.zeros(count + 1, bool)
+    sure[names[above > _SURE]] = True
+    return np.asarray(sure[names])
+
+
+def _window(changed: Mask) -> tuple[slice, slice] | None:
+    """The part of the picture in which something changed, with so much around it that what is around is no gap."""
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    if not rows.size:
+        return None
+    border = int(np.ceil(np.sqrt(_HOLE * changed.size))) + 2 * _CLOSE
+    return (
+        slice(max(0, rows[0] - border), rows[-1] + border + 1),
+        slice(max(0, columns[0] - border), columns[-1] + border + 1),
+    )
+
+
+def _outlined(above: Floats, changed: Mask) -> Mask:
     """The places that changed, cut where a change falls to a part of what it is nearby: smoothing widened it."""
-    changed = apply_hysteresis_threshold(above, _POSSIBLE, _SURE)
-    nearby = ndimage.maximum_filter(np.where(changed, above, 0.0), 2 * _CLOSE + 1)
+    nearby = greatest(np.where(changed, above, 0), _CLOSE)
     return np.asarray(changed & (above >= _OUTLINE * nearby))
 
 
-def _tidied(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Without specks and without small gaps."""
-    changed = _without_small(changed, _SPECK * changed.size)
-    side = 2 * _CLOSE + 1
-    changed = ndimage.minimum_filter(ndimage.maximum_filter(changed, side), side)
-    changed = ~_without_small(~changed, _HOLE * changed.size)
+def _tidied(changed: Mask, size: int) -> Mask:
+    """Without specks and without small gaps, of a picture of so many pixels."""
+    changed = _without_small(changed, _SPECK * size)
+    changed = ~greatest(~greatest(changed, _CLOSE), _CLOSE)
+    changed = ~_without_small(~changed, _HOLE * size)
     return _without_small(changed, _BESIDE * _largest(changed))
 
 
-def _largest(mask: NDArray[np.bool_]) -> int:
+def _largest(mask: Mask) -> int:
     names, _ = ndimage.label(mask)
     return int(np.bincount(names.ravel())[1:].max(initial=0))
 
 
-def _without_small(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
+def _without_small(mask: Mask, smallest: float) -> Mask:
     names, count = ndimage.label(mask)
     sizes = np.bincount(names.ravel(), minlength=count + 1)
     sizes[0] = 0
-    kept: NDArray[np.bool_] = np.asarray(sizes >= smallest)[names] & mask
-    return kept
+    return np.asarray((sizes >= smallest)[names] & mask)
 
 
-def regions_of(changed: NDArray[np.bool_]) -> tuple[Region, ...]:
+def regions_of(changed: Mask) -> tuple[Region, ...]:
     """The connected parts of what changed, largest first; parts near to each other are one."""
     height, width = changed.shape
     total = int(changed.sum())
     if not total:
         return ()
     reach = max(1, round(_TOGETHER * float(np.hypot(width, height)) / 2))
-    near = ndimage.maximum_filter(changed, 2 * reach + 1)
-    names = np.where(changed, label(near), 0)
+    names, count = ndimage.label(greatest(changed, reach), structure=np.ones((3, 3)))
+    names *= changed
+    sizes = np.bincount(names.ravel(), minlength=count + 1)
     found = []
-    for part in regionprops(names):
-        top, left, bottom, right = part.bbox
-        box = (left / width, top / height, right / width, bottom / height)
-        found.append(Region(box, float(part.area) / total))
+    for name, (rows, columns) in enumerate(ndimage.find_objects(names), start=1):
+        box = (columns.start / width, rows.start / height, columns.stop / width, rows.stop / height)
+        found.append(Region(box, float(sizes[name]) / total))
     return tuple(sorted(found, key=lambda region: -region.share))

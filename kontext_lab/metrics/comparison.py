@@ -10,20 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-from scipy import ndimage
-from skimage.metrics import structural_similarity
 
 from kontext_lab.errors import ConfigError, shown
 from kontext_lab.images import picture_of
+from kontext_lab.metrics.around import greatest
 from kontext_lab.metrics.change import Region, change_map, regions_of
-from kontext_lab.metrics.pixels import Floats, Pixels, reference_pixels
-from kontext_lab.metrics.registration import Alignment, Landmarks, align, framed, landmarks
+from kontext_lab.metrics.pixels import Floats, Mask, Pixels, reference_pixels
+from kontext_lab.metrics.points import Landmarks, landmarks
+from kontext_lab.metrics.registration import Alignment, align, framed
+from kontext_lab.metrics.texture import Texture, similarity, texture
 
 __all__ = ["FLAGS", "VERSION", "Box", "Comparison", "Measured", "compare", "measured"]
 
-VERSION = "1"
+VERSION = "2"
 """Of the recipe: values of different versions are not compared with each other."""
 
 FLAGS = ("no-op", "new picture", "blank", "over-edit")
@@ -45,6 +44,7 @@ class Measured:
 
     pixels: Pixels
     marks: Landmarks
+    around: Texture
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Comparison:
     preserve_delta_e: float
     scale: float
     change_map: Floats = field(repr=False)
-    seen: NDArray[np.bool_] = field(repr=False)
+    seen: Mask = field(repr=False)
     flags: tuple[str, ...] = ()
     protect: Mapping[str, float] = field(default_factory=dict)
 
@@ -112,7 +112,7 @@ def measured(source: Any) -> Measured:
     if isinstance(source, Measured):
         return source
     pixels = reference_pixels(picture_of(source))
-    return Measured(pixels, landmarks(pixels))
+    return Measured(pixels, landmarks(pixels), texture(pixels.lightness))
 
 
 def compare(
@@ -141,48 +141,34 @@ def compare(
     covered = [_box("ignore", box) for box in ignore]
     ready = [measured(one) for one in several]
     picture = picture_of(output)
-    found = [_aligned(one, picture, covered) for one in ready]
-    fits = [place for place, one in enumerate(found) if one is not None]
-    if not fits:
-        return _new_picture(ready[0], picture, boxes)
-    place = max(fits, key=lambda one: found[one].agreement)  # type: ignore[union-attr]
-    alignment = found[place]
-    assert alignment is not None
-    return _compared(place, ready[place].pixels, alignment, boxes)
+    outputs = [framed(picture, one.pixels) for one in ready]
+    blank = [_is_blank(one) for one in outputs]
+    found = {
+        place: alignment
+        for place, one in enumerate(ready)
+        if not blank[place] and (alignment := _aligned(one, outputs[place], covered)) is not None
+    }
+    if not found:
+        return _new_picture(ready[0], boxes, blank=blank[0])
+    place = max(found, key=lambda one: found[one].agreement)
+    return _compared(place, ready[place], found[place], boxes)
 
 
-def _aligned(reference: Measured, picture: Image.Image, covered: Sequence[Box]) -> Alignment | None:
-    output = framed(picture, reference.pixels)
-    if _is_blank(output):
-        return None
-    rgb = output.rgb
+def _aligned(reference: Measured, output: Pixels, covered: Sequence[Box]) -> Alignment | None:
     for box in covered:
-        rows, columns = _slices(box, rgb.shape[:2])
-        if rgb is output.rgb:
-            rgb = rgb.copy()
-        rgb[rows, columns] = np.nan
-    return align(reference.pixels, reference.marks, output if rgb is output.rgb else _masked(output, rgb))
+        output.seen[_slices(box, output.seen.shape)] = False
+    return align(reference.pixels, reference.marks, output)
 
 
-def _masked(output: Pixels, rgb: Floats) -> Pixels:
-    """The output with places that are not to be seen."""
-    lab = output.lab.copy()
-    lab[np.isnan(rgb[..., 0])] = np.nan
-    masked = Pixels(rgb, output.full)
-    masked.__dict__["lab"] = lab
-    return masked
-
-
-def _compared(place: int, reference: Pixels, alignment: Alignment, boxes: Mapping[str, Box]) -> Comparison:
-    distances = change_map(reference.lab, alignment.lab, alignment.seen)
+def _compared(place: int, reference: Measured, alignment: Alignment, boxes: Mapping[str, Box]) -> Comparison:
+    here, seen = reference.pixels, alignment.pixels.seen
+    # What isn't seen is not unlike: what is around a place reaches over the border of what is.
+    there = np.where(seen, alignment.pixels.lab, here.lab)
+    distances = change_map(here, reference.around, there, seen)
     changed = distances > 0
-    seen = max(1, int(alignment.seen.sum()))
-    area = float(changed.sum()) / seen
-    outside = alignment.seen & ~ndimage.maximum_filter(changed, 2 * _HALO + 1)
-    # Windows at the border of what is seen reach over it, and what isn't seen is not unlike.
-    output = np.where(alignment.seen, alignment.lab[..., 0], reference.lightness)
-    similar = _similarity(reference.lightness, output)
-    ssim, psnr, delta = _kept(reference, alignment, similar, outside)
+    area = float(changed.sum()) / max(1, int(seen.sum()))
+    similar = similarity(reference.around, here.lightness, there[0])
+    ssim, psnr, delta = _kept(here.lab - there, similar, seen & ~greatest(changed, _HALO))
     return Comparison(
         registered=True,
         reference=place,
@@ -194,39 +180,31 @@ def _compared(place: int, reference: Pixels, alignment: Alignment, boxes: Mappin
         preserve_delta_e=delta,
         scale=alignment.scale,
         change_map=distances,
-        seen=alignment.seen,
+        seen=seen,
         flags=tuple(flag for flag, so in (("no-op", area < _NO_OP), ("over-edit", area > _OVER)) if so),
-        protect={name: _in_box(similar, alignment.seen, box) for name, box in boxes.items()},
+        protect={name: _in_box(similar, seen, box) for name, box in boxes.items()},
     )
 
 
-def _kept(
-    reference: Pixels, alignment: Alignment, similar: Floats, outside: NDArray[np.bool_]
-) -> tuple[float, float, float]:
+def _kept(apart: Floats, similar: Floats, outside: Mask) -> tuple[float, float, float]:
     """Structural similarity, peak signal-to-noise ratio in dB and mean Lab distance outside what changed."""
     if not outside.any():
         return (float("nan"),) * 3
-    squares = (reference.lab - alignment.lab) ** 2
-    error = float(squares[..., 0].mean(where=outside)) / 100.0**2
+    squares = apart**2
+    error = float(squares[0][outside].mean()) / 100.0**2
     psnr = _MOST_PSNR if error <= 0 else min(_MOST_PSNR, -10 * float(np.log10(error)))
-    apart = np.sqrt(squares.sum(axis=2)).mean(where=outside)
-    return float(similar.mean(where=outside)), psnr, float(apart)
+    distance = np.sqrt(squares.sum(axis=0))[outside].mean()
+    return float(similar[outside].mean()), psnr, float(distance)
 
 
-def _similarity(one: Floats, other: Floats) -> Floats:
-    _, found = structural_similarity(one, other, data_range=100.0, full=True)
-    return np.asarray(found, dtype=np.float32)
-
-
-def _in_box(similar: Floats, seen: NDArray[np.bool_], box: Box) -> float:
+def _in_box(similar: Floats, seen: Mask, box: Box) -> float:
     rows, columns = _slices(box, similar.shape)
     inside = seen[rows, columns]
     return float(similar[rows, columns][inside].mean()) if inside.any() else float("nan")
 
 
-def _new_picture(reference: Measured, picture: Image.Image, boxes: Mapping[str, Box]) -> Comparison:
-    nothing, shape = float("nan"), reference.pixels.lightness.shape
-    blank = _is_blank(framed(picture, reference.pixels))
+def _new_picture(reference: Measured, boxes: Mapping[str, Box], *, blank: bool) -> Comparison:
+    nothing, shape = float("nan"), reference.pixels.seen.shape
     return Comparison(
         registered=False,
         reference=0,
@@ -245,7 +223,7 @@ def _new_picture(reference: Measured, picture: Image.Image, boxes: Mapping[str, 
 
 
 def _is_blank(pixels: Pixels) -> bool:
-    return bool(100 * pixels.rgb[::2, ::2].reshape(-1, 3).std(axis=0).max() < _BLANK)
+    return bool(pixels.rgb[::2, ::2].reshape(-1, 3).std(axis=0).max() / 2.55 < _BLANK)
 
 
 def _slices(box: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -1,0 +1,135 @@
+"""What is worked out here rather than by a library, since it is quicker, is what the library says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from metrics_making import photograph
+from PIL import Image
+from scipy import ndimage
+from skimage.color import rgb2lab
+from skimage.metrics import structural_similarity
+from skimage.registration import phase_cross_correlation
+
+from kontext_lab.metrics.around import greatest, smooth, window_mean
+from kontext_lab.metrics.blocks import cut, shifts
+from kontext_lab.metrics.moving import moved
+from kontext_lab.metrics.pixels import Floats, Pixels, reference_pixels
+from kontext_lab.metrics.points import affine_map
+from kontext_lab.metrics.texture import similarity, texture
+
+
+@pytest.fixture(scope="module")
+def pixels() -> Pixels:
+    """The coffee, 512 × 341."""
+    return reference_pixels(photograph("coffee"))
+
+
+@pytest.fixture(scope="module")
+def lightness(pixels: Pixels) -> Floats:
+    """Its lightness."""
+    return pixels.lightness
+
+
+def every_colour() -> Pixels:
+    """All levels of red, green and blue in steps of 5, and the darkest in steps of 1."""
+    levels = np.array([*range(10), *range(10, 256, 5)])
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(len(levels), -1, 3)
+    picture = Image.fromarray(colours.astype(np.uint8))
+    return Pixels(picture, np.ones(colours.shape[:2], bool))
+
+
+def test_colours_are_those_of_scikit_image() -> None:
+    """Of every kind, to a hundredth of what can be seen."""
+    colours = every_colour()
+    expected = rgb2lab(colours.rgb)
+    assert np.abs(expected - np.moveaxis(colours.lab, 0, -1)).max() < 0.01
+
+
+def test_a_smoothed_plane_is_scipys(lightness: Floats) -> None:
+    """Borders included."""
+    expected = ndimage.gaussian_filter(lightness, 1.5, truncate=3.0)
+    assert pytest.approx(expected, abs=1e-3) == smooth(lightness, 1.5)
+
+
+@pytest.mark.parametrize("side", [1, 3, 5, 7, 11])
+def test_the_mean_of_a_window_is_scipys(side: int, lightness: Floats) -> None:
+    """Of any side, borders included."""
+    assert pytest.approx(ndimage.uniform_filter(lightness, side), abs=1e-3) == window_mean(lightness, side)
+
+
+@pytest.mark.parametrize("reach", [1, 2, 3, 4, 9])
+def test_the_greatest_nearby_is_scipys(reach: int, lightness: Floats) -> None:
+    """Of any reach, borders included."""
+    assert np.array_equal(ndimage.maximum_filter(lightness, 2 * reach + 1), greatest(lightness, reach))
+
+
+def test_a_widened_mask_is_scipys(lightness: Floats) -> None:
+    """Masks are widened by the same rule."""
+    mask = lightness > 90
+    assert np.array_equal(ndimage.maximum_filter(mask, 9), greatest(mask, 4))
+
+
+def test_similarity_is_scikit_images(lightness: Floats) -> None:
+    """At every place, borders included."""
+    other = np.clip(lightness + np.random.default_rng(0).normal(0, 3, lightness.shape), 0, 100)
+    other = other.astype(np.float32)
+    _, expected = structural_similarity(lightness, other, data_range=100.0, full=True)
+    assert np.abs(expected - similarity(texture(lightness), lightness, other)).max() < 0.01
+
+
+def test_the_shifts_of_blocks_are_scikit_images(lightness: Floats) -> None:
+    """Each of them, to the eighth of a pixel that both count in."""
+    there = ndimage.shift(lightness, (2.3, -1.6), order=1, mode="nearest")
+    blocks, others = cut(lightness), cut(there)
+    expected = [
+        -phase_cross_correlation(one, other, upsample_factor=8, normalization=None)[0][::-1]
+        for one, other in zip(blocks, others, strict=True)
+    ]
+    assert pytest.approx(np.array(expected), abs=1 / 8) == shifts(blocks, others)
+
+
+def test_a_map_is_found_among_false_pairs() -> None:
+    """Two in five of them lead anywhere."""
+    rng = np.random.default_rng(0)
+    truth = np.array([[1.05, 0.02, -7.0], [-0.01, 1.03, 4.0], [0.0, 0.0, 1.0]])
+    here = rng.uniform(0, 500, (60, 2))
+    there = here @ truth[:2, :2].T + truth[:2, 2] + rng.normal(0, 0.1, (60, 2))
+    there[:24] = rng.uniform(0, 500, (24, 2))
+    found = affine_map(here, there, within=0.5, tries=100, fewest=10)
+    assert found is not None
+    assert np.abs((found - truth) @ [500, 500, 1]).max() < 0.3
+
+
+def test_a_nearly_upright_map_is_upright() -> None:
+    """What is turned by less than can be told is not turned."""
+    rng = np.random.default_rng(0)
+    here = rng.uniform(0, 500, (40, 2))
+    found = affine_map(here, 1.01 * here + rng.normal(0, 0.1, (40, 2)), within=0.5, tries=100, fewest=4)
+    assert found is not None
+    assert (0.0, 0.0) == (found[0, 1], found[1, 0])
+
+
+def test_pairs_on_a_line_give_no_map() -> None:
+    """Any number of maps would do."""
+    line = np.column_stack([np.arange(20.0), np.arange(20.0)])
+    assert affine_map(line, line, within=0.5, tries=50, fewest=4) is None
+
+
+@pytest.mark.parametrize("turn", [0.0, 1e-9])
+def test_a_map_is_followed_the_same_upright_or_not(turn: float, pixels: Pixels) -> None:
+    """By a box brought to a size, and place by place: within a level or two of scipy's."""
+    matrix = np.array([[1.02, turn, -3.3], [turn, 0.99, 2.4], [0.0, 0.0, 1.0]])
+    laid = moved(pixels, matrix, pixels.size)
+    rows = ndimage.affine_transform(
+        pixels.lightness, np.diag([0.99, 1.02]), (2.4, -3.3), order=3, mode="nearest"
+    )
+    inside = laid.seen & ~greatest(~laid.seen, 3)
+    assert inside.mean() > 0.9
+    assert np.abs(rows - laid.lightness)[inside].mean() < 0.6
+
+
+def test_what_a_map_takes_outside_is_not_seen(pixels: Pixels) -> None:
+    """The left 100 columns of the frame, and no others."""
+    laid = moved(pixels, np.array([[1.0, 0.0, -100.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), pixels.size)
+    assert (0, 412) == (laid.seen[:, :100].sum(), laid.seen.sum(axis=1).min())
