@@ -23,8 +23,9 @@ def typed(bench: Workbench, photo_file: Path) -> PanelPage:
     notebook = open_copy(
         bench.page(), bench.jupyter, "quickstart/q.ipynb", nbformat.read(QUICKSTART, 4), kernel=kernel
     )
-    notebook.run(0)
-    panel = PanelPage(notebook)
+    notebook.run(0)  # papermill's parameters
+    notebook.run(1)
+    panel = PanelPage(notebook, 1)
     panel.fill("Add a {animal} to the photo.", photo_file, animal="bird,crab", Guidance="2-8:3")
     return panel
 

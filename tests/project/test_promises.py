@@ -1,4 +1,4 @@
-"""Short tests that keep promises: exported names, files the README names, notebooks, the import rules."""
+"""Short tests that keep promises: exported names, files the README names, the import rules."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import re
 import subprocess
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 import kontext_lab as kl
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -54,29 +51,6 @@ def test_top_level_holds_what_it_should() -> None:
     top = {line.split("/")[0] for line in listed.splitlines()}
     expected = {"pyproject.toml", "README.md", "LICENSE", "kontext_lab", "notebooks", "tests"}
     assert expected == {name for name in top if not name.startswith(".")}
-
-
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_are_committed_without_outputs(notebook: Path) -> None:
-    """A committed notebook has no outputs, no execution counts, and a kernelspec."""
-    content = nbformat.read(notebook, as_version=4)
-    cells = [cell for cell in content.cells if cell.cell_type == "code"]
-    assert [] == [cell for cell in cells if cell.outputs or cell.execution_count]
-    assert "kernelspec" in content.metadata
-
-
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run_top_to_bottom(notebook: Path, store_uri: str, workdir: Path) -> None:
-    """A notebook runs on the sandbox, prints nothing on stderr and shows pictures, or the panel they come in."""
-    content = nbformat.read(notebook, as_version=4)
-    NotebookClient(content, timeout=120, resources={"metadata": {"path": str(workdir)}}).execute()
-    outputs = [output for cell in content.cells if cell.cell_type == "code" for output in cell.outputs]
-
-    assert [] == [output["text"] for output in outputs if output.get("name") == "stderr"]
-    # In the quickstart nothing runs before a person presses Run: what it shows is the panel.
-    widget = "application/vnd.jupyter.widget-view+json"
-    shown = widget if notebook.stem == "quickstart" else "image/png"
-    assert any(shown in output.get("data", {}) for output in outputs)
 
 
 def test_every_module_says_what_it_is_for() -> None:
