@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from kontext_lab.effects import Effects, effects_of
 from kontext_lab.figures.effects_drawing import draw_effects
-from kontext_lab.figures.effects_plan import plan_effects
+from kontext_lab.figures.effects_plan import NOTEBOOK, plan_effects
 from kontext_lab.figures.painting import plain_settings
 from kontext_lab.results import Results
 
@@ -101,9 +101,15 @@ def effects(
     return effects_view(effects_of(results, metric, interaction=interaction), dark=dark)
 
 
-def effects_view(numbers: Effects, *, dark: bool = False) -> EffectsView:
-    """Numbers that were computed before, drawn: computing may be done on any thread, drawing on one."""
-    plan = plan_effects(numbers)
+def effects_view(numbers: Effects, *, dark: bool = False, width: float = NOTEBOOK) -> EffectsView:
+    """Numbers that were computed before, drawn: computing may be done on any thread, drawing on one.
+
+    Args:
+        numbers: what to draw.
+        dark: on dark paper.
+        width: inches; text keeps its size.
+    """
+    plan = plan_effects(numbers, width)
     with plain_settings():
         figure = Figure(figsize=(plan.width, plan.height), dpi=_DPI)
     draw_effects(plan, figure, dark=dark)

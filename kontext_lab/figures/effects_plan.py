@@ -9,15 +9,17 @@ from kontext_lab.figures.effects_scale import scale_of
 from kontext_lab.figures.effects_sketch import EffectsPlan, Sketch
 from kontext_lab.figures.effects_tables import add_heat, add_shares
 
-__all__ = ["plan_effects"]
+__all__ = ["NOTEBOOK", "plan_effects"]
 
-_WIDTH, _MARGIN = 9.0, 0.2
+NOTEBOOK = 9.0
+"""Inches that a notebook has room for."""
+_MARGIN = 0.2
 _TITLE, _NOTE, _SENTENCE = 11.0, 8.0, 9.5
 
 
-def plan_effects(effects: Effects) -> EffectsPlan:
-    """Where everything goes on a sheet as wide as a notebook; where nothing can be drawn, the sentences."""
-    sketch = Sketch(_WIDTH, _MARGIN)
+def plan_effects(effects: Effects, width: float = NOTEBOOK) -> EffectsPlan:
+    """Where everything goes on a sheet so many inches wide; where nothing can be drawn, the sentences."""
+    sketch = Sketch(width, _MARGIN)
     _add_head(sketch, effects)
     if not any(len(axis.measured) > 1 for axis in effects.axes):
         for sentence in effects.sentences:

@@ -34,6 +34,9 @@ _NONE = "–"
 _FIRST = ("change/area", "preserve/ssim")
 _MOST_BYTES = 400_000
 _LONGEST = 40
+_NARROWEST, _WIDEST = 4.5, 9.0
+_AROUND = 75
+"""Pixels of the panel beside the figure."""
 _REST = 1.0
 """Seconds between two looks while cells arrive."""
 
@@ -75,6 +78,7 @@ class EffectsRoom(Room):
         self._parts = [head, self.busy, self.chart, foot, self.cells, self.sentences]
         self.fill([self.empty, self.measuring, *self._parts])
         frame.observe(self.watched(lambda _: self._draw()), names="dark")
+        frame.observe(self.watched(lambda _: self._resized()), names="width")
         self._offer(())
 
     def take(self, results: Results | None) -> None:
@@ -148,11 +152,20 @@ class EffectsRoom(Room):
         self._draw()
         self._offer_values()
 
+    @property
+    def _width(self) -> float:
+        """Inches that the panel has room for: letters shrunk to fit can't be read."""
+        room = (self._frame.width or 1000) - _AROUND
+        return max(_NARROWEST, min(_WIDEST, room / 100))
+
+    def _resized(self) -> None:
+        self._post.later(_REST, self.watched(self._draw), key=(id(self), "resized"), move=True)
+
     def _draw(self) -> None:
         numbers = self.numbers
         if numbers is None:
             return
-        view = self._view = figures.effects_view(numbers, dark=self._frame.dark)
+        view = self._view = figures.effects_view(numbers, dark=self._frame.dark, width=self._width)
         data = view._repr_png_()
         picture = data if len(data) <= _MOST_BYTES else small_png(view.figure, _MOST_BYTES)
         self.chart.show(

@@ -156,6 +156,15 @@ def test_as_wide_as_a_notebook(dark: bool) -> None:
     assert (900, dark) == (paper.shape[1], bool(paper[2, 2].max() < 40))
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_narrow_sheet_has_no_overlaps(name: str) -> None:
+    """Letters keep their size, panels stand below each other."""
+    fields, both = STUDIES[name]
+    numbers = effects_of(study(small, **fields), "change/area", interaction=both)
+    view = effects_view(numbers, width=5.5)
+    assert (550, []) == (pixels(view.figure).shape[1], clashes(view.figure))
+
+
 def test_points_stand_on_the_scale_of_their_axis() -> None:
     """Halfway between 2 and 8 stands 5; 5 twice as far from 2 as 3.5."""
     made = study(small, guidance_scale=[2, 3.5, 5, 8], seed="1-2")
