@@ -26,6 +26,8 @@ def progress_line(results: Results, seconds: float | None) -> str:
     reused = sum(1 for cell in results if cell.reused_from)
     if reused:
         parts.append(f"{reused} reused")
+    if results.measuring and ended == len(results):
+        parts.append(f"measuring, {results.measuring} to go")
     return " · ".join(parts)
 
 

@@ -1,0 +1,90 @@
+"""A panel whose lab measures: what it says meanwhile, and that nothing waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import kontext_lab as kl
+from kontext_lab.panel import Panel
+from kontext_lab.sandbox import Sandbox
+
+WAIT = 60.0
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Measuring goes on when it is set."""
+    made = threading.Event()
+    yield made
+    made.set()
+
+
+@pytest.fixture
+def measuring(api: Sandbox, gate: threading.Event, photo_file: Path) -> Iterator[Panel]:
+    """A panel on a sweep of two cells, whose lab measures once the gate is open."""
+
+    def metric(*_: object) -> dict[str, float]:
+        assert gate.wait(WAIT)
+        return {"mine": 1.0}
+
+    with kl.Lab(metrics=[metric]) as lab:
+        panel = Panel(lab, kl.Sweep("Add a bird.", photo_file, seed=[1, 2]))
+        panel.wait(20)
+        yield panel
+
+
+def test_the_progress_line_says_what_it_waits_for(measuring: Panel, gate: threading.Event) -> None:
+    """All pictures are there, and how many are still to be measured."""
+    rooms = measuring._rooms
+    measuring.run()
+    said = rooms.post.wait(
+        lambda: "2/2" in rooms.bar.progress.text and "to go" in rooms.bar.progress.text, WAIT
+    )
+    gate.set()
+    measuring.wait(WAIT)
+    assert (True, False) == (said, "measuring" in rooms.bar.progress.text)
+
+
+def test_pictures_are_in_the_grid_before_they_are_measured(measuring: Panel, gate: threading.Event) -> None:
+    """And can be judged."""
+    rooms = measuring._rooms
+    measuring.run()
+    assert rooms.post.wait(lambda: "2/2" in rooms.bar.progress.text, WAIT)
+    output = measuring.results[0].output
+    assert ({}, True) == (output.metrics, output.is_picture)
+
+
+def test_values_are_there_when_it_has_ended(measuring: Panel, gate: threading.Event) -> None:
+    """Without anybody asking for them."""
+    gate.set()
+    measuring.run()
+    results = measuring.wait(WAIT)
+    assert all({"change/area", "mine"} <= set(output.metrics) for output in results.outputs)
+
+
+def test_stop_does_not_wait_for_measuring(measuring: Panel, gate: threading.Event) -> None:
+    """What was not measured is said."""
+    rooms = measuring._rooms
+    measuring.run()
+    assert rooms.post.wait(lambda: "to go" in rooms.bar.progress.text, WAIT)
+    measuring.stop()
+    measuring.wait(WAIT)
+    assert (False, True) == (gate.is_set(), "not measured (stopped)" in rooms.bar.notes.text)
+
+
+def test_an_axis_that_changes_nothing_is_said_while_the_sweep_runs(api: Sandbox, photo_file: Path) -> None:
+    """Further values of it would be paid for."""
+    with kl.Lab(measure=False, concurrency=1) as lab:
+        axes = {"seed": "1-6", "safety_tolerance": [2, 3]}
+        panel = Panel(lab, kl.Sweep("Add a bird.", photo_file, axes=axes))
+        panel.wait(20)
+        rooms = panel._rooms
+        panel.run()
+        found = rooms.post.wait(lambda: "safety_tolerance changes nothing" in rooms.bar.notes.text, WAIT)
+        busy = rooms.session.busy
+        panel.wait(WAIT)
+    assert (True, True) == (found, busy)
