@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Iterator
 
 from kontext_lab.panel.shelf import described
 from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import CellResult, Output
 
 __all__ = ["details_of", "facts_of", "measured_in_words", "state_of", "title_of", "verdicts_in_words"]
+
+_WHOLE = ("preserve/ssim", "preserve/psnr_db", "preserve/delta_e")
+"""Of everything that did not change; all others are of a box."""
 
 
 def title_of(cell: CellResult) -> str:
@@ -66,6 +70,10 @@ def measured_in_words(output: Output) -> str:
         parts.append(f"the rest kept: similarity {values['preserve/ssim']:.3f}")
     if "preserve/delta_e" in values:
         parts.append(f"colour off by {values['preserve/delta_e']:.1f}")
+    boxes = [name for name in sorted(values) if name.startswith("preserve/") and name not in _WHOLE]
+    parts += [f"{name.removeprefix('preserve/')} kept: {values[name]:.3f}" for name in boxes]
+    if "first/change/area" in values:
+        parts.append(f"against the first picture of the chain {values['first/change/area']:.1%} changed")
     flags = [
         name.removeprefix("flag/").replace("_", " ")
         for name, value in values.items()
@@ -98,6 +106,14 @@ def _seed(cell: CellResult, answer: str) -> str:
     return f"seed {sent}" if named in (None, sent) else f"seed {sent}, the service says {named}"
 
 
+def _values(cell: CellResult) -> Iterator[tuple[str, str, float]]:
+    """Everything that was measured of a cell's outputs, with the output's name where there are several."""
+    for output in cell.outputs:
+        number = f"output {output.number}" if len(cell.outputs) > 1 else ""
+        for name in sorted(output.metrics):
+            yield number, name, output.metrics[name]
+
+
 def details_of(cell: CellResult, answer: str = "") -> str:
     """Every parameter, the request and the answer, folded away."""
     rows = "".join(
@@ -105,6 +121,12 @@ def details_of(cell: CellResult, answer: str = "") -> str:
         for key, value in cell.params.items()
     )
     parts = [("Parameters", f"<table>{rows}</table>")]
+    measured = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{value:.6g}</td><td>{number}</td></tr>"
+        for number, name, value in _values(cell)
+    )
+    if measured:
+        parts.append(("Measured", f"<table>{measured}</table>"))
     if cell.request is not None:
         body = json.dumps(cell.request.logged_payload(), indent=1, ensure_ascii=False)
         parts.append(("Request", f"<pre>{html.escape(body)}</pre>"))
