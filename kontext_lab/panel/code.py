@@ -77,6 +77,7 @@ def sweep_code(sweep: Sweep, *, service: str = "", run_id: str = "") -> str:
         ("name", sweep.given_name, ""),
         ("note", sweep.note, ""),
         ("max_megapixels", sweep.max_megapixels, MAX_MEGAPIXELS),
+        ("protect", sweep.protect, {}),
     ):
         if value != usual:
             given[key] = value

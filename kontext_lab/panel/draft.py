@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kontext_lab.errors import SweepError
-from kontext_lab.images import MAX_MEGAPIXELS, Reference
+from kontext_lab.images import MAX_MEGAPIXELS, Box, Reference
 from kontext_lab.panel.words import Named, Words, follow
 from kontext_lab.request import decimal_text
 from kontext_lab.sweep import Sweep
-from kontext_lab.sweep.axes import Axis, check_value, parse_axis, value_text
+from kontext_lab.sweep.axes import REFERENCE_KEYS, Axis, check_value, parse_axis, value_text
 
 __all__ = ["VALUE_KEYS", "Draft", "DraftError", "read_values"]
 
@@ -73,6 +73,7 @@ class Draft:
         note: of the sweep.
         price: US dollars per picture, or "".
         max_megapixels: above which references are scaled down.
+        protect: parts of every reference that an edit should leave alone, by their names.
     """
 
     prompts: tuple[Named, ...] = (Named(""),)
@@ -87,6 +88,20 @@ class Draft:
     note: str = ""
     price: str = ""
     max_megapixels: float = MAX_MEGAPIXELS
+    protect: Mapping[str, Box] = field(default_factory=dict)
+
+    @property
+    def pictures(self) -> tuple[tuple[Reference, str], ...]:
+        """Every reference there is with its name, also those of axes that are kept."""
+        kept = [
+            (one, "")
+            for axis in self.kept
+            for entry in axis.values
+            for key, part in zip(axis.keys, entry, strict=True)
+            if key in REFERENCE_KEYS
+            for one in part
+        ]
+        return tuple(dict.fromkeys((*self.references, *kept)))
 
     def prompted(self, prompts: Iterable[Named]) -> Draft:
         """The same with other prompts; their placeholders followed."""
@@ -118,6 +133,7 @@ class Draft:
                 name=self.name or None,
                 note=self.note,
                 max_megapixels=self.max_megapixels,
+                protect=self.protect,
                 **fixed,
             )
         except SweepError as error:
@@ -205,6 +221,7 @@ class Draft:
             name=sweep.given_name,
             note=sweep.note,
             max_megapixels=sweep.max_megapixels,
+            protect=dict(sweep.protect),
             order=tuple(axis.key for axis in sweep.axes),
             axes_of_one=frozenset(axis.key for axis in sweep.axes if len(axis) == 1),
         )
@@ -259,4 +276,4 @@ def _note(found: dict[str, str], where: str, check: Callable[[], Any]) -> None:
 
 
 def _is_image(axis: Axis) -> bool:
-    return bool({"image", "images"} & set(axis.keys))
+    return bool(set(REFERENCE_KEYS) & set(axis.keys))

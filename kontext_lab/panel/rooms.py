@@ -204,7 +204,10 @@ class Rooms(Room):
     def copy_sweep(self) -> None:
         """The form's sweep as Python into the clipboard."""
         sweep, results = self.form.draft.sweep(), self.session.results
-        run_id = results.run_id if results is not None and self.session.sweep == sweep else ""
+        tracked = self.session.sweep
+        # With other boxes it is the same sweep, in the same run.
+        same = tracked is not None and tracked.but(protect=sweep.protect) == sweep
+        run_id = results.run_id if results is not None and same else ""
         service = "sandbox" if self.session.lab.simulated else ""
         self.clipboard.put(code.sweep_code(sweep, service=service, run_id=run_id), "Python")
 
@@ -236,7 +239,8 @@ class Rooms(Room):
             if name not in ("images", "prompt")
             and getattr(request, name) not in (None, 1 if name == "repeat" else None)
         }
-        sweep = Sweep(code.escaped(request.prompt), images=list(request.images), **fields)
+        prompt = code.escaped(request.prompt)
+        sweep = Sweep(prompt, images=list(request.images), protect=cell.protect, **fields)
         draft = Draft.of(sweep)
         self.form.put(replace(draft, values={**draft.values, **values}))
         self.plan()

@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 
 from kontext_lab.errors import ConfigError, SweepError
-from kontext_lab.panel.browser import Chart, Frame, KeyField, Upload, UploadField, ValuesField, Viewer
+from kontext_lab.panel.browser import (
+    BoxField,
+    Chart,
+    Frame,
+    KeyField,
+    Upload,
+    UploadField,
+    ValuesField,
+    Viewer,
+)
 from kontext_lab.panel.browser.widget import BrowserWidget
 
 
-@pytest.fixture(params=[lambda: ValuesField("Seeds"), UploadField, KeyField, Viewer, Chart, Frame])
+@pytest.fixture(params=[lambda: ValuesField("Seeds"), BoxField, UploadField, KeyField, Viewer, Chart, Frame])
 def any_widget(request: pytest.FixtureRequest) -> BrowserWidget:
     """One of each."""
     return request.param()

@@ -54,6 +54,7 @@ SWEEPS: dict[str, dict[str, object]] = {
     },
     "models and repeats": {"axes": {"model": ["pro", "max"], "repeat": "1-3"}},
     "own model": {"model": "other/model", "price": 0.01},
+    "boxes": {"protect": {"face": (0.1, 1 / 3, 0.5, 0.75), "left edge": (0, 0, 0.05, 1)}},
 }
 
 

@@ -3,6 +3,7 @@
 They know nothing of sweeps: what a text, a picture or a key means is said by the panel's rooms.
 """
 
+from kontext_lab.panel.browser.boxes import BoxField
 from kontext_lab.panel.browser.chart import Chart, Spot
 from kontext_lab.panel.browser.frame import Frame
 from kontext_lab.panel.browser.key import KeyField
@@ -10,4 +11,4 @@ from kontext_lab.panel.browser.upload import Upload, UploadField
 from kontext_lab.panel.browser.values import ValuesField
 from kontext_lab.panel.browser.viewer import Viewer
 
-__all__ = ["Chart", "Frame", "KeyField", "Spot", "Upload", "UploadField", "ValuesField", "Viewer"]
+__all__ = ["BoxField", "Chart", "Frame", "KeyField", "Spot", "Upload", "UploadField", "ValuesField", "Viewer"]

@@ -14,6 +14,7 @@ from kontext_lab.panel.draft import Draft
 from kontext_lab.panel.form.fields import MAIN, Values, field_for, words_field
 from kontext_lab.panel.form.more import More
 from kontext_lab.panel.form.prompts import Prompts
+from kontext_lab.panel.form.protect import Protect
 from kontext_lab.panel.form.references import References
 from kontext_lab.panel.layouts import laid, plain, show_if
 from kontext_lab.panel.parts import Line, Room, closed, row
@@ -45,6 +46,7 @@ class Form(Room):
         self.draft = Draft()
         self.prompts = Prompts(post, self.guarded(self._prompts_changed))
         self.references = References(post, lab, self.guarded(self._changed))
+        self.protect = Protect(post, lab, self.guarded(self._changed))
         self.more = More(lab().options, self.guarded(self._changed))
         self.fields: dict[str, Values] = {key: field_for(key, self.guarded(self._changed)) for key in MAIN}
         self.fields |= self.more.fields
@@ -62,7 +64,16 @@ class Form(Room):
         show_if(False, self.more)
         self._kept_row = row(self.kept, self.drop_kept)
         self.fill(
-            [self.prompts, self.references, self._word_box, main, self._kept_row, self._more_open, self.more]
+            [
+                self.prompts,
+                self.references,
+                self.protect,
+                self._word_box,
+                main,
+                self._kept_row,
+                self._more_open,
+                self.more,
+            ]
         )
         self.put(self.draft)
 
@@ -72,6 +83,7 @@ class Form(Room):
         self.prompts.put(draft.prompts)
         self.references.put(draft.references, combined=draft.combined)
         self.references.max_megapixels = draft.max_megapixels
+        self.protect.put(draft.protect, draft.pictures)
         self.more.put(
             name=draft.name, note=draft.note, price=draft.price, max_megapixels=draft.max_megapixels
         )
@@ -132,7 +144,9 @@ class Form(Room):
             note=self.more.note.value,
             price=self.more.price.value.strip(),
             max_megapixels=self._megapixels(),
+            protect=self.protect.values,
         )
+        self.protect.take(self.draft.pictures)
         self.references.max_megapixels = self.draft.max_megapixels
         self._told()
 

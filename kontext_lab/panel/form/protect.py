@@ -1,0 +1,191 @@
+"""Boxes drawn on the references: parts that an edit should leave alone, each measured by itself.
+
+The room is made when it is first opened. Nothing of the boxes is sent, so no plan costs more for them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ipywidgets import Dropdown
+
+from kontext_lab.images import Box, Reference, thumbnail
+from kontext_lab.panel.browser import BoxField
+from kontext_lab.panel.layouts import plain, show_if
+from kontext_lab.panel.parts import Line, Room, in_words
+from kontext_lab.panel.post import Post
+
+if TYPE_CHECKING:
+    from kontext_lab.lab import Lab
+
+__all__ = ["Protect"]
+
+_LONGEST = 1400
+"""Pixels of the longer side of what is drawn on: more than a panel shows on a fine screen."""
+
+_FOR = (
+    "What an edit should leave alone: how well each box was kept is measured by itself. Nothing of a box is sent; "
+    "after a change, Run measures what is there anew."
+)
+_NO_REFERENCE = "Give a reference first: boxes are drawn on it."
+
+Pictures = Sequence[tuple[Reference, str]]
+"""References with their names."""
+
+
+class Protect(Room):
+    """The boxes of a sweep.
+
+    Args:
+        post: does what takes time elsewhere.
+        lab: whose service fetches addresses.
+        changed: called after every change by a person.
+
+    Attributes:
+        values: the boxes by their names.
+        drawing: where they are drawn; None until it is first opened.
+    """
+
+    def __init__(self, post: Post, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._post, self._lab, self._changed = post, lab, changed
+        self.values: dict[str, Box] = {}
+        self._pictures: Pictures = ()
+        self.drawing: Drawing | None = None
+        self.is_open = False
+        self.toggle = self.button(
+            "", self._toggle, "Draw boxes on the reference that an edit should leave alone", small=True
+        )
+        self._titled()
+        self.fill([self.toggle])
+
+    def put(self, boxes: Mapping[str, Box], pictures: Pictures) -> None:
+        """Put boxes and references in; nobody is told."""
+        self.values = dict(boxes)
+        self._titled()
+        if self.drawing is not None:
+            self.drawing.put(self.values)
+        self.take(pictures)
+
+    def take(self, pictures: Pictures) -> None:
+        """Have other references to draw on; the boxes stay."""
+        self._pictures = tuple(pictures)
+        if self.drawing is not None and self.is_open:
+            self.drawing.take(self._pictures)
+
+    def _titled(self) -> None:
+        count = len(self.values)
+        what = f"Protect: {count} box{'' if count == 1 else 'es'}" if count else "Protect …"
+        self.toggle.description = f"{'▾' if self.is_open else '▸'} {what}"
+
+    def _toggle(self) -> None:
+        self.is_open = not self.is_open
+        self._titled()
+        if self.drawing is None:
+            self.drawing = Drawing(self._post, self._lab, self._drawn)
+            self.drawing.put(self.values)
+            self.fill([self.toggle, self.drawing])
+        show_if(self.is_open, self.drawing)
+        self.take(self._pictures)
+
+    def _drawn(self, boxes: dict[str, Box]) -> None:
+        self.values = boxes
+        self._titled()
+        self._changed()
+
+
+class Drawing(Room):
+    """The picture, the boxes on it, and which picture it is.
+
+    Args:
+        post: does what takes time elsewhere.
+        lab: whose service fetches addresses.
+        changed: called with the boxes after every change by a person.
+    """
+
+    def __init__(self, post: Post, lab: Callable[[], Lab], changed: Callable[[dict[str, Box]], None]) -> None:
+        super().__init__()
+        self._post, self._lab, self._changed = post, lab, changed
+        self._pictures: Pictures = ()
+        self._drawn_on: Reference | None = None
+        self._filling = False
+        self.field = BoxField()
+        self.field.on_trouble(self.show)
+        self.field.observe(self.guarded(lambda _: self._told()), names="boxes")
+        self.picker = Dropdown(
+            description="Drawn on", tooltip="Which reference is shown", **plain(Dropdown, width="auto")
+        )
+        self.picker.observe(self.guarded(lambda _: self._show_picked()), names="value")
+        self.note = Line(kind="muted")
+        self.fill([self.note, self.picker, self.field])
+
+    def put(self, boxes: Mapping[str, Box]) -> None:
+        """Put boxes in; nobody is told."""
+        self._filling = True
+        try:
+            self.field.put(boxes)
+        finally:
+            self._filling = False
+
+    def _told(self) -> None:
+        if not self._filling:
+            self._changed(self.field.values)
+
+    def take(self, pictures: Pictures) -> None:
+        """Offer these references to draw on, and show the one that is picked."""
+        self._pictures = pictures
+        count = len(pictures)
+        several = f" The boxes hold for each of the {count} references alike." if count > 1 else ""
+        self.note.say(f"{_FOR}{several}")
+        names = [name or reference.name for reference, name in pictures]
+        options = [(f"{at + 1}. {name}", at) for at, name in enumerate(names)]
+        if options != list(self.picker.options):
+            self._filling = True
+            try:
+                self.picker.options = options
+            finally:
+                self._filling = False
+        show_if(count > 1, self.picker)
+        self._show_picked()
+
+    def _show_picked(self) -> None:
+        if self._filling:
+            return
+        if not self._pictures:
+            self._drawn_on = None
+            self.field.clear(_NO_REFERENCE)
+            return
+        reference, name = self._pictures[self.picker.value or 0]
+        if reference != self._drawn_on:
+            self._show_picture(reference, name or reference.name)
+
+    def _show_picture(self, reference: Reference, label: str) -> None:
+        self._drawn_on = reference
+        if not reference.png:
+            self.field.clear(f"{label} is given by its address and not fetched yet: fetching it …")
+        self._post.background(
+            partial(_to_draw_on, reference, self._lab()),
+            self.watched(partial(self._read, reference, label)),
+            partial(self._unreadable, reference, label),
+            key=(id(self), "picture"),
+        )
+
+    def _read(self, reference: Reference, label: str, picture: bytes) -> None:
+        if reference == self._drawn_on:
+            self.field.show(picture, f"reference {label}")
+
+    def _unreadable(self, reference: Reference, label: str, error: Exception) -> None:
+        if reference == self._drawn_on:
+            self._drawn_on = None  # tried again when somebody looks again
+            self.field.clear(f"{label} can't be drawn on: {in_words(error)}")
+
+
+def _to_draw_on(reference: Reference, lab: Lab) -> bytes:
+    """The reference as a JPEG of moderate size; one by address is fetched."""
+    png = reference.png or lab.reference(reference.url).png
+    buffer = io.BytesIO()
+    thumbnail(png, _LONGEST).convert("RGB").save(buffer, format="JPEG", quality=88)
+    return buffer.getvalue()

@@ -1,0 +1,440 @@
+"""Boxes in the form without a browser: messages as a browser sends them, the draft, the sweep, code and runs."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ipywidgets.widgets.widget import _instances
+from panel_parts import parts
+from PIL import Image
+
+import kontext_lab as kl
+from kontext_lab.errors import SweepError
+from kontext_lab.panel import Panel
+from kontext_lab.panel.browser import BoxField
+from kontext_lab.panel.code import sweep_code
+from kontext_lab.panel.form.protect import Drawing, Protect
+from kontext_lab.sandbox import Sandbox
+
+FACE = (0.1, 0.2, 0.5, 0.75)
+CUP = (0.2, 0.2, 0.6, 0.7)
+MakeSweep = Callable[..., kl.Sweep]
+
+
+def asked(field: BoxField, kind: str, name: str, **more: Any) -> None:
+    """What the browser sends."""
+    field._handle_custom_msg({"type": kind, "id": "1", "name": name, **more}, [])
+
+
+def sent(widget: BoxField, monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], list[bytes]]]:
+    """What the widget sends from now on."""
+    messages: list[tuple[dict[str, Any], list[bytes]]] = []
+    monkeypatch.setattr(
+        widget, "send", lambda content, buffers=None: messages.append((content, buffers or []))
+    )
+    return messages
+
+
+@pytest.fixture
+def field() -> BoxField:
+    """Two boxes."""
+    return BoxField([["face", *FACE], ["edge", 0, 0, 1, 0.05]])
+
+
+# The widget
+
+
+def test_boxes_are_lists_of_name_and_sides(field: BoxField) -> None:
+    """As the browser and `values` have them."""
+    assert [["face", *FACE], ["edge", 0, 0, 1, 0.05]] == json.loads(json.dumps(field.get_state()["boxes"]))
+    assert {"face": FACE, "edge": (0.0, 0.0, 1.0, 0.05)} == field.values
+
+
+def test_a_drawn_box_is_added(field: BoxField) -> None:
+    """Its sides are rounded to what can be seen."""
+    asked(field, "add", "box 1", box=[0.123456, 0.1, 0.2, 0.3])
+    assert ("box 1", 0.1235, 0.1, 0.2, 0.3) == field.boxes[-1]
+
+
+def test_a_drawn_box_whose_name_is_taken_gets_another(
+    field: BoxField, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two pages draw at once; the browser is told which."""
+    messages = sent(field, monkeypatch)
+    for _ in range(2):
+        asked(field, "add", "box 1", box=list(CUP))
+    assert ["face", "edge", "box 1", "box 2"] == list(field.values)
+    assert {"type": "done", "id": "1", "ok": True, "name": "box 2"} == messages[-1][0]
+
+
+def test_a_box_is_moved(field: BoxField) -> None:
+    """The others stay as they are, and the order does."""
+    asked(field, "change", "face", box=list(CUP))
+    assert (("face", *CUP), ("edge", 0, 0, 1, 0.05)) == field.boxes
+
+
+def test_a_box_is_renamed(field: BoxField) -> None:
+    """In its place, without blanks around the name."""
+    asked(field, "rename", "face", to=" cat ")
+    assert ["cat", "edge"] == list(field.values)
+
+
+def test_a_box_is_removed(field: BoxField) -> None:
+    """Twice is no error."""
+    for _ in range(2):
+        asked(field, "remove", "face")
+    assert ["edge"] == list(field.values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "more", "line"),
+    [
+        ("rename", "face", {"to": "a/b"}, "protect: name 'a/b', allowed are up to 60 letters"),
+        ("rename", "face", {"to": " "}, "protect: name ''"),
+        ("rename", "face", {"to": "ssim"}, "but not ssim, psnr_db, delta_e"),
+        ("rename", "face", {"to": "edge"}, "protect: another box is called 'edge'"),
+        ("rename", "nose", {"to": "mouth"}, "protect: 'nose' is not there any more"),
+        ("change", "nose", {"box": [0, 0, 1, 1]}, "protect: 'nose' is not there any more"),
+        ("change", "face", {"box": [0.5, 0, 0.5, 1]}, "left before right"),
+        ("change", "face", {"box": [0.5, 0, 0.50001, 1]}, "left before right"),
+        ("add", "box 1", {"box": [0, 0, 2, 1]}, "fractions from 0 to 1"),
+        ("add", "box 1", {"box": "all"}, "allowed are x0, y0, x1, y1"),
+    ],
+)
+def test_what_can_not_be_is_said_at_the_field(
+    field: BoxField, kind: str, name: str, more: dict[str, Any], line: str
+) -> None:
+    """In one line; the boxes are as they were."""
+    before = field.boxes
+    asked(field, kind, name, **more)
+    assert (True, 1) == (line in field.error, len(field.error.splitlines()))
+    assert before == field.boxes
+
+
+def test_the_browser_is_told_what_can_not_be(field: BoxField, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has shown it already."""
+    messages = sent(field, monkeypatch)
+    asked(field, "rename", "face", to="a/b")
+    assert [{"type": "done", "id": "1", "ok": False, "name": None}] == [content for content, _ in messages]
+
+
+def test_more_boxes_than_can_be_are_refused(field: BoxField) -> None:
+    """Twenty are plenty."""
+    for _ in range(19):
+        asked(field, "add", "box 1", box=list(CUP))
+    assert (20, "protect: 21 boxes, allowed are 20") == (len(field.boxes), field.error)
+
+
+def test_what_is_right_takes_the_line_away(field: BoxField) -> None:
+    """Of what was wrong before."""
+    asked(field, "rename", "face", to="a/b")
+    asked(field, "rename", "face", to="cat")
+    assert "" == field.error
+
+
+@pytest.mark.parametrize(
+    ("boxes", "line"),
+    [
+        ([["face", 0, 0, 1]], "allowed are x0, y0, x1, y1"),
+        ([["face", *FACE], ["face", *CUP]], "two boxes have the same name"),
+        (5, "allowed are lists of name, x0, y0, x1, y1"),
+        ([[]], "allowed are lists of name, x0, y0, x1, y1"),
+        ([[["face"], *FACE]], "allowed are lists of name, x0, y0, x1, y1"),
+    ],
+)
+def test_python_can_set_no_boxes_that_are_none(field: BoxField, boxes: Any, line: str) -> None:
+    """They stay as they were."""
+    with pytest.raises(SweepError, match=line):
+        field.boxes = boxes
+    assert ["face", "edge"] == list(field.values)
+
+
+def test_the_picture_is_sent_when_somebody_looks(field: BoxField, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a buffer, and never as state."""
+    messages = sent(field, monkeypatch)
+    field.show(b"picture" * 99, "a cup")
+    assert [] == messages
+    field._handle_custom_msg({"type": "ready", "view": "v"}, [])
+    assert ("v", [b"picture" * 99]) == (messages[0][0]["view"], messages[0][1])
+    assert "picturepicture" not in json.dumps(field.get_state(), default=repr)
+
+
+def test_a_later_picture_reaches_those_who_look(field: BoxField, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every view of it."""
+    field._handle_custom_msg({"type": "ready", "view": "v"}, [])
+    messages = sent(field, monkeypatch)
+    field.show(b"other")
+    assert [(None, [b"other"])] == [(content["view"], buffers) for content, buffers in messages]
+
+
+# The room
+
+
+def protect(panel: Panel) -> Protect:
+    """Its room."""
+    return panel._rooms.form.protect
+
+
+def opened(panel: Panel) -> Drawing:
+    """The room, opened, with its picture."""
+    room = protect(panel)
+    if not room.is_open:
+        room.toggle.click()
+    panel.wait(20)
+    assert room.drawing is not None
+    return room.drawing
+
+
+def picture_of(drawing: Drawing) -> Image.Image:
+    """What is drawn on."""
+    return Image.open(io.BytesIO(drawing.field._picture))
+
+
+def draw(panel: Panel, box: tuple[float, ...] = CUP) -> None:
+    """As a person does."""
+    asked(opened(panel).field, "add", "box 1", box=list(box))
+    panel.wait(20)
+
+
+def test_nothing_is_made_before_it_is_opened(typed: Panel) -> None:
+    """A panel must be quick to show."""
+    assert ("▸ Protect …", False) == (
+        protect(typed).toggle.description,
+        any(isinstance(one, BoxField) for one in parts(typed)),
+    )
+
+
+def test_opened_and_closed_again(typed: Panel) -> None:
+    """The arrow says which."""
+    drawing, room = opened(typed), protect(typed)
+    assert ("▾ Protect …", None) == (room.toggle.description, drawing.layout.display)
+    room.toggle.click()
+    assert ("▸ Protect …", "none") == (room.toggle.description, drawing.layout.display)
+
+
+def test_opening_it_again_makes_nothing_new(typed: Panel) -> None:
+    """However often."""
+    opened(typed)
+    before = len(_instances)
+    for _ in range(4):
+        protect(typed).toggle.click()
+    typed.wait(20)
+    assert before == len(_instances)
+
+
+def test_a_drawn_box_is_in_the_sweep(typed: Panel) -> None:
+    """And its number beside the button."""
+    draw(typed)
+    assert ({"box 1": CUP}, "▾ Protect: 1 box") == (typed.sweep.protect, protect(typed).toggle.description)
+
+
+def test_a_sweeps_boxes_are_counted_before_it_is_opened(panel: Panel, make_sweep: MakeSweep) -> None:
+    """Without a picture being made."""
+    panel.load(make_sweep(protect={"cup": CUP, "edge": (0, 0, 1, 0.05)}))
+    assert ("▸ Protect: 2 boxes", None) == (protect(panel).toggle.description, protect(panel).drawing)
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_sweep_put_in_and_read_out_is_the_same(
+    panel: Panel, make_sweep: MakeSweep, looked_at: bool
+) -> None:
+    """To the last digit, also where the room is open, and where another field is typed in."""
+    sweep = make_sweep(protect={"cup": (1 / 7, 1 / 3, 0.5, 2 / 3)})
+    if looked_at:
+        opened(panel)
+    panel.load(sweep)
+    panel._rooms.form.more.note.value = "typed"
+    panel._rooms.form.more.note.value = sweep.note
+    assert sweep == panel.sweep
+
+
+def test_another_sweep_brings_its_boxes(typed: Panel, make_sweep: MakeSweep) -> None:
+    """None, where it has none."""
+    draw(typed)
+    typed.load(make_sweep())
+    assert ({}, ()) == (typed.sweep.protect, opened(typed).field.boxes)
+
+
+def test_without_a_reference_it_says_so(panel: Panel) -> None:
+    """Boxes need something to be drawn on."""
+    assert "Give a reference first: boxes are drawn on it." == opened(panel).field.message
+
+
+def test_a_reference_given_while_it_is_open_is_shown(panel: Panel, photo_file: Path) -> None:
+    """In its own shape."""
+    drawing = opened(panel)
+    panel._rooms.form.references.place.value = str(photo_file)
+    panel.wait(20)
+    assert ("", "reference coffee", (300, 200)) == (
+        drawing.field.message,
+        drawing.field.alt,
+        picture_of(drawing).size,
+    )
+
+
+def test_boxes_stay_while_references_come_and_go(typed: Panel, photo: np.ndarray) -> None:
+    """They are fractions."""
+    draw(typed)
+    form = typed._rooms.form
+    form.references.take_away(form.references._shown[0])
+    assert {"box 1": CUP} == form.draft.protect
+    assert opened(typed).field.message.startswith("Give a reference")
+    form.references.load(photo[:100])
+    typed.wait(20)
+    assert ({"box 1": CUP}, (300, 100)) == (typed.sweep.protect, picture_of(opened(typed)).size)
+
+
+def test_one_of_several_references_is_drawn_on(typed: Panel, photo: np.ndarray) -> None:
+    """The first, until another is picked; boxes hold for all."""
+    drawing = opened(typed)
+    assert "none" == drawing.picker.layout.display
+    typed._rooms.form.references.load(photo[:100], "upper")
+    typed.wait(20)
+    assert "The boxes hold for each of the 2 references alike." in drawing.note.text
+    assert (["1. coffee", "2. array"], (300, 200)) == (
+        [name for name, _ in drawing.picker.options],
+        picture_of(drawing).size,
+    )
+    drawing.picker.value = 1
+    typed.wait(20)
+    assert ((300, 100), None) == (picture_of(drawing).size, drawing.picker.layout.display)
+
+
+def test_references_of_kept_axes_can_be_drawn_on(panel: Panel, photo_file: Path, photo: np.ndarray) -> None:
+    """A form has no place for sets of references, and keeps them."""
+    a, b = photo_file, photo[:100]
+    panel.load(kl.Sweep("Add a bird.", axes={"images": [[a, b], [b, a]]}))
+    assert ["1. coffee", "2. array"] == [name for name, _ in opened(panel).picker.options]
+
+
+def test_a_big_reference_is_drawn_on_smaller(panel: Panel) -> None:
+    """What goes to the browser has a moderate size."""
+    panel.load(kl.Sweep("Add a bird.", np.zeros((900, 2000, 3), np.uint8)))
+    drawing = opened(panel)
+    assert (1400, "JPEG") == (picture_of(drawing).width, picture_of(drawing).format)
+
+
+def test_a_reference_by_address_is_fetched_to_draw_on(panel: Panel, api: Sandbox) -> None:
+    """Where it was not fetched yet."""
+    seen: list[str] = []
+    panel.load(kl.Sweep("Add a bird.", f"{api.url}/nowhere.png"))
+    protect(panel).toggle.click()
+    drawing = protect(panel).drawing
+    assert drawing is not None
+    seen.append(drawing.field.message)
+    panel._rooms.post.wait(lambda: "fetching it" not in drawing.field.message, 20)
+    assert "nowhere is given by its address and not fetched yet: fetching it …" == seen[0]
+    assert drawing.field.message.startswith("nowhere can't be drawn on: ")
+
+
+def test_no_picture_is_kept_in_the_state(typed: Panel) -> None:
+    """A saved notebook would have it."""
+    drawing = opened(typed)
+    assert len(drawing.field._picture) > 2000
+    assert len(json.dumps(drawing.field.get_state()["boxes"])) < 200
+
+
+# Code
+
+
+def test_a_sweeps_code_has_its_boxes(make_sweep: MakeSweep) -> None:
+    """So that it makes the same sweep."""
+    sweep = make_sweep(protect={"cup": CUP})
+    text = sweep_code(sweep)
+    assert "    protect={'cup': (0.2, 0.2, 0.6, 0.7)},\n" in text
+
+
+def test_code_of_many_boxes_is_python(make_sweep: MakeSweep) -> None:
+    """Also over several lines."""
+    sweep = make_sweep(protect={f"box {n}": (0.0, 0.0, 1.0, n / 20) for n in range(1, 9)})
+    text = sweep_code(sweep).partition("print")[0]
+    names: dict[str, Any] = {}
+    exec(text, names)
+    assert sweep == names["sweep"]
+
+
+def test_a_sweep_without_boxes_has_none_in_its_code(make_sweep: MakeSweep) -> None:
+    """What is usual is not written."""
+    assert "protect" not in sweep_code(make_sweep())
+
+
+# Runs
+
+
+@pytest.fixture
+def measuring(api: Sandbox) -> Iterator[kl.Lab]:
+    """A lab that measures while it runs."""
+    with kl.Lab(quiet=True) as made:
+        yield made
+
+
+@pytest.fixture
+def ran(measuring: kl.Lab, make_sweep: MakeSweep) -> Panel:
+    """A panel whose sweep ran, without boxes."""
+    made = Panel(measuring, make_sweep())
+    made.wait(20)
+    made.run()
+    made.wait(60)
+    return made
+
+
+def test_cells_are_measured_anew_for_a_new_box(ran: Panel, api: Sandbox) -> None:
+    """Run is possible although nothing is to be sent, and nothing is."""
+    before = len(api.calls)
+    draw(ran)
+    bar = ran._rooms.bar
+    assert (True, False) == ("0 to send" in bar.plan.text, bar.run_button.disabled)
+    ran.run()
+    results = ran.wait(60)
+    assert all("preserve/box 1" in output.metrics for output in results.outputs)
+    assert (before, 0.0) == (len(api.calls), results.spent)
+
+
+def test_a_box_costs_nothing(typed: Panel) -> None:
+    """The plan is the same."""
+    before = typed._rooms.bar.plan.text
+    draw(typed)
+    assert before == typed._rooms.bar.plan.text
+
+
+def test_a_tracked_sweep_comes_back_with_its_boxes(ran: Panel) -> None:
+    """As History puts it into the form."""
+    draw(ran)
+    ran.run()
+    ran.wait(60)
+    run_id = ran.results.run_id
+    ran.load(kl.Sweep("Something else.", kl.sample("coffee")))
+    ran.load(run_id)
+    assert {"box 1": CUP} == ran.sweep.protect
+
+
+def test_code_of_a_tracked_sweep_with_other_boxes_finds_its_references(
+    lab: kl.Lab, make_sweep: MakeSweep, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the same run, and the picture that was no file is there."""
+    panel = Panel(lab, make_sweep(image=photo, axes={}, prompt="Add a bird."))
+    panel.wait(20)
+    panel.run()
+    panel.wait(60)
+    draw(panel)
+    copied: list[str] = []
+    monkeypatch.setattr(panel._rooms.clipboard, "put", lambda text, _: copied.append(text))
+    panel._rooms.copy_sweep()
+    assert ("protect={'box 1'" in copied[0], "lab.load_sweep(" in copied[0]) == (True, True)
+
+
+def test_a_cells_settings_bring_its_boxes(ran: Panel) -> None:
+    """A sweep made of one cell is measured as that one was."""
+    draw(ran)
+    ran.run()
+    ran.wait(60)
+    output = ran.results.outputs[0]
+    ran.load(kl.Sweep("Something else.", kl.sample("coffee")))
+    ran._rooms.use_settings(output)
+    assert {"box 1": CUP} == ran.sweep.protect
