@@ -145,7 +145,7 @@ def _differing(prompts: Sequence[Named]) -> str:
         return ""
     told = zip(prompts, differences([one.text for one in prompts]), strict=True)
     lines = [_line(one.name or prompt.name, prompt) for one, prompt in told if prompt.wording and prompt.text]
-    return f'<div class="kl-muted" role="note">{"".join(lines)}</div>' if lines else ""
+    return f'<div class="kl-plain" role="note">{"".join(lines)}</div>' if lines else ""
 
 
 def _line(name: str, prompt: Prompt) -> str:
