@@ -81,7 +81,7 @@ class LiveSheet:
         self._corners: tuple[tuple[Rect, ...], list[Artist]] = ((), [])
         self._verdicts: tuple[tuple[tuple[Rect, Any], ...], list[Artist]] = ((), [])
         self._values: tuple[tuple[tuple[Rect, Frame], ...], list[Artist]] = ((), [])
-        self._frames: tuple[tuple[tuple[Rect, str, str], ...], list[Artist]] = ((), [])
+        self._frames: tuple[tuple[tuple[Rect, str, str, bool], ...], list[Artist]] = ((), [])
         self._pasted: set[tuple[int, int, int, int]] = set()
         self._drawn_over = True
 
@@ -210,7 +210,7 @@ class LiveSheet:
         self._mosaic = Mosaic(width, height)
         axes.add_artist(self._mosaic)
         self._mosaic.set_clip_path(None)
-        self._painter, self._accents = Painter(axes, theme), theme.accents
+        self._painter, self._accents, self._ink = Painter(axes, theme), theme.accents, theme.text
         self._stamp = self._stamps.setdefault(dark, Stamps(theme))
         self._painter.brackets(plan.lines)
         self._painter.bars(plan.bars)
@@ -293,7 +293,13 @@ class LiveSheet:
             return False
         tones = dict(zip(("", "A", "B"), self._accents, strict=True))
         wanted = tuple(
-            (tile.rect, tones.get(mark.name, self._accents[0]), mark.name)
+            # Among coloured frames, that of the picked one has no hue.
+            (
+                tile.rect,
+                self._ink if tile.frame and not mark.name else tones.get(mark.name, self._accents[0]),
+                mark.name,
+                tile.frame is not None,
+            )
             for mark in self.marks
             for tile in self.plan.tiles
             if mark.is_on(tile)
@@ -301,7 +307,11 @@ class LiveSheet:
         if wanted == self._frames[0]:
             return False
         _remove(self._frames[1])
-        parts = [part for rect, tone, name in wanted for part in self._painter.frame(rect, tone, name)]
+        parts = [
+            part
+            for rect, tone, name, within in wanted
+            for part in self._painter.frame(rect, tone, name, within=within)
+        ]
         self._frames = (wanted, parts)
         return True
 

@@ -41,6 +41,8 @@ _SIGNS: dict[str, tuple[str, Any, float, float]] = {
 _QUIET = ("waiting", "cancelled", "skipped", "loading", "uncompared")
 _FRAME = 2.8
 """Points of a measured value's frame."""
+_WITHIN = 0.045
+"""Inches from a tile's edge to a frame inside that of its value."""
 _LEAST_BADGE = 4.5
 """Points below which a value in a corner can't be read, and is left out."""
 _BADGE = "#000000b8"
@@ -201,7 +203,7 @@ class Painter:
         return parts + self._badges(marks)
 
     def _badges(self, marks: Sequence[tuple[Rect, Frame]]) -> list[Artist]:
-        """The values themselves, all in one size, where they leave the pictures to be seen."""
+        """The values themselves, all in one size, where they leave pictures to be seen; over the frame of a picked one."""
         widest = max(text.width(frame.words, 1.0) for _, frame in marks)
         narrowest = min(rect.width for rect, _ in marks)
         points = min(8.0, max(5.2, 6.8 * narrowest), 0.62 * narrowest / widest)
@@ -216,8 +218,8 @@ class Painter:
             label = Label((frame.words,), left + wide / 2, top + 0.02 * points / 8, points, "value", "center")
             words += self.label(label, colour="#ffffff")
         for word in words:
-            word.set_zorder(3.8)
-        badges = PatchCollection(boxes, facecolors=_BADGE, edgecolors="none", zorder=3.7)
+            word.set_zorder(4.6)
+        badges = PatchCollection(boxes, facecolors=_BADGE, edgecolors="none", zorder=4.5)
         return [self.axes.add_collection(badges, autolim=False), *words]
 
     def bars(self, bars: Sequence[Bar]) -> list[Artist]:
@@ -248,8 +250,15 @@ class Painter:
         brackets = LineCollection(segments, colors=self.theme.line, linewidths=0.9)
         return [self.axes.add_collection(brackets, autolim=False)] if segments else []
 
-    def frame(self, rect: Rect, colour: str, name: str = "") -> list[Artist]:
-        """A frame around a tile, with a letter on it where there is more than one to tell apart."""
+    def frame(self, rect: Rect, colour: str, name: str = "", *, within: bool = False) -> list[Artist]:
+        """A frame around a tile, with a letter on it where there is more than one to tell apart.
+
+        `within`: inside the frame of a measured value, whose colour stays to be seen.
+        """
+        if within and min(rect.width, rect.height) > 6 * _WITHIN:
+            rect = Rect(
+                rect.left + _WITHIN, rect.top + _WITHIN, rect.width - 2 * _WITHIN, rect.height - 2 * _WITHIN
+            )
         # Paper inside the colour: the frame is seen on any picture.
         parts: list[Artist] = []
         for inset, tone, thick in ((0.022, self.theme.paper, 1.0), (0.0, colour, 2.4)):

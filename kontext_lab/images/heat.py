@@ -87,7 +87,7 @@ def _striped(paper: NDArray[np.uint8], seen: NDArray[np.bool_]) -> NDArray[np.ui
 def _outlined(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
     """White lines around places, on dark ones: seen on any picture."""
     draw = ImageDraw.Draw(picture)
-    thick = max(1, round(max(picture.size) / 400))
+    thick = max(1, round(max(picture.size) / 500))
     for left, top, right, bottom in boxes:
         edges = (
             left * picture.width - thick,
@@ -96,7 +96,7 @@ def _outlined(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
             bottom * picture.height + thick,
         )
         place = [round(edge) for edge in edges]
-        draw.rectangle(place, outline=(20, 20, 20), width=3 * thick)
+        draw.rectangle(place, outline=(20, 20, 20), width=thick)
         inside = [place[0] + thick, place[1] + thick, place[2] - thick, place[3] - thick]
         if inside[0] < inside[2] and inside[1] < inside[3]:
             draw.rectangle(inside, outline=(255, 255, 255), width=thick)

@@ -83,7 +83,7 @@ class Arranging(Room):
         """Put the pickers in a line, with further tools behind them."""
         pages = row(self.back, self.page_line, self.ahead)
         self._pages_row = pages
-        views = (self.reference, self.showing, self.framing)
+        views = (self.showing, self.framing, self.reference)
         self.fill([row(self.rows, self.columns, *views, pages, *tools), self._slider_box])
 
     def take(self, results: Results) -> None:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from kontext_lab.errors import ConfigError, NotFound
-from kontext_lab.figures import GridPlan, LiveSheet, change_webp, draw, frame_names, grid, plan_grid
+from kontext_lab.figures import GridPlan, LiveSheet, Mark, change_webp, draw, frame_names, grid, plan_grid
 from kontext_lab.images.heat import glowing
 from kontext_lab.metrics import Comparison, compare
 from kontext_lab.results import Output, Results
@@ -442,6 +442,16 @@ def test_a_live_sheet_follows_values(measured: Results) -> None:
     before = sheet.show(plan_grid(measured, frame="change/area"))
     measured.outputs[3].metrics["change/area"] = 0.1
     assert [False, True] == [before, sheet.show(plan_grid(measured, frame="change/area"))]
+
+
+def test_a_picked_picture_keeps_its_value_s_colour(measured: Results) -> None:
+    """What shows that it is picked lies within, and has no hue."""
+    sheet = LiveSheet(Figure())
+    plan = plan_grid(measured, frame="change/area")
+    sheet.show(plan)
+    sheet.select(Mark(measured[0]))
+    (rect, tone, _, within), *_ = sheet._frames[0]
+    assert (plan.tiles[0].rect, "#1f2328", True) == (rect, tone, within)
 
 
 # --- close up --------------------------------------------------------------------------------------------
