@@ -29,6 +29,9 @@ FLAGS = ("no-op", "new picture", "blank", "over-edit")
 
 _NO_OP, _OVER = 0.001, 0.5
 """Shares of the picture: less has changed in a no-op, more in an over-edit."""
+_PATCH, _NOTICED = 8, 2.3
+"""Pixels of a patch's side, and the Lab distance between the mean colours of two that is just noticed (Mahy et al. 1994):
+where half of all patches differ by more, the picture was recoloured, though no place stands out."""
 _BLANK = 1.0
 """Standard deviation of red, green and blue, in percent, below which a picture shows nothing."""
 _HALO = 4
@@ -65,7 +68,8 @@ class Comparison:
         scale: of the reference within the output's frame: 1 just covers it, more is a closer crop; NaN where it is not registered.
         change_map: height × width, Lab units over the noise floor, 0 where nothing changed; in the reference's frame, longest side 512.
         seen: height × width, the part of the reference that the output shows.
-        flags: of `no-op`, `new picture`, `blank`, `over-edit`.
+        flags: of `no-op`, `new picture`, `blank`, `over-edit`. A picture recoloured so slightly that no place stands out has no
+            area and is no no-op: `preserve_delta_e` says how far it went.
     """
 
     registered: bool
@@ -168,7 +172,9 @@ def _compared(place: int, reference: Measured, alignment: Alignment, boxes: Mapp
     changed = distances > 0
     area = float(changed.sum()) / max(1, int(seen.sum()))
     similar = similarity(reference.around, here.lightness, there[0])
-    ssim, psnr, delta = _kept(here.lab - there, similar, seen & ~greatest(changed, _HALO))
+    apart, outside = here.lab - there, seen & ~greatest(changed, _HALO)
+    ssim, psnr, delta = _kept(apart, similar, outside)
+    same = area < _NO_OP and not _recoloured(apart, outside)
     return Comparison(
         registered=True,
         reference=place,
@@ -181,7 +187,7 @@ def _compared(place: int, reference: Measured, alignment: Alignment, boxes: Mapp
         scale=alignment.scale,
         change_map=distances,
         seen=seen,
-        flags=tuple(flag for flag, so in (("no-op", area < _NO_OP), ("over-edit", area > _OVER)) if so),
+        flags=tuple(flag for flag, so in (("no-op", same), ("over-edit", area > _OVER)) if so),
         protect={name: _in_box(similar, seen, box) for name, box in boxes.items()},
     )
 
@@ -195,6 +201,16 @@ def _kept(apart: Floats, similar: Floats, outside: Mask) -> tuple[float, float, 
     psnr = _MOST_PSNR if error <= 0 else min(_MOST_PSNR, -10 * float(np.log10(error)))
     distance = np.sqrt(squares.sum(axis=0))[outside].mean()
     return float(similar[outside].mean()), psnr, float(distance)
+
+
+def _recoloured(apart: Floats, outside: Mask) -> bool:
+    """Whether what counts as unchanged has another tone: an encoder's noise has none."""
+    height, width = (length // _PATCH for length in outside.shape)
+    within = (slice(height * _PATCH), slice(width * _PATCH))
+    parts = (height, _PATCH, width, _PATCH)
+    whole = outside[within].reshape(parts).all(axis=(1, 3))
+    means = [channel[within].reshape(parts).mean(axis=(1, 3))[whole] for channel in apart]
+    return bool(whole.any() and np.median(np.linalg.norm(means, axis=0)) > _NOTICED)
 
 
 def _in_box(similar: Floats, seen: Mask, box: Box) -> float:

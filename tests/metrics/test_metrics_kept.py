@@ -119,6 +119,26 @@ def test_a_slight_shift_of_brightness_shows_in_what_was_kept() -> None:
     assert nearly.preserve_delta_e > same.preserve_delta_e + 3
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("levels", [10, 20])
+def test_a_slightly_brighter_picture_is_no_noop(name: str, levels: int) -> None:
+    """No place stands out, and a person would see it at once."""
+    assert "no-op" not in compare(ready(name), encoded(brighter(photograph(name), levels))).flags
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_slightly_warmer_picture_is_no_noop(name: str) -> None:
+    """Red up and blue down by 4 %."""
+    warmer = (np.asarray(photograph(name)) * [1.04, 1.0, 0.96]).clip(0, 255).astype(np.uint8)
+    assert "no-op" not in compare(ready(name), encoded(Image.fromarray(warmer))).flags
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_noop_at_another_size_is_one(name: str) -> None:
+    """The tone of what was only encoded and scaled is the same."""
+    assert ("no-op",) == compare(ready(name), encoded(stretched(photograph(name), 0.008, 2.6), 75)).flags
+
+
 def test_a_stronger_change_of_the_same_place_is_stronger() -> None:
     """As much changed, but further."""
     coffee = photograph("coffee")
