@@ -41,25 +41,30 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    coffee = photograph("coffee")
-    ready, enlarged = measured(coffee), coffee.resize((1248, 832))
-    disc, other = with_disc(enlarged), photograph("chelsea")
-    outputs = {
-        "a small edit": disc,
-        "a small edit, 1:1": reframed(disc, "1:1"),
-        "a small edit, 9:21": reframed(disc, "9:21"),
-        "nothing edited": enlarged,
-        "brighter": brighter(enlarged, 40),
-        "two thirds repainted": repainted(enlarged, other, 0.36),
-        "a new picture": other.resize((1248, 832)),
+    coffee, other = photograph("coffee"), photograph("chelsea")
+    square = photograph("astronaut").resize((1024, 1024))
+    wide, large = coffee.resize((1184, 880)), coffee.resize((1248, 832))
+    disc = with_disc(large)
+    pairs = {
+        "a small edit": (coffee, disc),
+        "a small edit, 1184 × 880": (wide, with_disc(wide)),
+        "a small edit, 1024 × 1024": (square, with_disc(square)),
+        "a small edit, 3:2 to 1:1": (coffee, reframed(disc, "1:1")),
+        "a small edit, 3:2 to 9:21": (coffee, reframed(disc, "9:21")),
+        "nothing edited": (coffee, large),
+        "brighter": (coffee, brighter(large, 40)),
+        "two thirds repainted": (coffee, repainted(large, other, 0.36)),
+        "a closer crop": (coffee, coffee.crop((50, 33, 550, 367)).resize((1248, 832))),
+        "a new picture": (coffee, other.resize((1248, 832))),
+        "a new picture, 1024 × 1024": (square, other.resize((1024, 1024))),
     }
     print(f"{'':28}{'ms':>8}{'ms of CPU':>12}   median of {rounds}; target {TARGET} ms a picture")
     small = np.asarray(coffee.convert("L").resize((256, 171)), dtype=float) / 255
     told("ORB at 256 pixels alone", lambda: ORB(n_keypoints=300).detect_and_extract(small), rounds)
     told("a reference made ready", lambda: measured(coffee), rounds)
-    for name, picture in outputs.items():
-        data = received(picture)
-        told(name, lambda data=data: compare(ready, data), rounds)
+    for name, (reference, picture) in pairs.items():
+        ready, data = measured(reference), received(picture)
+        told(name, lambda ready=ready, data=data: compare(ready, data), rounds)
 
 
 def received(picture: Image.Image) -> bytes:
