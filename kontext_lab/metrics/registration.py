@@ -36,8 +36,8 @@ _SAME_COLOUR, _LEAST_PLAIN = 7.0, 0.5
 """Lab distance within which two plain blocks show the same, and the share of blocks that must where a reference is plain."""
 _ROUNDS, _STAYS = 4, 0.6
 """Rounds of refining at most, and by how many pixels a corner may move in the last: a round costs a fourth of a measurement."""
-_THE_SAME = 6.0
-"""Pixels by which the corners may differ in two maps that say the same: points are that exact at the border."""
+_NOTHING, _THE_SAME = 0.01, 6.0
+"""Pixels by which the corners may differ in two maps that are one, and in two that say the same: points are that exact there."""
 _EXACT, _TRIES = 0.5, 100
 
 
@@ -87,7 +87,8 @@ def align(reference: Pixels, marks: Landmarks, output: Pixels) -> Alignment | No
         if best is not None and _furthest(matrix - best.matrix, reference) <= _THE_SAME:
             break  # the points say what the blocks said
         fits = _is_framing(matrix, reference, output)
-        found = _settled(reference, output, matrix) if fits else _laid(reference, output, matrix)[1]
+        laid = moved(output, matrix, reference.size)
+        found = _settled(reference, output, laid, matrix) if fits else _alignment(reference, laid, matrix)
         if found is not None and (best is None or found.agreement > best.agreement):
             best, framing = found, fits
         if best is not None and best.agreement > 0.5:
@@ -122,18 +123,20 @@ def _is_framing(matrix: Matrix, reference: Pixels, output: Pixels) -> bool:
     return upright and even and borders * _LOWEST_SCALE <= np.sqrt(across * down) <= _HIGHEST_SCALE
 
 
-def _settled(reference: Pixels, output: Pixels, matrix: Matrix) -> Alignment | None:
-    """The output under the map refined until it stays: the shifts of a closer crop are too long for one round."""
+def _settled(reference: Pixels, output: Pixels, laid: Pixels, matrix: Matrix) -> Alignment | None:
+    """The output laid under the map refined until it stays: the shifts of a closer crop are too long for one round."""
     best: Alignment | None = None
-    laid = moved(output, matrix, reference.size)
     for _ in range(_ROUNDS):
-        before, matrix = matrix, _refined(reference, output, laid, matrix)
-        laid, found = _laid(reference, output, matrix)
+        better = _refined(reference, output, laid, matrix)
+        by = _furthest(better - matrix, reference)
+        if by > _NOTHING:
+            matrix, laid = better, moved(output, better, reference.size)
+        found = _alignment(reference, laid, matrix)
         # The first round says whether it fits at all: more of them would bring what doesn't to look as if it did.
         if found is None or (best is not None and found.agreement < best.agreement):
             break
         best = found
-        if _furthest(matrix - before, reference) < _STAYS:
+        if by < _STAYS:
             break
     return best
 
@@ -170,14 +173,13 @@ def _spread(blocks: Floats) -> Floats:
     return np.asarray(blocks.std(axis=(1, 2)))
 
 
-def _laid(reference: Pixels, output: Pixels, matrix: Matrix) -> tuple[Pixels, Alignment | None]:
-    """The output under a map; and how it lies, if enough of it shows the same as the reference."""
-    laid = moved(output, matrix, reference.size)
+def _alignment(reference: Pixels, laid: Pixels, matrix: Matrix) -> Alignment | None:
+    """How the output lies under a map, if enough of it shows the same as the reference."""
     agreement, alike, least = _agreement(reference, laid)
     if agreement < least or alike < _FEWEST_ALIKE:
-        return laid, None
+        return None
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    return laid, Alignment(laid, scale, agreement, matrix)
+    return Alignment(laid, scale, agreement, matrix)
 
 
 def _agreement(reference: Pixels, laid: Pixels) -> tuple[float, int, float]:
