@@ -119,8 +119,8 @@ class GridCanvas:
             self._schedule(_GESTURE)
 
     def redraw(self) -> None:
-        """Draw what is new, at most a few times a second."""
-        self._schedule(_ARRIVALS)
+        """Draw what is new, at most a few times a second; more seldom where a frame takes long, as with values on it."""
+        self._schedule(max(_ARRIVALS, 2 * self._cost))
 
     def zoom(self, factor: float, at: tuple[float, float] = (0.5, 0.5)) -> None:
         """Zoom into all pictures about a point, in fractions of a tile; as a hand does."""
