@@ -4,6 +4,7 @@
 const STEP = 0.01; // of width or height, by an arrow key
 const LEAST = 0.01; // side of a box
 const CLICK = 4; // pixels; a drag that is shorter was a click
+const LIST = 300; // pixels that names and what is beside them need
 const REST = 250; // ms after the last arrow key before Python is told
 const HINT =
   "Drag on the picture to draw a box; with Shift also inside another one. The picked one: arrow keys move it (Shift: " +
@@ -18,7 +19,7 @@ const make = (tag, props = {}, ...kids) => {
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const rounded = (box) => box.map((side) => Math.round(side * 1e4) / 1e4);
 const percent = (part) => String(Number((part * 100).toFixed(1)));
-const sizeOf = ([x0, y0, x1, y1]) => `${percent(x1 - x0)} × ${percent(y1 - y0)} %`;
+const sizeOf = ([x0, y0, x1, y1]) => `${Math.round((x1 - x0) * 100)} × ${Math.round((y1 - y0) * 100)} %`;
 const inWords = (name, [x0, y0, x1, y1]) =>
   `${name}: ${percent(x1 - x0)} by ${percent(y1 - y0)} percent, ${percent(x0)} from the left, ${percent(y0)} from the top`;
 
@@ -89,7 +90,7 @@ function render({ model, el }) {
   let ready = false;
 
   const ghost = make("div", { className: "kl-box kl-box-new", hidden: true });
-  const stage = make("div", { className: "kl-boxes-stage", hidden: true }, ghost);
+  const stage = make("div", { className: "kl-boxes-stage", hidden: true, tabIndex: -1 }, ghost);
   const message = make("div", { className: "kl-boxes-message", hidden: true });
   const list = make("ul", { className: "kl-boxes-list" });
   const add = make("button", { type: "button", textContent: "+ box", title: "Add a box in the middle" });
@@ -217,7 +218,9 @@ function render({ model, el }) {
     node.dataset.name = name;
     // Names stand above their boxes where there is room for that, and never leave the picture to the right.
     node.classList.toggle("kl-box-high", y0 * stage.clientHeight < 20);
-    node.classList.toggle("kl-box-far", x0 > 0.6);
+    const far = x0 > 0.6;
+    node.classList.toggle("kl-box-far", far);
+    label.style.maxWidth = `min(16em, ${Math.max(30, (far ? x1 : 1 - x0) * stage.clientWidth)}px)`;
     // Of a small box, most is for moving it.
     const least = Math.min((x1 - x0) * stage.clientWidth, (y1 - y0) * stage.clientHeight);
     node.style.setProperty("--kl-in", `${clamp(least / 4, 0, 9)}px`);
@@ -271,12 +274,13 @@ function render({ model, el }) {
 
   function resize() {
     const room = el.clientWidth;
-    const narrow = room < 620;
+    const ratio = picture ? picture.image.naturalWidth / picture.image.naturalHeight : 1;
+    const wanted = Math.min(420, window.innerHeight * 0.7) * ratio;
+    // The list stands beside the picture where the picture gets large all the same.
+    const narrow = room - LIST < Math.min(wanted, 350);
     el.classList.toggle("kl-boxes-narrow", narrow);
     if (!picture || !room || stage.hidden) return;
-    const most = narrow ? room : room - 270;
-    const ratio = picture.image.naturalWidth / picture.image.naturalHeight;
-    const width = Math.max(60, Math.min(most, Math.min(420, window.innerHeight * 0.7) * ratio));
+    const width = Math.max(60, Math.min(narrow ? room : room - LIST, wanted));
     Object.assign(stage.style, { width: `${width}px`, height: `${width / ratio}px` });
     draw();
   }
@@ -348,11 +352,10 @@ function render({ model, el }) {
     else if (event.key === "Delete" || event.key === "Backspace") drop(part);
     else if (event.key === "Enter" || event.key === "F2") part.edit();
     else if (event.key === "Escape") {
-      part.node.blur();
+      stage.focus({ preventScroll: true });
       pick(null);
     } else return;
     event.preventDefault();
-    event.stopPropagation();
   }
 
   add.addEventListener("click", () => {
@@ -403,10 +406,7 @@ function render({ model, el }) {
       ask({ type: "change", name, box: rounded(box) });
       tell(name);
     } else if (far) addBox(box);
-    else if (!name) {
-      if (stage.contains(document.activeElement)) document.activeElement.blur();
-      pick(null);
-    }
+    else if (!name) pick(null);
   }
 
   function stop() {
@@ -425,6 +425,10 @@ function render({ model, el }) {
     stop();
   }
 
+  // What a key means elsewhere in the panel it doesn't mean here.
+  stage.addEventListener("keydown", (event) => {
+    if (event.key !== "Tab" && !event.ctrlKey && !event.metaKey) event.stopPropagation();
+  });
   stage.addEventListener("pointerdown", (event) => {
     if (!picture || drag || event.button) return;
     event.preventDefault();
@@ -432,7 +436,7 @@ function render({ model, el }) {
     const name = parts.get(event.target.closest(".kl-box")?.dataset.name)?.name;
     drag = { ...begun(event), pointer: event.pointerId, from: [event.clientX, event.clientY], far: false };
     if (drag.name) parts.get(name).focus();
-    else document.activeElement?.blur?.(); // a name that is being typed is taken
+    else stage.focus({ preventScroll: true }); // a name that is being typed is taken
     stage.setPointerCapture(event.pointerId);
     window.addEventListener("keydown", cancelled, true);
   });
