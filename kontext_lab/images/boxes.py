@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kontext_lab.errors import SweepError, shown
+from kontext_lab.errors import KontextLabError, SweepError, shown
 
 __all__ = ["Box", "checked_box", "checked_boxes"]
 
@@ -22,15 +22,16 @@ _TAKEN = ("ssim", "psnr_db", "delta_e")
 """What is measured of everything that was kept: `preserve/ssim` is no box."""
 
 
-def checked_box(what: str, given: Any) -> Box:
+def checked_box(what: str, given: Any, error: type[KontextLabError] = SweepError) -> Box:
     """A box, if it can be one.
 
     Args:
         what: what the error calls it.
         given: four numbers, or their text.
+        error: its class.
 
     Raises:
-        SweepError: says what is allowed.
+        SweepError: or what `error` is; says what is allowed.
     """
     try:
         x0, y0, x1, y1 = (float(side) for side in given)
@@ -38,7 +39,7 @@ def checked_box(what: str, given: Any) -> Box:
         x0 = y0 = x1 = y1 = float("nan")
     if 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1:
         return (x0, y0, x1, y1)
-    raise SweepError(
+    raise error(
         f"{what}: {shown(given)}, allowed are x0, y0, x1, y1 as fractions from 0 to 1, left before right, top before bottom"
     )
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kontext_lab.errors import ConfigError, shown
-from kontext_lab.images import picture_of
+from kontext_lab.errors import ConfigError
+from kontext_lab.images import Box, checked_box, picture_of
 from kontext_lab.metrics.around import greatest
 from kontext_lab.metrics.change import Region, change_map, regions_of
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels, reference_pixels
@@ -20,7 +20,7 @@ from kontext_lab.metrics.points import Landmarks, landmarks
 from kontext_lab.metrics.registration import Alignment, align, framed
 from kontext_lab.metrics.texture import Texture, similarity, texture
 
-__all__ = ["FLAGS", "VERSION", "Box", "Comparison", "Measured", "compare", "measured"]
+__all__ = ["FLAGS", "VERSION", "Comparison", "Measured", "compare", "measured"]
 
 VERSION = "2"
 """Of the recipe: values of different versions are not compared with each other."""
@@ -37,8 +37,6 @@ _BLANK = 1.0
 _HALO = 4
 """Pixels around a change that are neither changed nor kept: shadows, and what encoders smear."""
 _MOST_PSNR = 60.0
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -141,8 +139,10 @@ def compare(
     several = references if isinstance(references, list | tuple) else [references]
     if not several:
         raise ConfigError("references: there are none, give one or more pictures")
-    boxes = {name: _box(f"protect {name!r}", box) for name, box in (protect or {}).items()}
-    covered = [_box("ignore", box) for box in ignore]
+    boxes = {
+        name: checked_box(f"protect {name!r}", box, ConfigError) for name, box in (protect or {}).items()
+    }
+    covered = [checked_box("ignore", box, ConfigError) for box in ignore]
     ready = [measured(one) for one in several]
     picture = picture_of(output)
     outputs = [framed(picture, one.pixels) for one in ready]
@@ -249,15 +249,3 @@ def _slices(box: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:
         slice(int(np.floor(y0 * height)), int(np.ceil(y1 * height))),
         slice(int(np.floor(x0 * width)), int(np.ceil(x1 * width))),
     )
-
-
-def _box(what: str, given: Any) -> Box:
-    try:
-        x0, y0, x1, y1 = (float(side) for side in given)
-    except (TypeError, ValueError):
-        x0 = y0 = x1 = y1 = float("nan")
-    if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
-        raise ConfigError(
-            f"{what}: {shown(given)}, allowed are x0, y0, x1, y1 as fractions from 0 to 1, left before right, top before bottom"
-        )
-    return (x0, y0, x1, y1)
