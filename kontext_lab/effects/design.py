@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kontext_lab.errors import visible
-from kontext_lab.results import CellResult, Output, Results, prompt_template
+from kontext_lab.results import CellResult, Output, Results, distinct, prompt_template, value_token
 from kontext_lab.sweep.axes import REPLICATE_KEYS, value_text
 
 __all__ = ["Codes", "Design", "Factor", "Level", "Shot", "grouped", "read_design"]
@@ -174,16 +174,9 @@ def _token(key: str, shot: Shot) -> Hashable:
     """What tells values apart; None where the cell has no such parameter."""
     if key == OUTPUT:
         return shot.number
-    params = shot.cell.params
-    value = params.get(key, 1 if key == "repeat" else None)
-    if value is None:
-        return None
-    if f"{key}.label" in params:
-        return ("named", str(params[f"{key}.label"]))
-    if key == "image":
-        request = shot.cell.request
-        return (str(value), tuple(one.digest for one in request.images) if request is not None else ())
-    return prompt_template(shot.cell) if key == "prompt" else value_text(key, value)
+    name = shot.cell.params.get(f"{key}.label")
+    token = value_token(shot.cell, key)
+    return ("named", str(name)) if name is not None and token is not None else token
 
 
 def _level(key: str, shot: Shot) -> Level:
@@ -213,14 +206,9 @@ def _one_line(text: str) -> str:
 
 
 def _told_apart(levels: Sequence[Level]) -> tuple[Level, ...]:
-    """Levels whose labels differ; different pictures may well have one name."""
-    labels = [level.label for level in levels]
-    return tuple(
-        Level(f"{one.label} ({labels[:at].count(one.label) + 1})", one.full, one.number)
-        if labels.count(one.label) > 1
-        else one
-        for at, one in enumerate(levels)
-    )
+    """Levels whose labels differ."""
+    labels = distinct([level.label for level in levels])
+    return tuple(replace(level, label=label) for level, label in zip(levels, labels, strict=True))
 
 
 def _merged(factors: Sequence[Factor]) -> list[Factor]:

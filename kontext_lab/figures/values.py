@@ -13,7 +13,7 @@ from typing import Any
 
 from kontext_lab.errors import NotFound, SweepError
 from kontext_lab.figures import text
-from kontext_lab.results import CellResult, Results, prompt_template
+from kontext_lab.results import CellResult, Results, distinct, value_token
 from kontext_lab.sweep.axes import value_text
 
 __all__ = ["Shot", "Value", "Values"]
@@ -135,7 +135,7 @@ class Values:
             return shot.output
         where = (key, id(shot.cell))
         if where not in self._texts:
-            plain = _plain_token(shot.cell, key)
+            plain = value_token(shot.cell, key)
             self._texts[where] = self._names(key).get(plain, plain)
         return self._texts[where]
 
@@ -145,7 +145,7 @@ class Values:
         if key not in cache:
             named = f"{key}.label"
             cache[key] = {
-                _plain_token(cell, key): ("named", str(cell.params[named]))
+                value_token(cell, key): ("named", str(cell.params[named]))
                 for cell in self.results
                 if named in cell.params and key in cell.params
             }
@@ -157,7 +157,7 @@ class Values:
         if not _is_named(token):
             return "", str(token)
         first = next(shot for shot in self.shots if self._token(shot, key) == token)
-        return str(token[1]), str(_plain_token(first.cell, key))  # type: ignore[index]  # a pair, see _names
+        return str(token[1]), str(value_token(first.cell, key))  # type: ignore[index]  # a pair, see _names
 
     def _called(self, key: str, token: Hashable, value: Any) -> str:
         name = token[1] if _is_named(token) else value_text(key, value) if key != "image" else value  # type: ignore[index]
@@ -176,18 +176,6 @@ def _shots(results: Results) -> Iterator[Shot]:
             yield Shot(cell, number)
 
 
-def _plain_token(cell: CellResult, key: str) -> Hashable:
-    # An unset repeat is the first one: it is logged only where it says something.
-    value = cell.params.get(key, 1 if key == "repeat" else None)
-    if value is None:
-        return None
-    if key == "prompt":
-        return prompt_template(cell)
-    if key == "image" and cell.request is not None:
-        return ("image", str(value), tuple(reference.digest for reference in cell.request.images))
-    return value_text(key, value) if key != "image" else str(value)
-
-
 def _prompts(tokens: Sequence[Hashable], named: dict[Hashable, tuple[str, str]]) -> Iterator[Value]:
     for number, token in enumerate(tokens, 1):
         name, full = (text.clean(part) for part in named[token])
@@ -200,8 +188,7 @@ def _prompts(tokens: Sequence[Hashable], named: dict[Hashable, tuple[str, str]])
 
 
 def _numbered(pairs: Sequence[tuple[Hashable, str]]) -> Iterator[Value]:
-    """Values whose labels differ; different pictures may well have one name."""
-    labels = [label for _, label in pairs]
-    for at, (token, label) in enumerate(pairs):
-        same = labels[:at].count(label) + 1
-        yield Value(token, f"{label} ({same})" if labels.count(label) > 1 else label)
+    """Values whose labels differ."""
+    labels = distinct([label for _, label in pairs])
+    for (token, _), label in zip(pairs, labels, strict=True):
+        yield Value(token, label)

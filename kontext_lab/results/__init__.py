@@ -11,6 +11,7 @@ from kontext_lab.results.results import Results
 from kontext_lab.results.saving import safe_name, writable_folder
 from kontext_lab.results.spending import Spending, Spent
 from kontext_lab.results.states import State, outcome_of
+from kontext_lab.results.tokens import distinct, value_token
 from kontext_lab.results.wording import prompt_template
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "Spending",
     "Spent",
     "State",
+    "distinct",
     "outcome_of",
     "prompt_template",
     "safe_name",
     "typed_params",
+    "value_token",
     "writable_folder",
 ]

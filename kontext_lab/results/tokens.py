@@ -1,0 +1,37 @@
+"""What tells the values of a parameter apart, and names that differ where values do: for figures and statistics alike."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from kontext_lab.results.cell import CellResult
+from kontext_lab.results.wording import prompt_template
+from kontext_lab.sweep.axes import value_text
+
+__all__ = ["distinct", "value_token"]
+
+
+def value_token(cell: CellResult, key: str) -> Hashable:
+    """Equal for equal values of a parameter; None where the cell has no such parameter.
+
+    Of prompts the template, of references what they show: different pictures may well have one name.
+    """
+    # An unset repeat is the first one: it is logged only where it says something.
+    value = cell.params.get(key, 1 if key == "repeat" else None)
+    if value is None:
+        return None
+    if key == "prompt":
+        return prompt_template(cell)
+    if key == "image":
+        request = cell.request
+        digests = tuple(one.digest for one in request.images) if request is not None else ()
+        return ("image", str(value), digests)
+    return value_text(key, value)
+
+
+def distinct(labels: Sequence[str]) -> list[str]:
+    """The labels with numbers behind those that stand more than once: `coffee (1)`, `coffee (2)`."""
+    return [
+        f"{label} ({labels[:at].count(label) + 1})" if labels.count(label) > 1 else label
+        for at, label in enumerate(labels)
+    ]
