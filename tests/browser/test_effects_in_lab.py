@@ -85,3 +85,12 @@ def test_a_point_leads_to_its_cells(panel: Locator) -> None:
     ).first.click()
     expect(panel.get_by_role("tab", name="Grid")).to_have_attribute("aria-selected", "true")
     expect(panel.locator(".kl-viewer")).to_be_visible()
+
+
+def test_keys_are_for_the_tab_that_was_opened(panel: Locator) -> None:
+    """A vote by an arrow key needs no click into the tab Rank first."""
+    panel.get_by_role("tab", name="Rank").click()
+    expect(panel.locator(".kl-viewer-stages img:visible")).to_have_count(2)
+    panel.page.wait_for_timeout(500)
+    panel.page.keyboard.press("ArrowLeft")
+    expect(panel.get_by_text(re.compile(r"^1 of \d+ pairs"))).to_be_visible()

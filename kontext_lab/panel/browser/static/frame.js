@@ -116,6 +116,9 @@ function render({ model, el }) {
     // A click between the controls gives the panel the focus, so that keys arrive here.
     if (!panel.hasAttribute("tabindex")) panel.tabIndex = -1;
     panel.addEventListener("keydown", pressed);
+    // A tab opened by the mouse is no control any more: keys are for what it shows.
+    const opened = (event) => event.detail && event.target.closest('[role="tab"]') && panel.focus({ preventScroll: true });
+    panel.addEventListener("click", opened);
     const sized = new ResizeObserver(later);
     sized.observe(panel);
     const theme = new MutationObserver(() => requestAnimationFrame(look));
@@ -147,6 +150,7 @@ function render({ model, el }) {
     window.addEventListener("resize", later); // the zoom of the page changes the pixel ratio
     undo.push(() => {
       panel.removeEventListener("keydown", pressed);
+      panel.removeEventListener("click", opened);
       sized.disconnect();
       theme.disconnect();
       named.disconnect();
