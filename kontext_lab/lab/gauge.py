@@ -32,7 +32,13 @@ OwnMetric = Callable[..., Mapping[str, float]]
 FIRST = "first/"
 """How the names of values begin that compare with the first picture of a chain of edits."""
 
+OURS = ("change/", "preserve/", "align/", "flag/", FIRST)
+"""How the names of all values begin that are measured here."""
+
 _OF_FIRST = ("change/", "preserve/", "align/registered")
+
+_MOST_REFUSED = 3
+"""Lines about values of one metric that can't be recorded."""
 
 _ALWAYS = "align/registered"
 """A value that everything measured has."""
@@ -164,29 +170,51 @@ def _own_values(output: Output, own: Sequence[OwnMetric], trouble: list[str]) ->
     for metric in own:
         name = getattr(metric, "__name__", type(metric).__name__)
         try:
-            found.update(_checked(metric(references, picture_of(output), request), name))
-        except Exception as error:  # whatever somebody's own function does, the rest is measured
-            line = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
-            trouble.append(f"metric {name}: {line}")
+            values, refused = _taken(metric(references, picture_of(output), request))
+        # Whatever somebody's own function does, the rest is measured; what ends a thread here would end a sweep.
+        except BaseException as error:
+            values, refused = {}, [_said(error)]
+        found.update(values)
+        trouble.extend(f"metric {name}: {line}" for line in refused[:_MOST_REFUSED])
+        if len(refused) > _MOST_REFUSED:
+            trouble.append(f"metric {name}: {len(refused) - _MOST_REFUSED} more values can't be recorded")
     return found
 
 
-def _checked(values: Any, name: str) -> dict[str, float]:
-    """A metric's values, if they can be recorded; those that are no numbers are left out."""
+def _taken(values: Any) -> tuple[dict[str, float], list[str]]:
+    """What can be recorded of a metric's values, without those that are no numbers; and why the others can't."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"returned {shown(values)}, allowed is {{name: number}}")
-    found = {}
+    found, refused = {}, []
     for key, value in values.items():
-        check_criterion(key)
-        if key.startswith((*BOOKED, FIRST, "verdict/", "rank/")):
-            raise ConfigError(f"{shown(key)} is recorded by something else, allowed are other names")
+        try:
+            number = _checked(key, value)
+        except ConfigError as error:
+            refused.append(str(error))
+            continue
+        if math.isfinite(number):
+            found[key] = number
+    return found, refused
+
+
+def _checked(key: Any, value: Any) -> float:
+    check_criterion(key, "value's name")
+    if key.startswith((*BOOKED, *OURS, "verdict/", "rank/")):
+        raise ConfigError(f"{shown(key)} is recorded by something else, allowed are other names")
+    try:
         if isinstance(value, bool | int | float) or hasattr(value, "__float__"):
-            number = float(value)
-            if math.isfinite(number):
-                found[key] = number
-        else:
-            raise ConfigError(f"{shown(key)}: {shown(value)}, allowed are numbers ({name})")
-    return found
+            return float(value)
+    except Exception:  # an array of several, an integer without end
+        pass
+    raise ConfigError(f"{shown(key)}: {shown(value)}, allowed are numbers")
+
+
+def _said(error: BaseException) -> str:
+    """An error in a line, also one that can't tell itself."""
+    try:
+        return str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 def check_metrics(own: object) -> None:

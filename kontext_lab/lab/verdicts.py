@@ -26,8 +26,12 @@ noting = threading.Lock()
 """Held while the values of an output are put in place, by whichever thread."""
 
 
-def check_criterion(criterion: object) -> str:
+def check_criterion(criterion: object, what: str = "criterion") -> str:
     """The criterion itself, if a verdict can be given on it.
+
+    Args:
+        criterion: it.
+        what: what the error calls it.
 
     Raises:
         ConfigError: says what is allowed.
@@ -35,7 +39,7 @@ def check_criterion(criterion: object) -> str:
     if isinstance(criterion, str) and len(criterion) <= LONGEST_CRITERION and _CRITERION.fullmatch(criterion):
         return criterion
     raise ConfigError(
-        f"criterion: {shown(criterion)}, allowed are up to {LONGEST_CRITERION} letters, digits, blanks and _-.:/"
+        f"{what}: {shown(criterion)}, allowed are up to {LONGEST_CRITERION} letters, digits, blanks and _-.:/"
     )
 
 

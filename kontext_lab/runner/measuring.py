@@ -78,7 +78,9 @@ class Measuring:
         gauge, cell = self._gauge, self._sheet[place]
         try:
             found = future.result(timeout=0)
-        except Exception as error:  # a slip in measuring must not cost a sweep
+        except (
+            BaseException
+        ) as error:  # a slip in measuring must not cost a sweep, not even one that ends threads
             self._trouble([f"{cell.title}: not measured: {type(error).__name__}: {error}"])
             return
         self._trouble(found.trouble)

@@ -117,8 +117,13 @@ def test_a_metric_that_raises_costs_its_own_value_only(lab: kl.Lab, results: Res
         (None, "allowed is {name: number}"),
         ({"cost/usd": 1.0}, "recorded by something else"),
         ({"verdict/good": 1.0}, "recorded by something else"),
-        ({"": 1.0}, "criterion"),
+        ({"preserve/ssim": 1.0}, "recorded by something else"),
+        ({"": 1.0}, "value's name: ''"),
+        ({1: 1.0}, "value's name: 1"),
         ({"mine": "much"}, "allowed are numbers"),
+        ({"mine": [1.0, 2.0]}, "allowed are numbers"),
+        ({"mine": 10**400}, "allowed are numbers"),
+        ({f"mine@{place}": 1.0 for place in range(1000)}, "997 more values can't be recorded"),
     ],
 )
 def test_what_a_metric_may_not_return(lab: kl.Lab, results: Results, returned: object, words: str) -> None:
@@ -127,6 +132,33 @@ def test_what_a_metric_may_not_return(lab: kl.Lab, results: Results, returned: o
     assert any(words in line for line in results.notes)
     assert set(results[0].output.metrics) >= LOGGED
     assert not set(results[0].output.metrics) & {"cost/usd", "verdict/good", "mine", ""}
+
+
+def test_one_bad_value_does_not_cost_the_good_ones(lab: kl.Lab, results: Results) -> None:
+    """Each is taken or refused by itself."""
+    given = {"good": 1.0, "b@d": 2.0, "größe": 3, "bad": "much"}
+    lab.measure(results, [lambda *_: given], progress=False)
+    taken = {key: value for key, value in lab.load("last")[0].output.metrics.items() if key in given}
+    assert {"good": 1.0, "größe": 3.0} == taken
+
+
+class _Silent(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), _Silent()])
+def test_a_metric_that_ends_its_thread_costs_its_own_value_only(
+    lab: kl.Lab, results: Results, error: BaseException
+) -> None:
+    """`sys.exit()` in somebody's function, or an error that can't tell itself."""
+
+    def ending(*_: object) -> dict[str, float]:
+        raise error
+
+    lab.measure(results, [ending], progress=False)
+    assert any(line.startswith(f"metric ending: {type(error).__name__}") for line in results.notes)
+    assert all("change/area" in output.metrics for output in results.outputs)
 
 
 @pytest.mark.parametrize("given", ["text", 3, [3], {"a": 1}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -204,6 +205,17 @@ def test_a_metric_that_raises_is_said_and_costs_nothing_else(api: Sandbox, make_
         results = lab.run(make_sweep(), progress=False)
     assert ["metric broken: ZeroDivisionError: division by zero"] == results.notes
     assert all(measured(results))
+
+
+def test_a_metric_that_exits_ends_no_sweep(api: Sandbox, make_sweep: MakeSweep) -> None:
+    """Everything is sent, and the run is finished."""
+
+    def exiting(*_: object) -> dict[str, float]:
+        sys.exit(3)
+
+    with lab_with(exiting) as lab:
+        results = lab.run(make_sweep(), progress=False, concurrency=1)
+    assert ({State.DONE}, "") == ({cell.state for cell in results}, results.stopped)
 
 
 def test_a_thousand_different_troubles_are_not_a_thousand_lines(api: Sandbox, make_sweep: MakeSweep) -> None:
