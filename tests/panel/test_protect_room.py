@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -293,24 +296,37 @@ def test_boxes_stay_while_references_come_and_go(typed: Panel, photo: np.ndarray
 def test_one_of_several_references_is_drawn_on(typed: Panel, photo: np.ndarray) -> None:
     """The first, until another is picked; boxes hold for all."""
     drawing = opened(typed)
-    assert "none" == drawing.picker.layout.display
+    assert "none" == drawing._choice.layout.display
     typed._rooms.form.references.load(photo[:100], "upper")
     typed.wait(20)
     assert "The boxes hold for each of the 2 references alike." in drawing.note.text
-    assert (["1. coffee", "2. array"], (300, 200)) == (
-        [name for name, _ in drawing.picker.options],
+    assert (("1. coffee", "2. array"), "1. coffee", (300, 200)) == (
+        drawing.picker.options,
+        drawing.picker.value,
         picture_of(drawing).size,
     )
-    drawing.picker.value = 1
+    drawing.picker.value = "2. array"
     typed.wait(20)
-    assert ((300, 100), None) == (picture_of(drawing).size, drawing.picker.layout.display)
+    assert ((300, 100), None) == (picture_of(drawing).size, drawing._choice.layout.display)
+
+
+def test_the_reference_drawn_on_stays(typed: Panel, photo: np.ndarray) -> None:
+    """Where the one before it is taken away."""
+    drawing, references = opened(typed), typed._rooms.form.references
+    references.load(photo[:100])
+    typed.wait(20)
+    drawing.picker.value = "2. array"
+    typed.wait(20)
+    references.take_away(references._shown[0])
+    typed.wait(20)
+    assert ("1. array", (300, 100)) == (drawing.picker.value, picture_of(drawing).size)
 
 
 def test_references_of_kept_axes_can_be_drawn_on(panel: Panel, photo_file: Path, photo: np.ndarray) -> None:
     """A form has no place for sets of references, and keeps them."""
     a, b = photo_file, photo[:100]
     panel.load(kl.Sweep("Add a bird.", axes={"images": [[a, b], [b, a]]}))
-    assert ["1. coffee", "2. array"] == [name for name, _ in opened(panel).picker.options]
+    assert ("1. coffee", "2. array") == opened(panel).picker.options
 
 
 def test_a_big_reference_is_drawn_on_smaller(panel: Panel) -> None:
@@ -320,17 +336,44 @@ def test_a_big_reference_is_drawn_on_smaller(panel: Panel) -> None:
     assert (1400, "JPEG") == (picture_of(drawing).width, picture_of(drawing).format)
 
 
-def test_a_reference_by_address_is_fetched_to_draw_on(panel: Panel, api: Sandbox) -> None:
+@pytest.fixture
+def address(photo_file: Path) -> Iterator[str]:
+    """The photograph at an address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=photo_file.parent)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/{photo_file.name}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_reference_by_address_is_fetched_to_draw_on(panel: Panel, address: str) -> None:
     """Where it was not fetched yet."""
-    seen: list[str] = []
-    panel.load(kl.Sweep("Add a bird.", f"{api.url}/nowhere.png"))
+    panel.load(kl.Sweep("Add a bird.", address))
     protect(panel).toggle.click()
     drawing = protect(panel).drawing
     assert drawing is not None
-    seen.append(drawing.field.message)
-    panel._rooms.post.wait(lambda: "fetching it" not in drawing.field.message, 20)
-    assert "nowhere is given by its address and not fetched yet: fetching it …" == seen[0]
-    assert drawing.field.message.startswith("nowhere can't be drawn on: ")
+    before = drawing.field.message
+    panel.wait(20)
+    assert "coffee is given by its address and not fetched yet: fetching it …" == before
+    assert ("", (300, 200)) == (drawing.field.message, picture_of(drawing).size)
+
+
+def test_a_reference_that_can_not_be_fetched_is_told(panel: Panel, api: Sandbox) -> None:
+    """Once, until somebody opens the room again."""
+    panel.load(kl.Sweep("Add a bird.", f"{api.url}/nowhere.png"))
+    field = opened(panel).field
+    assert field.message.startswith("nowhere can't be drawn on: http")
+    panel._rooms.form.more.note.value = "typed"
+    assert "fetching" not in field.message
+    for _ in range(2):
+        protect(panel).toggle.click()
+    assert "fetching" in field.message
 
 
 def test_no_picture_is_kept_in_the_state(typed: Panel) -> None:

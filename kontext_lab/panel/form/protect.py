@@ -15,7 +15,7 @@ from ipywidgets import Dropdown
 from kontext_lab.images import Box, Reference, thumbnail
 from kontext_lab.panel.browser import BoxField
 from kontext_lab.panel.layouts import plain, show_if
-from kontext_lab.panel.parts import Line, Room, in_words
+from kontext_lab.panel.parts import Line, Room, in_words, row
 from kontext_lab.panel.post import Post
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _LONGEST = 1400
 """Pixels of the longer side of what is drawn on: more than a panel shows on a fine screen."""
 
 _FOR = (
-    "What an edit should leave alone: how well each box was kept is measured by itself. Nothing of a box is sent; "
-    "after a change, Run measures what is there anew."
+    "What an edit should leave alone: how well each box was kept is measured by itself. Nothing of it is sent; "
+    "after a change, Run measures the pictures that are there again."
 )
 _NO_REFERENCE = "Give a reference first: boxes are drawn on it."
 
@@ -88,6 +88,7 @@ class Protect(Room):
             self.drawing = Drawing(self._post, self._lab, self._drawn)
             self.drawing.put(self.values)
             self.fill([self.toggle, self.drawing])
+        self.drawing.look_again()
         show_if(self.is_open, self.drawing)
         self.take(self._pictures)
 
@@ -111,16 +112,18 @@ class Drawing(Room):
         self._post, self._lab, self._changed = post, lab, changed
         self._pictures: Pictures = ()
         self._drawn_on: Reference | None = None
-        self._filling = False
+        self._failed = self._filling = False
         self.field = BoxField()
         self.field.on_trouble(self.show)
         self.field.observe(self.guarded(lambda _: self._told()), names="boxes")
         self.picker = Dropdown(
             description="Drawn on", tooltip="Which reference is shown", **plain(Dropdown, width="auto")
         )
-        self.picker.observe(self.guarded(lambda _: self._show_picked()), names="value")
+        self.picker.observe(self.guarded(lambda _: self._show_picked()), names="index")
         self.note = Line(kind="muted")
-        self.fill([self.note, self.picker, self.field])
+        self._choice = row(self.picker)
+        self._choice.add_class("kl-arranging")
+        self.fill([self.note, self._choice, self.field])
 
     def put(self, boxes: Mapping[str, Box]) -> None:
         """Put boxes in; nobody is told."""
@@ -134,21 +137,29 @@ class Drawing(Room):
         if not self._filling:
             self._changed(self.field.values)
 
+    def look_again(self) -> None:
+        """Somebody opens the room: what could not be shown is tried once more."""
+        if self._failed:
+            self._drawn_on = None
+
     def take(self, pictures: Pictures) -> None:
         """Offer these references to draw on, and show the one that is picked."""
         self._pictures = pictures
         count = len(pictures)
         several = f" The boxes hold for each of the {count} references alike." if count > 1 else ""
         self.note.say(f"{_FOR}{several}")
-        names = [name or reference.name for reference, name in pictures]
-        options = [(f"{at + 1}. {name}", at) for at, name in enumerate(names)]
-        if options != list(self.picker.options):
-            self._filling = True
-            try:
-                self.picker.options = options
-            finally:
-                self._filling = False
-        show_if(count > 1, self.picker)
+        references = [reference for reference, _ in pictures]
+        names = [f"{at}. {name or reference.name}" for at, (reference, name) in enumerate(pictures, 1)]
+        self._filling = True
+        try:
+            if names != list(self.picker.options):
+                self.picker.options = names
+            # The one that is drawn on stays, also where others come before it.
+            kept = [at for at, one in enumerate(references) if one == self._drawn_on]
+            self.picker.index = (kept or [0])[0] if names else None
+        finally:
+            self._filling = False
+        show_if(count > 1, self._choice)
         self._show_picked()
 
     def _show_picked(self) -> None:
@@ -156,14 +167,15 @@ class Drawing(Room):
             return
         if not self._pictures:
             self._drawn_on = None
-            self.field.clear(_NO_REFERENCE)
+            if self.field.message != _NO_REFERENCE:
+                self.field.clear(_NO_REFERENCE)
             return
-        reference, name = self._pictures[self.picker.value or 0]
+        reference, name = self._pictures[self.picker.index or 0]
         if reference != self._drawn_on:
             self._show_picture(reference, name or reference.name)
 
     def _show_picture(self, reference: Reference, label: str) -> None:
-        self._drawn_on = reference
+        self._drawn_on, self._failed = reference, False
         if not reference.png:
             self.field.clear(f"{label} is given by its address and not fetched yet: fetching it …")
         self._post.background(
@@ -179,8 +191,9 @@ class Drawing(Room):
 
     def _unreadable(self, reference: Reference, label: str, error: Exception) -> None:
         if reference == self._drawn_on:
-            self._drawn_on = None  # tried again when somebody looks again
-            self.field.clear(f"{label} can't be drawn on: {in_words(error)}")
+            self._failed = True
+            why = in_words(error).removeprefix("image: ")
+            self.field.clear(f"{label} can't be drawn on: {why}")
 
 
 def _to_draw_on(reference: Reference, lab: Lab) -> bytes:

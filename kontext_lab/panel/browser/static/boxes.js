@@ -221,9 +221,10 @@ function render({ model, el }) {
     const far = x0 > 0.6;
     node.classList.toggle("kl-box-far", far);
     label.style.maxWidth = `min(16em, ${Math.max(30, (far ? x1 : 1 - x0) * stage.clientWidth)}px)`;
-    // Of a small box, most is for moving it.
+    // Of a small box, most is for moving it, and to be seen.
     const least = Math.min((x1 - x0) * stage.clientWidth, (y1 - y0) * stage.clientHeight);
     node.style.setProperty("--kl-in", `${clamp(least / 4, 0, 9)}px`);
+    node.style.setProperty("--kl-square", `${clamp(least / 3, 6, 10)}px`);
     node.setAttribute("aria-label", inWords(name, box));
     label.textContent = name;
     size.textContent = sizeOf(box);
@@ -277,7 +278,7 @@ function render({ model, el }) {
     const ratio = picture ? picture.image.naturalWidth / picture.image.naturalHeight : 1;
     const wanted = Math.min(420, window.innerHeight * 0.7) * ratio;
     // The list stands beside the picture where the picture gets large all the same.
-    const narrow = room - LIST < Math.min(wanted, 350);
+    const narrow = !picture || room - LIST < Math.min(wanted, 350);
     el.classList.toggle("kl-boxes-narrow", narrow);
     if (!picture || !room || stage.hidden) return;
     const width = Math.max(60, Math.min(narrow ? room : room - LIST, wanted));
@@ -427,12 +428,14 @@ function render({ model, el }) {
 
   // What a key means elsewhere in the panel it doesn't mean here.
   stage.addEventListener("keydown", (event) => {
+    el.classList.remove("kl-boxes-by-mouse");
     if (event.key !== "Tab" && !event.ctrlKey && !event.metaKey) event.stopPropagation();
   });
   stage.addEventListener("pointerdown", (event) => {
     if (!picture || drag || event.button) return;
     event.preventDefault();
     flush();
+    el.classList.add("kl-boxes-by-mouse");
     const name = parts.get(event.target.closest(".kl-box")?.dataset.name)?.name;
     drag = { ...begun(event), pointer: event.pointerId, from: [event.clientX, event.clientY], far: false };
     if (drag.name) parts.get(name).focus();
