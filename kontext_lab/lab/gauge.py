@@ -22,7 +22,7 @@ from kontext_lab.lab.verdicts import check_criterion, noting
 from kontext_lab.metrics import Comparison, Measured
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.sandbox import mark_box
-from kontext_lab.tracking import BOOKED, Tracker
+from kontext_lab.tracking import BOOKED, MEASURED, Tracker
 
 __all__ = ["Found", "Gauge", "OwnMetric", "check_metrics", "compared"]
 
@@ -31,9 +31,6 @@ OwnMetric = Callable[..., Mapping[str, float]]
 
 FIRST = "first/"
 """How the names of values begin that compare with the first picture of a chain of edits."""
-
-OURS = ("change/", "preserve/", "align/", "flag/", FIRST)
-"""How the names of all values begin that are measured here."""
 
 _OF_FIRST = ("change/", "preserve/", "align/registered")
 
@@ -109,7 +106,11 @@ class Gauge:
         with noting:
             cell.recipe = recipe
             for output in cell.outputs:
-                output.metrics = {**output.metrics, **found.values.get(output.number, {})}
+                if (values := found.values.get(output.number)) is not None:
+                    said = {
+                        key: value for key, value in output.metrics.items() if not key.startswith(MEASURED)
+                    }
+                    output.metrics = said | values
 
     def _first(self, cell: CellResult, trouble: list[str]) -> Reference | None:
         """The picture that a chain of edits began with; None where a cell stands in none."""
@@ -158,7 +159,7 @@ def _of_first(comparison: Comparison) -> dict[str, float]:
 
 
 def _recipe(cell: CellResult) -> str:
-    boxes = json.dumps(cell.protect, sort_keys=True) if cell.protect else ""
+    boxes = json.dumps(cell.protect, sort_keys=True, ensure_ascii=False) if cell.protect else ""
     return f"{metrics.VERSION} {boxes}".strip()
 
 
@@ -199,7 +200,7 @@ def _taken(values: Any) -> tuple[dict[str, float], list[str]]:
 
 def _checked(key: Any, value: Any) -> float:
     check_criterion(key, "value's name")
-    if key.startswith((*BOOKED, *OURS, "verdict/", "rank/")):
+    if key.startswith((*BOOKED, *MEASURED, "verdict/", "rank/")):
         raise ConfigError(f"{shown(key)} is recorded by something else, allowed are other names")
     try:
         if isinstance(value, bool | int | float) or hasattr(value, "__float__"):

@@ -20,6 +20,7 @@ from kontext_lab.tracking.store import Store
 __all__ = [
     "BOOKED",
     "HIDDEN",
+    "MEASURED",
     "METRICS",
     "NOTE",
     "RANK",
@@ -41,6 +42,9 @@ RANK = "rank/"
 BOOKED = ("cost/", "time/", "output/")
 """How the names of values begin that a request brought with it. All others were said of a picture afterwards: each at the step
 of its output, NaN where withdrawn."""
+
+MEASURED = ("change/", "preserve/", "align/", "flag/", "first/")
+"""How the names of all values begin that `lab.measure` measures; `first/` against the first picture of a chain."""
 
 METRICS = "kontext.metrics"
 """The tag with the recipe that a cell's outputs were measured by: its version, and boxes where there were some."""
@@ -77,7 +81,8 @@ def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], floa
     for (key, number), value in values.items():
         history: list[Metric] = histories[key]
         step = number - 1
-        if value is None and step not in _latest(history):
+        last = _latest(history).get(step)
+        if value is None and (last is None or math.isnan(last.value)):
             continue
         now = max([layout.milliseconds(), *(one.timestamp + 1 for one in history)])
         metrics.append(Metric(key, math.nan if value is None else value, now, step))
@@ -86,7 +91,7 @@ def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], floa
 
 
 def write_measured(store: Store, run_id: str, values: Mapping[int, Mapping[str, float]], recipe: str) -> None:
-    """Write what was measured of a cell's outputs, in place of what was before.
+    """Write what was measured of a cell's outputs, in place of all that was before: also of earlier boxes.
 
     Args:
         store: where.
@@ -94,6 +99,14 @@ def write_measured(store: Store, run_id: str, values: Mapping[int, Mapping[str, 
         values: by the output's number, from 1, and by name.
         recipe: by which it was measured.
     """
+    before = [key for key in store.client.get_run(run_id).data.metrics if key.startswith(MEASURED)]
+    if before:
+        given: dict[tuple[str, int], float | None] = {}
+        for number, named in values.items():
+            given |= {(key, number): named.get(key) for key in (*before, *named)}
+        write_given(store, run_id, given)
+        store.client.set_tag(run_id, METRICS, recipe)
+        return
     now = layout.milliseconds()
     metrics = [
         Metric(key, value, now, number - 1)

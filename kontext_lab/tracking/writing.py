@@ -131,7 +131,7 @@ def _put_sweep(store: Store, run: Run, sweep: Sweep) -> None:
 
 def _boxes(sweep: Sweep | None = None) -> str:
     """The boxes of a sweep, or of none. They don't belong to its digest: by them a changed file is known."""
-    return json.dumps(sweep.protect if sweep else {}, sort_keys=True)
+    return json.dumps(sweep.protect if sweep else {}, sort_keys=True, ensure_ascii=False)
 
 
 def _parent_tag(sweep: Sweep) -> dict[str, str]:

@@ -276,6 +276,29 @@ def test_other_boxes_are_the_same_sweep(measuring: kl.Lab, make_sweep: MakeSweep
     assert sent == len(api.calls)
 
 
+@pytest.mark.parametrize("boxes", [{}, {"cup": (0, 0, 0.04, 1)}, {"plate": (0.2, 0.2, 0.6, 0.7)}])
+def test_what_was_measured_of_earlier_boxes_is_withdrawn(
+    measuring: kl.Lab, make_sweep: MakeSweep, boxes: dict[str, Any]
+) -> None:
+    """Of none, of one by the same name that the output doesn't show, of one by another name."""
+    tall = {"axes": {"seed": [1]}, "prompt": "Add a bird.", "aspect_ratio": "9:21"}
+    measuring.run(make_sweep(**tall, protect={"cup": (0.4, 0.4, 0.6, 0.6)}), progress=False)
+    second = measuring.run(make_sweep(**tall, protect=boxes), progress=False)
+    stored = measuring.load("last")
+    for output in (*second.outputs, *stored.outputs):
+        assert (False, "plate" in boxes) == tuple(
+            f"preserve/{name}" in output.metrics for name in ("cup", "plate")
+        )
+
+
+def test_many_boxes_with_long_names_in_any_script(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
+    """As many as there may be: they fit into what the store takes."""
+    boxes = {f"{place:02}" + "顔" * 58: (0.123456789 + place / 1000, 0.2, 0.6, 0.7) for place in range(20)}
+    results = measuring.run(make_sweep(protect=boxes, axes={"seed": [1]}, prompt="Add."), progress=False)
+    assert [] == results.notes
+    assert {f"preserve/{name}" for name in boxes} <= set(measuring.load("last")[0].output.metrics)
+
+
 def test_the_boxes_of_the_last_run_are_in_the_store(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
     """For measuring weeks later."""
     boxes = {"cup": (0.2, 0.2, 0.6, 0.7)}
