@@ -48,6 +48,8 @@ class BoxField(BrowserWidget):
         self._picture = b""
         self._version = 0
         self._watched = False
+        # The box whose new name was refused: why is still to be read when the next box is drawn.
+        self._misnamed = ""
         super().__init__(boxes=boxes, **traits)
 
     @property
@@ -62,8 +64,8 @@ class BoxField(BrowserWidget):
             SweepError: one can be none.
         """
         with self.hold_sync():
-            self.error = ""
-            self.boxes = tuple((name, *box) for name, box in boxes.items())
+            self.error = self._misnamed = ""
+            self.boxes = _listed(boxes)
 
     def show(self, picture: bytes, alt: str = "") -> None:
         """Show an encoded picture (PNG, JPEG, WebP) under the boxes."""
@@ -95,7 +97,7 @@ class BoxField(BrowserWidget):
         found = checked_boxes(_WHAT, named)
         if len(found) < len(given):
             raise SweepError(f"{_WHAT}: two boxes have the same name")
-        return tuple((name, *box) for name, box in found.items())
+        return _listed(found)
 
     def _received(self, content: Mapping[str, Any], _buffers: Sequence[memoryview]) -> None:
         match content:
@@ -112,10 +114,13 @@ class BoxField(BrowserWidget):
 
     def _asked(self, content: Mapping[str, Any]) -> str:
         """Do what was asked; gives the name of the box it was done to."""
-        boxes, name = self.values, str(content["name"])
-        match content["type"]:
+        boxes, kind, name = self.values, content["type"], str(content["name"])
+        if kind == "rename" or name == self._misnamed:
+            # Until its new name has turned out to be one.
+            self._misnamed = name if kind == "rename" else ""
+        match kind:
             case "add":
-                name = name if name not in boxes else free_name(boxes)
+                name = name if name not in boxes else _free_name(boxes)
                 boxes[name] = _rounded(name, content["box"])
             case "remove":
                 boxes.pop(name, None)
@@ -125,11 +130,19 @@ class BoxField(BrowserWidget):
                 boxes[name] = _rounded(name, content["box"])
             case "rename":
                 name, boxes = _renamed(boxes, name, str(content["to"]).strip())
-        self.put(boxes)
+        self.boxes = _listed(boxes)
+        if kind == "rename":
+            self._misnamed = ""
+        if not self._misnamed:
+            self.error = ""
         return name
 
 
-def free_name(boxes: Mapping[str, Box]) -> str:
+def _listed(boxes: Mapping[str, Box]) -> tuple[tuple[Any, ...], ...]:
+    return tuple((name, *box) for name, box in boxes.items())
+
+
+def _free_name(boxes: Mapping[str, Box]) -> str:
     """The first of `box 1`, `box 2` … that is none of these."""
     return next(name for name in map("box {}".format, count(1)) if name not in boxes)
 
