@@ -6,7 +6,7 @@ Runs on threads of its own; a run measures by itself, see `runner.measuring`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from kontext_lab import metrics
 from kontext_lab.errors import ConfigError
+from kontext_lab.lab.aside import Aside
 from kontext_lab.lab.gauge import Found, Gauge, OwnMetric, check_metrics, compared
 from kontext_lab.metrics import Comparison
 from kontext_lab.results import CellResult, Output, Results
@@ -65,8 +66,9 @@ def measure(
 
 def _measured(cells: Sequence[CellResult], gauge: Gauge) -> Iterator[tuple[CellResult, Found]]:
     """Each cell with what was found, in their order; a few ahead, so that pictures don't fill the memory."""
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="kontext-lab measure") as pool:
-        waiting: list[tuple[CellResult, Future[Found]]] = []
+    pool = Aside(_THREADS, "kontext-lab measure")
+    waiting: list[tuple[CellResult, Future[Found]]] = []
+    try:
         for cell in cells:
             waiting.append((cell, pool.submit(gauge.measure, cell)))
             if len(waiting) > 2 * _THREADS:
@@ -74,6 +76,8 @@ def _measured(cells: Sequence[CellResult], gauge: Gauge) -> Iterator[tuple[CellR
                 yield first, future.result()
         for first, future in waiting:
             yield first, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # whoever interrupts does not wait
 
 
 def comparison_of(output: Output) -> Comparison:

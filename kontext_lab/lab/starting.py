@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent import futures
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from kontext_lab.answer import Fate
 from kontext_lab.errors import AlreadyRunning, ServiceError, SweepError, Unauthorized
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
+from kontext_lab.lab.aside import Aside
 from kontext_lab.lab.finding import with_origins
 from kontext_lab.lab.gauge import Gauge
 from kontext_lab.lab.leftovers import left_by_others, recover_same
@@ -304,10 +305,10 @@ def _threads(concurrency: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(concurrency + SPARE_THREADS, thread_name_prefix="kontext-lab")
 
 
-def _gauging() -> ThreadPoolExecutor:
+def _gauging() -> Executor:
     """Half the processors: the other half belongs to requests, and to the notebook."""
     threads = max(1, min(MOST_MEASURING, (os.cpu_count() or 2) // 2))
-    return ThreadPoolExecutor(threads, thread_name_prefix="kontext-lab measure")
+    return Aside(threads, "kontext-lab measure")
 
 
 def _close(coordinator: Coordinator, journal: SweepJournal, own: ThreadPoolExecutor | None) -> None:

@@ -162,6 +162,7 @@ class Coordinator:
         self._through = True
         while self._measuring.pending:
             self._wait()
+            self._measuring.hurry(monotonic())
         self._finish(seconds)
 
     def _work(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from time import monotonic
 from typing import Any
 
 from kontext_lab.errors import TrackingError
@@ -21,6 +22,10 @@ _LATER = "`lab.measure(results)` or `kontext-lab measure` does it later"
 
 _MOST_LINES = 3
 """Lines about what could not be measured: the next is seldom another reason."""
+
+
+PATIENCE = 600.0
+"""Seconds that the end of a run waits for the next cell to be measured: a metric of one's own may load a model first, or hang."""
 
 
 class Measuring:
@@ -50,6 +55,7 @@ class Measuring:
         self._under_way: dict[int, Future[Any]] = {}
         self._recording: set[int] = set()
         self._lines = 0
+        self._heard = monotonic()
 
     @property
     def pending(self) -> int:
@@ -67,6 +73,7 @@ class Measuring:
             self.drop("Python ends")
             return
         self._under_way[place] = future
+        self._heard = monotonic()
         self._count()
         future.add_done_callback(lambda _: self._post(Event(lambda: self._measured(place, future))))
 
@@ -74,6 +81,7 @@ class Measuring:
         if self._under_way.get(place) is not future:
             return  # dropped
         del self._under_way[place]
+        self._heard = monotonic()
         self._count()
         gauge, cell = self._gauge, self._sheet[place]
         try:
@@ -110,6 +118,11 @@ class Measuring:
             self._sheet.tell(self._sheet[place])
         else:
             self.drop(str(failure))
+
+    def hurry(self, now: float) -> None:
+        """Only this is waited for any more: give up what has hung for too long, by the monotonic clock."""
+        if self._under_way and now - self._heard > PATIENCE:
+            self.drop(f"nothing came of it for {PATIENCE / 60:.0f} minutes")
 
     def drop(self, why: str) -> None:
         """Measure nothing more in this run; what is being measured just now is let go."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -205,6 +206,45 @@ def test_a_metric_that_raises_is_said_and_costs_nothing_else(api: Sandbox, make_
         results = lab.run(make_sweep(), progress=False)
     assert ["metric broken: ZeroDivisionError: division by zero"] == results.notes
     assert all(measured(results))
+
+
+def test_a_metric_that_hangs_ends_nothing_but_measuring(
+    api: Sandbox, make_sweep: MakeSweep, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while without a single value; the run is finished, and says it."""
+    monkeypatch.setattr("kontext_lab.runner.measuring.PATIENCE", 0.0)
+    monkeypatch.setattr("kontext_lab.runner.clockwork.Clockwork.seconds", lambda *_: 0.1)
+    with lab_with(gate) as lab:
+        results = lab.run(make_sweep(), progress=False)
+    assert ({State.DONE}, "") == ({cell.state for cell in results}, results.stopped)
+    assert any("nothing came of it" in line for line in results.notes)
+
+
+HANGING = """
+import sys, time, kontext_lab as kl
+
+def hanging(*_):
+    time.sleep(1000)
+
+with kl.Lab("sandbox", quiet=True, metrics=[hanging]) as lab:
+    handle = lab.start(kl.Sweep("Add a bird.", sys.argv[1]))
+    while not handle.results.measuring:
+        time.sleep(0.05)
+    handle.cancel()
+    print(handle.wait().counts)
+"""
+
+
+def test_python_ends_while_a_metric_hangs(store_uri: str, photo_file: Path) -> None:
+    """Once the sweep was stopped; nobody can end a function from outside."""
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING, str(photo_file)],
+        check=False,
+        timeout=WAIT,
+        capture_output=True,
+        text=True,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
 
 
 def test_a_metric_that_exits_ends_no_sweep(api: Sandbox, make_sweep: MakeSweep) -> None:
