@@ -35,7 +35,7 @@ def checked_box(what: str, given: Any, error: type[KontextLabError] = SweepError
     """
     try:
         x0, y0, x1, y1 = (float(side) for side in given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         x0 = y0 = x1 = y1 = float("nan")
     if 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1:
         return (x0, y0, x1, y1)

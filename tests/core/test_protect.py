@@ -30,6 +30,7 @@ def sweep(**given: Any) -> Sweep:
         ({"face": (0, 0, 640, 480)}, "fractions from 0 to 1"),
         ({"face": (0, 0, float("nan"), 1)}, "fractions from 0 to 1"),
         ({"face": "left"}, "allowed are x0, y0, x1, y1"),
+        ({"face": (0, 0, 1, 10**400)}, "allowed are x0, y0, x1, y1"),
         ({"": (0, 0, 1, 1)}, "name ''"),
         ({"a/b": (0, 0, 1, 1)}, "name 'a/b'"),
         ({"..": (0, 0, 1, 1)}, "name '..'"),
