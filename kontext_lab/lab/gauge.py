@@ -126,7 +126,7 @@ def _first_of(tracker: Tracker, cell: CellResult, trouble: list[str]) -> Referen
     try:
         chain = ancestors(tracker, cell)
         oldest = chain[0].cell if chain else None
-        if oldest is not None:
+        if oldest is not None and not oldest.parents:  # else something in between was deleted
             with_requests(tracker, Results([oldest]))
             if oldest.request is not None:
                 return oldest.request.images[0]

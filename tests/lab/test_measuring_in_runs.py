@@ -366,6 +366,18 @@ def test_an_edit_of_an_edit_is_also_measured_against_the_first_picture(
     assert values["first/change/area"] > values["change/area"]
 
 
+def test_a_chain_with_a_gap_has_no_first_picture(
+    measuring: kl.Lab, make_sweep: MakeSweep, store_uri: str
+) -> None:
+    """The oldest that is left is not what the chain began with; a line says so."""
+    first = measuring.run(make_sweep(axes={"animal": ["bird"]}), progress=False)
+    second = measuring.run(kl.Sweep("Make the table green.", first[0]), progress=False)
+    MlflowClient(store_uri).delete_run(first[0].run_id)
+    third = measuring.run(kl.Sweep("Add a crab.", second[0]), progress=False)
+    assert not [name for name in third[0].output.metrics if name.startswith("first/")]
+    assert ["not measured against the first picture of the chain: it is not in this store"] == third.notes
+
+
 def test_what_stands_in_no_chain_has_no_first_picture(measuring: kl.Lab, make_sweep: MakeSweep) -> None:
     """Its reference is the first picture."""
     results = measuring.run(make_sweep(), progress=False)
