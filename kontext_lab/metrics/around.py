@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kontext_lab.metrics.pixels import Floats
+__all__ = ["Floats", "greatest", "smooth", "window_mean"]
 
-__all__ = ["greatest", "smooth", "window_mean"]
+Floats = NDArray[np.floating[Any]]
 
 Values = TypeVar("Values", bound=NDArray[Any])
 

@@ -34,8 +34,11 @@ def cut(plane: Values) -> Values:
 def shifts(here: Floats, there: Floats) -> NDArray[np.float64]:
     """How far what a block shows has moved.
 
+    Borders fade out: to a transform, which goes on beyond them as if from the other side, they are edges that stay where
+    they are.
+
     Args:
-        here: n × side × side.
+        here: n × side × side, around 0.
         there: the same place in the other picture.
 
     Returns:
@@ -44,7 +47,8 @@ def shifts(here: Floats, there: Floats) -> NDArray[np.float64]:
     if not len(here):
         return np.zeros((0, 2))
     side = here.shape[1]
-    product = np.conj(fft.rfft2(here)) * fft.rfft2(there)
+    fading = _fading(side)
+    product = np.conj(fft.rfft2(here * fading)) * fft.rfft2(there * fading)
     product[:, 0, 0] = 0
     peak = fft.irfft2(product, s=here.shape[1:]).reshape(len(here), -1).argmax(axis=1)
     whole = np.stack(np.unravel_index(peak, here.shape[1:]), axis=1)
@@ -57,6 +61,12 @@ def shifts(here: Floats, there: Floats) -> NDArray[np.float64]:
     rows, columns = np.unravel_index(found, (2 * _REACH, 2 * _REACH))
     each = np.arange(len(here))
     return np.stack([near[each, 1, columns], near[each, 0, rows]], axis=1)
+
+
+def _fading(side: int) -> Floats:
+    """Hann's window, side × side: 1 in the middle, next to nothing at the borders."""
+    along = np.hanning(side + 2)[1:-1].astype(np.float32)
+    return np.outer(along, along)
 
 
 def _waves(places: Floats, frequencies: Floats) -> NDArray[np.complex64]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,13 @@ from PIL import Image
 from skimage.color import xyz_tristimulus_values
 from skimage.color.colorconv import xyz_from_rgb
 
+from kontext_lab.metrics.around import Floats, window_mean
+
 __all__ = ["SIDE", "Floats", "Mask", "Pixels", "reference_pixels", "scaled_to"]
 
 SIDE = 512
 """Longest side of a reference while it is measured, in pixels."""
 
-Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 
@@ -34,6 +34,8 @@ def _linear() -> Floats:
 _LIGHT = _linear()
 _XYZ = (xyz_from_rgb / xyz_tristimulus_values(illuminant="D65", observer="2")[:, None]).astype(np.float32)
 """From light in red, green, blue to X, Y, Z as parts of white."""
+_SMOOTH = 13
+"""Pixels; what is larger is no detail."""
 _DARK, _SLOPE = np.float32((6 / 29) ** 3), np.float32((29 / 6) ** 2 / 3)
 """Of the cube root in CIE L*a*b*: the part of white below which it goes on as a straight line, and how steep."""
 
@@ -68,6 +70,11 @@ class Pixels:
     def lightness(self) -> Floats:
         """CIE L* from 0 to 100, height × width."""
         return 116 * _root(self._light @ _XYZ[1]).reshape(self.seen.shape) - 16
+
+    @cached_property
+    def detail(self) -> Floats:
+        """Lightness without what is smooth, height × width: of a sky nothing, of its horizon the edge."""
+        return self.lightness - window_mean(self.lightness, _SMOOTH)
 
     @cached_property
     def lab(self) -> Floats:

@@ -29,6 +29,7 @@ _TEXTURE = 2.0
 """Standard deviation of lightness from which a block has something to be recognised by."""
 _ALIKE = 0.75
 """Correlation of lightness from which two blocks show the same."""
+_ALIKE_IN_DETAIL = 0.5
 _LEAST_AGREEMENT, _FEWEST_ALIKE = 0.15, 4
 _ROUNDING = 1e-3
 """Standard deviation that a block of one colour may have: what is left of it has a shape too."""
@@ -39,6 +40,8 @@ _ROUNDS, _STAYS = 4, 0.6
 _NOTHING, _THE_SAME = 0.01, 6.0
 """Pixels by which the corners may differ in two maps that are one, and in two that say the same: points are that exact there."""
 _EXACT, _TRIES = 0.5, 100
+_DETAIL, _EXACTLY = 0.3, 0.9
+"""Standard deviation of detail from which a block has some, and the fit from which two pictures lie on each other."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,14 @@ class Alignment:
         pixels: the output in the reference's frame, and what of it is seen there.
         scale: of the picture within its new frame: 1 where the output is just covered, more for a closer crop.
         agreement: share of the blocks with texture that show the same, 0 to 1.
+        fit: how exactly they do: the middle one's correlation of what is not smooth, -1 to 1.
         matrix: from the reference's pixels to the output's.
     """
 
     pixels: Pixels
     scale: float
     agreement: float
+    fit: float
     matrix: Matrix
 
 
@@ -89,12 +94,12 @@ def align(reference: Pixels, marks: Landmarks, output: Pixels) -> Alignment | No
         fits = _is_framing(matrix, reference, output)
         laid = moved(output, matrix, reference.size)
         found = _settled(reference, output, laid, matrix) if fits else _alignment(reference, laid, matrix)
-        if found is not None and (best is None or found.agreement > best.agreement):
+        if found is not None and (best is None or found.fit > best.fit):
             best, framing = found, fits
-        if best is not None and best.agreement > 0.5:
+        if best is not None and best.fit > _EXACTLY:
             break  # no other guess would tell anything else
     # What fits better turned or shrunk is no framing of the service, however well its middle fits unturned.
-    return best if framing else None
+    return best if best is not None and framing and _is_confirmed(reference, best.pixels) else None
 
 
 def _guesses(reference: Pixels, marks: Landmarks, output: Pixels) -> Iterator[Matrix]:
@@ -133,7 +138,7 @@ def _settled(reference: Pixels, output: Pixels, laid: Pixels, matrix: Matrix) ->
             matrix, laid = better, moved(output, better, reference.size)
         found = _alignment(reference, laid, matrix)
         # The first round says whether it fits at all: more of them would bring what doesn't to look as if it did.
-        if found is None or (best is not None and found.agreement < best.agreement):
+        if found is None or (best is not None and found.fit < best.fit):
             break
         best = found
         if by < _STAYS:
@@ -150,10 +155,9 @@ def _furthest(change: Matrix, reference: Pixels) -> float:
 
 def _refined(reference: Pixels, output: Pixels, laid: Pixels, matrix: Matrix) -> Matrix:
     """The map with the shifts of small blocks taken into account: an affine map through most of them."""
-    here, there = cut(reference.lightness), cut(laid.lightness)
     whole: Mask = np.asarray(cut(laid.seen).all(axis=(1, 2)))
-    clear = whole & (np.minimum(_spread(here), _spread(there)) >= _TEXTURE)
-    found = shifts(here[clear], there[clear])
+    clear = whole & (np.minimum(_spread(cut(reference.lightness)), _spread(cut(laid.lightness))) >= _TEXTURE)
+    found = shifts(cut(reference.detail)[clear], cut(laid.detail)[clear])
     near = np.abs(found).max(axis=1, initial=0) <= BLOCK / 6
     centres = _centres(reference.lightness)[clear][near]
     went = (centres + found[near]) @ matrix[:2, :2].T + matrix[:2, 2]
@@ -179,7 +183,7 @@ def _alignment(reference: Pixels, laid: Pixels, matrix: Matrix) -> Alignment | N
     if agreement < least or alike < _FEWEST_ALIKE:
         return None
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    return Alignment(laid, scale, agreement, matrix)
+    return Alignment(laid, scale, agreement, _fit(reference, laid), matrix)
 
 
 def _agreement(reference: Pixels, laid: Pixels) -> tuple[float, int, float]:
@@ -188,21 +192,44 @@ def _agreement(reference: Pixels, laid: Pixels) -> tuple[float, int, float]:
     Blocks with texture count, by correlation. Where the reference has next to none (a smooth sky, a white page), its
     plain blocks count too, by colour: little to go by, so most have to.
     """
-    one, other = (_around_mean(cut(pixels.lightness)) for pixels in (reference, laid))
-    whole: Mask = np.asarray(cut(laid.seen).all(axis=(1, 2)))
-    here, there = _spread(one), _spread(other)
-    spread = np.minimum(here, there)
-    textured = np.maximum(here, there) >= _TEXTURE
-    likeness = (one * other).mean(axis=(1, 2)) / np.maximum(here * there, _ROUNDING**2)
-    alike: Mask = np.asarray((likeness >= _ALIKE) & (spread > _ROUNDING))
-    looked: Mask = textured & whole
-    least = _LEAST_AGREEMENT
-    if (here >= _TEXTURE).sum() < _FEWEST_ALIKE:
-        looked, least = whole, _LEAST_PLAIN
-        near = np.linalg.norm(_colours(reference) - _colours(laid), axis=0) <= _SAME_COLOUR
-        alike = np.asarray(np.where(textured, alike, near))
+    looked, alike, least = _blocks(reference, laid)
     count = int((alike & looked).sum())
     return (count / int(looked.sum()) if looked.any() else 0.0), count, least
+
+
+def _is_confirmed(reference: Pixels, laid: Pixels) -> bool:
+    """Whether enough blocks show the same to the detail: a bright sky above a dark sea is not yet the same beach."""
+    looked, alike, least = _blocks(reference, laid)
+    likeness, detailed = _likeness(cut(reference.detail), cut(laid.detail), _DETAIL)
+    count = int((alike & looked & (~detailed | (likeness >= _ALIKE_IN_DETAIL))).sum())
+    return count >= _FEWEST_ALIKE and count >= least * int(looked.sum())
+
+
+def _blocks(reference: Pixels, laid: Pixels) -> tuple[Mask, Mask, float]:
+    """Which blocks are looked at, which show the same, and the share of them that is enough."""
+    whole: Mask = np.asarray(cut(laid.seen).all(axis=(1, 2)))
+    one, other = cut(reference.lightness), cut(laid.lightness)
+    likeness, textured = _likeness(one, other, _TEXTURE)
+    alike: Mask = np.asarray((likeness >= _ALIKE) & (np.minimum(_spread(one), _spread(other)) > _ROUNDING))
+    if (_spread(one) >= _TEXTURE).sum() >= _FEWEST_ALIKE:
+        return textured & whole, alike, _LEAST_AGREEMENT
+    near = np.linalg.norm(_colours(reference) - _colours(laid), axis=0) <= _SAME_COLOUR
+    return whole, np.asarray(np.where(textured, alike, near)), _LEAST_PLAIN
+
+
+def _likeness(one: Floats, other: Floats, least: float) -> tuple[Floats, Mask]:
+    """Correlation of each two blocks, and whether either has a standard deviation to speak of."""
+    here, there = _spread(one), _spread(other)
+    both = (_around_mean(one) * _around_mean(other)).mean(axis=(1, 2))
+    clear: Mask = np.asarray(np.maximum(here, there) >= least)
+    return np.asarray(both / np.maximum(here * there, _ROUNDING**2)), clear
+
+
+def _fit(reference: Pixels, laid: Pixels) -> float:
+    """How exactly blocks show the same. Smooth ones do wherever they lie, so only what is not smooth counts."""
+    whole: Mask = np.asarray(cut(laid.seen).all(axis=(1, 2)))
+    likeness, detailed = _likeness(cut(reference.detail)[whole], cut(laid.detail)[whole], _DETAIL)
+    return float(np.median(likeness[detailed])) if detailed.any() else 0.0
 
 
 def _around_mean(blocks: Floats) -> Floats:

@@ -76,6 +76,26 @@ def gradient(width: int = 800, height: int = 600) -> Image.Image:
     return Image.fromarray(sky.astype(np.uint8))
 
 
+def misty(name: str) -> Image.Image:
+    """A photograph without anything sharp in it."""
+    return photograph(name).filter(ImageFilter.GaussianBlur(6))
+
+
+def below_a_sky(name: str) -> Image.Image:
+    """A photograph whose upper two thirds are a smooth sky."""
+    picture = photograph(name).copy()
+    picture.paste(gradient(picture.width, round(0.65 * picture.height)), (0, 0))
+    return picture
+
+
+def cropped(picture: Image.Image, sides: tuple[float, float, float, float]) -> Image.Image:
+    """What is left within left, top, right and bottom, fractions of width and height from their own sides."""
+    left, top, right, bottom = sides
+    width, height = picture.size
+    box = (left * width, top * height, (1 - right) * width, (1 - bottom) * height)
+    return picture.crop(tuple(round(side) for side in box))
+
+
 def noise(seed: int = 0, size: tuple[int, int] = (640, 480)) -> Image.Image:
     """Every pixel by chance."""
     width, height = size

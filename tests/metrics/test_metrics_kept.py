@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from metrics_making import (
     NAMES,
+    below_a_sky,
     brighter,
+    cropped,
     encoded,
+    misty,
     photograph,
     ready,
     reframed,
@@ -39,6 +43,18 @@ def test_a_stretched_copy_is_a_noop(name: str, by: float) -> None:
     """The real service stretches by 0.8 %."""
     found = compare(ready(name), encoded(stretched(photograph(name), by), quality=75))
     assert ("no-op",) == found.flags
+    assert found.area < 0.001
+
+
+@pytest.mark.parametrize("sides", [(0.03, 0, 0.01, 0.02), (0, 0.03, 0.02, 0), (0.02, 0.02, 0.02, 0.02)])
+@pytest.mark.parametrize("picture", [misty, below_a_sky, photograph], ids=lambda made: made.__name__)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_smooth_picture_is_laid_as_exactly(
+    name: str, picture: Callable[[str], Image.Image], sides: tuple[float, float, float, float]
+) -> None:
+    """Cut a little more on one side than on the other and stretched: what has few edges lies no worse for it."""
+    found = compare(picture(name), encoded(stretched(cropped(picture(name), sides), -0.02)))
+    assert found.registered
     assert found.area < 0.001
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from metrics_making import photograph
-from PIL import Image
+from metrics_making import misty, photograph
+from PIL import Image, ImageChops
 from scipy import ndimage
 from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
@@ -79,14 +79,26 @@ def test_similarity_is_scikit_images(lightness: Floats) -> None:
 
 
 def test_the_shifts_of_blocks_are_scikit_images(lightness: Floats) -> None:
-    """Each of them, to the eighth of a pixel that both count in."""
+    """Each of them, to the eighth of a pixel that both count in; with borders that fade out."""
     there = ndimage.shift(lightness, (2.3, -1.6), order=1, mode="nearest")
-    blocks, others = cut(lightness), cut(there)
+    blocks, others = (
+        plane - plane.mean(axis=(1, 2), keepdims=True) for plane in (cut(lightness), cut(there))
+    )
+    along = np.hanning(blocks.shape[1] + 2)[1:-1]
+    fading = np.outer(along, along)
     expected = [
-        -phase_cross_correlation(one, other, upsample_factor=8, normalization=None)[0][::-1]
+        -phase_cross_correlation(one * fading, other * fading, upsample_factor=8, normalization=None)[0][::-1]
         for one, other in zip(blocks, others, strict=True)
     ]
     assert pytest.approx(np.array(expected), abs=1 / 8) == shifts(blocks, others)
+
+
+def test_smooth_blocks_move_as_far_as_they_did() -> None:
+    """Within half a pixel: what goes on from border to border doesn't hold them where they are."""
+    plane = Pixels(misty("astronaut"), np.ones((512, 512), bool))
+    moved = Pixels(ImageChops.offset(misty("astronaut"), 5, -3), plane.seen)
+    found = shifts(cut(plane.detail), cut(moved.detail))
+    assert pytest.approx([5, -3], abs=0.5) == np.median(found, axis=0)
 
 
 def test_a_map_is_found_among_false_pairs() -> None:

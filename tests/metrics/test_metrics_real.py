@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
-from metrics_making import box_overlap
+from metrics_making import box_overlap, cropped, encoded
+from PIL import Image
 
 from kontext_lab.metrics import Comparison, Measured, compare, measured
 
@@ -60,6 +62,39 @@ def test_what_was_left_alone_is_found_kept(name: str) -> None:
     assert found.preserve_ssim >= 0.9
     assert found.preserve_psnr_db >= 28
     assert found.preserve_delta_e <= 4
+
+
+AGAIN: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "squeezed": lambda picture: picture.resize((picture.width, round(0.98 * picture.height))),
+    "half as large": lambda picture: picture.resize((picture.width // 2, picture.height // 2)),
+    "cropped all around": lambda picture: cropped(picture, (0.01, 0.01, 0.01, 0.01)),
+    "cropped at two sides": lambda picture: cropped(picture, (0.005, 0.004, 0, 0)),
+    "encoded again": lambda picture: encoded(picture, 60),
+}
+"""What may have been done to an edit besides."""
+
+again = pytest.mark.parametrize("way", AGAIN)
+
+
+def edit_again(name: str, way: str) -> Comparison:
+    """An edit of the dinosaur that was framed or encoded otherwise, measured."""
+    return compare(reference("t-rex.png"), AGAIN[way](Image.open(EDITS / f"pro_{name}.jpg").convert("RGB")))
+
+
+@again
+@pytest.mark.parametrize("name", SEEN)
+def test_another_framing_is_no_change(name: str, way: str) -> None:
+    """The edit is where it was, and as large."""
+    found = edit_again(name, way)
+    assert box_overlap(found.regions[0].box, SEEN[name]) >= 0.6
+    assert found.area == pytest.approx(edit(name).area, abs=0.005)
+
+
+@again
+@pytest.mark.parametrize("name", ["turn", "mug", "replace"])
+def test_a_new_picture_stays_one(name: str, way: str) -> None:
+    """By no thin margin."""
+    assert (False, ("new picture",)) == (edit_again(name, way).registered, edit_again(name, way).flags)
 
 
 @pytest.mark.parametrize("name", ["turn", "mug"])
