@@ -15,7 +15,7 @@ import traitlets
 
 from kontext_lab.errors import SweepError, shown
 from kontext_lab.images import Box, checked_box, checked_boxes
-from kontext_lab.panel.browser.widget import STATIC, BrowserWidget
+from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, source
 
 __all__ = ["BoxField"]
 
@@ -34,7 +34,7 @@ class BoxField(BrowserWidget):
         alt: what the picture shows, for those who can't see it.
     """
 
-    _esm = STATIC / "boxes.js"
+    _esm = source("common.js", "boxes-sides.js", "boxes.js")
     _css = STATIC / "boxes.css"
     _error_line = "error"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import traitlets
 
-from kontext_lab.panel.browser.widget import STATIC, BrowserWidget
+from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, source
 
 __all__ = ["Chart", "Spot"]
 
@@ -39,19 +39,19 @@ class Chart(BrowserWidget):
         picked: the spot that is marked, from 0; -1 for none.
     """
 
-    _esm = STATIC / "chart.js"
+    _esm = source("common.js", "chart.js")
     _css = STATIC / "chart.css"
 
     alt = traitlets.Unicode().tag(sync=True)
     spots = traitlets.List(trait=traitlets.List()).tag(sync=True)
     picked = traitlets.Int(-1).tag(sync=True)
 
-    def __init__(self, **traits: Any) -> None:
+    def __init__(self, alt: str = "", **traits: Any) -> None:
         """Make the chart; it is empty at first."""
         self.picture = b""
         self._version = 0
         self._watched = False
-        super().__init__(**traits)
+        super().__init__(alt=alt, **traits)
 
     def on_pick(self, callback: Callable[[int], object]) -> None:
         """Have `callback` called with the place of every spot that a person picks."""

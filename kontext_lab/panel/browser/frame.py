@@ -11,7 +11,7 @@ from typing import Any
 
 import traitlets
 
-from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, Texts
+from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, Texts, source
 
 __all__ = ["Frame"]
 
@@ -30,7 +30,7 @@ class Frame(BrowserWidget):
     """
 
     _esm = STATIC / "frame.js"
-    _css = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("panel.css", "rooms.css"))
+    _css = source("panel.css", "rooms.css")
 
     width = traitlets.Int(0).tag(sync=True)
     dark = traitlets.Bool(False).tag(sync=True)

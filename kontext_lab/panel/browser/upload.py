@@ -13,7 +13,7 @@ from typing import Any
 import traitlets
 
 from kontext_lab.errors import SweepError, shown
-from kontext_lab.panel.browser.widget import STATIC, BrowserWidget
+from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, source
 
 __all__ = ["Upload", "UploadField"]
 
@@ -54,7 +54,7 @@ class UploadField(BrowserWidget):
         busy: what is arriving, for people to read; else empty.
     """
 
-    _esm = STATIC / "upload.js"
+    _esm = source("common.js", "upload.js")
     _css = STATIC / "upload.css"
     _error_line = "error"
 

@@ -12,7 +12,7 @@ from typing import Any
 import traitlets
 
 from kontext_lab.errors import KontextLabError
-from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, Texts
+from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, Texts, source
 
 __all__ = ["ValuesField"]
 
@@ -33,7 +33,7 @@ class ValuesField(BrowserWidget):
         actions: names of small buttons behind the input; `on_action` hears of them.
     """
 
-    _esm = STATIC / "values.js"
+    _esm = source("common.js", "values.js")
     _css = STATIC / "values.css"
 
     label = traitlets.Unicode().tag(sync=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import traitlets
 
-from kontext_lab.panel.browser.widget import STATIC, BrowserWidget
+from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, source
 
 __all__ = ["Viewer"]
 
@@ -25,7 +25,7 @@ class Viewer(BrowserWidget):
         message: text in place of pictures; `clear` sets it.
     """
 
-    _esm = STATIC / "viewer.js"
+    _esm = source("common.js", "viewer.js")
     _css = STATIC / "viewer.css"
 
     mode = traitlets.Enum(("slider", "side", "single"), default_value="slider").tag(sync=True)

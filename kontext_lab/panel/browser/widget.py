@@ -15,9 +15,17 @@ import traitlets
 
 from kontext_lab.errors import KontextLabError
 
-__all__ = ["STATIC", "BrowserWidget", "Texts"]
+__all__ = ["STATIC", "BrowserWidget", "Texts", "source"]
 
 STATIC = Path(__file__).parent / "static"
+
+
+def source(*names: str) -> str:
+    """The scripts or styles of these names, one behind the other: what several widgets share stands before each of them.
+
+    A widget is one module to the browser, and pages differ in where they let a module import another from.
+    """
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
 class Texts(traitlets.Container[tuple[str, ...]]):

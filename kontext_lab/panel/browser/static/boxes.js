@@ -2,7 +2,6 @@
    Python's answer says that `boxes` has it now. The picture comes as a message buffer after this view said "ready". */
 
 const STEP = 0.01; // of width or height, by an arrow key
-const LEAST = 0.01; // side of a box
 const CLICK = 4; // pixels; a drag that is shorter was a click
 const LIST = 300; // pixels that names and what is beside them need
 const REST = 250; // ms after the last arrow key before Python is told
@@ -10,70 +9,6 @@ const HINT =
   "Drag on the picture to draw a box; with Shift also inside another one. The picked one: arrow keys move it (Shift: " +
   "by 10 %), with Alt they resize it, Enter names it, Delete removes it.";
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
-const make = (tag, props = {}, ...kids) => {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...kids);
-  return node;
-};
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const rounded = (box) => box.map((side) => Math.round(side * 1e4) / 1e4);
-const percent = (part) => String(Number((part * 100).toFixed(1)));
-const sizeOf = ([x0, y0, x1, y1]) => `${Math.round((x1 - x0) * 100)} × ${Math.round((y1 - y0) * 100)} %`;
-const inWords = (name, [x0, y0, x1, y1]) =>
-  `${name}: ${percent(x1 - x0)} by ${percent(y1 - y0)} percent, ${percent(x0)} from the left, ${percent(y0)} from the top`;
-
-/* What Python will make of what was asked for. */
-const DONE = {
-  add: (boxes, { name, box }) => [...boxes, { name, box }],
-  change: (boxes, { name, box }) => boxes.map((one) => (one.name === name ? { name, box } : one)),
-  rename: (boxes, { name, to }) => boxes.map((one) => (one.name === name ? { name: to, box: one.box } : one)),
-  remove: (boxes, { name }) => boxes.filter((one) => one.name !== name),
-};
-
-/* A picture that can be shown, or null. */
-async function load(data) {
-  const blob = new Blob([data]);
-  const image = make("img", { className: "kl-boxes-image", draggable: false });
-  const url = URL.createObjectURL(blob);
-  const release = () => URL.revokeObjectURL(url);
-  const tried = (source) =>
-    new Promise((resolve) => {
-      image.onload = () => resolve(true);
-      image.onerror = () => resolve(false);
-      image.src = source;
-    });
-  if (await tried(url)) return { image, release };
-  release();
-  // Some pages forbid pictures from blob addresses.
-  const reader = new FileReader();
-  const text = await new Promise((resolve) => {
-    reader.onload = () => resolve(reader.result);
-    reader.readAsDataURL(blob);
-  });
-  return (await tried(text)) ? { image, release: () => {} } : null;
-}
-
-function moved([x0, y0, x1, y1], dx, dy) {
-  const [x, y] = [clamp(dx, -x0, 1 - x1), clamp(dy, -y0, 1 - y1)];
-  return [x0 + x, y0 + y, x1 + x, y1 + y];
-}
-
-function resized([x0, y0, x1, y1], dx, dy) {
-  return [x0, y0, clamp(x1 + dx, Math.min(1, x0 + LEAST), 1), clamp(y1 + dy, Math.min(1, y0 + LEAST), 1)];
-}
-
-/* The box between two points, never thinner than the least, and inside the picture. */
-function between([ax, ay], [bx, by]) {
-  const side = (a, b) => {
-    const [low, high] = [Math.min(a, b), Math.max(a, b)];
-    if (high - low >= LEAST) return [low, high];
-    return low + LEAST <= 1 ? [low, low + LEAST] : [1 - LEAST, 1];
-  };
-  const [x0, x1] = side(ax, bx);
-  const [y0, y1] = side(ay, by);
-  return [x0, y0, x1, y1];
-}
 
 function render({ model, el }) {
   const uid = "kl" + Math.random().toString(36).slice(2);
@@ -459,7 +394,7 @@ function render({ model, el }) {
     if (content.type !== "picture" || (content.view && content.view !== uid) || content.version <= newest) return;
     newest = content.version;
     const data = buffers[0];
-    const loaded = data.byteLength ? await load(data) : null;
+    const loaded = data.byteLength ? await load(data, "kl-boxes-image") : null;
     if (content.version !== newest) return loaded?.release();
     stop();
     picture?.image.remove();

@@ -1,18 +1,11 @@
 /* A picture with spots over it, each a button. The picture comes as a message buffer after this view said "ready". */
 
-const make = (tag, props = {}, ...kids) => {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...kids);
-  return node;
-};
-
 function render({ model, el }) {
   const uid = "kl" + Math.random().toString(36).slice(2);
-  const image = make("img", { className: "kl-chart-image", draggable: false });
   const layer = make("div", { className: "kl-chart-spots" });
-  const sheet = make("div", { className: "kl-chart-sheet" }, image, layer);
+  const sheet = make("div", { className: "kl-chart-sheet" }, layer);
   let newest = -1;
-  let url = "";
+  let picture = null;
   let buttons = [];
 
   el.classList.add("kl-chart");
@@ -53,25 +46,22 @@ function render({ model, el }) {
     buttons[Math.min(buttons.length - 1, Math.max(0, at + step))].focus();
   });
 
-  function received(content, buffers) {
+  async function received(content, buffers) {
     if (content.type !== "picture" || (content.view && content.view !== uid) || content.version <= newest) return;
     newest = content.version;
-    const next = URL.createObjectURL(new Blob([buffers[0]]));
-    const before = url;
-    url = next;
-    image.onload = () => before && URL.revokeObjectURL(before);
-    image.onerror = () => {
-      // Some pages forbid pictures from blob addresses.
-      image.onerror = null;
-      const reader = new FileReader();
-      reader.onload = () => (image.src = reader.result);
-      reader.readAsDataURL(new Blob([buffers[0]]));
-    };
-    image.src = next;
+    const loaded = await load(buffers[0], "kl-chart-image");
+    if (content.version !== newest) {
+      loaded?.release();
+      return;
+    }
+    picture?.release();
+    picture = loaded;
+    sheet.replaceChildren(...(picture ? [picture.image, layer] : []));
+    write();
   }
 
   function write() {
-    image.alt = model.get("alt");
+    if (picture) picture.image.alt = model.get("alt");
     layer.setAttribute("aria-label", model.get("alt"));
   }
 
@@ -82,7 +72,7 @@ function render({ model, el }) {
   write();
   place();
   model.send({ type: "ready", view: uid });
-  return () => url && URL.revokeObjectURL(url);
+  return () => picture?.release();
 }
 
 export default { render };

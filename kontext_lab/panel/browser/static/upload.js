@@ -8,11 +8,6 @@ const BYTES = 6 * MB; // a picture over either of these is made smaller
 const PIXELS = 4.2e6;
 const PIECE = 4 * MB;
 
-const make = (tag, props = {}, ...kids) => {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...kids);
-  return node;
-};
 const megabytes = (size) => (size / MB).toFixed(size < 10 * MB ? 1 : 0);
 const toBlob = (canvas, type) => new Promise((resolve) => canvas.toBlob(resolve, type, 0.95));
 

@@ -1,12 +1,6 @@
 /* The tag input. `value` is changed by Python alone: what is asked for is shown at once and
    dropped when Python's answer says that `value` has it now. */
 
-const make = (tag, props = {}, ...kids) => {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...kids);
-  return node;
-};
-
 const DICE =
   '<svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><rect x="1.5" y="1.5" width="13" height="13" ' +
   'rx="3" fill="none" stroke="currentColor" stroke-width="1.3"/><g fill="currentColor"><circle cx="5" cy="5" r="1.2"/>' +

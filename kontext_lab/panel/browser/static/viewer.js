@@ -4,36 +4,6 @@
 const LAYERS = ["left", "right"]; // drawn in this order; one more may come on top
 const MAX_ZOOM = 32; // screen pixels per picture pixel
 
-const make = (tag, props = {}, ...kids) => {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...kids);
-  return node;
-};
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-
-/* A picture that can be shown, or null. */
-async function load(data) {
-  const blob = new Blob([data]);
-  const image = make("img", { className: "kl-viewer-image", draggable: false });
-  const url = URL.createObjectURL(blob);
-  const release = () => URL.revokeObjectURL(url);
-  const tried = (source) =>
-    new Promise((resolve) => {
-      image.onload = () => resolve(true);
-      image.onerror = () => resolve(false);
-      image.src = source;
-    });
-  if (await tried(url)) return { image, release };
-  release();
-  // Some pages forbid pictures from blob addresses.
-  const reader = new FileReader();
-  const text = await new Promise((resolve) => {
-    reader.onload = () => resolve(reader.result);
-    reader.readAsDataURL(blob);
-  });
-  return (await tried(text)) ? { image, release: () => {} } : null;
-}
-
 function render({ model, el }) {
   const uid = "kl" + Math.random().toString(36).slice(2);
   const pictures = {};
@@ -286,7 +256,7 @@ function render({ model, el }) {
     if (content.version <= newest) return;
     newest = content.version;
     const loaded = {};
-    await Promise.all(content.layers.map(async (layer, at) => (loaded[layer] = await load(buffers[at]))));
+    await Promise.all(content.layers.map(async (layer, at) => (loaded[layer] = await load(buffers[at], "kl-viewer-image"))));
     if (content.version !== newest) {
       Object.values(loaded).forEach((picture) => picture?.release());
       return;
