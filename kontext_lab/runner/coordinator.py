@@ -163,6 +163,7 @@ class Coordinator:
         while self._measuring.pending:
             self._wait()
             self._measuring.hurry(monotonic())
+        self._measuring.close()
         self._finish(seconds)
 
     def _work(self) -> None:

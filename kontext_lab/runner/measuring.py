@@ -55,6 +55,9 @@ class Measuring:
         self._under_way: dict[int, Future[Any]] = {}
         self._recording: set[int] = set()
         self._lines = 0
+        self._lost = 0
+        self._why = ""
+        self._refused = False
         self._heard = monotonic()
 
     @property
@@ -67,9 +70,13 @@ class Measuring:
         cell = self._sheet[place]
         if self._gauge is None or self._pool is None or not self._gauge.wants(cell):
             return
+        if self._why:
+            self._lost += 1
+            return
         try:
             future = self._pool.submit(self._gauge.measure, cell)
         except RuntimeError:  # Python is about to end: what is paid for comes first
+            self._lost += 1
             self.drop("Python ends")
             return
         self._under_way[place] = future
@@ -86,20 +93,30 @@ class Measuring:
         gauge, cell = self._gauge, self._sheet[place]
         try:
             found = future.result(timeout=0)
-        except (
-            BaseException
-        ) as error:  # a slip in measuring must not cost a sweep, not even one that ends threads
+        except BaseException as error:  # a slip must not cost a sweep, not even one that ends its thread
             self._trouble([f"{cell.title}: not measured: {type(error).__name__}: {error}"])
             return
         self._trouble(found.trouble)
         if gauge is None or not found.values:
             return
         if self._scribe.down:
+            self._lost += 1
             self.drop("MLflow does not answer")
             return
         self._recording.add(place)
         self._count()
-        self._scribe.do(lambda: gauge.record(cell, found), lambda failure: self._recorded(place, failure))
+
+        def record() -> None:
+            # Each try may wait a minute for a store that is locked, and pictures wait behind it.
+            if self._refused:
+                raise TrackingError("MLflow did not take what was measured before")
+            try:
+                gauge.record(cell, found)
+            except BaseException:
+                self._refused = True
+                raise
+
+        self._scribe.do(record, lambda failure: self._recorded(place, failure))
 
     def _trouble(self, lines: Sequence[str]) -> None:
         for line in lines:
@@ -117,6 +134,7 @@ class Measuring:
         if failure is None:
             self._sheet.tell(self._sheet[place])
         else:
+            self._lost += 1
             self.drop(str(failure))
 
     def hurry(self, now: float) -> None:
@@ -126,16 +144,18 @@ class Measuring:
 
     def drop(self, why: str) -> None:
         """Measure nothing more in this run; what is being measured just now is let go."""
-        if self._gauge is None:
-            return
-        self._gauge = None
+        self._why = self._why or why
         under_way, self._under_way = self._under_way, {}
         for future in under_way.values():
             future.cancel()
-        if under_way:
-            cells = "1 cell was" if len(under_way) == 1 else f"{len(under_way)} cells were"
-            self._sheet.note(f"{cells} not measured ({why}): {_LATER}")
+        self._lost += len(under_way)
         self._count()
+
+    def close(self) -> None:
+        """Nothing comes any more: say what was not measured."""
+        if self._lost:
+            cells = "1 cell was" if self._lost == 1 else f"{self._lost} cells were"
+            self._sheet.note(f"{cells} not measured ({self._why}): {_LATER}")
 
     def _count(self) -> None:
         self._sheet.results.measuring = self.pending

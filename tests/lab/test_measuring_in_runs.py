@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -273,15 +274,61 @@ def test_a_thousand_different_troubles_are_not_a_thousand_lines(api: Sandbox, ma
 def test_values_that_cannot_be_written_cost_no_picture(
     measuring: kl.Lab, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are not shown either, and a line says how to get them."""
+    """They are not shown either, and a line says how to get them; the store is tried once, not for every cell."""
+    tries = []
+
+    def full(*_: object) -> None:
+        tries.append(1)
+        raise TrackingError("the disk of the store is full")
+
+    monkeypatch.setattr(measuring.tracker, "measured", full)
+    results = measuring.run(make_sweep(), progress=False)
+    later = "`lab.measure(results)` or `kontext-lab measure` does it later"
+    assert [f"2 cells were not measured (the disk of the store is full): {later}"] == results.notes
+    assert [1] == tries
+    assert ({State.DONE}, False) == ({cell.state for cell in results}, any(measured(results)))
+    assert "" == results.stopped
+
+
+def test_all_that_is_lost_is_counted(
+    measuring: kl.Lab, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what comes after the store refused for the first time."""
+    refused = threading.Event()
+
+    def full(*_: object) -> None:
+        refused.set()
+        raise TrackingError("the disk of the store is full")
+
+    class Second(ThreadPoolExecutor):
+        """Does its second job once the store refused."""
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            wait = refused.is_set if not self._threads else lambda: refused.wait(WAIT)
+            return super().submit(lambda: (wait(), fn(*args, **kwargs))[1])
+
+    monkeypatch.setattr(measuring.tracker, "measured", full)
+    with Second(1) as executor:
+        results = measuring.run(make_sweep(), concurrency=1, executor=executor, progress=False)
+    assert ({State.DONE}, True) == ({cell.state for cell in results}, refused.is_set())
+    assert ["2 cells were not measured (the disk of the store is full)"] == [
+        line.partition(":")[0] for line in results.notes
+    ]
+
+
+def test_what_was_lost_at_the_end_is_said(
+    measuring: kl.Lab, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing is left to be measured when the store refuses."""
 
     def full(*_: object) -> None:
         raise TrackingError("the disk of the store is full")
 
     monkeypatch.setattr(measuring.tracker, "measured", full)
-    results = measuring.run(make_sweep(), progress=False)
-    assert ({State.DONE}, False) == ({cell.state for cell in results}, any(measured(results)))
-    assert "" == results.stopped
+    results = measuring.run(make_sweep(axes={"animal": ["bird"]}), progress=False)
+    assert ["1 cell was not measured (the disk of the store is full)"] == [
+        line.partition(":")[0] for line in results.notes
+    ]
 
 
 def test_the_next_run_measures_what_could_not_be_written(
