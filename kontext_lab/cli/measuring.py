@@ -18,14 +18,19 @@ _SHOWN = {
 }
 
 
+_LINES_SHOWN = 5
+"""About what could not be measured."""
+
+
 def measure_run(which: str) -> int:
     """Measure a sweep and say what came out, a line a value; 1 where something could not be measured."""
     with Lab("sandbox", quiet=True) as lab:
         results = lab.load(which)
         told = len(results.notes)
         lab.measure(results, progress=sys.stderr.isatty())
-    outputs = [output for output in results.outputs if output.metrics]
-    say(f"{results.name}: {len(outputs)} pictures measured" + (" (simulated)" if _simulated(outputs) else ""))
+    outputs = [output for output in results.outputs if "align/registered" in output.metrics]
+    count = "1 picture" if len(outputs) == 1 else f"{len(outputs)} pictures"
+    say(f"{results.name}: {count} measured" + (" (simulated)" if _simulated(outputs) else ""))
     for name, (words, form) in _SHOWN.items():
         values = sorted(output.metrics[name] for output in outputs if name in output.metrics)
         if values:
@@ -36,9 +41,12 @@ def measure_run(which: str) -> int:
     strange = sum(output.metrics.get("align/registered") == 0 for output in outputs)
     if strange:
         say(f"  {strange} of them are new pictures: nothing of their references is in its place")
-    for line in results.notes[told:]:
+    trouble = results.notes[told:]
+    for line in trouble[:_LINES_SHOWN]:
         say(line, err=True)
-    return 1 if len(results.notes) > told else 0
+    if len(trouble) > _LINES_SHOWN:
+        say(f"… and {len(trouble) - _LINES_SHOWN} more could not be measured", err=True)
+    return 1 if trouble else 0
 
 
 def _simulated(outputs: Sequence[Output]) -> bool:
