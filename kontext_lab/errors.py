@@ -28,8 +28,10 @@ nothing of the package and never holds a key.
 
 from __future__ import annotations
 
+import difflib
 import re
 import reprlib
+from collections.abc import Sequence
 
 __all__ = [
     "AlreadyRunning",
@@ -54,6 +56,7 @@ __all__ = [
     "TrackingError",
     "Unauthorized",
     "Wait",
+    "listed",
     "shown",
     "visible",
 ]
@@ -200,6 +203,15 @@ def shown(value: object, length: int = 80) -> str:
     if not isinstance(value, str):
         text = _ADDRESS.sub("", text)  # says nothing to a reader, and differs every time
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def listed(names: Sequence[str], asked: object = "", most: int = 20) -> str:
+    """Names as an error line shows them: all in their order, of very many those most like what was asked for."""
+    if len(names) <= most:
+        return ", ".join(names)
+    near = difflib.get_close_matches(asked, names, most) if isinstance(asked, str) else []
+    first = [*near, *(name for name in names if name not in near)][:most]
+    return f"{', '.join(first)} and {len(names) - most} more"
 
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kontext_lab.effects.design import Shot
-from kontext_lab.errors import ConfigError, shown
+from kontext_lab.errors import ConfigError, listed, shown
 from kontext_lab.results import Results, State
 
 __all__ = [
@@ -55,7 +55,7 @@ def check_metric(results: Results, metric: object) -> str:
         ConfigError: it is no name, or others were measured and this one was not.
     """
     there = measured(results)
-    named = f"there are {', '.join(there)}" if there else "there are none"
+    named = f"there are {listed(there, metric)}" if there else "there are none"
     if not isinstance(metric, str) or not metric:
         raise ConfigError(f"metric: {shown(metric)} is no name of a measured value; {named}")
     if metric != MODERATED and metric not in there and set(there) - {MODERATED}:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kontext_lab.effects.reading import MODERATED, VERDICT, is_yes_no, measured
 from kontext_lab.effects.words import number_words
-from kontext_lab.errors import ConfigError, shown
+from kontext_lab.errors import ConfigError, listed, shown
 from kontext_lab.figures.geometry import Frame
 from kontext_lab.figures.values import Shot
 from kontext_lab.results import Results
@@ -87,7 +87,7 @@ def frames_of(results: Results, shots: Sequence[Shot], metric: object) -> Frames
         return None
     there = frame_names(results)
     if not isinstance(metric, str) or metric not in there:
-        named = f"there are {', '.join(there)}" if there else "nothing was: lab.measure(results) does it"
+        named = f"there are {listed(there, metric)}" if there else "nothing was: lab.measure(results) does it"
         raise ConfigError(f"frame: {shown(metric)} was not measured; {named}")
     found = {(id(shot.cell), shot.output): _value(shot, metric) for shot in shots}
     values = {place: value for place, value in found.items() if math.isfinite(value)}

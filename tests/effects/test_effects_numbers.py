@@ -18,7 +18,7 @@ from kontext_lab.effects.intervals import (
     trials_needed,
     wilson,
 )
-from kontext_lab.errors import ConfigError
+from kontext_lab.errors import ConfigError, listed
 from kontext_lab.results import Results
 
 
@@ -382,6 +382,13 @@ def test_an_unknown_metric_names_those_there_are(plain: Results) -> None:
     with pytest.raises(ConfigError) as caught:
         effects_of(plain, "change/aera")
     assert "metric: 'change/aera' was not measured; there are change/area" == str(caught.value)
+
+
+def test_of_very_many_metrics_the_nearest_are_named() -> None:
+    """A metric of one's own may return a thousand values: the line stays one that can be read."""
+    names = [*(f"mine/{place}" for place in range(1000)), "change/area"]
+    assert listed(names, "change/aera").startswith("change/area, mine/0, mine/1, ")
+    assert listed(names, "change/aera").endswith(" and 981 more")
 
 
 @pytest.mark.parametrize("metric", [None, 3, ""])
