@@ -148,7 +148,7 @@ def test_a_fifth_of_two_hundred_cells_meets_a_fault(
         sweep = kl.Sweep(
             "Add a bird.", photo_file, axes={"seed": "1-50", "guidance_scale": "2,4,6,8"}, aspect_ratio="1:1"
         )
-        with kl.Lab(concurrency=6) as lab:
+        with kl.Lab(concurrency=6, measure=False) as lab:
             results = lab.run(sweep, progress=False, pacing=quick)
         faults = {call.client_request_id: call.fault for call in box.calls}
         children = tracked()

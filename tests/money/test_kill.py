@@ -154,7 +154,9 @@ def test_killed_at_every_named_point(make_study: Callable[[str, int], Study], ca
         assert -9 == study.run(point=point, passes=1 + number % 3), point
     reported = study.finish()
     with capsys.disabled():
-        print(f"\n  7 kills at named points left {dict(study.windows)}; {reported} in doubt, sent again")
+        print(
+            f"\n  {len(POINTS)} kills at named points left {dict(study.windows)}; {reported} in doubt, sent again"
+        )
     check(study, reported)
 
 

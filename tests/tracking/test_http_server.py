@@ -80,10 +80,11 @@ def test_web_address_is_the_server_s(lab: kl.Lab, server: str) -> None:
 
 
 def test_verdicts_and_notes_travel(lab: kl.Lab, photo_file: Path) -> None:
-    """Given, changed and withdrawn verdicts of several outputs, and a note, come back over HTTP and on copies."""
+    """Verdicts of several outputs – given, changed, withdrawn –, what was measured, and a note come back, also on copies."""
     sweep = kl.Sweep("Add a crab.", photo_file, num_images=2, name="judged")
     (cell,) = lab.run(sweep, progress=False)
     first, second = cell.outputs
+    measured = [dict(output.metrics) for output in cell.outputs]
     for output, criterion, verdict in (
         (first, "follows prompt", True),
         (second, "follows prompt", True),
@@ -94,7 +95,9 @@ def test_verdicts_and_notes_travel(lab: kl.Lab, photo_file: Path) -> None:
         lab.judge(output, criterion.replace(" / ", " "), verdict)
     lab.annotate(cell, "größer\n→ 2")
     longer = lab.run(sweep.but(seed=[1, 2], name="judged longer"), progress=False)
-    expected = [{"verdict/follows prompt": 0.0}, {"verdict/größer favourite": 1.0}]
+    verdicts = [{"verdict/follows prompt": 0.0}, {"verdict/größer favourite": 1.0}]
+    expected = [values | said for values, said in zip(measured, verdicts, strict=True)]
+    assert all("change/area" in values for values in expected)
     for found in (cell, lab.load("judged")[0], longer[0], lab.load("judged longer")[0]):
         assert (expected, "größer\n→ 2") == ([output.metrics for output in found.outputs], found.comment)
 
