@@ -111,9 +111,15 @@ def shown(bench: Workbench, _: Path) -> None:
 
 
 def arrival(bench: Workbench, photo: Path) -> None:
-    """From the observer to the canvas in the page, at eight cells a second."""
+    """From the observer to the canvas in the page, at eight cells a second; with pictures measured as they come, and not."""
+    for measure in (True, False):
+        _arrival(bench, photo, measure=measure)
+
+
+def _arrival(bench: Workbench, photo: Path, *, measure: bool) -> None:
+    choice = f"lab = panel._rooms.session.lab\nlab.options = lab.options.but({{'measure': {measure}}})\n"
     with Sandbox(latency=0.5) as box:
-        panel = bench.panel("arrival", box, _TOLD)
+        panel = bench.panel(f"arrival-{measure}", box, choice + _TOLD)
         panel.notebook.run(1)
         panel.fill("Add a bird.", photo, Seeds="1-8", Guidance="2-8:2")
         panel.page.get_by_role("button", name="▸ More").click()
@@ -136,7 +142,8 @@ def arrival(bench: Workbench, photo: Path) -> None:
         for title, times in zip(titles, changed, strict=True)
     ]
     rate = (len(told) - 1) * 1000 / (max(told.values()) - min(told.values()))
-    print(f"{rate:.1f} cells a second; {spread(late)} from told to seen (target 500 ms)", flush=True)
+    how = "measured as they come" if measure else "not measured"
+    print(f"{rate:.1f} cells a second, {how}; {spread(late)} from told to seen (target 500 ms)", flush=True)
 
 
 def arrange(bench: Workbench, photo: Path) -> None:
