@@ -4,9 +4,9 @@ Knows no results and no store: whoever has those fills a `Page`. Nothing in the 
 a policy in its head forbids that to the browser, too.
 """
 
+from kontext_lab.images.heat import BRIGHTEST, glowing
 from kontext_lab.report.album import Album
 from kontext_lab.report.files import packed, replace_file, writable_file
-from kontext_lab.images.heat import BRIGHTEST, glowing
 from kontext_lab.report.page import Axis, Card, Fact, Page, Plot, Prompt, Value
 from kontext_lab.report.rendering import render
 
