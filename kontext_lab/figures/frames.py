@@ -87,7 +87,9 @@ def frames_of(results: Results, shots: Sequence[Shot], metric: object) -> Frames
         return None
     there = frame_names(results)
     if not isinstance(metric, str) or metric not in there:
-        named = f"there are {listed(there, metric)}" if there else "nothing was: lab.measure(results) does it"
+        pictures = any(output.is_picture for output in results.outputs)
+        nothing = "nothing was: lab.measure(results) does it" if pictures else "there is no picture to measure"
+        named = f"there are {listed(there, metric)}" if there else nothing
         raise ConfigError(f"frame: {shown(metric)} was not measured; {named}")
     found = {(id(shot.cell), shot.output): _value(shot, metric) for shot in shots}
     values = {place: value for place, value in found.items() if math.isfinite(value)}
