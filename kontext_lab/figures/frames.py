@@ -88,7 +88,9 @@ def frames_of(results: Results, shots: Sequence[Shot], metric: object) -> Frames
     there = frame_names(results)
     if not isinstance(metric, str) or metric not in there:
         pictures = any(output.is_picture for output in results.outputs)
-        nothing = "nothing was: lab.measure(results) does it" if pictures else "there is no picture to measure"
+        nothing = (
+            "nothing was: lab.measure(results) does it" if pictures else "there is no picture to measure"
+        )
         named = f"there are {listed(there, metric)}" if there else nothing
         raise ConfigError(f"frame: {shown(metric)} was not measured; {named}")
     found = {(id(shot.cell), shot.output): _value(shot, metric) for shot in shots}

@@ -416,10 +416,10 @@ def test_nothing_measured_names_the_way(results: Make) -> None:
         grid(results(), frame="change/area")
 
 
-def test_nothing_to_measure_names_no_way() -> None:
+def test_nothing_to_measure_names_no_way(results: Make) -> None:
     """Where no picture is, none can be measured."""
     with pytest.raises(ConfigError, match="there is no picture to measure"):
-        grid(Results([]), frame="change/area")
+        grid(results(run=False), frame="change/area")
 
 
 def test_values_of_whole_cells_count(results: Make) -> None:
