@@ -177,7 +177,8 @@ def test_what_is_in_flight_is_kept_when_the_key_is_refused(
     store_uri: str, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch, quick: Pacing
 ) -> None:
     """A 401 in the middle cancels the rest at once; the three under way arrive."""
-    with Sandbox(latency=0.5, faults=["unauthorized"]) as box:
+    # Long enough for four to be under way before the first is answered, however slow the disk.
+    with Sandbox(latency=2.0, faults=["unauthorized"]) as box:
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
         monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
         with kl.Lab(concurrency=4) as lab:
