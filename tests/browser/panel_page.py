@@ -27,7 +27,7 @@ from kontext_lab.sandbox import Sandbox
 __all__ = ["KEY", "PANEL", "PanelPage", "Workbench", "until", "working"]
 
 KEY = "marked-key-4711"
-PANEL = "import kontext_lab as kl\nlab = kl.Lab(concurrency=2)\npanel = kl.Panel(lab)\npanel"
+PANEL = "import kontext_lab as kl\nlab = kl.Lab(concurrency=2, measure=False)\npanel = kl.Panel(lab)\npanel"
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _OWN = ("AIMLAPI", "AIML_", "MLFLOW_", "KONTEXT_", "XDG_")
 _COUNTS = re.compile(r"^\d+/\d+ · ")
