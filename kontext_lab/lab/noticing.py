@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kontext_lab.effects import idle_axes, idle_sentences
+from kontext_lab.effects.idle import idle_pairs, idle_words
 from kontext_lab.results import CellResult, Results, State
 
 __all__ = ["IdleWatch"]
@@ -23,13 +23,15 @@ class IdleWatch:
     def __init__(self, results: Results) -> None:
         self._results = results
         self._next = FIRST_LOOK
+        self._done: set[int] = set()
         self._said: set[str] = set()
 
     def __call__(self, cell: CellResult) -> None:
         """A cell changed."""
-        if cell.state is not State.DONE:
-            return
-        done = self._results.counts[State.DONE]
+        if cell.state is not State.DONE or id(cell) in self._done:
+            return  # told again: it was measured, or a person judged it
+        self._done.add(id(cell))
+        done = len(self._done)
         if done < self._next and done < len(self._results):
             return
         while self._next <= done:
@@ -37,9 +39,10 @@ class IdleWatch:
         self._look()
 
     def _look(self) -> None:
-        idle = dict(zip(idle_axes(self._results), idle_sentences(self._results), strict=True))
+        idle = idle_pairs(self._results)
         mark = "Simulated: " if self._results.simulated else ""
         for axis in self._said - set(idle):
             self._results.notes.append(f"{mark}{axis} changes something after all.")
-        self._results.notes.extend(line for axis, line in idle.items() if axis not in self._said)
+        new = [axis for axis in idle if axis not in self._said]
+        self._results.notes.extend(f"{mark}{idle_words(axis, idle[axis])}" for axis in new)
         self._said = set(idle)

@@ -450,3 +450,18 @@ def test_an_axis_that_changes_nothing_is_noticed_on_the_way(lab: kl.Lab, photo_f
 def test_axes_that_change_something_are_not_named(lab: kl.Lab, make_sweep: MakeSweep) -> None:
     """No line, then."""
     assert [] == lab.run(make_sweep(), progress=False).notes
+
+
+def test_a_cell_that_is_told_of_again_is_no_reason_to_look(
+    lab: kl.Lab, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As each is once it was measured: a look reads the whole sweep."""
+    from kontext_lab.lab import noticing
+
+    results = lab.run(make_sweep(axes={"animal": ["bird"], "seed": "1-6"}), progress=False)
+    looks: list[int] = []
+    monkeypatch.setattr(noticing, "idle_pairs", lambda given: looks.append(len(given)) or {})
+    watch = noticing.IdleWatch(results)
+    for cell in (*results, *results, *results):
+        watch(cell)
+    assert [6, 6] == looks  # at four pictures, and at the end
