@@ -136,6 +136,8 @@ class Attempt:
         error: why there is no answer.
         seconds: how long the attempt took.
         trouble: why what came could not be kept in the journal; it is in `answer` all the same.
+        permitted: the worker had the permit; without one it sent nothing, and somebody else may have.
+        raw: the answer as it was read, where the worker could not write it into the journal itself.
     """
 
     client_request_id: str
@@ -143,6 +145,8 @@ class Attempt:
     error: ServiceError | None = None
     seconds: float = 0.0
     trouble: str = ""
+    permitted: bool = True
+    raw: RawAnswer | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

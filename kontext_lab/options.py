@@ -61,6 +61,11 @@ class RunOptions:
             raise ConfigError(f"measure: {self.measure!r:.60}, allowed are True and False")
         if not isinstance(self.pacing, Pacing):
             raise ConfigError(f"pacing: {self.pacing!r:.60}, allowed is a kontext_lab.pacing.Pacing")
+        given: object = self.executor
+        if given is not None and not isinstance(given, Executor):
+            dask = type(given).__module__.partition(".")[0] == "distributed"
+            way = "; of a Dask client that is client.get_executor()" if dask else ""
+            raise ConfigError(f"executor: {given!r:.60}, allowed is a concurrent.futures.Executor{way}")
         if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 0):
             raise ConfigError(f"limit: {self.limit!r}, allowed is a whole number, 0 or more")
 

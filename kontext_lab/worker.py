@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from kontext_lab.answer import Answer, Attempt, Fate
+from kontext_lab.answer import Answer, Attempt, Fate, Reason
 from kontext_lab.client import KontextClient
 from kontext_lab.errors import InDoubt, ServiceError
-from kontext_lab.journal import Desk
+from kontext_lab.journal import Desk, Permit
 from kontext_lab.request import EditRequest
 
-__all__ = ["Worker"]
+__all__ = ["Probe", "Worker", "keep_answer"]
 
 
 @dataclass(frozen=True)
@@ -31,23 +32,35 @@ class Worker:
 
     client: KontextClient
 
-    def send(self, request: EditRequest, request_id: str, desk: Desk) -> Attempt:
+    @property
+    def patience(self) -> float:
+        """Seconds after which the answer to a request that was sent can't come any more."""
+        settings = self.client.settings
+        return settings.connect_timeout + settings.read_timeout
+
+    def send(self, request: EditRequest, request_id: str, permit: Permit) -> Attempt:
         """Send a request, once, and bring its pictures; every error of the service is inside the attempt.
 
         Args:
             request: what to ask.
             request_id: sent along; the service's log knows the request by it.
-            desk: where the answer and the pictures are written as they come.
+            permit: the right to send it; answer and pictures are written into its folder as they come.
         """
         started = time.monotonic()
+        if not permit.take():
+            error = InDoubt("the permit to send it was taken before: somebody else may have sent it")
+            return Attempt(request_id, error=error, permitted=False)
         try:
             raw = self.client.post(request, request_id)
         except ServiceError as error:
             # The traceback would keep the whole request, pictures included, alive with the attempt.
             failure = error.with_traceback(None)
             return Attempt(request_id, error=failure, seconds=time.monotonic() - started)
-        keeping = _Keeping(desk)
-        keeping.attempt(desk.keep_answer, raw)
+        if permit.desk is None:
+            answer = self.client.collect(raw, request)
+            return Attempt(request_id, answer, None, time.monotonic() - started, raw=raw)
+        keeping = _Keeping(permit.desk)
+        keeping.attempt(permit.desk.keep_answer, raw)
         answer = keeping.told(self.client.collect(raw, request, keep=keeping.output))
         return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
 
@@ -59,7 +72,9 @@ class Worker:
         started = time.monotonic()
         raw = desk.answer
         if raw is None:
-            error = InDoubt("the program ended before the answer was read: it may have been billed")
+            error = InDoubt(
+                "its worker or the program ended before the answer was read: it may have been billed"
+            )
             return Attempt(request_id, error=error)
         keeping = _Keeping(desk)
         answer = keeping.told(self.client.collect(raw, request, have=desk.outputs, keep=keeping.output))
@@ -79,6 +94,49 @@ class Worker:
             for row in rows
             if row.client_request_id in wanted and row.status in ("succeeded", "failed")
         }
+
+    def probe(self, file: str, text: str) -> Probe:
+        """Find out whether attempts can be made from here; free.
+
+        Args:
+            file: in the journal's folder.
+            text: what it holds there.
+        """
+        try:
+            sees_journal = Path(file).read_text(encoding="ascii") == text
+        except (OSError, ValueError):
+            sees_journal = False
+        try:
+            self.client.ping()
+            self.client.balance()
+        except ServiceError as error:
+            return Probe(sees_journal, error.with_traceback(None))
+        return Probe(sees_journal)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a worker finds where it runs.
+
+    Attributes:
+        sees_journal: it sees the disk that the journal is on.
+        failure: why the service can't be used from there, or None.
+    """
+
+    sees_journal: bool
+    failure: ServiceError | None = None
+
+
+def keep_answer(attempt: Attempt, desk: Desk) -> Attempt:
+    """Write down an answer that travelled back with its attempt; `trouble` says why that failed."""
+    if attempt.raw is None or attempt.answer is None:
+        return attempt
+    keeping = _Keeping(desk)
+    keeping.attempt(desk.keep_answer, attempt.raw)
+    for place, picture in enumerate(attempt.answer.pictures):
+        if picture.data and picture.reason in (None, Reason.MODERATED):
+            keeping.output(place, picture.data)
+    return replace(attempt, answer=keeping.told(attempt.answer), trouble=keeping.trouble, raw=None)
 
 
 class _Keeping:

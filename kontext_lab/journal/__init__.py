@@ -7,5 +7,17 @@ from kontext_lab.journal.desk import Desk, Intent
 from kontext_lab.journal.elsewhere import Elsewhere
 from kontext_lab.journal.home import home_folder
 from kontext_lab.journal.journal import Journal, SweepFacts, SweepJournal
+from kontext_lab.journal.permits import FolderPermits, Permit, QueuePermits
 
-__all__ = ["Desk", "Elsewhere", "Intent", "Journal", "SweepFacts", "SweepJournal", "home_folder"]
+__all__ = [
+    "Desk",
+    "Elsewhere",
+    "FolderPermits",
+    "Intent",
+    "Journal",
+    "Permit",
+    "QueuePermits",
+    "SweepFacts",
+    "SweepJournal",
+    "home_folder",
+]

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from kontext_lab.answer import RawAnswer
-from kontext_lab.journal.files import read_json, write_durably, write_json
+from kontext_lab.journal.files import create_durably, read_json, write_durably, write_json
 
 __all__ = ["Desk", "Intent"]
 
-_INTENT, _ANSWER, _OUTPUT = "intent.json", "answer.json", "output-"
+_INTENT, _SENT, _ANSWER, _OUTPUT = "intent.json", "sent", "answer.json", "output-"
+
+_WITHDRAWN = "withdrawn"
 
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
@@ -92,6 +94,38 @@ class Desk:
     def keep_intent(self, intent: Intent) -> None:
         """Write down what is about to be sent; durable when this returns."""
         write_json(self.folder / _INTENT, asdict(intent))
+
+    def mark_sent(self, by: str) -> bool:
+        """Say that the request is about to leave; durable when this returns.
+
+        Args:
+            by: who sends it, for a person.
+
+        Returns:
+            Whether nobody said so before: of several callers one may send.
+
+        Raises:
+            OSError: it can't be said.
+        """
+        return create_durably(self.folder / _SENT, by)
+
+    def withdraw(self) -> bool:
+        """Make sure that the request does not leave any more; False where it may have left.
+
+        Raises:
+            OSError: that can't be written down.
+        """
+        return create_durably(self.folder / _SENT, _WITHDRAWN) or not self.may_have_left
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether somebody took the right to send the request."""
+        try:
+            return (self.folder / _SENT).read_text(encoding="utf-8", errors="replace") != _WITHDRAWN
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     def keep_answer(self, raw: RawAnswer) -> None:
         """Write down an answer as it was read."""

@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = [
     "clear_out",
+    "create_durably",
     "make_folder",
     "read_json",
     "seal",
@@ -30,7 +31,8 @@ def write_durably(file: Path, data: bytes) -> None:
     Raises:
         OSError: it can't be; nothing is left behind under the name.
     """
-    temporary = file.with_name(f".{file.name}.part")
+    # A name of its own: two workers may be at the same file, where an executor ran a task twice.
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
@@ -42,6 +44,27 @@ def write_durably(file: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(file.parent)
+
+
+def create_durably(file: Path, text: str) -> bool:
+    """Create a file that is not there yet; of several callers, on several machines, one succeeds.
+
+    Returns:
+        Whether this call created it.
+
+    Raises:
+        OSError: the folder is missing or can't be written; the file may be there or not.
+    """
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    sync_folder(file.parent)
+    return True
 
 
 def write_json(file: Path, facts: Mapping[str, Any]) -> None:

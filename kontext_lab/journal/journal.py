@@ -8,6 +8,7 @@
         sends.txt                   fingerprints of what it is about to send
         00007 kl-5d0c…/             an attempt at cell 7
           intent.json               written before the request leaves
+          sent                      made by whoever sends it, once; its permit
           answer.json               as soon as it is read
           output-0                  as soon as it is downloaded: the exact bytes
 
@@ -178,6 +179,10 @@ class SweepJournal:
         found = [Desk(str(path)) for path in sorted(self.folder.glob("[0-9]*")) if path.is_dir()]
         known = [(intent, desk) for desk in found if (intent := desk.intent) is not None]
         return sorted(known, key=lambda one: (one[0].place, one[0].when))
+
+    def owed(self) -> list[tuple[Intent, Desk]]:
+        """Those of the attempts that may have been paid for: their request may have left."""
+        return [one for one in self.desks() if one[1].answer is not None or one[1].may_have_left]
 
     def _unread(self) -> bool:
         """Whether an answer lies here whose intent can't be read: it is paid for, so a person has to look."""

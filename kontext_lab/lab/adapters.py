@@ -14,6 +14,7 @@ from kontext_lab.errors import OutputUnavailable, TrackingError
 from kontext_lab.journal import Desk, Intent, SweepJournal
 from kontext_lab.results import CellResult, Known, Output, Results, State
 from kontext_lab.tracking import Tracker
+from kontext_lab.worker import keep_answer
 
 __all__ = ["SweepBook", "SweepRecorder", "draw_preview", "grid_png"]
 
@@ -68,6 +69,14 @@ class SweepBook:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         intent = Intent(place, cell.title, request_id, cell.fingerprint, price, now)
         return self._journal.intend(intent, outputs=cell.request.pictures if cell.request else 1)
+
+    def answered(self, desk: Desk) -> bool:
+        """Whether an answer lies there."""
+        return desk.answer is not None
+
+    def keep(self, desk: Desk, attempt: Attempt) -> Attempt:
+        """Write down an answer that its worker could not write down itself."""
+        return keep_answer(attempt, desk)
 
     def drop(self, desk: Desk) -> None:
         """The store has it, or nothing was billed."""

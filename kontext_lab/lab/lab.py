@@ -101,7 +101,7 @@ class Lab(Archive):
         self.criteria = tuple(criteria)
         self.confirm_above = confirm_above
         self.home = None if home is None else Path(home).expanduser().absolute()
-        check_types(executor, tracking_uri, experiment, confirm_above, criteria)
+        check_types(tracking_uri, experiment, confirm_above, criteria)
         if wants_sandbox(service):
             if service == "auto" and not quiet:
                 print("No API key in the environment: using the sandbox – simulated pictures, free.")  # noqa: T201

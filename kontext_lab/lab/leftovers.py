@@ -76,7 +76,7 @@ def _where(lab: Lab) -> tuple[str, str]:
 
 def unfinished_line(journal: SweepJournal) -> str:
     """One unfinished sweep in words."""
-    desks = journal.desks()
+    desks = journal.owed()
     answered = sum(1 for _, desk in desks if desk.answer is not None)
     owed = [
         f"{answered} answer{'' if answered == 1 else 's'} to be logged" if answered else "",

@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Executor
 from typing import Any, Generic, TypeVar, cast
 
 from kontext_lab.client.keys import Secret
@@ -106,15 +105,13 @@ def check_service_and_key(service: str, key: object) -> Secret | None:
 
 
 def check_types(
-    executor: object, tracking_uri: object, experiment: object, confirm_above: Any, criteria: Sequence[str]
+    tracking_uri: object, experiment: object, confirm_above: Any, criteria: Sequence[str]
 ) -> None:
     """Settings of the wrong kind are told where they are given, not where they are used.
 
     Raises:
         ConfigError: names the setting and what is allowed.
     """
-    if executor is not None and not isinstance(executor, Executor):
-        raise ConfigError(f"executor: {executor!r:.60}, allowed is a concurrent.futures.Executor")
     if not isinstance(tracking_uri, str | os.PathLike | None):
         raise ConfigError(f"tracking_uri: {tracking_uri!r:.60}, allowed is text such as sqlite:///mlflow.db")
     if experiment is not None and (not isinstance(experiment, str) or not experiment.strip()):

@@ -39,7 +39,7 @@ class Delivered:
         run_id: its parent run, or "" where the store can't be used.
         answers: cells whose answer was at hand.
         in_doubt: cells whose answer is lost.
-        free: requests that were not billed by the service's log; they are simply sent again.
+        free: requests that never left, or were not billed by the service's log; they are simply sent again.
         problem: why something could not be delivered, or "".
     """
 
@@ -83,6 +83,9 @@ def deliver(
     for intent, desk in journal.desks():
         if tracker.request_id(parent_id, intent.place) == intent.request_id:
             journal.drop(desk)  # only the emptying was cut off
+        elif _never_left(desk):
+            done.free += 1
+            journal.drop(desk)
         elif intent.place < len(sweep.cells):
             cell = CellResult.from_cell(
                 sweep.cells[intent.place], journal.facts.service, intent.fingerprint, protect=sweep.protect
@@ -115,6 +118,14 @@ class _Owed:
     intent: Intent
     desk: Desk
     cell: CellResult
+
+
+def _never_left(desk: Desk) -> bool:
+    """Whether nobody sent what was intended there, and nobody can any more."""
+    try:
+        return desk.answer is None and desk.withdraw()
+    except OSError:
+        return False
 
 
 def _fetched(worker: Worker, owed: list[_Owed], pacing: Pacing) -> Iterator[tuple[_Owed, Attempt]]:
@@ -189,7 +200,7 @@ def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[s
 
 def held_in(journal: SweepJournal) -> dict[int, Known | None]:
     """What a sweep's journal holds, by the cell's place: None where an answer came, else the request in doubt."""
-    return {intent.place: in_hand(intent, desk) for intent, desk in journal.desks()}
+    return {intent.place: in_hand(intent, desk) for intent, desk in journal.owed()}
 
 
 def in_hand(intent: Intent, desk: Desk) -> Known | None:

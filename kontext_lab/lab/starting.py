@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from kontext_lab import plan as planning
 from kontext_lab.answer import Fate
 from kontext_lab.errors import AlreadyRunning, ServiceError, SweepError, Unauthorized
-from kontext_lab.journal import SweepFacts, SweepJournal
+from kontext_lab.journal import FolderPermits, SweepFacts, SweepJournal
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
 from kontext_lab.lab.aside import Aside
+from kontext_lab.lab.executors import permits_for
 from kontext_lab.lab.finding import with_origins
 from kontext_lab.lab.gauge import Gauge
 from kontext_lab.lab.leftovers import left_by_others, recover_same
@@ -27,7 +28,7 @@ from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Decision, Plan
 from kontext_lab.results import CellResult, Known, Results, State
 from kontext_lab.results.states import fate_of
-from kontext_lab.runner import Coordinator, Handle, Observer, Purse, Task
+from kontext_lab.runner import Coordinator, Handle, Observer, Permits, Purse, Task
 from kontext_lab.service import SANDBOX_LATENCY
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["facts_of", "make_plan", "resolved", "start_sweep"]
 
 SPARE_THREADS = 4
-"""Besides one a request: for downloads tried again, and for asking the service's log."""
+"""For what is free: downloads tried again, and asking the service's log; besides one a request without an executor."""
 
 MOST_MEASURING = 4
 """Threads that measure pictures."""
@@ -151,7 +152,7 @@ def _with_others(
     """What the journal holds of the same requests, sent by other sweeps, besides what it holds of this one."""
     left: dict[str, Known | None] = {}
     for other in left_by_others(lab, facts):
-        for intent, desk in other.desks():
+        for intent, desk in other.owed():
             left[intent.fingerprint] = in_hand(intent, desk)
     done = {one.fingerprint for one in anywhere.values() if one.state is State.DONE}
     same = {place: one for place, one in enumerate(fingerprints) if one in left and one not in done}
@@ -232,6 +233,9 @@ def _started(
             _check_others(lab, plan, journal, others)
             lab.check_service()
         journal.begin(sweep, [one.fingerprint for one in plan.of(Action.SEND)])
+    permits: Permits = FolderPermits()
+    if plan.requests and options.executor is not None:
+        permits = permits_for(options.executor, lab.worker, lab.journal.folder, options.concurrency)
     for known, fate in charges:
         if known.run_id:
             lab.tracker.settle(known.run_id, fate_of(fate), fate.cost_usd)
@@ -239,7 +243,7 @@ def _started(
     parent_id = lab.tracker.begin(opening)
     try:
         journal.belongs_to(parent_id)
-        return _running(lab, plan, options, observers, journal)
+        return _running(lab, plan, options, observers, journal, permits=permits)
     except BaseException:
         lab.tracker.abandon(parent_id)
         raise
@@ -261,7 +265,13 @@ def _check_others(
 
 
 def _running(
-    lab: Lab, plan: Plan, options: RunOptions, observers: Sequence[Observer], journal: SweepJournal
+    lab: Lab,
+    plan: Plan,
+    options: RunOptions,
+    observers: Sequence[Observer],
+    journal: SweepJournal,
+    *,
+    permits: Permits,
 ) -> Handle:
     parent_id = journal.facts.parent_id
     protect = plan.sweep.protect
@@ -270,7 +280,8 @@ def _running(
         for one in plan.decisions
     ]
     results = Results(cells, name=plan.sweep.name, run_id=parent_id, draw=draw_preview)
-    own = None if options.executor else _threads(options.concurrency)
+    threads = SPARE_THREADS + (0 if options.executor else options.concurrency)
+    local = ThreadPoolExecutor(threads, thread_name_prefix="kontext-lab")
     gauging = _gauging() if options.measure else None
     coordinator = Coordinator(
         results,
@@ -278,7 +289,9 @@ def _running(
         worker=lab.worker,
         recorder=SweepRecorder(lab.tracker, parent_id),
         book=SweepBook(journal),
-        executor=options.executor or own or _threads(options.concurrency),
+        permits=permits,
+        executor=options.executor or local,
+        local=local,
         concurrency=options.concurrency,
         purse=Purse(options.budget, lab.prices),
         pacing=options.pacing,
@@ -296,13 +309,9 @@ def _running(
             lab.tracker.abandon(parent_id)
         if gauging is not None:
             gauging.shutdown(wait=False, cancel_futures=True)
-        _close(coordinator, journal, own)
+        _close(coordinator, journal, local, patience=lab.worker.patience)
 
     return Handle(coordinator, close)
-
-
-def _threads(concurrency: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(concurrency + SPARE_THREADS, thread_name_prefix="kontext-lab")
 
 
 def _gauging() -> Executor:
@@ -311,14 +320,15 @@ def _gauging() -> Executor:
     return Aside(threads, "kontext-lab measure")
 
 
-def _close(coordinator: Coordinator, journal: SweepJournal, own: ThreadPoolExecutor | None) -> None:
+def _close(
+    coordinator: Coordinator, journal: SweepJournal, local: ThreadPoolExecutor, *, patience: float
+) -> None:
     """The journal is given up when nobody writes to it any more."""
-    if own is not None:
-        own.shutdown(wait=False)
+    local.shutdown(wait=False)
     waiting = [future for future in coordinator.left_behind if not future.done()]
 
     def end() -> None:
-        futures.wait(waiting)
+        futures.wait(waiting, patience)
         try:
             if coordinator.summed_up:
                 journal.end()

@@ -5,7 +5,7 @@ Knows cells, attempts, a recorder and a book to write to; neither HTTP nor MLflo
 
 from kontext_lab.runner.coordinator import Coordinator
 from kontext_lab.runner.handle import Handle
-from kontext_lab.runner.parts import Book, Observer, Recorder, Task, Worker
+from kontext_lab.runner.parts import Book, Observer, Permits, Recorder, Task, Worker
 from kontext_lab.runner.purse import Purse
 
-__all__ = ["Book", "Coordinator", "Handle", "Observer", "Purse", "Recorder", "Task", "Worker"]
+__all__ = ["Book", "Coordinator", "Handle", "Observer", "Permits", "Purse", "Recorder", "Task", "Worker"]

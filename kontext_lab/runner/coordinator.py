@@ -31,6 +31,7 @@ from kontext_lab.runner.parts import (
     Gauge,
     Landed,
     Observer,
+    Permits,
     Recorder,
     Signal,
     Task,
@@ -58,7 +59,9 @@ class Coordinator:
         worker: makes attempts.
         recorder: the store.
         book: where what was sent lies until the store has it.
-        executor: any; not shut down here.
+        permits: the right to send each attempt.
+        executor: any; sends; not shut down here.
+        local: threads of this process, for what is free; not shut down here.
         concurrency: how many requests at once, at most.
         purse: the money.
         pacing: what is tried again, and when.
@@ -81,7 +84,9 @@ class Coordinator:
         worker: Worker,
         recorder: Recorder,
         book: Book,
+        permits: Permits,
         executor: Executor,
+        local: Executor,
         concurrency: int,
         purse: Purse,
         pacing: Pacing,
@@ -103,12 +108,15 @@ class Coordinator:
         self._sheet = Sheet(results, observers)
         self._scribe = Scribe(recorder, book, self._events.put, self._sheet.note, self._written)
         self._measuring = Measuring(self._sheet, self._scribe, self._events.put, gauge, gauging)
-        self._doubts = Doubts(worker, executor, self._events.put)
+        self._doubts = Doubts(worker, local, self._events.put)
         self._dispatch = Dispatch(
             self._sheet,
             worker=worker,
             book=book,
+            permits=permits,
             executor=executor,
+            local=local,
+            doubted=self._doubt,
             purse=purse,
             pacing=pacing,
             concurrency=concurrency,
@@ -240,8 +248,7 @@ class Coordinator:
         if cell.state is State.IN_DOUBT:
             # Counts as spent until it is known; so its reservation stays.
             if not flight.stays:
-                self._doubts.add(flight)
-                self._ask_later(0)
+                self._doubt(flight)
         else:
             self._purse.settle(flight.price, cell.cost)
         if cell.request is not None:
@@ -259,6 +266,10 @@ class Coordinator:
         self._scribe.write(Page(flight.place, cell, attempt, flight.desk))
 
     # answers that were lost
+
+    def _doubt(self, flight: Flight) -> None:
+        self._doubts.add(flight)
+        self._ask_later(0)
 
     def _ask_later(self, turn: int) -> None:
         if turn >= len(self._pacing.asks) or self._clock.has("ask"):
@@ -283,6 +294,9 @@ class Coordinator:
     def _learn_fate(self, request_id: str, fate: Fate) -> None:
         flight = self._doubts.resolve(request_id)
         if flight is None:
+            return
+        if self._dispatch.hurry(flight):
+            self._doubts.add(flight)  # its cell is not written yet: asked again once it is
             return
         outcome = fate_of(fate)
         cell = self._sheet[flight.place]

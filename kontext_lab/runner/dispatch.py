@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -18,11 +18,17 @@ from kontext_lab.errors import ConfigError, InDoubt, RateLimited, ServiceUnavail
 from kontext_lab.pacing import Pacing, Throttle
 from kontext_lab.results import State
 from kontext_lab.runner.clockwork import Clockwork
-from kontext_lab.runner.parts import Book, Flight, Landed, Worker
+from kontext_lab.runner.parts import Book, Flight, Landed, Permits, Worker
 from kontext_lab.runner.purse import Purse
 from kontext_lab.runner.sheet import Sheet
 
 __all__ = ["Dispatch"]
+
+LOOK_SECONDS = 0.5
+"""How often the journal is looked at for an answer that another worker may still write."""
+
+GRACE_SECONDS = 5.0
+"""How long an answer may take to the journal once the service's log knows what became of the request."""
 
 
 class Dispatch:
@@ -32,7 +38,10 @@ class Dispatch:
         sheet: the cells.
         worker: makes attempts.
         book: where every attempt is written down before it is made.
-        executor: runs them.
+        permits: issues the right to send each attempt, and takes it back.
+        executor: sends; whatever it says of a task, whether a request left says its permit.
+        local: looks into the journal and fetches pictures again, in this process.
+        doubted: told of a flight whose answer is waited for although its own task is lost.
         purse: the money.
         pacing: what is tried again, and when.
         concurrency: how many requests at once, at most.
@@ -46,7 +55,10 @@ class Dispatch:
         *,
         worker: Worker,
         book: Book,
+        permits: Permits,
         executor: Executor,
+        local: Executor,
+        doubted: Callable[[Flight], None],
         purse: Purse,
         pacing: Pacing,
         concurrency: int,
@@ -56,7 +68,10 @@ class Dispatch:
         self._sheet = sheet
         self._worker = worker
         self._book = book
+        self._permits = permits
         self._executor = executor
+        self._local = local
+        self._doubted = doubted
         self._purse = purse
         self._pacing = pacing
         self._throttle = Throttle.start(concurrency)
@@ -66,11 +81,12 @@ class Dispatch:
         self._flying: dict[int, Flight] = {}
         self._sleeping: dict[int, Flight] = {}
         self._fetching: dict[int, Flight] = {}
+        self._awaiting: dict[int, Flight] = {}
 
     @property
     def busy(self) -> bool:
         """Whether any flight has not ended."""
-        return bool(self._waiting or self._flying or self._sleeping or self._fetching)
+        return bool(self._waiting or self._flying or self._sleeping or self._fetching or self._awaiting)
 
     def add(self, flight: Flight) -> None:
         """A cell to be sent, after those that wait already."""
@@ -91,40 +107,65 @@ class Dispatch:
     def landed(self, event: Landed) -> Attempt | None:
         """A worker returned; the attempt if it was the flight's last, else None."""
         flight, attempt = event.flight, _attempt_of(event)
+        if event.request_id != flight.request_id:
+            return None  # of an attempt before
         if self._flying.pop(flight.place, None) is not None:
+            if not attempt.permitted:
+                return self._lost(flight, attempt, dead=_broken(event))
+            self._permits.retire(flight.permit)
             self._adjust(flight, attempt)
+            attempt = self._book.keep(flight.desk, attempt)
         elif self._fetching.pop(flight.place, None) is None:
             return None  # left behind
         if attempt.trouble:
             self._sheet.stop("journal", attempt.trouble)
-        if _died(event):
-            # What the worker wrote down before it died is on the desk; a second death leaves it there.
-            return self._look(flight, attempt)
+        if not attempt.permitted:
+            flight.stays = True  # nobody can look at its desk: the next run does
+            return attempt
         if isinstance(attempt.error, Wait) and self._again(flight, attempt.error):
             return None
         if self._fetch_again(flight, attempt):
             return None
         return attempt
 
+    def hurry(self, flight: Flight) -> bool:
+        """Wait only a little longer for an answer, since the service's log knows what became of the request.
+
+        Returns:
+            Whether an answer to it is waited for.
+        """
+        if flight.place not in self._awaiting:
+            return False
+        flight.until = min(flight.until, monotonic() + GRACE_SECONDS)
+        return True
+
     def abandon(self) -> list[Flight]:
         """Wait for nothing any more; returns what was under way, which stays on its desks."""
-        queued = self._call_back()
-        for flight in queued:
-            self._book.drop(flight.desk)
-            self._purse.settle(flight.price, 0.0)
-            self._sheet.cancel(flight.place)
-        left = {flight.place for flight in queued}
-        under_way = [flight for flight in self._flying.values() if flight.place not in left]
-        for flight in self._fetching.values():
+        self._call_back()
+        for flight in (*self._fetching.values(), *self._awaiting.values()):
             self._clock.cancel(_alarm(flight))
-        under_way += self._fetching.values()
-        self._flying, self._fetching = {}, {}
+        under_way = [*self._flying.values(), *self._fetching.values(), *self._awaiting.values()]
+        self._flying, self._fetching, self._awaiting = {}, {}, {}
         return under_way
 
-    def _call_back(self) -> list[Flight]:
-        """Have nothing sent that still queues in the executor: it lands as cancelled."""
-        flying = list(self._flying.values())
-        return [flight for flight in flying if flight.future is not None and flight.future.cancel()]
+    def _call_back(self) -> None:
+        """Have nothing sent that still queues in the executor: who has the permit decides that."""
+        for flight in list(self._flying.values()):
+            if flight.asked_back:
+                continue
+            if not self._permits.withdraw(flight.permit, flight.desk):
+                flight.asked_back = True  # it is being sent: its result is waited for
+                continue
+            del self._flying[flight.place]
+            if flight.future is not None:
+                flight.future.cancel()
+            self._end_unsent(flight)
+
+    def _end_unsent(self, flight: Flight) -> None:
+        self._permits.retire(flight.permit)
+        self._book.drop(flight.desk)
+        self._purse.settle(flight.price, 0.0)
+        self._sheet.cancel(flight.place)
 
     def _cancel(self) -> None:
         self._call_back()
@@ -149,21 +190,28 @@ class Dispatch:
             return
         flight.request_id = f"kl-{uuid.uuid4().hex}"
         flight.attempts += 1
+        flight.asked_back, flight.looked = False, False
         try:
             flight.desk = self._book.intend(flight.place, cell, flight.request_id, flight.price)
         except ConfigError as error:
             self._not_sent(flight, "journal", str(error))
             return
+        try:
+            flight.permit = self._permits.issue(flight.desk, flight.request_id)
+        except OSError as error:
+            self._book.drop(flight.desk)
+            self._not_sent(flight, "executor", str(error))
+            return
         flight.sent, flight.when = monotonic(), datetime.now(UTC)
         cell.state, cell.note = State.RUNNING, ""
         self._sheet.tell(cell)
-        try:
-            future = self._executor.submit(self._worker.send, cell.request, flight.request_id, flight.desk)
-        except RuntimeError as error:  # shut down or broken: nothing was sent
-            self._book.drop(flight.desk)
-            self._not_sent(flight, "executor", f"the executor takes no work: {error}")
-            return
         self._flying[flight.place] = flight
+        try:
+            future = self._executor.submit(self._worker.send, cell.request, flight.request_id, flight.permit)
+        except Exception as error:  # shut down, broken, or a request that can't be handed over
+            self._sheet.stop("executor", f"the executor takes no work: {error}")
+            future = Future()
+            future.set_exception(error)
         self._listen(flight, future)
 
     def _not_sent(self, flight: Flight, word: str, why: str) -> None:
@@ -218,26 +266,50 @@ class Dispatch:
         self._clock.set(_alarm(flight), monotonic() + wait, lambda: self._fetch(flight, attempt))
         return True
 
-    def _look(self, flight: Flight, attempt: Attempt) -> Attempt | None:
-        """Fetch from the desk of a worker that died, once; the attempt where nobody can."""
-        if flight.looked:
-            flight.stays = True
-            return attempt
-        flight.looked = True
-        self._fetching[flight.place] = flight
-        self._fetch(flight, attempt)
+    def _lost(self, flight: Flight, attempt: Attempt, *, dead: bool) -> Attempt | None:
+        """Decide by its permit about an attempt whose task brought nothing; the attempt where that is its end.
+
+        Args:
+            flight: whose task was cancelled, died, or was run again.
+            attempt: what is known of it.
+            dead: its worker is gone for certain, so that nothing is written to the desk any more.
+        """
+        if self._permits.withdraw(flight.permit, flight.desk):
+            if self._sheet.stopped:
+                self._end_unsent(flight)
+                return None
+            self._permits.retire(flight.permit)
+            unsent = replace(attempt, error=ServiceUnavailable(f"nothing was sent: {attempt.error}"))
+            return None if self._again(flight, ServiceUnavailable(str(unsent.error))) else unsent
+        self._permits.retire(flight.permit)
+        waits = not dead and flight.permit.desk is not None
+        flight.until = monotonic() + (self._worker.patience if waits else 0.0)
+        self._awaiting[flight.place] = flight
+        if waits:
+            self._doubted(flight)
+        self._look(flight, attempt)
         return None
+
+    def _look(self, flight: Flight, attempt: Attempt) -> None:
+        """Fetch what lies on a desk as soon as an answer does, or when none is waited for any more."""
+        if self._book.answered(flight.desk) or monotonic() >= flight.until:
+            del self._awaiting[flight.place]
+            self._fetching[flight.place] = flight
+            self._fetch(flight, attempt)
+            return
+        self._clock.set(_alarm(flight), monotonic() + LOOK_SECONDS, lambda: self._look(flight, attempt))
 
     def _fetch(self, flight: Flight, attempt: Attempt) -> None:
         request = self._sheet[flight.place].request
         assert request is not None, "it was sent"
         try:
-            future = self._executor.submit(self._worker.fetch, request, flight.request_id, flight.desk)
-        except RuntimeError as error:  # shut down or broken
-            self._sheet.stop("executor", f"the executor takes no work: {error}")
+            future = self._local.submit(self._worker.fetch, request, flight.request_id, flight.desk)
+        except RuntimeError as error:  # Python is about to end
             flight.stays = True
             future = Future()
-            future.set_result(replace(attempt, trouble="the executor takes no work"))
+            future.set_result(
+                replace(attempt, permitted=True, trouble=f"nothing can be fetched now: {error}")
+            )
         self._listen(flight, future)
 
 
@@ -246,17 +318,16 @@ def _alarm(flight: Flight) -> str:
 
 
 def _attempt_of(event: Landed) -> Attempt:
-    """How an attempt ended, also where its worker did not live to say so."""
+    """How an attempt ended; where its task did not live to say so, it holds no permit that is known of."""
     try:
         return event.future.result(timeout=0)
     except CancelledError:
-        error = ServiceUnavailable("cancelled by its executor before it was sent")
-        return Attempt(event.request_id, error=error)
+        line = "its executor gave it up"
     except Exception as error:  # a dead process pool, a request that doesn't pickle, a bug in a worker
-        line = f"the worker failed, the request may have been sent: {type(error).__name__}: {error}"
-        return Attempt(event.request_id, error=InDoubt(line))
+        line = f"its worker failed: {type(error).__name__}: {error}"
+    return Attempt(event.request_id, error=InDoubt(line), permitted=False)
 
 
-def _died(event: Landed) -> bool:
-    """Whether the worker did not live to say how it went."""
-    return not event.future.cancelled() and event.future.exception(timeout=0) is not None
+def _broken(event: Landed) -> bool:
+    """Whether all workers of the executor are gone."""
+    return not event.future.cancelled() and isinstance(event.future.exception(timeout=0), BrokenExecutor)

@@ -19,6 +19,7 @@ __all__ = [
     "Gauge",
     "Landed",
     "Observer",
+    "Permits",
     "Recorder",
     "Signal",
     "Task",
@@ -33,8 +34,12 @@ Observer = Callable[[CellResult], None]
 class Worker(Protocol):
     """Makes attempts; its methods run in an executor, so it pickles. A desk is the book's word for a place."""
 
-    def send(self, request: EditRequest, request_id: str, desk: Any) -> Attempt:
-        """Send a request, once, and bring its pictures."""
+    @property
+    def patience(self) -> float:
+        """Seconds after which the answer to a request that was sent can't come any more."""
+
+    def send(self, request: EditRequest, request_id: str, permit: Any) -> Attempt:
+        """Send a request, once, and bring its pictures; nothing without a permit."""
 
     def fetch(self, request: EditRequest, request_id: str, desk: Any) -> Attempt:
         """Bring the pictures of an answer that was read before; free."""
@@ -53,6 +58,12 @@ class Book(Protocol):
             ConfigError: it can't be: nothing may be sent.
         """
 
+    def answered(self, desk: Any) -> bool:
+        """Whether an answer lies there."""
+
+    def keep(self, desk: Any, attempt: Attempt) -> Attempt:
+        """Write down an answer that its worker could not write down itself."""
+
     def drop(self, desk: Any) -> None:
         """Nothing is owed for what lies there any more."""
 
@@ -61,6 +72,23 @@ class Book(Protocol):
 
         The cell's outputs then load them from there; returned is the attempt without them.
         """
+
+
+class Permits(Protocol):
+    """Issues the right to send one attempt's request, and takes back what nobody took."""
+
+    def issue(self, desk: Any, request_id: str) -> Any:
+        """Make the permit of an attempt whose intent is written down.
+
+        Raises:
+            OSError: it can't be made: nothing may be sent.
+        """
+
+    def withdraw(self, permit: Any, desk: Any) -> bool:
+        """Take a permit back: True where nobody has sent the request, and nobody can any more."""
+
+    def retire(self, permit: Any) -> None:
+        """Forget a permit whose attempt has ended."""
 
 
 class Recorder(Protocol):
@@ -132,12 +160,15 @@ class Flight:
         price: US dollars reserved for it.
         request_id: of the last attempt.
         desk: of the last attempt.
+        permit: of the last attempt.
         sent: when the last attempt was made, by the monotonic clock.
         when: the same by the calendar.
         attempts: made so far.
         waited: seconds spent waiting between them.
         fetches: how often its pictures were fetched.
+        asked_back: its permit was asked back and is taken.
         looked: its worker died, so its desk was looked at.
+        until: its answer is waited for on its desk until then, by the monotonic clock.
         stays: nobody can fetch what lies on its desk now; the next run does.
         future: the last job under way.
     """
@@ -146,12 +177,15 @@ class Flight:
     price: float
     request_id: str = ""
     desk: Any = None
+    permit: Any = None
     sent: float = 0.0
     when: datetime | None = None
     attempts: int = 0
     waited: float = 0.0
     fetches: int = 0
+    asked_back: bool = False
     looked: bool = False
+    until: float = 0.0
     stays: bool = False
     future: Future[Attempt] | None = None
 

@@ -1,0 +1,196 @@
+"""Permits: the right to send one attempt's request, taken at most once.
+
+An executor may run an attempt twice, lose its result, or call a running attempt cancelled. So whether a request left
+is decided by its permit alone. Knows the journal's folders and Dask's queues; neither service nor sweep.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kontext_lab.errors import ConfigError
+from kontext_lab.journal.desk import Desk
+
+if TYPE_CHECKING:
+    from distributed import Client, Queue
+
+__all__ = [
+    "FolderPermit",
+    "FolderPermits",
+    "Permit",
+    "QueuePermit",
+    "QueuePermits",
+    "dask_client",
+    "run_on_workers",
+]
+
+QUEUE_SECONDS = 10.0
+"""How long the scheduler may take to answer about a permit."""
+
+
+class Permit(Protocol):
+    """The right to send one request. It pickles, and goes along with the attempt."""
+
+    @property
+    def desk(self) -> Desk | None:
+        """The attempt's folder where the worker sees it; None where answer and bytes travel back instead."""
+
+    def take(self) -> bool:
+        """Take the permit, in whatever process; False where it is gone or can't be had, so that nothing is sent."""
+
+
+@dataclass(frozen=True)
+class FolderPermit:
+    """A permit in the attempt's folder, for workers that see the journal's disk.
+
+    Attributes:
+        desk: the attempt's folder.
+        request_id: of the attempt; the intent in the folder must hold the same, else it is another disk's folder.
+    """
+
+    desk: Desk
+    request_id: str
+
+    def take(self) -> bool:
+        """Create the file `sent` in the attempt's folder, which must be there with its intent."""
+        intent = self.desk.intent
+        if intent is None or intent.request_id != self.request_id:
+            return False
+        try:
+            return self.desk.mark_sent(f"{socket.gethostname()} {os.getpid()}")
+        except OSError:
+            return False
+
+
+class FolderPermits:
+    """Issues permits in the attempts' folders, and takes back those that nobody took."""
+
+    def issue(self, desk: Desk, request_id: str) -> FolderPermit:
+        """The permit of an attempt: its intent is all that it needs."""
+        return FolderPermit(desk, request_id)
+
+    def withdraw(self, permit: Permit, desk: Desk) -> bool:  # noqa: ARG002 - the desk is the permit
+        """Take a permit back."""
+        try:
+            return desk.withdraw()
+        except OSError:
+            return False
+
+    def retire(self, permit: Permit) -> None:
+        """Nothing to forget: a permit goes with its folder."""
+
+
+@dataclass(frozen=True)
+class QueuePermit:
+    """A permit in a queue on Dask's scheduler, for workers that don't see the journal's disk.
+
+    Attributes:
+        name: of the queue; it holds one item until somebody takes the permit.
+    """
+
+    name: str
+
+    @property
+    def desk(self) -> None:
+        """Not to be seen from a worker."""
+
+    def take(self) -> bool:
+        """Take the one item out of the queue, inside a task of the cluster."""
+        from distributed import Queue, get_client  # noqa: PLC0415 - only where the worker is Dask's
+
+        try:
+            queue = Queue(self.name, client=get_client(timeout=QUEUE_SECONDS))
+        except Exception:  # a worker that lost its scheduler
+            return False
+        try:
+            return _take_from(queue)
+        finally:
+            queue.close()
+
+
+class QueuePermits:
+    """Issues permits in queues on Dask's scheduler, and takes back those that nobody took.
+
+    Args:
+        client: speaks to the scheduler.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._queues: dict[str, Queue] = {}
+
+    def issue(self, desk: Desk, request_id: str) -> QueuePermit:
+        """Put the one item into a new queue."""
+        from distributed import Queue  # noqa: PLC0415 - loads when a cluster is used
+
+        # After a crash nobody can ask the queue, so the folder says from now on that the request may have left.
+        desk.mark_sent("queue")
+        permit = QueuePermit(f"kontext-lab {request_id}")
+        try:
+            queue = Queue(permit.name, client=self._client)
+            queue.put(1, callback_timeout=QUEUE_SECONDS)
+        except Exception as error:
+            raise OSError(f"Dask's scheduler does not answer: {type(error).__name__}") from error
+        self._queues[permit.name] = queue
+        return permit
+
+    def withdraw(self, permit: Permit, desk: Desk) -> bool:  # noqa: ARG002 - the queue is the permit
+        """Take the item out of the queue."""
+        assert isinstance(permit, QueuePermit), "issued here"
+        # A client that lost its scheduler would wait for it to come back.
+        return self._client.status == "running" and _take_from(self._queues[permit.name])
+
+    def retire(self, permit: Permit) -> None:
+        """Close the queue."""
+        assert isinstance(permit, QueuePermit), "issued here"
+        queue = self._queues.pop(permit.name, None)
+        if queue is not None:
+            queue.close()
+
+
+def _take_from(queue: Queue) -> bool:
+    try:
+        # All items at once: the only way to ask that never waits for one.
+        return bool(queue.get(batch=True, callback_timeout=QUEUE_SECONDS))
+    except Exception:  # a scheduler that does not answer gives no permit
+        return False
+
+
+def dask_client(executor: Executor) -> Client | None:
+    """The client behind an executor of Dask's, made by `client.get_executor()`; None for every other executor.
+
+    Raises:
+        ConfigError: a client that can't be used from here.
+    """
+    if type(executor).__module__.partition(".")[0] != "distributed":
+        return None
+    # Dask offers no other way from the executor to its workers.
+    client: Client = executor._client  # type: ignore[attr-defined]
+    if client.asynchronous:
+        raise ConfigError(
+            "executor: its Dask client is asynchronous, give one made without asynchronous=True"
+        )
+    return client
+
+
+def run_on_workers(client: Client, ask: Callable[[], Any], seconds: float) -> dict[str, Any]:
+    """Call a function on every worker of a cluster, busy or not.
+
+    Args:
+        client: speaks to the scheduler.
+        ask: pickles.
+        seconds: longest wait.
+
+    Returns:
+        By the worker's address what it returned, or the exception that it raised.
+
+    Raises:
+        TimeoutError: not every worker answered in time.
+    """
+    found: dict[str, Any] = client.run(ask, on_error="return", callback_timeout=seconds)
+    return found

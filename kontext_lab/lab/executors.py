@@ -1,0 +1,113 @@
+"""Executors that people bring: found out before money is spent whether their workers can send, and by which permits."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kontext_lab.errors import ConfigError, ServiceError, Unauthorized, shown
+from kontext_lab.journal import FolderPermits, QueuePermits
+from kontext_lab.journal.permits import dask_client, run_on_workers
+from kontext_lab.runner import Permits
+from kontext_lab.worker import Probe, Worker
+
+__all__ = ["permits_for"]
+
+PROBE_SECONDS = 60.0
+"""How long an executor's workers may take to say what they find."""
+
+
+def permits_for(executor: Executor, worker: Worker, folder: Path, concurrency: int) -> Permits:
+    """Try out every worker that is known of, and choose the permits that all of them can take. Free.
+
+    Args:
+        executor: whose workers.
+        worker: makes the attempts.
+        folder: the journal's.
+        concurrency: how many requests will be under way at once.
+
+    Raises:
+        ConfigError: there are workers that can't send, or none.
+        ServiceError: from a worker the service can't be reached, or refuses its key.
+    """
+    if isinstance(executor, ThreadPoolExecutor):
+        return FolderPermits()
+    client = dask_client(executor)
+    file, text = folder / f".probe-{uuid.uuid4().hex}", uuid.uuid4().hex
+    try:
+        file.write_text(text, encoding="ascii")
+        probe = partial(worker.probe, str(file), text)
+        # One by the executor itself in any case: a cluster that grows on demand starts its workers for it.
+        probes = _submitted(executor, probe, 1 if client is not None else concurrency)
+        if client is not None:
+            probes = _asked(client, probe)
+    except OSError as error:
+        raise ConfigError(
+            f"the journal can't be written ({error.strerror or error}): nothing was sent"
+        ) from None
+    finally:
+        file.unlink(missing_ok=True)
+    if all(one.sees_journal for one in probes):
+        return FolderPermits()
+    if client is not None:
+        return QueuePermits(client)
+    raise ConfigError(
+        f"executor: its workers don't see the journal's folder {shown(str(folder))}: nothing was sent; "
+        "set KONTEXT_LAB_HOME to a folder on a disk that all of them share"
+    )
+
+
+def _submitted(executor: Executor, probe: Any, count: int) -> Sequence[Probe]:
+    """What the executor's own tasks find."""
+    try:
+        futures = [executor.submit(probe) for _ in range(count)]
+    except Exception as error:
+        raise ConfigError(f"executor: it takes no work, nothing was sent: {_line(error)}") from None
+    done, missing = wait(futures, PROBE_SECONDS)
+    if missing:
+        for future in futures:
+            future.cancel()
+        raise ConfigError(
+            f"executor: no worker answered within {PROBE_SECONDS:g} s, nothing was sent; "
+            "start the cluster's workers first"
+        )
+    found = []
+    for future in done:
+        try:
+            found.append(future.result())
+        except Exception as error:
+            raise ConfigError(f"executor: its worker can't send, nothing was sent: {_line(error)}") from None
+    return [_usable(one, "a worker of the executor") for one in found]
+
+
+def _asked(client: Any, probe: Any) -> Sequence[Probe]:
+    """What every worker of a cluster finds."""
+    try:
+        answers = run_on_workers(client, probe, PROBE_SECONDS)
+    except Exception as error:
+        raise ConfigError(
+            f"executor: Dask's workers don't answer, nothing was sent: {_line(error)}"
+        ) from None
+    for address, answer in answers.items():
+        if isinstance(answer, BaseException):
+            raise ConfigError(f"executor: worker {address} can't send, nothing was sent: {_line(answer)}")
+    return [_usable(answer, f"worker {address}") for address, answer in answers.items()]
+
+
+def _usable(probe: Probe, name: str) -> Probe:
+    if isinstance(probe.failure, Unauthorized):
+        raise Unauthorized(
+            f"{name}: {probe.failure}; nothing was sent. Workers take the key from their own environment",
+            probe.failure.status,
+        )
+    if isinstance(probe.failure, ServiceError):
+        raise type(probe.failure)(f"{name}: {probe.failure}; nothing was sent", probe.failure.status)
+    return probe
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -1,0 +1,407 @@
+"""Executors that are not the standard library's: whatever they do to a task, its request leaves once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client, LocalCluster
+from mlflow.entities import Run
+
+import kontext_lab as kl
+from kontext_lab.errors import ConfigError, Unauthorized
+from kontext_lab.lab import executors
+from kontext_lab.pacing import Pacing
+from kontext_lab.results import Results, State
+from kontext_lab.sandbox import Sandbox
+
+PRICE = 0.052
+KEY = "marked-key-4711"
+
+Made = Callable[..., Client]
+
+pytestmark = pytest.mark.slow
+
+
+def until(true: Callable[[], Any], seconds: float = 60.0) -> None:
+    """Wait for a fact of another process."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def slow_box(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A service slow enough for mishaps to fall into a request."""
+    with Sandbox(latency=1.0) as box:
+        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
+        monkeypatch.setenv("AIMLAPI_API_KEY", KEY)
+        yield box
+
+
+@pytest.fixture
+def dask(tmp_path: Path, slow_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    """Starts clusters of two worker processes; hidden from them lies the journal behind their own /proc/self."""
+    made: list[tuple[Client, LocalCluster]] = []
+
+    def make(*, hidden: bool = False, key: bool = True) -> Client:
+        if hidden:
+            # The same path is another folder in every process: what a cluster without a shared disk sees.
+            elsewhere = tmp_path / "elsewhere"
+            elsewhere.mkdir()
+            monkeypatch.setenv("KONTEXT_LAB_HOME", "/proc/self/cwd/home")
+            monkeypatch.chdir(elsewhere)
+        with monkeypatch.context() as for_workers:
+            if not key:
+                for_workers.delenv("AIMLAPI_API_KEY")
+            cluster = LocalCluster(
+                n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None, silence_logs=50
+            )
+        client = Client(cluster)
+        made.append((client, cluster))
+        if hidden:
+            monkeypatch.chdir(tmp_path)
+        return client
+
+    yield make
+    for client, cluster in made:
+        client.close()
+        cluster.close()
+
+
+@pytest.fixture
+def sweep(photo_file: Path) -> kl.Sweep:
+    """Twelve cells."""
+    return kl.Sweep("Add a bird.", photo_file, axes={"seed": "1-12"}, aspect_ratio="1:1")
+
+
+@pytest.fixture
+def pacing() -> Pacing:
+    """Hardly any waiting; a lost answer is asked about at once and again."""
+    return Pacing(first=0.01, longest=0.05, store=0.2, asks=(0.5, 1.0, 2.0, 4.0))
+
+
+@pytest.fixture
+def lab(slow_box: Sandbox) -> Iterator[kl.Lab]:
+    """A lab at the slow service."""
+    with kl.Lab(measure=False, concurrency=4) as made:
+        yield made
+
+
+def books(box: Sandbox, results: Results, tracked: Callable[..., list[Run]]) -> tuple[float, float, float]:
+    """What the service billed, what the program says, what the store says."""
+    stored = sum(run.data.metrics.get("cost/usd", 0.0) for run in tracked())
+    return round(box.bill, 6), round(results.spent, 6), round(stored, 6)
+
+
+def sent_twice(box: Sandbox) -> list[str | None]:
+    """Requests that reached the service more than once."""
+    return [one for one, count in Counter(call.client_request_id for call in box.calls).items() if count > 1]
+
+
+def delivered_once(box: Sandbox, results: Results) -> None:
+    """Each picture was billed once, and is there."""
+    assert [] == sent_twice(box)
+    assert {"done": len(results)} == results.counts
+    assert pytest.approx(box.bill) == results.cost
+
+
+# Dask
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
+def test_a_cluster_runs_a_sweep(
+    dask: Made,
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    tracked: Callable[..., list[Run]],
+    hidden: bool,
+) -> None:
+    """Bill, program and store agree, whether the workers see the journal's disk or not."""
+    executor = dask(hidden=hidden).get_executor()
+    results = lab.run(sweep, progress=False, pacing=pacing, executor=executor)
+    delivered_once(slow_box, results)
+    assert 1 == len(set(books(slow_box, results, tracked)))
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
+def test_killed_workers_pay_for_nothing_twice(
+    dask: Made,
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    tracked: Callable[..., list[Run]],
+    hidden: bool,
+) -> None:
+    """The scheduler runs a killed worker's tasks again; the permit is gone, so nothing is sent again."""
+    client = dask(hidden=hidden)
+    budget = 20 * PRICE
+    handle = lab.start(
+        sweep.but(seed="1-20"), pacing=pacing, executor=client.get_executor(), budget=budget, pause_after=0
+    )
+    for kill in range(1, 4):
+        until(lambda kill=kill: slow_box.in_flight and len(slow_box.calls) >= 4 * kill)
+        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+    results = handle.wait(120)
+
+    assert handle.done
+    assert [] == sent_twice(slow_box)
+    assert slow_box.bill <= budget + 1e-9
+    assert 1 == len(set(books(slow_box, results, tracked)))
+    assert results.counts[State.DONE] + results.counts[State.IN_DOUBT] == 20
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
+def test_a_stop_keeps_what_a_cluster_has_under_way(
+    dask: Made,
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    tracked: Callable[..., list[Run]],
+    hidden: bool,
+) -> None:
+    """Dask calls running tasks cancelled; their pictures arrive all the same, and the rest is sent by the next run."""
+    executor = dask(hidden=hidden).get_executor()
+    handle = lab.start(sweep, pacing=pacing, executor=executor)
+    until(lambda: slow_box.in_flight)
+    handle.cancel()
+    first = handle.wait(60)
+    assert handle.done
+    assert len(slow_box.calls) == first.counts[State.DONE] > 0
+    assert 1 == len(set(books(slow_box, first, tracked)))
+
+    results = lab.run(sweep, progress=False, pacing=pacing, executor=executor)
+    delivered_once(slow_box, results)
+    assert 12 == len(slow_box.calls)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
+def test_a_restarted_cluster_pays_for_nothing_twice(
+    dask: Made,
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    tracked: Callable[..., list[Run]],
+    hidden: bool,
+) -> None:
+    """All workers are killed and all tasks forgotten in the middle of their requests."""
+    client = dask(hidden=hidden)
+    handle = lab.start(sweep, pacing=pacing, executor=client.get_executor(), pause_after=0)
+    until(lambda: slow_box.in_flight)
+    client.restart(timeout=60)
+    results = handle.wait(120)
+    assert handle.done
+    assert [] == sent_twice(slow_box)
+    assert 1 == len(set(books(slow_box, results, tracked)))
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
+def test_a_scheduler_that_dies_ends_the_sweep(
+    dask: Made,
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    tracked: Callable[..., list[Run]],
+    hidden: bool,
+) -> None:
+    """Nobody waits for ever; what is in doubt is counted by the service's log, the rest is sent by the next run."""
+    client = dask(hidden=hidden)
+    handle = lab.start(sweep, pacing=pacing, executor=client.get_executor(), pause_after=0)
+    until(lambda: slow_box.in_flight)
+    client.cluster.close()
+    results = handle.wait(120)
+    assert handle.done
+    assert [] == sent_twice(slow_box)
+    assert 1 == len(set(books(slow_box, results, tracked)))
+
+    again = lab.run(sweep, progress=False, pacing=pacing)
+    assert [] == sent_twice(slow_box)
+    assert 12 == again.counts[State.DONE] + again.counts[State.IN_DOUBT]
+
+
+def test_workers_without_a_key_are_found_out_before_money_is_spent(
+    dask: Made, lab: kl.Lab, slow_box: Sandbox, sweep: kl.Sweep
+) -> None:
+    """The service's 401 comes from a free address, and the line names the worker."""
+    executor = dask(key=False).get_executor()
+    with pytest.raises(Unauthorized, match=r"worker tcp://.*nothing was sent"):
+        lab.run(sweep, progress=False, executor=executor)
+    assert [] == slow_box.calls
+
+
+def test_bytes_from_workers_without_the_disk_are_journaled_before_anything_else(
+    dask: Made,
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A store that takes nothing costs no picture: the next run delivers all of them without sending."""
+    from kontext_lab.tracking import writing
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    executor = dask(hidden=True).get_executor()
+    with monkeypatch.context() as broken:
+        broken.setattr(writing, "_write_artifacts", full)
+        lab.run(sweep, progress=False, pacing=pacing, executor=executor)
+    results = lab.run(sweep, progress=False, pacing=pacing, executor=executor)
+    delivered_once(slow_box, results)
+
+
+# executors of one's own
+
+
+class Lying(Executor):
+    """Runs every task twice and gives the second result; what it cancels runs on."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(8)
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        first = self._threads.submit(work, *args, **options)
+
+        def second() -> None:
+            result = work(*args, **options)
+            if not future.cancelled():
+                future.set_result(result)
+
+        self._threads.submit(second)
+        self.last = first
+        return future
+
+    def shutdown(self, wait: bool = True, **_: Any) -> None:
+        self._threads.shutdown(wait)
+
+
+class Losing(ThreadPoolExecutor):
+    """Runs every task, and says that it failed at once."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        running = super().submit(work, *args, **options)
+        if getattr(work, "__name__", "") == "send":
+            begun = threading.Event()
+            begun.wait(0.2)
+            future.set_exception(TimeoutError("the task is late"))
+            return future
+        return running
+
+
+@pytest.mark.parametrize("kind", [Lying, Losing])
+def test_an_executor_that_lies_costs_no_picture(
+    kind: Callable[..., Executor],
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    tracked: Callable[..., list[Run]],
+) -> None:
+    """What its futures say decides nothing: the answers lie in the journal."""
+    executor = kind() if kind is Lying else kind(8)
+    try:
+        results = lab.run(sweep, progress=False, pacing=pacing, executor=executor)
+    finally:
+        executor.shutdown()
+    delivered_once(slow_box, results)
+    assert 1 == len(set(books(slow_box, results, tracked)))
+
+
+def test_a_stop_of_an_executor_that_lies_keeps_what_is_under_way(
+    lab: kl.Lab, slow_box: Sandbox, sweep: kl.Sweep, pacing: Pacing
+) -> None:
+    """Its futures say cancelled of what runs."""
+    executor = Lying()
+    handle = lab.start(sweep, pacing=pacing, executor=executor)
+    until(lambda: slow_box.in_flight)
+    handle.cancel()
+    first = handle.wait(60)
+    executor.shutdown()
+    assert handle.done
+    assert len(slow_box.calls) == first.counts[State.DONE] > 0
+    results = lab.run(sweep, progress=False, pacing=pacing)
+    delivered_once(slow_box, results)
+    assert 12 == len(slow_box.calls)
+
+
+class Elsewhere(ThreadPoolExecutor):
+    """Stands for workers on another machine: no file of this one is there."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        keywords = getattr(work, "args", ())
+        if keywords:
+            work.args  # noqa: B018 - a partial
+        return super().submit(work, *args, **options)
+
+
+def test_any_other_executor_without_the_disk_is_refused_before_money_is_spent(
+    lab: kl.Lab, slow_box: Sandbox, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its processes see another folder under the journal's path."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("KONTEXT_LAB_HOME", "/proc/self/cwd/home")
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=os.chdir, initargs=(elsewhere,)) as pool:
+        with pytest.raises(ConfigError, match="don't see the journal's folder"):
+            lab.run(sweep, progress=False, executor=pool)
+    assert [] == slow_box.calls
+
+
+class Silent(Executor):
+    """Takes work and never does it."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:  # noqa: ARG002
+        return Future()
+
+
+class Refusing(Executor):
+    """Takes no work."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:  # noqa: ARG002
+        raise RuntimeError("no room")
+
+
+@pytest.mark.parametrize(
+    ("executor", "line"),
+    [(Silent(), "no worker answered"), (Refusing(), "takes no work.*no room")],
+    ids=["silent", "refusing"],
+)
+def test_an_executor_that_does_no_work_is_one_line(
+    executor: Executor, line: str, lab: kl.Lab, slow_box: Sandbox, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent, and nothing is left in the journal."""
+    monkeypatch.setattr(executors, "PROBE_SECONDS", 0.3)
+    with pytest.raises(ConfigError, match=line):
+        lab.run(sweep, progress=False, executor=executor)
+    assert ([], []) == (slow_box.calls, lab.unfinished)
