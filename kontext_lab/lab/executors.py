@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kontext_lab.errors import ConfigError, ServiceError, Unauthorized, shown
+from kontext_lab.errors import ConfigError, Unauthorized, shown
 from kontext_lab.journal import FolderPermits, QueuePermits
 from kontext_lab.journal.permits import dask_client, run_on_workers
 from kontext_lab.runner import Permits
@@ -51,7 +51,9 @@ def permits_for(executor: Executor, worker: Worker, folder: Path, concurrency: i
         ) from None
     finally:
         file.unlink(missing_ok=True)
-    if all(one.sees_journal for one in probes):
+    for name, one in probes:
+        _check(name, one)
+    if all(one.sees_journal for _, one in probes):
         return FolderPermits()
     if client is not None:
         return QueuePermits(client)
@@ -61,7 +63,7 @@ def permits_for(executor: Executor, worker: Worker, folder: Path, concurrency: i
     )
 
 
-def _submitted(executor: Executor, probe: Any, count: int) -> Sequence[Probe]:
+def _submitted(executor: Executor, probe: Callable[[], Probe], count: int) -> list[tuple[str, Probe]]:
     """What the executor's own tasks find."""
     try:
         futures = [executor.submit(probe) for _ in range(count)]
@@ -75,16 +77,13 @@ def _submitted(executor: Executor, probe: Any, count: int) -> Sequence[Probe]:
             f"executor: no worker answered within {PROBE_SECONDS:g} s, nothing was sent; "
             "start the cluster's workers first"
         )
-    found = []
-    for future in done:
-        try:
-            found.append(future.result())
-        except Exception as error:
-            raise ConfigError(f"executor: its worker can't send, nothing was sent: {_line(error)}") from None
-    return [_usable(one, "a worker of the executor") for one in found]
+    try:
+        return [("a worker of the executor", future.result()) for future in done]
+    except (Exception, CancelledError) as error:
+        raise ConfigError(f"executor: its worker can't send, nothing was sent: {_line(error)}") from None
 
 
-def _asked(client: Any, probe: Any) -> Sequence[Probe]:
+def _asked(client: Any, probe: Callable[[], Probe]) -> list[tuple[str, Probe]]:
     """What every worker of a cluster finds."""
     try:
         answers = run_on_workers(client, probe, PROBE_SECONDS)
@@ -95,18 +94,17 @@ def _asked(client: Any, probe: Any) -> Sequence[Probe]:
     for address, answer in answers.items():
         if isinstance(answer, BaseException):
             raise ConfigError(f"executor: worker {address} can't send, nothing was sent: {_line(answer)}")
-    return [_usable(answer, f"worker {address}") for address, answer in answers.items()]
+    return [(f"worker {address}", answer) for address, answer in answers.items()]
 
 
-def _usable(probe: Probe, name: str) -> Probe:
-    if isinstance(probe.failure, Unauthorized):
-        raise Unauthorized(
-            f"{name}: {probe.failure}; nothing was sent. Workers take the key from their own environment",
-            probe.failure.status,
-        )
-    if isinstance(probe.failure, ServiceError):
-        raise type(probe.failure)(f"{name}: {probe.failure}; nothing was sent", probe.failure.status)
-    return probe
+def _check(name: str, probe: Probe) -> None:
+    """Raise what keeps a worker from using the service."""
+    if probe.failure is None:
+        return
+    way = (
+        ". Workers take the key from their own environment" if isinstance(probe.failure, Unauthorized) else ""
+    )
+    raise type(probe.failure)(f"{name}: {probe.failure}; nothing was sent{way}", probe.failure.status)
 
 
 def _line(error: BaseException) -> str:

@@ -243,6 +243,7 @@ class Coordinator:
     def _conclude(self, flight: Flight, attempt: Attempt) -> None:
         """A flight's last attempt is the cell's outcome."""
         cell = self._sheet[flight.place]
+        self._doubts.resolve(flight.request_id)  # its answer may have come although its task was lost
         cell.apply(attempt, datetime.now(UTC))
         self.results.spent = round(self.results.spent + cell.cost, 6)
         if cell.state is State.IN_DOUBT:

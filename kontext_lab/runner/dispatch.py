@@ -27,7 +27,7 @@ __all__ = ["Dispatch"]
 LOOK_SECONDS = 0.5
 """How often the journal is looked at for an answer that another worker may still write."""
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 10.0
 """How long an answer may take to the journal once the service's log knows what became of the request."""
 
 
@@ -132,21 +132,31 @@ class Dispatch:
         """Wait only a little longer for an answer, since the service's log knows what became of the request.
 
         Returns:
-            Whether an answer to it is waited for.
+            Whether it has not ended: its answer is still waited for, or its pictures are fetched.
         """
-        if flight.place not in self._awaiting:
-            return False
         flight.until = min(flight.until, monotonic() + GRACE_SECONDS)
-        return True
+        return flight.place in self._awaiting or flight.place in self._fetching
 
     def abandon(self) -> list[Flight]:
         """Wait for nothing any more; returns what was under way, which stays on its desks."""
         self._call_back()
         for flight in (*self._fetching.values(), *self._awaiting.values()):
             self._clock.cancel(_alarm(flight))
+        for flight in self._flying.values():
+            self._keep_late(flight)
         under_way = [*self._flying.values(), *self._fetching.values(), *self._awaiting.values()]
         self._flying, self._fetching, self._awaiting = {}, {}, {}
         return under_way
+
+    def _keep_late(self, flight: Flight) -> None:
+        """Have an answer that travels back written down although nobody waits for it any more."""
+
+        def keep(future: Future[Attempt]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                self._book.keep(flight.desk, future.result())
+
+        if flight.permit.desk is None and flight.future is not None:
+            flight.future.add_done_callback(keep)
 
     def _call_back(self) -> None:
         """Have nothing sent that still queues in the executor: who has the permit decides that."""
@@ -190,7 +200,7 @@ class Dispatch:
             return
         flight.request_id = f"kl-{uuid.uuid4().hex}"
         flight.attempts += 1
-        flight.asked_back, flight.looked = False, False
+        flight.asked_back = False
         try:
             flight.desk = self._book.intend(flight.place, cell, flight.request_id, flight.price)
         except ConfigError as error:
@@ -213,6 +223,33 @@ class Dispatch:
             future = Future()
             future.set_exception(error)
         self._listen(flight, future)
+        if flight.permit.desk is not None:
+            self._mind(flight, flight.request_id, seen=None)
+
+    def _mind(self, flight: Flight, request_id: str, seen: float | None) -> None:
+        """Give up waiting for a task that its executor lost without a word, long after its request left.
+
+        Args:
+            flight: whose task.
+            request_id: of the attempt.
+            seen: when its permit was first seen to be taken, by the monotonic clock.
+        """
+        patience = self._worker.patience
+        request = self._sheet[flight.place].request
+
+        def look() -> None:
+            if self._flying.get(flight.place) is not flight or flight.request_id != request_id:
+                return
+            first = seen or (monotonic() if self._book.may_have_left(flight.desk) else None)
+            # The answer, then the download of each picture may take that long.
+            if first is None or monotonic() < first + patience * (1 + (request.pictures if request else 1)):
+                self._mind(flight, request_id, first)
+                return
+            del self._flying[flight.place]
+            line = InDoubt("its executor lost it without a word")
+            self._lost(flight, Attempt(request_id, error=line, permitted=False), dead=True)
+
+        self._clock.set(f"lost {flight.place}", monotonic() + patience / 2, look)
 
     def _not_sent(self, flight: Flight, word: str, why: str) -> None:
         self._sheet.stop(word, why)

@@ -58,6 +58,9 @@ class Book(Protocol):
             ConfigError: it can't be: nothing may be sent.
         """
 
+    def may_have_left(self, desk: Any) -> bool:
+        """Whether somebody took the right to send the request."""
+
     def answered(self, desk: Any) -> bool:
         """Whether an answer lies there."""
 
@@ -167,7 +170,6 @@ class Flight:
         waited: seconds spent waiting between them.
         fetches: how often its pictures were fetched.
         asked_back: its permit was asked back and is taken.
-        looked: its worker died, so its desk was looked at.
         until: its answer is waited for on its desk until then, by the monotonic clock.
         stays: nobody can fetch what lies on its desk now; the next run does.
         future: the last job under way.
@@ -184,7 +186,6 @@ class Flight:
     waited: float = 0.0
     fetches: int = 0
     asked_back: bool = False
-    looked: bool = False
     until: float = 0.0
     stays: bool = False
     future: Future[Attempt] | None = None

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import stat
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import kontext_lab as kl
 from kontext_lab.answer import RawAnswer
 from kontext_lab.errors import AlreadyRunning, ConfigError
-from kontext_lab.journal import Desk, Intent, Journal, SweepFacts, home_folder
+from kontext_lab.journal import Desk, FolderPermits, Intent, Journal, SweepFacts, home_folder
 from kontext_lab.journal import journal as journals
+from kontext_lab.journal.permits import FolderPermit
 
 FACTS = SweepFacts(
     "a/b: demo", "d" * 64, "sandbox", "http://127.0.0.1:1", "sqlite:////tmp/x.db", "kontext-lab"
@@ -209,3 +216,91 @@ def test_a_start_that_hangs_keeps_nobody_waiting_for_ever(
         journal.starting(),
     ):
         pass
+
+
+# permits
+
+
+def _taken(permit: FolderPermit, gate: Any, answers: Any) -> None:
+    gate.wait()
+    answers.put(permit.take())
+
+
+def _together(gate: threading.Barrier, act: Callable[[], bool]) -> bool:
+    gate.wait()
+    return act()
+
+
+def test_of_several_processes_one_gets_the_permit(journal: Journal, sweep: kl.Sweep) -> None:
+    """Whoever takes it first may send, and nobody else ever."""
+    one = journal.sweep(FACTS)
+    one.begin(sweep)
+    permit = FolderPermits().issue(one.intend(intent()), "kl-1")
+    spawn = multiprocessing.get_context("spawn")
+    gate, answers = spawn.Barrier(3), spawn.Queue()
+    processes = [spawn.Process(target=_taken, args=(permit, gate, answers)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    taken = [answers.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(60)
+    assert [False, False, True] == sorted(taken)
+    assert not permit.take()
+
+
+def test_a_permit_is_either_taken_or_taken_back(journal: Journal, sweep: kl.Sweep) -> None:
+    """However workers and a stop race: one of them has it, and a stop may ask again."""
+    one = journal.sweep(FACTS)
+    one.begin(sweep)
+    for turn in range(50):
+        request_id = f"kl-{turn}"
+        desk = one.intend(intent(turn, request_id))
+        permits, gate = FolderPermits(), threading.Barrier(2)
+        permit = permits.issue(desk, request_id)
+
+        with ThreadPoolExecutor(2) as pool:
+            taken = pool.submit(_together, gate, permit.take)
+            withdrawn = pool.submit(_together, gate, partial(permits.withdraw, permit, desk))
+        assert taken.result() is not withdrawn.result()
+        assert withdrawn.result() is permits.withdraw(permit, desk)
+        assert taken.result() is desk.may_have_left
+
+
+@pytest.mark.parametrize("there", ["no folder", "no intent", "another intent", "a damaged intent"])
+def test_a_worker_makes_no_permit(there: str, tmp_path: Path) -> None:
+    """Where the attempt's own folder is not to be seen there is nothing to take, and nothing is made."""
+    desk = Desk(str(tmp_path / "00003 kl-1"))
+    if there != "no folder":
+        desk.folder.mkdir()
+    if there == "another intent":
+        desk.keep_intent(intent(request_id="kl-2"))
+    if there == "a damaged intent":
+        (desk.folder / "intent.json").write_text("{")
+    before = sorted(tmp_path.rglob("*"))
+    assert not FolderPermits().issue(desk, "kl-1").take()
+    assert before == sorted(tmp_path.rglob("*"))
+
+
+def test_a_permit_that_can_not_be_written_is_not_given(
+    journal: Journal, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails when it is taken: the request may not leave, and may not be called unsent either."""
+    one = journal.sweep(FACTS)
+    one.begin(sweep)
+    desk = one.intend(intent())
+    permits = FolderPermits()
+    permit = permits.issue(desk, "kl-1")
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        assert not permit.take()
+    assert not permits.withdraw(permit, desk)
+
+
+def test_an_attempt_that_nobody_took_owes_nothing(journal: Journal, sweep: kl.Sweep) -> None:
+    """An intent alone was not sent; with its permit taken it may have been."""
+    one = journal.sweep(FACTS)
+    one.begin(sweep)
+    desk = one.intend(intent())
+    assert ([], False) == (one.owed(), desk.may_have_left)
+    FolderPermits().issue(desk, "kl-1").take()
+    assert ([intent()], True) == ([found for found, _ in one.owed()], desk.may_have_left)

@@ -242,6 +242,7 @@ def hostile_journal(home: Path, address: str, **changes: str) -> None:
         desk: Desk = journal.intend(
             Intent(place, "t", f"kl-{place}", "f" * 64, 0.05, "2026-11-22T10:00:00+00:00")
         )
+        desk.mark_sent("a process")
     body = json.dumps({"images": [{"url": f"{address}/a.png"}]}).encode()
     desk.keep_answer(kl.client.RawAnswer(200, body, {}, 1.0))
 

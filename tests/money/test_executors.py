@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from kontext_lab.lab import executors
 from kontext_lab.pacing import Pacing
 from kontext_lab.results import Results, State
 from kontext_lab.sandbox import Sandbox
+from kontext_lab.worker import Worker
 
 PRICE = 0.052
 KEY = "marked-key-4711"
@@ -286,7 +287,7 @@ class Lying(Executor):
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        first = self._threads.submit(work, *args, **options)
+        self._threads.submit(work, *args, **options)
 
         def second() -> None:
             result = work(*args, **options)
@@ -294,7 +295,6 @@ class Lying(Executor):
                 future.set_result(result)
 
         self._threads.submit(second)
-        self.last = first
         return future
 
     def shutdown(self, wait: bool = True, **_: Any) -> None:
@@ -302,20 +302,28 @@ class Lying(Executor):
 
 
 class Losing(ThreadPoolExecutor):
-    """Runs every task, and says that it failed at once."""
+    """Runs every task, and says that it failed while its request is under way."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
         future: Future[Any] = Future()
         running = super().submit(work, *args, **options)
-        if getattr(work, "__name__", "") == "send":
-            begun = threading.Event()
-            begun.wait(0.2)
-            future.set_exception(TimeoutError("the task is late"))
-            return future
-        return running
+        if getattr(work, "__name__", "") != "send":
+            return running
+        permit = args[2]
+        until(lambda: permit.desk.may_have_left)
+        future.set_exception(TimeoutError("the task is late"))
+        return future
 
 
-@pytest.mark.parametrize("kind", [Lying, Losing])
+class Forgetting(ThreadPoolExecutor):
+    """Runs every task and never says anything of it."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        running = super().submit(work, *args, **options)
+        return Future() if getattr(work, "__name__", "") == "send" else running
+
+
+@pytest.mark.parametrize("kind", [Lying, Losing, Forgetting])
 def test_an_executor_that_lies_costs_no_picture(
     kind: Callable[..., Executor],
     lab: kl.Lab,
@@ -324,8 +332,10 @@ def test_an_executor_that_lies_costs_no_picture(
     *,
     pacing: Pacing,
     tracked: Callable[..., list[Run]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What its futures say decides nothing: the answers lie in the journal."""
+    monkeypatch.setattr(Worker, "patience", 4.0)
     executor = kind() if kind is Lying else kind(8)
     try:
         results = lab.run(sweep, progress=False, pacing=pacing, executor=executor)
@@ -352,29 +362,19 @@ def test_a_stop_of_an_executor_that_lies_keeps_what_is_under_way(
     assert 12 == len(slow_box.calls)
 
 
-class Elsewhere(ThreadPoolExecutor):
-    """Stands for workers on another machine: no file of this one is there."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
-        keywords = getattr(work, "args", ())
-        if keywords:
-            work.args  # noqa: B018 - a partial
-        return super().submit(work, *args, **options)
-
-
 def test_any_other_executor_without_the_disk_is_refused_before_money_is_spent(
     lab: kl.Lab, slow_box: Sandbox, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Its processes see another folder under the journal's path."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.setenv("KONTEXT_LAB_HOME", "/proc/self/cwd/home")
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=os.chdir, initargs=(elsewhere,)) as pool:
-        with pytest.raises(ConfigError, match="don't see the journal's folder"):
-            lab.run(sweep, progress=False, executor=pool)
+    spawn = get_context("spawn")
+    with (
+        ProcessPoolExecutor(1, mp_context=spawn, initializer=os.chdir, initargs=(elsewhere,)) as pool,
+        pytest.raises(ConfigError, match="don't see the journal's folder"),
+    ):
+        lab.run(sweep, progress=False, executor=pool)
     assert [] == slow_box.calls
 
 
@@ -398,7 +398,13 @@ class Refusing(Executor):
     ids=["silent", "refusing"],
 )
 def test_an_executor_that_does_no_work_is_one_line(
-    executor: Executor, line: str, lab: kl.Lab, slow_box: Sandbox, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch
+    executor: Executor,
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is sent, and nothing is left in the journal."""
     monkeypatch.setattr(executors, "PROBE_SECONDS", 0.3)

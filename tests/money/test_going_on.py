@@ -15,7 +15,7 @@ from mlflow.entities import Run
 import kontext_lab as kl
 from kontext_lab.answer import RawAnswer
 from kontext_lab.errors import AlreadyRunning
-from kontext_lab.journal import Intent
+from kontext_lab.journal import FolderPermits, Intent
 from kontext_lab.lab.starting import facts_of
 from kontext_lab.pacing import Pacing
 from kontext_lab.plan import Action
@@ -38,6 +38,7 @@ def cut_off(
     cell = sweep.cells[place]
     print_ = cell.request.fingerprint(lab.connection.name)
     desk = journal.intend(Intent(place, cell.title, request_id, print_, 0.052, "2099-01-01T00:00:00+00:00"))
+    desk.mark_sent("a process")
     if raw is not None:
         desk.keep_answer(raw)
 
@@ -66,13 +67,28 @@ def test_the_plan_knows_what_the_journal_holds(lab: kl.Lab, api: Sandbox, sweep:
     assert "1 to recover" in plan.line
 
 
-def test_an_intent_alone_is_in_doubt(lab: kl.Lab, api: Sandbox, sweep: kl.Sweep) -> None:
-    """A process that died between intent and answer may have paid: the cell is not sent by a plain run."""
+def test_a_taken_permit_without_an_answer_is_in_doubt(lab: kl.Lab, api: Sandbox, sweep: kl.Sweep) -> None:
+    """A process that died between sending and answer may have paid: the cell is not sent by a plain run."""
     cut_off(lab, sweep, 1, None)
     results = lab.run(sweep, progress=False)
     assert ["done", "in_doubt", "done", "done"] == [cell.state for cell in results]
     assert 3 == len(api.calls)
     assert [] == lab.unfinished
+
+
+def test_an_intent_whose_permit_nobody_took_is_simply_sent(
+    lab: kl.Lab, api: Sandbox, sweep: kl.Sweep
+) -> None:
+    """A process that died before its request left owes nothing, whatever the service's log says."""
+    journal = lab.journal.sweep(facts_of(lab, sweep))
+    journal.begin(sweep)
+    cell = sweep.cells[1]
+    desk = journal.intend(Intent(1, cell.title, "kl-x", cell.request.fingerprint("x"), 0.052, ""))
+    late = FolderPermits().issue(desk, "kl-x")
+    assert (0, 4) == (lab.plan(sweep).in_doubt, lab.plan(sweep).requests)
+    results = lab.run(sweep, progress=False)
+    assert ({"done": 4}, 4) == (results.counts, len(api.calls))
+    assert not late.take()
 
 
 def test_an_intent_that_the_log_knows_as_failed_is_simply_sent(
