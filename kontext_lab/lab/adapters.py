@@ -73,6 +73,10 @@ class SweepBook:
         """The store has it, or nothing was billed."""
         self._journal.drop(desk)
 
+    def holds(self, desk: Desk) -> bool:
+        """Whether an answer lies there."""
+        return desk.answer is not None
+
     def shelve(self, cell: CellResult, attempt: Attempt) -> Attempt:
         """Let go of the bytes that lie on a desk."""
         if attempt.answer is None:

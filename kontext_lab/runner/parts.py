@@ -56,6 +56,9 @@ class Book(Protocol):
     def drop(self, desk: Any) -> None:
         """Nothing is owed for what lies there any more."""
 
+    def holds(self, desk: Any) -> bool:
+        """Whether an answer lies there, so that its pictures can be had in a later run."""
+
     def shelve(self, cell: CellResult, attempt: Attempt) -> Attempt:
         """Let go of bytes that lie on a desk, so that a long outage of the store fills no memory.
 
