@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import click
 
 from kontext_lab.cli.codes import stopped_by
 
-if TYPE_CHECKING:
-    from kontext_lab.runner import Handle
-
-__all__ = ["STOP_SIGNALS", "StopSignals", "Stopped", "stop_signals"]
+__all__ = ["STOP_SIGNALS", "StopSignals", "Stoppable", "Stopped", "stop_signals"]
 
 STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -33,14 +30,24 @@ SAME_SECONDS = 0.1
 
 
 class Stopped(KeyboardInterrupt):
-    """A stop signal that arrived while no sweep was under way."""
+    """A stop signal that arrived while nothing was under way that knows how to stop."""
+
+
+class Stoppable(Protocol):
+    """Something under way that signals stop, such as a sweep's handle. Called inside a signal handler."""
+
+    def cancel(self) -> None:
+        """End in order."""
+
+    def leave(self) -> None:
+        """End at once."""
 
 
 class StopSignals:
     """The stop signals of one command line, from `with` on until its end; handlers are restored then.
 
     While a sweep is under way the first one stops it and the second leaves; at any other moment a signal raises
-    `Stopped` in the main thread. A third one after a second ends the process where it is.
+    `Stopped` in the main thread. A third one ends the process where it is.
 
     Args:
         clock: seconds that only go forward.
@@ -53,7 +60,7 @@ class StopSignals:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._last = 0.0
-        self._handle: Handle | None = None
+        self._acting_on: Stoppable | None = None
         self._before: dict[int, Any] = {}
         self.first: int | None = None
         self.count = 0
@@ -74,18 +81,18 @@ class StopSignals:
         self._before = {}
 
     @contextmanager
-    def acting_on(self, handle: Handle) -> Iterator[None]:
-        """Let signals stop this sweep, in place of raising."""
-        self._handle = handle
+    def acting_on(self, what: Stoppable) -> Iterator[None]:
+        """Let signals stop this, in place of raising."""
+        self._acting_on = what
         try:
             if self.first is not None:  # swallowed by whatever ran when it came
-                handle.cancel()
+                what.cancel()
             yield
         finally:
-            self._handle = None
+            self._acting_on = None
 
     def forget(self) -> None:
-        """A stop was how the command was meant to end."""
+        """A stop is how the command was meant to end, as that of a server."""
         self.first = None
 
     @property
@@ -106,12 +113,12 @@ class StopSignals:
         self.first = number if self.first is None else self.first
         if self.count > 2:
             os._exit(stopped_by(self.first))  # what was sent and what came is in the journal
-        if self._handle is None:
+        if self._acting_on is None:
             raise Stopped
         if self.count == 1:
-            self._handle.cancel()
+            self._acting_on.cancel()
         else:
-            self._handle.leave()
+            self._acting_on.leave()
 
 
 def stop_signals() -> StopSignals:
