@@ -206,7 +206,8 @@ class Coordinator:
             event.act()
         for act in self._clock.due(monotonic()):
             act()
-        if self._scribe.backlog and not self._clock.has("store"):
+        # Not while it writes: a store slower than the timer would be tried again before it was through, for ever.
+        if self._scribe.backlog and not (self._scribe.pending or self._clock.has("store")):
             wait = self._pacing.before_store(max(1, self._scribe.failures))
             self._clock.set("store", monotonic() + wait, self._scribe.retry)
 
