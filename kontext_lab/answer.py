@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from kontext_lab.errors import BadAnswer, Look, Moderated, OutputUnavailable, ServiceError
+from kontext_lab.errors import (
+    BadAnswer,
+    Look,
+    Moderated,
+    OutputUnavailable,
+    RequestRefused,
+    ServiceError,
+    StopSweep,
+    Wait,
+)
 
 __all__ = ["Answer", "Attempt", "Fate", "Picture", "RawAnswer", "Reason"]
 
@@ -147,6 +156,11 @@ class Attempt:
     trouble: str = ""
     permitted: bool = True
     raw: RawAnswer | None = field(default=None, repr=False)
+
+    @property
+    def free(self) -> bool:
+        """Whether the service is known to have billed nothing."""
+        return isinstance(self.error, Wait | StopSweep | RequestRefused)
 
 
 @dataclass(frozen=True)

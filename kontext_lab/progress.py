@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from time import monotonic
 from typing import Any, TextIO
 
 from tqdm.auto import tqdm
@@ -12,8 +14,13 @@ from kontext_lab.runner import Handle
 
 __all__ = ["follow", "notices"]
 
+log = logging.getLogger(__name__)
+
 MOST_INTERRUPTS = 2
 """The first stops, the second leaves; one more does not even wait for what is left to be written down."""
+
+LEAVE_SECONDS = 5.0
+"""How long a sweep that was left is waited for: a store that hangs must not hold up who wants to leave."""
 
 
 def notices() -> TextIO:
@@ -24,25 +31,34 @@ def notices() -> TextIO:
 
 
 def follow(handle: Handle, *, shown: bool) -> Results:
-    """Wait for a sweep; an interrupt stops sending and keeps what is in flight, a second one leaves."""
-    interrupts = told = 0
-    with tqdm(total=len(handle.results), disable=not shown, unit="cell") as bar:
-        while not handle.done:
-            # An interrupt falls where it falls; missed here, the sweep would pay on with nobody to stop it.
-            try:
-                handle.wait(0.1)
-                _show(bar, handle.results)
-                # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
-                for line in handle.results.notes[told:] if shown else ():
-                    tqdm.write(line, file=notices())
-                    told += 1
-            except KeyboardInterrupt:
-                interrupts += 1
-                if interrupts > MOST_INTERRUPTS:
-                    raise
-                _interrupt(handle, interrupts)
-        _show(bar, handle.results)
-    return handle.wait()
+    """Begin a sweep and wait for it; an interrupt stops sending and keeps what is in flight, a second one leaves.
+
+    However this ends: a sweep that nobody waits for sends nothing more.
+    """
+    try:
+        handle.begin()
+        with tqdm(total=len(handle.results), disable=not shown, unit="cell") as bar:
+            _wait(handle, _Display(handle.results, bar))
+        return handle.wait(0)
+    except BaseException:
+        handle.cancel()
+        raise
+
+
+def _wait(handle: Handle, display: _Display) -> None:
+    interrupts = 0
+    over = False
+    while not over:
+        # An interrupt falls where it falls; missed here, the sweep would pay on with nobody to stop it.
+        try:
+            handle.wait(0.1)
+            over = handle.done or (handle.left is not None and monotonic() - handle.left > LEAVE_SECONDS)
+            display.update()
+        except KeyboardInterrupt:
+            interrupts += 1
+            if interrupts > MOST_INTERRUPTS:
+                raise
+            _interrupt(handle, interrupts)
 
 
 def _interrupt(handle: Handle, count: int) -> None:
@@ -52,14 +68,37 @@ def _interrupt(handle: Handle, count: int) -> None:
         handle.leave()
 
 
-def _show(bar: Any, results: Results) -> None:
-    counts = results.counts
-    finished = sum(counts[state] for state in State if state.is_finished)
-    if finished != bar.n or bar.total == finished:
-        failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
-        failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
-        money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
-        bar.set_postfix_str(money + failed, refresh=False)
-        bar.update(finished - bar.n)
-    if bar.total == finished and results.measuring:
-        bar.set_postfix_str(f"measuring, {results.measuring} to go")
+class _Display:
+    """The bar and the notes of one sweep. A display that breaks, as of a closed terminal, shows nothing more."""
+
+    def __init__(self, results: Results, bar: tqdm[Any]) -> None:
+        self._results = results
+        self._bar = bar
+        self._told = 0
+        self._works = True
+
+    def update(self) -> None:
+        if not self._works:
+            return
+        try:
+            self._show()
+        except Exception:
+            self._works = False
+            log.warning("the progress can't be shown any more", exc_info=True)
+
+    def _show(self) -> None:
+        bar, results = self._bar, self._results
+        counts = results.counts
+        finished = sum(counts[state] for state in State if state.is_finished)
+        if finished != bar.n or bar.total == finished:
+            failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
+            failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
+            money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
+            bar.set_postfix_str(money + failed, refresh=False)
+            bar.update(finished - bar.n)
+        if bar.total == finished and results.measuring:
+            bar.set_postfix_str(f"measuring, {results.measuring} to go")
+        # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
+        for line in () if bar.disable else results.notes[self._told :]:
+            self._told += 1
+            tqdm.write(line, file=notices())

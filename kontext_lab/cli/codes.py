@@ -1,8 +1,10 @@
 """Exit codes, for scripts to rely on."""
 
-__all__ = ["BAD", "FAILED", "INTERRUPTED", "LEFT", "OK", "STOPPED"]
+__all__ = ["BAD", "FAILED", "INTERRUPTED", "OK", "STOPPED", "UNDELIVERED", "stopped_by"]
 
-OK, FAILED, BAD, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILED, BAD, STOPPED, UNDELIVERED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-LEFT = -1
-"""Interrupted twice, so that requests are still under way and nobody waits for them; leaves as INTERRUPTED."""
+
+def stopped_by(signal: int) -> int:
+    """The code of a command that this signal stopped, as a shell has it: 129 SIGHUP, 130 SIGINT, 143 SIGTERM."""
+    return 128 + signal

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-from kontext_lab.cli.running import exit_code, tell
+from kontext_lab.cli.codes import FAILED, OK
+from kontext_lab.cli.running import exit_code, run_and_wait, tell, tell_undelivered
 from kontext_lab.cli.saying import say
-from kontext_lab.errors import ConfigError
+from kontext_lab.cli.signals import stop_signals
+from kontext_lab.errors import ConfigError, KontextLabError
 from kontext_lab.figures import effects, grid
 from kontext_lab.lab import Lab
 from kontext_lab.results import Results
@@ -52,27 +53,41 @@ def run_demo(out: Path) -> int:
     with Lab("sandbox") as lab:
         say("Simulated pictures: the sandbox on this machine answers, nothing is paid, no key is used.")
         say(lab.plan(sweep))
-        results = lab.run(sweep, progress=sys.stderr.isatty())
+        results = run_and_wait(lab, sweep)
         tell(results, lab)
-        figure, plot, file = out / "grid.png", out / "effects.png", out / "sweep.yaml"
-        _draw(results, figure)
-        study = effects(results, _METRIC)
-        study.figure.savefig(plot)
-        say(
-            f"\ngrid     {figure}\neffects  {plot}\nsweep    {file}\nstore    {lab.tracker.store.shown}\n\nNext:"
-        )
-        commands = {
-            f"kontext-lab run {file} --sandbox": "after changing it: only new cells are sent",
-            "kontext-lab ui": "every call, its parameters and its picture in MLflow",
-            f"kontext-lab export {results.run_id[:8]} {out / 'pictures'}": "the exact pictures as files",
-        }
-        width = max(len(command) for command in commands)
-        for command, what in commands.items():
-            say(f"  {command:<{width}}   {what}")
-        say(f"\nHow much of each picture changed ({_METRIC}):")
-        for sentence in study.sentences:
-            say(f"  {sentence}")
-    return exit_code(results)
+        shown = _shown(results, lab, out)
+        tell_undelivered(results)
+    code = exit_code(results, stop_signals().first)
+    return FAILED if code == OK and not shown else code
+
+
+def _shown(results: Results, lab: Lab, out: Path) -> bool:
+    """Draw what came, and say what is where; a picture that can't be had back costs a line."""
+    try:
+        _show(results, lab, out)
+    except KontextLabError as error:
+        say(f"  not drawn: {error}", err=True)
+        return False
+    return True
+
+
+def _show(results: Results, lab: Lab, out: Path) -> None:
+    figure, plot, file = out / "grid.png", out / "effects.png", out / "sweep.yaml"
+    _draw(results, figure)
+    study = effects(results, _METRIC)
+    study.figure.savefig(plot)
+    say(f"\ngrid     {figure}\neffects  {plot}\nsweep    {file}\nstore    {lab.tracker.store.shown}\n\nNext:")
+    commands = {
+        f"kontext-lab run {file} --sandbox": "after changing it: only new cells are sent",
+        "kontext-lab ui": "every call, its parameters and its picture in MLflow",
+        f"kontext-lab export {results.run_id[:8]} {out / 'pictures'}": "the exact pictures as files",
+    }
+    width = max(len(command) for command in commands)
+    for command, what in commands.items():
+        say(f"  {command:<{width}}   {what}")
+    say(f"\nHow much of each picture changed ({_METRIC}):")
+    for sentence in study.sentences:
+        say(f"  {sentence}")
 
 
 def _draw(results: Results, file: Path) -> None:

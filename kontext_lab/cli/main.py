@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from kontext_lab.cli.codes import BAD, FAILED, INTERRUPTED, LEFT, OK, STOPPED
-from kontext_lab.cli.saying import say
+from kontext_lab.cli.codes import BAD, FAILED, INTERRUPTED, OK, STOPPED
+from kontext_lab.cli.saying import guard_output, say
+from kontext_lab.cli.signals import StopSignals
 from kontext_lab.errors import KontextLabError, OutOfCredits, Unauthorized
 
 __all__ = ["cli", "main"]
@@ -22,25 +23,46 @@ def main() -> None:
     # MLflow and Alembic write about their databases; what matters arrives as an error of ours.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    code = run_command(sys.argv[1:])
-    if code == LEFT:
+    output = guard_output()
+    stops = StopSignals()
+    code = run_command(sys.argv[1:], stops)
+    if code == OK and output.lost:
+        code = FAILED  # what a script reads is not all there
+    if stops.leaving:
         # What is under way belongs to the journal now; leaving the usual way would wait for its answers.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        os._exit(code)
     sys.exit(code)
 
 
-def run_command(arguments: list[str]) -> int:
-    """Run one command line; returns the exit code. No error of ours shows a traceback."""
+def run_command(arguments: list[str], stops: StopSignals | None = None) -> int:
+    """Run one command line; returns the exit code. No error of ours shows a traceback.
+
+    Args:
+        arguments: without the program's name.
+        stops: what stop signals do; None for the usual.
+    """
+    with stops or StopSignals() as active:
+        try:
+            code = _run_command(arguments, active)
+        except KeyboardInterrupt:  # a second one, on the way out
+            code = INTERRUPTED
+        return active.code(code)
+
+
+def _run_command(arguments: list[str], stops: StopSignals) -> int:
     try:
-        code = cli.main(arguments, prog_name="kontext-lab", standalone_mode=False)
+        code = cli.main(arguments, prog_name="kontext-lab", standalone_mode=False, obj=stops)
     except click.exceptions.Exit as done:
         return int(done.exit_code)
     except click.ClickException as error:
         say(f"kontext-lab: {' '.join(error.format_message().split())}", err=True)
         return BAD
     except (click.Abort, KeyboardInterrupt):
+        if stops.first is None:
+            say("not confirmed: nothing was sent", err=True)
+            return BAD
         say("interrupted", err=True)
         return INTERRUPTED
     except KontextLabError as error:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from kontext_lab.cli.codes import FAILED, OK
 from kontext_lab.cli.saying import say
+from kontext_lab.errors import TrackingError
 from kontext_lab.lab import Lab
 from kontext_lab.results import Output
 
@@ -23,11 +25,14 @@ _LINES_SHOWN = 5
 
 
 def measure_run(which: str) -> int:
-    """Measure a sweep and say what came out, a line a value; 1 where something could not be measured."""
+    """Measure a sweep and say what came out, a line a value; 1 where something could not be measured or recorded."""
     with Lab("sandbox", quiet=True) as lab:
         results = lab.load(which)
         told = len(results.notes)
-        lab.measure(results, progress=sys.stderr.isatty())
+        try:
+            lab.measure(results, progress=sys.stderr.isatty())
+        except TrackingError as error:
+            results.notes.append(f"{error}; `kontext-lab measure {which}` measures the rest")
     outputs = [output for output in results.outputs if "align/registered" in output.metrics]
     count = "1 picture" if len(outputs) == 1 else f"{len(outputs)} pictures"
     say(f"{results.name}: {count} measured" + (" (simulated)" if _simulated(outputs) else ""))
@@ -46,7 +51,7 @@ def measure_run(which: str) -> int:
         say(line, err=True)
     if len(trouble) > _LINES_SHOWN:
         say(f"… and {len(trouble) - _LINES_SHOWN} more could not be measured", err=True)
-    return 1 if trouble else 0
+    return FAILED if trouble else OK
 
 
 def _simulated(outputs: Sequence[Output]) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kontext_lab.cli.codes import BAD, OK
 from kontext_lab.cli.saying import say
+from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError
 
 __all__ = ["NOTEBOOK", "open_panel", "put_notebook"]
@@ -29,10 +30,26 @@ def open_panel(*, port: int | None, browser: bool) -> int:
     command += [] if browser else ["--no-browser"]
     # In a container one often is; JupyterLab would refuse without being told.
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    try:
-        return OK if subprocess.run(command, check=False).returncode == 0 else BAD
-    except KeyboardInterrupt:
+    stops = stop_signals()
+    with subprocess.Popen(command) as process, stops.acting_on(_Server(process)):
+        code = process.wait()
+    if stops.first is not None:
+        stops.forget()
         return OK  # as JupyterLab is ended
+    return OK if code == 0 else BAD
+
+
+class _Server:
+    """JupyterLab as a process that ends in order, its kernels with it, or at once."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def cancel(self) -> None:
+        self._process.terminate()
+
+    def leave(self) -> None:
+        self._process.kill()
 
 
 def put_notebook(folder: Path) -> Path:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from kontext_lab.cli.codes import FAILED, INTERRUPTED, LEFT, OK, STOPPED
+from kontext_lab.cli.codes import FAILED, INTERRUPTED, OK, STOPPED, UNDELIVERED, stopped_by
 from kontext_lab.cli.saying import say
-from kontext_lab.errors import ConfigError
+from kontext_lab.cli.signals import stop_signals
+from kontext_lab.errors import ConfigError, KontextLabError
 from kontext_lab.lab import Lab
 from kontext_lab.plan import Plan
+from kontext_lab.progress import follow
 from kontext_lab.results import Results, State, writable_folder
 from kontext_lab.service import wants_sandbox
 from kontext_lab.sweep import Sweep
 
-__all__ = ["exit_code", "run_sweep", "tell"]
+__all__ = ["exit_code", "run_and_wait", "run_sweep", "tell", "tell_undelivered"]
 
 
 FAILURES_SHOWN = 5
@@ -56,11 +59,32 @@ def run_sweep(
         _confirm(plan, lab.confirm_above, yes=yes)
         if out is not None:
             writable_folder(out)
-        results = lab.run(sweep, measure=not no_measure, progress=sys.stderr.isatty(), **choices)
+        results = run_and_wait(lab, sweep, measure=not no_measure, **choices)
         tell(results, lab)
-        if out is not None and any(output.sha256 for output in results.outputs):
-            say(f"saved in {results.save(out)}")
-        return exit_code(results)
+        saved = out is None or _saved(results, out)
+        tell_undelivered(results)
+        code = exit_code(results, stop_signals().first)
+        return FAILED if code == OK and not saved else code
+
+
+def run_and_wait(lab: Lab, sweep: Sweep, **options: Any) -> Results:
+    """Run a sweep that stop signals stop: the first keeps what is under way, the second leaves."""
+    handle = lab.prepare(sweep, **options)
+    with stop_signals().acting_on(handle):
+        return follow(handle, shown=sys.stderr.isatty())
+
+
+def _saved(results: Results, out: Path) -> bool:
+    """Save what there is; what can't be saved costs a line, since it is paid for and kept."""
+    if not any(output.sha256 for output in results.outputs):
+        return True
+    try:
+        say(f"saved in {results.save(out)}")
+    except KontextLabError as error:
+        again = f"`kontext-lab export {results.run_id[:8]} DIR` does it later"
+        say(f"  not saved: {error}; {again}", err=True)
+        return False
+    return True
 
 
 def tell(results: Results, lab: Lab) -> None:
@@ -76,19 +100,43 @@ def tell(results: Results, lab: Lab) -> None:
     if len(bad) > FAILURES_SHOWN:
         say(f"  … and {len(bad) - FAILURES_SHOWN} more: kontext-lab show {results.run_id[:8]}", err=True)
     for note in results.notes:
-        say(f"  {note}", err=True)
+        if note != results.undelivered_line:
+            say(f"  {note}", err=True)
     if results.counts[State.IN_DOUBT]:
         say("  in doubt: sent again only with --in-doubt resend", err=True)
 
 
-def exit_code(results: Results) -> int:
-    """0 all asked for is done, 1 some failed or in doubt, 3 budget or credits, 130 interrupted."""
+def tell_undelivered(results: Results) -> None:
+    """The last line, where MLflow lacks something: what it lacks, and the way out."""
+    if results.undelivered_line:
+        say(results.undelivered_line, err=True)
+
+
+def exit_code(results: Results, signal: int | None = None) -> int:
+    """How a run ended. Where several apply, the first of these.
+
+    Args:
+        results: the run's.
+        signal: the number of the first one that asked the command to stop, or None.
+
+    Returns:
+        128 + signal: stopped by it; 130 as well where a person stopped it otherwise.
+        3: stopped by budget or credits.
+        4: paid for and safe in the journal, but not in MLflow; or MLflow does not know how the run ended.
+        1: a cell failed, is in doubt, was not sent though no limit left it out, or is kept nowhere.
+        0: all that was asked for is done and in MLflow.
+    """
+    if signal is not None:
+        return stopped_by(signal)
     if results.stopped in ("asked", "left"):
-        return LEFT if results.stopped == "left" else INTERRUPTED
+        return INTERRUPTED
     if results.stopped == "OutOfCredits" or any(cell.reason == "budget" for cell in results):
         return STOPPED
+    if results.undelivered or results.unended:
+        return UNDELIVERED
+    counts = results.counts
     # What a limit leaves out was asked for.
-    bad = results.counts[State.FAILED] + results.counts[State.IN_DOUBT] + results.counts[State.CANCELLED]
+    bad = counts[State.FAILED] + counts[State.IN_DOUBT] + counts[State.CANCELLED] + results.unkept
     return FAILED if bad else OK
 
 

@@ -121,7 +121,7 @@ class SweepJournal:
             write_json(self.folder / _FACTS, asdict(self.facts))
 
     def belongs_to(self, parent_id: str) -> None:
-        """Write down the sweep's parent run.
+        """Write down the sweep's parent run, or "" where none is open.
 
         Raises:
             ConfigError: the folder can't be written.

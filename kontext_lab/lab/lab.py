@@ -22,7 +22,7 @@ from kontext_lab.lab.leftovers import Leftover, leftovers_of, recover_all, tell_
 from kontext_lab.lab.measuring import measure
 from kontext_lab.lab.opening import Asked, Once, check_service_and_key, check_types
 from kontext_lab.lab.recovery import Delivered
-from kontext_lab.lab.starting import make_plan, resolved, start_sweep
+from kontext_lab.lab.starting import make_plan, prepare_sweep, resolved
 from kontext_lab.lab.watching import watch_sweep
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Plan
@@ -216,7 +216,7 @@ class Lab(Archive):
             Unauthorized: it doesn't accept the key; nothing was sent.
             TrackingError: the store can't be used; nothing was sent.
         """
-        return follow(self.start(sweep, **options), shown=progress)
+        return follow(self.prepare(sweep, **options), shown=progress)
 
     def start(
         self, sweep: Sweep, *, observers: Sequence[Observer] = (), inside: str | None = None, **options: Any
@@ -233,7 +233,23 @@ class Lab(Archive):
         Raises:
             As `run`, before anything is sent.
         """
-        handle = start_sweep(self, sweep, self.options.but(options), observers, inside)
+        return self.prepare(sweep, observers=observers, inside=inside, **options).begin()
+
+    def prepare(
+        self, sweep: Sweep, *, observers: Sequence[Observer] = (), inside: str | None = None, **options: Any
+    ) -> Handle:
+        """Make a sweep ready: planned, locked, its run opened. Nothing is sent before the handle's `begin()`.
+
+        Args:
+            sweep: the sweep.
+            observers: as for `start`.
+            inside: as for `start`.
+            **options: as for `run`.
+
+        Raises:
+            As `run`.
+        """
+        handle = prepare_sweep(self, sweep, self.options.but(options), observers, inside)
         handle.results.beside = Comparing(self.tracker)
         return handle
 

@@ -129,13 +129,17 @@ def _recover(lab: Lab, journal: SweepJournal) -> Delivered | None:
     except AlreadyRunning:
         return None
     except KontextLabError as error:
-        return Delivered(journal.facts.name, problem=f"not delivered: {error}")
+        return _not_delivered(journal, error)
     try:
         return _recovered(lab, journal)
     except KontextLabError as error:
-        return Delivered(journal.facts.name, problem=f"not delivered: {error}")
+        return _not_delivered(journal, error)
     finally:
         journal.lock.release()
+
+
+def _not_delivered(journal: SweepJournal, error: KontextLabError) -> Delivered:
+    return Delivered(journal.facts.name, problem=f"not delivered: {error}", kept=len(journal.desks()))
 
 
 def _recovered(lab: Lab, journal: SweepJournal) -> Delivered:
@@ -150,7 +154,11 @@ def _recovered(lab: Lab, journal: SweepJournal) -> Delivered:
     except BaseException:
         tracker.abandon(parent_id)
         raise
-    journal.end()
+    if not journal.end():
+        done.kept = len(journal.desks())
+        done.problem = (
+            done.problem or f"an answer whose request can't be read is in {journal.folder}: look there"
+        )
     return done
 
 

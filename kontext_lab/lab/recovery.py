@@ -41,6 +41,7 @@ class Delivered:
         in_doubt: cells whose answer is lost.
         free: requests that never left, or were not billed by the service's log; they are simply sent again.
         problem: why something could not be delivered, or "".
+        kept: requests that stay in the journal because of that.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Delivered:
     in_doubt: int = 0
     free: int = 0
     problem: str = ""
+    kept: int = 0
 
     @property
     def line(self) -> str:

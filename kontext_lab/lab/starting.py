@@ -36,7 +36,7 @@ from kontext_lab.tracking import Opening
 if TYPE_CHECKING:
     from kontext_lab.lab.lab import Lab
 
-__all__ = ["facts_of", "make_plan", "resolved", "start_sweep"]
+__all__ = ["facts_of", "make_plan", "prepare_sweep", "resolved"]
 
 SPARE_THREADS = 4
 """For what is free: downloads tried again, and asking the service's log; besides one a request without an executor."""
@@ -175,10 +175,10 @@ def _with_prices(lab: Lab, plan: Plan) -> Plan:
     return replace(plan, prices=prices, balance=balance)
 
 
-def start_sweep(
+def prepare_sweep(
     lab: Lab, sweep: Sweep, options: RunOptions, observers: Sequence[Observer], inside: str | None = None
 ) -> Handle:
-    """Start a sweep.
+    """Make a sweep ready to begin.
 
     Args:
         lab: whose service and store.
@@ -198,14 +198,17 @@ def start_sweep(
     journal = lab.journal.sweep(facts_of(lab, ready))
     journal.lock.take()
     try:
-        return _started(lab, ready, options, observers, journal, inside=inside)
+        return _prepared(lab, ready, options, observers, journal, inside=inside)
     except BaseException:
-        journal.end()
+        parent_id = journal.facts.parent_id
+        # A run that the store can't be told of now is still RUNNING there: the journal keeps its sweep.
+        if not parent_id or lab.tracker.abandon(parent_id):
+            journal.end()
         journal.lock.release()
         raise
 
 
-def _started(
+def _prepared(
     lab: Lab,
     sweep: Sweep,
     options: RunOptions,
@@ -216,13 +219,11 @@ def _started(
 ) -> Handle:
     """The order of things: what is owed first, then the plan, then the service, then the parent run."""
     if journal.desks():
-        parent_id = lab.tracker.begin(_opening(lab, sweep, inside, parent_id=journal.parent_id))
-        try:
-            deliver(journal, sweep, lab.tracker, parent_id, lab.worker, pacing=options.pacing)
-            sum_up(lab.tracker, parent_id, sweep, lab.connection.name, quick=True)
-        except BaseException:
-            lab.tracker.abandon(parent_id)
-            raise
+        opening = _opening(lab, sweep, inside, parent_id=journal.parent_id)
+        parent_id = lab.tracker.begin(opening, journal.belongs_to)
+        deliver(journal, sweep, lab.tracker, parent_id, lab.worker, pacing=options.pacing)
+        sum_up(lab.tracker, parent_id, sweep, lab.connection.name, quick=True)
+        journal.belongs_to("")  # ended by what its children say; what goes wrong from here on changes nothing
     if options.reuse == "always":
         recover_same(lab, journal.facts, sweep)
     with lab.journal.starting():
@@ -240,13 +241,8 @@ def _started(
         if known.run_id:
             lab.tracker.settle(known.run_id, fate_of(fate), fate.cost_usd)
     opening = _opening(lab, sweep, inside, extends=_extended(plan), fresh=options.reuse == "never")
-    parent_id = lab.tracker.begin(opening)
-    try:
-        journal.belongs_to(parent_id)
-        return _running(lab, plan, options, observers, journal, permits=permits)
-    except BaseException:
-        lab.tracker.abandon(parent_id)
-        raise
+    lab.tracker.begin(opening, journal.belongs_to)
+    return _running(lab, plan, options, observers, journal, permits=permits)
 
 
 def _check_others(

@@ -27,6 +27,10 @@ Draw = Callable[["Results"], bytes]
 """Draws a small static grid and returns it as PNG."""
 
 
+_DELIVER = "`kontext-lab recover`, or running the sweep again, delivers it"
+_TELL = "`kontext-lab recover`, or running the sweep again, records it"
+
+
 class Results(Sequence[CellResult]):
     """Cells with their states and outputs, in the order of the sweep.
 
@@ -38,6 +42,9 @@ class Results(Sequence[CellResult]):
         measuring: how many cells are being measured just now, or wait for it.
         stopped: `asked` where a person stopped it, `left` where nobody waited for what was under way, `journal`,
             `executor`, `unreachable`, `billed`, `refused`, the name of the error that stopped it, or "".
+        undelivered: how many cells are paid for, or may be, and are safe in the journal but not in MLflow.
+        unkept: how many cells are paid for and neither in MLflow nor in the journal: they live in these results alone.
+        unended: MLflow does not know how the run ended.
         beside: brings references and change maps, or None; a lab's results have one.
     """
 
@@ -58,6 +65,9 @@ class Results(Sequence[CellResult]):
         self.spent = 0.0
         self.measuring = 0
         self.stopped = ""
+        self.undelivered = 0
+        self.unkept = 0
+        self.unended = False
         self._draw = draw
         self.beside = beside
 
@@ -229,6 +239,23 @@ class Results(Sequence[CellResult]):
         """One line: counts and money."""
         return f"{self._counted()} · ${self.cost:.2f}" + (" (simulated)" if self.simulated else "")
 
+    @property
+    def undelivered_line(self) -> str:
+        """What MLflow lacks of this run, and the way out, in one line; "" where it lacks nothing."""
+        words = []
+        if self.unkept:
+            pictures = "cell is" if self.unkept == 1 else "cells are"
+            words.append(
+                f"{self.unkept} {pictures} paid for and kept nowhere, neither in MLflow nor in the journal: "
+                "results.save(folder), or --out, before this process ends"
+            )
+        if self.undelivered:
+            cells = "1 cell is" if self.undelivered == 1 else f"{self.undelivered} cells are"
+            words.append(f"{cells} not in MLflow yet, what came is safe in the journal: {_DELIVER}")
+        elif self.unended:
+            words.append(f"how the run ended is not in MLflow yet: {_TELL}")
+        return "; ".join(words)
+
     def _counted(self) -> str:
         counts = self.counts
         parts = [f"{counts[state]} {state.replace('_', ' ')}" for state in State if counts[state]]
@@ -239,6 +266,8 @@ class Results(Sequence[CellResult]):
 
     def _next(self) -> list[str]:
         counts = self.counts
+        if self.undelivered_line:
+            return [self.undelivered_line]
         if counts[State.IN_DOUBT]:
             return ['in doubt: sent again only with lab.run(sweep, in_doubt="resend")']
         if counts[State.CANCELLED] or counts[State.SKIPPED] or counts[State.WAITING]:

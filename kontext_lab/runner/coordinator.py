@@ -98,6 +98,7 @@ class Coordinator:
         self.results = results
         self._tasks = list(tasks)
         self._recorder = recorder
+        self._book = book
         self._purse = purse
         self._pacing = pacing
         self._most_writing = 2 * concurrency
@@ -109,6 +110,8 @@ class Coordinator:
         self._scribe = Scribe(recorder, book, self._events.put, self._sheet.note, self._written)
         self._measuring = Measuring(self._sheet, self._scribe, self._events.put, gauge, gauging)
         self._doubts = Doubts(worker, local, self._events.put)
+        self._undelivered: set[int] = set()
+        self._unkept: set[int] = set()
         self._dispatch = Dispatch(
             self._sheet,
             worker=worker,
@@ -211,13 +214,15 @@ class Coordinator:
             event.act()
         for act in self._clock.due(monotonic()):
             act()
-        if self._scribe.backlog and not self._clock.has("store"):
+        # Not while it writes: a store slower than the timer would be tried again before it was through, for ever.
+        if self._scribe.backlog and not (self._scribe.pending or self._clock.has("store")):
             wait = self._pacing.before_store(max(1, self._scribe.failures))
             self._clock.set("store", monotonic() + wait, self._scribe.retry)
 
     def _interrupted(self, signal: Signal) -> None:
         self._measuring.drop("stopped")
         if self._through:
+            self._left = self._left or signal.leave
             return  # every cell has ended: there is nothing to be sent again
         self._sheet.stop("asked", RESUMABLE)
         if signal.leave:
@@ -238,6 +243,7 @@ class Coordinator:
             line = (
                 "left while it was under way: the next run of the sweep looks for its answer in the journal"
             )
+            self._undelivered.add(flight.place)
             self._sheet.end(flight.place, State.IN_DOUBT, "left", line)
 
     def _conclude(self, flight: Flight, attempt: Attempt) -> None:
@@ -261,8 +267,13 @@ class Coordinator:
         if flight.stays or (unreached and not attempt.trouble):
             # Paid for and perhaps still there: it stays on its desk, and every later run tries again.
             cell.note = f"{cell.note}; what came of it stays in the journal, the next run tries again"
+            self._undelivered.add(flight.place)
             self._sheet.tell(cell)
             return
+        if attempt.free:
+            self._book.drop(flight.desk)  # nothing is owed for it, whether or not the store hears of it
+        elif attempt.trouble and not self._book.answered(flight.desk):
+            self._unkept.add(flight.place)
         self._sheet.tell(cell)
         self._scribe.write(Page(flight.place, cell, attempt, flight.desk))
 
@@ -331,6 +342,8 @@ class Coordinator:
         for place, task in enumerate(self._tasks):
             if task.leave:
                 self._sheet.end(place, State.SKIPPED, task.leave, task.note)
+            if task.leave == "recover":
+                self._undelivered.add(place)
 
     def _take_over(self, place: int, task: Task) -> None:
         """Take what is known of a cell from the store."""
@@ -382,14 +395,9 @@ class Coordinator:
         if self._scribe.backlog and not self._left:
             self._scribe.retry()
             self._work()
-        if self._scribe.backlog:
-            cells = f"{len(self._scribe.backlog)} cell{'s are' if len(self._scribe.backlog) > 1 else ' is'}"
-            self._sheet.note(
-                f"{cells} not in MLflow yet, the pictures are safe in the journal: "
-                "`kontext-lab recover`, or running the sweep again, delivers them"
-            )
 
     def _finish(self, seconds: float) -> None:
+        self._count_undelivered()
         stopped = self._sheet.stopped
 
         def finish() -> None:
@@ -402,3 +410,13 @@ class Coordinator:
         if not self._scribe.down:  # waiting for it once more would help nobody: the next run sums up
             self._scribe.do(finish, then)
             self._work()
+        self.results.unended = not self.summed_up
+        if self.results.undelivered_line:
+            self._sheet.note(self.results.undelivered_line)
+
+    def _count_undelivered(self) -> None:
+        """Count what is paid for, or may be, and is not in the store."""
+        owed = {page.place for page in self._scribe.backlog if not page.attempt.free}
+        unkept = owed & self._unkept
+        self.results.unkept = len(unkept)
+        self.results.undelivered = len((owed | self._undelivered) - unkept)

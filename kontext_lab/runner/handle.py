@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import monotonic
 
 from kontext_lab.results import Results
 from kontext_lab.runner.coordinator import Coordinator
@@ -12,7 +13,7 @@ __all__ = ["Handle"]
 
 
 class Handle:
-    """A sweep under way in a thread of its own.
+    """A sweep that runs in a thread of its own, from `begin` on.
 
     Args:
         coordinator: runs it.
@@ -20,6 +21,7 @@ class Handle:
 
     Attributes:
         results: the cells as they stand, live.
+        left: when `leave` was called, by the monotonic clock; None before.
     """
 
     def __init__(self, coordinator: Coordinator, close: Callable[[], None]) -> None:
@@ -28,9 +30,26 @@ class Handle:
         self._error: BaseException | None = None
         self._finished = threading.Event()
         self.results: Results = coordinator.results
+        self.left: float | None = None
         # Not a daemon: what is in flight is paid for, so leaving Python waits for it.
         self._thread = threading.Thread(target=self._run, name="kontext-lab sweep")
-        self._thread.start()
+
+    def begin(self) -> Handle:
+        """Start the thread, before which nothing is sent; returns the handle.
+
+        Raises:
+            RuntimeError: there is no thread to be had; nothing was sent.
+        """
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._coordinator.failed = True
+            self._close()
+            raise
+        except BaseException:  # an interrupt: the thread may run already, and nobody holds this handle
+            self.cancel()
+            raise
+        return self
 
     def _run(self) -> None:
         try:
@@ -50,6 +69,7 @@ class Handle:
 
     def leave(self) -> None:
         """Stop without waiting for what is in flight; the next run looks for its answers in the journal."""
+        self.left = monotonic() if self.left is None else self.left
         self._coordinator.leave()
 
     @property

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from kontext_lab.answer import Attempt
@@ -18,6 +19,9 @@ from kontext_lab.results import CellResult
 from kontext_lab.runner.parts import Book, Event, Recorder
 
 __all__ = ["Page", "Scribe"]
+
+HANG_SECONDS = 20.0
+"""A failure that takes this long is one of the whole store: the next outcome would take as long."""
 
 
 @dataclass
@@ -146,10 +150,12 @@ class Scribe:
     def _log(self, page: Page) -> None:
         if self.down:  # found out while this one waited for its turn
             raise TrackingError("MLflow does not answer")
+        began = monotonic()
         try:
             self._recorder.log(page.place, page.cell, page.attempt)
         except TrackingError:
-            self.down = self.down or not self._recorder.reachable()
+            hangs = monotonic() - began > HANG_SECONDS
+            self.down = self.down or hangs or not self._recorder.reachable()
             raise
         self._book.drop(page.desk)
 

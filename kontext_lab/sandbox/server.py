@@ -196,7 +196,7 @@ class Sandbox:
 
 
 def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:
-    """Run a sandbox until Ctrl-C or SIGTERM.
+    """Run a sandbox until Ctrl-C, SIGTERM or SIGHUP.
 
     Args:
         port: Port to listen on; 0 takes a free one.
@@ -224,12 +224,15 @@ def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; outside the main thread signals stay as they are."""
+    """An event that stop signals set; ignored ones, and all outside the main thread, stay as they are."""
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, lambda *_: stopped.set())
     try:

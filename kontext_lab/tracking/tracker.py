@@ -7,7 +7,7 @@ state here, only single keys in the store.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -104,13 +104,19 @@ class Tracker:
             known = (reading.known_of(run) for run in found)
             return {one.index: one for one in known if one is not None}
 
-    def begin(self, opening: Opening) -> str:
-        """Make the sweep's parent run, or reopen the one it has; returns its id."""
+    def begin(self, opening: Opening, opened: Callable[[str], None] = lambda _: None) -> str:
+        """Make the sweep's parent run, or reopen the one it has; returns its id.
+
+        Args:
+            opening: what it is made from.
+            opened: told of its id as soon as there is a run, so that one half made can be ended.
+        """
         with mlflow_trouble("the sweep can't be recorded in MLflow"):
             parent = self._parent(opening)
             if parent is None:
-                parent = writing.make_parent(self.store, opening, self.context)
+                parent = writing.make_parent(self.store, opening, self.context, opened)
             else:
+                opened(str(parent.info.run_id))
                 writing.reopen_parent(self.store, parent, opening)
                 self._forget(parent.info.run_id)
                 for run in reading.children(self.store, parent):
@@ -196,10 +202,12 @@ class Tracker:
             self._end_orphans(results.run_id)
             writing.finish_sweep(self.store, results, status, seconds=seconds, grid=grid, table=table)
 
-    def abandon(self, parent_id: str) -> None:
-        """A sweep that was begun and could not be started is not running; raises nothing."""
+    def abandon(self, parent_id: str) -> bool:
+        """A sweep that was begun and could not be started is not running; returns whether the store knows now."""
         with suppress(TrackingError), mlflow_trouble("the sweep's end can't be recorded in MLflow"):
             self.store.client.set_terminated(parent_id, "KILLED")
+            return True
+        return False
 
     def _end_orphans(self, parent_id: str) -> None:
         """Children that a crash cut off, and that this run had no reason to go on with, are not running."""

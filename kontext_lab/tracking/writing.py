@@ -90,8 +90,17 @@ class Slot:
     existing: Run | None = None
 
 
-def make_parent(store: Store, opening: Opening, context: Mapping[str, str]) -> Run:
-    """A new parent run with parameters, `sweep.yaml` and the references as they are sent."""
+def make_parent(
+    store: Store, opening: Opening, context: Mapping[str, str], opened: Callable[[str], None]
+) -> Run:
+    """A new parent run with parameters, `sweep.yaml` and the references as they are sent.
+
+    Args:
+        store: where.
+        opening: what it is made from.
+        context: user and source tags.
+        opened: told of its id as soon as it is made.
+    """
     tags = {
         **context,
         "kontext.kind": "sweep",
@@ -108,6 +117,7 @@ def make_parent(store: Store, opening: Opening, context: Mapping[str, str]) -> R
     if sweep.protect:
         tags[PROTECT] = _boxes(sweep)
     run: Run = store.client.create_run(store.experiment_id, run_name=sweep.name, tags=tags)
+    opened(str(run.info.run_id))
     store.client.log_batch(run.info.run_id, params=layout.to_params(layout.sweep_params(sweep)))
     _put_sweep(store, run, sweep)
     return run

@@ -22,11 +22,13 @@ def started(monkeypatch: pytest.MonkeyPatch, workdir: Path) -> list[list[str]]:
     """The commands that would have been started."""
     commands: list[list[str]] = []
 
-    def note(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
+    begin = subprocess.Popen
 
-    monkeypatch.setattr("kontext_lab.cli.panel.subprocess.run", note)
+    def note(command: list[str]) -> subprocess.Popen[bytes]:
+        commands.append(command)
+        return begin([sys.executable, "-c", ""])
+
+    monkeypatch.setattr("kontext_lab.cli.panel.subprocess.Popen", note)
     return commands
 
 

@@ -29,7 +29,14 @@ def sandbox_threads() -> list[str]:
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A sandbox in a process of its own."""
     command = [sys.executable, "-W", "error", "-m", "kontext_lab.sandbox", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts jobs in the background hands an ignored interrupt down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - nothing else happens there
+    ) as child:
         try:
             yield child
         finally:
@@ -188,9 +195,9 @@ def test_concurrent_requests_cannot_overdraw(make_client):
     assert statuses == [200, 200, 403, 403]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_process_says_its_address_and_ends_cleanly(number):
-    """The process prints one line when it is ready and ends with 0 on Ctrl-C and SIGTERM."""
+    """The process prints one line when it is ready and ends with 0 on Ctrl-C, SIGTERM and SIGHUP."""
     with process("--port", "0", "--shape", "current", "--latency", "0.1") as child:
         assert child.stdout is not None
         line = child.stdout.readline()

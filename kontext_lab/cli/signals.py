@@ -1,0 +1,128 @@
+"""Signals that ask a command to stop: Ctrl-C, SIGTERM (docker stop, slurm, systemd) and SIGHUP (a closed terminal).
+
+Handlers belong to the command line: whoever calls `lab.run` in a program of their own keeps theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from types import FrameType
+from typing import Any, Protocol, Self
+
+import click
+
+from kontext_lab.cli.codes import stopped_by
+
+__all__ = ["STOP_SIGNALS", "StopSignals", "Stoppable", "Stopped", "stop_signals"]
+
+STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Windows has no SIGHUP."""
+
+SAME_SECONDS = 0.1
+"""Signals this close together are one: shells, `timeout` and systemd send one and the same stop twice."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A stop signal that arrived while nothing was under way that knows how to stop."""
+
+
+class Stoppable(Protocol):
+    """Something under way that signals stop, such as a sweep's handle. Called inside a signal handler."""
+
+    def cancel(self) -> None:
+        """End in order."""
+
+    def leave(self) -> None:
+        """End at once."""
+
+
+class StopSignals:
+    """The stop signals of one command line, from `with` on until its end; handlers are restored then.
+
+    While a sweep is under way the first one stops it and the second leaves; at any other moment a signal raises
+    `Stopped` in the main thread. A third one ends the process where it is.
+
+    Args:
+        clock: seconds that only go forward.
+
+    Attributes:
+        first: the number of the first one, or None.
+        count: how many came.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._last = 0.0
+        self._acting_on: Stoppable | None = None
+        self._before: dict[int, Any] = {}
+        self.first: int | None = None
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in STOP_SIGNALS:
+                before = signal.getsignal(number)
+                # `nohup`, and a script's background job, hand an ignored signal down: it stays ignored.
+                if before not in (signal.SIG_IGN, None):
+                    self._before[number] = before
+                    signal.signal(number, self._received)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before = {}
+
+    @contextmanager
+    def acting_on(self, what: Stoppable) -> Iterator[None]:
+        """Let signals stop this, in place of raising."""
+        self._acting_on = what
+        try:
+            if self.first is not None:  # swallowed by whatever ran when it came
+                what.cancel()
+            yield
+        finally:
+            self._acting_on = None
+
+    def forget(self) -> None:
+        """A stop is how the command was meant to end, as that of a server."""
+        self.first = None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return self.first is not None and self.count > 1
+
+    def code(self, otherwise: int) -> int:
+        """The exit code: that of the first signal, else another one."""
+        return otherwise if self.first is None else stopped_by(self.first)
+
+    def _received(self, number: int, _: FrameType | None) -> None:
+        now = self._clock()
+        if self.count and now - self._last < SAME_SECONDS:
+            return
+        self._last = now
+        self.count += 1
+        self.first = number if self.first is None else self.first
+        if self.count > 2:
+            os._exit(stopped_by(self.first))  # what was sent and what came is in the journal
+        if self._acting_on is None:
+            raise Stopped
+        if self.count == 1:
+            self._acting_on.cancel()
+        else:
+            self._acting_on.leave()
+
+
+def stop_signals() -> StopSignals:
+    """Those of the command that is running."""
+    found = click.get_current_context().find_object(StopSignals)
+    assert found is not None, "commands run inside run_command"
+    return found
