@@ -6,6 +6,7 @@ field what is a number. Nothing is constructed from a file but mappings, lists a
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -21,7 +22,7 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
-from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference
+from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference, read_file
 from kontext_lab.request import decimal_text
 from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 
@@ -125,20 +126,7 @@ def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
 
 
 def _parsed(file: Path) -> Any:
-    try:
-        if file.exists() and not file.is_file():
-            raise SweepError("is no file")
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise SweepError(f"is larger than {MAX_FILE_BYTES // 1000} kB, that is no sweep")
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SweepError("no such file") from None
-    except UnicodeDecodeError:
-        raise SweepError("is no text in UTF-8") from None
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        if isinstance(error, SweepError):
-            raise
-        raise SweepError(f"can't be read: {getattr(error, 'strerror', None) or error}") from None
+    text = _text(file)
     if text.count("\n") + text.count(",") > MAX_VALUES:
         raise SweepError(f"has more than {MAX_VALUES} lines and values, that is no sweep")
     if _DEEP.search(text):
@@ -157,6 +145,23 @@ def _parsed(file: Path) -> Any:
     except (YAMLError, ValueError, OverflowError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SweepError(f"is no YAML: {reason}") from None
+
+
+def _text(file: Path) -> str:
+    """The file as text, with line ends as Python has them."""
+    try:
+        data = read_file(file, MAX_FILE_BYTES)
+        return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
+    except FileNotFoundError:
+        raise SweepError("no such file") from None
+    except UnicodeDecodeError:
+        raise SweepError("is no text in UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
+        if number == errno.EFBIG:
+            raise SweepError(f"is larger than {MAX_FILE_BYTES // 1000} kB, that is no sweep") from None
+        words = "is no file" if number in (errno.EISDIR, errno.ENXIO) else "can't be read"
+        raise SweepError(f"{words}: {reason}") from None
 
 
 class _Loader:
