@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from PIL import Image
@@ -99,6 +99,7 @@ class Reference:
         origin: the tracked output it was taken from, or None.
         sha256: hex digest of the exact bytes given or served, by which a tracked output is known again;
             empty where there were none, as for arrays.
+        outside: a sweep file named it, and it lies outside of that file's folder.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Reference:
     url: str | None = None
     origin: Origin | None = field(default=None, compare=False)
     sha256: str = field(default="", compare=False)
+    outside: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         # A file's name may hold any byte, and this one goes into tables, titles, tags and terminals.
@@ -120,6 +122,11 @@ class Reference:
     def uri(self) -> str:
         """What goes into `image_url`: the URL itself, or a `data:` URI."""
         return self.url or "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    @property
+    def address(self) -> str:
+        """The URL as it may be shown, without a password and without the values of its query; "" without one."""
+        return "" if self.url is None else _shown_address(self.url)
 
     @property
     def resolved(self) -> bool:
@@ -238,6 +245,16 @@ def _from_url(url: str, name: str | None) -> Reference:
     if len(url.split()) > 1 or not url.isprintable():
         raise ImageError(f"image: {url[:80]!r} holds blanks or control characters, write a blank as %20")
     return Reference(name=name or Path(unquote(parts.path)).stem or parts.hostname, source=url, url=url)
+
+
+def _shown_address(url: str) -> str:
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    # What signs an address, or opens it, stands in the query or before the host.
+    query = "&".join(f"{part.partition('=')[0]}=…" if "=" in part else "…" for part in parts.query.split("&"))
+    return urlunsplit(
+        (parts.scheme, f"…@{host}" if userinfo or at else host, parts.path, parts.query and query, "")
+    )
 
 
 def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:

@@ -24,12 +24,12 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
 from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference, read_file
 from kontext_lab.request import decimal_text
-from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
+from kontext_lab.sweep.axes import REFERENCE_KEYS, HeldReferences, value_text
 
 if TYPE_CHECKING:
     from kontext_lab.sweep.sweep import Sweep
 
-__all__ = ["checked_megapixels", "path_of", "read", "shown_path", "write"]
+__all__ = ["checked_megapixels", "marked_outside", "path_of", "read", "shown_path", "write"]
 
 MAX_FILE_BYTES = 1_000_000
 """A sweep file is text a person wrote."""
@@ -62,7 +62,7 @@ def shown_path(path: Path) -> str:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The arguments for `Sweep(...)` that a file holds, references loaded relative to it.
+    """The arguments for `Sweep(...)` that a file holds, references relative to it.
 
     Raises:
         SweepError: unreadable file, broken YAML, a key given twice, or a list where a mapping belongs; doesn't
@@ -78,6 +78,20 @@ def read(file: Path) -> dict[str, Any]:
     if isinstance(axes := arguments.get("axes"), dict):
         arguments["axes"] = {key: loader.axis(key, value) for key, value in axes.items()}
     return arguments
+
+
+def marked_outside(sweep: Sweep, folder: Path) -> Sweep:
+    """The sweep that knows which of its references lie outside a folder, links and `..` followed."""
+    inside = folder.resolve()
+
+    def is_outside(reference: Reference) -> bool:
+        path = Path(reference.source)
+        return not reference.url and path.is_absolute() and not path.resolve().is_relative_to(inside)
+
+    outside = {one for one in sweep.references if is_outside(one)}
+    if not outside:
+        return sweep
+    return sweep.with_references(lambda one: replace(one, outside=True) if one in outside else one)
 
 
 def checked_megapixels(value: Any) -> float:
@@ -165,11 +179,12 @@ def _text(file: Path) -> str:
 
 
 class _Loader:
-    """Values out of a file; paths of references taken relative to its folder."""
+    """Values out of a file; paths of references made relative to its folder."""
 
     def __init__(self, folder: Path, max_megapixels: float) -> None:
         self._folder = folder
         self._max_megapixels = max_megapixels
+        self._held = HeldReferences()
 
     def value(self, key: str, value: Any) -> Any:
         if key == "image":
@@ -200,7 +215,7 @@ class _Loader:
         # An empty place and what is no reference at all: the sweep says what is wrong with it.
         if not isinstance(value, str) or not value.strip() or _ADDRESS.match(value):
             return value
-        return load_reference(self._path(value), max_megapixels=self._max_megapixels)
+        return self._path(value)
 
     def _described(self, value: Mapping[str, Any]) -> Reference:
         known = set(value) <= _REFERENCE_FIELDS and ("path" in value) ^ ("url" in value)
@@ -212,12 +227,8 @@ class _Loader:
                 raise ImageError(f"image: {shown(value['url'])} is no http or https URL")
             return load_reference(value["url"], name=name)
         origin = Origin.parse(value["origin"]) if value.get("origin") else None
-        made = load_reference(
-            self._path(value["path"]),
-            max_megapixels=self._max_megapixels,
-            name=name,
-            digest=value.get("digest") or None,
-        )
+        held = self._held.load(self._path(value["path"]), self._max_megapixels)
+        made = load_reference(held, name=name, digest=value.get("digest") or None)
         return replace(made, origin=origin) if origin else made
 
     def _path(self, text: str) -> Path:
