@@ -314,7 +314,7 @@ class Plan:
             # What nothing costs and takes no time needs no figures.
             return " · ".join([*parts, *(["simulated pictures (sandbox)"] if self.simulated else [])])
         if self.simulated:
-            parts += [f"free (≈ ${self.cost:.2f} if it were real)", "simulated pictures (sandbox)"]
+            parts += [f"free ({most}≈ ${self.cost:.2f} if it were real)", "simulated pictures (sandbox)"]
         else:
             parts.append(f"{most}≈ ${self.cost:.2f}")
         parts.append(f"≈ {_duration(self.seconds)}")

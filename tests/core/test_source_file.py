@@ -58,6 +58,12 @@ print("grew by less than 40 MiB" if grown < 40 * 1024 else f"grew by {grown // 1
 """
 
 
+def ran(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a process of its own said."""
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=DEADLINE)
+
+
 def a_pipe(folder: Path) -> Path:
     """A named pipe that nobody writes to."""
     os.mkfifo(folder / "pipe")
@@ -98,9 +104,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
 def test_whoever_opens_it_refuses_at_once(kind: str, workdir: Path) -> None:
     """A line each, nothing read, and no waiting for a writer."""
     make, says = HOSTILE[kind]
-    said = subprocess.run(
-        [sys.executable, "-c", CHILD, str(make(workdir))], capture_output=True, text=True, timeout=DEADLINE
-    )
+    said = ran(CHILD, str(make(workdir)))
     *lines, grown = said.stdout.splitlines()
 
     assert ("", "grew by less than 40 MiB") == (said.stderr, grown)
@@ -145,7 +149,7 @@ try:
 except OSError as error:
     print(error.strerror)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE)
+    said = ran(code)
     assert ("Is a named pipe, allowed is a regular file\n", "") == (said.stdout, said.stderr)
 
 
