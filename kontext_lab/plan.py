@@ -199,8 +199,8 @@ class Plan:
 
     @property
     def outside(self) -> tuple[str, ...]:
-        """The files that the sweep's own file names outside of its folder, each once."""
-        return tuple(dict.fromkeys(one.source for one in self.sweep.references if one.outside))
+        """The files outside of its folder that the sweep's own file leads to, each once."""
+        return tuple(dict.fromkeys(one.outside for one in self.sweep.references if one.outside))
 
     @property
     def sources(self) -> tuple[str, ...]:

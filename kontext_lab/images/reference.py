@@ -99,7 +99,8 @@ class Reference:
         origin: the tracked output it was taken from, or None.
         sha256: hex digest of the exact bytes given or served, by which a tracked output is known again;
             empty where there were none, as for arrays.
-        outside: a sweep file named it, and it lies outside of that file's folder.
+        outside: the file itself, links followed, where a sweep file named it and it lies outside of that one's folder;
+            else empty.
     """
 
     name: str
@@ -111,7 +112,7 @@ class Reference:
     url: str | None = None
     origin: Origin | None = field(default=None, compare=False)
     sha256: str = field(default="", compare=False)
-    outside: bool = field(default=False, compare=False)
+    outside: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         # A file's name may hold any byte, and this one goes into tables, titles, tags and terminals.

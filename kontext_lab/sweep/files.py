@@ -84,14 +84,15 @@ def marked_outside(sweep: Sweep, folder: Path) -> Sweep:
     """The sweep that knows which of its references lie outside a folder, links and `..` followed."""
     inside = folder.resolve()
 
-    def is_outside(reference: Reference) -> bool:
+    def marked(reference: Reference) -> Reference:
         path = Path(reference.source)
-        return not reference.url and path.is_absolute() and not path.resolve().is_relative_to(inside)
+        if reference.url or not path.is_absolute() or (file := path.resolve()).is_relative_to(inside):
+            return reference
+        return replace(reference, outside=str(file))
 
-    outside = {one for one in sweep.references if is_outside(one)}
-    if not outside:
+    if all(marked(one) is one for one in sweep.references):
         return sweep
-    return sweep.with_references(lambda one: replace(one, outside=True) if one in outside else one)
+    return sweep.with_references(marked)
 
 
 def checked_megapixels(value: Any) -> float:

@@ -58,12 +58,12 @@ INSIDE = [
     "file://{here}/in.png",
 ]
 OUTSIDE = [
-    ("../out.png", "{here}/../out.png"),
-    ("sub/../../out.png", "{here}/sub/../../out.png"),
+    ("../out.png", "{top}/out.png"),
+    ("sub/../../out.png", "{top}/out.png"),
     ("{top}/out.png", "{top}/out.png"),
     ("~/home.png", "{home}/home.png"),
-    ("link-out.png", "{here}/link-out.png"),
-    ("folder-out/out.png", "{here}/folder-out/out.png"),
+    ("link-out.png", "{top}/out.png"),
+    ("folder-out/out.png", "{top}/far/out.png"),
     ("file://{top}/out.png", "{top}/out.png"),
 ]  # fmt: skip
 PLACES = {
@@ -131,7 +131,7 @@ def test_a_changed_copy_still_names_them(change: Callable[[kl.Sweep], kl.Sweep],
 def test_every_way_to_read_a_plan_names_them(folders: Path) -> None:
     """The text, the notebook's view and JSON."""
     plan = planned(folders, "images: [../out.png, ~/home.png, 'http://intranet/a.png']")
-    files = [f"{folders}/../out.png", f"{Path.home()}/home.png"]
+    files = [f"{folders.parent}/out.png", f"{Path.home()}/home.png"]
 
     lines = [
         f"sends 2 files from outside the sweep file's folder: {files[0]}, {files[1]}",
@@ -292,5 +292,5 @@ def test_the_question_before_paying_names_them(folders: Path, store_uri: str, tm
     os.close(ours)
 
     question = said.decode().replace("\r\n", "\n").splitlines()[-2:]
-    named = f"sends 1 file from outside the sweep file's folder: {folders}/../out.png"
+    named = f"sends 1 file from outside the sweep file's folder: {folders.parent}/out.png"
     assert [named, "Pay about $1.56? [y/N]: "] == question
