@@ -37,6 +37,9 @@ MAX_FILE_BYTES = 1_000_000
 MAX_VALUES = 60_000
 """Lines and commas, about: the parser takes a tenth of a millisecond for each."""
 
+MAX_OWN_BYTES = 256_000_000
+"""A file that `write` made: the longest prompts in as many cells as a sweep may have fit in."""
+
 _REFERENCE_FIELDS = frozenset({"path", "url", "digest", "name", "origin"})
 _QUOTES = "Text that holds ': ' or begins with { [ @ * & ! % needs quotes around it"
 _DEEP = re.compile(r"(?:[\[{]\s*|[?-]\s+){60}")
@@ -61,14 +64,18 @@ def shown_path(path: Path) -> str:
     return text if len(text) <= 250 and text.isprintable() else shown(text)
 
 
-def read(file: Path) -> dict[str, Any]:
+def read(file: Path, *, own: bool = False) -> dict[str, Any]:
     """The arguments for `Sweep(...)` that a file holds, references relative to it.
+
+    Args:
+        file: the file.
+        own: `write` made it: what may be in a sweep may be in it, however much that is.
 
     Raises:
         SweepError: unreadable file, broken YAML, a key given twice, or a list where a mapping belongs; doesn't
             name the file.
     """
-    found = _parsed(file)
+    found = _parsed(_text(file, MAX_OWN_BYTES if own else MAX_FILE_BYTES), own=own)
     if not isinstance(found, dict):
         raise SweepError("holds no sweep, expected keys such as prompt, image and axes")
     if isinstance(words := found.get("prompt"), dict) and not any(words.values()):
@@ -140,11 +147,10 @@ def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
     return file
 
 
-def _parsed(file: Path) -> Any:
-    text = _text(file)
-    if text.count("\n") + text.count(",") > MAX_VALUES:
+def _parsed(text: str, *, own: bool) -> Any:
+    if not own and text.count("\n") + text.count(",") > MAX_VALUES:
         raise SweepError(f"has more than {MAX_VALUES} lines and values, that is no sweep")
-    if _DEEP.search(text):
+    if not own and _DEEP.search(text):
         raise SweepError("is nested too deeply, that is no sweep")
     try:
         # The base loader of the pure parser: no scalar types, no tags, and a key given twice is an error.
@@ -162,10 +168,10 @@ def _parsed(file: Path) -> Any:
         raise SweepError(f"is no YAML: {reason}") from None
 
 
-def _text(file: Path) -> str:
-    """The file as text, with line ends as Python has them."""
+def _text(file: Path, most: int) -> str:
+    """A file of at most so many bytes as text, with line ends as Python has them."""
     try:
-        data = read_file(file, MAX_FILE_BYTES)
+        data = read_file(file, most)
         return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
     except FileNotFoundError:
         raise SweepError("no such file") from None
@@ -174,7 +180,7 @@ def _text(file: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
         if number == errno.EFBIG:
-            raise SweepError(f"is larger than {MAX_FILE_BYTES // 1000} kB, that is no sweep") from None
+            raise SweepError(f"is larger than {most // 1000} kB, that is no sweep") from None
         words = "is no file" if number in (errno.EISDIR, errno.ENXIO) else "can't be read"
         raise SweepError(f"{words}: {reason}") from None
 

@@ -271,17 +271,21 @@ class Sweep:
         return checks.warnings(self._axes, self.cells)
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> Sweep:
+    def from_yaml(cls, path: str | Path, *, own: bool = False) -> Sweep:
         """Read a sweep from a file; paths in it are relative to it.
 
         Plans name the references that lie outside of its folder.
+
+        Args:
+            path: the file; of at most a megabyte and 60,000 lines and values, which is more than people write.
+            own: `to_yaml` wrote it, so that it may have any length.
 
         Raises:
             SweepError: no such file, no YAML, or no sweep; names the file.
         """
         file = files.path_of(path)
         try:
-            arguments = files.read(file)
+            arguments = files.read(file, own=own)
             if "self" in arguments:
                 raise SweepError("self: is no field of a sweep")
             return files.marked_outside(cls(**arguments), file.parent)

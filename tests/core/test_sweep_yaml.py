@@ -155,6 +155,24 @@ def test_self_contained_can_be_moved(workdir: Path) -> None:
     assert Sweep.from_yaml("moved/sweep.yaml").digest("s") == made.digest("s")
 
 
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        [f"{number} {'word, ' * 600}" for number in range(110)],
+        [f"{number} {'a long word ' * 300}" for number in range(280)],
+        ["[" * 100],
+    ],
+    ids=["many commas", "more than a megabyte", "brackets"],
+)
+def test_what_was_written_can_be_read_whatever_its_length(prompts: list[str]) -> None:
+    """A sweep is found again in the journal and in the store although no person would write its file."""
+    made = Sweep(prompts, "a.png")
+    path = made.to_yaml("out/sweep.yaml", self_contained=True)
+    assert made == Sweep.from_yaml(path, own=True)
+    with pytest.raises(SweepError, match="that is no sweep"):
+        Sweep.from_yaml(path)
+
+
 def test_changed_file_is_noticed() -> None:
     """A path that holds another picture by now is written as what the sweep holds."""
     made = Sweep("x", "a.png")
