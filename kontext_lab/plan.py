@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from kontext_lab.errors import visible
 from kontext_lab.request import EditRequest, find_model
 from kontext_lab.results import Known, State
 from kontext_lab.sweep import Cell, Sweep
@@ -141,7 +142,7 @@ class Plan:
     """What a run would do and cost.
 
     Attributes:
-        sweep: with its references fetched.
+        sweep: with its references fetched, unless the plan was made without.
         service: `sandbox` or the service's origin.
         decisions: one per cell.
         prices: US dollars per picture by model, where the service names another than the table.
@@ -184,6 +185,34 @@ class Plan:
     def reused(self) -> int:
         """How many cells have a picture already."""
         return sum(1 for one in self.decisions if one.known is not None and one.known.state is State.DONE)
+
+    @property
+    def unfetched(self) -> int:
+        """How many of the requests have a reference by address that was not fetched: they may be known."""
+        sends = (one.cell.request.images for one in self.of(Action.SEND))
+        return sum(1 for images in sends if not all(reference.resolved for reference in images))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that references are given by, each once, without passwords."""
+        return tuple(dict.fromkeys(one.address for one in self.sweep.references if one.url))
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The files outside of its folder that the sweep's own file leads to, each once."""
+        return tuple(dict.fromkeys(one.outside for one in self.sweep.references if one.outside))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where pictures come from that a person may not know of, a line each."""
+        lines = []
+        if files := self.outside:
+            count = "1 file" if len(files) == 1 else f"{len(files)} files"
+            lines.append(f"sends {count} from outside the sweep file's folder: {_first(files)}")
+        if addresses := self.addresses:
+            count = "1 address" if len(addresses) == 1 else f"{len(addresses)} addresses"
+            lines.append(f"fetches {count}: {_first(addresses)}")
+        return tuple(lines)
 
     @property
     def oldest(self) -> datetime | None:
@@ -239,6 +268,11 @@ class Plan:
             lines.append(f"{self.in_doubt} in doubt: their answers were lost, they may have been billed")
         if not self.simulated:  # nobody paid for a simulated picture
             lines += [self._elsewhere_line(store, count) for store, count in self.elsewhere.items()]
+        if self.unfetched:
+            count = f"{self.unfetched} of these {self.requests} requests"
+            lines.append(
+                f"{count}: no address was fetched, so it isn't known whether they were paid for before"
+            )
         kept = sum(1 for one in self.decisions if one.known and one.known.billed_without_picture)
         if kept:
             lines.append(f"{kept} were billed before without a picture and are not bought again unasked")
@@ -265,6 +299,7 @@ class Plan:
         if self.oldest is not None:
             day = f"{self.oldest.astimezone():%d %b}".lstrip("0")
             parts.append(f"{self.reused} reused ({'from' if self.reused > 1 else 'of'} {day})")
+        most = "at most " if self.unfetched else ""
         follow, leave = len(self.of(Action.FOLLOW)), len(self.of(Action.LEAVE))
         recovered = len(self.of(Action.RECOVER))
         if recovered:
@@ -274,14 +309,14 @@ class Plan:
         if leave:
             parts.append(f"{leave} beyond the limit")
         if self.requests != len(self.decisions):
-            parts.append(f"{self.requests} to send")
+            parts.append(f"{most}{self.requests} to send")
         if not self.requests:
             # What nothing costs and takes no time needs no figures.
             return " · ".join([*parts, *(["simulated pictures (sandbox)"] if self.simulated else [])])
         if self.simulated:
-            parts += [f"free (≈ ${self.cost:.2f} if it were real)", "simulated pictures (sandbox)"]
+            parts += [f"free ({most}≈ ${self.cost:.2f} if it were real)", "simulated pictures (sandbox)"]
         else:
-            parts.append(f"≈ ${self.cost:.2f}")
+            parts.append(f"{most}≈ ${self.cost:.2f}")
         parts.append(f"≈ {_duration(self.seconds)}")
         return " · ".join(parts)
 
@@ -296,24 +331,33 @@ class Plan:
             "reused": self.reused,
             "oldest_reused": self.oldest.isoformat() if self.oldest else None,
             "in_doubt": self.in_doubt,
+            "unfetched": self.unfetched,
             "cost_usd": self.cost,
             "seconds": round(self.seconds, 1),
             "budget_usd": self.budget,
             "affordable": self.affordable,
             "balance_usd": self.balance,
+            "files_outside": [visible(file) for file in self.outside],
+            "addresses": [visible(address) for address in self.addresses],
             "warnings": list(self.warnings),
         }
 
     def __str__(self) -> str:
-        return "\n".join((self.line, *(f"! {warning}" for warning in self.warnings)))
+        return "\n".join((self.line, *self.sources, *(f"! {warning}" for warning in self.warnings)))
 
     def __repr__(self) -> str:
         return f"<Plan {self.sweep.name!r}: {self.line}>"
 
     def _repr_html_(self) -> str:
-        warnings = "".join(f"<li>{html.escape(warning)}</li>" for warning in self.warnings)
-        listed = f"<ul>{warnings}</ul>" if warnings else ""
+        lines = "".join(f"<li>{html.escape(line)}</li>" for line in (*self.sources, *self.warnings))
+        listed = f"<ul>{lines}</ul>" if lines else ""
         return f"<div><b>{html.escape(self.sweep.name)}</b><br>{html.escape(self.line)}{listed}</div>"
+
+
+def _first(names: Sequence[str], most: int = 3) -> str:
+    """The first of some names, each short enough for a line, and how many more there are."""
+    shown = [visible(name if len(name) <= 120 else f"{name[:60]}…{name[-59:]}") for name in names[:most]]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _duration(seconds: float) -> str:

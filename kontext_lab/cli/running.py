@@ -52,7 +52,7 @@ def run_sweep(
         )
     with Lab("sandbox" if sandbox else "api", concurrency=concurrency, budget=budget) as lab:
         choices = {"reuse": reuse, "in_doubt": in_doubt, "retry_failed": retry_failed, "limit": limit}
-        plan = lab.plan(sweep, **choices)
+        plan = lab.plan(sweep, fetch=not dry_run, **choices)
         say(json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) if as_json else str(plan))
         if dry_run:
             return 0
@@ -146,4 +146,4 @@ def _confirm(plan: Plan, above: float, *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(f"this costs about ${cost:.2f}: add --yes to pay that, or --budget to limit it")
-    click.confirm(f"Pay about ${cost:.2f}?", abort=True)
+    click.confirm("\n".join((*plan.sources, f"Pay about ${cost:.2f}?")), abort=True)

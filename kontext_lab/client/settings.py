@@ -11,6 +11,7 @@ from importlib import metadata
 from urllib.parse import urlsplit
 
 from kontext_lab.errors import ConfigError
+from kontext_lab.images import MAX_REFERENCE_BYTES
 
 __all__ = ["ClientSettings", "origin_of"]
 
@@ -50,7 +51,7 @@ class ClientSettings:
     pool: int = 8
     max_output_bytes: int = 64 * MIB
     max_redirects: int = 3
-    max_reference_bytes: int = 32 * MIB
+    max_reference_bytes: int = MAX_REFERENCE_BYTES
     user_agent: str = field(default_factory=_user_agent)
 
     def __post_init__(self) -> None:

@@ -10,9 +10,11 @@ from kontext_lab.images.likeness import SAME_PICTURE, bits_apart, perceptual_has
 from kontext_lab.images.looking import picture_of
 from kontext_lab.images.prepare import MAX_MEGAPIXELS
 from kontext_lab.images.reference import Origin, Reference, load_reference, origins_of
+from kontext_lab.images.source_file import MAX_REFERENCE_BYTES, read_file
 
 __all__ = [
     "MAX_MEGAPIXELS",
+    "MAX_REFERENCE_BYTES",
     "PREVIEW_BOX",
     "SAME_PICTURE",
     "Box",
@@ -27,6 +29,7 @@ __all__ = [
     "origins_of",
     "perceptual_hash",
     "picture_of",
+    "read_file",
     "squares_apart",
     "thumbnail",
 ]

@@ -11,6 +11,7 @@ from PIL import Image
 from kontext_lab.errors import ImageError, shown
 from kontext_lab.images.prepare import from_array, open_picture, to_rgb, upright
 from kontext_lab.images.reference import OutputLike, Reference
+from kontext_lab.images.source_file import read_file
 
 __all__ = ["picture_of"]
 
@@ -22,7 +23,8 @@ def picture_of(source: Any) -> Image.Image:
         source: a path, bytes, a PIL image, an array as `load_reference` takes it, a Reference or an Output.
 
     Raises:
-        ImageError: nothing a picture can be read from, or a reference that was not loaded.
+        ImageError: nothing a picture can be read from, no regular file of at most 32 MiB, or a reference that was
+            not loaded.
         KontextLabError: an output has no picture; its class says why.
     """
     if isinstance(source, Image.Image):
@@ -47,7 +49,7 @@ def picture_of(source: Any) -> Image.Image:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
+        return read_file(path.expanduser())
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"picture: {shown(str(path))} can't be read: {reason}") from None

@@ -199,10 +199,13 @@ def _open_heif(data: bytes, where: str) -> Image.Image:
     except ImportError:
         raise ImageError(f'{where}: HEIC needs the extra "heic": pip install "kontext-lab[heic]"') from None
     try:
-        picture: Image.Image = pillow_heif.open_heif(data, convert_hdr_to_8bit=True).to_pillow()
+        found = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
+        _refuse_bomb(found.size, where)
+        picture: Image.Image = found.to_pillow()
+    except ImageError:
+        raise
     except Exception as error:  # a broken file, in whatever words libheif finds
         raise ImageError(f"{where}: {_why_unreadable(data, error)}") from None
-    _refuse_bomb(picture.size, where)
     return upright(picture)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from PIL import Image
@@ -31,6 +31,7 @@ from kontext_lab.images.prepare import (
     to_rgb,
     upright,
 )
+from kontext_lab.images.source_file import MAX_REFERENCE_BYTES, read_file, too_large
 
 __all__ = ["Origin", "Reference", "load_reference", "origins_of"]
 
@@ -98,6 +99,8 @@ class Reference:
         origin: the tracked output it was taken from, or None.
         sha256: hex digest of the exact bytes given or served, by which a tracked output is known again;
             empty where there were none, as for arrays.
+        outside: the file itself, links followed, where a sweep file named it and it lies outside of that one's folder;
+            else empty.
     """
 
     name: str
@@ -109,6 +112,7 @@ class Reference:
     url: str | None = None
     origin: Origin | None = field(default=None, compare=False)
     sha256: str = field(default="", compare=False)
+    outside: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         # A file's name may hold any byte, and this one goes into tables, titles, tags and terminals.
@@ -119,6 +123,11 @@ class Reference:
     def uri(self) -> str:
         """What goes into `image_url`: the URL itself, or a `data:` URI."""
         return self.url or "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    @property
+    def address(self) -> str:
+        """The URL as it may be shown, without a password and without the values of its query; "" without one."""
+        return "" if self.url is None else _shown_address(self.url)
 
     @property
     def resolved(self) -> bool:
@@ -172,7 +181,8 @@ def load_reference(
         digest: for a prepared picture read back from where it was logged: the digest it was first given.
 
     Raises:
-        ImageError: not a picture, damaged, too large to decode, or nothing that could be one.
+        ImageError: not a picture, damaged, more than 32 MiB, too large to decode, or nothing that could be one; a
+            path that leads to no regular file.
     """
     if not max_megapixels > 0:
         raise ImageError(f"image: max_megapixels {max_megapixels!r}, allowed is a number above 0")
@@ -189,7 +199,8 @@ def load_reference(
     if isinstance(source, str):
         return _from_text(source, max_megapixels, name)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(source), "bytes", name or "picture", max_megapixels)
+        data = _within_limit(bytes(source), "bytes")
+        return _from_bytes(data, "bytes", name or "picture", max_megapixels)
     if isinstance(source, Image.Image):
         return _from_pixels(source, "PIL image", name or "picture", max_megapixels)
     if isinstance(source, OutputLike):
@@ -207,7 +218,7 @@ def _from_text(text: str, max_megapixels: float, name: str | None) -> Reference:
     stripped = text.strip()
     scheme = stripped[:8].lower()
     if scheme.startswith("data:"):
-        data = _decode_data_uri(stripped)
+        data = _within_limit(_decode_data_uri(stripped), "data: URI")
         return _from_bytes(data, "data: URI", name or "picture", max_megapixels)
     if scheme.startswith(("http://", "https://")):
         return _from_url(stripped, name)
@@ -237,16 +248,32 @@ def _from_url(url: str, name: str | None) -> Reference:
     return Reference(name=name or Path(unquote(parts.path)).stem or parts.hostname, source=url, url=url)
 
 
+def _shown_address(url: str) -> str:
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    # What signs an address, or opens it, stands in the query or before the host.
+    query = "&".join(f"{part.partition('=')[0]}=…" if "=" in part else "…" for part in parts.query.split("&"))
+    return urlunsplit(
+        (parts.scheme, f"…@{host}" if userinfo or at else host, parts.path, parts.query and query, "")
+    )
+
+
 def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:
     try:
         path = path.expanduser()
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         raise ImageError(f"image: no file {_short(path)}") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"image: {_short(path)} can't be read: {reason}") from None
     return _from_bytes(data, str(path.absolute()), name or path.stem, max_megapixels)
+
+
+def _within_limit(data: bytes, what: str) -> bytes:
+    if len(data) > MAX_REFERENCE_BYTES:
+        raise ImageError(f"image: the {what} can't be read: {too_large(len(data))}")
+    return data
 
 
 def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
@@ -285,11 +312,16 @@ def _prepared(picture: Image.Image, digest: str, source: str, name: str, max_meg
     if size != rgb.size:
         rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
         digest = _digest(b"scaled", digest.encode(), b"%dx%d" % size)
+    png = clean_png(rgb)
+    if len(png) > MAX_REFERENCE_BYTES:
+        # What is written beside a sweep as it is sent has to be read from there again.
+        wide = f"{size[0]}x{size[1]} pixels"
+        raise ImageError(f"image: {wide} can't be sent: {too_large(len(png))} as PNG; lower max_megapixels")
     return Reference(
         name=name,
         source=source,
         digest=digest,
-        png=clean_png(rgb),
+        png=png,
         original_size=picture.size,
         sent_size=size,
     )

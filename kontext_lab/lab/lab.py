@@ -188,18 +188,19 @@ class Lab(Archive):
         """Whether pictures come from the sandbox."""
         return self.connection.simulated
 
-    def plan(self, sweep: Sweep, **options: Any) -> Plan:
+    def plan(self, sweep: Sweep, *, fetch: bool = True, **options: Any) -> Plan:
         """What `run` would do with a sweep and what it would cost. Sends nothing that is billed.
 
         Args:
             sweep: the sweep.
+            fetch: GET its references by URL; without, the plan says what is not known.
             **options: as for `run`.
 
         Raises:
             SweepError: a reference by URL can't be fetched.
             TrackingError: the store can't be used.
         """
-        plan, _ = make_plan(self, resolved(self, sweep), self.options.but(options), ask=True)
+        plan, _ = make_plan(self, resolved(self, sweep, fetch=fetch), self.options.but(options), ask=True)
         return plan
 
     def run(self, sweep: Sweep, *, progress: bool = True, **options: Any) -> Results:

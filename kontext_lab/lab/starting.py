@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from kontext_lab import plan as planning
 from kontext_lab.answer import Fate
 from kontext_lab.errors import AlreadyRunning, ServiceError, SweepError, Unauthorized
+from kontext_lab.images import Reference
 from kontext_lab.journal import FolderPermits, SweepFacts, SweepJournal
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
 from kontext_lab.lab.aside import Aside
@@ -45,8 +47,8 @@ MOST_MEASURING = 4
 """Threads that measure pictures."""
 
 
-def resolved(lab: Lab, sweep: Sweep) -> Sweep:
-    """The sweep with its references fetched.
+def resolved(lab: Lab, sweep: Sweep, *, fetch: bool = True) -> Sweep:
+    """The sweep with its references fetched, if they are to be.
 
     Raises:
         SweepError: it is none, or a reference by URL can't be fetched.
@@ -55,7 +57,7 @@ def resolved(lab: Lab, sweep: Sweep) -> Sweep:
         raise SweepError(
             f"sweep: {type(sweep).__name__} is none, give a kl.Sweep; kl.Sweep.from_yaml(path) reads a file"
         )
-    return sweep.resolve(lab.connection.client.fetch_reference)
+    return sweep.resolve(lab.connection.client.fetch_reference) if fetch else sweep
 
 
 def facts_of(lab: Lab, sweep: Sweep) -> SweepFacts:
@@ -77,25 +79,27 @@ Charge = tuple[Known, Fate]
 
 
 def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tuple[Plan, list[Charge]]:
-    """The plan for a resolved sweep, and the charges that became known of its cells in doubt.
+    """The plan for a sweep, and the charges that became known of its cells in doubt.
 
     Args:
         lab: whose store and service.
-        sweep: resolved.
+        sweep: resolved; else cells with an address that wasn't fetched count as never paid for.
         options: of this run.
         ask: ask for prices and balance as well.
     """
     connection, tracker = lab.connection, lab.tracker
-    fingerprints = [cell.request.fingerprint(connection.name) for cell in sweep.cells]
+    told_apart = _told_apart(sweep)
+    unfetched = told_apart is not sweep
+    fingerprints = [cell.request.fingerprint(connection.name) for cell in told_apart.cells]
     here: Mapping[int, Known] = {}
     anywhere: Mapping[str, Known] = {}
     if options.reuse == "always":
-        here = tracker.known_here(sweep.digest(connection.name))
+        here = {} if unfetched else tracker.known_here(sweep.digest(connection.name))
         anywhere = tracker.known(fingerprints)
-    journal = lab.journal.sweep(facts_of(lab, sweep))
-    busy = ask and journal.lock.is_taken
+    journal = lab.journal.sweep(facts_of(lab, told_apart))
+    busy = ask and not unfetched and journal.lock.is_taken
     # What another process has under way is neither lost nor to be recovered.
-    held = {} if busy else held_in(journal)
+    held = {} if busy or unfetched else held_in(journal)
     if options.reuse == "always":
         held = _with_others(lab, journal.facts, held, fingerprints, anywhere)
     known = (*here.values(), *anywhere.values(), *filter(None, held.values()))
@@ -130,6 +134,19 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
     asked = _with_prices(lab, plan) if ask and plan.requests and not connection.simulated else plan
     charges = [(found[one], fate) for one, fate in fates.items() if fate.billed]
     return asked, charges
+
+
+def _told_apart(sweep: Sweep) -> Sweep:
+    """The sweep with a digest in the place of every picture that was not fetched: no store knows it."""
+
+    def identified(reference: Reference) -> Reference:
+        if reference.resolved:
+            return reference
+        return replace(reference, digest=f"address {hashlib.sha256(str(reference.url).encode()).hexdigest()}")
+
+    if all(reference.resolved for reference in sweep.references):
+        return sweep
+    return sweep.with_references(identified)
 
 
 def _elsewhere(lab: Lab, anywhere: Mapping[str, Known], decisions: Sequence[Decision]) -> Mapping[str, int]:

@@ -153,7 +153,8 @@ class Bar(Room):
             cost, most = sum(plan.cost_of(one.cell.request) for one in sends), len(sends)
             options["limit"] = 1
         start = partial(self._session.run, plan.sweep, lab=wanted.lab, most=most, **options)
-        question = Question(wanted.lab, cost, most, start, replace(pressed, was_asked=True))
+        again = replace(pressed, was_asked=True)
+        question = Question(wanted.lab, cost, most, start, again, sources=plan.sources)
         self._ask_about(question, always=pressed.was_asked)  # no run begins while its question stands open
 
     def _ask_about(self, asked: Question, *, always: bool = False) -> None:
@@ -173,7 +174,7 @@ class Bar(Room):
         planner = self._planner
         plan = planner.plan if planner.state != "wrong" else None
         if planner.state != "planning":
-            self.plan.say(plan.line if plan is not None else "")
+            self.plan.say("\n".join((plan.line, *plan.sources)) if plan is not None else "")
             self.warnings.say("\n".join(plan.warnings) if plan is not None else "")
         self._follow_the_plan()
         self._show_buttons()

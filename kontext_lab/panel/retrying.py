@@ -53,6 +53,7 @@ class Question:
         requests: how many.
         start: what a yes does.
         pressed: the button it is about, where it is about the form.
+        sources: where pictures come from that a person may not know of.
     """
 
     lab: Lab
@@ -60,12 +61,13 @@ class Question:
     requests: int
     start: Callable[[], None]
     pressed: Pressed | None = None
+    sources: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
         """The question itself."""
         many = "1 request" if self.requests == 1 else f"{self.requests} requests"
-        return f"{many} to the real API, ≈ ${self.cost:.2f}."
+        return "\n".join((*self.sources, f"{many} to the real API, ≈ ${self.cost:.2f}."))
 
 
 class Retrying:
@@ -186,4 +188,4 @@ class Retrying:
         if plan is not None and wish is not None:
             lab, _, options = wish
             start = partial(self._session.run, plan.sweep, lab=lab, most=plan.requests, **options)
-            self._ask(Question(lab, plan.cost, plan.requests, start))
+            self._ask(Question(lab, plan.cost, plan.requests, start, sources=plan.sources))

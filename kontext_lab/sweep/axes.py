@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,7 @@ __all__ = [
     "REPLICATE_KEYS",
     "SWEEPABLE",
     "Axis",
+    "HeldReferences",
     "check_value",
     "is_several",
     "parse_axis",
@@ -44,6 +47,9 @@ __all__ = [
 
 MAX_CELLS = 10_000
 """A sweep with more cells than this is a mistake before it is a bill."""
+
+MAX_HELD_BYTES = 2 * 1024**3
+"""All references of a sweep together, as they are held in memory: about 500 photographs at 2 megapixels."""
 
 NUMBER_KEYS = ("guidance_scale", "seed", "num_images", "repeat", "safety_tolerance")
 CLOSED_KEYS = ("aspect_ratio", "output_format", "model")
@@ -63,6 +69,9 @@ LONGEST_NAME = 250
 # At most twelve digits a side: more is no setting of this service, and would make ranges without end.
 _PLAIN = r"\d{1,12}(?:\.\d{1,12})?"
 _RANGE = re.compile(rf"({_PLAIN})\s*-\s*({_PLAIN})(?:\s*:\s*({_PLAIN}))?")
+
+
+_Load = Callable[[Any], Reference]
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,45 @@ class Axis:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+class HeldReferences:
+    """The references of a sweep while they are read: equal ones are held once, all of them within a limit.
+
+    Args:
+        most: bytes they may hold together.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = MAX_HELD_BYTES if most is None else most
+        self._held: dict[Reference, Reference] = {}
+        self._files: dict[str, Reference] = {}
+        self._bytes = 0
+
+    def hold(self, reference: Reference) -> Reference:
+        """The reference, or an equal one that is held already.
+
+        Raises:
+            SweepError: together they are too large.
+        """
+        if reference not in self._held:
+            self._bytes += len(reference.png)
+            if self._bytes > self._most:
+                raise SweepError(
+                    f"image: {len(self._held) + 1} references hold {self._bytes:,} bytes together, allowed are "
+                    f"at most {self._most:,}; split the sweep, or lower max_megapixels"
+                )
+        return self._held.setdefault(reference, reference)
+
+    def load(self, source: Any, max_megapixels: float) -> Reference:
+        """A reference from what a person gave; the same file or text is read once."""
+        text = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+        if text not in self._files:
+            made = self.hold(load_reference(source, max_megapixels=max_megapixels))
+            if text is None:
+                return made
+            self._files[text] = made
+        return self._files[text]
 
 
 def is_several(key: str, given: Any) -> bool:
@@ -122,7 +170,8 @@ def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
         raise SweepError(f"axis {key!r}: has no values, give at least one")
     if len(entries) > MAX_CELLS:
         raise SweepError(f"axis {key!r}: more than {MAX_CELLS} values, allowed are at most {MAX_CELLS} cells")
-    values = tuple(_entry(keys, entry, number, max_megapixels) for number, entry in enumerate(entries, 1))
+    load = partial(HeldReferences().load, max_megapixels=max_megapixels)
+    values = tuple(_entry(keys, entry, number, load) for number, entry in enumerate(entries, 1))
     return Axis(keys, _told_apart(keys, values), labels)
 
 
@@ -132,14 +181,18 @@ def check_value(key: str, value: Any, *, max_megapixels: float) -> Any:
     Raises:
         SweepError: the value is not allowed for this key.
     """
+    return _checked(key, value, partial(load_reference, max_megapixels=max_megapixels))
+
+
+def _checked(key: str, value: Any, load: _Load) -> Any:
     if key == "seed" and isinstance(value, str) and value.strip().lower() == "random":
         return secrets.randbelow(LARGEST_SEED) + 1
     if key == "image":
-        return (_reference(value, max_megapixels),)
+        return (_reference(value, load),)
     if key == "images":
         if not isinstance(value, list | tuple):
             raise SweepError("images: takes a list of 1 to 4 references, which go into one request")
-        return check_field("images", tuple(_reference(one, max_megapixels) for one in value))
+        return check_field("images", tuple(_reference(one, load) for one in value))
     value = plain(value)
     if key == "prompt":
         # Its length is checked once the placeholders are filled.
@@ -205,7 +258,7 @@ def _names(key: str, given: Mapping[Any, Any]) -> tuple[str, ...]:
     return names
 
 
-def _entry(keys: tuple[str, ...], entry: Any, number: int, max_megapixels: float) -> tuple[Any, ...]:
+def _entry(keys: tuple[str, ...], entry: Any, number: int, load: _Load) -> tuple[Any, ...]:
     where = f"axis {'+'.join(keys)!r}, value {number}"
     parts = (entry,) if len(keys) == 1 else list(entry) if isinstance(entry, np.ndarray) else entry
     if not isinstance(parts, list | tuple) or len(parts) != len(keys):
@@ -213,10 +266,7 @@ def _entry(keys: tuple[str, ...], entry: Any, number: int, max_megapixels: float
             f"{where}: {shown(entry, 60)}, needs {len(keys)} values, one for each of {', '.join(keys)}"
         )
     try:
-        return tuple(
-            check_value(key, part, max_megapixels=max_megapixels)
-            for key, part in zip(keys, parts, strict=True)
-        )
+        return tuple(_checked(key, part, load) for key, part in zip(keys, parts, strict=True))
     except SweepError as error:
         raise type(error)(f"{where}: {error}") from None
 
@@ -288,10 +338,10 @@ def _told_apart(keys: tuple[str, ...], values: tuple[tuple[Any, ...], ...]) -> t
     )
 
 
-def _reference(value: Any, max_megapixels: float) -> Reference:
+def _reference(value: Any, load: _Load) -> Reference:
     if isinstance(value, list | tuple):
         raise SweepError(
             "image: takes one reference; several in one request are images=[…], "
             'one after the other an axis {"image": […]}'
         )
-    return load_reference(value, max_megapixels=max_megapixels)
+    return load(value)

@@ -6,6 +6,7 @@ field what is a number. Nothing is constructed from a file but mappings, lists a
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -21,20 +22,23 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
-from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference
+from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference, read_file
 from kontext_lab.request import decimal_text
-from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
+from kontext_lab.sweep.axes import REFERENCE_KEYS, HeldReferences, value_text
 
 if TYPE_CHECKING:
     from kontext_lab.sweep.sweep import Sweep
 
-__all__ = ["checked_megapixels", "path_of", "read", "shown_path", "write"]
+__all__ = ["checked_megapixels", "marked_outside", "path_of", "read", "shown_path", "write"]
 
 MAX_FILE_BYTES = 1_000_000
 """A sweep file is text a person wrote."""
 
 MAX_VALUES = 60_000
 """Lines and commas, about: the parser takes a tenth of a millisecond for each."""
+
+MAX_OWN_BYTES = 256_000_000
+"""A file that `write` made: the longest prompts in as many cells as a sweep may have fit in."""
 
 _REFERENCE_FIELDS = frozenset({"path", "url", "digest", "name", "origin"})
 _QUOTES = "Text that holds ': ' or begins with { [ @ * & ! % needs quotes around it"
@@ -60,14 +64,18 @@ def shown_path(path: Path) -> str:
     return text if len(text) <= 250 and text.isprintable() else shown(text)
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The arguments for `Sweep(...)` that a file holds, references loaded relative to it.
+def read(file: Path, *, own: bool = False) -> dict[str, Any]:
+    """The arguments for `Sweep(...)` that a file holds, references relative to it.
+
+    Args:
+        file: the file.
+        own: `write` made it: what may be in a sweep may be in it, however much that is.
 
     Raises:
         SweepError: unreadable file, broken YAML, a key given twice, or a list where a mapping belongs; doesn't
             name the file.
     """
-    found = _parsed(file)
+    found = _parsed(_text(file, MAX_OWN_BYTES if own else MAX_FILE_BYTES), own=own)
     if not isinstance(found, dict):
         raise SweepError("holds no sweep, expected keys such as prompt, image and axes")
     if isinstance(words := found.get("prompt"), dict) and not any(words.values()):
@@ -77,6 +85,21 @@ def read(file: Path) -> dict[str, Any]:
     if isinstance(axes := arguments.get("axes"), dict):
         arguments["axes"] = {key: loader.axis(key, value) for key, value in axes.items()}
     return arguments
+
+
+def marked_outside(sweep: Sweep, folder: Path) -> Sweep:
+    """The sweep that knows which of its references lie outside a folder, links and `..` followed."""
+    inside = folder.resolve()
+
+    def marked(reference: Reference) -> Reference:
+        path = Path(reference.source)
+        if reference.url or not path.is_absolute() or (file := path.resolve()).is_relative_to(inside):
+            return reference
+        return replace(reference, outside=str(file))
+
+    if all(marked(one) is one for one in sweep.references):
+        return sweep
+    return sweep.with_references(marked)
 
 
 def checked_megapixels(value: Any) -> float:
@@ -124,24 +147,10 @@ def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
     return file
 
 
-def _parsed(file: Path) -> Any:
-    try:
-        if file.exists() and not file.is_file():
-            raise SweepError("is no file")
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise SweepError(f"is larger than {MAX_FILE_BYTES // 1000} kB, that is no sweep")
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SweepError("no such file") from None
-    except UnicodeDecodeError:
-        raise SweepError("is no text in UTF-8") from None
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        if isinstance(error, SweepError):
-            raise
-        raise SweepError(f"can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if text.count("\n") + text.count(",") > MAX_VALUES:
+def _parsed(text: str, *, own: bool) -> Any:
+    if not own and text.count("\n") + text.count(",") > MAX_VALUES:
         raise SweepError(f"has more than {MAX_VALUES} lines and values, that is no sweep")
-    if _DEEP.search(text):
+    if not own and _DEEP.search(text):
         raise SweepError("is nested too deeply, that is no sweep")
     try:
         # The base loader of the pure parser: no scalar types, no tags, and a key given twice is an error.
@@ -159,12 +168,30 @@ def _parsed(file: Path) -> Any:
         raise SweepError(f"is no YAML: {reason}") from None
 
 
+def _text(file: Path, most: int) -> str:
+    """A file of at most so many bytes as text, with line ends as Python has them."""
+    try:
+        data = read_file(file, most)
+        return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
+    except FileNotFoundError:
+        raise SweepError("no such file") from None
+    except UnicodeDecodeError:
+        raise SweepError("is no text in UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
+        if number == errno.EFBIG:
+            raise SweepError(f"is larger than {most // 1000} kB, that is no sweep") from None
+        words = "is no file" if number in (errno.EISDIR, errno.ENXIO) else "can't be read"
+        raise SweepError(f"{words}: {reason}") from None
+
+
 class _Loader:
-    """Values out of a file; paths of references taken relative to its folder."""
+    """Values out of a file; paths of references made relative to its folder."""
 
     def __init__(self, folder: Path, max_megapixels: float) -> None:
         self._folder = folder
         self._max_megapixels = max_megapixels
+        self._held = HeldReferences()
 
     def value(self, key: str, value: Any) -> Any:
         if key == "image":
@@ -195,7 +222,7 @@ class _Loader:
         # An empty place and what is no reference at all: the sweep says what is wrong with it.
         if not isinstance(value, str) or not value.strip() or _ADDRESS.match(value):
             return value
-        return load_reference(self._path(value), max_megapixels=self._max_megapixels)
+        return self._path(value)
 
     def _described(self, value: Mapping[str, Any]) -> Reference:
         known = set(value) <= _REFERENCE_FIELDS and ("path" in value) ^ ("url" in value)
@@ -207,12 +234,8 @@ class _Loader:
                 raise ImageError(f"image: {shown(value['url'])} is no http or https URL")
             return load_reference(value["url"], name=name)
         origin = Origin.parse(value["origin"]) if value.get("origin") else None
-        made = load_reference(
-            self._path(value["path"]),
-            max_megapixels=self._max_megapixels,
-            name=name,
-            digest=value.get("digest") or None,
-        )
+        held = self._held.load(self._path(value["path"]), self._max_megapixels)
+        made = load_reference(held, name=name, digest=value.get("digest") or None)
         return replace(made, origin=origin) if origin else made
 
     def _path(self, text: str) -> Path:

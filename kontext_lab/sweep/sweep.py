@@ -21,6 +21,7 @@ from kontext_lab.sweep import checks, files
 from kontext_lab.sweep.axes import (
     REFERENCE_KEYS,
     Axis,
+    HeldReferences,
     check_value,
     is_several,
     parse_axis,
@@ -228,10 +229,14 @@ class Sweep:
 
         Args:
             fetch: GETs a URL and returns the body; raises an ImageError where it cannot.
+
+        Raises:
+            SweepError: what the URLs serve is too large together.
         """
         if all(reference.resolved for reference in self.references):
             return self
-        return self.with_references(lambda reference: reference.resolve(fetch))
+        held = HeldReferences()
+        return self.with_references(lambda reference: held.hold(reference.resolve(fetch)))
 
     def with_references(self, change: Callable[[Reference], Reference]) -> Sweep:
         """The sweep with every reference exchanged for what `change` makes of it, called once for each."""
@@ -266,18 +271,24 @@ class Sweep:
         return checks.warnings(self._axes, self.cells)
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> Sweep:
+    def from_yaml(cls, path: str | Path, *, own: bool = False) -> Sweep:
         """Read a sweep from a file; paths in it are relative to it.
+
+        Plans name the references that lie outside of its folder.
+
+        Args:
+            path: the file; of at most a megabyte and 60,000 lines and values, which is more than people write.
+            own: `to_yaml` wrote it, so that it may have any length.
 
         Raises:
             SweepError: no such file, no YAML, or no sweep; names the file.
         """
         file = files.path_of(path)
         try:
-            arguments = files.read(file)
+            arguments = files.read(file, own=own)
             if "self" in arguments:
                 raise SweepError("self: is no field of a sweep")
-            return cls(**arguments)
+            return files.marked_outside(cls(**arguments), file.parent)
         except SweepError as error:
             raise type(error)(f"{files.shown_path(file)}: {error}") from None
 

@@ -277,7 +277,7 @@ class Tracker:
             parent = reading.find_run(self.store, which)
             for part in ("sweep.yaml", "references"):
                 self.store.client.download_artifacts(parent.info.run_id, part, folder)
-            return Sweep.from_yaml(Path(folder) / "sweep.yaml").but(name=parent.info.run_name)
+            return Sweep.from_yaml(Path(folder) / "sweep.yaml", own=True).but(name=parent.info.run_name)
 
     def history(self, *, everywhere: bool = False, hidden: bool = False) -> list[SweepRun]:
         """Sweeps, newest first; of our experiment, or of the whole store; hidden ones only if asked for."""

@@ -264,10 +264,10 @@ def test_a_small_picture_is_left_alone(notebook: Notebook) -> None:
 
 
 def test_a_huge_file_is_refused_in_words(notebook: Notebook) -> None:
-    """More than 40 MB do not leave the browser."""
-    given(notebook, "huge.tif", bytes(41_000_000))
+    """More than 32 MB do not leave the browser."""
+    given(notebook, "huge.tif", bytes(33_000_000))
     expect(notebook.output(1).get_by_role("alert")).to_have_text(
-        "huge.tif has 41 MB; up to 40 MB can be uploaded"
+        "huge.tif has 33 MB; up to 32 MB can be uploaded"
     )
     assert "[]" == notebook.value("arrived")
 

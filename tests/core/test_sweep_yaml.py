@@ -155,6 +155,24 @@ def test_self_contained_can_be_moved(workdir: Path) -> None:
     assert Sweep.from_yaml("moved/sweep.yaml").digest("s") == made.digest("s")
 
 
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        [f"{number} {'word, ' * 600}" for number in range(110)],
+        [f"{number} {'a long word ' * 300}" for number in range(280)],
+        ["[" * 100],
+    ],
+    ids=["many commas", "more than a megabyte", "brackets"],
+)
+def test_what_was_written_can_be_read_whatever_its_length(prompts: list[str]) -> None:
+    """A sweep is found again in the journal and in the store although no person would write its file."""
+    made = Sweep(prompts, "a.png")
+    path = made.to_yaml("out/sweep.yaml", self_contained=True)
+    assert made == Sweep.from_yaml(path, own=True)
+    with pytest.raises(SweepError, match="that is no sweep"):
+        Sweep.from_yaml(path)
+
+
 def test_changed_file_is_noticed() -> None:
     """A path that holds another picture by now is written as what the sweep holds."""
     made = Sweep("x", "a.png")
@@ -293,6 +311,14 @@ BROKEN: list[tuple[str | bytes, str]] = [
         "axis 'seed', value 1: seed: 'x', allowed is",
     ),
     ("note: &a [x, x, x, x, x, x, x, x, x]\nprompt: x\n" + LAUGHS + "image: *j\n", "image: takes one reference"),
+    ("prompt: x\naxes:\n  image: &a [x, x, x]\n" + LAUGHS.replace("\n", "\n  ").join(("  ", "")), "image: no file 'x'"),
+    ("prompt: x\nimage: a.png\nseed: 1-1000000000\n", "axis 'seed': '1-1000000000' has 1000000000 values, allowed are at most 10000"),
+    ("prompt: x\nimage: a.png\nseed: 1-999999999999\nrepeat: 1-999999999999\n", "values, allowed are at most 10000"),
+    ("prompt: x\nimage: a.png\nguidance_scale: 1-20:0.000000000001\n", "values, allowed are at most 10000"),
+    ("prompt: x\nimage: a.png\nseed: " + "1-9000," * 5000 + "1\n", "more than 10000 values"),
+    ("prompt: x\nimage: a.png\nseed: 1-10000\nrepeat: 1-10000\n", "10000 × 10000 make 100000000 cells"),
+    ("prompt: x\nimage: a.png\nseed: 1-10000\nrepeat: 1-10000\nguidance_scale: 1-20:0.01\n", "cells, allowed are at most 10000"),
+    ("prompt: x\naxes:\n  image: [" + "a.png, " * 10_001 + "]\n", "more than 10000 values"),
     ("prompt: &a [*a]\nimage: a.png\n", "prompt: None, allowed is text"),
     ("self: 3\nprompt: x\nimage: a.png\n", "self: is no field of a sweep"),
     ("strength: 3\nprompt: x\nimage: a.png\n", "strength: is no field of a sweep"),

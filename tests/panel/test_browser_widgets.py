@@ -223,13 +223,13 @@ def test_upload_says_how_far_it_is() -> None:
 
 
 def test_too_big_an_upload_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than 40 MB are refused before they come, and the browser stops."""
+    """More than 32 MB are refused before they come, and the browser stops."""
     field = UploadField()
     messages = sent(field, monkeypatch)
     field._handle_custom_msg(
-        {"type": "begin", "id": "1", "name": "a.png", "size": 41_000_000, "note": ""}, []
+        {"type": "begin", "id": "1", "name": "a.png", "size": 33_000_000, "note": ""}, []
     )
-    assert field.error == "'a.png' has 41 MB; up to 40 MB can be uploaded"
+    assert field.error == "'a.png' has 33 MB; up to 32 MB can be uploaded"
     assert [({"type": "refused", "id": "1"}, [])] == messages
 
 

@@ -358,3 +358,21 @@ def test_a_value_typed_for_another_sweep_joins_no_other(real: Panel) -> None:
     real.load(sweep)
     real._rooms.form.settle()
     assert sweep == real.sweep
+
+
+def test_pictures_from_elsewhere_are_named_before_they_are_sent(
+    slow: Sandbox, photo_file: Path, workdir: Path
+) -> None:
+    """A sweep file that leads out of its folder is told by the plan and by the question."""
+    (workdir / "sweep.yaml").write_text(f"prompt: Add a bird.\nimage: {photo_file}\nseed: 1-3\n")
+    lab = as_if_real(kl.Lab(confirm_above=0.1, quiet=True))
+    panel = Panel(lab, kl.Sweep.from_yaml("sweep.yaml"))
+    panel.wait(30)
+    bar, named = panel._rooms.bar, f"sends 1 file from outside the sweep file's folder: {photo_file}"
+    planned = bar.plan.text.splitlines()[1:]
+    panel.run()
+    panel.wait(30)
+
+    assert [named] == planned
+    assert f"{named}\n3 requests to the real API, ≈ $0.16." == bar.question.text
+    assert [] == slow.calls

@@ -18,7 +18,7 @@ from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, source
 __all__ = ["Upload", "UploadField"]
 
 _MB = 1_000_000
-_LIMIT = 40 * _MB
+_LIMIT = 32 * _MB
 # Pages that were closed in the middle leave pieces behind; no page sends more than one file at a time.
 _AT_ONCE = 4
 

@@ -2,7 +2,7 @@
    messages over 10 MB. Big pictures are made smaller here first. */
 
 const MB = 1e6;
-const LIMIT = 40 * MB; // any file
+const LIMIT = 32 * MB; // any file: no larger one is taken for a reference
 const UNREADABLE_LIMIT = 20 * MB; // a file that this browser cannot make smaller
 const BYTES = 6 * MB; // a picture over either of these is made smaller
 const PIXELS = 4.2e6;

@@ -1,0 +1,71 @@
+"""A file that a person named: a regular one within a limit, which is known before it is read.
+
+A path may lead to a device without an end, to a pipe that nobody writes to, or to a file larger than the memory.
+Knows no pictures.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+__all__ = ["MAX_REFERENCE_BYTES", "read_file", "too_large"]
+
+MAX_REFERENCE_BYTES = 32 * 1024 * 1024
+"""Largest reference: as a file, as bytes, as an address serves it, and as it is sent."""
+
+_KINDS = {
+    stat.S_IFDIR: "Is a directory",
+    stat.S_IFIFO: "Is a named pipe",
+    stat.S_IFSOCK: "Is a socket",
+    stat.S_IFCHR: "Is a device",
+    stat.S_IFBLK: "Is a device",
+}
+_PIECE = 1024 * 1024
+# A pipe, or a device put in the file's place a moment ago, must not hold the opening up.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
+
+def read_file(path: Path, most: int = MAX_REFERENCE_BYTES) -> bytes:
+    """The bytes of a regular file; links are followed.
+
+    Args:
+        path: the file.
+        most: bytes it may have; of a file that grows meanwhile one more is read, of a larger one nothing.
+
+    Raises:
+        OSError: no such file, not to be read, nothing regular (EISDIR, ENXIO), or too large (EFBIG); its
+            `strerror` says which.
+        ValueError: a path that no system takes.
+    """
+    # Looked at before it is opened, since opening a device may act on it, and once more as what was opened.
+    _check(path.stat(), path, most)
+    with open(path, "rb", buffering=0, opener=_opener) as stream:
+        _check(os.fstat(stream.fileno()), path, most)
+        data = bytearray()
+        # Some files of the system say they have no bytes, and others have none yet: None.
+        while chunk := stream.read(min(_PIECE, most + 1 - len(data))):
+            data += chunk
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"Grows beyond the {most:,} bytes that are allowed", str(path))
+    return bytes(data)
+
+
+def too_large(size: int, most: int = MAX_REFERENCE_BYTES) -> str:
+    """The end of a line about something too large."""
+    return f"Has {size:,} bytes, allowed are at most {most:,}"
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | _AT_ONCE)
+
+
+def _check(found: os.stat_result, path: Path, most: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "Is something else")
+        number = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.ENXIO
+        raise OSError(number, f"{kind}, allowed is a regular file", str(path))
+    if found.st_size > most:
+        raise OSError(errno.EFBIG, too_large(found.st_size, most), str(path))
