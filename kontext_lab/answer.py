@@ -69,7 +69,8 @@ class Picture:
         note: one line for a person where there is a reason.
         phash: perceptual hash, empty where the bytes are no picture.
         again: fetching it once more may bring it.
-        unreached: its host could not even be reached; the picture may still be there.
+        unreached: it was not had from its host in time, or not asked for; it may still be there.
+        refused: its host may not be connected to by a setting, so that nobody asked for it.
         kept_at: the path of a file that holds just `data`, or "".
     """
 
@@ -84,6 +85,7 @@ class Picture:
     phash: str = ""
     again: bool = False
     unreached: bool = False
+    refused: bool = False
     kept_at: str = ""
 
 
@@ -115,8 +117,13 @@ class Answer:
 
     @property
     def unreached(self) -> bool:
-        """Whether a picture's host could not be reached: it is paid for, and may be had later."""
+        """A picture was not had from its host: it is paid for, and may be had later."""
         return any(picture.unreached for picture in self.pictures)
+
+    @property
+    def refused(self) -> bool:
+        """A picture was not asked for, since a setting forbids its host."""
+        return any(picture.refused for picture in self.pictures)
 
     @property
     def reason(self) -> Reason | None:

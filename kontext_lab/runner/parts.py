@@ -137,6 +137,7 @@ class Flight:
         attempts: made so far.
         waited: seconds spent waiting between them.
         fetches: how often its pictures were fetched.
+        fetching: when that began, by the monotonic clock.
         looked: its worker died, so its desk was looked at.
         stays: nobody can fetch what lies on its desk now; the next run does.
         future: the last job under way.
@@ -151,6 +152,7 @@ class Flight:
     attempts: int = 0
     waited: float = 0.0
     fetches: int = 0
+    fetching: float = 0.0
     looked: bool = False
     stays: bool = False
     future: Future[Attempt] | None = None

@@ -78,7 +78,7 @@ def test_retry_after_is_heeded_within_bounds(asked: float, least: float, most: f
 
 def test_downloads_are_tried_for_half_a_minute() -> None:
     """Six more GETs follow a download that failed: a paid picture is worth the wait, and it holds nobody up."""
-    waits = [Pacing().before_download(n) for n in range(1, 8)]
+    waits = [Pacing().before_download(n, 0.0) for n in range(1, 8)]
     assert waits[-1] is None
     assert 31 <= sum(wait or 0 for wait in waits) <= 35
 
