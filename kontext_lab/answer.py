@@ -99,6 +99,7 @@ class Answer:
         headers: the answer's headers that matter: ids, credits, the sandbox's mark.
         cost_usd: what was billed.
         cost_source: `header`, `usage` or `price`: where `cost_usd` is known from.
+        cost_note: a line where the service names an absurd amount, else empty.
         seed: the seed the service reports, or None.
         latency_s: seconds from sending the request to having read the answer.
         download_s: seconds all downloads took.
@@ -110,6 +111,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     cost_usd: float = 0.0
     cost_source: str = "price"
+    cost_note: str = ""
     seed: int | None = None
     latency_s: float = 0.0
     download_s: float = 0.0

@@ -27,7 +27,7 @@ from kontext_lab.client.answers import Item, ParsedAnswer
 from kontext_lab.client.connection import SANDBOX_HEADER, Connection
 from kontext_lab.client.downloads import Download, Downloads, picture_of
 from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
-from kontext_lab.client.settings import MIB, ClientSettings
+from kontext_lab.client.settings import ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable, ServiceError
 from kontext_lab.request import MODELS, EditRequest
 
@@ -42,8 +42,6 @@ Keep = Callable[[int, bytes], None]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LOG_PAGES = 50
-_ENVELOPE_BYTES = 4 * MIB
-"""Room for what an answer holds besides its pictures."""
 
 
 class KontextClient:
@@ -128,8 +126,12 @@ class KontextClient:
             )
         content = json.dumps(request.payload(), allow_nan=False).encode("ascii")
         # Inline pictures are a third longer as base64.
-        limit = request.pictures * self.settings.max_output_bytes * 4 // 3 + _ENVELOPE_BYTES
-        outcome = self._connection.post(GENERATIONS, content, client_request_id, limit)
+        limit = request.pictures * self.settings.max_output_bytes * 4 // 3 + answers.TEXT_BYTES
+
+        def is_of_use(raw: RawAnswer) -> bool:
+            return any(item.reason is None for item in self.read(raw, request).items)
+
+        outcome = self._connection.post(GENERATIONS, content, client_request_id, limit, is_of_use)
         if isinstance(outcome, ServiceError):
             raise outcome
         return outcome
@@ -174,6 +176,7 @@ class KontextClient:
             headers=answers.kept_headers(raw.headers),
             cost_usd=parsed.cost,
             cost_source=parsed.cost_source,
+            cost_note=parsed.cost_note,
             seed=parsed.seed,
             latency_s=raw.latency_s,
             download_s=seconds,

@@ -40,6 +40,9 @@ Guard = Callable[[str, Sequence[str]], Sequence[str]]
 
 _BLOCK = 64 * 1024
 
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\\"
+"""Both alphabets, and what JSON escapes a slash or a line end with."""
+
 _SENT_AT_ONCE = 128 * 1024
 """Bytes of a request's body per call to the system: http.client's 16 kB mean forty turns for a reference, and
 every turn waits for the interpreter's lock while others compute. Each call may take the connect timeout."""
@@ -276,25 +279,29 @@ def proxies_for(url: str) -> dict[str, str] | None:
     return {"no_proxy": host} if local else None
 
 
-def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
+def read_body(
+    response: requests.Response, limit: int, seconds: float, text_limit: int | None = None
+) -> bytes:
     """The whole body, decompressed.
 
     Args:
         response: an answer asked for with `stream=True`.
         limit: most bytes to accept, counted after decompression.
         seconds: longest time for the whole body; a single silence may last as long as the read timeout.
+        text_limit: most bytes that come in blocks of anything else than base64; None for as many as of that.
 
     Raises:
         BodyError: more bytes than the limit, no end in time, a broken connection, or another length than
             announced.
     """
     deadline = time.monotonic() + seconds
-    body = io.BytesIO()  # gives what it holds without making a copy of it
+    body, text = io.BytesIO(), 0  # it gives what it holds without making a copy
     try:
         # read1 comes back after each piece that arrives; read would wait for a full block, byte by byte.
         while block := response.raw.read1(_BLOCK, decode_content=True):
             body.write(block)
-            if body.tell() > limit:
+            text += len(block) if text_limit is not None and block.translate(None, _BASE64) else 0
+            if body.tell() > limit or text > (text_limit or limit):
                 body.truncate(limit)
                 raise BodyError("large", body.getvalue())
             if time.monotonic() > deadline:
