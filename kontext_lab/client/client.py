@@ -42,6 +42,7 @@ Keep = Callable[[int, bytes], None]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LOG_PAGES = 50
+_LOG_SECONDS = 60.0
 
 
 class KontextClient:
@@ -281,7 +282,10 @@ class KontextClient:
         """
         period = account.log_period(since, datetime.now(UTC))
         rows: list[LogRow] = []
+        deadline = time.monotonic() + min(self.settings.read_timeout, _LOG_SECONDS)
         for page in range(_LOG_PAGES):
+            if time.monotonic() > deadline:
+                return None
             raw = self._connection.get(LOGS, {"period": period, "limit": "100", "offset": str(page * 100)})
             found = account.read_logs(_good_body(raw))
             if found is None:
