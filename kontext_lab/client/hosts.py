@@ -107,8 +107,10 @@ class PictureHosts:
 def is_public(address: _Address) -> bool:
     """Whether an address belongs to the public internet, also the one that another one stands for."""
     address = _inner(address)
-    # Python calls group addresses, and old site-local ones, global.
-    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+    # Python calls group addresses global, and those that once were a site's own.
+    others = (address.is_multicast, address.is_reserved, address.is_unspecified)
+    site = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not site and not any(others)
 
 
 def _inner(address: _Address) -> _Address:
