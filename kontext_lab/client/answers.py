@@ -71,6 +71,7 @@ _LONG_BASE64 = re.compile(rb"(?<!%b)%b{4096,}+" % (_RUN, _RUN))
 _MARK = re.compile(rb"sha256:[0-9a-f]{64}")
 _INLINE_TEXT = re.compile(r'("(?:b64_json|image_base64)"\s*:\s*")([^"]{200,})')
 _NUMBER = re.compile(r"\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_MOST_SEED = 1e40
 _LONGEST = 400  # characters of a number
 _ALPHABET = bytes.maketrans(b"-_", b"+/")
 
@@ -221,7 +222,7 @@ def number_of(value: object) -> float | None:
 
 def _seed(value: object) -> int | None:
     number = number_of(value)
-    if number is None or number != int(number):
+    if number is None or number >= _MOST_SEED or number != int(number):
         return None
     return value if isinstance(value, int) else int(number)
 
@@ -327,6 +328,8 @@ def _without_runs(body: bytes) -> tuple[bytes, _Runs]:
     runs: _Runs = {}
 
     def digest(found: re.Match[bytes]) -> bytes:
+        if found[0].strip(b"-").isdigit():
+            return b"1e999"  # a number without sense, which a digest in its place would make no JSON
         mark = _digest(found[0])
         runs[mark] = memoryview(body)[found.start() : found.end()]
         return mark

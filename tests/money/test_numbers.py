@@ -15,7 +15,7 @@ import pytest
 from mlflow.entities import Run
 
 import kontext_lab as kl
-from kontext_lab.cli import main
+from kontext_lab.cli.main import run_command
 from kontext_lab.client import transport
 from kontext_lab.pacing import Pacing
 from kontext_lab.sandbox import Sandbox
@@ -151,8 +151,8 @@ def test_no_line_names_an_infinite_sum(
     """Four such answers at once are no infinite sum in a line either."""
     service.headers = {"x-aimlapi-usd-spent": amount}
     sweep.to_yaml(workdir / "sweep.yaml")
-    main(["run", "sweep.yaml", "--yes", "--no-measure"])
-    main(["list"])
+    run_command(["run", "sweep.yaml", "--yes", "--no-measure"])
+    run_command(["list"])
     said = "".join(capfd.readouterr())
     assert [] == re.findall(r"\$(?:inf|nan|-)|\$\d{4,}", said)
     assert "paid now $0." in said
