@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 import time
 import uuid
@@ -26,6 +27,7 @@ from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 __all__ = [
     "cell_metrics",
     "cell_tags",
+    "cost_of",
     "milliseconds",
     "note",
     "parent_tag",
@@ -244,6 +246,12 @@ def _axis_line(results: Results, key: str, most: int = 12) -> str:
 def _escaped(text: str) -> str:
     """Text as markdown shows it: one line in which nothing is HTML, a link, or a picture from elsewhere."""
     return html.escape(_MARKDOWN.sub(r"\\\g<0>", " ".join(text.split())))
+
+
+def cost_of(metrics: Mapping[str, float]) -> float:
+    """What a run says it cost, in US dollars; 0 where others wrote something that is no amount."""
+    cost = float(metrics.get("cost/usd", 0.0))
+    return cost if math.isfinite(cost) and cost >= 0 else 0.0
 
 
 def milliseconds() -> int:

@@ -141,7 +141,9 @@ def test_pictures_of_one_answer_share_one_deadline(
     assert [True, True, False] == [picture.unreached for picture in pictures]
 
 
-@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03"])
+@pytest.mark.parametrize(
+    "begin", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03"]
+)
 def test_a_proxy_that_dribbles_got_nothing(
     connect: Connect, plain_request: EditRequest, monkeypatch: pytest.MonkeyPatch, begin: bytes
 ) -> None:

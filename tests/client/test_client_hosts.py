@@ -17,12 +17,43 @@ from kontext_lab.request import EditRequest
 Connect = Callable[..., KontextClient]
 
 ELSEWHERE = "http://service.invalid"
-PUBLIC = ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:93.184.215.14", "64:ff9b::5db8:d70e"]
+PUBLIC = [
+    "93.184.215.14",
+    "2606:2800:21f:cb07:6820:80da:af6b:8b2c",
+    "::ffff:93.184.215.14",
+    "64:ff9b::5db8:d70e",
+]
 OTHERS = [
-    *("127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1"),
+    *(
+        "127.0.0.1",
+        "127.9.9.9",
+        "::1",
+        "0.0.0.0",
+        "::",
+        "10.0.0.1",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.168.1.1",
+    ),
     *("169.254.169.254", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "100.64.0.1"),
-    *("198.18.0.1", "192.0.2.1", "203.0.113.9", "224.0.0.1", "ff02::1", "ff0e::1", "240.0.0.1", "255.255.255.255"),
-    *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "::127.0.0.1"),
+    *(
+        "198.18.0.1",
+        "192.0.2.1",
+        "203.0.113.9",
+        "224.0.0.1",
+        "ff02::1",
+        "ff0e::1",
+        "240.0.0.1",
+        "255.255.255.255",
+    ),
+    *(
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "::127.0.0.1",
+    ),
     *("2001:db8::1", "64:ff9b:1::7f00:1"),
 ]
 
@@ -105,7 +136,11 @@ def test_where_the_service_is_pictures_may_be(
     names: dict[str, list[list[str]]], service: str, address: str
 ) -> None:
     """A sandbox or a gateway inside a network serves pictures from its own address."""
-    names |= {"localhost": [["127.0.0.1"]], "gateway.example": [["10.1.2.3"]], "fake.example": [["198.18.0.9"]]}
+    names |= {
+        "localhost": [["127.0.0.1"]],
+        "gateway.example": [["10.1.2.3"]],
+        "fake.example": [["198.18.0.9"]],
+    }
     assert [address] == PictureHosts(service, ()).choose("pictures.example", [address])
 
 
@@ -120,7 +155,8 @@ def test_the_service_opens_its_own_address_only(service: str, address: str) -> N
 
 
 @pytest.mark.parametrize(
-    "allowed", ["pictures.example", "Pictures.Example.", "10.1.2.3", "10.0.0.0/8", " a.example , 10.1.0.0/16,"]
+    "allowed",
+    ["pictures.example", "Pictures.Example.", "10.1.2.3", "10.0.0.0/8", " a.example , 10.1.0.0/16,"],
 )
 def test_a_person_may_name_hosts(allowed: str) -> None:
     """A name, an address or a network opens what it names."""
@@ -129,11 +165,12 @@ def test_a_person_may_name_hosts(allowed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["http://pictures.example", "pictures.example:80", "*.example", "10.0.0.0/99", "a b", "ü.example"]
+    "wrong",
+    ["http://pictures.example", "pictures.example:80", "*.example", "10.0.0.0/99", "a b", "ü.example"],
 )
 def test_other_entries_are_refused(wrong: str) -> None:
     """An entry that would never match is told, with what is allowed."""
-    with pytest.raises(ConfigError, match="AIMLAPI_PICTURE_HOSTS: .*allowed are host names"):
+    with pytest.raises(ConfigError, match=r"AIMLAPI_PICTURE_HOSTS: .*allowed are host names"):
         read_hosts(wrong)
 
 
@@ -145,7 +182,7 @@ def test_a_picture_on_this_machine_is_not_fetched(
 ) -> None:
     """However the address is spelled, nothing connects."""
     with RawServer(serving) as server:
-        with pytest.raises(OutputUnavailable, match="on this machine.*AIMLAPI_PICTURE_HOSTS"):
+        with pytest.raises(OutputUnavailable, match=r"on this machine.*AIMLAPI_PICTURE_HOSTS"):
             connect(ELSEWHERE).fetch_output(url.format(server.port))
         assert server.connections == 0
 
@@ -205,9 +242,7 @@ def test_a_proxy_looks_names_up_itself(
         assert b"bytes" == connect(ELSEWHERE).fetch_output("http://pictures.invalid/a.png")
 
 
-@pytest.mark.parametrize(
-    "host", ["10.0.0.1", "169.254.169.254", "2130706433", "0x7f.1", "[::ffff:10.0.0.1]"]
-)
+@pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "2130706433", "0x7f.1", "[::ffff:10.0.0.1]"])
 def test_a_proxy_is_not_sent_inside(
     connect: Connect, names: dict[str, list[list[str]]], proxy: RawServer, host: str
 ) -> None:
@@ -234,14 +269,16 @@ def test_a_reference_is_not_led_inside(connect: Connect, names: dict[str, list[l
         there = f"http://photos.example:{server.port}/b" if len(seen) == 1 else f"{server.url}/c"
         peer.answer(302, b"", Location=there)
 
-    with RawServer(act) as server:
-        with pytest.raises(ImageError, match=r"127\.0\.0\.1 is on this machine"):
-            connect(ELSEWHERE).fetch_reference(f"http://photos.example:{server.port}/a")
+    with RawServer(act) as server, pytest.raises(ImageError, match=r"127\.0\.0\.1 is on this machine"):
+        connect(ELSEWHERE).fetch_reference(f"http://photos.example:{server.port}/a")
     assert ["/a", "/b"] == [head.split()[1] for head in seen]
 
 
 def test_a_refused_picture_keeps_its_answer(
-    connect: Connect, plain_request: EditRequest, monkeypatch: pytest.MonkeyPatch, names: dict[str, list[list[str]]]
+    connect: Connect,
+    plain_request: EditRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    names: dict[str, list[list[str]]],
 ) -> None:
     """The picture is paid for: its address is kept, and fetching it is free once the setting allows it."""
     body = b'{"images": [{"url": "http://10.0.0.1/a.png"}]}'
