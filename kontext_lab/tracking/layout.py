@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import re
 import time
 import uuid
@@ -37,6 +36,9 @@ __all__ = [
     "sweep_params",
     "to_params",
 ]
+
+_MOST_USD = 1e12
+"""More than any sum of costs; MLflow keeps infinity as a number close to the largest there is."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]]")
 
@@ -251,7 +253,7 @@ def _escaped(text: str) -> str:
 def cost_of(metrics: Mapping[str, float]) -> float:
     """What a run says it cost, in US dollars; 0 where others wrote something that is no amount."""
     cost = float(metrics.get("cost/usd", 0.0))
-    return cost if math.isfinite(cost) and cost >= 0 else 0.0
+    return cost if 0 <= cost < _MOST_USD else 0.0
 
 
 def milliseconds() -> int:

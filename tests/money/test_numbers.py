@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import kontext_lab as kl
+from kontext_lab.answer import Answer
 from kontext_lab.cli.main import run_command
-from kontext_lab.client import transport
+from kontext_lab.client import KontextClient, transport
 from kontext_lab.pacing import Pacing
 from kontext_lab.sandbox import Sandbox
 
@@ -32,12 +36,14 @@ class Service:
         body: of an answer, in place of a list of one address.
         posts: requests that came.
         gets: pictures that were asked for.
+        hangs: set once pictures are to be served; None for at once.
     """
 
     def __init__(self, picture: bytes) -> None:
         self.headers: dict[str, str] = {}
         self.host, self.body = "127.0.0.1", b""
         self.posts = self.gets = 0
+        self.hangs: threading.Event | None = None
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,6 +60,8 @@ class Service:
                     self._answer(404, b"", {})
                     return
                 service.gets += 1
+                if service.hangs is not None:
+                    service.hangs.wait(20)
                 self._answer(200, picture, {})
 
             def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
@@ -89,12 +97,10 @@ def service(photo_file: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def dear(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+def box() -> Iterator[Sandbox]:
     """A service that charges six times its list price."""
-    with Sandbox(prices={PRO: 0.312}) as box:
-        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
-        monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
-        yield box
+    with Sandbox(prices={PRO: 0.312}) as running:
+        yield running
 
 
 @pytest.fixture
@@ -103,7 +109,7 @@ def sweep(photo_file: Path) -> kl.Sweep:
     return kl.Sweep("Add a bird.", photo_file, axes={"seed": "1-8"}, aspect_ratio="1:1")
 
 
-def test_a_charge_far_above_the_plan_stops_the_sweep(dear: Sandbox, sweep: kl.Sweep, quick: Pacing) -> None:
+def test_a_charge_far_above_the_plan_stops_the_sweep(api: Sandbox, sweep: kl.Sweep, quick: Pacing) -> None:
     """What nobody agreed to pay is paid once, told with the way on, and counted as the service said."""
     with kl.Lab(measure=False) as lab:
         results = lab.run(sweep, progress=False, concurrency=1, pacing=quick)
@@ -115,7 +121,7 @@ def test_a_charge_far_above_the_plan_stops_the_sweep(dear: Sandbox, sweep: kl.Sw
     ) in results.notes
 
 
-def test_a_price_that_a_person_states_is_agreed_to(dear: Sandbox, sweep: kl.Sweep, quick: Pacing) -> None:
+def test_a_price_that_a_person_states_is_agreed_to(api: Sandbox, sweep: kl.Sweep, quick: Pacing) -> None:
     """The way on that the line names is one, in any later process."""
     with kl.Lab(measure=False) as lab:
         lab.run(sweep, progress=False, concurrency=1, pacing=quick)
@@ -124,7 +130,7 @@ def test_a_price_that_a_person_states_is_agreed_to(dear: Sandbox, sweep: kl.Swee
     assert ("", {"done": 8}) == (results.stopped, results.counts)
 
 
-def test_the_larger_figure_is_reserved(dear: Sandbox, sweep: kl.Sweep, quick: Pacing) -> None:
+def test_the_larger_figure_is_reserved(api: Sandbox, sweep: kl.Sweep, quick: Pacing) -> None:
     """After the first charge a budget holds by what requests really cost."""
     with kl.Lab(measure=False) as lab:
         results = lab.run(sweep, progress=False, concurrency=1, pacing=quick, budget=1.0, pause_after=0)
@@ -219,3 +225,58 @@ def test_a_picture_at_the_start_of_a_flood_is_kept(service: Service, sweep: kl.S
     with kl.Lab(measure=False) as lab:
         results = lab.run(sweep.but(seed=1), progress=False, pacing=quick)
     assert ({"done": 1}, 1) == (results.counts, service.gets)
+
+
+def test_hosts_that_hang_are_given_one_time_for_all(
+    service: Service, sweep: kl.Sweep, quick: Pacing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures that don't come in time stay in the journal; recovering does not wait for each of them in turn."""
+    hangs = threading.Event()
+    service.hangs = hangs
+    monkeypatch.setattr(KontextClient, "collect", hurried(KontextClient.collect))
+    with kl.Lab(measure=False) as lab:
+        results = lab.run(sweep, progress=False, concurrency=1, pacing=replace(quick, downloads=1))
+        assert ("billed", {"failed": 5, "cancelled": 3}) == (results.stopped, results.counts)
+        assert "did not deliver it within" in results[0].note
+        asked = service.gets
+        hasty = replace(lab.options, pacing=replace(quick, fetching=0.0))
+        monkeypatch.setattr(lab, "options", hasty)
+        (found,) = lab.recover()
+        assert (0, "pictures could not be reached yet: recover again later") == (found.answers, found.problem)
+        assert 1 == service.gets - asked
+        hangs.set()
+        assert [5] == [one.answers for one in lab.recover()]
+    assert 5 == service.posts
+
+
+def hurried(collect: Callable[..., Answer]) -> Callable[..., Answer]:
+    """The same within half a second."""
+
+    def quickly(client: KontextClient, *what: object, **more: object) -> Answer:
+        monkey = KontextClient(replace(client.settings, read_timeout=0.5))
+        try:
+            return collect(monkey, *what, **more)
+        finally:
+            monkey.close()
+
+    return quickly
+
+
+@pytest.mark.parametrize("amount", [math.inf, math.nan, -1.0, 1e308])
+def test_a_cost_that_somebody_else_wrote_spoils_no_sum(
+    service: Service,
+    sweep: kl.Sweep,
+    quick: Pacing,
+    tracked: Callable[..., list[Run]],
+    amount: float,
+) -> None:
+    """A store's numbers come from outside as well: what is no amount counts as none."""
+    with kl.Lab(measure=False) as lab:
+        lab.run(sweep.but(seed="1-2"), progress=False, pacing=quick)
+        MlflowClient().log_metric(tracked()[0].info.run_id, "cost/usd", amount)
+        spent = [
+            lab.load("last").cost,
+            lab.spending().total,
+            lab.run(sweep, progress=False, pacing=quick).cost,
+        ]
+    assert all(0 <= one < 1e6 for one in spent), spent
