@@ -78,7 +78,8 @@ class Picture:
         note: one line for a person where there is a reason.
         phash: perceptual hash, empty where the bytes are no picture.
         again: fetching it once more may bring it.
-        unreached: its host could not even be reached; the picture may still be there.
+        unreached: it was not had from its host in time, or not asked for; it may still be there.
+        refused: its host may not be connected to by a setting, so that nobody asked for it.
         kept_at: the path of a file that holds just `data`, or "".
     """
 
@@ -93,6 +94,7 @@ class Picture:
     phash: str = ""
     again: bool = False
     unreached: bool = False
+    refused: bool = False
     kept_at: str = ""
 
 
@@ -106,6 +108,7 @@ class Answer:
         headers: the answer's headers that matter: ids, credits, the sandbox's mark.
         cost_usd: what was billed.
         cost_source: `header`, `usage` or `price`: where `cost_usd` is known from.
+        cost_note: a line where the service names an absurd amount, else empty.
         seed: the seed the service reports, or None.
         latency_s: seconds from sending the request to having read the answer.
         download_s: seconds all downloads took.
@@ -117,6 +120,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     cost_usd: float = 0.0
     cost_source: str = "price"
+    cost_note: str = ""
     seed: int | None = None
     latency_s: float = 0.0
     download_s: float = 0.0
@@ -124,8 +128,13 @@ class Answer:
 
     @property
     def unreached(self) -> bool:
-        """Whether a picture's host could not be reached: it is paid for, and may be had later."""
+        """A picture was not had from its host: it is paid for, and may be had later."""
         return any(picture.unreached for picture in self.pictures)
+
+    @property
+    def refused(self) -> bool:
+        """A picture was not asked for, since a setting forbids its host."""
+        return any(picture.refused for picture in self.pictures)
 
     @property
     def reason(self) -> Reason | None:

@@ -29,6 +29,7 @@ class Pacing:
         heed: most seconds of a Retry-After that are waited.
         timeouts: attempts at a request whose generation timed out inside the service.
         downloads: attempts at the pictures of one answer.
+        fetching: seconds of attempts and waits after which an answer's pictures are not fetched again for now.
         asks: seconds after a lost answer at which the service's log is asked about it.
         store: seconds before the store is tried again after a failure; they double up to a minute.
     """
@@ -40,6 +41,7 @@ class Pacing:
     heed: float = 60.0
     timeouts: int = 3
     downloads: int = 7
+    fetching: float = 120.0
     asks: tuple[float, ...] = (5.0, 30.0, 120.0, 600.0)
     store: float = 5.0
 
@@ -47,7 +49,7 @@ class Pacing:
         for name in ("attempts", "timeouts", "downloads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"pacing: {name} {getattr(self, name)!r}, allowed is a whole number from 1")
-        for name in ("seconds", "first", "longest", "heed", "store"):
+        for name in ("seconds", "first", "longest", "heed", "fetching", "store"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"pacing: {name} {getattr(self, name)!r}, allowed are seconds, 0 or more")
 
@@ -81,15 +83,17 @@ class Pacing:
         # Sending fewer at once is enough for a limit on concurrency; one on the rate needs time as well.
         return self._backoff(refusals, self.first, self.longest) if refusals else 0.0
 
-    def before_download(self, attempts: int) -> float | None:
+    def before_download(self, attempts: int, spent: float) -> float | None:
         """Seconds to wait before fetching an answer's missing pictures again, or None for not.
 
         Args:
             attempts: how often they were fetched.
+            spent: seconds since the first of these began.
         """
         if attempts >= self.downloads:
             return None
-        return self._backoff(attempts, self.first / 2, self.longest)
+        wait = self._backoff(attempts, self.first / 2, self.longest)
+        return wait if spent + wait <= self.fetching else None
 
     def before_store(self, failures: int) -> float:
         """Seconds to wait before the store is tried again after so many failures in a row."""

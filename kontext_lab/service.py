@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, key_from_environment
+from kontext_lab.client.hosts import HOSTS_NAME, read_hosts
 from kontext_lab.client.keys import GivenKey
 from kontext_lab.errors import ConfigError, ServiceError
 
 if TYPE_CHECKING:
     from kontext_lab.sandbox import Sandbox
 
-__all__ = ["SANDBOX", "Connection", "Service", "connect", "name_of", "wants_sandbox"]
+__all__ = ["SANDBOX", "Connection", "Service", "connect", "name_of", "picture_hosts", "wants_sandbox"]
 
 Service = Literal["auto", "api", "sandbox"]
 
@@ -102,13 +103,22 @@ def connect(service: str, key: str | None = None) -> Connection:
 
 def _api_settings() -> ClientSettings:
     address = os.environ.get("AIMLAPI_BASE_URL")
-    settings = ClientSettings(pool=MOST_AT_ONCE)
+    settings = ClientSettings(pool=MOST_AT_ONCE, picture_hosts=picture_hosts())
     if not address:
         return settings
     try:
         return replace(settings, base_url=address)
     except ConfigError as error:
         raise ConfigError(f"AIMLAPI_BASE_URL: {error}") from None
+
+
+def picture_hosts() -> tuple[str, ...]:
+    """Hosts that pictures may come from although they are not public, as the environment lists them.
+
+    Raises:
+        ConfigError: an entry that can't be used.
+    """
+    return read_hosts(os.environ.get(HOSTS_NAME, ""))
 
 
 def _own_sandbox() -> Connection:

@@ -6,13 +6,13 @@ addresses is needed for the work.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kontext_lab.client.answers import CREDITS_PER_USD, number_of
+from kontext_lab.client.answers import CREDITS_PER_USD, amount_of, number_of
+from kontext_lab.client.broken_json import read_object
 
 __all__ = ["LOG_DAYS", "LogRow", "log_period", "read_balance", "read_logs", "read_price"]
 
@@ -79,7 +79,7 @@ def _picture_price(pricing: dict[str, Any]) -> float | None:
         if price is None or not per:
             return None
         rates.add(round(price / per, 9))
-    return number_of(rates.pop()) if len(rates) == 1 else None  # a quotient may be without end
+    return amount_of(rates.pop()) if len(rates) == 1 else None  # a quotient may be without end
 
 
 def read_logs(body: bytes) -> tuple[list[LogRow], bool] | None:
@@ -95,11 +95,11 @@ def read_logs(body: bytes) -> tuple[list[LogRow], bool] | None:
 def _row(row: dict[str, Any]) -> LogRow:
     cost = row.get("cost")
     cost = cost if isinstance(cost, dict) else {}
-    usd, credits = number_of(cost.get("usd")), number_of(cost.get("credits"))
+    usd, credits = amount_of(cost.get("usd")), amount_of(cost.get("credits"), CREDITS_PER_USD)
     return LogRow(
         client_request_id=_text(row.get("client_request_id")),
         status=_text(row.get("status")) or "",
-        cost_usd=usd if usd is not None else (credits or 0.0) / CREDITS_PER_USD,
+        cost_usd=usd if usd is not None else credits or 0.0,
         inference_id=_text(row.get("inference_id")),
         request_id=_text(row.get("request_id")),
         model=_text(row.get("model")) or "",
@@ -120,11 +120,7 @@ def log_period(since: datetime | None, now: datetime) -> str:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_object(body.decode("utf-8", "replace")) or {}
 
 
 def _list(value: object) -> list[Any]:

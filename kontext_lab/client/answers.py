@@ -9,22 +9,25 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from kontext_lab.answer import RawAnswer, Reason
+from kontext_lab.client.broken_json import read_object
+from kontext_lab.errors import shown
 from kontext_lab.request import EditRequest
 
 __all__ = [
     "CREDITS_PER_USD",
+    "TEXT_BYTES",
     "Item",
     "ParsedAnswer",
     "RawAnswer",
+    "amount_of",
     "cost_of",
     "kept_headers",
     "number_of",
@@ -36,8 +39,14 @@ CREDITS_PER_USD = 2_000_000
 MAX_ITEMS = 64
 """More pictures than these are not read from one answer: at most 4 can be asked for."""
 
+TEXT_BYTES = 4 * 1024 * 1024
+"""Bytes of an answer besides its pictures that are looked at."""
+
 MAX_TEXT = 200_000
 """Characters of an answer's text that are kept."""
+
+MOST_USD = 1e6
+"""No request costs more; a larger figure is a fault of the service's, and would make every sum meaningless."""
 
 _KEPT_HEADERS = frozenset(
     (
@@ -55,10 +64,18 @@ _KEPT_HEADERS = frozenset(
 _LISTS = ("images", "data")
 _INLINE = ("b64_json", "image_base64")
 _KNOWN = ("url", *_INLINE)
-# Longer than any address or token, shorter than any picture worth the name.
-_LONG_BASE64 = re.compile(r"[A-Za-z0-9+/=_\\-]{4096,}")
+# Longer than any address or token, shorter than any picture worth the name. From its first character on: a search
+# that may begin anywhere takes minutes for megabytes of runs that are nearly long enough.
+_RUN = rb"[A-Za-z0-9+/=_\\-]"
+_LONG_BASE64 = re.compile(rb"(?<!%b)%b{4096,}+" % (_RUN, _RUN))
+_MARK = re.compile(rb"sha256:[0-9a-f]{64}")
 _INLINE_TEXT = re.compile(r'("(?:b64_json|image_base64)"\s*:\s*")([^"]{200,})')
 _NUMBER = re.compile(r"\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_MOST_SEED = 1e40
+_LONGEST = 400  # characters of a number
+_ALPHABET = bytes.maketrans(b"-_", b"+/")
+
+_Runs = dict[bytes, memoryview]
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,9 @@ class Item:
     note: str = ""
 
 
+_Inline = Callable[[str], Item]
+
+
 @dataclass(frozen=True)
 class ParsedAnswer:
     """What a 2xx answer says.
@@ -89,6 +109,7 @@ class ParsedAnswer:
         seed: the seed it reports, or None.
         cost: US dollars billed.
         cost_source: `header`, `usage` or `price`.
+        cost_note: what is wrong with the cost that the service names, or empty.
         reason: UNREADABLE where the shape is unknown, else None.
         note: one line for a person where there is a reason.
         text: the body as text, without inline pictures, cut to a sane length.
@@ -98,6 +119,7 @@ class ParsedAnswer:
     seed: int | None = None
     cost: float = 0.0
     cost_source: str = "price"
+    cost_note: str = ""
     reason: Reason | None = None
     note: str = ""
     text: str = field(default="", repr=False)
@@ -116,10 +138,11 @@ def read_answer(raw: RawAnswer, request: EditRequest, max_bytes: int = 64 * 1024
         request: what was asked, for the price where the answer names no cost.
         max_bytes: largest inline picture that is accepted.
     """
-    text = raw.body.decode("utf-8", "replace")
-    body = _json_object(text)
-    cost, source = cost_of(raw.headers, body, request.cost)
-    found = ParsedAnswer(cost=cost, cost_source=source, text=_without_pictures(text))
+    content, runs = _without_runs(raw.body)
+    text = content[:TEXT_BYTES].decode("utf-8", "replace")
+    body = read_object(text)
+    cost, source, strange = cost_of(raw.headers, body, request.cost)
+    found = ParsedAnswer(cost=cost, cost_source=source, cost_note=strange, text=_shortened(text, content))
     if body is None:
         note = "the answer is not a JSON object" if text.strip() else "the answer is empty"
         return replace(found, reason=Reason.UNREADABLE, note=note)
@@ -129,11 +152,17 @@ def read_answer(raw: RawAnswer, request: EditRequest, max_bytes: int = 64 * 1024
         note = f"the answer lists no pictures under a known name; it has {keys}"
         return replace(found, reason=Reason.UNREADABLE, note=note)
     flags = body.get("has_nsfw_concepts")
-    return replace(found, items=_items(lists, flags, max_bytes), seed=_seed(body.get("seed")))
+    items = _items(lists, flags, lambda text: _inline_item(text, runs, max_bytes))
+    return replace(found, items=items, seed=_seed(body.get("seed")))
 
 
-def cost_of(headers: Mapping[str, str], body: Mapping[str, Any] | None, price: float) -> tuple[float, str]:
-    """What was billed in US dollars, and where that is known from: header, usage, else the price."""
+def cost_of(
+    headers: Mapping[str, str], body: Mapping[str, Any] | None, price: float
+) -> tuple[float, str, str]:
+    """What was billed in US dollars, where that is known from, and a line where the service names an absurd amount.
+
+    It is known from header or usage, else it is the price.
+    """
     meta = (body or {}).get("meta")
     usage = meta.get("usage") if isinstance(meta, dict) else None
     usage = usage if isinstance(usage, dict) else {}
@@ -143,10 +172,33 @@ def cost_of(headers: Mapping[str, str], body: Mapping[str, Any] | None, price: f
         ("usage", usage.get("usd_spent"), 1),
         ("usage", usage.get("credits_used"), CREDITS_PER_USD),
     )
+    strange = next((one[1] for one in told if _is_absurd(one[1], one[2])), None)
+    note = "" if strange is None else f"the service says that it charged {shown(strange, 40)} for a request"
     for source, value, unit in told:
-        if (amount := number_of(value)) is not None:
-            return amount / unit, source
-    return price, "price"
+        if (amount := amount_of(value, unit)) is not None:
+            return amount, source, note
+    return price, "price", note
+
+
+def amount_of(value: object, unit: int = 1) -> float | None:
+    """US dollars as the service names them, as number or text: 0 to a million; None for everything else.
+
+    Args:
+        value: what it says.
+        unit: that many are a dollar.
+    """
+    number = number_of(value)
+    return number / unit if number is not None and number / unit <= MOST_USD else None
+
+
+def _is_absurd(value: object, unit: int) -> bool:
+    """Whether this means to be an amount, and is one beyond all sense."""
+    if isinstance(value, str):
+        try:
+            value = float(value[:_LONGEST])
+        except ValueError:
+            return False
+    return isinstance(value, int | float) and value > MOST_USD * unit
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -168,25 +220,17 @@ def number_of(value: object) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def _json_object(text: str) -> dict[str, Any] | None:
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None
-
-
 def _seed(value: object) -> int | None:
     number = number_of(value)
-    if number is None or number != int(number):
+    if number is None or number >= _MOST_SEED or number != int(number):
         return None
     return value if isinstance(value, int) else int(number)
 
 
-def _items(lists: list[list[Any]], flags: object, max_bytes: int) -> tuple[Item, ...]:
+def _items(lists: list[list[Any]], flags: object, inline: _Inline) -> tuple[Item, ...]:
     """Every picture once, although two lists may name the same ones."""
     entries = _merged([one[:MAX_ITEMS] for one in lists])
-    items = [_item(entry, _flag(flags, place), max_bytes) for place, entry in entries]
+    items = [_item(entry, _flag(flags, place), inline) for place, entry in entries]
     seen: set[str] = set()
     kept = []
     for item in items:
@@ -216,7 +260,7 @@ def _flag(flags: object, place: int) -> bool:
     return flags is True
 
 
-def _item(entry: object, flagged: bool, max_bytes: int) -> Item:
+def _item(entry: object, flagged: bool, read_inline: _Inline) -> Item:
     if isinstance(entry, str):
         entry = {"url": entry}
     if entry is None:
@@ -231,7 +275,7 @@ def _item(entry: object, flagged: bool, max_bytes: int) -> Item:
     url = entry.get("url")
     if inline is None and isinstance(url, str) and url[:5].lower() == "data:":
         inline, url = url, None
-    found = _inline_item(inline, max_bytes) if inline is not None else None
+    found = read_inline(inline) if inline is not None else None
     if found is None or found.reason is not None:
         # Bytes that came along can't expire, so they go first; damaged ones leave the address.
         found = _linked_item(url) if isinstance(url, str) and url.strip() else found
@@ -240,23 +284,28 @@ def _item(entry: object, flagged: bool, max_bytes: int) -> Item:
     return replace(found, flagged=flagged)
 
 
-def _inline_item(text: str, max_bytes: int) -> Item:
-    if len(text) * 3 // 4 > max_bytes + 1024:
+def _inline_item(text: str, runs: _Runs, max_bytes: int) -> Item:
+    content = _MARK.sub(
+        lambda found: bytes(runs.get(found[0], found[0])), text.encode("utf-8", "surrogatepass")
+    )
+    if len(content) * 3 // 4 > max_bytes + 1024:
         return Item(
             reason=Reason.CORRUPT, note=f"the picture in the answer is larger than {max_bytes:,} bytes"
         )
-    data = _decoded(text)
+    data = _decoded(content)
     if not data:
         return Item(reason=Reason.CORRUPT, note="the picture in the answer is no valid base64")
     return Item(data=data)
 
 
-def _decoded(text: str) -> bytes | None:
-    if text[:5].lower() == "data:":
-        text = text.partition(",")[2]
-    text = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+def _decoded(content: bytes) -> bytes | None:
+    if content[:5].lower() == b"data:":
+        content = content[content.find(b",") + 1 :]
+    for escape, plain in ((b"\\/", b"/"), (b"\\n", b""), (b"\\r", b""), (b"\\t", b"")):  # as JSON writes them
+        content = content.replace(escape, plain)
+    content = content.translate(_ALPHABET, b" \t\r\n").rstrip(b"=")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return base64.b64decode(content + b"=" * (-len(content) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
 
@@ -274,16 +323,28 @@ def _linked_item(url: str) -> Item:
     return Item(url=url)
 
 
-def _without_pictures(text: str) -> str:
-    """The answer's text for a log: what is, or looks like, a picture's base64 replaced by its digest."""
-    text = _LONG_BASE64.sub(lambda found: _digest(found[0]), text)
-    text = _INLINE_TEXT.sub(lambda found: found[1] + _digest(found[2]), text)
-    if len(text) <= MAX_TEXT:
+def _without_runs(body: bytes) -> tuple[bytes, _Runs]:
+    """An answer with the digest of every run of base64 in its place, and the runs by these."""
+    runs: _Runs = {}
+
+    def digest(found: re.Match[bytes]) -> bytes:
+        if found[0].strip(b"-").isdigit():
+            return b"1e999"  # a number without sense, which a digest in its place would make no JSON
+        mark = _digest(found[0])
+        runs[mark] = memoryview(body)[found.start() : found.end()]
+        return mark
+
+    return _LONG_BASE64.sub(digest, body), runs
+
+
+def _shortened(text: str, content: bytes) -> str:
+    """The answer's text for a log: short pictures too are digests, and it ends somewhere."""
+    text = _INLINE_TEXT.sub(lambda found: found[1] + _digest(found[2].encode()).decode(), text)
+    if len(text) <= MAX_TEXT and len(content) <= TEXT_BYTES:
         return text
-    return f"{text[:MAX_TEXT]}… cut here, {len(text)} characters in all"
+    return f"{text[:MAX_TEXT]}… cut here, {max(len(text), len(content))} characters in all"
 
 
-def _digest(run: str) -> str:
-    run = run.replace("\\/", "/").replace("\\n", "").replace("\\r", "")
+def _digest(run: bytes) -> bytes:
     data = _decoded(run)
-    return "sha256:" + hashlib.sha256(run.encode() if data is None else data).hexdigest()
+    return b"sha256:" + hashlib.sha256(run if data is None else data).hexdigest().encode()

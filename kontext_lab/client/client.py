@@ -13,6 +13,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -24,9 +25,9 @@ from kontext_lab.client import account, answers, failures
 from kontext_lab.client.account import LogRow
 from kontext_lab.client.answers import Item, ParsedAnswer
 from kontext_lab.client.connection import SANDBOX_HEADER, Connection
-from kontext_lab.client.downloads import Download, download, picture_of
+from kontext_lab.client.downloads import Download, Downloads, picture_of
 from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
-from kontext_lab.client.settings import MIB, ClientSettings
+from kontext_lab.client.settings import ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable, ServiceError
 from kontext_lab.request import MODELS, EditRequest
 
@@ -41,8 +42,7 @@ Keep = Callable[[int, bytes], None]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LOG_PAGES = 50
-_ENVELOPE_BYTES = 4 * MIB
-"""Room for what an answer holds besides its pictures."""
+_LOG_SECONDS = 60.0
 
 
 class KontextClient:
@@ -75,6 +75,7 @@ class KontextClient:
         self.settings = settings or ClientSettings()
         self._key_source = _source_of(key)
         self._connection = Connection(self.settings, key, session)
+        self._downloads = Downloads(self.settings, self._connection.session)
 
     @property
     def service(self) -> str:
@@ -101,6 +102,7 @@ class KontextClient:
     def close(self) -> None:
         """Close the connections, unless the session was the caller's."""
         self._connection.close()
+        self._downloads.close()
 
     # The paid request
 
@@ -125,8 +127,12 @@ class KontextClient:
             )
         content = json.dumps(request.payload(), allow_nan=False).encode("ascii")
         # Inline pictures are a third longer as base64.
-        limit = request.pictures * self.settings.max_output_bytes * 4 // 3 + _ENVELOPE_BYTES
-        outcome = self._connection.post(GENERATIONS, content, client_request_id, limit)
+        limit = request.pictures * self.settings.max_output_bytes * 4 // 3 + answers.TEXT_BYTES
+
+        def is_of_use(raw: RawAnswer) -> bool:
+            return any(item.reason is None for item in self.read(raw, request).items)
+
+        outcome = self._connection.post(GENERATIONS, content, client_request_id, limit, is_of_use)
         if isinstance(outcome, ServiceError):
             raise outcome
         return outcome
@@ -157,10 +163,13 @@ class KontextClient:
         """
         parsed = self.read(raw, request)
         started = time.monotonic()
-        pictures = [
-            self._picture(item, (have or {}).get(place), functools.partial(keep, place) if keep else None)
-            for place, item in enumerate(parsed.items)
-        ]
+        end = started + self.settings.read_timeout
+        pictures = []
+        for place, item in enumerate(parsed.items):
+            # A host that hangs takes its own share of the time, not that of the next picture.
+            share = max(0.0, end - time.monotonic()) / (len(parsed.items) - place)
+            had, keeping = (have or {}).get(place), functools.partial(keep, place) if keep else None
+            pictures.append(self._picture(item, had, keeping, share))
         seconds = time.monotonic() - started
         return Answer(
             pictures=(*pictures, *_missing(parsed, request.pictures)),
@@ -168,24 +177,26 @@ class KontextClient:
             headers=answers.kept_headers(raw.headers),
             cost_usd=parsed.cost,
             cost_source=parsed.cost_source,
+            cost_note=parsed.cost_note,
             seed=parsed.seed,
             latency_s=raw.latency_s,
             download_s=seconds,
             simulated=SANDBOX_HEADER in raw.headers,
         )
 
-    def _picture(self, item: Item, had: bytes | None, keep: Callable[[bytes], None] | None) -> Picture:
+    def _picture(
+        self, item: Item, had: bytes | None, keep: Callable[[bytes], None] | None, seconds: float
+    ) -> Picture:
         if item.url is None:
             return picture_of(Download(item.data, item.reason, item.note), item.flagged)
         if had is not None and (seen := picture_of(Download(had, status=200), item.flagged)).again is False:
             return seen
-        found = self._download(item.url, self.settings.max_output_bytes)
+        found = self._downloads.output(item.url, seconds)
         if keep is not None and found.reason is None:
             keep(found.data)
+        if found.refused:
+            found = replace(found, note=f"{found.note}, then `kontext-lab recover` (free)")
         return picture_of(found, item.flagged)
-
-    def _download(self, url: str, limit: int) -> Download:
-        return download(self._connection.session, url, limit, self.settings)
 
     def fetch_output(self, url: str) -> bytes:
         """The exact bytes of an output.
@@ -194,7 +205,7 @@ class KontextClient:
             OutputUnavailable: why there are none; its `reason` is EXPIRED where the host does not serve it,
                 CORRUPT where it broke off or is too large.
         """
-        found = self._download(url, self.settings.max_output_bytes)
+        found = self._downloads.output(url, self.settings.read_timeout)
         if found.reason is not None:
             error = OutputUnavailable(f"the output could not be downloaded: {found.note}", found.status)
             # Beyond what the tree's class declares; pickling keeps it.
@@ -208,7 +219,7 @@ class KontextClient:
         Raises:
             ImageError: not http(s), not reachable, too large or cut off.
         """
-        found = self._download(url, self.settings.max_reference_bytes)
+        found = self._downloads.reference(url)
         if found.reason is not None:
             raise ImageError(f"image: {failures.one_line(url, 100)} could not be fetched: {found.note}")
         return found.data
@@ -271,7 +282,10 @@ class KontextClient:
         """
         period = account.log_period(since, datetime.now(UTC))
         rows: list[LogRow] = []
+        deadline = time.monotonic() + min(self.settings.read_timeout, _LOG_SECONDS)
         for page in range(_LOG_PAGES):
+            if time.monotonic() > deadline:
+                return None
             raw = self._connection.get(LOGS, {"period": period, "limit": "100", "offset": str(page * 100)})
             found = account.read_logs(_good_body(raw))
             if found is None:

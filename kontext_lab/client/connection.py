@@ -7,7 +7,7 @@ means. Failures are returned, not raised, since requests' exceptions carry the k
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import requests
@@ -61,14 +61,23 @@ class Connection:
         if not self._borrowed:
             self.session.close()
 
-    def post(self, path: str, content: bytes, client_request_id: str, limit: int) -> RawAnswer | ServiceError:
+    def post(
+        self,
+        path: str,
+        content: bytes,
+        client_request_id: str,
+        limit: int,
+        is_of_use: Callable[[RawAnswer], bool],
+    ) -> RawAnswer | ServiceError:
         """POST JSON, once.
 
         Args:
             path: one of the service's.
             content: the JSON.
             client_request_id: sent along.
-            limit: bytes of a good answer that are read; a longer one is cut.
+            limit: bytes of a good answer that are read; a longer one is cut, and one that goes on without being
+                base64 much earlier.
+            is_of_use: whether the part of a good answer that came before it broke off holds a picture.
 
         Returns:
             A 2xx answer, else the error that says what happened.
@@ -93,26 +102,35 @@ class Connection:
             # Somebody else's session may not read the body in the way ours does.
             sent = None if self._borrowed and not body.taken else body.taken
             return failures.from_exception(error, self.host, sent=sent)
-        return self._received(response, limit, started)
+        return self._received(response, limit, started, is_of_use)
 
-    def _received(self, response: requests.Response, limit: int, started: float) -> RawAnswer | ServiceError:
+    def _received(
+        self,
+        response: requests.Response,
+        limit: int,
+        started: float,
+        is_of_use: Callable[[RawAnswer], bool],
+    ) -> RawAnswer | ServiceError:
         status = response.status_code
         good = 200 <= status < 300
-        body = b""
+        body, broken = b"", None
         try:
             # A redirect says all in its headers.
             if not 300 <= status < 400:
-                body = read_body(response, limit if good else _SMALL, self.settings.read_timeout)
+                body = read_body(response, limit if good else _SMALL, self.settings.read_timeout, _SMALL)
         except BodyError as error:
             # A failure's status says enough, and of an answer over the limit it is known that it was billed.
             body = error.partial
-            if good and error.kind != "large":
-                cause = error.cause or requests.exceptions.ReadTimeout("the answer does not end")
-                return failures.from_exception(cause, self.host, sent=True)
+            if error.kind != "large":
+                broken = error.cause or requests.exceptions.ReadTimeout("the answer does not end")
         finally:
             response.close()
         raw = self._raw(response, body, time.monotonic() - started)
-        return raw if good else failures.from_answer(raw, self.host)
+        if not good:
+            return failures.from_answer(raw, self.host)
+        if broken is not None and not is_of_use(raw):
+            return failures.from_exception(broken, self.host, sent=True)
+        return raw
 
     def get(
         self, path: str, query: Mapping[str, str], *, key: bool = True, quick: bool = False

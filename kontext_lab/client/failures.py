@@ -245,6 +245,8 @@ def why(error: BaseException) -> str:
     # urllib3 counts every failed connection among the timeouts.
     if any(type(one) is causes.ConnectTimeoutError for one in chain):
         return "no connection in time"
+    if any(isinstance(one, TimeoutError) for one in chain):
+        return "it did not take the request in time"
     certificate = next((one for one in chain if isinstance(one, ssl.SSLCertVerificationError)), None)
     if certificate is not None:
         # Only a handshake that really took place sets the attribute.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from urllib.parse import urlsplit
 
+from kontext_lab.client.hosts import read_hosts
 from kontext_lab.errors import ConfigError
 from kontext_lab.images import MAX_REFERENCE_BYTES
 
@@ -33,13 +34,18 @@ class ClientSettings:
 
     Attributes:
         base_url: where the service is; a trailing `/v1` is dropped, since every path brings its own.
-        connect_timeout: seconds to wait for a connection.
-        read_timeout: seconds to wait for an answer, and for a whole download.
+        connect_timeout: seconds for a connection: name, addresses, proxy and handshake. Every 128 KiB of a request
+            that are sent have as long, so that tens of megabytes get through a slow line (13 kB/s) and a service
+            that stops reading is noticed.
+        read_timeout: seconds from having sent a request to having read the last byte of its answer, and for all
+            pictures of one answer together, redirects included; the slowest bytes make it no longer.
         pool: connections kept open, as many as there are workers.
         max_output_bytes: largest output that is accepted, after decompression.
         max_redirects: how many redirects of a picture host are followed.
         max_reference_bytes: largest reference that is fetched by URL.
         user_agent: what the client calls itself.
+        picture_hosts: names, addresses and networks that pictures may come from although they are not public;
+            where the service is itself, they always may.
 
     Raises:
         ConfigError: a value that cannot be used.
@@ -53,9 +59,11 @@ class ClientSettings:
     max_redirects: int = 3
     max_reference_bytes: int = MAX_REFERENCE_BYTES
     user_agent: str = field(default_factory=_user_agent)
+    picture_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", _clean_base_url(self.base_url))
+        object.__setattr__(self, "picture_hosts", read_hosts(",".join(self.picture_hosts)))
         for name in ("connect_timeout", "read_timeout", "pool", "max_output_bytes", "max_reference_bytes"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):

@@ -1,12 +1,21 @@
-"""Sessions without surprises, bodies with a limit and a deadline.
+"""Sessions without surprises, answers with a deadline, bodies with a limit.
 
 Knows HTTP and nothing of the service: neither keys nor answers nor what a failure means.
+
+A socket's timeout begins anew with each byte, so a header of a byte a second would hold a caller for hours. Here
+each of the three parts of an exchange ends by itself: the connection (name, addresses, proxy, handshake), every
+block that is sent, and the answer from its first byte to its last.
 """
 
 from __future__ import annotations
 
+import http.client
 import io
+import queue
+import socket
+import threading
 import time
+from collections.abc import Callable, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -14,11 +23,25 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+)
+from urllib3.util.connection import allowed_gai_family, create_connection
 
-__all__ = ["BodyError", "CountedBody", "new_session", "proxies_for", "read_body"]
+__all__ = ["BodyError", "CountedBody", "Guard", "addresses", "new_session", "proxies_for", "read_body"]
+
+Guard = Callable[[str, Sequence[str]], Sequence[str]]
+"""Given a host's name and its addresses: those that may be connected to; raises where there are none."""
 
 _BLOCK = 64 * 1024
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\\"
+"""Both alphabets, and what JSON escapes a slash or a line end with."""
 
 _SENT_AT_ONCE = 128 * 1024
 """Bytes of a request's body per call to the system: http.client's 16 kB mean forty turns for a reference, and
@@ -65,10 +88,16 @@ class _Session(requests.Session):
         """No target, whatever the answer says."""
 
 
-def new_session(pool: int) -> requests.Session:
-    """A session for `pool` threads: no retries, no cookies, proxies as the environment says."""
+def new_session(pool: int, guard: Guard | None = None) -> requests.Session:
+    """A session for `pool` threads: no retries, no cookies, proxies as the environment says.
+
+    Args:
+        pool: connections kept open.
+        guard: says which of a host's addresses may be connected to; never asked where a proxy carries the
+            request, since then only the proxy knows the address.
+    """
     session = _Session()
-    adapter = _Adapter(pool_connections=pool, pool_maxsize=pool, max_retries=0, pool_block=False)
+    adapter = _Adapter(guard, pool_connections=pool, pool_maxsize=pool, max_retries=0, pool_block=False)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -76,10 +105,168 @@ def new_session(pool: int) -> requests.Session:
 
 
 class _Adapter(HTTPAdapter):
-    """Sends bodies in larger blocks."""
+    """Sends bodies in larger blocks, by connections with deadlines."""
+
+    def __init__(self, guard: Guard | None, **options: Any) -> None:
+        self._guard = guard
+        super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, blocksize=_SENT_AT_ONCE)
+        self._time(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options, blocksize=_SENT_AT_ONCE)
+        self._time(manager)
+        return manager
+
+    def _time(self, manager: Any) -> None:
+        """Have a manager make connections with deadlines; once or more often, since threads share it."""
+        pools = manager.pool_classes_by_scheme
+        if not any(issubclass(pool.ConnectionCls, _TimedConnection) for pool in pools.values()):
+            manager.pool_classes_by_scheme = {name: self._timed(pool) for name, pool in pools.items()}
+
+    def _timed(self, pool: Any) -> Any:
+        more = {"guard": staticmethod(self._guard)} if self._guard is not None else {}
+        timed = type(pool.ConnectionCls.__name__, (_TimedConnection, pool.ConnectionCls), more)
+        return type(pool.__name__, (pool,), {"ConnectionCls": timed})
+
+
+class _TimedReader(io.RawIOBase):
+    """The bytes of a socket until a deadline, however slowly they come."""
+
+    def __init__(self, connected: socket.socket, seconds: float) -> None:
+        self._socket = connected
+        self._file = connected.makefile("rb", buffering=0)
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """As any raw stream; a TimeoutError once the deadline has passed."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(left)
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._file.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer whose status, headers, body and trailers share the timeout that the socket has at the start."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        seconds = sock.gettimeout()
+        if seconds is not None:
+            self.fp.close()
+            self.fp = io.BufferedReader(_TimedReader(sock, seconds))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # http.client takes 102 and 103, which only announce an answer, for the answer itself.
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 102 <= status < 200:
+                return version, status, reason
+            http.client._read_headers(self.fp)  # type: ignore[attr-defined]
+
+
+class _TimedConnection(HTTPConnection):
+    """A connection of urllib3's, each part of which ends in time; mixed into its classes.
+
+    Attributes:
+        guard: see `new_session`.
+    """
+
+    response_class = _TimedResponse
+    guard: Guard | None = None
+
+    def _new_conn(self) -> socket.socket:
+        if hasattr(self, "_socks_options"):
+            return super()._new_conn()  # a SOCKS proxy is connected to by a library of its own
+        deadline = time.monotonic() + float(self.timeout or 0.0)
+        try:
+            found: Sequence[str] = addresses(self._dns_host, self.port, float(self.timeout or 0.0))
+            if self.guard is not None and self.proxy is None:
+                found = self.guard(self.host, found)
+            return self._first_of(found, deadline)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"Connection to {self.host} timed out") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
+
+    def _first_of(self, found: Sequence[str], deadline: float) -> socket.socket:
+        """A connection to the first address that answers; each has its share of the time that is left."""
+        failure = OSError("the host has no address")
+        for number, address in enumerate(found):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            try:
+                made = create_connection(
+                    (address, self.port),
+                    left / (len(found) - number),
+                    source_address=self.source_address,
+                    socket_options=self.socket_options,
+                )
+            except OSError as error:
+                failure = error
+                continue
+            # What follows, a proxy's answer or a handshake, is part of connecting.
+            made.settimeout(max(deadline - time.monotonic(), 0.001))
+            return made
+        raise failure
+
+    def send(self, data: Any) -> None:
+        """Send a block within the timeout; TLS alone would give each of its records that long."""
+        if not isinstance(data, bytes) or self.timeout is None:
+            super().send(data)
+            return
+        if self.sock is None:
+            self.connect()
+        deadline = time.monotonic() + float(self.timeout)
+        left = memoryview(data)
+        while left:
+            self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+            left = left[self.sock.send(left) :]
+
+
+def addresses(host: str, port: int, seconds: float) -> list[str]:
+    """A host's addresses, each once, in the system's order; the system itself may look for minutes.
+
+    Raises:
+        OSError: the name is not known; a TimeoutError where nobody knew in time.
+        LocationParseError: it is no name.
+    """
+    host = host.strip("[]")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise LocationParseError(f"{host!r}, label empty or too long") from None
+    found: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+    def look() -> None:
+        try:
+            found.put(socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM))
+        except Exception as error:  # it belongs to the thread that waits
+            found.put(error)
+
+    threading.Thread(target=look, name="kontext-lab-lookup", daemon=True).start()
+    try:
+        told = found.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError("the host's name was not found in time") from None
+    if isinstance(told, Exception):
+        raise told
+    return list(dict.fromkeys(str(one[4][0]) for one in told))
 
 
 def proxies_for(url: str) -> dict[str, str] | None:
@@ -92,28 +279,33 @@ def proxies_for(url: str) -> dict[str, str] | None:
     return {"no_proxy": host} if local else None
 
 
-def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
+def read_body(
+    response: requests.Response, limit: int, seconds: float, text_limit: int | None = None
+) -> bytes:
     """The whole body, decompressed.
 
     Args:
         response: an answer asked for with `stream=True`.
         limit: most bytes to accept, counted after decompression.
         seconds: longest time for the whole body; a single silence may last as long as the read timeout.
+        text_limit: most bytes that come in blocks of anything else than base64; None for as many as of that.
 
     Raises:
         BodyError: more bytes than the limit, no end in time, a broken connection, or another length than
             announced.
     """
     deadline = time.monotonic() + seconds
-    body = bytearray()
+    body, text = io.BytesIO(), 0  # it gives what it holds without making a copy
     try:
         # read1 comes back after each piece that arrives; read would wait for a full block, byte by byte.
         while block := response.raw.read1(_BLOCK, decode_content=True):
-            body += block
-            if len(body) > limit:
-                raise BodyError("large", bytes(body[:limit]))
+            body.write(block)
+            text += len(block) if text_limit is not None and block.translate(None, _BASE64) else 0
+            if body.tell() > limit or text > (text_limit or limit):
+                body.truncate(limit)
+                raise BodyError("large", body.getvalue())
             if time.monotonic() > deadline:
-                raise BodyError("slow", bytes(body))
+                raise BodyError("slow", body.getvalue())
     except (HTTPError, OSError) as error:
-        raise BodyError("broken", bytes(body), error) from None
-    return bytes(body)
+        raise BodyError("broken", body.getvalue(), error) from None
+    return body.getvalue()

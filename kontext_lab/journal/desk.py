@@ -69,7 +69,7 @@ class Intent:
                 when=str(facts["when"]),
             )
             # A negative place would count from the end.
-            return intent if intent.place >= 0 and math.isfinite(intent.price) else None
+            return intent if intent.place >= 0 and 0 <= intent.price < math.inf else None
         except (KeyError, TypeError, ValueError, OverflowError):  # OverflowError: 1e999 as a number
             return None
 

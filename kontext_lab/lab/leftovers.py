@@ -11,7 +11,7 @@ from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, Swe
 from kontext_lab.journal import SweepFacts, SweepJournal
 from kontext_lab.lab.recovery import Delivered, deliver, sum_up
 from kontext_lab.progress import notices
-from kontext_lab.service import SANDBOX
+from kontext_lab.service import SANDBOX, picture_hosts
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, Tracker
 from kontext_lab.worker import Worker
@@ -185,5 +185,5 @@ def _worker_for(lab: Lab, journal: SweepJournal) -> Worker:
     facts = journal.facts
     if lab.speaks_to(facts.service, facts.base_url):
         return lab.worker
-    settings = ClientSettings(base_url=facts.base_url, connect_timeout=3.0)
+    settings = ClientSettings(base_url=facts.base_url, connect_timeout=3.0, picture_hosts=picture_hosts())
     return Worker(KontextClient(settings, SANDBOX_KEY if facts.service == SANDBOX else None))

@@ -6,6 +6,7 @@ without an answer is in doubt, unless the service's log knows better. Nothing he
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 
 _ADDRESSES_LIVE = timedelta(days=3)
 """How long a picture's address is thought worth trying; nobody says how long it lives, a day was seen elsewhere."""
+
+_UNREACHED = "pictures could not be reached yet: recover again later"
 
 
 @dataclass
@@ -103,8 +106,8 @@ def deliver(
             journal.drop(one.desk)
     owed = [one for one in owed if one.desk.intent is not None]
     for one, attempt in _fetched(worker, owed, pacing):
-        if _may_still_come(one, attempt):
-            done.problem = "pictures could not be reached yet: recover again later"
+        if attempt is None or (awaited := _awaited(one, attempt)):
+            done.problem = _UNREACHED if attempt is None else awaited
             continue
         _log(tracker, parent_id, one, attempt, fates.get(one.intent.request_id))
         done.in_doubt += one.cell.state is State.IN_DOUBT
@@ -130,29 +133,45 @@ def _never_left(desk: Desk) -> bool:
         return False
 
 
-def _fetched(worker: Worker, owed: list[_Owed], pacing: Pacing) -> Iterator[tuple[_Owed, Attempt]]:
-    """Answers with their pictures, one after another; those that don't come at once are tried again together."""
-    tries = 1
-    while owed:
-        wait = pacing.before_download(tries)
-        again = []
-        for one in owed:
+def _fetched(worker: Worker, owed: list[_Owed], pacing: Pacing) -> Iterator[tuple[_Owed, Attempt | None]]:
+    """Answers with their pictures, one after another; those that don't come at once are tried again together.
+
+    Hosts that hang are given a time for all cells together; with None come those that are left for later.
+    """
+    # Where not all can be tried, a cell whose host hangs must not be the first every time.
+    left: list[tuple[_Owed, Attempt | None]] = [(one, None) for one in random.sample(owed, len(owed))]
+    tries, lost = 1, 0.0
+    while left:
+        again: list[tuple[_Owed, Attempt | None]] = []
+        wait = None
+        for one, last in left:
+            if lost > pacing.fetching:
+                yield one, last
+                continue
             assert one.cell.request is not None, "it was made from a sweep's cell"
             attempt = worker.fetch(one.cell.request, one.intent.request_id, one.desk)
-            pictures = attempt.answer.pictures if attempt.answer else ()
-            if wait is not None and any(picture.again for picture in pictures):
-                again.append(one)
+            answer = attempt.answer
+            if answer is not None and answer.unreached:
+                lost += answer.download_s
+            wait = pacing.before_download(tries, lost)
+            if wait is not None and answer is not None and any(picture.again for picture in answer.pictures):
+                again.append((one, attempt))
             else:
                 yield one, attempt
-        owed, tries = again, tries + 1
-        if owed:
-            time.sleep(wait or 0.0)
+        left, tries = again, tries + 1
+        if left and wait is not None:
+            lost += wait
+            time.sleep(wait)
 
 
-def _may_still_come(one: _Owed, attempt: Attempt) -> bool:
-    """Whether a picture that could not be reached may be there later."""
+def _awaited(one: _Owed, attempt: Attempt) -> str:
+    """Why a cell stays in the journal, or "": its picture was not had, and may be there later."""
+    pictures = attempt.answer.pictures if attempt.answer else ()
+    refused = next((picture.note for picture in pictures if picture.refused), "")
+    if refused:
+        return refused  # however old it is: nobody has tried
     young = datetime.now(UTC) - one.intent.moment < _ADDRESSES_LIVE
-    return young and attempt.answer is not None and attempt.answer.unreached
+    return _UNREACHED if young and any(picture.unreached for picture in pictures) else ""
 
 
 def _log(tracker: Tracker, parent_id: str, one: _Owed, attempt: Attempt, fate: Fate | None) -> None:

@@ -14,6 +14,9 @@ __all__ = ["Alarm", "Alarms"]
 UNREACHABLE_IN_A_ROW = 3
 """After so many requests that failed although each was tried again, the rest is left for later."""
 
+DEARER = 5
+"""A request that costs so many times what was planned is a fault, or a price that nobody has agreed to."""
+
 
 @dataclass(frozen=True)
 class Alarm:
@@ -28,7 +31,7 @@ class Alarms:
 
     Args:
         most: outcomes in a row that are billed without a picture, lost, or refused alike, after which to stop;
-            0 for never.
+            0 for never, whatever a request costs.
     """
 
     def __init__(self, most: int) -> None:
@@ -36,10 +39,37 @@ class Alarms:
         self._kind = ""
         self._row = 0
 
-    def hear(self, cell: CellResult, attempt: Attempt) -> Alarm | None:
-        """An outcome; returns why to stop, if that is now clear."""
+    def hear(self, cell: CellResult, attempt: Attempt, planned: float) -> Alarm | None:
+        """An outcome; returns why to stop, if that is now clear.
+
+        Args:
+            cell: that it came to.
+            attempt: how it came.
+            planned: US dollars that the request was planned to cost.
+        """
         if isinstance(attempt.error, StopSweep):
             return Alarm(type(attempt.error).__name__, str(attempt.error))
+        answer = attempt.answer
+        dear = answer is not None and (answer.cost_note or self.charge(cell, answer.cost_usd, planned))
+        in_a_row = self._in_a_row(cell, attempt)
+        if isinstance(dear, Alarm):
+            return dear
+        if dear and self._most:
+            return Alarm("price", f"{dear}: stopped; the bill says what it was, run it again to go on")
+        return in_a_row
+
+    def charge(self, cell: CellResult, cost: float, planned: float) -> Alarm | None:
+        """What a request was charged; returns why to stop, if that is far more than planned."""
+        if not self._most or cost <= DEARER * planned:
+            return None
+        each = cost / (cell.request.pictures if cell.request else 1)
+        return Alarm(
+            "price",
+            f"the service charged ${cost:.2f} for a request that was planned at ${planned:.3f}: stopped; to go on "
+            f"at that price, run it again with `price: {each:.4g}` in the sweep",
+        )
+
+    def _in_a_row(self, cell: CellResult, attempt: Attempt) -> Alarm | None:
         kind = _kind(cell, attempt)
         self._row = self._row + 1 if kind and kind == self._kind else 1
         self._kind = kind

@@ -19,7 +19,7 @@ from kontext_lab.errors import TrackingError
 from kontext_lab.pacing import Pacing
 from kontext_lab.results import Known, Results, State
 from kontext_lab.results.states import fate_of
-from kontext_lab.runner.alarms import Alarms
+from kontext_lab.runner.alarms import Alarm, Alarms
 from kontext_lab.runner.clockwork import Clockwork
 from kontext_lab.runner.dispatch import Dispatch
 from kontext_lab.runner.doubts import Doubts
@@ -260,9 +260,7 @@ class Coordinator:
             self._purse.settle(flight.price, cell.cost)
         if cell.request is not None:
             self._purse.learn(cell.request, attempt)
-        alarm = self._alarms.hear(cell, attempt)
-        if alarm is not None:
-            self._sheet.stop(alarm.word, alarm.line)
+        self._heed(self._alarms.hear(cell, attempt, self._planned(flight)))
         unreached = attempt.answer is not None and attempt.answer.unreached
         if flight.stays or (unreached and not attempt.trouble):
             # Paid for and perhaps still there: it stays on its desk, and every later run tries again.
@@ -276,6 +274,13 @@ class Coordinator:
             self._unkept.add(flight.place)
         self._sheet.tell(cell)
         self._scribe.write(Page(flight.place, cell, attempt, flight.desk))
+
+    def _planned(self, flight: Flight) -> float:
+        return self._tasks[flight.place].send or 0.0
+
+    def _heed(self, alarm: Alarm | None) -> None:
+        if alarm is not None:
+            self._sheet.stop(alarm.word, alarm.line)
 
     # answers that were lost
 
@@ -324,6 +329,7 @@ class Coordinator:
     def _settled(self, flight: Flight, fate: Fate) -> None:
         """The store knows: what was billed is counted, what was not is sent again; it is still reserved for."""
         cell = self._sheet[flight.place]
+        self._heed(self._alarms.charge(cell, fate.cost_usd, self._planned(flight)))
         cell.cost = round(cell.cost + fate.cost_usd, 6)
         self.results.spent = round(self.results.spent + fate.cost_usd, 6)
         self._sheet.tell(cell)

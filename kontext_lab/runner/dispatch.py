@@ -294,8 +294,10 @@ class Dispatch:
         answer = attempt.answer
         if answer is None or attempt.trouble or not any(picture.again for picture in answer.pictures):
             return False
+        if not flight.fetches:
+            flight.fetching = monotonic() - answer.download_s
         flight.fetches += 1
-        wait = self._pacing.before_download(flight.fetches)
+        wait = self._pacing.before_download(flight.fetches, monotonic() - flight.fetching)
         if wait is None:
             return False
 

@@ -171,6 +171,7 @@ class Flight:
         fetches: how often its pictures were fetched.
         asked_back: its permit was asked back and is taken.
         until: its answer is waited for on its desk until then, by the monotonic clock.
+        fetching: when that began, by the monotonic clock.
         stays: nobody can fetch what lies on its desk now; the next run does.
         future: the last job under way.
     """
@@ -187,6 +188,7 @@ class Flight:
     fetches: int = 0
     asked_back: bool = False
     until: float = 0.0
+    fetching: float = 0.0
     stays: bool = False
     future: Future[Attempt] | None = None
 

@@ -26,6 +26,7 @@ from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 __all__ = [
     "cell_metrics",
     "cell_tags",
+    "cost_of",
     "milliseconds",
     "note",
     "parent_tag",
@@ -35,6 +36,9 @@ __all__ = [
     "sweep_params",
     "to_params",
 ]
+
+_MOST_USD = 1e12
+"""More than any sum of costs; MLflow keeps infinity as a number close to the largest there is."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]]")
 
@@ -244,6 +248,12 @@ def _axis_line(results: Results, key: str, most: int = 12) -> str:
 def _escaped(text: str) -> str:
     """Text as markdown shows it: one line in which nothing is HTML, a link, or a picture from elsewhere."""
     return html.escape(_MARKDOWN.sub(r"\\\g<0>", " ".join(text.split())))
+
+
+def cost_of(metrics: Mapping[str, float]) -> float:
+    """What a run says it cost, in US dollars; 0 where others wrote something that is no amount."""
+    cost = float(metrics.get("cost/usd", 0.0))
+    return cost if 0 <= cost < _MOST_USD else 0.0
 
 
 def milliseconds() -> int:

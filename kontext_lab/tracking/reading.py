@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from kontext_lab.errors import ImageError, NotFound
 from kontext_lab.images import Origin
 from kontext_lab.results import CellResult, Known, Output, State, typed_params
-from kontext_lab.tracking import marks
+from kontext_lab.tracking import layout, marks
 from kontext_lab.tracking.artifacts import Artifact
 from kontext_lab.tracking.store import Store
 
@@ -86,7 +86,7 @@ class SweepRun:
             started=_time(run.info.start_time),
             cells=int(run.data.params.get("cells", 0)),
             counts={state: int(metrics.get(f"cells/{state}", 0)) for state in counted},
-            cost=float(metrics.get("cost/usd", 0.0)),
+            cost=layout.cost_of(metrics),
             experiment_id=run.info.experiment_id,
             artifact_uri=run.info.artifact_uri,
             hidden=marks.HIDDEN in run.data.tags,
@@ -142,7 +142,7 @@ def known_of(run: Run) -> Known | None:
         state=state,
         reason=tags.get("kontext.reason", ""),
         when=arrived(run),
-        cost=float(run.data.metrics.get("cost/usd", 0.0)),
+        cost=layout.cost_of(run.data.metrics),
         copied=copied,
         # A copy's run may still name an earlier attempt of its own, which is not what it holds.
         request_id="" if copied else tags.get("kontext.request_id", ""),
@@ -226,7 +226,7 @@ def cell_of(store: Store, run: Run) -> CellResult:
         state=state,
         reason=tags.get("kontext.reason", ""),
         note=tags.get("kontext.note", ""),
-        cost=float(run.data.metrics.get("cost/usd", 0.0)),
+        cost=layout.cost_of(run.data.metrics),
         latency_s=run.data.metrics.get("time/latency_s"),
         run_id=run.info.run_id,
         reused_from=tags.get("kontext.reused_from", ""),

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from mlflow.entities import Run
 
 from kontext_lab.results import Spending, Spent, State
+from kontext_lab.tracking.layout import cost_of
 from kontext_lab.tracking.reading import arrived, search, sweep_runs
 from kontext_lab.tracking.store import Store
 
@@ -49,7 +50,7 @@ def read_spending(store: Store) -> Spending:
 
 
 def _add(sums: dict[tuple[date, str, str, str], _Sum], run: Run) -> None:
-    tags, usd = run.data.tags, float(run.data.metrics.get("cost/usd", 0.0))
+    tags, usd = run.data.tags, cost_of(run.data.metrics)
     copied = "kontext.reused_from" in tags
     if copied and not usd:
         return  # a copy is free; what its cell cost before it was one, if anything, stays counted

@@ -193,7 +193,7 @@ def _withdraw(store: Store, run_id: str, cell: CellResult) -> None:
 
 def _continue(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> None:
     """A run that holds an earlier attempt at the same cell: what that brought is kept, what it cost counts on."""
-    before = float(run.data.metrics.get("cost/usd", 0.0))
+    before = layout.cost_of(run.data.metrics)
     if run.data.tags.get("kontext.request_id") == attempt.client_request_id:
         cell.cost = before  # all but its end was written
         return
@@ -233,7 +233,7 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
         marks.withdraw(store, store.client.get_run(run_id), before=time.time())
     now = layout.milliseconds()
     # What an earlier try at this very cell cost stays counted; the copy itself is free.
-    earlier = slot.existing.data.metrics.get("cost/usd", 0.0) if slot.existing else 0.0
+    earlier = layout.cost_of(slot.existing.data.metrics) if slot.existing else 0.0
     values = {**original.data.metrics, "cost/usd": earlier}
     metrics = [Metric(key, value, now, 0) for key, value in values.items() if key.startswith(marks.BOOKED)]
     store.client.log_batch(
@@ -249,7 +249,7 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
 
 def settle_cell(store: Store, run_id: str, outcome: tuple[State, str, str], cost: float) -> None:
     """What became of a cell in doubt: its state, and what it turned out to have cost besides."""
-    before = float(store.client.get_run(run_id).data.metrics.get("cost/usd", 0.0))
+    before = layout.cost_of(store.client.get_run(run_id).data.metrics)
     names = ("kontext.state", "kontext.reason", "kontext.note")
     store.client.log_batch(
         run_id,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import socket
 import ssl
@@ -15,11 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 import urllib3.exceptions as causes
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from raw_server import Peer, RawServer
+from raw_server import Peer, RawServer, own_certificate
 
 from kontext_lab.client import ClientSettings, KontextClient
 from kontext_lab.client.failures import from_exception
@@ -144,7 +138,7 @@ def test_an_unknown_certificate_got_nothing(
 ) -> None:
     """A certificate nobody vouches for ends the handshake before anything is sent, and the line says why."""
     with (
-        RawServer(lambda peer: peer.answer(500), tls=_own_certificate(tmp_path)) as server,
+        RawServer(lambda peer: peer.answer(500), tls=own_certificate(tmp_path)) as server,
         pytest.raises(ServiceUnavailable, match="certificate is not accepted"),
     ):
         connect(server.url).edit(plain_request)
@@ -421,31 +415,3 @@ def test_a_borrowed_session_stays_open(reference: object) -> None:
     session = Watched()
     KontextClient(ClientSettings(), session=session).close()
     assert (session.closed, str(session.headers["User-Agent"])[:15]) == (0, "python-requests")
-
-
-def _own_certificate(folder: Path) -> ssl.SSLContext:
-    """A server context with a certificate that nobody but itself vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ) + certificate.public_bytes(serialization.Encoding.PEM)
-    path = folder / "server.pem"
-    path.write_bytes(pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context

@@ -78,9 +78,15 @@ def test_retry_after_is_heeded_within_bounds(asked: float, least: float, most: f
 
 def test_downloads_are_tried_for_half_a_minute() -> None:
     """Six more GETs follow a download that failed: a paid picture is worth the wait, and it holds nobody up."""
-    waits = [Pacing().before_download(n) for n in range(1, 8)]
+    waits = [Pacing().before_download(n, 0.0) for n in range(1, 8)]
     assert waits[-1] is None
     assert 31 <= sum(wait or 0 for wait in waits) <= 35
+
+
+def test_downloads_that_hang_are_not_tried_for_hours() -> None:
+    """Each of seven attempts may take three minutes: after two minutes in all there is no further one."""
+    assert [False, True] == [Pacing().before_download(1, spent) is None for spent in (100.0, 120.0)]
+    assert Pacing(fetching=0.0).before_download(1, 0.0) is None
 
 
 def test_the_store_is_tried_once_a_minute_at_most() -> None:
@@ -89,7 +95,7 @@ def test_the_store_is_tried_once_a_minute_at_most() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"attempts": 0}, {"seconds": -1}, {"first": float("nan")}, {"downloads": 0}]
+    "wrong", [{"attempts": 0}, {"seconds": -1}, {"first": float("nan")}, {"downloads": 0}, {"fetching": -1}]
 )
 def test_wrong_pacing_is_named(wrong: dict[str, float]) -> None:
     """A setting that can't be names itself."""
