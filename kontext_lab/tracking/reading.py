@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -246,9 +246,7 @@ def cell_of(store: Store, run: Run) -> CellResult:
 
 
 def _output(store: Store, run: Run, cell: CellResult, number: int, facts: dict[str, Any]) -> Output:
-    def artifact(path: str) -> Artifact | None:
-        return Artifact(store.uri, run.info.run_id, run.info.artifact_uri, path) if path else None
-
+    preview = facts.get("preview", "")
     return Output(
         cell,
         number,
@@ -259,9 +257,25 @@ def _output(store: Store, run: Run, cell: CellResult, number: int, facts: dict[s
         reason=facts.get("reason", ""),
         note=facts.get("note", ""),
         phash=facts.get("phash", ""),
-        load=artifact(facts.get("file", "")),
-        load_preview=artifact(facts.get("preview", "")),
+        load=_artifact(store, run, facts),
+        load_preview=Artifact(store.uri, run.info.run_id, run.info.artifact_uri, preview) if preview else None,
     )
+
+
+def _artifact(store: Store, run: Run, facts: Mapping[str, Any]) -> Artifact | None:
+    """The exact bytes of an output, by what its tag says; None where nothing came."""
+    path, sha256, size = facts.get("file", ""), facts.get("sha256", ""), facts.get("bytes", 0)
+    return Artifact(store.uri, run.info.run_id, run.info.artifact_uri, path, sha256, size) if path else None
+
+
+def pictures(store: Store, run: Run) -> list[Artifact]:
+    """The bytes of the pictures that a cell's run says it has; none where somebody changed its tag."""
+    try:
+        outputs = json.loads(run.data.tags.get("kontext.outputs", "[]"))
+        found = [_artifact(store, run, facts) for facts in outputs if not facts.get("reason")]
+    except (ValueError, AttributeError, TypeError):
+        return []
+    return [one for one in found if one is not None]
 
 
 def parents_of(run: Run) -> tuple[Origin, ...]:

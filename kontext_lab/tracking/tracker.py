@@ -21,8 +21,8 @@ from kontext_lab.images import Origin
 from kontext_lab.ratings import Vote
 from kontext_lab.results import CellResult, Known, Output, Results, Spending, State
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import chains, finding, marks, reading, spending, votes, writing
-from kontext_lab.tracking.artifacts import Artifact
+from kontext_lab.tracking import chains, finding, location, marks, reading, spending, votes, writing
+from kontext_lab.tracking.artifacts import Artifact, fetch, put
 from kontext_lab.tracking.finding import Whereabouts
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.store import (
@@ -107,6 +107,7 @@ class Tracker:
     def begin(self, opening: Opening) -> str:
         """Make the sweep's parent run, or reopen the one it has; returns its id."""
         with mlflow_trouble("the sweep can't be recorded in MLflow"):
+            location.prepare_folder(self.store)
             parent = self._parent(opening)
             if parent is None:
                 parent = writing.make_parent(self.store, opening, self.context)
@@ -147,8 +148,8 @@ class Tracker:
             root = self._children[(parent_id, index)].info.artifact_uri
             for output in cell.outputs:
                 if output.sha256:
-                    path = f"outputs/{output.file_name}"
-                    output.release(Artifact(self.store.uri, cell.run_id, root, path))
+                    path, size = f"outputs/{output.file_name}", len(output.bytes)
+                    output.release(Artifact(self.store.uri, cell.run_id, root, path, output.sha256, size))
 
     def copy(self, parent_id: str, index: int, cell: CellResult, source: Known) -> None:
         """Write a cell that is reused from another run, and take over what that run holds."""
@@ -248,12 +249,9 @@ class Tracker:
 
     def log_file(self, run_id: str, name: str, data: bytes) -> None:
         """Put a file made of a sweep into its run, in place of the one of that name."""
-        with (
-            mlflow_trouble(f"run {run_id[:8]}: {name} can't be recorded in MLflow"),
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            (Path(folder) / name).write_bytes(data)
-            self.store.client.log_artifact(run_id, str(Path(folder) / name))
+        with mlflow_trouble(f"run {run_id[:8]}: {name} can't be recorded in MLflow"):
+            run = self.store.client.get_run(run_id)
+            put(self.store, run, lambda folder: (folder / name).write_bytes(data))
 
     def sweep_of(self, which: str) -> Sweep:
         """A sweep as it was defined, from its parent run.
@@ -268,7 +266,7 @@ class Tracker:
         ):
             parent = reading.find_run(self.store, which)
             for part in ("sweep.yaml", "references"):
-                self.store.client.download_artifacts(parent.info.run_id, part, folder)
+                fetch(self.store, parent, part, Path(folder))
             return Sweep.from_yaml(Path(folder) / "sweep.yaml").but(name=parent.info.run_name)
 
     def history(self, *, everywhere: bool = False, hidden: bool = False) -> list[SweepRun]:
