@@ -26,7 +26,7 @@ from kontext_lab.lab.recovery import ask_about, deliver, doubtful, held_in, in_h
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Decision, Plan
 from kontext_lab.results import CellResult, Known, Results, State
-from kontext_lab.results.states import fate_of
+from kontext_lab.results.states import MISSING, PAID_AGAIN, fate_of
 from kontext_lab.runner import Coordinator, Handle, Observer, Purse, Task
 from kontext_lab.service import SANDBOX_LATENCY
 from kontext_lab.sweep import Sweep
@@ -89,8 +89,10 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
     here: Mapping[int, Known] = {}
     anywhere: Mapping[str, Known] = {}
     if options.reuse == "always":
-        here = tracker.known_here(sweep.digest(connection.name))
-        anywhere = tracker.known(fingerprints)
+        # What is paid for again because it is missing is looked at with care.
+        thorough = options.missing == "resend"
+        here = tracker.known_here(sweep.digest(connection.name), thorough=thorough)
+        anywhere = tracker.known(fingerprints, thorough=thorough)
     journal = lab.journal.sweep(facts_of(lab, sweep))
     busy = ask and journal.lock.is_taken
     # What another process has under way is neither lost nor to be recovered.
@@ -110,6 +112,7 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
         anywhere=anywhere,
         reuse=options.reuse,
         in_doubt=options.in_doubt,
+        missing=options.missing,
         retry_failed=options.retry_failed,
         limit=options.limit,
         held=held,
@@ -228,6 +231,7 @@ def _started(
         # Looked at before the store: what another sweep ends in between is then known to one of the two.
         others = [(other, other.sends) for other in lab.journal.at_work()]
         plan, charges = make_plan(lab, sweep, options, ask=False)
+        lab.tracker.check_sources(one.known for one in plan.of(Action.COPY) if one.known)
         if plan.requests:
             _check_others(lab, plan, journal, others)
             lab.check_service()
@@ -358,6 +362,9 @@ def _task(plan: Plan, decision: Decision) -> Task:
         return Task(leader=decision.leader)
     if decision.action is Action.RECOVER:
         return Task(leave="recover", note="its answer is in the journal, its picture can't be reached yet")
+    if decision.action is Action.MISSING:
+        place = decision.known.place if decision.known else ""
+        return Task(leave=MISSING, note=f"its pictures are missing in {place}: {PAID_AGAIN}")
     return Task(leave="limit")
 
 

@@ -77,14 +77,23 @@ class Artifact:
         folder = local_folder(self.root)
         return self.root.rpartition("/artifacts")[0].rpartition("/")[0] if folder is None else str(root_of(folder))
 
-    def is_missing(self) -> bool:
-        """Whether it is gone, or has another size, by a look at the disk; False where it has to be asked for.
+    def is_missing(self, *, thorough: bool = False) -> bool:
+        """Whether it is gone, or is not what was logged.
+
+        Args:
+            thorough: read it where it lies on this machine, and ask for it where it doesn't; else only a file on
+                this machine is looked at, for its size.
 
         Raises:
-            TrackingError: the folder can't be looked into, so that nobody knows.
+            TrackingError: it can't be reached, so that nobody knows.
         """
         folder = local_folder(self.root)
-        if folder is None:
+        if thorough:
+            try:
+                self()
+            except OutputMissing:
+                return True
+        if folder is None or thorough:
             return False
         try:
             found = (folder / self.path).stat().st_size

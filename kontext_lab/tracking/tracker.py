@@ -20,9 +20,10 @@ from kontext_lab.errors import TrackingError
 from kontext_lab.images import Origin
 from kontext_lab.ratings import Vote
 from kontext_lab.results import CellResult, Known, Output, Results, Spending, State
+from kontext_lab.results.states import MISSING
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import chains, finding, location, marks, reading, spending, votes, writing
-from kontext_lab.tracking.artifacts import Artifact, fetch, put
+from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
 from kontext_lab.tracking.finding import Whereabouts
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.store import (
@@ -91,18 +92,45 @@ class Tracker:
             return False
         return True
 
-    def known(self, fingerprints: Iterable[str]) -> dict[str, Known]:
-        """The best any experiment of the store knows of each fingerprint."""
-        with mlflow_trouble("the MLflow store can't be searched"):
-            return reading.known_cells(self.store, fingerprints)
+    def known(self, fingerprints: Iterable[str], *, thorough: bool = False) -> dict[str, Known]:
+        """The best any experiment of the store knows of each fingerprint.
 
-    def known_here(self, digest: str) -> dict[int, Known]:
+        Args:
+            fingerprints: hex sha256 each.
+            thorough: look at the bytes of every picture; else only at the sizes of files on this machine.
+
+        Raises:
+            TrackingError: the store can't be searched, or pictures can't be looked at.
+        """
+        with mlflow_trouble("the MLflow store can't be searched"):
+            return reading.known_cells(self.store, fingerprints, thorough=thorough)
+
+    def known_here(self, digest: str, *, thorough: bool = False) -> dict[int, Known]:
         """What the parent run of the same sweep holds, by the cell's place; empty where there is none."""
         with mlflow_trouble("the MLflow store can't be searched"):
             parent = reading.sweep_with_digest(self.store, digest)
             found = [] if parent is None else reading.children(self.store, parent)
-            known = (reading.known_of(run) for run in found)
-            return {one.index: one for one in known if one is not None}
+            known = ((run, reading.known_of(run)) for run in found)
+            return {
+                one.index: reading.with_bytes(self.store, run, one, thorough=thorough)
+                for run, one in known
+                if one is not None
+            }
+
+    def check_sources(self, sources: Iterable[Known]) -> None:
+        """See that the artifacts of cells to be copied can be asked for: one look for each of their sweeps.
+
+        Raises:
+            TrackingError: they can't be.
+        """
+        with mlflow_trouble("the pictures of earlier sweeps can't be reached"):
+            for known in {one.parent_id: one for one in sources}.values():
+                names(self.store, self.store.client.get_run(known.run_id), "outputs")
+
+    def missing(self, most: int = 1000) -> tuple[int, int, str]:
+        """How many pictures of the newest cells are missing, how many cells were looked at, and where."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            return reading.count_missing(self.store, most)
 
     def begin(self, opening: Opening) -> str:
         """Make the sweep's parent run, or reopen the one it has; returns its id."""
@@ -189,9 +217,11 @@ class Tracker:
     ) -> None:
         """Sum up on the parent run and end it: FINISHED, FAILED where a cell did, KILLED where it stopped."""
         counts = results.counts
-        failed = counts[State.FAILED] or counts[State.IN_DOUBT]
+        failed = counts[State.FAILED] + counts[State.IN_DOUBT]
+        failed += sum(1 for cell in results if cell.reason == MISSING)
         # What a limit left out was asked for: no reason to call the run killed.
-        unsent = sum(1 for cell in results if cell.state in _UNSENT and cell.reason != "limit")
+        through = ("limit", MISSING)
+        unsent = sum(1 for cell in results if cell.state in _UNSENT and cell.reason not in through)
         status = "KILLED" if stopped or unsent else "FAILED" if failed else "FINISHED"
         with mlflow_trouble("the sweep's end can't be recorded in MLflow"):
             self._end_orphans(results.run_id)
