@@ -4,8 +4,17 @@ Knows folders, files and locks; neither service nor store, widgets nor figures.
 """
 
 from kontext_lab.journal.desk import Desk, Intent
-from kontext_lab.journal.elsewhere import Elsewhere
+from kontext_lab.journal.elsewhere import Elsewhere, store_is_there
 from kontext_lab.journal.home import home_folder
 from kontext_lab.journal.journal import Journal, SweepFacts, SweepJournal
 
-__all__ = ["Desk", "Elsewhere", "Intent", "Journal", "SweepFacts", "SweepJournal", "home_folder"]
+__all__ = [
+    "Desk",
+    "Elsewhere",
+    "Intent",
+    "Journal",
+    "SweepFacts",
+    "SweepJournal",
+    "home_folder",
+    "store_is_there",
+]

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from kontext_lab import plan as planning
 from kontext_lab.answer import Fate
 from kontext_lab.errors import AlreadyRunning, ServiceError, SweepError, Unauthorized
-from kontext_lab.journal import SweepFacts, SweepJournal
+from kontext_lab.journal import SweepFacts, SweepJournal, store_is_there
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
 from kontext_lab.lab.aside import Aside
 from kontext_lab.lab.finding import with_origins
 from kontext_lab.lab.gauge import Gauge
-from kontext_lab.lab.leftovers import left_by_others, recover_same
+from kontext_lab.lab.leftovers import follow_stores, left_by_others, recover_same
 from kontext_lab.lab.noticing import IdleWatch
 from kontext_lab.lab.recovery import ask_about, deliver, doubtful, held_in, in_hand, sum_up
 from kontext_lab.options import RunOptions
@@ -197,6 +197,7 @@ def start_sweep(
     ready = with_origins(resolved(lab, sweep), lab.tracker)
     if inside is None:
         inside = lab.active_run_id()
+    follow_stores(lab)
     journal = lab.journal.sweep(facts_of(lab, ready))
     journal.lock.take()
     try:
@@ -256,7 +257,9 @@ def _check_others(
     wanted = {one.fingerprint for one in plan.of(Action.SEND)}
     for other, sends in others:
         same = wanted & sends
-        if same and other.facts.store == lab.tracker.store.shown and other.facts.key != journal.facts.key:
+        # A store that is not there any more may be this one, moved while the other sweep is at work on it.
+        shared = other.facts.store == lab.tracker.store.shown or not store_is_there(other.facts.store)
+        if same and shared and other.facts.key != journal.facts.key:
             count = "1 of its requests is" if len(same) == 1 else f"{len(same)} of its requests are"
             raise AlreadyRunning(
                 f"sweep {plan.sweep.name!r}: {count} being sent by sweep {other.facts.name!r}"
