@@ -107,9 +107,7 @@ def decide(
         again = known if known is not None and known.missing and missing == "resend" else None
         if known is not None and again is None:
             action = Action.KEEP if own is not None and known.run_id == own.run_id else Action.COPY
-            decisions.append(
-                Decision(cell, fingerprint, Action.MISSING if known.is_gone else action, known)
-            )
+            decisions.append(Decision(cell, fingerprint, Action.MISSING if known.is_gone else action, known))
         elif fingerprint in leaders:
             decisions.append(Decision(cell, fingerprint, Action.FOLLOW, leader=leaders[fingerprint]))
         elif limit is not None and sent >= limit:

@@ -46,6 +46,8 @@ def list_runs(*, everywhere: bool, as_json: bool) -> int:
             f"{run.run_id[:8]}  {run.started.astimezone():%d %b %Y %H:%M}  {done:>9}  "
             f"${run.cost:>8.2f}  {run.status.lower():<8}  {run.name}{simulated}{hidden}{where}"
         )
+    if tracker.store.absent_folder:
+        say(f"pictures are missing: there is no folder {tracker.store.absent_folder}", err=True)
     return 0
 
 
@@ -69,7 +71,11 @@ def show_run(which: str, *, as_json: bool, watch: bool = False) -> int:
         sizes = " ".join(f"{output.width}x{output.height}" for output in cell.outputs if output.width)
         sizes += " (reused)" if cell.reused_from else ""
         lost = sum(output.is_missing for output in cell.outputs)
-        sizes += f" ({'picture' if lost == len(cell.outputs) else f'{lost} of its pictures'} missing)" if lost else ""
+        sizes += (
+            f" ({'picture' if lost == len(cell.outputs) else f'{lost} of its pictures'} missing)"
+            if lost
+            else ""
+        )
         more = f"{cell.reason}: {cell.note}" if cell.reason else sizes
         made_from = "".join(f" (from {origin.run_id[:8]}/{origin.output})" for origin in cell.parents)
         line = f"  {cell.title:<{width}}  {cell.state!s:<9}  ${cell.cost:.3f}  {cell.run_id[:8]}  {more}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kontext_lab.figures import text
 from kontext_lab.errors import OutputMissing
+from kontext_lab.figures import text
 from kontext_lab.results import CellResult, Output, State
 
 __all__ = ["Card", "card_of", "fitted", "unreadable"]

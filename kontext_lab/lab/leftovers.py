@@ -21,7 +21,7 @@ from kontext_lab.lab.recovery import Delivered, deliver, sum_up
 from kontext_lab.progress import notices
 from kontext_lab.service import SANDBOX
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import Opening, Tracker
+from kontext_lab.tracking import Opening, Tracker, may_hold
 from kontext_lab.worker import Worker
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def follow_stores(lab: Lab) -> None:
         store = tracker.store.shown
         if not (facts.parent_id and facts.store != store and facts.store.startswith("sqlite:")):
             continue
-        if tracker.may_hold(facts.store, facts.parent_id) or not tracker.holds(facts.parent_id):
+        if may_hold(facts.store, facts.parent_id) or not tracker.holds(facts.parent_id):
             continue
         with suppress(AlreadyRunning):
             journal.lock.take()

@@ -103,7 +103,8 @@ def save(results: Results, folder: str | Path) -> Path:
     """
     target = writable_folder(folder)
     frame = results.frame
-    files = []
+    files: list[str] = []
+    reasons = list(frame["reason"])
     missing = []
     width = len(str(len(results)))
     try:
@@ -118,9 +119,10 @@ def save(results: Results, folder: str | Path) -> Path:
                         (target / name).write_bytes(output.bytes)
                     except OutputMissing:
                         missing.append(output)
-                        frame.loc[len(files), "reason"] = MISSING
+                        reasons[len(files)] = MISSING
                         name = ""
                 files.append(name)
+        frame["reason"] = reasons
         frame.insert(0, "file", files)
         (target / "index.csv").write_text(csv_text(frame), encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name

@@ -75,7 +75,11 @@ class Artifact:
     def place(self) -> str:
         """Where the experiment's artifacts lie, for a person: a folder, or the beginning of a URI."""
         folder = local_folder(self.root)
-        return self.root.rpartition("/artifacts")[0].rpartition("/")[0] if folder is None else str(root_of(folder))
+        return (
+            self.root.rpartition("/artifacts")[0].rpartition("/")[0]
+            if folder is None
+            else str(root_of(folder))
+        )
 
     def is_missing(self, *, thorough: bool = False) -> bool:
         """Whether it is gone, or is not what was logged.

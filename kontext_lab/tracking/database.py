@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from kontext_lab.errors import TrackingError
 
-__all__ = ["database_file", "explain", "holds_run", "knock", "prepare"]
+__all__ = ["database_file", "explain", "knock", "may_hold", "prepare"]
 
 _SIDE_FILES = ("-journal", "-wal", "-shm")
 
@@ -87,8 +87,11 @@ def explain(uri: str, file: Path) -> None:
             )
 
 
-def holds_run(file: Path, run_id: str) -> bool:
-    """Whether a database has a run; True also where it can't be read, so that nobody knows."""
+def may_hold(uri: str, run_id: str) -> bool:
+    """Whether a run may be in a store; False where that is a SQLite file that is gone, or has no such run."""
+    file = database_file(uri)
+    if file is None or not file.exists():
+        return file is None
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             query = "SELECT 1 FROM runs WHERE run_uuid = ?"

@@ -22,7 +22,15 @@ from kontext_lab.tracking.database import database_file
 if TYPE_CHECKING:
     from kontext_lab.tracking.store import Store
 
-__all__ = ["RELATIVE", "check_writable", "correct", "is_gone", "local_folder", "prepare_folder", "relative_to"]
+__all__ = [
+    "RELATIVE",
+    "check_writable",
+    "correct",
+    "is_gone",
+    "local_folder",
+    "prepare_folder",
+    "relative_to",
+]
 
 RELATIVE = "kontext.artifacts"
 """The experiment's tag with its artifacts' folder, relative to the folder of the database file."""
@@ -112,7 +120,7 @@ def _correct(connection: sqlite3.Connection, moved: _Moved) -> None:
     before, length = moved.before, len(moved.before)
     for table, column, rows in _RECORDS:
         connection.execute(
-            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names from the table above
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
             f"WHERE {rows} AND ({column} = ? OR substr({column}, 1, ?) = ?)",
             (moved.now, length + 1, moved.experiment_id, before, length + 1, f"{before}/"),
         )

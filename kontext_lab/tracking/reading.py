@@ -310,7 +310,9 @@ def _output(store: Store, run: Run, cell: CellResult, number: int, facts: dict[s
         note=facts.get("note", ""),
         phash=facts.get("phash", ""),
         load=_artifact(store, run, facts),
-        load_preview=Artifact(store.uri, run.info.run_id, run.info.artifact_uri, preview) if preview else None,
+        load_preview=Artifact(store.uri, run.info.run_id, run.info.artifact_uri, preview)
+        if preview
+        else None,
     )
 
 

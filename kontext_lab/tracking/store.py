@@ -64,6 +64,14 @@ class Store:
         # A page is opened by a person, who signs in: no name or password goes into a link.
         return re.sub(r"(?<=://)[^/]*@", "", self.uri).rstrip("/")
 
+    @property
+    def absent_folder(self) -> str:
+        """The folder on this machine that should hold the experiment's artifacts, if it is not there, else ""."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            recorded = self.client.get_experiment(self.experiment_id).artifact_location
+        folder = location.local_folder(recorded)
+        return "" if folder is None or folder.is_dir() else str(folder)
+
     def experiment_ids(self) -> list[str]:
         """Every experiment of the store, ours first."""
         found = [self.experiment_id]

@@ -22,7 +22,7 @@ from kontext_lab.ratings import Vote
 from kontext_lab.results import CellResult, Known, Output, Results, Spending, State
 from kontext_lab.results.states import MISSING
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import chains, database, finding, location, marks, reading, spending, votes, writing
+from kontext_lab.tracking import chains, finding, location, marks, reading, spending, votes, writing
 from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
 from kontext_lab.tracking.finding import Whereabouts
 from kontext_lab.tracking.reading import SweepRun
@@ -76,12 +76,6 @@ class Tracker:
     def shown_in_use(tracking_uri: str | None = None) -> str:
         """The same without a password."""
         return masked(Tracker.in_use(tracking_uri))
-
-    @staticmethod
-    def may_hold(tracking_uri: str, run_id: str) -> bool:
-        """Whether a run may be in another store; False where its SQLite file is gone, or has no such run."""
-        file = database.database_file(tracking_uri)
-        return file is None or (file.exists() and database.holds_run(file, run_id))
 
     def holds(self, run_id: str) -> bool:
         """Whether a run is in this store, and was not deleted."""

@@ -210,7 +210,7 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
         missing = _verified(there, folder) if source.state is State.DONE else ""
         if missing:
             there.note = "; ".join(filter(None, (there.note, missing)))
-        run = _copied_facts(store, slot, cell, original, there, opened)
+        run = _copied_facts(store, slot, cell, original, there=there, opened=opened)
         if folder.is_dir():
             earlier = shutil.ignore_patterns("earlier")
             put(store, run, lambda place: shutil.copytree(folder, place, dirs_exist_ok=True, ignore=earlier))
@@ -219,7 +219,7 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
 
 
 def _copied_facts(
-    store: Store, slot: Slot, cell: CellResult, original: Run, there: CellResult, opened: Opened
+    store: Store, slot: Slot, cell: CellResult, original: Run, *, there: CellResult, opened: Opened
 ) -> Run:
     """All of a copy but its artifacts."""
     kept = {
@@ -321,12 +321,16 @@ def _verified(there: CellResult, folder: Path) -> str:
         OutputMissing: there is none of them.
     """
     trouble: dict[int, OutputMissing] = {}
-    pictures = [output for output in there.outputs if output.is_picture and isinstance(output.load, Artifact)]
-    for output in pictures:
+    pictures = {
+        output.number: output.load
+        for output in there.outputs
+        if output.is_picture and isinstance(output.load, Artifact)
+    }
+    for number, picture in pictures.items():
         try:
-            output.load.verify(folder)  # type: ignore[union-attr] - filtered above
+            picture.verify(folder)
         except OutputMissing as error:
-            trouble[output.number] = error
+            trouble[number] = error
     if trouble and len(trouble) == len(pictures):
         raise next(iter(trouble.values()))
     return f"missing in the store: output {', '.join(map(str, trouble))}" if trouble else ""

@@ -75,7 +75,9 @@ SEEN = [remove, remove_run, empty, cut, lengthen]
 class TestLost:
     """What a look at the file shows."""
 
-    def test_extended(self, lab: kl.Lab, api: Sandbox, make_sweep: Make, lose: Callable[[Path], None]) -> None:
+    def test_extended(
+        self, lab: kl.Lab, api: Sandbox, make_sweep: Make, lose: Callable[[Path], None]
+    ) -> None:
         """A reused cell without its picture is skipped, the others are done, nothing of it is paid again."""
         first = run(lab, seeds(make_sweep))
         lose(file_of(first.outputs[0]))
@@ -89,14 +91,14 @@ class TestLost:
         assert "--missing resend" in results[0].note
         assert 3 == len(api.calls)
 
-    def test_run_again(self, lab: kl.Lab, api: Sandbox, make_sweep: Make, lose: Callable[[Path], None]) -> None:
+    def test_run_again(
+        self, lab: kl.Lab, api: Sandbox, make_sweep: Make, lose: Callable[[Path], None]
+    ) -> None:
         """The same sweep says the same of its own cell."""
         first = run(lab, seeds(make_sweep))
         lose(file_of(first.outputs[0]))
         again = run(lab, seeds(make_sweep))
-        assert [(State.SKIPPED, "missing"), (State.DONE, "")] == [
-            (cell.state, cell.reason) for cell in again
-        ]
+        assert [(State.SKIPPED, "missing"), (State.DONE, "")] == [(cell.state, cell.reason) for cell in again]
         assert 2 == len(api.calls)
 
     def test_sent_again_by_choice(
@@ -128,7 +130,12 @@ class TestLost:
             _ = loaded[0].bytes
 
     def test_saved(
-        self, lab: kl.Lab, make_sweep: Make, lose: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self,
+        lab: kl.Lab,
+        make_sweep: Make,
+        lose: Callable[[Path], None],
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         """What there is is saved, the rest is named."""
         first = run(lab, seeds(make_sweep))
@@ -184,7 +191,10 @@ def test_part_of_a_cell_s_pictures(lab: kl.Lab, api: Sandbox, make_sweep: Make) 
     assert {State.DONE: 2} == dict(results.counts)
     assert "missing in the store: output 2" in results[0].note
     assert [results[0].outputs[1]] == results.missing
-    assert 1 == sum("lack some of their pictures" in one for one in lab.plan(seeds(make_sweep, "1", num_images=2)).warnings)
+    assert 1 == sum(
+        "lack some of their pictures" in one
+        for one in lab.plan(seeds(make_sweep, "1", num_images=2)).warnings
+    )
 
 
 def test_measuring_names_what_is_missing(lab: kl.Lab, make_sweep: Make) -> None:
@@ -238,24 +248,25 @@ class TestJournal:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other / 'mlflow.db'}")
         return other
 
-    def test_going_on_pays_nothing_twice(
-        self, unwritten: Path, api: Sandbox, make_sweep: Make, workdir: Path
-    ) -> None:
+    @pytest.mark.usefixtures("unwritten")
+    def test_going_on_pays_nothing_twice(self, api: Sandbox, make_sweep: Make, workdir: Path) -> None:
         """Run again where the store is now, the answers are logged there and only the rest is sent."""
         with kl.Lab(measure=False) as lab:
             results = run(lab, seeds(make_sweep))
         assert {State.DONE: 2} == dict(results.counts)
         assert (2, False) == (len(api.calls), workdir.exists())
 
-    def test_recovered(self, unwritten: Path, workdir: Path) -> None:
+    @pytest.mark.usefixtures("unwritten")
+    def test_recovered(self, workdir: Path) -> None:
         """`recover` brings them into the store where it is now."""
         with kl.Lab(measure=False, quiet=True) as lab:
             assert ["seeds 1-2: 2 answers logged"] == [one.line for one in lab.recover()]
             assert [] == lab.unfinished
         assert not workdir.exists()
 
+    @pytest.mark.usefixtures("unwritten")
     def test_store_that_is_elsewhere_is_named(
-        self, unwritten: Path, workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """From another store nothing is delivered and nothing made: one line says where to recover."""
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
@@ -283,5 +294,7 @@ class TestJournal:
         with kl.Lab(measure=False, quiet=True) as other:
             other.recover()
         client = MlflowClient(before.store)
-        cells = client.search_runs([one.experiment_id for one in client.search_experiments()], "tags.`kontext.kind` = 'cell'")
+        cells = client.search_runs(
+            [one.experiment_id for one in client.search_experiments()], "tags.`kontext.kind` = 'cell'"
+        )
         assert 2 == len(cells)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -214,7 +215,26 @@ def test_two_processes_correct_it_once(a: Path, photo_file: Path, monkeypatch: p
 def test_read_only_database_says_the_way_out(
     a: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A moved database that can't be written is one line with the way out; nothing is half-corrected."""
+    """A moved database that can't be written is one line with the way out; one that stayed is opened."""
+    with enter(a, monkeypatch) as lab:
+        run(lab, photo_file)
+    connect = sqlite3.connect
+
+    def read_only(file: Path, **given: Any) -> sqlite3.Connection:
+        # A superuser may write to any file, so its mode would prove nothing.
+        return connect(f"{file.as_uri()}?mode=ro", uri=True, **given)
+
+    monkeypatch.setattr(location.sqlite3, "connect", read_only)
+    location.correct(a / "mlflow.db")
+    b = moved(a, "b", monkeypatch)
+    with pytest.raises(TrackingError, match="the file is read-only, allow writing to it"):
+        location.correct(b / "mlflow.db")
+
+
+def test_correction_is_whole_or_not_at_all(
+    a: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A correction that fails on the way leaves the record as it was."""
     with enter(a, monkeypatch) as lab:
         run(lab, photo_file)
     b = moved(a, "b", monkeypatch)
@@ -317,7 +337,9 @@ def test_store_moved_under_a_lab_is_not_made_again(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_address_is_read_as_it_was_written(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_is_read_as_it_was_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A working folder of any name is named by an address that leads to it, however often it is resolved."""
     (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / name)
@@ -326,5 +348,3 @@ def test_address_is_read_as_it_was_written(name: str, tmp_path: Path, monkeypatc
     from kontext_lab.tracking.database import database_file
 
     assert tmp_path / name / "mlflow.db" == database_file(uri)
-
-
