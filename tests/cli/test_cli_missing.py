@@ -25,21 +25,20 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def ran(
-    kontext: Callable[..., Said],
-    api: Sandbox,
-    migrated_store: Path,
-    photo_file: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Path:
-    """A folder `a` with a sweep of two cells in the default store, the working folder."""
-    folder = tmp_path / "a"
-    folder.mkdir()
-    shutil.copy(migrated_store, folder / "mlflow.db")
-    shutil.copy(photo_file, folder / "photo.jpg")
-    (folder / "sweep.yaml").write_text(SWEEP.format("1-2"))
-    monkeypatch.chdir(folder)
+def folder(migrated_store: Path, photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder `a`, with a sweep of two cells and an empty default store."""
+    made = tmp_path / "a"
+    made.mkdir()
+    shutil.copy(migrated_store, made / "mlflow.db")
+    shutil.copy(photo_file, made / "photo.jpg")
+    (made / "sweep.yaml").write_text(SWEEP.format("1-2"))
+    monkeypatch.chdir(made)
+    return made
+
+
+@pytest.fixture
+def ran(folder: Path, kontext: Callable[..., Said], api: Sandbox) -> Path:
+    """The same once it ran; the sweep file has a cell more now."""
     assert 0 == kontext("run", "sweep.yaml", "--no-measure").code
     (folder / "sweep.yaml").write_text(SWEEP.format("1-3"))
     assert 2 == len(api.calls)
