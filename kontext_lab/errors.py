@@ -21,6 +21,7 @@
     │   ├── BadAnswer           an answer that could not be understood
     │   └── OutputUnavailable   an output that could not be downloaded
     └── TrackingError       the store cannot be used
+        └── OutputMissing       a tracked output whose bytes are not in the store any more
 
 Every class survives pickling, since process pools and clusters send errors back. This module imports
 nothing of the package and never holds a key.
@@ -46,6 +47,7 @@ __all__ = [
     "Moderated",
     "NotFound",
     "OutOfCredits",
+    "OutputMissing",
     "OutputUnavailable",
     "RateLimited",
     "RequestRefused",
@@ -177,6 +179,10 @@ class OutputUnavailable(Look):
 
 class TrackingError(KontextLabError):
     """The store cannot be reached, opened or written."""
+
+
+class OutputMissing(TrackingError):
+    """A tracked output whose exact bytes are definitely not in the store any more."""
 
 
 def _one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from kontext_lab.pacing import Pacing
 
 __all__ = ["RunOptions"]
 
-_CHOICES = {"reuse": ("always", "never"), "in_doubt": ("skip", "resend")}
+_CHOICES = {"reuse": ("always", "never"), "in_doubt": ("skip", "resend"), "missing": ("skip", "resend")}
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class RunOptions:
         budget: US dollars this call may spend; None for no limit.
         reuse: `always` takes pictures that were paid for before, `never` sends everything anew.
         in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
+        missing: `skip` leaves cells that were paid for and whose pictures are not in the store any more, `resend`
+            sends them again.
         retry_failed: send those again that were billed without a picture.
         limit: send at most this many requests.
         concurrency: requests at once.
@@ -35,6 +37,7 @@ class RunOptions:
     budget: float | None = None
     reuse: str = "always"
     in_doubt: str = "skip"
+    missing: str = "skip"
     retry_failed: bool = False
     limit: int | None = None
     concurrency: int = 4

@@ -37,6 +37,8 @@ class Action(StrEnum):
     """An earlier cell of this sweep is the same request; it is sent once."""
     LEAVE = "leave"
     """Beyond the limit that was asked for."""
+    MISSING = "missing"
+    """It was paid for, and its pictures are not in the store any more: not paid for again unasked."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Decision:
         cell: of the sweep.
         fingerprint: of its request.
         action: what is done.
-        known: the tracked cell it is kept or copied from.
+        known: the tracked cell it is kept or copied from; of one that is missing or sent again, the one without
+            its pictures.
         leader: the place of the earlier cell it follows.
     """
 
@@ -66,6 +69,7 @@ def decide(
     anywhere: Mapping[str, Known],
     reuse: str = "always",
     in_doubt: str = "skip",
+    missing: str = "skip",
     retry_failed: bool = False,
     limit: int | None = None,
     not_billed: Collection[str] = (),
@@ -80,6 +84,7 @@ def decide(
         anywhere: the best the whole store knows, by fingerprint.
         reuse: `always` takes pictures that were paid for before, `never` sends everything anew.
         in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
+        missing: `skip` leaves cells whose pictures are not in the store any more, `resend` sends them again.
         retry_failed: send those again that were billed without a picture.
         limit: send at most this many.
         held: what the journal holds, by place: None where an answer came, else the request in doubt.
@@ -100,9 +105,10 @@ def decide(
         if reuse == "always":
             tracked = (own, own_pictures.get(fingerprint), anywhere.get(fingerprint))
             known = _worth_keeping(_standing(tracked, fingerprint, not_billed), in_doubt, retry_failed)
-        if known is not None:
+        again = known if known is not None and known.missing and missing == "resend" else None
+        if known is not None and again is None:
             action = Action.KEEP if own is not None and known.run_id == own.run_id else Action.COPY
-            decisions.append(Decision(cell, fingerprint, action, known))
+            decisions.append(Decision(cell, fingerprint, Action.MISSING if known.is_gone else action, known))
         elif fingerprint in leaders:
             decisions.append(Decision(cell, fingerprint, Action.FOLLOW, leader=leaders[fingerprint]))
         elif limit is not None and sent >= limit:
@@ -110,7 +116,7 @@ def decide(
         else:
             sent += 1
             leaders[fingerprint] = place
-            decisions.append(Decision(cell, fingerprint, Action.SEND))
+            decisions.append(Decision(cell, fingerprint, Action.SEND, again))
     return tuple(decisions)
 
 
@@ -125,9 +131,9 @@ def _standing(tracked: Sequence[Known | None], fingerprint: str, not_billed: Col
 
 def _worth_keeping(candidates: Sequence[Known], in_doubt: str, retry_failed: bool) -> Known | None:
     """The tracked cell that stands for this one, by the table of states; None where it is to be sent."""
-    for one in candidates:
-        if one.state is State.DONE:
-            return one
+    done = [one for one in candidates if one.state is State.DONE]
+    if done:
+        return min(done, key=lambda one: (one.is_gone, one.missing))
     for one in candidates:
         if one.state is State.IN_DOUBT:
             return one if in_doubt == "skip" else None
@@ -184,7 +190,7 @@ class Plan:
     @property
     def reused(self) -> int:
         """How many cells have a picture already."""
-        return sum(1 for one in self.decisions if one.known is not None and one.known.state is State.DONE)
+        return len(self._reused)
 
     @property
     def unfetched(self) -> int:
@@ -217,8 +223,23 @@ class Plan:
     @property
     def oldest(self) -> datetime | None:
         """When the oldest reused picture was made."""
-        times = [one.known.when for one in self.decisions if one.known and one.known.state is State.DONE]
-        return min(times, default=None)
+        return min((one.when for one in self._reused), default=None)
+
+    @property
+    def _reused(self) -> list[Known]:
+        taken = [one.known for one in (*self.of(Action.KEEP), *self.of(Action.COPY))]
+        return [one for one in taken if one is not None and one.state is State.DONE]
+
+    @property
+    def missing(self) -> int:
+        """How many cells are left because their pictures are not in the store any more."""
+        return len(self.of(Action.MISSING))
+
+    @property
+    def missing_cost(self) -> float:
+        """US dollars that sending those again is expected to cost."""
+        requests = {one.fingerprint: one.cell.request for one in self.of(Action.MISSING)}
+        return round(sum(self.cost_of(request) for request in requests.values()), 6)
 
     @property
     def in_doubt(self) -> int:
@@ -264,6 +285,7 @@ class Plan:
             lines.append(f"${self.budget:.2f} of budget: {fit}, the rest is skipped")
         if self.balance is not None and self.cost > self.balance and not self.simulated:
             lines.append(f"${self.cost:.2f} is more than the ${self.balance:.2f} left on the account")
+        lines += self._missing_lines()
         if self.in_doubt:
             lines.append(f"{self.in_doubt} in doubt: their answers were lost, they may have been billed")
         if not self.simulated:  # nobody paid for a simulated picture
@@ -282,6 +304,28 @@ class Plan:
                 polite = f"more than is polite for {model.short} ({model.concurrency})"
                 lines.append(f"{self.concurrency} at once is {polite}")
         return (*lines, *self.notes)
+
+    def _missing_lines(self) -> list[str]:
+        """What is not in the store any more: what is left out, what is paid for again, what is not whole."""
+        left = self.of(Action.MISSING)
+        again = [one for one in self.of(Action.SEND) if one.known is not None]
+        part = [one for one in self._reused if one.missing]
+        lines = []
+        if left:
+            cost = self._price(self.missing_cost)
+            lines.append(
+                f"{_were(len(left))} paid for before and left out: {_gone(left)}; "
+                f'sent again only with --missing resend (in Python missing="resend"), for {cost}'
+            )
+        if again:
+            cost = self._price(sum(self.cost_of(one.cell.request) for one in again))
+            lines.append(f"{_were(len(again))} paid for before and sent again, for {cost}: {_gone(again)}")
+        if part:
+            lines.append(f"{len(part)} of the reused lack some of their pictures: missing in {part[0].place}")
+        return lines
+
+    def _price(self, cost: float) -> str:
+        return f"≈ ${cost:.2f}" if not self.simulated else f"free (≈ ${cost:.2f} if it were real)"
 
     def _elsewhere_line(self, store: str, count: int) -> str:
         were = "was" if count == 1 else "were"
@@ -308,6 +352,8 @@ class Plan:
             parts.append(f"{follow} the same as others")
         if leave:
             parts.append(f"{leave} beyond the limit")
+        if self.missing:
+            parts.append(f"{self.missing} missing")
         if self.requests != len(self.decisions):
             parts.append(f"{most}{self.requests} to send")
         if not self.requests:
@@ -332,6 +378,8 @@ class Plan:
             "oldest_reused": self.oldest.isoformat() if self.oldest else None,
             "in_doubt": self.in_doubt,
             "unfetched": self.unfetched,
+            "missing": self.missing,
+            "missing_cost_usd": self.missing_cost,
             "cost_usd": self.cost,
             "seconds": round(self.seconds, 1),
             "budget_usd": self.budget,
@@ -358,6 +406,16 @@ def _first(names: Sequence[str], most: int = 3) -> str:
     """The first of some names, each short enough for a line, and how many more there are."""
     shown = [visible(name if len(name) <= 120 else f"{name[:60]}…{name[-59:]}") for name in names[:most]]
     return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _were(count: int) -> str:
+    return "1 cell was" if count == 1 else f"{count} cells were"
+
+
+def _gone(decisions: Sequence[Decision]) -> str:
+    """Where pictures were looked for in vain."""
+    place = next((one.known.place for one in decisions if one.known), "")
+    return f"{'its pictures are' if len(decisions) == 1 else 'their pictures are'} missing in {place}"
 
 
 def _duration(seconds: float) -> str:

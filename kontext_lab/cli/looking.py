@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kontext_lab.cli.codes import FAILED, OK
 from kontext_lab.cli.saying import say
 from kontext_lab.client import key_from_environment
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
@@ -45,6 +46,8 @@ def list_runs(*, everywhere: bool, as_json: bool) -> int:
             f"{run.run_id[:8]}  {run.started.astimezone():%d %b %Y %H:%M}  {done:>9}  "
             f"${run.cost:>8.2f}  {run.status.lower():<8}  {run.name}{simulated}{hidden}{where}"
         )
+    if tracker.store.absent_folder:
+        say(f"pictures are missing: there is no folder {tracker.store.absent_folder}", err=True)
     return 0
 
 
@@ -66,23 +69,32 @@ def show_run(which: str, *, as_json: bool, watch: bool = False) -> int:
     width = max((len(cell.title) for cell in results), default=0)
     for cell in results:
         sizes = " ".join(f"{output.width}x{output.height}" for output in cell.outputs if output.width)
-        more = (
-            f"{cell.reason}: {cell.note}"
-            if cell.reason
-            else sizes + (" (reused)" if cell.reused_from else "")
+        sizes += " (reused)" if cell.reused_from else ""
+        lost = sum(output.is_missing for output in cell.outputs)
+        sizes += (
+            f" ({'picture' if lost == len(cell.outputs) else f'{lost} of its pictures'} missing)"
+            if lost
+            else ""
         )
+        more = f"{cell.reason}: {cell.note}" if cell.reason else sizes
         made_from = "".join(f" (from {origin.run_id[:8]}/{origin.output})" for origin in cell.parents)
         line = f"  {cell.title:<{width}}  {cell.state!s:<9}  ${cell.cost:.3f}  {cell.run_id[:8]}  {more}"
         say(line + made_from)
+    for note in results.notes:
+        say(f"  {note}", err=True)
     return 0
 
 
 def export_run(which: str, folder: Path) -> int:
     """The exact bytes of a sweep's pictures, and a table."""
     results = Lab("sandbox").load(which)
-    count = sum(1 for output in results.outputs if output.sha256)
-    say(f"{count} pictures and index.csv in {results.save(folder)}")
-    return 0
+    told = len(results.notes)
+    target = results.save(folder)
+    # What could not be saved is named by a warning, and by a note more.
+    lost = len(results.missing) or len(results.notes) - told
+    count = sum(1 for output in results.outputs if output.sha256) - lost
+    say(f"{count} pictures and index.csv in {target}")
+    return FAILED if lost else OK
 
 
 def serve_ui(port: int) -> int:
@@ -129,6 +141,7 @@ def _check_store() -> int:
     try:
         tracker = Tracker()
         count, doubtful = len(tracker.history(hidden=True)), tracker.in_doubt()
+        missing, looked_at, place = tracker.missing()
     except KontextLabError as error:
         say(f"store    {error}")
         return 2
@@ -136,6 +149,10 @@ def _check_store() -> int:
     if doubtful:
         many = "1 request is" if doubtful == 1 else f"{doubtful} requests are"
         say(f"         {many} in doubt: sent again only with `kontext-lab run … --in-doubt resend`")
+    if missing:
+        many = "1 picture is" if missing == 1 else f"{missing} pictures are"
+        say(f"         of the newest {looked_at} done cells {many} missing in {place}")
+        return FAILED
     return 0
 
 
@@ -179,7 +196,13 @@ def _cell_as_dict(cell: Any) -> dict[str, Any]:
         "parents": [str(origin) for origin in cell.parents],
         "params": cell.params,
         "outputs": [
-            {"sha256": output.sha256, "width": output.width, "height": output.height, "reason": output.reason}
+            {
+                "sha256": output.sha256,
+                "width": output.width,
+                "height": output.height,
+                "reason": output.reason,
+                "missing": output.is_missing,
+            }
             for output in cell.outputs
         ],
     }

@@ -114,6 +114,13 @@ def demo(out: Path) -> int:
     show_default=True,
     help="Requests whose answer was lost.",
 )
+@click.option(
+    "--missing",
+    type=click.Choice(["skip", "resend"]),
+    default="skip",
+    show_default=True,
+    help="Cells that were paid for and whose pictures are not in the store any more.",
+)
 @click.option("--retry-failed", is_flag=True, help="Send those again that were billed without a picture.")
 @click.option("--no-measure", is_flag=True, help="Measure nothing.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and its cost, send nothing.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kontext_lab.cli.codes import FAILED, OK
 from kontext_lab.cli.saying import say
 from kontext_lab.errors import ConfigError
 from kontext_lab.lab import Lab
@@ -32,7 +33,10 @@ def write_report(which: str, *, out: Path | None, references: bool, originals: P
     if originals is not None:
         archive = writable_file(originals, ".zip", "originals")
         say(f"{archive}, {_size(archive)}: the exact bytes and index.csv")
-    return 0
+    if results.missing:
+        say(f"  {results.missing_line}", err=True)
+        return FAILED
+    return OK
 
 
 def _named(results: Results) -> Path:

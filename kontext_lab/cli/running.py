@@ -17,6 +17,7 @@ from kontext_lab.lab import Lab
 from kontext_lab.plan import Plan
 from kontext_lab.progress import follow
 from kontext_lab.results import Results, State, writable_folder
+from kontext_lab.results.states import MISSING
 from kontext_lab.service import wants_sandbox
 from kontext_lab.sweep import Sweep
 
@@ -35,6 +36,7 @@ def run_sweep(
     limit: int | None,
     reuse: str,
     in_doubt: str,
+    missing: str,
     retry_failed: bool,
     no_measure: bool,
     dry_run: bool,
@@ -51,7 +53,13 @@ def run_sweep(
             "no API key: set AIMLAPI_API_KEY to pay for real pictures, or add --sandbox for simulated ones"
         )
     with Lab("sandbox" if sandbox else "api", concurrency=concurrency, budget=budget) as lab:
-        choices = {"reuse": reuse, "in_doubt": in_doubt, "retry_failed": retry_failed, "limit": limit}
+        choices = {
+            "reuse": reuse,
+            "in_doubt": in_doubt,
+            "missing": missing,
+            "retry_failed": retry_failed,
+            "limit": limit,
+        }
         plan = lab.plan(sweep, fetch=not dry_run, **choices)
         say(json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) if as_json else str(plan))
         if dry_run:
@@ -102,6 +110,9 @@ def tell(results: Results, lab: Lab) -> None:
     for note in results.notes:
         if note != results.undelivered_line:
             say(f"  {note}", err=True)
+    missing = [cell for cell in results if cell.reason == MISSING]
+    if missing:
+        say(f"  {len(missing)} missing: {missing[0].note}", err=True)
     if results.counts[State.IN_DOUBT]:
         say("  in doubt: sent again only with --in-doubt resend", err=True)
 
@@ -137,7 +148,7 @@ def exit_code(results: Results, signal: int | None = None) -> int:
     counts = results.counts
     # What a limit leaves out was asked for.
     bad = counts[State.FAILED] + counts[State.IN_DOUBT] + counts[State.CANCELLED] + results.unkept
-    return FAILED if bad else OK
+    return FAILED if bad or any(cell.reason == MISSING for cell in results) else OK
 
 
 def _confirm(plan: Plan, above: float, *, yes: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kontext_lab.errors import OutputMissing
 from kontext_lab.figures import text
 from kontext_lab.results import CellResult, Output, State
 
@@ -54,7 +55,8 @@ def card_of(cell: CellResult, number: int) -> Card | None:
 
 def unreadable(error: Exception) -> Card:
     """What to say where a picture exists but could not be loaded."""
-    return Card("failed", "not loaded", text.clean(str(error)))
+    heading = "missing" if isinstance(error, OutputMissing) else "not loaded"
+    return Card("failed", heading, text.clean(str(error)))
 
 
 def fitted(card: Card, width: float, height: float) -> Card:

@@ -4,7 +4,7 @@ Knows folders, files and locks; neither service nor store, widgets nor figures.
 """
 
 from kontext_lab.journal.desk import Desk, Intent
-from kontext_lab.journal.elsewhere import Elsewhere
+from kontext_lab.journal.elsewhere import Elsewhere, store_is_there
 from kontext_lab.journal.home import home_folder
 from kontext_lab.journal.journal import Journal, SweepFacts, SweepJournal
 from kontext_lab.journal.permits import FolderPermits, Permit, QueuePermits
@@ -20,4 +20,5 @@ __all__ = [
     "SweepFacts",
     "SweepJournal",
     "home_folder",
+    "store_is_there",
 ]

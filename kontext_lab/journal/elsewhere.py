@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from kontext_lab.errors import ConfigError
 from kontext_lab.journal.home import private_folder
 
-__all__ = ["Elsewhere"]
+__all__ = ["Elsewhere", "store_is_there"]
 
 FILE = "notices.db"
 
@@ -100,7 +100,7 @@ class Elsewhere:
         nothing: dict[str, int] = {}
         counts = self._with_database(read, nothing)
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        return {store: count for store, count in ordered if store != besides and _is_there(store)}
+        return {store: count for store, count in ordered if store != besides and store_is_there(store)}
 
     def _with_database(self, action: Callable[[sqlite3.Connection], Answer], otherwise: Answer) -> Answer:
         """Do something with the file; a damaged one is replaced, and it is done once more."""
@@ -149,8 +149,8 @@ def _parts(wanted: list[str], size: int = 500) -> Iterator[list[str]]:
         yield wanted[start : start + size]
 
 
-def _is_there(store: str) -> bool:
-    """False for a SQLite file that is gone; what a server has nobody asks here."""
+def store_is_there(store: str) -> bool:
+    """Whether a store is still where its address says: False for a SQLite file that is gone; what a server has nobody asks here."""
     if not store.startswith("sqlite"):
         return True
     return _is_file(Path(unquote(store.partition(":///")[2].partition("?")[0])))

@@ -199,6 +199,25 @@ class SweepJournal:
             except RuntimeError:  # Python is about to end
                 shutil.rmtree(gone, ignore_errors=True)
 
+    def follow_store(self, store: str) -> bool:
+        """Write down that the sweep's store has moved; False where the same sweep has a folder there already.
+
+        Args:
+            store: its address now, without a password.
+
+        Raises:
+            ConfigError: the folder can't be written.
+        """
+        facts = replace(self.facts, store=store)
+        target = self.folder.with_name(self.folder.name.replace(self.facts.key, facts.key, 1))
+        if target != self.folder and any(self.folder.parent.glob(f"{facts.key} *")):
+            return False
+        with _told("written"):
+            self.folder = self.folder.rename(target)
+            self.facts = facts
+            write_json(self.folder / _FACTS, asdict(facts))
+        return True
+
     def end(self) -> bool:
         """Remove the sweep's folder if everything reached the store; returns whether it did."""
         if self._broom is not None:

@@ -75,9 +75,11 @@ class Archive:
         cells = [found[place] for place in sorted(found)]
         if len(cells) < run.cells:
             cells = self._with_unsent(run, found)
-        return Results(
+        results = Results(
             cells, name=run.name, run_id=run.run_id, draw=draw_preview, beside=Comparing(self.tracker)
         )
+        results.notes += filter(None, [results.missing_line])
+        return results
 
     def _with_unsent(self, run: SweepRun, found: dict[int, CellResult]) -> list[CellResult]:
         """The cells of a sweep, with those that have no outcome yet as waiting."""
@@ -104,6 +106,7 @@ class Archive:
         """
         found = showing.cells_of(self.tracker, run_ids)
         found.beside = Comparing(self.tracker)
+        found.notes += filter(None, [found.missing_line])
         return found
 
     def with_requests(self, results: Results) -> Results:

@@ -209,7 +209,7 @@ class Lab(Archive):
         Args:
             sweep: the sweep.
             progress: show a tqdm bar.
-            **options: budget, reuse, in_doubt, retry_failed, limit, concurrency, executor, measure, for this
+            **options: budget, reuse, in_doubt, missing, retry_failed, limit, concurrency, executor, measure, for this
                 call; see `RunOptions`.
 
         Raises:

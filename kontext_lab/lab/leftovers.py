@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
-from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, SweepError, visible
-from kontext_lab.journal import SweepFacts, SweepJournal
+from kontext_lab.errors import (
+    AlreadyRunning,
+    ConfigError,
+    KontextLabError,
+    SweepError,
+    TrackingError,
+    visible,
+)
+from kontext_lab.journal import SweepFacts, SweepJournal, store_is_there
 from kontext_lab.lab.recovery import Delivered, deliver, sum_up
 from kontext_lab.progress import notices
 from kontext_lab.service import SANDBOX, picture_hosts
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import Opening, Tracker
+from kontext_lab.tracking import Opening, Tracker, may_hold
 from kontext_lab.worker import Worker
 
 if TYPE_CHECKING:
     from kontext_lab.lab.lab import Lab
 
-__all__ = ["Leftover", "left_by_others", "leftovers_of", "recover_all", "recover_same", "tell_unfinished"]
+__all__ = [
+    "Leftover",
+    "follow_stores",
+    "left_by_others",
+    "leftovers_of",
+    "recover_all",
+    "recover_same",
+    "tell_unfinished",
+]
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,9 @@ def unfinished_line(journal: SweepJournal) -> str:
         f"{len(desks) - answered} sent without a known answer" if len(desks) > answered else "",
     ]
     words = ", ".join(filter(None, owed)) or "cut off"
-    return f"{journal.facts.name}: {words} ({journal.facts.store})"
+    store = journal.facts.store
+    moved = "" if store_is_there(store) else ", which is not there any more: recover where it is now"
+    return f"{journal.facts.name}: {words} ({store}{moved})"
 
 
 def tell_unfinished(lab: Lab) -> None:
@@ -101,8 +119,34 @@ def tell_unfinished(lab: Lab) -> None:
 
 def recover_all(lab: Lab) -> list[Delivered]:
     """Bring what every unfinished sweep's journal holds into its store, and end its parent run truthfully."""
+    with suppress(TrackingError):  # a store that can't be used now is told with each sweep
+        follow_stores(lab)
     found = [_recover(lab, journal) for journal in lab.journal.unfinished()]
     return [one for one in found if one is not None]
+
+
+def follow_stores(lab: Lab) -> None:
+    """See that unfinished sweeps of the store in use belong to it, also where it was moved since.
+
+    A store is known by the sweep's run: it is in the store in use, and no longer in the one that the journal names.
+
+    Raises:
+        TrackingError: the store can't be used.
+        ConfigError: the journal can't be written.
+    """
+    for journal in lab.journal.unfinished():
+        facts, tracker = journal.facts, lab.tracker
+        store = tracker.store.shown
+        if not (facts.parent_id and facts.store != store and facts.store.startswith("sqlite:")):
+            continue
+        if may_hold(facts.store, facts.parent_id) or not tracker.holds(facts.parent_id):
+            continue
+        with suppress(AlreadyRunning):
+            journal.lock.take()
+            try:
+                journal.follow_store(store)
+            finally:
+                journal.lock.release()
 
 
 def recover_same(lab: Lab, facts: SweepFacts, sweep: Sweep) -> None:
@@ -170,6 +214,11 @@ def _tracker_for(lab: Lab, store: str, experiment: str) -> Tracker:
     if not store.startswith("sqlite:"):
         # A server would be sent what MLflow's environment holds for another one; and a password is not kept here.
         raise ConfigError(f"its store is {store}: set MLFLOW_TRACKING_URI to that and recover again")
+    if not store_is_there(store):
+        raise ConfigError(
+            f"its store {store} is not there any more: if it was moved, run `kontext-lab recover` in its folder, "
+            "or set MLFLOW_TRACKING_URI to where it is now"
+        )
     return Tracker(store, experiment)
 
 

@@ -52,9 +52,11 @@ def measure(
     cells = [cell for cell in results if any(output.is_picture for output in cell.outputs)]
     if not cells:
         raise ConfigError(f"measure: {results.name or 'these results'}: there is no picture to measure")
+    lost = results.missing_line
+    cells = [cell for cell in cells if not all(one.is_missing for one in cell.outputs if one.is_picture)]
     archive.with_requests(results)
     gauge = Gauge(archive.tracker, own)
-    trouble: dict[str, None] = {}
+    trouble: dict[str, None] = {f"not measured: {lost}": None} if lost else {}
     with tqdm(total=len(cells), disable=not progress, unit="cell", desc="measuring") as bar:
         for cell, found in _measured(cells, gauge):
             trouble.update(dict.fromkeys(found.trouble))

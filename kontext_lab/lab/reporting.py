@@ -254,7 +254,7 @@ def _prompts(values: Values) -> Iterator[Prompt]:
 
 
 def _notes(results: Results, references: bool) -> Iterator[str]:
-    yield from results.notes
+    yield from dict.fromkeys((*results.notes, *filter(None, [results.missing_line])))
     if not len(results):
         yield "There are no cells."
         return

@@ -17,19 +17,19 @@ from kontext_lab import plan as planning
 from kontext_lab.answer import Fate
 from kontext_lab.errors import AlreadyRunning, ServiceError, SweepError, Unauthorized
 from kontext_lab.images import Reference
-from kontext_lab.journal import FolderPermits, SweepFacts, SweepJournal
+from kontext_lab.journal import FolderPermits, SweepFacts, SweepJournal, store_is_there
 from kontext_lab.lab.adapters import SweepBook, SweepRecorder, draw_preview
 from kontext_lab.lab.aside import Aside
 from kontext_lab.lab.executors import permits_for
 from kontext_lab.lab.finding import with_origins
 from kontext_lab.lab.gauge import Gauge
-from kontext_lab.lab.leftovers import left_by_others, recover_same
+from kontext_lab.lab.leftovers import follow_stores, left_by_others, recover_same
 from kontext_lab.lab.noticing import IdleWatch
 from kontext_lab.lab.recovery import ask_about, deliver, doubtful, held_in, in_hand, sum_up
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Action, Decision, Plan
 from kontext_lab.results import CellResult, Known, Results, State
-from kontext_lab.results.states import fate_of
+from kontext_lab.results.states import MISSING, PAID_AGAIN, fate_of
 from kontext_lab.runner import Coordinator, Handle, Observer, Permits, Purse, Task
 from kontext_lab.service import SANDBOX_LATENCY
 from kontext_lab.sweep import Sweep
@@ -94,8 +94,10 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
     here: Mapping[int, Known] = {}
     anywhere: Mapping[str, Known] = {}
     if options.reuse == "always":
-        here = {} if unfetched else tracker.known_here(sweep.digest(connection.name))
-        anywhere = tracker.known(fingerprints)
+        # What is paid for again because it is missing is looked at with care.
+        thorough = options.missing == "resend"
+        here = {} if unfetched else tracker.known_here(sweep.digest(connection.name), thorough=thorough)
+        anywhere = tracker.known(fingerprints, thorough=thorough)
     journal = lab.journal.sweep(facts_of(lab, told_apart))
     busy = ask and not unfetched and journal.lock.is_taken
     # What another process has under way is neither lost nor to be recovered.
@@ -115,6 +117,7 @@ def make_plan(lab: Lab, sweep: Sweep, options: RunOptions, *, ask: bool) -> tupl
         anywhere=anywhere,
         reuse=options.reuse,
         in_doubt=options.in_doubt,
+        missing=options.missing,
         retry_failed=options.retry_failed,
         limit=options.limit,
         held=held,
@@ -212,6 +215,7 @@ def prepare_sweep(
     ready = with_origins(resolved(lab, sweep), lab.tracker)
     if inside is None:
         inside = lab.active_run_id()
+    follow_stores(lab)
     journal = lab.journal.sweep(facts_of(lab, ready))
     journal.lock.take()
     try:
@@ -247,6 +251,7 @@ def _prepared(
         # Looked at before the store: what another sweep ends in between is then known to one of the two.
         others = [(other, other.sends) for other in lab.journal.at_work()]
         plan, charges = make_plan(lab, sweep, options, ask=False)
+        lab.tracker.check_sources(one.known for one in plan.of(Action.COPY) if one.known)
         if plan.requests:
             _check_others(lab, plan, journal, others)
             lab.check_service()
@@ -269,7 +274,9 @@ def _check_others(
     wanted = {one.fingerprint for one in plan.of(Action.SEND)}
     for other, sends in others:
         same = wanted & sends
-        if same and other.facts.store == lab.tracker.store.shown and other.facts.key != journal.facts.key:
+        # A store that is not there any more may be this one, moved while the other sweep is at work on it.
+        shared = other.facts.store == lab.tracker.store.shown or not store_is_there(other.facts.store)
+        if same and shared and other.facts.key != journal.facts.key:
             count = "1 of its requests is" if len(same) == 1 else f"{len(same)} of its requests are"
             raise AlreadyRunning(
                 f"sweep {plan.sweep.name!r}: {count} being sent by sweep {other.facts.name!r}"
@@ -381,6 +388,9 @@ def _task(plan: Plan, decision: Decision) -> Task:
         return Task(leader=decision.leader)
     if decision.action is Action.RECOVER:
         return Task(leave="recover", note="its answer is in the journal, its picture can't be reached yet")
+    if decision.action is Action.MISSING:
+        place = decision.known.place if decision.known else ""
+        return Task(leave=MISSING, note=f"its pictures are missing in {place}: {PAID_AGAIN}")
     return Task(leave="limit")
 
 

@@ -223,7 +223,7 @@ class Session(HasTraits):
             )
         self.sweep = sweep
         self.selection = None
-        self.line = ""
+        self.line = " · ".join(results.notes)
         self.results = results
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kontext_lab.plan import Action, Decision
 from kontext_lab.results import CellResult, Output, Results, State
+from kontext_lab.results.states import MISSING, PAID_AGAIN
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.wording import short_prompt
 
@@ -41,7 +42,9 @@ def _planned(one: Decision, service: str, at_hand: Mapping[str, CellResult]) -> 
         # Copies, so that the outputs on show go on belonging to their own cell.
         cell.outputs = [replace(output, cell=cell) for output in there.outputs]
         return cell
-    if one.known is not None:
+    if one.action is Action.MISSING:
+        cell.end(State.SKIPPED, MISSING, PAID_AGAIN)
+    elif one.known is not None and one.action is not Action.SEND:
         day = f"{one.known.when.astimezone():%d %b}".lstrip("0")
         if one.known.state is State.DONE:
             cell.reused_from, cell.note = one.known.run_id, f"from {day}"

@@ -7,6 +7,7 @@ import builtins
 import html
 import io
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from kontext_lab.answer import Attempt, Picture, Reason
-from kontext_lab.errors import KontextLabError, NotFound
+from kontext_lab.errors import KontextLabError, NotFound, OutputMissing
 from kontext_lab.images import PREVIEW_BOX, Box, Origin, origins_of, thumbnail
 from kontext_lab.request import DEFAULT, EditRequest
 from kontext_lab.results.states import State, outcome_of
@@ -119,7 +120,8 @@ class Output:
         if box > PREVIEW_BOX:
             return thumbnail(self.bytes, box)
         if not self.preview and self.load_preview is not None:
-            self.preview = self.load_preview()
+            with suppress(OutputMissing):
+                self.preview = self.load_preview()
         return thumbnail(self.preview or self.bytes, box)
 
     def release(self, load: Callable[[], builtins.bytes]) -> None:
@@ -141,6 +143,17 @@ class Output:
         if self.reason in tuple(Reason):
             return Reason(self.reason).error(where + (self.note or self.reason))
         return NotFound(where + (self.cell.note or f"no picture, the cell is {self.cell.state}"))
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether its bytes are definitely not in the store any more, by a quick look; False where that isn't known."""
+        look = getattr(self.load, "is_missing", None)
+        if self.data or not self.sha256 or look is None:
+            return False
+        try:
+            return bool(look())
+        except KontextLabError:
+            return False  # whoever loads it is told
 
     @property
     def is_picture(self) -> bool:

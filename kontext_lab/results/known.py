@@ -28,6 +28,9 @@ class Known:
         cost: US dollars it cost there.
         copied: it was itself reused from another run.
         request_id: of the attempt it stems from, by which the service's log knows it.
+        missing: how many of its pictures are definitely not in the store any more.
+        is_gone: all of them are missing.
+        place: where those that are missing were looked for.
     """
 
     run_id: str
@@ -40,6 +43,9 @@ class Known:
     cost: float = 0.0
     copied: bool = False
     request_id: str = ""
+    missing: int = 0
+    is_gone: bool = False
+    place: str = ""
 
     @property
     def billed_without_picture(self) -> bool:

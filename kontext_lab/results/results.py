@@ -14,7 +14,7 @@ from kontext_lab.request import FIELDS, find_model, plain
 from kontext_lab.results import saving
 from kontext_lab.results.beside import Beside
 from kontext_lab.results.cell import CellResult, Output
-from kontext_lab.results.states import State
+from kontext_lab.results.states import MISSING, PAID_AGAIN, State
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.wording import short_prompt
 
@@ -211,13 +211,26 @@ class Results(Sequence[CellResult]):
         return pd.DataFrame(rows)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the exact bytes under readable names, and `index.csv`; returns the folder."""
+        """Write the exact bytes under readable names, and `index.csv`; returns the folder.
+
+        What is missing in the store is left out: a warning and a line of `notes` name it.
+        """
         return saving.save(self, folder)
 
     @property
     def counts(self) -> Counter[State]:
         """How many cells are in which state."""
         return Counter(cell.state for cell in self._cells)
+
+    @property
+    def missing(self) -> list[Output]:
+        """The outputs whose bytes are not in the store any more, by a quick look at its files."""
+        return [output for output in self.outputs if output.is_missing]
+
+    @property
+    def missing_line(self) -> str:
+        """How many pictures are missing, and where they were looked for; "" where there are all."""
+        return saving.missing_line(self.missing, self.outputs)
 
     @property
     def cost(self) -> float:
@@ -268,6 +281,8 @@ class Results(Sequence[CellResult]):
         counts = self.counts
         if self.undelivered_line:
             return [self.undelivered_line]
+        if any(cell.reason == MISSING for cell in self._cells):
+            return [f"missing in the store: {PAID_AGAIN}"]
         if counts[State.IN_DOUBT]:
             return ['in doubt: sent again only with lab.run(sweep, in_doubt="resend")']
         if counts[State.CANCELLED] or counts[State.SKIPPED] or counts[State.WAITING]:

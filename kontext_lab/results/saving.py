@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pathvalidate import sanitize_filename
 
-from kontext_lab.errors import ConfigError, shown
+from kontext_lab.errors import ConfigError, OutputMissing, shown
 from kontext_lab.request import CONTROL
+from kontext_lab.results.states import MISSING
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kontext_lab.results.cell import Output
     from kontext_lab.results.results import Results
 
-__all__ = ["csv_text", "safe_name", "save", "writable_folder"]
+__all__ = ["csv_text", "missing_line", "safe_name", "save", "writable_folder"]
+
+log = logging.getLogger(__name__)
+
+NAMED = 5
+"""Cells that are named where their pictures are missing."""
 
 LONGEST_NAME = 200
 """Bytes of a readable name."""
@@ -69,8 +78,22 @@ def writable_folder(folder: str | Path) -> Path:
         raise ConfigError(f"{shown(str(target))}: can't be written: {reason}") from None
 
 
+def missing_line(missing: Sequence[Output], outputs: Sequence[Output]) -> str:
+    """How many pictures are missing, and where the first was looked for; "" where none is.
+
+    Args:
+        missing: the outputs that are.
+        outputs: all of them.
+    """
+    if not missing:
+        return ""
+    count = sum(1 for output in outputs if output.sha256)
+    place = getattr(missing[0].load, "place", "") or "the store"
+    return f"{len(missing)} of {count} pictures {'is' if len(missing) == 1 else 'are'} missing in {place}"
+
+
 def save(results: Results, folder: str | Path) -> Path:
-    """Write every picture and `index.csv`.
+    """Write every picture and `index.csv`; what is missing in the store is left out and named.
 
     Returns:
         The folder.
@@ -80,7 +103,9 @@ def save(results: Results, folder: str | Path) -> Path:
     """
     target = writable_folder(folder)
     frame = results.frame
-    files = []
+    files: list[str] = []
+    reasons = list(frame["reason"])
+    missing = []
     width = len(str(len(results)))
     try:
         for number, cell in enumerate(results, 1):
@@ -90,11 +115,22 @@ def save(results: Results, folder: str | Path) -> Path:
                     part = f" {output.number}" if len(cell.outputs) > 1 else ""
                     suffix = output.file_name.rpartition(".")[2]
                     name = f"{number:0{width}} {safe_name(cell.title)}{part}.{suffix}"
-                    (target / name).write_bytes(output.bytes)
+                    try:
+                        (target / name).write_bytes(output.bytes)
+                    except OutputMissing:
+                        missing.append(output)
+                        reasons[len(files)] = MISSING
+                        name = ""
                 files.append(name)
+        frame["reason"] = reasons
         frame.insert(0, "file", files)
         (target / "index.csv").write_text(csv_text(frame), encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{shown(str(target))}: can't be written: {reason}") from None
+    if missing:
+        names = ", ".join(output.cell.title for output in missing[:NAMED]) + (" …" if missing[NAMED:] else "")
+        line = f"{missing_line(missing, results.outputs)}, not saved: {names}"
+        results.notes.append(line)
+        log.warning("%s", line)
     return target

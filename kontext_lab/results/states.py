@@ -7,7 +7,12 @@ from enum import StrEnum
 from kontext_lab.answer import Attempt, Fate, Reason
 from kontext_lab.errors import BadAnswer, InDoubt, Look, Moderated, ServiceError
 
-__all__ = ["State", "fate_of", "outcome_of"]
+__all__ = ["MISSING", "PAID_AGAIN", "State", "fate_of", "outcome_of"]
+
+MISSING = "missing"
+"""The reason of a cell that was paid for before and whose pictures are not in the store any more."""
+
+PAID_AGAIN = 'paid for again only with --missing resend, in Python missing="resend"'
 
 
 class State(StrEnum):

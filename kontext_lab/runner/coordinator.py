@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from kontext_lab.answer import Attempt, Fate
-from kontext_lab.errors import TrackingError
+from kontext_lab.errors import OutputMissing, TrackingError
 from kontext_lab.pacing import Pacing
 from kontext_lab.results import Known, Results, State
-from kontext_lab.results.states import fate_of
+from kontext_lab.results.states import MISSING, PAID_AGAIN, fate_of
 from kontext_lab.runner.alarms import Alarm, Alarms
 from kontext_lab.runner.clockwork import Clockwork
 from kontext_lab.runner.dispatch import Dispatch
@@ -365,7 +365,9 @@ class Coordinator:
                 self._recorder.copy(place, cell, task.copy)
 
         def then(failure: TrackingError | None) -> None:
-            if failure is not None:
+            if isinstance(failure, OutputMissing):
+                cell.end(State.SKIPPED, MISSING, f"{failure}: {PAID_AGAIN}")
+            elif failure is not None:
                 self._sheet.note(str(failure))
                 cell.end(State.CANCELLED, "tracking", str(failure))
             self._sheet.tell(cell)

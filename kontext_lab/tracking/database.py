@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from kontext_lab.errors import TrackingError
 
-__all__ = ["database_file", "explain", "knock", "prepare"]
+__all__ = ["database_file", "explain", "knock", "may_hold", "prepare"]
 
 _SIDE_FILES = ("-journal", "-wal", "-shm")
 
@@ -85,6 +85,19 @@ def explain(uri: str, file: Path) -> None:
                 f"the MLflow store {file} was never finished, an earlier start was cut off, or is of an older "
                 f"MLflow; it holds no runs: move it away, {_move(file)}, and run again"
             )
+
+
+def may_hold(uri: str, run_id: str) -> bool:
+    """Whether a run may be in a store; False where that is a SQLite file that is gone, or has no such run."""
+    file = database_file(uri)
+    if file is None or not file.exists():
+        return file is None
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            query = "SELECT 1 FROM runs WHERE run_uuid = ?"
+            return connection.execute(query, (run_id,)).fetchone() is not None
+    except sqlite3.Error:
+        return True
 
 
 def forget(uri: str) -> None:

@@ -132,6 +132,7 @@ def _output_facts(output: Output, preview: tuple[str, str] | None) -> dict[str, 
     facts: dict[str, Any] = {
         "file": f"outputs/{output.file_name}" if output.sha256 else "",
         "sha256": output.sha256,
+        "bytes": len(output.bytes) if output.sha256 else 0,
         "phash": output.phash,
         "format": output.format,
         "width": output.width,

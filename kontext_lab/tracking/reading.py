@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "cell_of",
     "children",
     "count_in_doubt",
+    "count_missing",
     "find_run",
     "known_cells",
     "known_of",
@@ -32,6 +33,7 @@ __all__ = [
     "search",
     "sweep_runs",
     "sweep_with_digest",
+    "with_bytes",
 ]
 
 DIGESTS_PER_QUERY = 500
@@ -106,8 +108,17 @@ def search(store: Store, experiments: Sequence[str], query: str, **options: Any)
             return
 
 
-def known_cells(store: Store, fingerprints: Iterable[str]) -> dict[str, Known]:
-    """The best that any experiment of the store knows of each fingerprint: a picture before anything else."""
+def known_cells(store: Store, fingerprints: Iterable[str], *, thorough: bool = False) -> dict[str, Known]:
+    """The best that any experiment of the store knows of each fingerprint: a picture before anything else.
+
+    Args:
+        store: where.
+        fingerprints: hex sha256 each.
+        thorough: look at the bytes of every picture, as `with_bytes` does.
+
+    Raises:
+        TrackingError: pictures can't be looked at.
+    """
     wanted = list(dict.fromkeys(fingerprints))
     experiments = store.experiment_ids()
     best: dict[str, Known] = {}
@@ -115,6 +126,8 @@ def known_cells(store: Store, fingerprints: Iterable[str]) -> dict[str, Known]:
         digests = ",".join(f"'{one[:32]}'" for one in wanted[start : start + DIGESTS_PER_QUERY])
         for run in search(store, experiments, f"dataset.digest IN ({digests})"):
             known = known_of(run)
+            if known is not None:
+                known = with_bytes(store, run, known, thorough=thorough)
             if known is not None and (
                 known.fingerprint not in best or _worth(known) > _worth(best[known.fingerprint])
             ):
@@ -147,6 +160,45 @@ def known_of(run: Run) -> Known | None:
         # A copy's run may still name an earlier attempt of its own, which is not what it holds.
         request_id="" if copied else tags.get("kontext.request_id", ""),
     )
+
+
+def with_bytes(store: Store, run: Run, known: Known, *, thorough: bool = False) -> Known:
+    """The same, knowing how many of its pictures are missing.
+
+    Args:
+        store: where.
+        run: the cell's.
+        known: what it says.
+        thorough: read the bytes where they lie on this machine, ask for their sizes where they don't; else only
+            look at the sizes of files on this machine.
+
+    Raises:
+        TrackingError: they can't be looked at.
+    """
+    if known.state is not State.DONE:
+        return known
+    found = pictures(store, run)
+    missing = [one for one in found if one.is_missing(thorough=thorough)]
+    if not missing:
+        return known
+    return replace(known, missing=len(missing), is_gone=len(missing) == len(found), place=missing[0].place)
+
+
+def count_missing(store: Store, most: int) -> tuple[int, int, str]:
+    """How many pictures of the newest cells of any experiment are missing.
+
+    Args:
+        store: where.
+        most: how many cells are looked at.
+
+    Returns:
+        The count, how many cells were looked at, and where a picture was looked for.
+    """
+    order = ["attributes.start_time DESC"]
+    query = "tags.`kontext.kind` = 'cell' AND tags.`kontext.state` = 'done'"
+    page = store.client.search_runs(store.experiment_ids(), query, max_results=most, order_by=order)
+    missing = [one for run in page for one in pictures(store, run) if one.is_missing()]
+    return len(missing), len(page), missing[0].place if missing else ""
 
 
 def sweep_with_digest(store: Store, digest: str) -> Run | None:
@@ -246,9 +298,7 @@ def cell_of(store: Store, run: Run) -> CellResult:
 
 
 def _output(store: Store, run: Run, cell: CellResult, number: int, facts: dict[str, Any]) -> Output:
-    def artifact(path: str) -> Artifact | None:
-        return Artifact(store.uri, run.info.run_id, run.info.artifact_uri, path) if path else None
-
+    preview = facts.get("preview", "")
     return Output(
         cell,
         number,
@@ -259,9 +309,27 @@ def _output(store: Store, run: Run, cell: CellResult, number: int, facts: dict[s
         reason=facts.get("reason", ""),
         note=facts.get("note", ""),
         phash=facts.get("phash", ""),
-        load=artifact(facts.get("file", "")),
-        load_preview=artifact(facts.get("preview", "")),
+        load=_artifact(store, run, facts),
+        load_preview=Artifact(store.uri, run.info.run_id, run.info.artifact_uri, preview)
+        if preview
+        else None,
     )
+
+
+def _artifact(store: Store, run: Run, facts: Mapping[str, Any]) -> Artifact | None:
+    """The exact bytes of an output, by what its tag says; None where nothing came."""
+    path, sha256, size = facts.get("file", ""), facts.get("sha256", ""), facts.get("bytes", 0)
+    return Artifact(store.uri, run.info.run_id, run.info.artifact_uri, path, sha256, size) if path else None
+
+
+def pictures(store: Store, run: Run) -> list[Artifact]:
+    """The bytes of the pictures that a cell's run says it has; none where somebody changed its tag."""
+    try:
+        outputs = json.loads(run.data.tags.get("kontext.outputs", "[]"))
+        found = [_artifact(store, run, facts) for facts in outputs if not facts.get("reason")]
+    except (ValueError, AttributeError, TypeError):
+        return []
+    return [one for one in found if one is not None]
 
 
 def parents_of(run: Run) -> tuple[Origin, ...]:
@@ -275,10 +343,10 @@ def parents_of(run: Run) -> tuple[Origin, ...]:
     return tuple(found)
 
 
-def _worth(known: Known) -> tuple[int, bool, float]:
-    """Done, then in doubt, then billed failures, then the rest; originals before copies; old before new."""
+def _worth(known: Known) -> tuple[int, int, bool, float]:
+    """Done, then in doubt, then billed failures, then the rest; whole ones before others; originals, old ones first."""
     rank = {State.DONE: 3, State.IN_DOUBT: 2}.get(known.state, 1 if known.billed_without_picture else 0)
-    return rank, not known.copied, -known.when.timestamp()
+    return rank, -known.missing, not known.copied, -known.when.timestamp()
 
 
 def arrived(run: Run) -> datetime:

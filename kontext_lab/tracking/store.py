@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow import MlflowClient
@@ -18,7 +18,7 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
-from kontext_lab.tracking import calls, database
+from kontext_lab.tracking import calls, database, location
 
 __all__ = ["EXPERIMENT", "Store", "check_reachable", "masked", "mlflow_trouble", "open_store", "resolve_uri"]
 
@@ -64,6 +64,14 @@ class Store:
         # A page is opened by a person, who signs in: no name or password goes into a link.
         return re.sub(r"(?<=://)[^/]*@", "", self.uri).rstrip("/")
 
+    @property
+    def absent_folder(self) -> str:
+        """The folder on this machine that should hold the experiment's artifacts, if it is not there, else ""."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            recorded = self.client.get_experiment(self.experiment_id).artifact_location
+        folder = location.local_folder(recorded)
+        return "" if folder is None or folder.is_dir() else str(folder)
+
     def experiment_ids(self) -> list[str]:
         """Every experiment of the store, ours first."""
         found = [self.experiment_id]
@@ -108,6 +116,8 @@ def _opened(uri: str) -> MlflowClient:
         if file is not None and not calls.is_locked(error):
             database.explain(uri, file)
         raise
+    if file is not None:
+        calls.patiently(location.correct, file)
     return client
 
 
@@ -131,12 +141,19 @@ def resolve_uri(uri: str | os.PathLike[str]) -> str:
         )
     if scheme == "sqlite":
         head, _, path = text.partition(":///")
+        path, mark, query = path.partition("?")
         if not path or path.startswith(":memory:"):
             raise TrackingError(f"the MLflow store {text} keeps nothing: name a file, sqlite:///mlflow.db")
-        if Path(path).expanduser().is_dir():
+        file = Path(unquote(path)).expanduser()
+        if file.is_dir():
             raise TrackingError(f"the MLflow store {text} is a folder: name a file in it, such as mlflow.db")
-        return f"{head}:///{Path(path).expanduser().absolute().as_posix()}"
+        return f"{head}:///{_quoted(file.absolute().as_posix())}{mark}{query}"
     return text
+
+
+def _quoted(path: str) -> str:
+    """A path as an address holds it: readable, but for what SQLAlchemy would take for something else."""
+    return path.replace("%", "%25").replace("?", "%3F")
 
 
 def _looks_like_folder(text: str) -> bool:
@@ -261,7 +278,15 @@ def _experiment(client: MlflowClient, uri: str, name: str | None) -> tuple[str, 
     wanted = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
     existing = client.get_experiment_by_name(wanted)
     if existing is None:
-        return client.create_experiment(wanted, artifact_location=_artifact_location(uri, wanted)), wanted
+        place = _artifact_location(uri, wanted)
+        file = database.database_file(uri)
+        relative = "" if file is None or place is None else location.relative_to(file, place)
+        made = client.create_experiment(
+            wanted,
+            artifact_location=None if place is None else place.as_uri(),
+            tags={location.RELATIVE: relative} if relative else None,
+        )
+        return made, wanted
     if existing.lifecycle_stage != "active":
         raise ConfigError(
             f"the experiment {wanted!r} is deleted in MLflow: restore it there, or choose another"
@@ -285,7 +310,7 @@ def _same_store(uri: str) -> bool:
         return False
 
 
-def _artifact_location(uri: str, experiment: str) -> str | None:
+def _artifact_location(uri: str, experiment: str) -> Path | None:
     """Where a new experiment keeps its files; None leaves it to the server.
 
     Beside the database file, for SQLite. A database on a server has no folder of its own, and MLflow's default is
@@ -295,9 +320,9 @@ def _artifact_location(uri: str, experiment: str) -> str | None:
     file = database.database_file(uri)
     if file is None and _scheme(uri) not in _DATABASES:
         return None
-    folder = Path.cwd() if file is None else file.parent
+    folder = Path.cwd() if file is None else file.resolve().parent
     slug = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in experiment).strip(".")
     place = folder / "mlartifacts" / (slug or EXPERIMENT)
     if file is None:
         log.warning("experiment %r is new: its pictures are kept on this machine, in %s", experiment, place)
-    return place.as_uri()
+    return place

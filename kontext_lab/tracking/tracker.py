@@ -20,9 +20,10 @@ from kontext_lab.errors import TrackingError
 from kontext_lab.images import Origin
 from kontext_lab.ratings import Vote
 from kontext_lab.results import CellResult, Known, Output, Results, Spending, State
+from kontext_lab.results.states import MISSING
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import chains, finding, marks, reading, spending, votes, writing
-from kontext_lab.tracking.artifacts import Artifact
+from kontext_lab.tracking import chains, finding, location, marks, reading, spending, votes, writing
+from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
 from kontext_lab.tracking.finding import Whereabouts
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.store import (
@@ -76,6 +77,11 @@ class Tracker:
         """The same without a password."""
         return masked(Tracker.in_use(tracking_uri))
 
+    def holds(self, run_id: str) -> bool:
+        """Whether a run is in this store, and was not deleted."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            return chains.run_if_there(self.store, run_id) is not None
+
     @staticmethod
     def active_run_id(tracking_uri: str) -> str:
         """The run active in the calling thread, if it is in the same store; else ""."""
@@ -91,18 +97,45 @@ class Tracker:
             return False
         return True
 
-    def known(self, fingerprints: Iterable[str]) -> dict[str, Known]:
-        """The best any experiment of the store knows of each fingerprint."""
-        with mlflow_trouble("the MLflow store can't be searched"):
-            return reading.known_cells(self.store, fingerprints)
+    def known(self, fingerprints: Iterable[str], *, thorough: bool = False) -> dict[str, Known]:
+        """The best any experiment of the store knows of each fingerprint.
 
-    def known_here(self, digest: str) -> dict[int, Known]:
+        Args:
+            fingerprints: hex sha256 each.
+            thorough: look at the bytes of every picture; else only at the sizes of files on this machine.
+
+        Raises:
+            TrackingError: the store can't be searched, or pictures can't be looked at.
+        """
+        with mlflow_trouble("the MLflow store can't be searched"):
+            return reading.known_cells(self.store, fingerprints, thorough=thorough)
+
+    def known_here(self, digest: str, *, thorough: bool = False) -> dict[int, Known]:
         """What the parent run of the same sweep holds, by the cell's place; empty where there is none."""
         with mlflow_trouble("the MLflow store can't be searched"):
             parent = reading.sweep_with_digest(self.store, digest)
             found = [] if parent is None else reading.children(self.store, parent)
-            known = (reading.known_of(run) for run in found)
-            return {one.index: one for one in known if one is not None}
+            known = ((run, reading.known_of(run)) for run in found)
+            return {
+                one.index: reading.with_bytes(self.store, run, one, thorough=thorough)
+                for run, one in known
+                if one is not None
+            }
+
+    def check_sources(self, sources: Iterable[Known]) -> None:
+        """See that the artifacts of cells to be copied can be asked for: one look for each of their sweeps.
+
+        Raises:
+            TrackingError: they can't be.
+        """
+        with mlflow_trouble("the pictures of earlier sweeps can't be reached"):
+            for known in {one.parent_id: one for one in sources}.values():
+                names(self.store, self.store.client.get_run(known.run_id), "outputs")
+
+    def missing(self, most: int = 1000) -> tuple[int, int, str]:
+        """How many pictures of the newest cells are missing, how many cells were looked at, and where."""
+        with mlflow_trouble("the MLflow store can't be read"):
+            return reading.count_missing(self.store, most)
 
     def begin(self, opening: Opening, opened: Callable[[str], None] = lambda _: None) -> str:
         """Make the sweep's parent run, or reopen the one it has; returns its id.
@@ -112,6 +145,7 @@ class Tracker:
             opened: told of its id as soon as there is a run, so that one half made can be ended.
         """
         with mlflow_trouble("the sweep can't be recorded in MLflow"):
+            location.prepare_folder(self.store)
             parent = self._parent(opening)
             if parent is None:
                 parent = writing.make_parent(self.store, opening, self.context, opened)
@@ -153,8 +187,8 @@ class Tracker:
             root = self._children[(parent_id, index)].info.artifact_uri
             for output in cell.outputs:
                 if output.sha256:
-                    path = f"outputs/{output.file_name}"
-                    output.release(Artifact(self.store.uri, cell.run_id, root, path))
+                    path, size = f"outputs/{output.file_name}", len(output.bytes)
+                    output.release(Artifact(self.store.uri, cell.run_id, root, path, output.sha256, size))
 
     def copy(self, parent_id: str, index: int, cell: CellResult, source: Known) -> None:
         """Write a cell that is reused from another run, and take over what that run holds."""
@@ -194,9 +228,11 @@ class Tracker:
     ) -> None:
         """Sum up on the parent run and end it: FINISHED, FAILED where a cell did, KILLED where it stopped."""
         counts = results.counts
-        failed = counts[State.FAILED] or counts[State.IN_DOUBT]
+        failed = counts[State.FAILED] + counts[State.IN_DOUBT]
+        failed += sum(1 for cell in results if cell.reason == MISSING)
         # What a limit left out was asked for: no reason to call the run killed.
-        unsent = sum(1 for cell in results if cell.state in _UNSENT and cell.reason != "limit")
+        through = ("limit", MISSING)
+        unsent = sum(1 for cell in results if cell.state in _UNSENT and cell.reason not in through)
         status = "KILLED" if stopped or unsent else "FAILED" if failed else "FINISHED"
         with mlflow_trouble("the sweep's end can't be recorded in MLflow"):
             self._end_orphans(results.run_id)
@@ -256,12 +292,9 @@ class Tracker:
 
     def log_file(self, run_id: str, name: str, data: bytes) -> None:
         """Put a file made of a sweep into its run, in place of the one of that name."""
-        with (
-            mlflow_trouble(f"run {run_id[:8]}: {name} can't be recorded in MLflow"),
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            (Path(folder) / name).write_bytes(data)
-            self.store.client.log_artifact(run_id, str(Path(folder) / name))
+        with mlflow_trouble(f"run {run_id[:8]}: {name} can't be recorded in MLflow"):
+            run = self.store.client.get_run(run_id)
+            put(self.store, run, lambda folder: (folder / name).write_bytes(data))
 
     def sweep_of(self, which: str) -> Sweep:
         """A sweep as it was defined, from its parent run.
@@ -276,7 +309,7 @@ class Tracker:
         ):
             parent = reading.find_run(self.store, which)
             for part in ("sweep.yaml", "references"):
-                self.store.client.download_artifacts(parent.info.run_id, part, folder)
+                fetch(self.store, parent, part, Path(folder))
             return Sweep.from_yaml(Path(folder) / "sweep.yaml", own=True).but(name=parent.info.run_name)
 
     def history(self, *, everywhere: bool = False, hidden: bool = False) -> list[SweepRun]:

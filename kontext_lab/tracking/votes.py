@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from mlflow.entities import Run
 from kontext_lab.errors import ConfigError
 from kontext_lab.ratings import Vote
 from kontext_lab.results import Output
-from kontext_lab.tracking.artifacts import local_folder
+from kontext_lab.tracking.artifacts import fetched, put
 from kontext_lab.tracking.reading import search
 from kontext_lab.tracking.store import Store
 
@@ -74,8 +73,13 @@ def _write(store: Store, text: str, name: str, left: Output, right: Output) -> l
     sweeps = sweeps_of(store, (left.run_id, right.run_id))
     parents = list(dict.fromkeys(sweeps[one] for one in (left.run_id, right.run_id) if one in sweeps))
     for parent_id in parents:
-        store.client.log_text(parent_id, text, f"{FOLDER}/{name}")
+        put(store, store.client.get_run(parent_id), lambda folder: _write_file(folder / FOLDER / name, text))
     return parents
+
+
+def _write_file(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
 
 
 def _file_name(when: datetime, who: str, key: str) -> str:
@@ -118,13 +122,9 @@ def _withdraws(text: bytes) -> str:
 
 
 def _files(store: Store, parent: Run) -> Iterator[bytes]:
-    """What lies in the folder, read from disk where it lies there, else fetched as a whole."""
-    folder = local_folder(parent.info.artifact_uri)
-    if folder is not None:
-        yield from _read(folder / FOLDER)
-    elif store.client.list_artifacts(parent.info.run_id, FOLDER):
-        with tempfile.TemporaryDirectory() as temporary:
-            yield from _read(Path(store.client.download_artifacts(parent.info.run_id, FOLDER, temporary)))
+    """What lies in the folder."""
+    with fetched(store, parent, FOLDER) as folder:
+        yield from _read(folder)
 
 
 def _read(folder: Path) -> Iterator[bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,12 +19,13 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
 
 from kontext_lab.answer import Attempt
+from kontext_lab.errors import OutputMissing
 from kontext_lab.images import origins_of
 from kontext_lab.results import CellResult, Known, Output, Results, State
 from kontext_lab.results.saving import csv_text
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import layout, marks
-from kontext_lab.tracking.artifacts import local_folder
+from kontext_lab.tracking.artifacts import Artifact, fetch, fetched, names, put
 from kontext_lab.tracking.reading import cell_of
 from kontext_lab.tracking.store import Store
 
@@ -45,7 +45,7 @@ Opened = Callable[[Run], None]
 
 PROTECT = "kontext.protect"
 
-_KEPT_WHEN_COPIED = ("outputs", "output_sha256", "output_phash", "arrived", "reason", "note", "state")
+_KEPT_WHEN_COPIED = ("outputs", "output_sha256", "output_phash", "arrived", "reason", "state")
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ def make_parent(
 
 def reopen_parent(store: Store, run: Run, opening: Opening) -> None:
     """The same sweep continues its parent run."""
+    if "sweep.yaml" not in names(store, run):
+        _put_sweep(store, run, opening.sweep)
     store.client.update_run(run.info.run_id, status="RUNNING", name=opening.sweep.name)
     for key, text in _parent_tag(opening.sweep).items():
         if run.data.tags.get(key) != text:
@@ -136,7 +138,7 @@ def reopen_parent(store: Store, run: Run, opening: Opening) -> None:
 
 
 def _put_sweep(store: Store, run: Run, sweep: Sweep) -> None:
-    _put(store, run, lambda folder: sweep.to_yaml(folder / "sweep.yaml", self_contained=True))
+    put(store, run, lambda folder: sweep.to_yaml(folder / "sweep.yaml", self_contained=True))
 
 
 def _boxes(sweep: Sweep | None = None) -> str:
@@ -172,7 +174,7 @@ def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opene
     if ended:
         _continue(store, run, cell, attempt)
     _log_dataset(store, run_id, cell)
-    _put(store, run, lambda folder: _write_artifacts(folder, cell, attempt, previews))
+    put(store, run, lambda folder: _write_artifacts(folder, cell, attempt, previews))
     # The request's id comes last: whoever finds it may give up what the journal holds of that request.
     said = {**(tags if ended else {}), "kontext.request_id": attempt.client_request_id}
     store.client.log_batch(
@@ -207,9 +209,29 @@ def _continue(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> Non
 
 
 def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened: Opened) -> None:
-    """Write a cell that was paid for elsewhere to a child run of its own, at no cost, and end that."""
+    """Write a cell that was paid for elsewhere to a child run of its own, at no cost, and end that.
+
+    Raises:
+        OutputMissing: its pictures are not in the store any more; nothing is written.
+    """
     original: Run = store.client.get_run(source.run_id)
     there = cell_of(store, original)
+    with fetched(store, original) as folder:
+        missing = _verified(there, folder) if source.state is State.DONE else ""
+        if missing:
+            there.note = "; ".join(filter(None, (there.note, missing)))
+        run = _copied_facts(store, slot, cell, original, there=there, opened=opened)
+        if folder.is_dir():
+            earlier = shutil.ignore_patterns("earlier")
+            put(store, run, lambda place: shutil.copytree(folder, place, dirs_exist_ok=True, ignore=earlier))
+    store.client.set_terminated(run.info.run_id, original.info.status)
+    cell.take(cell_of(store, store.client.get_run(run.info.run_id)))
+
+
+def _copied_facts(
+    store: Store, slot: Slot, cell: CellResult, original: Run, *, there: CellResult, opened: Opened
+) -> Run:
+    """All of a copy but its artifacts."""
     kept = {
         f"kontext.{key}": text
         for key in _KEPT_WHEN_COPIED
@@ -219,7 +241,8 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
         **layout.parent_tag(there.parents),
         **layout.cell_tags(cell, slot.parent_id, slot.index, {}),
         **kept,
-        "kontext.reused_from": source.run_id,
+        "kontext.note": there.note[: layout.LONGEST_TAG],
+        "kontext.reused_from": original.info.run_id,
         "mlflow.loggedImages": "True",
     }
     if there.comment:
@@ -242,9 +265,7 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened:
         params=layout.to_params(cell.params),
     )
     _log_dataset(store, run_id, cell)
-    _put(store, run, lambda folder: _copy_artifacts(store, original, folder))
-    store.client.set_terminated(run_id, original.info.status)
-    cell.take(cell_of(store, store.client.get_run(run_id)))
+    return run
 
 
 def settle_cell(store: Store, run_id: str, outcome: tuple[State, str, str], cost: float) -> None:
@@ -274,14 +295,14 @@ def finish_sweep(
         metrics=[Metric(key, value, now, 0) for key, value in values.items()],
         tags=[RunTag("mlflow.note.content", layout.note(results))],
     )
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        if table:
-            (folder / "results.csv").write_text(csv_text(results.frame), encoding="utf-8")
-        if grid:
-            (folder / "grid.png").write_bytes(grid)
-        if any(folder.iterdir()):
-            store.client.log_artifacts(results.run_id, temporary)
+    files: dict[str, bytes] = {}
+    if table:
+        files["results.csv"] = csv_text(results.frame).encode("utf-8")
+    if grid:
+        files["grid.png"] = grid
+    if files:
+        run = store.client.get_run(results.run_id)
+        put(store, run, lambda folder: [(folder / name).write_bytes(data) for name, data in files.items()])
     store.client.set_terminated(results.run_id, status)
 
 
@@ -299,41 +320,45 @@ def _open_child(store: Store, slot: Slot, cell: CellResult, tags: Mapping[str, s
     return created
 
 
-def _put(store: Store, run: Run, fill: Callable[[Path], object]) -> None:
-    """Artifacts into a run: written in place where its folder is on this machine, else sent."""
-    place = local_folder(run.info.artifact_uri)
-    if place is not None:
-        # Sending would ask for the run once more and copy every file: a fifth of a cell's whole time.
-        place.mkdir(parents=True, exist_ok=True)
-        fill(place)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        fill(Path(temporary))
-        store.client.log_artifacts(run.info.run_id, temporary)
+def _verified(there: CellResult, folder: Path) -> str:
+    """Look whether the pictures of a cell are the exact bytes that came; returns what is missing, in words.
 
+    Args:
+        there: the cell as the store has it.
+        folder: of its artifacts, on this machine.
 
-def _copy_artifacts(store: Store, original: Run, folder: Path) -> None:
-    there = local_folder(original.info.artifact_uri)
-    if there is None:
-        store.client.download_artifacts(original.info.run_id, "", str(folder))
-    elif there.is_dir():
-        shutil.copytree(there, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("earlier"))
+    Raises:
+        OutputMissing: there is none of them.
+    """
+    trouble: dict[int, OutputMissing] = {}
+    pictures = {
+        output.number: output.load
+        for output in there.outputs
+        if output.is_picture and isinstance(output.load, Artifact)
+    }
+    for number, picture in pictures.items():
+        try:
+            picture.verify(folder)
+        except OutputMissing as error:
+            trouble[number] = error
+    if trouble and len(trouble) == len(pictures):
+        raise next(iter(trouble.values()))
+    return f"missing in the store: output {', '.join(map(str, trouble))}" if trouble else ""
 
 
 def _set_aside(store: Store, existing: Run) -> None:
     """What an earlier attempt brought was paid for: kept under `earlier/`, before it is written over."""
-    run_id = existing.info.run_id
-    names = [item.path for item in store.client.list_artifacts(run_id)]
-    kept = [name for name in ("outputs", "response.json") if name in names]
+    there = names(store, existing)
+    kept = [name for name in ("outputs", "response.json") if name in there]
     if not kept:
         return
-    number = (
-        sum(1 for item in store.client.list_artifacts(run_id, "earlier")) + 1 if "earlier" in names else 1
-    )
-    with tempfile.TemporaryDirectory() as temporary:
+    number = len(names(store, existing, "earlier")) + 1 if "earlier" in there else 1
+
+    def fill(folder: Path) -> None:
         for name in kept:
-            store.client.download_artifacts(run_id, name, temporary)
-        store.client.log_artifacts(run_id, temporary, f"earlier/{number}")
+            fetch(store, existing, name, folder / "earlier" / str(number))
+
+    put(store, existing, fill)
 
 
 def _log_dataset(store: Store, run_id: str, cell: CellResult) -> None:

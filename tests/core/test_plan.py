@@ -98,6 +98,50 @@ class TestTableOfStates:
         assert decided(state, "", where, reuse="never") == "send"
 
 
+GONE = {"missing": 1, "is_gone": True, "place": "there"}
+PART = {"missing": 1, "is_gone": False, "place": "there"}
+
+
+@pytest.mark.parametrize(
+    ("here", "anywhere", "missing", "expected"),
+    [
+        (GONE, None, "skip", "missing"),
+        (GONE, None, "resend", "send"),
+        (None, GONE, "skip", "missing"),
+        (None, GONE, "resend", "send"),
+        (GONE, {}, "skip", "copy"),
+        (GONE, {}, "resend", "copy"),
+        ({}, GONE, "skip", "keep"),
+        ({}, GONE, "resend", "keep"),
+        (GONE, PART, "skip", "copy"),
+        (PART, None, "skip", "keep"),
+        (PART, None, "resend", "send"),
+        (None, PART, "skip", "copy"),
+    ],
+)
+def test_missing_pictures(
+    here: dict[str, Any] | None, anywhere: dict[str, Any] | None, missing: str, expected: str
+) -> None:
+    """The cell with most of its pictures stands; one without any is left out, and sent again by choice."""
+    made, prints = study()
+    own = {} if here is None else {0: replace(known(prints[0], run_id="own"), **here)}
+    other = {} if anywhere is None else {prints[0]: replace(known(prints[0], run_id="other"), **anywhere)}
+    found = decide(made.cells, prints, here=own, anywhere=other, missing=missing)
+    assert [expected] == actions(found)
+
+
+def test_missing_pictures_are_not_counted_as_reused() -> None:
+    """The plan tells reused ones from missing ones and says the price of those, each request once."""
+    made, prints = study(seed=[1, 1, 2])
+    gone = {prints[0]: replace(known(prints[0]), **GONE), prints[2]: known(prints[2])}
+    found = Plan(made, "https://api.example", decide(made.cells, prints, here={}, anywhere=gone))
+    assert (2, 1, 0, 0.0) == (found.missing, found.reused, found.requests, found.cost)
+    assert made.cells[0].request.cost == found.missing_cost
+    again = replace(found, decisions=decide(made.cells, prints, here={}, anywhere=gone, missing="resend"))
+    assert (0, 1, 1) == (again.missing, again.reused, again.requests)
+    assert [True] == ["sent again, for" in line for line in again.warnings if "paid for before" in line]
+
+
 def test_nothing_known() -> None:
     """A new study is sent whole."""
     made, prints = study(seed="1-3")

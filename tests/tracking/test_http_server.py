@@ -17,11 +17,17 @@ from kontext_lab.results import State
 
 
 @pytest.fixture(scope="module")
-def server(migrated_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps its database and its artifacts."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(migrated_store: Path, server_folder: Path) -> Iterator[str]:
     """A real MLflow server that also serves artifacts."""
     import shutil
 
-    folder = tmp_path_factory.mktemp("server")
+    folder = server_folder
     shutil.copy(migrated_store, folder / "mlflow.db")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -147,3 +153,41 @@ def test_votes(lab: kl.Lab, photo_file: Path) -> None:
     loaded = lab.load("voted")
     assert given == lab.votes(loaded)
     assert [False, True] == [cell.output.metrics["rank/score"] > 0 for cell in loaded]
+
+
+def test_picture_that_the_server_lost(
+    lab: kl.Lab, server_folder: Path, photo_file: Path, tmp_path: Path
+) -> None:
+    """A picture that the server no longer has is found missing when it is copied, saved or sent again."""
+    sweep = kl.Sweep("Add a bird.", photo_file, axes={"seed": [91, 92]}, name="lost there")
+    first = lab.run(sweep, progress=False)
+    (file,) = server_folder.glob(f"artifacts/**/{first[0].run_id}/artifacts/outputs/0.jpg")
+    file.unlink()
+    longer = lab.run(sweep.but(seed=[91, 92, 93], name="lost longer"), progress=False)
+    assert [("skipped", "missing"), ("done", ""), ("done", "")] == [
+        (cell.state, cell.reason) for cell in longer
+    ]
+    saved = lab.load("lost there").save(tmp_path / "saved")
+    assert ["2 s92.jpg", "index.csv"] == sorted(one.name for one in saved.iterdir())
+    plan = lab.plan(sweep, missing="resend")
+    assert (1, 1) == (plan.requests, plan.reused)
+
+
+def test_pictures_that_cannot_be_asked_for(
+    lab: kl.Lab, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where earlier pictures can't be asked for, nothing is sent: out of reach is not gone."""
+    sweep = kl.Sweep("Add a bird.", photo_file, axes={"seed": [95, 96]}, name="out of reach")
+    lab.run(sweep, progress=False)
+    longer = sweep.but(seed=[95, 96, 97], name="out of reach longer")
+    sent: list[object] = []
+    monkeypatch.setattr(type(lab.connection.client), "post", lambda *given: sent.append(given))
+
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionError("no route to the artifacts")
+
+    monkeypatch.setattr("mlflow.store.artifact.http_artifact_repo.http_request", away)
+    for missing in ("skip", "resend"):
+        with pytest.raises(kl.errors.TrackingError, match="can't be"):
+            lab.run(longer, progress=False, missing=missing)
+    assert [] == sent
