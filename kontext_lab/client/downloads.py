@@ -22,6 +22,7 @@ from kontext_lab.client.settings import MIB, ClientSettings
 from kontext_lab.client.transport import BodyError, proxies_for, read_body
 from kontext_lab.errors import ImageError
 from kontext_lab.images import examine
+from kontext_lab.redaction import masked
 
 __all__ = ["Download", "download", "picture_of"]
 
@@ -68,7 +69,7 @@ def download(session: requests.Session, url: str, limit: int, settings: ClientSe
         except ValueError:
             return Download(reason=Reason.EXPIRED, note="the address is malformed")
         if parts.scheme.lower() not in ("http", "https") or not host:
-            note = f"{one_line(url, 80)!r} is no http or https address and was not opened"
+            note = f"{one_line(masked(url), 80)!r} is no http or https address and was not opened"
             return Download(reason=Reason.EXPIRED, note=note)
         outcome = _hop(session, url, limit, settings, deadline)
         if isinstance(outcome, Download):

@@ -16,6 +16,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
+from kontext_lab.redaction import redact_logs
+
 __all__ = ["BodyError", "CountedBody", "new_session", "proxies_for", "read_body"]
 
 _BLOCK = 64 * 1024
@@ -67,6 +69,7 @@ class _Session(requests.Session):
 
 def new_session(pool: int) -> requests.Session:
     """A session for `pool` threads: no retries, no cookies, proxies as the environment says."""
+    redact_logs("urllib3.connectionpool")  # where somebody listens, it tells every address in full
     session = _Session()
     adapter = _Adapter(pool_connections=pool, pool_maxsize=pool, max_retries=0, pool_block=False)
     session.mount("https://", adapter)

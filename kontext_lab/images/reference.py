@@ -21,7 +21,7 @@ from urllib.request import url2pathname
 
 from PIL import Image
 
-from kontext_lab.errors import ImageError, visible
+from kontext_lab.errors import ImageError, shown, visible
 from kontext_lab.images.prepare import (
     MAX_MEGAPIXELS,
     clean_png,
@@ -31,6 +31,7 @@ from kontext_lab.images.prepare import (
     to_rgb,
     upright,
 )
+from kontext_lab.redaction import masked
 
 __all__ = ["Origin", "Reference", "load_reference", "origins_of"]
 
@@ -88,13 +89,13 @@ class Reference:
 
     Attributes:
         name: short label, from the file's name where there is one.
-        source: what was given, in words fit for a log: a path, a URL, "bytes", "array" …; never picture
-            data.
+        source: what was given, in words fit for a log: a path, a URL without tokens, "bytes", "array" …; never
+            picture data.
         digest: hex sha256 that stands for the picture in fingerprints; empty for a URL not fetched yet.
         png: the picture as sent and logged, without any metadata; empty for a URL not fetched yet.
         original_size: (width, height) in pixels as given, upright.
         sent_size: (width, height) in pixels as sent.
-        url: the http(s) URL sent in place of the picture, or None.
+        url: the http(s) URL sent in place of the picture, or None; it may hold a token and is never shown.
         origin: the tracked output it was taken from, or None.
         sha256: hex digest of the exact bytes given or served, by which a tracked output is known again;
             empty where there were none, as for arrays.
@@ -106,7 +107,7 @@ class Reference:
     png: bytes = field(default=b"", repr=False, compare=False)
     original_size: tuple[int, int] = field(default=(0, 0), compare=False)
     sent_size: tuple[int, int] = field(default=(0, 0), compare=False)
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     origin: Origin | None = field(default=None, compare=False)
     sha256: str = field(default="", compare=False)
 
@@ -119,6 +120,16 @@ class Reference:
     def uri(self) -> str:
         """What goes into `image_url`: the URL itself, or a `data:` URI."""
         return self.url or "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    @property
+    def address(self) -> str | None:
+        """The URL as it may be shown and logged, tokens masked; None where there is none."""
+        return None if self.url is None else masked(self.url)
+
+    @property
+    def signed(self) -> bool:
+        """Whether the URL holds a token: it opens the picture for whoever reads it, and mostly not for long."""
+        return self.url != self.address
 
     @property
     def resolved(self) -> bool:
@@ -137,7 +148,7 @@ class Reference:
         if self.resolved or self.url is None:
             return self
         data = fetch(self.url)
-        picture = open_picture(data, self.url)
+        picture = open_picture(data, self.source)
         # The service fetches the URL itself and sees the picture as it is: no preparation enters the digest.
         rgb = to_rgb(picture)
         return replace(
@@ -215,7 +226,7 @@ def _from_text(text: str, max_megapixels: float, name: str | None) -> Reference:
         return _from_path(Path(url2pathname(stripped[len("file://") :])), max_megapixels, name)
     if found := _SCHEME.match(stripped):
         raise ImageError(
-            f"image: {stripped[:80]!r}, {found[1]} addresses are not read; allowed are http and https"
+            f"image: {shown(stripped)}, {found[1]} addresses are not read; allowed are http and https"
         )
     if not stripped:
         raise ImageError("image: is empty text, allowed are a path, an http(s) URL or a data: URI")
@@ -229,12 +240,19 @@ def _from_url(url: str, name: str | None) -> Reference:
         parts = urlsplit(url)
         _ = parts.port  # a ValueError where it is none
     except ValueError as error:
-        raise ImageError(f"image: {url[:80]!r} is no address: {error}") from None
+        raise ImageError(f"image: {shown(url)} is no address: {error}") from None
     if not parts.hostname:
-        raise ImageError(f"image: {url[:80]!r} names no host")
+        raise ImageError(f"image: {shown(url)} names no host")
+    if parts.username is not None or parts.password is not None:
+        # The address goes to the service, and into files of sweeps.
+        raise ImageError(
+            f"image: the address at {parts.hostname} holds a user name or password, which the service would be "
+            "given; save the picture, and give the file"
+        )
     if len(url.split()) > 1 or not url.isprintable():
-        raise ImageError(f"image: {url[:80]!r} holds blanks or control characters, write a blank as %20")
-    return Reference(name=name or Path(unquote(parts.path)).stem or parts.hostname, source=url, url=url)
+        raise ImageError(f"image: {shown(url)} holds blanks or control characters, write a blank as %20")
+    name = name or Path(unquote(parts.path)).stem or parts.hostname
+    return Reference(name=name, source=masked(url), url=url)
 
 
 def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,12 +11,13 @@ from pathlib import Path
 from kontext_lab.answer import Attempt
 from kontext_lab.errors import OutputUnavailable, TrackingError
 from kontext_lab.journal import Desk, Intent, SweepJournal
+from kontext_lab.redaction import logger
 from kontext_lab.results import CellResult, Known, Output, Results, State
 from kontext_lab.tracking import Tracker
 
 __all__ = ["SweepBook", "SweepRecorder", "draw_preview", "grid_png"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class SweepRecorder:

@@ -26,7 +26,7 @@ class Artifact:
 
     uri: str = field(repr=False)  # may hold a password
     run_id: str
-    root: str
+    root: str = field(repr=False)  # as may this, of sftp:// and the like
     path: str
 
     def __call__(self) -> bytes:

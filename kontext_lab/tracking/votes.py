@@ -7,7 +7,6 @@ what a kill cuts off is one vote at most. To take a vote back is one more file. 
 from __future__ import annotations
 
 import json
-import logging
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from mlflow.entities import Run
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.ratings import Vote
+from kontext_lab.redaction import logger
 from kontext_lab.results import Output
 from kontext_lab.tracking.artifacts import local_folder
 from kontext_lab.tracking.reading import search
@@ -25,7 +25,7 @@ from kontext_lab.tracking.store import Store
 
 __all__ = ["read_votes", "sweeps_of", "take_back", "write_vote"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 FOLDER = "votes"
 
