@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
-__all__ = ["MASK", "Redactor", "logger", "masked", "redact_logs", "redacted", "remember", "secrets_of"]
+__all__ = ["MASK", "Redactor", "get_logger", "masked", "redact_logs", "redacted", "remember", "secrets_of"]
 
 MASK = "***"
 
@@ -240,7 +240,7 @@ def redact_logs(*names: str) -> None:
         logging.getLogger(name).addFilter(_redacting)  # adding it again does nothing
 
 
-def logger(name: str) -> logging.Logger:
+def get_logger(name: str) -> logging.Logger:
     """A module's logger, of which nothing secret comes: what it tells of others' errors may hold some."""
     redact_logs(name)
     return logging.getLogger(name)

@@ -28,6 +28,7 @@ from kontext_lab.client.downloads import Download, download, picture_of
 from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
 from kontext_lab.client.settings import MIB, ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable, ServiceError
+from kontext_lab.redaction import masked
 from kontext_lab.request import MODELS, EditRequest
 
 __all__ = ["KontextClient"]

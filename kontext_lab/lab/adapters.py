@@ -11,13 +11,13 @@ from pathlib import Path
 from kontext_lab.answer import Attempt
 from kontext_lab.errors import OutputUnavailable, TrackingError
 from kontext_lab.journal import Desk, Intent, SweepJournal
-from kontext_lab.redaction import logger
+from kontext_lab.redaction import get_logger
 from kontext_lab.results import CellResult, Known, Output, Results, State
 from kontext_lab.tracking import Tracker
 
 __all__ = ["SweepBook", "SweepRecorder", "draw_preview", "grid_png"]
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 
 class SweepRecorder:

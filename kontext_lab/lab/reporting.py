@@ -23,7 +23,7 @@ from kontext_lab.lab.anonymous import without_references
 from kontext_lab.lab.archive import Archive
 from kontext_lab.lab.cards import axes_of, cards_of, expected_pictures
 from kontext_lab.lab.measuring import comparison_of
-from kontext_lab.redaction import logger
+from kontext_lab.redaction import get_logger
 from kontext_lab.report import (
     BRIGHTEST,
     Album,
@@ -45,7 +45,7 @@ from kontext_lab.sweep.wording import short_prompt
 
 __all__ = ["report"]
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 ARTIFACT = "report.html"
 

@@ -17,11 +17,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from kontext_lab.redaction import logger
+from kontext_lab.redaction import get_logger
 
 __all__ = ["Post"]
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[], Any]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kontext_lab.redaction import logger
+from kontext_lab.redaction import get_logger
 from kontext_lab.results import CellResult, Results, State
 from kontext_lab.runner.parts import Observer
 
 __all__ = ["Sheet"]
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 
 class Sheet:

@@ -18,7 +18,7 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
-from kontext_lab.redaction import logger, masked, redacted, remember
+from kontext_lab.redaction import get_logger, masked, redacted, remember
 from kontext_lab.tracking import calls, database
 
 __all__ = ["EXPERIMENT", "Store", "check_reachable", "mlflow_trouble", "open_store", "resolve_uri"]
@@ -29,7 +29,7 @@ EXPERIMENT = "kontext-lab"
 CONNECT_SECONDS = 5.0
 """How long a server may take to accept a connection: MLflow's own retries would take minutes."""
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 _DATABASES = ("postgresql", "mysql", "mssql")
 

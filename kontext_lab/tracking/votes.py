@@ -17,7 +17,7 @@ from mlflow.entities import Run
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.ratings import Vote
-from kontext_lab.redaction import logger
+from kontext_lab.redaction import get_logger
 from kontext_lab.results import Output
 from kontext_lab.tracking.artifacts import local_folder
 from kontext_lab.tracking.reading import search
@@ -25,7 +25,7 @@ from kontext_lab.tracking.store import Store
 
 __all__ = ["read_votes", "sweeps_of", "take_back", "write_vote"]
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 FOLDER = "votes"
 
