@@ -211,7 +211,9 @@ class KontextClient:
         """
         found = self._download(url, self.settings.max_reference_bytes)
         if found.reason is not None:
-            raise ImageError(f"image: {failures.one_line(masked(url), 100)} could not be fetched: {found.note}")
+            raise ImageError(
+                f"image: {failures.one_line(masked(url), 100)} could not be fetched: {found.note}"
+            )
         return found.data
 
     # Both in one

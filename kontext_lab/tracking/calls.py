@@ -46,8 +46,14 @@ _NOT_NOW = re.compile(r"too many (429|503) error responses")
 _LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool")
 """These tell a terminal, with tracebacks, what our one line says."""
 
-_TELLING = (*_LOUD, "urllib3.util.retry")
-"""These tell addresses, in full."""
+_TELLING = (
+    *_LOUD,
+    "urllib3.util.retry",
+    "sqlalchemy.pool.impl.NullPool",
+    "sqlalchemy.pool.impl.QueuePool",
+    "sqlalchemy.pool.impl.SingletonThreadPool",
+)
+"""These tell addresses, where somebody listens."""
 
 Answer = TypeVar("Answer")
 
