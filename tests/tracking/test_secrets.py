@@ -20,6 +20,8 @@ import pytest
 from guard import guard
 
 import kontext_lab as kl
+from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import tracker as tracker_module
 
 PASSWORD = "marked/pass+word@0815"
 TOKEN = "marked-token-4711"
@@ -269,25 +271,15 @@ def test_the_pages_of_a_store_are_opened_without_a_word_on_the_command_line(
     assert postgres_uri == os.environ["MLFLOW_BACKEND_STORE_URI"]
 
 
-def test_a_repository_s_token_is_in_no_run(
-    folder: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
+def test_a_tag_of_mlflow_s_own_context_holds_no_token(
+    store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MLflow tags runs with the address of the repository a script lies in; people clone with tokens."""
-    subprocess.run(["git", "init", "-q"], check=True)
-    subprocess.run(["git", "remote", "add", "origin", f"https://bot:{TOKEN}@host.invalid/x.git"], check=True)
-    (folder / "script.py").write_text(
-        "import kontext_lab as kl\n"
-        "with kl.Lab('sandbox', measure=False) as lab:\n    lab.edit('photo.jpg', 'Add a newt.')\n"
+    """MLflow tags runs with the address of the repository a script lies in, and with what a setting says."""
+    address = f"https://host.invalid/x.git?private_token={TOKEN}"
+    monkeypatch.setattr(
+        tracker_module.registry, "resolve_tags", lambda: {"mlflow.source.git.repoURL": address}
     )
-    commit = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]
-    subprocess.run(["git", "add", "script.py"], check=True)
-    subprocess.run(commit, check=True)
-    subprocess.run([sys.executable, "script.py"], check=True, capture_output=True)
-    client = mlflow.MlflowClient(store_uri)
-    runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
-    addresses = {run.data.tags.get("mlflow.source.git.repoURL") for run in runs}
-    assert {"https://bot:***@host.invalid/x.git"} == addresses
-    assert not [path for path, _ in files_with_a_secret(folder) if "mlflow.db" in path]
+    assert {"mlflow.source.git.repoURL": "https://host.invalid/x.git?private_token=***"} == Tracker().context
 
 
 def test_24_cells_on_a_server_bring_no_line_of_mlflow_s(server: str, folder: Path) -> None:
