@@ -59,6 +59,8 @@ _SETTING = re.compile(
     r"""(\b(?:ssl)?(?:password|passwd|pwd)\s*=\s*)('(?:[^'\\]|\\.)*'|"[^"]*"|\{[^}]*\}|[^\s;&'"]+)""",
     re.IGNORECASE,
 )
+# A request as HTTP libraries write it down: anything in its query may be what opens the address.
+_REQUEST = re.compile(r"((?:\b(?:GET|HEAD|POST|PUT|PATCH|DELETE|CONNECT)|with url:) [^\s?'\"]*\?)[^\s'\"]+")
 _HEADER = re.compile(r"""(authorization['"]?\s*[:=]\s*b?['"]?\w+\s+)[^\s'",}]+""", re.IGNORECASE)
 _USER = re.compile(r"(https?://)([^\s/?#'\"<>\\]*)@", re.IGNORECASE)
 _PASSWORD = re.compile(
@@ -77,6 +79,8 @@ def masked(text: str) -> str:
     if "@" in text or "%40" in text:
         text = _USER.sub(_masked_user, text)
         text = _PASSWORD.sub(_masked_password, text)
+    if "?" in text:
+        text = _REQUEST.sub(rf"\1{MASK}", text)
     if "=" in text or "%3" in text:
         text = _QUERY.sub(rf"\1{MASK}", text)
         text = _SETTING.sub(rf"\1{MASK}", text)

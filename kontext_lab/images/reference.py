@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from PIL import Image
@@ -31,7 +31,6 @@ from kontext_lab.images.prepare import (
     to_rgb,
     upright,
 )
-from kontext_lab.redaction import masked
 
 __all__ = ["Origin", "Reference", "load_reference", "origins_of"]
 
@@ -89,13 +88,13 @@ class Reference:
 
     Attributes:
         name: short label, from the file's name where there is one.
-        source: what was given, in words fit for a log: a path, a URL without tokens, "bytes", "array" …; never
+        source: what was given, in words fit for a log: a path, a URL as it may be shown, "bytes", "array" …; never
             picture data.
         digest: hex sha256 that stands for the picture in fingerprints; empty for a URL not fetched yet.
         png: the picture as sent and logged, without any metadata; empty for a URL not fetched yet.
         original_size: (width, height) in pixels as given, upright.
         sent_size: (width, height) in pixels as sent.
-        url: the http(s) URL sent in place of the picture, or None; it may hold a token and is never shown.
+        url: the http(s) URL sent in place of the picture, or None; it may hold a password or a token and is never shown.
         origin: the tracked output it was taken from, or None.
         sha256: hex digest of the exact bytes given or served, by which a tracked output is known again;
             empty where there were none, as for arrays.
@@ -122,14 +121,14 @@ class Reference:
         return self.url or "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
     @property
-    def address(self) -> str | None:
-        """The URL as it may be shown and logged, tokens masked; None where there is none."""
-        return None if self.url is None else masked(self.url)
+    def address(self) -> str:
+        """The URL as it may be shown, without a password and without the values of its query; "" without one."""
+        return "" if self.url is None else _shown_address(self.url)
 
     @property
     def signed(self) -> bool:
-        """Whether the URL holds a token: it opens the picture for whoever reads it, and mostly not for long."""
-        return self.url != self.address
+        """Whether the URL may hold a password or a token: it then is neither shown nor kept by us as it is."""
+        return self.url is not None and self.url != self.address
 
     @property
     def resolved(self) -> bool:
@@ -243,16 +242,20 @@ def _from_url(url: str, name: str | None) -> Reference:
         raise ImageError(f"image: {shown(url)} is no address: {error}") from None
     if not parts.hostname:
         raise ImageError(f"image: {shown(url)} names no host")
-    if parts.username is not None or parts.password is not None:
-        # The address goes to the service, and into files of sweeps.
-        raise ImageError(
-            f"image: the address at {parts.hostname} holds a user name or password, which the service would be "
-            "given; save the picture, and give the file"
-        )
     if len(url.split()) > 1 or not url.isprintable():
         raise ImageError(f"image: {shown(url)} holds blanks or control characters, write a blank as %20")
     name = name or Path(unquote(parts.path)).stem or parts.hostname
-    return Reference(name=name, source=masked(url), url=url)
+    return Reference(name=name, source=_shown_address(url), url=url)
+
+
+def _shown_address(url: str) -> str:
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    # What signs an address, or opens it, stands in the query or before the host.
+    query = "&".join(f"{part.partition('=')[0]}=…" if "=" in part else "…" for part in parts.query.split("&"))
+    return urlunsplit(
+        (parts.scheme, f"…@{host}" if userinfo or at else host, parts.path, parts.query and query, "")
+    )
 
 
 def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:

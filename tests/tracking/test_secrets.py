@@ -8,9 +8,12 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import traceback
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -328,3 +331,80 @@ def test_an_error_holds_no_secret_whatever_it_is_made_of(monkeypatch: pytest.Mon
             assert PASSWORD not in shown, name
             assert ENCODED not in shown, name
             assert f"token={TOKEN}" not in shown, name
+
+
+@pytest.fixture
+def signed_address(photo_file: Path) -> Iterator[str]:
+    """An address with a signature, at which the photograph lies; its host asks for none."""
+    handler = partial(QuietHandler, directory=str(photo_file.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}/{photo_file.name}?X-Amz-Signature={TOKEN}&st={PASSWORD}"
+        running.shutdown()
+        thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves a folder without a word."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_reference_s_signature_is_nowhere_but_in_the_person_s_own_file(
+    signed_address: str, folder: Path, home: dict[str, str], store_uri: str
+) -> None:
+    """In no output, no log line, no run, no page and no file of the lab."""
+    (folder / "sweep.yaml").write_text(f"prompt: Add a newt.\nimage: '{signed_address}'\nseed: 1-2\n")
+    told = tell(
+        {"signed": (home, (RUN, ["show", "last", "--json"], ["report", "last", "--out", "page.html"]))}
+    )
+    assert {} == lines_with_a_secret(told)
+    assert "2 done" in told["signed"]
+    assert [str(folder / "sweep.yaml")] == [path for path, _ in files_with_a_secret(folder)]
+
+
+def test_a_signature_is_not_in_the_journal_while_a_sweep_runs(
+    signed_address: str, folder: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal holds the picture in the address's place."""
+    monkeypatch.setenv("KONTEXT_LAB_HOME", str(folder / "lab-home"))
+    seen: list[object] = []
+
+    def look(_: kl.CellResult) -> None:
+        seen.append(files_with_a_secret(folder / "lab-home"))
+
+    sweep = kl.Sweep("Add a newt.", signed_address, axes={"seed": [1, 2]})
+    with kl.Lab("sandbox", measure=False) as lab:
+        lab.start(sweep, observers=[look]).wait()
+    assert seen
+    assert not any(seen)
+
+
+def test_a_sweep_outlives_its_signature(signed_address: str, folder: Path, store_uri: str) -> None:
+    """Loaded from the store it needs the address no more: it goes on, and what was paid for is reused."""
+    with kl.Lab("sandbox", measure=False) as lab:
+        first = lab.run(kl.Sweep("Add a newt.", signed_address, seed=1, name="signed"), progress=False)
+        loaded = lab.load_sweep("signed")
+        again = lab.run(loaded, progress=False)
+        longer = lab.run(loaded.but(seed="1-2"), progress=False)
+    assert [None] == [one.url for one in loaded.references]
+    assert [cell.fingerprint for cell in first] == [cell.fingerprint for cell in again]
+    assert 0.0 == again.spent
+    assert [True, False] == [bool(cell.reused_from) for cell in longer]
+
+
+def test_a_person_s_own_file_keeps_what_the_person_wrote(signed_address: str, folder: Path) -> None:
+    """A sweep saved as YAML has the whole address, since it is what the person gave."""
+    file = kl.Sweep("Add a newt.", signed_address).to_yaml("mine.yaml")
+    assert [signed_address] == [one.url for one in kl.Sweep.from_yaml(file).references]
+
+
+def test_a_reference_shows_its_address_without_what_opens_it(signed_address: str) -> None:
+    """Neither its repr, nor what it was made of, nor a request's log form holds the query's values."""
+    sweep = kl.Sweep("Add a newt.", signed_address.replace("://", f"://ann:{ENCODED}@"))
+    (reference,) = sweep.references
+    shown = f"{reference!r} {reference.source} {reference.address} {sweep!r} {sweep.cells[0].request!r}"
+    assert [] == found_in(shown.encode())
+    assert [] == found_in(str(sweep.cells[0].request.logged_payload()).encode())
