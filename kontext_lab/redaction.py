@@ -12,7 +12,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -160,22 +160,25 @@ class Redactor:
         known = sorted(
             {one for one in secrets if len(one) >= _SHORTEST} - {*_NO_SECRETS}, key=len, reverse=True
         )
-        plain, coded = _pattern(known, re.escape), _pattern(known, _any_spelling)
         # A shorter one may occur by chance in megabytes of base64, and pictures must stay exact.
         long = [one for one in known if len(one) >= _ALONE]
-        plain_bytes, coded_bytes = (
-            re.compile(_pattern(long, write).pattern.encode()) for write in (re.escape, _any_spelling)
-        )
+
+        # Most are made for texts alone, or for plain ones, and compiling takes a while.
+        @cache
+        def in_text(write: Callable[[str], str]) -> re.Pattern[str]:
+            return _pattern(known, write)
+
+        @cache
+        def in_bytes(write: Callable[[str], str]) -> re.Pattern[bytes]:
+            return re.compile(_pattern(long, write).pattern.encode())
 
         def text(value: str) -> str:
-            if not known:
-                return value
-            return (coded if _CODED.search(value) else plain).sub(MASK, value)
+            return in_text(_any_spelling if _CODED.search(value) else re.escape).sub(MASK, value)
 
         def body(value: bytes) -> bytes:
-            if not long:
-                return value
-            return (coded_bytes if _CODED_BYTES.search(value) else plain_bytes).sub(MASK.encode(), value)
+            return in_bytes(_any_spelling if _CODED_BYTES.search(value) else re.escape).sub(
+                MASK.encode(), value
+            )
 
         self.text: Callable[[str], str] = text
         self.body: Callable[[bytes], bytes] = body
