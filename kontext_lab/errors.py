@@ -23,8 +23,8 @@
     └── TrackingError       the store cannot be used
         └── OutputMissing       a tracked output whose bytes are not in the store any more
 
-Every class survives pickling, since process pools and clusters send errors back. This module imports
-nothing of the package and never holds a key.
+Every class survives pickling, since process pools and clusters send errors back. No error holds a key, a password
+or a token: what it is made of is redacted first.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ import difflib
 import re
 import reprlib
 from collections.abc import Sequence
+from typing import Any
+
+from kontext_lab.redaction import redacted
 
 __all__ = [
     "AlreadyRunning",
@@ -65,7 +68,10 @@ __all__ = [
 
 
 class KontextLabError(Exception):
-    """Base of every error raised on purpose by this package; its text is one clear line."""
+    """Base of every error raised on purpose by this package; its text is one clear line without secrets."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*(redacted(one) if isinstance(one, str) else one for one in args))
 
     def __str__(self) -> str:
         return _one_line(super().__str__())
@@ -91,10 +97,9 @@ class ServiceError(KontextLabError):
     ) -> None:
         # All arguments go to args: unpickling calls the class with them.
         super().__init__(message, status, request_id, body, retry_after)
-        self.message = message
+        self.message, self.body = str(self.args[0]), str(self.args[3])
         self.status = status
         self.request_id = request_id
-        self.body = body
         self.retry_after = retry_after
 
     def __str__(self) -> str:
@@ -221,7 +226,20 @@ def listed(names: Sequence[str], asked: object = "", most: int = 20) -> str:
 
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")
+
+
+class _Repr(reprlib.Repr):
+    """Short reprs without secrets, which a cut would leave in halves that nobody knows again."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        ends = x if len(x) <= _BOTH_ENDS else x[: _BOTH_ENDS // 2] + x[-_BOTH_ENDS // 2 :]
+        return super().repr_str(redacted(ends), level)
+
+
+_BOTH_ENDS = 4000
+"""Characters of a long text that are looked through; of these 80 are shown."""
+
 # Of nested values only the outside is written: aliases in a YAML file can make an inside without end.
-_REPR = reprlib.Repr()
+_REPR = _Repr()
 _REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 3, 6, 6, 6
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80

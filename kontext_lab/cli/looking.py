@@ -108,7 +108,9 @@ def serve_ui(port: int) -> int:
             raise ConfigError(f"port {port} is in use: choose another with --port")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     say(f"{store.shown} at http://127.0.0.1:{port} (Ctrl-C stops it); experiment {store.experiment}")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
+    # Not on the command line, which every user of the machine can read.
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store.uri
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
     if os.name == "posix":
         # MLflow takes this process over, so that whatever stops us stops its workers.
         sys.stdout.flush()

@@ -29,6 +29,7 @@ from kontext_lab.client.downloads import Download, Downloads, picture_of
 from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
 from kontext_lab.client.settings import ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable, ServiceError
+from kontext_lab.redaction import masked
 from kontext_lab.request import MODELS, EditRequest
 
 __all__ = ["KontextClient"]
@@ -221,7 +222,9 @@ class KontextClient:
         """
         found = self._downloads.reference(url)
         if found.reason is not None:
-            raise ImageError(f"image: {failures.one_line(url, 100)} could not be fetched: {found.note}")
+            raise ImageError(
+                f"image: {failures.one_line(masked(url), 100)} could not be fetched: {found.note}"
+            )
         return found.data
 
     # Both in one

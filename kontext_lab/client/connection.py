@@ -15,10 +15,11 @@ from urllib3.exceptions import HTTPError
 
 from kontext_lab.answer import RawAnswer
 from kontext_lab.client import failures
-from kontext_lab.client.keys import BearerAuth, NoAuth, Redactor, check_key
+from kontext_lab.client.keys import BearerAuth, NoAuth, check_key
 from kontext_lab.client.settings import MIB, ClientSettings
 from kontext_lab.client.transport import BodyError, CountedBody, new_session, proxies_for, read_body
 from kontext_lab.errors import ServiceError
+from kontext_lab.redaction import Redactor
 
 __all__ = ["SANDBOX_HEADER", "Connection"]
 
@@ -52,7 +53,7 @@ class Connection:
         self.host = urlsplit(settings.base_url).netloc
         self.simulated: bool | None = None
         self._auth: requests.auth.AuthBase = NoAuth() if key is None else BearerAuth(check_key(key))
-        self._redact = Redactor(key)
+        self._redact = Redactor(key or "")
         self._borrowed = session is not None
         self.session = session if session is not None else new_session(settings.pool)
 

@@ -25,6 +25,7 @@ from kontext_lab.client.settings import MIB, ClientSettings
 from kontext_lab.client.transport import BodyError, new_session, proxies_for, read_body
 from kontext_lab.errors import ImageError
 from kontext_lab.images import examine
+from kontext_lab.redaction import masked
 
 __all__ = ["Download", "Downloads", "picture_of"]
 
@@ -105,7 +106,7 @@ class Downloads:
             except ValueError:
                 return Download(reason=Reason.EXPIRED, note="the address is malformed")
             if parts.scheme.lower() not in ("http", "https") or not host:
-                note = f"{one_line(url, 80)!r} is no http or https address and was not opened"
+                note = f"{one_line(masked(url), 80)!r} is no http or https address and was not opened"
                 return Download(reason=Reason.EXPIRED, note=note)
             free = named is not None and parts.hostname == named
             outcome = self._hop(url, limit, deadline, free=free)

@@ -7,7 +7,6 @@ variables nor a debugger's list of attributes shows it. Knows no address: whoeve
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from kontext_lab.errors import ConfigError
+from kontext_lab.redaction import MASK
 
 __all__ = [
     "KEY_NAMES",
@@ -22,7 +22,6 @@ __all__ = [
     "BearerAuth",
     "GivenKey",
     "NoAuth",
-    "Redactor",
     "Secret",
     "check_key",
     "key_from_environment",
@@ -33,8 +32,6 @@ KEY_NAMES = ("AIMLAPI_API_KEY", "AIML_API_KEY")
 
 SANDBOX_KEY = "sandbox"
 """A key for the sandbox, which accepts any. It is no secret: it is shown, and it travels in pickles."""
-
-MASK = "***"
 
 
 class Secret(str):
@@ -108,46 +105,3 @@ class BearerAuth(AuthBase):
 
     def __reduce__(self) -> Any:
         raise TypeError("an API key is never pickled")
-
-
-class Redactor:
-    """Removes a key from whatever the service sends back, before anything is kept or shown."""
-
-    def __init__(self, key: str | None) -> None:
-        # 3 characters or less are no key; they would blacken half of every answer.
-        plain = "" if not key or key == SANDBOX_KEY or len(key) < 4 else str(key)
-        coded = re.compile("".join(map(_any_spelling, plain)))
-        coded_bytes = re.compile(coded.pattern.encode("ascii", "replace"))
-
-        def text(value: str) -> str:
-            if not plain:
-                return value
-            return coded.sub(MASK, value) if _CODED.search(value) else value.replace(plain, MASK)
-
-        def body(value: bytes) -> bytes:
-            # A shorter one may occur by chance in megabytes of base64, and pictures must stay exact.
-            if len(plain) < 8:
-                return value
-            if _CODED_BYTES.search(value):
-                return coded_bytes.sub(MASK.encode("ascii"), value)
-            return value.replace(plain.encode("ascii"), MASK.encode("ascii"))
-
-        self.text: Callable[[str], str] = text
-        self.body: Callable[[bytes], bytes] = body
-
-    def __repr__(self) -> str:
-        return "<Redactor>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("an API key is never pickled")
-
-
-# What escapes in JSON and in URLs begin with; most answers have none, and replacing plain text is much quicker.
-_CODED, _CODED_BYTES = re.compile(r"[\\%]"), re.compile(rb"[\\%]")
-
-
-def _any_spelling(character: str) -> str:
-    """One character as it stands, as JSON may write it (also twice wrapped), and as URLs may."""
-    digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}")
-    itself = re.escape(character)
-    return rf"(?:\\{{1,4}}(?:u00{digits}|{itself})|%{digits}|{itself})"

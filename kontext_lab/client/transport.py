@@ -33,6 +33,8 @@ from urllib3.exceptions import (
 )
 from urllib3.util.connection import allowed_gai_family, create_connection
 
+from kontext_lab.redaction import redact_logs
+
 __all__ = ["BodyError", "CountedBody", "Guard", "addresses", "new_session", "proxies_for", "read_body"]
 
 Guard = Callable[[str, Sequence[str]], Sequence[str]]
@@ -96,6 +98,7 @@ def new_session(pool: int, guard: Guard | None = None) -> requests.Session:
         guard: says which of a host's addresses may be connected to; never asked where a proxy carries the
             request, since then only the proxy knows the address.
     """
+    redact_logs("urllib3.connectionpool")  # where somebody listens, it tells every address in full
     session = _Session()
     adapter = _Adapter(guard, pool_connections=pool, pool_maxsize=pool, max_retries=0, pool_block=False)
     session.mount("https://", adapter)

@@ -21,7 +21,7 @@ from urllib.request import url2pathname
 
 from PIL import Image
 
-from kontext_lab.errors import ImageError, visible
+from kontext_lab.errors import ImageError, shown, visible
 from kontext_lab.images.prepare import (
     MAX_MEGAPIXELS,
     clean_png,
@@ -89,13 +89,13 @@ class Reference:
 
     Attributes:
         name: short label, from the file's name where there is one.
-        source: what was given, in words fit for a log: a path, a URL, "bytes", "array" …; never picture
-            data.
+        source: what was given, in words fit for a log: a path, a URL as it may be shown, "bytes", "array" …; never
+            picture data.
         digest: hex sha256 that stands for the picture in fingerprints; empty for a URL not fetched yet.
         png: the picture as sent and logged, without any metadata; empty for a URL not fetched yet.
         original_size: (width, height) in pixels as given, upright.
         sent_size: (width, height) in pixels as sent.
-        url: the http(s) URL sent in place of the picture, or None.
+        url: the http(s) URL sent in place of the picture, or None; it may hold a password or a token and is never shown.
         origin: the tracked output it was taken from, or None.
         sha256: hex digest of the exact bytes given or served, by which a tracked output is known again;
             empty where there were none, as for arrays.
@@ -109,7 +109,7 @@ class Reference:
     png: bytes = field(default=b"", repr=False, compare=False)
     original_size: tuple[int, int] = field(default=(0, 0), compare=False)
     sent_size: tuple[int, int] = field(default=(0, 0), compare=False)
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     origin: Origin | None = field(default=None, compare=False)
     sha256: str = field(default="", compare=False)
     outside: str = field(default="", compare=False)
@@ -130,6 +130,11 @@ class Reference:
         return "" if self.url is None else _shown_address(self.url)
 
     @property
+    def signed(self) -> bool:
+        """Whether the URL may hold a password or a token: it then is neither shown nor kept by us as it is."""
+        return self.url is not None and self.url != self.address
+
+    @property
     def resolved(self) -> bool:
         """False for a URL whose picture has not been fetched yet."""
         return bool(self.digest)
@@ -146,7 +151,7 @@ class Reference:
         if self.resolved or self.url is None:
             return self
         data = fetch(self.url)
-        picture = open_picture(data, self.url)
+        picture = open_picture(data, self.source)
         # The service fetches the URL itself and sees the picture as it is: no preparation enters the digest.
         rgb = to_rgb(picture)
         return replace(
@@ -226,7 +231,7 @@ def _from_text(text: str, max_megapixels: float, name: str | None) -> Reference:
         return _from_path(Path(url2pathname(stripped[len("file://") :])), max_megapixels, name)
     if found := _SCHEME.match(stripped):
         raise ImageError(
-            f"image: {stripped[:80]!r}, {found[1]} addresses are not read; allowed are http and https"
+            f"image: {shown(stripped)}, {found[1]} addresses are not read; allowed are http and https"
         )
     if not stripped:
         raise ImageError("image: is empty text, allowed are a path, an http(s) URL or a data: URI")
@@ -240,12 +245,13 @@ def _from_url(url: str, name: str | None) -> Reference:
         parts = urlsplit(url)
         _ = parts.port  # a ValueError where it is none
     except ValueError as error:
-        raise ImageError(f"image: {url[:80]!r} is no address: {error}") from None
+        raise ImageError(f"image: {shown(url)} is no address: {error}") from None
     if not parts.hostname:
-        raise ImageError(f"image: {url[:80]!r} names no host")
+        raise ImageError(f"image: {shown(url)} names no host")
     if len(url.split()) > 1 or not url.isprintable():
-        raise ImageError(f"image: {url[:80]!r} holds blanks or control characters, write a blank as %20")
-    return Reference(name=name or Path(unquote(parts.path)).stem or parts.hostname, source=url, url=url)
+        raise ImageError(f"image: {shown(url)} holds blanks or control characters, write a blank as %20")
+    name = name or Path(unquote(parts.path)).stem or parts.hostname
+    return Reference(name=name, source=_shown_address(url), url=url)
 
 
 def _shown_address(url: str) -> str:

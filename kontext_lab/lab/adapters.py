@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,13 +11,14 @@ from pathlib import Path
 from kontext_lab.answer import Attempt
 from kontext_lab.errors import OutputUnavailable, TrackingError
 from kontext_lab.journal import Desk, Intent, SweepJournal
+from kontext_lab.redaction import get_logger
 from kontext_lab.results import CellResult, Known, Output, Results, State
 from kontext_lab.tracking import Tracker
 from kontext_lab.worker import keep_answer
 
 __all__ = ["SweepBook", "SweepRecorder", "draw_preview", "grid_png"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class SweepRecorder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from kontext_lab.lab.anonymous import without_references
 from kontext_lab.lab.archive import Archive
 from kontext_lab.lab.cards import axes_of, cards_of, expected_pictures
 from kontext_lab.lab.measuring import comparison_of
+from kontext_lab.redaction import get_logger
 from kontext_lab.report import (
     BRIGHTEST,
     Album,
@@ -45,7 +45,7 @@ from kontext_lab.sweep.wording import short_prompt
 
 __all__ = ["report"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ARTIFACT = "report.html"
 

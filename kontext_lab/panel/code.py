@@ -122,7 +122,7 @@ class _References:
         self._texts = {reference: self._text(reference) for reference in references}
 
     def _text(self, reference: Reference) -> Any:
-        if reference.url and not self._exact:
+        if reference.url and not reference.signed and not self._exact:
             return reference.url
         path = Path(reference.source)
         if not self._exact and path.is_absolute() and _holds(path, reference):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -11,10 +10,11 @@ from ipywidgets import HTML, Box, Button, HBox, VBox, Widget
 
 from kontext_lab.errors import KontextLabError, visible
 from kontext_lab.panel.layouts import is_shared, plain, show_if
+from kontext_lab.redaction import get_logger
 
 __all__ = ["Line", "Room", "boxed", "button", "closed", "in_words", "row"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Kind = Literal["plain", "muted", "warning", "error"]
 

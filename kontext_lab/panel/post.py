@@ -8,7 +8,6 @@ event loop delivers; without one – in a script, in a test, or while a cell exe
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import threading
 import time
@@ -18,9 +17,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from kontext_lab.redaction import get_logger
+
 __all__ = ["Post"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[], Any]

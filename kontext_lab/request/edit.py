@@ -161,7 +161,7 @@ class EditRequest(BaseModel):
     def logged_payload(self) -> dict[str, Any]:
         """The body as it is logged: every reference as its digest, no picture data."""
         body = self.payload()
-        body["image_url"] = [reference.url or f"sha256:{reference.digest}" for reference in self.images]
+        body["image_url"] = [reference.address or f"sha256:{reference.digest}" for reference in self.images]
         return body
 
     def fingerprint(self, service: str) -> str:

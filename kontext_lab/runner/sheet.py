@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
+from kontext_lab.redaction import get_logger
 from kontext_lab.results import CellResult, Results, State
 from kontext_lab.runner.parts import Observer
 
 __all__ = ["Sheet"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Sheet:

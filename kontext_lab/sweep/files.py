@@ -264,7 +264,8 @@ class _Writer:
         return _quoted(value_text(key, value))
 
     def reference(self, reference: Reference) -> Any:
-        if reference.url:
+        # A file of our own is read by others, and a token lasts for hours: it holds the picture in its place.
+        if reference.url and not (self._self_contained and reference.signed and reference.png):
             if self._self_contained and reference.png and reference.digest not in self._written:
                 self._write(reference)  # what the address served when it was fetched
             return {"url": _quoted(reference.url), "name": _quoted(reference.name)}

@@ -39,7 +39,7 @@ class Artifact:
 
     uri: str = field(repr=False)  # may hold a password
     run_id: str
-    root: str
+    root: str = field(repr=False)  # as may this, of sftp:// and the like
     path: str
     sha256: str = ""
     size: int = 0

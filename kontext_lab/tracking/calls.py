@@ -18,6 +18,8 @@ from typing import Any, TypeVar, cast
 from mlflow import MlflowClient
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
+from kontext_lab.redaction import redact_logs
+
 __all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "patiently"]
 
 LOCK_SECONDS = 60.0
@@ -33,12 +35,25 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SERVER_SECONDS),
     # A bar for every picture that is looked at.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+
+_FIXED = ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",)
+"""Set whatever a person has set: two lines for every cell, with the server's password in them, are nobody's wish."""
 
 _NOT_NOW = re.compile(r"too many (429|503) error responses")
 
 _LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool")
 """These tell a terminal, with tracebacks, what our one line says."""
+
+_TELLING = (
+    *_LOUD,
+    "urllib3.util.retry",
+    "sqlalchemy.pool.impl.NullPool",
+    "sqlalchemy.pool.impl.QueuePool",
+    "sqlalchemy.pool.impl.SingletonThreadPool",
+)
+"""These tell addresses, where somebody listens."""
 
 Answer = TypeVar("Answer")
 
@@ -144,6 +159,7 @@ _quiet = _Quiet()
 
 
 def _hush() -> None:
+    redact_logs(*_TELLING)
     for name in _LOUD:
         logging.getLogger(name).addFilter(_quiet)  # adding it again does nothing
 
@@ -158,7 +174,7 @@ def _quiet_here() -> Iterator[None]:
 
 
 _limiting = threading.Lock()
-_limited: list[str] = []
+_before: dict[str, str | None] = {}
 _calls = 0
 
 
@@ -166,14 +182,16 @@ _calls = 0
 def _settings() -> Iterator[None]:
     """MLflow's settings while a call of ours is under way: it reads them from the environment only.
 
-    What a person has set stays as it is, and outside our calls nothing is set.
+    What a person has set stays as it is, but for `_FIXED`, and outside our calls nothing is changed.
     """
     global _calls  # noqa: PLW0603 - the environment is the process's own, and so is the count of its users
     with _limiting:
         _calls += 1
         if _calls == 1:
-            _limited[:] = [name for name in _SETTINGS if name not in os.environ]
-            os.environ.update({name: _SETTINGS[name] for name in _limited})
+            _before.update(
+                {name: os.environ.get(name) for name in _SETTINGS if name in _FIXED or name not in os.environ}
+            )
+            os.environ.update({name: _SETTINGS[name] for name in _before})
     try:
         with _quiet_here():
             yield
@@ -181,6 +199,8 @@ def _settings() -> Iterator[None]:
         with _limiting:
             _calls -= 1
             if _calls == 0:
-                for name in _limited:
-                    if os.environ.get(name) == _SETTINGS[name]:
+                while _before:
+                    name, value = _before.popitem()
+                    if os.environ.get(name) == _SETTINGS[name]:  # else a person has set it meanwhile
                         del os.environ[name]
+                        os.environ.update({} if value is None else {name: value})

@@ -190,7 +190,7 @@ def request_facts(cell: CellResult, attempt: Attempt) -> dict[str, Any]:
             {
                 "name": reference.name,
                 "digest": reference.digest,
-                "url": reference.url,
+                "url": reference.address or None,
                 "sha256": reference.sha256,
                 "origin": str(reference.origin) if reference.origin else None,
                 "original_size": list(reference.original_size),

@@ -18,9 +18,10 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
+from kontext_lab.redaction import get_logger, masked, redacted, remember
 from kontext_lab.tracking import calls, database, location
 
-__all__ = ["EXPERIMENT", "Store", "check_reachable", "masked", "mlflow_trouble", "open_store", "resolve_uri"]
+__all__ = ["EXPERIMENT", "Store", "check_reachable", "mlflow_trouble", "open_store", "resolve_uri"]
 
 EXPERIMENT = "kontext-lab"
 """The experiment of sweeps where nothing else is set."""
@@ -28,7 +29,7 @@ EXPERIMENT = "kontext-lab"
 CONNECT_SECONDS = 5.0
 """How long a server may take to accept a connection: MLflow's own retries would take minutes."""
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _DATABASES = ("postgresql", "mysql", "mssql")
 
@@ -128,6 +129,7 @@ def resolve_uri(uri: str | os.PathLike[str]) -> str:
         TrackingError: a folder store, which MLflow no longer maintains.
     """
     text = os.fspath(uri)
+    remember(text)  # whoever quotes it in an error may quote parts of it
     scheme = urlsplit(text).scheme.split("+")[0]
     if scheme == "" and not _looks_like_folder(text):
         raise TrackingError(
@@ -160,22 +162,9 @@ def _looks_like_folder(text: str) -> bool:
     return "/" in text or os.sep in text or text.rstrip("/") in ("mlruns", "") or Path(text).is_dir()
 
 
-_SECRETS = re.compile(
-    r"""((?:://|^|[\s'"])[^\s:/@'"]*:)(?!//)\S*@"""  # name:password@, to the last @: some passwords have one themselves
-    r"""|([?&](?:ssl)?password=)[^\s&'"]+"""
-)
-
-
-def masked(text: str) -> str:
-    """A URI, or a line that may hold one, fit to be shown: without the password in it."""
-    if text.startswith("sqlite"):
-        return text  # has none, and a path may hold an @
-    return _SECRETS.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", text)
-
-
 @contextmanager
 def mlflow_trouble(what: str) -> Iterator[None]:
-    """Everything MLflow and its databases raise, as one TrackingError in one line without a password."""
+    """Everything MLflow and its databases raise, as one TrackingError in one line without secrets."""
     try:
         yield
     except KontextLabError:
@@ -193,8 +182,8 @@ def _reason(error: Exception) -> str:
             f"its driver {error.name} is not installed; install it, or name yours, as postgresql+psycopg2://…"
         )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # Masked before it is cut: a password cut in two would no longer be seen as one.
-    line = masked(lines[0])[:300] if lines else ""
+    # Before it is cut: a password cut in two would no longer be seen as one.
+    line = redacted(lines[0])[:300] if lines else ""
     if isinstance(error, MlflowException):
         return line or type(error).__name__
     return f"{type(error).__name__}: {line}" if line else type(error).__name__

@@ -19,6 +19,7 @@ from kontext_lab.answer import Attempt
 from kontext_lab.errors import TrackingError
 from kontext_lab.images import Origin
 from kontext_lab.ratings import Vote
+from kontext_lab.redaction import masked, redacted
 from kontext_lab.results import CellResult, Known, Output, Results, Spending, State
 from kontext_lab.results.states import MISSING
 from kontext_lab.sweep import Sweep
@@ -29,7 +30,6 @@ from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.store import (
     Store,
     check_reachable,
-    masked,
     mlflow_trouble,
     open_store,
     resolve_uri,
@@ -437,7 +437,7 @@ class Tracker:
 
     @property
     def context(self) -> Mapping[str, str]:
-        """User and source tags, as MLflow's own context gives them."""
+        """User and source tags, as MLflow's own context gives them; a repository's address may hold a token."""
         if self._context is None:
-            self._context = {key: str(text) for key, text in registry.resolve_tags().items()}
+            self._context = {key: redacted(str(text)) for key, text in registry.resolve_tags().items()}
         return self._context

@@ -7,7 +7,6 @@ what a kill cuts off is one vote at most. To take a vote back is one more file. 
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from mlflow.entities import Run
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.ratings import Vote
+from kontext_lab.redaction import get_logger
 from kontext_lab.results import Output
 from kontext_lab.tracking.artifacts import fetched, put
 from kontext_lab.tracking.reading import search
@@ -24,7 +24,7 @@ from kontext_lab.tracking.store import Store
 
 __all__ = ["read_votes", "sweeps_of", "take_back", "write_vote"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FOLDER = "votes"
 

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from kontext_lab.client import ClientSettings, KontextClient, RawAnswer
 from kontext_lab.client.account import read_balance, read_logs, read_price
 from kontext_lab.client.failures import read_envelope
-from kontext_lab.client.keys import Redactor
 from kontext_lab.errors import KontextLabError, visible
 from kontext_lab.images import load_reference
 from kontext_lab.journal import Desk, Journal
 from kontext_lab.lab.leftovers import unfinished_line
+from kontext_lab.redaction import Redactor
 from kontext_lab.request import EditRequest
 from kontext_lab.results.saving import FORMULA, LONGEST_NAME, csv_text, safe_name
 

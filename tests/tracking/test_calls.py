@@ -60,6 +60,17 @@ def test_environment_is_as_it_was_after_a_call(silent: str, monkeypatch: pytest.
     assert ("0", None, None) == (during, os.environ.get(RETRIES), os.environ.get(TIMEOUT))
 
 
+def test_lines_of_mlflow_s_are_off_during_a_call_whatever_a_person_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was set comes back afterwards."""
+    name = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
+    monkeypatch.setenv(name, "false")
+    with calls._settings():
+        during = os.environ[name]
+    assert ("true", "false") == (during, os.environ[name])
+
+
 def test_limit_that_a_person_set_is_kept(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow's own variables decide where they are set."""
     monkeypatch.setenv(TIMEOUT, "1")

@@ -12,7 +12,7 @@ import pytest
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, TrackingError
 from kontext_lab.tracking import Tracker
-from kontext_lab.tracking.store import masked, open_store, resolve_uri
+from kontext_lab.tracking.store import open_store, resolve_uri
 
 
 @pytest.fixture(autouse=True)
@@ -140,8 +140,3 @@ def test_server_that_doesn_t_answer_is_told_quickly() -> None:
     """A dead server is told at once, not after MLflow's minutes of retries."""
     with pytest.raises(TrackingError, match="doesn't answer"):
         open_store("http://127.0.0.1:9", None)
-
-
-def test_password_of_a_store_is_not_shown() -> None:
-    """A URI with a password is shown without it."""
-    assert "postgresql://me:***@db:5432/x" == masked("postgresql://me:secret@db:5432/x")
