@@ -8,6 +8,7 @@ restores them. Whatever is opened and never closed is a ResourceWarning, and thu
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import select
@@ -27,6 +28,8 @@ __all__ = ["ALLOWED_PROCESSES", "ALLOWED_THREADS", "State"]
 PATIENCE_S = 10.0
 """How long threads and processes that are ending may take, all together."""
 
+_SOON_S = 0.5
+
 ALLOWED_THREADS = {
     "tqdm_monitor": "tqdm keeps one for all its bars",
 }
@@ -38,14 +41,14 @@ ALLOWED_PROCESSES = {
 }
 """Processes that a library starts once for the whole interpreter, by a word of their command, with the reason."""
 
-_LOGGERS = ("", "kontext_lab", "mlflow", "alembic", "matplotlib", "PIL", "urllib3", "werkzeug")
+_LOGGERS = ("", "kontext_lab")
 _SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGCHLD", "SIGUSR1", "SIGBREAK")
     if hasattr(signal, name)
 )
-# pytest keeps the name of the running test there.
-_OF_PYTEST = "PYTEST_CURRENT_TEST"
+# pytest keeps the name of the running test there, MLflow a number of the process.
+_OTHERS_VARIABLES = ("PYTEST_CURRENT_TEST", "_MLFLOW_TELEMETRY_SESSION_ID")
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,8 @@ class State:
         """
         until = time.monotonic() + PATIENCE_S
         new = [one for one in threading.enumerate() if one not in self.threads and one not in told]
-        for one in (threads := [one for one in new if not _allowed(one)]):
-            one.join(max(0.0, until - time.monotonic()))
-        found: dict[Any, str] = {one: f"thread {one.name!r} goes on" for one in threads if one.is_alive()}
+        threads = [one for one in new if not _allowed(one) and not _joined(one, until)]
+        found: dict[Any, str] = {one: f"thread {one.name!r} goes on" for one in threads}
         for number in _children():
             if number not in self.processes and number not in told and not _ended(number, until):
                 found[number] = f"process {number} goes on: {_command(number)}"
@@ -126,11 +128,27 @@ def _allowed(thread: threading.Thread) -> bool:
     return thread.name.startswith(tuple(ALLOWED_THREADS)) or isinstance(thread, threading._DummyThread)
 
 
+def _joined(thread: threading.Thread, until: float) -> bool:
+    """Wait until a thread has ended."""
+    thread.join(_SOON_S)
+    if thread.is_alive():
+        # The threads of an executor end with it; MLflow leaves its own to the garbage collector.
+        gc.collect()
+        thread.join(max(0.0, until - time.monotonic()))
+    return not thread.is_alive()
+
+
 def _children() -> Iterable[int]:
-    """Child processes that have not ended; none where the system does not list them cheaply."""
-    for task in Path("/proc/self/task").glob("*/children"):
+    """Child processes that have not ended; none where the system doesn't list them."""
+    try:
+        # One call says that there are none, which is the rule.
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        tasks = os.listdir("/proc/self/task")
+    except (AttributeError, ChildProcessError, FileNotFoundError):
+        return
+    for task in tasks:
         with contextlib.suppress(OSError):
-            for number in task.read_text().split():
+            for number in Path(f"/proc/self/task/{task}/children").read_text().split():
                 command = _command(int(number))
                 if command and not any(word in command for word in ALLOWED_PROCESSES):
                     yield int(number)
@@ -158,7 +176,7 @@ def _ended(number: int, until: float) -> bool:
 
 def _settings() -> Iterator[tuple[str, Any]]:
     yield "the working folder", _folder()
-    yield "os.environ", {name: text for name, text in os.environ.items() if name != _OF_PYTEST}
+    yield "os.environ", {name: text for name, text in os.environ.items() if name not in _OTHERS_VARIABLES}
     yield "sys.path", list(sys.path)
     yield "the hooks for exceptions", (sys.excepthook, threading.excepthook, sys.unraisablehook)
     for number in _SIGNALS:
