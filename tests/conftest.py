@@ -16,7 +16,7 @@ import kontext_lab as kl
 from kontext_lab.sandbox import Sandbox
 
 # Before all fixtures of ours, so that what these leave behind is seen.
-pytest_plugins = ["leftovers", "completeness"]
+pytest_plugins = ["completeness", "leftovers"]
 
 _SETTINGS = ("AIMLAPI", "AIML_", "MLFLOW_", "KONTEXT_", "XDG_")
 

@@ -1,4 +1,4 @@
-"""What a test must give back: threads, processes, and the settings of the interpreter.
+"""What a test must give back: threads, processes, the settings of the interpreter, and the repository's folders.
 
 `State.now()` is taken before a test and after it, when its fixtures have ended; `State.left()` names the differences.
 A difference costs a message; none costs a fraction of a millisecond. Warnings filters are not looked at: pytest itself
@@ -16,12 +16,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from completeness import STRICT
 
 __all__ = ["ALLOWED_PROCESSES", "ALLOWED_THREADS", "State"]
 
@@ -40,6 +41,8 @@ ALLOWED_PROCESSES = {
     "forkserver": "multiprocessing keeps one for all its children",
 }
 """Processes that a library starts once for the whole interpreter, by a word of their command, with the reason."""
+
+REPOSITORY = Path(__file__).parents[1]
 
 _LOGGERS = ("", "kontext_lab")
 _SIGNALS = tuple(
@@ -70,7 +73,7 @@ class State:
         """The present state."""
         return cls(frozenset(threading.enumerate()), frozenset(_children()), dict(_settings()))
 
-    def left(self, told: Container[Any] = ()) -> dict[Any, str]:
+    def left(self, told: Set[Any] = frozenset()) -> dict[Any, str]:
         """What was not there when this state was taken, or is another now: a line for each thread, process and setting.
 
         Args:
@@ -80,8 +83,9 @@ class State:
         new = [one for one in threading.enumerate() if one not in self.threads and one not in told]
         threads = [one for one in new if not _allowed(one) and not _joined(one, until)]
         found: dict[Any, str] = {one: f"thread {one.name!r} goes on" for one in threads}
-        for number in _children():
-            if number not in self.processes and number not in told and not _ended(number, until):
+        for number in set(_children()) - self.processes - told:
+            # Asked again: in its first moment a process has no command.
+            if not _ended(number, until) and _counts(number):
                 found[number] = f"process {number} goes on: {_command(number)}"
         for name, value in _settings():
             before = self.settings.get(name, value)
@@ -100,10 +104,16 @@ def nothing_left_by_test() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_left_by_file() -> Iterator[None]:
-    """Fail the last test of a file whose fixtures leave something behind."""
-    before = State.now()
+    """Fail the last test of a file whose fixtures leave something behind, or whose tests wrote into the repository.
+
+    The latter under the strict switch alone: elsewhere people work there meanwhile.
+    """
+    before, files = State.now(), _files() if STRICT else set()
     yield
-    _tell(before.left(_told))
+    found = before.left(_told)
+    if STRICT:
+        found |= {one: f"file {one} in the repository" for one in sorted(_files() - files)}
+    _tell(found)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -143,23 +153,31 @@ def _children() -> Iterable[int]:
     try:
         # One call says that there are none, which is the rule.
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        tasks = os.listdir("/proc/self/task")
+        tasks = list(Path("/proc/self/task").iterdir())
     except (AttributeError, ChildProcessError, FileNotFoundError):
         return
     for task in tasks:
         with contextlib.suppress(OSError):
-            for number in Path(f"/proc/self/task/{task}/children").read_text().split():
-                command = _command(int(number))
-                if command and not any(word in command for word in ALLOWED_PROCESSES):
-                    yield int(number)
+            yield from filter(_counts, map(int, (task / "children").read_text().split()))
+
+
+def _counts(number: int) -> bool:
+    """Whether a process has not ended, and belongs to no library."""
+    try:
+        ended = _state(number) in "ZX"
+        return not ended and not any(word in _command(number) for word in ALLOWED_PROCESSES)
+    except OSError:
+        return False
+
+
+def _state(number: int) -> str:
+    """The letter of a process's state: Z or X if it has ended."""
+    return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _command(number: int) -> str:
-    """The command of a process; empty if it has ended."""
-    try:
-        return Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
+    """The command of a process; empty for a moment after its start."""
+    return Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
 def _ended(number: int, until: float) -> bool:
@@ -172,6 +190,17 @@ def _ended(number: int, until: float) -> bool:
         return bool(select.select([handle], [], [], max(0.0, until - time.monotonic()))[0])
     finally:
         os.close(handle)
+
+
+def _files() -> set[str]:
+    """The repository's files, without what tools keep there."""
+    found = set()
+    for folder, folders, names in os.walk(REPOSITORY):
+        folders[:] = [
+            one for one in folders if not one.startswith((".", "__")) and not one.endswith(".egg-info")
+        ]
+        found.update(str(Path(folder, name)) for name in names)
+    return found
 
 
 def _settings() -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-IMPATIENT = "import leftovers\nleftovers.PATIENCE_S = 0.3\n"
+SETTINGS = "import leftovers\nleftovers.PATIENCE_S = 0.3\nleftovers.REPOSITORY = Path(__file__).parent\n"
 HEAD = """
 import asyncio, logging, os, signal, subprocess, sys, threading, time
 from pathlib import Path
@@ -33,6 +33,7 @@ def owned():
 @pytest.fixture(scope="module", autouse=True)
 def of_the_file():
     signal.signal(signal.SIGHUP, lambda *_: None)
+    Path(__file__).with_name("mlflow.db").touch()
 
 @pytest.fixture
 def late(monkeypatch, tmp_path):
@@ -82,12 +83,18 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     tests = [f"def test_{name}(tmp_path): {body}" for name, (body, _) in LEAVES.items()]
     tests += [f"def test_{name}{rest}" for name, rest in LEAVES_NOTHING.items()]
     tests.append("def test_last(): child.kill(); child.wait()")
-    (folder / "conftest.py").write_text(IMPATIENT, encoding="utf-8")
+    (folder / "conftest.py").write_text("from pathlib import Path\n" + SETTINGS, encoding="utf-8")
     (folder / "test_leaving.py").write_text(HEAD + "\n".join(tests), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "leftovers", "-rA", "-q", folder],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(TESTS), "MPLBACKEND": "agg", "COLUMNS": "1000"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(TESTS),
+            "MPLBACKEND": "agg",
+            "COLUMNS": "1000",
+            "KONTEXT_LAB_TESTS_STRICT": "1",
+        },
         capture_output=True,
         text=True,
         timeout=120,
@@ -112,5 +119,6 @@ def test_a_test_that_leaves_nothing_behind_passes(said: dict[str, str], name: st
 
 def test_what_a_file_leaves_behind_fails_its_last_test(said: dict[str, str]) -> None:
     """It is said of a fixture of the file; what was said of a test is not said again."""
-    assert "Failed: left behind: the handler of SIGHUP" in said["last"]
+    assert "the handler of SIGHUP was" in said["last"]
+    assert "mlflow.db in the repository" in said["last"]
     assert "stray" not in said["last"]
