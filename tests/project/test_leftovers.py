@@ -94,6 +94,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             "MPLBACKEND": "agg",
             "COLUMNS": "1000",
             "KONTEXT_LAB_TESTS_STRICT": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },
         capture_output=True,
         text=True,
