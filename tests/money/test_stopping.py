@@ -18,16 +18,17 @@ from kontext_lab.sandbox import Sandbox
 @pytest.fixture
 def slow(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A service that takes a second for a picture."""
-    with Sandbox(latency=1.0) as box:
-        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
-        monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
-        yield box
+    yield from _in_the_place_of_the_api(Sandbox(latency=1.0), monkeypatch)
 
 
 @pytest.fixture
 def stuck(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A service that takes longer for a picture than any test."""
-    with Sandbox(latency=600.0) as box:
+    yield from _in_the_place_of_the_api(Sandbox(latency=600.0), monkeypatch)
+
+
+def _in_the_place_of_the_api(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    with box:
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
         monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
         yield box
