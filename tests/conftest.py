@@ -15,6 +15,9 @@ from PIL import Image
 import kontext_lab as kl
 from kontext_lab.sandbox import Sandbox
 
+# Before all fixtures of ours, so that what these leave behind is seen.
+pytest_plugins = ["completeness", "leftovers"]
+
 _SETTINGS = ("AIMLAPI", "AIML_", "MLFLOW_", "KONTEXT_", "XDG_")
 
 

@@ -1,34 +1,22 @@
-"""A page in Debian's Chromium; without it the tests are skipped, unless the switch for CI is set."""
+"""A page in Debian's Chromium, and JupyterLab servers."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import running_chromium
 from jupyter import Jupyter, running_jupyter
 from panel_page import Workbench, working
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
     """A blank page of 1700 x 1300 pixels."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        reason = "no Chromium: apt-get install chromium"
-        if os.environ.get("KONTEXT_LAB_TESTS_STRICT"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+    with running_chromium() as browser:
         yield browser.new_page(viewport={"width": 1700, "height": 1300})
-        browser.close()
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import running_chromium
 from jupyter import Jupyter, Notebook, open_notebook, running_jupyter
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from kontext_lab.sandbox import Sandbox
 
@@ -28,7 +29,6 @@ __all__ = ["KEY", "PANEL", "PanelPage", "Workbench", "until", "working"]
 
 KEY = "marked-key-4711"
 PANEL = "import kontext_lab as kl\nlab = kl.Lab(concurrency=2, measure=False)\npanel = kl.Panel(lab)\npanel"
-_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _OWN = ("AIMLAPI", "AIML_", "MLFLOW_", "KONTEXT_", "XDG_")
 _COUNTS = re.compile(r"^\d+/\d+ · ")
 _PIXELS = """(canvas, [left, top, width, height]) => {
@@ -292,17 +292,11 @@ def working(folder: Path, store: Path) -> Iterator[Workbench]:
         folder: empty.
         store: a migrated, empty one, to copy.
     """
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("KONTEXT_LAB_TESTS_STRICT"):
-            pytest.fail("no Chromium: apt-get install chromium")
-        pytest.skip("no Chromium: apt-get install chromium")
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch:
         for name in [one for one in os.environ if one.startswith(_OWN)]:
             patch.delenv(name)
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
-        for jupyter in running_jupyter(folder / "jupyter"):
-            yield Workbench(jupyter, browser, folder, store)
-        browser.close()
+        with running_chromium() as browser:
+            for jupyter in running_jupyter(folder / "jupyter"):
+                yield Workbench(jupyter, browser, folder, store)

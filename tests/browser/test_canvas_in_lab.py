@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import running_chromium
 from jupyter import Notebook, open_notebook, running_jupyter
 from PIL import Image
-from playwright.sync_api import Locator, expect, sync_playwright
+from playwright.sync_api import Locator, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -36,7 +37,6 @@ canvas.on_select(lambda tile, keys: (clicked.append(tile.cell.title), canvas.sel
 canvas.on_crop(crops.append)
 canvas.show(plan_grid(results, title="", live=True))
 """
-_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _CONNECTED = """() => {
   const app = window.jupyterapp ?? window.jupyterlab;
   const kernel = app.shell.currentWidget?.sessionContext?.session?.kernel;
@@ -48,14 +48,10 @@ _TILE = "canvas.plan.tiles[{}].rect"
 @pytest.fixture(scope="module")
 def opened(migrated_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     """A notebook with a canvas of 2 x 3 pictures in its second cell, and a figure of the user's in its third."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no Chromium: apt-get install chromium")
     folder = tmp_path_factory.mktemp("canvas")
     shutil.copy(migrated_store, folder / "mlflow.db")
     settings: dict[str, object] = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
+    with running_chromium() as browser:
         page = browser.new_page(viewport={"width": 1700, "height": 1300})
         for jupyter in running_jupyter(folder / "jupyter", settings):
             cells = [_SETUP, "canvas.widget", "plt.plot([1, 2]); plt.show()"]
@@ -64,7 +60,6 @@ def opened(migrated_store: Path, tmp_path_factory: pytest.TempPathFactory) -> It
             page.wait_for_function(_CONNECTED, timeout=60_000)
             notebook.run_all()
             yield notebook
-        browser.close()
 
 
 @pytest.fixture

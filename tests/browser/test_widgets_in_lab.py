@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import running_chromium
 from jupyter import Notebook, open_notebook, running_jupyter
 from PIL import Image
-from playwright.sync_api import Locator, expect, sync_playwright
+from playwright.sync_api import Locator, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -71,17 +71,12 @@ viewer.show(red, blue, left_label="reference", right_label="output 1", alt="A co
 viewer
 """
 _TWICE = "ipywidgets.HBox([aspect])"
-_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     """A notebook with all widgets, in four cells."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
+    with running_chromium() as browser:
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.set_default_timeout(15_000)
@@ -89,7 +84,6 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
             notebook = open_notebook(page, jupyter, "a.ipynb", [_VALUES, _FILES, _VIEWER, _TWICE])
             notebook.run_all()
             yield notebook
-        browser.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,8 @@ def _jpeg_with_thumbnail(picture: Image.Image) -> bytes:
 
 
 def _heic(picture: Image.Image) -> bytes:
-    pillow_heif = pytest.importorskip("pillow_heif")
+    import pillow_heif
+
     buffer = io.BytesIO()
     made = pillow_heif.from_pillow(picture)
     made.save(buffer, exif=exif().tobytes(), xmp=XMP)
@@ -476,12 +477,23 @@ def test_closed_pil_image() -> None:
         load_reference(picture)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads every file")
-def test_unreadable_file(tmp_path: Path) -> None:
+@pytest.fixture
+def unreadable_file(workdir: Path) -> Iterator[str]:
+    """A file without permission, beside the test, which runs as a user to whom that applies: root reads every file."""
+    (workdir / "a.png").touch(mode=0)
+    workdir.chmod(0o755)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield "a.png"
+    os.seteuid(user)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of a POSIX system")
+def test_unreadable_file(unreadable_file: str) -> None:
     """A file without permission is named with the system's reason."""
-    (tmp_path / "a.png").touch(mode=0)
     with pytest.raises(ImageError, match="Permission denied"):
-        load_reference(tmp_path / "a.png")
+        load_reference(unreadable_file)
 
 
 # --- arrays --------------------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ EDITS = Path(__file__).parents[2].parent / "shared" / "real-edits"
 SEEN = {"bird": (0.51, 0.68, 0.77, 0.96), "crown": (0.54, 0.03, 0.73, 0.28)}
 """Where a person sees the edit, as its README says."""
 
-pytestmark = pytest.mark.skipif(not EDITS.is_dir(), reason="the real edits lie beside the repository")
+pytestmark = pytest.mark.skipif(
+    not EDITS.is_dir(), reason=f"no real edits: they belong beside the repository, in {EDITS}"
+)
 
 
 @cache

@@ -18,7 +18,17 @@ from kontext_lab.sandbox import Sandbox
 @pytest.fixture
 def slow(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A service that takes a second for a picture."""
-    with Sandbox(latency=1.0) as box:
+    yield from _in_the_place_of_the_api(Sandbox(latency=1.0), monkeypatch)
+
+
+@pytest.fixture
+def stuck(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A service that takes longer for a picture than any test."""
+    yield from _in_the_place_of_the_api(Sandbox(latency=600.0), monkeypatch)
+
+
+def _in_the_place_of_the_api(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    with box:
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
         monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
         yield box
@@ -38,16 +48,14 @@ def sent(box: Sandbox, count: int) -> None:
     assert count == box.in_flight
 
 
-def test_leaving_does_not_wait(slow: Sandbox, sweep: kl.Sweep) -> None:
-    """What is under way is left within a moment, shown in doubt, and everything else is cancelled."""
+def test_leaving_does_not_wait(stuck: Sandbox, sweep: kl.Sweep) -> None:
+    """What is under way is left unanswered, shown in doubt, and everything else is cancelled."""
     with kl.Lab() as lab:
         handle = lab.start(sweep)
-        sent(slow, 4)
-        began = time.monotonic()
+        sent(stuck, 4)
         handle.leave()
-        results = handle.wait(5)
-        assert time.monotonic() - began < 0.9
-        assert handle.done
+        results = handle.wait(20)
+        assert (True, 4) == (handle.done, stuck.in_flight)
         assert {"in_doubt": 4, "cancelled": 4} == results.counts
 
 
@@ -118,11 +126,11 @@ def test_a_stop_ends_what_waits_for_its_next_attempt(api: Sandbox, lab: kl.Lab, 
     while len(api.calls) < 8 and time.monotonic() < until:
         time.sleep(0.02)
     time.sleep(0.3)
-    began = time.monotonic()
     handle.cancel()
     results = handle.wait(10)
 
-    assert time.monotonic() - began < 5
+    # Their next attempts would come after that.
+    assert handle.done
     assert {"done": 4, "cancelled": 4} == results.counts
     assert {"done": 8} == lab.run(sweep, progress=False).counts
 

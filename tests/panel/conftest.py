@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ipywidgets import Widget
 
 import kontext_lab as kl
+import kontext_lab.panel.panel as panels
 from kontext_lab.panel import Panel
+from kontext_lab.panel.post import Post
+
+
+@pytest.fixture(autouse=True)
+def panels_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Panels, which last as long as a kernel, end with the test: their threads and their widgets."""
+    made: list[Post] = []
+    make = Post.__init__
+
+    def noted(post: Post, *given: Any) -> None:
+        made.append(post)
+        make(post, *given)
+
+    monkeypatch.setattr(Post, "__init__", noted)
+    yield
+    for post in made:
+        post.close()
+    panels._ROOMS.clear()
+    Widget.close_all()
 
 
 @pytest.fixture

@@ -39,12 +39,6 @@ def test_readme_python_is_python() -> None:
         ast.parse(block)
 
 
-def test_ci_calls_the_second_command_of_the_readme() -> None:
-    """What people are told to run is what runs here."""
-    command = next(line for line in README.splitlines() if '".[test]"' in line)
-    assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-
-
 def test_top_level_holds_what_it_should() -> None:
     """Nothing but the agreed files and folders lies at the top."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

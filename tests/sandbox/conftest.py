@@ -126,9 +126,15 @@ def client(make_client: Callable[..., Client]) -> Client:
 
 
 @pytest.fixture(scope="module")
-def shared(make_uri: Callable[..., str]) -> Iterator[Client]:
-    """A client of one sandbox for a whole module, for tests that look only at their own answer."""
+def shared_box() -> Iterator[Sandbox]:
+    """One sandbox for a whole module."""
     with Sandbox() as box:
-        client = Client(box, make_uri())
-        yield client
-        client.session.close()
+        yield box
+
+
+@pytest.fixture
+def shared(shared_box: Sandbox, make_uri: Callable[..., str]) -> Iterator[Client]:
+    """A client of the module's sandbox, for tests that look only at their own answer."""
+    client = Client(shared_box, make_uri())
+    yield client
+    client.session.close()
