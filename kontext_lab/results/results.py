@@ -95,7 +95,9 @@ class Results(Sequence[CellResult]):
 
         For results of several sweeps together, what they differ in is an axis as well.
         """
-        keys = list(dict.fromkeys(key for cell in self._cells for key in cell.swept))
+        # A cell whose run was cut off before its parameters were written has none.
+        swept = (key for cell in self._cells for key in cell.swept if key in cell.params)
+        keys = list(dict.fromkeys(swept))
         keys += [key for key in self._differing() if key not in keys]
         found = {key: self.values(key) for key in keys}
         if any(len(cell.outputs) > 1 for cell in self._cells):

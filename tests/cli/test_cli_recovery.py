@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,25 +19,17 @@ from kontext_lab.sandbox import Sandbox
 
 @pytest.fixture(params=[2.0])
 def box(
-    request: pytest.FixtureRequest, store_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    request: pytest.FixtureRequest, serve: Callable[[float], AbstractContextManager[Sandbox]]
 ) -> Iterator[Sandbox]:
     """A service that takes two seconds for a picture, or as many as a test says."""
-    with Sandbox(latency=request.param) as running:
-        monkeypatch.setenv("AIMLAPI_BASE_URL", running.url)
-        monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
-        monkeypatch.setenv("KONTEXT_LAB_HOME", str(tmp_path / "lab-home"))
+    with serve(request.param) as running:
         yield running
 
 
 @pytest.fixture
-def sweep_file(workdir: Path, photo_file: Path) -> Path:
+def sweep_file(write_sweep: Callable[[str, int], Path]) -> Path:
     """Eight cells in the working folder."""
-    (workdir / "photo.jpg").write_bytes(photo_file.read_bytes())
-    file = workdir / "sweep.yaml"
-    file.write_text(
-        "name: eight\nprompt: Add a bird.\nimage: photo.jpg\naspect_ratio: 1:1\naxes:\n  seed: 1-8\n"
-    )
-    return file
+    return write_sweep("eight", 8)
 
 
 def started(box: Sandbox, *words: str) -> subprocess.Popen[str]:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +35,16 @@ _fork.set_forkserver_preload(
 
 
 @pytest.fixture
-def box(store_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
-    """A service that takes a moment for a picture."""
-    with Sandbox(latency=0.5) as running:
-        monkeypatch.setenv("AIMLAPI_BASE_URL", running.url)
-        monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
-        monkeypatch.setenv("KONTEXT_LAB_HOME", str(tmp_path / "lab-home"))
+def box(serve: Callable[[float], AbstractContextManager[Sandbox]]) -> Iterator[Sandbox]:
+    """A service that takes half a second for a picture."""
+    with serve(0.5) as running:
         yield running
 
 
 @pytest.fixture
-def sweep_file(workdir: Path, photo_file: Path) -> Path:
+def sweep_file(write_sweep: Callable[[str, int], Path]) -> Path:
     """Six cells in the working folder."""
-    (workdir / "photo.jpg").write_bytes(photo_file.read_bytes())
-    file = workdir / "sweep.yaml"
-    file.write_text(
-        f"name: six\nprompt: Add a bird.\nimage: photo.jpg\naspect_ratio: 1:1\naxes:\n  seed: 1-{CELLS}\n"
-    )
-    return file
+    return write_sweep("six", CELLS)
 
 
 class Command:
@@ -376,3 +369,38 @@ def test_of_several_exit_codes_the_first_counts(
 ) -> None:
     """Signal, then 3, 4, 1, and 0 where all that was asked for is in the store."""
     assert code == exit_code(results_of(*states, **how), number)
+
+
+@pytest.mark.slow
+@pytest.mark.kill
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals here")
+@pytest.mark.parametrize(
+    ("answer", "code"), [("n\n", 2), (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_question_before_paying(
+    answer: str | int, code: int, sweep_file: Path, store_uri: str, *, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A no is nothing paid, 2; a signal is its own code."""
+    monkeypatch.setenv("AIMLAPI_BASE_URL", "http://127.0.0.1:9")  # whatever answers there, no sandbox does
+    monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
+    sweep_file.write_text(sweep_file.read_text().replace(f"1-{CELLS}", "1-40"))
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kontext_lab", "run", "sweep.yaml"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - nothing else happens there
+    )
+    os.close(theirs)
+    said = b""
+    while b"Pay about" not in said:
+        said += os.read(ours, 4096)
+    if isinstance(answer, str):
+        os.write(ours, answer.encode())
+    else:
+        process.send_signal(answer)
+
+    assert code == process.wait(60)
+    os.close(ours)

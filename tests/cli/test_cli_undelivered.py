@@ -25,14 +25,9 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture
-def sweep_file(workdir: Path, photo_file: Path) -> Path:
+def sweep_file(write_sweep: Callable[[str, int], Path]) -> Path:
     """Three cells in the working folder."""
-    (workdir / "photo.jpg").write_bytes(photo_file.read_bytes())
-    file = workdir / "sweep.yaml"
-    file.write_text(
-        "name: three\nprompt: Add a bird.\nimage: photo.jpg\naspect_ratio: 1:1\naxes:\n  seed: 1-3\n"
-    )
-    return file
+    return write_sweep("three", 3)
 
 
 @pytest.fixture
@@ -220,7 +215,7 @@ def test_measured_values_that_cannot_be_recorded_end_with_1(
 
 
 def test_an_answer_without_a_request_is_no_success(
-    run: Callable[..., Said], kontext: Callable[..., Said], full: pytest.MonkeyPatch, *, tmp_path: Path
+    run: Callable[..., Said], kontext: Callable[..., Said], full: pytest.MonkeyPatch
 ) -> None:
     """A damaged journal: `recover` names the folder and ends with 1, since a person has to look."""
     run()
@@ -230,7 +225,7 @@ def test_an_answer_without_a_request_is_no_success(
         intent.write_text("damaged")
     said = kontext("recover")
 
-    assert (1, True) == (said.code, str(home) in said.err)
+    assert (1, True) == (said.code, f"an answer whose request can't be read is in {home}" in said.err), said
 
 
 def test_a_run_half_opened_is_not_running(

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 import kontext_lab as kl
+from kontext_lab.cli.main import run_command
 from kontext_lab.errors import TrackingError
 from kontext_lab.pacing import Pacing
 from kontext_lab.sandbox import Sandbox
@@ -134,6 +136,46 @@ def test_a_server_that_comes_back_is_caught_up_with(
         assert all(cell.run_id for cell in results)
         assert [] == lab.unfinished
         assert ["FINISHED"] == [run.status for run in lab.history()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("recover",), ("run", "sweep.yaml")])
+def test_the_command_line_says_what_a_server_that_died_did_not_take(
+    words: tuple[str, ...],
+    server: Server,
+    sweep: kl.Sweep,
+    workdir: Path,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """All are paid for, none is in MLflow: 4, the sweep is named; with the server back its run ends FINISHED."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    sweep.but(seed="1-4").to_yaml(workdir / "sweep.yaml")
+    with Sandbox(latency=3.0) as box:
+        monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
+        monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
+        stopping = threading.Thread(target=stop_once_sent, args=(server, box, 4))
+        stopping.start()
+        code = run_command(["run", "sweep.yaml", "--no-measure"])
+        stopping.join()
+        said = capfd.readouterr()
+        assert (4, True) == (code, "4 cells: 4 done" in said.out)
+        assert said.err.splitlines()[-1].startswith("4 cells are not in MLflow yet")
+
+        server.start()
+        assert 0 == run_command(list(words))
+    client = MlflowClient(tracking_uri=server.uri)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    assert ["FINISHED"] * 5 == [run.info.status for run in client.search_runs(experiments)]
+
+
+def stop_once_sent(server: Server, box: Sandbox, count: int) -> None:
+    """Stop the server while so many requests are under way."""
+    until = time.monotonic() + 120
+    while box.in_flight < count and time.monotonic() < until:
+        time.sleep(0.01)
+    server.stop()
 
 
 def test_a_parent_deleted_in_mlflow_is_not_gone_on_with(
