@@ -104,7 +104,7 @@ def save(results: Results, folder: str | Path) -> Path:
     target = writable_folder(folder)
     frame = results.frame
     files: list[str] = []
-    reasons = list(frame["reason"])
+    reasons = list(frame.get("reason", ()))  # results without cells make a table without columns
     missing = []
     width = len(str(len(results)))
     try:
@@ -122,7 +122,8 @@ def save(results: Results, folder: str | Path) -> Path:
                         reasons[len(files)] = MISSING
                         name = ""
                 files.append(name)
-        frame["reason"] = reasons
+        if reasons:
+            frame["reason"] = reasons
         frame.insert(0, "file", files)
         (target / "index.csv").write_text(csv_text(frame), encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
