@@ -22,7 +22,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "error": ("", "credits"),
     "lost": ("",),
     "cut_before": ("reset", "close"),
-    "cut_after": ("reset", "close", "middle"),
+    "cut_after": ("reset", "close", "middle", "late"),
     "slow": ("",),
     "moderated": ("",),
     "no_picture": ("",),
@@ -156,7 +156,9 @@ FAULTS: Final[dict[str, Fault]] = {
     "cut_before_close": Fault("cut_before", where="close"),
     "cut_after": Fault("cut_after"),
     "cut_after_close": Fault("cut_after", where="close"),
+    # In the middle of a picture's address, and behind the last one.
     "cut_middle": Fault("cut_after", where="middle"),
+    "cut_late": Fault("cut_after", where="late"),
     "slow": Fault("slow", seconds=1.0),
     "moderated": Fault("moderated"),
     "no_picture": Fault("no_picture"),

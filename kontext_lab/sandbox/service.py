@@ -329,7 +329,11 @@ class Service:
             return Delivery(hold=hold, cut="reset", limit=0, done=done)
         if fault.kind == "cut_after" and struck:
             if fault.variant == "middle":
-                return Delivery(cut="close", limit=len(reply.body) // 2, done=done)
+                address = reply.body.find(b"http")
+                half = len(reply.body) // 2
+                return Delivery(cut="close", limit=half if address < 0 else address + 8, done=done)
+            if fault.variant == "late":
+                return Delivery(cut="close", limit=len(reply.body) - 4, done=done)
             return Delivery(cut="close" if fault.variant == "close" else "reset", limit=0, done=done)
         return Delivery(done=done)
 

@@ -51,7 +51,7 @@ ERRORS: dict[str, tuple[type[ServiceError], int | None]] = {
     "cut_middle": (InDoubt, None),
 }
 BILLED = {
-    "slow", "moderated", "no_picture", "black", "unreadable", "not_json", "b64", "image_base64",
+    "slow", "cut_late", "moderated", "no_picture", "black", "unreadable", "not_json", "b64", "image_base64",
     "missing_one",
     "missing_one_black", "truncated", "download_cut", "corrupt", "html_picture", "expired", "expired_403",
     "expired_410", "download_5xx", "download_redirect", "download_redirect_host", "download_redirect_loop",

@@ -36,7 +36,7 @@ BILLED_FOR_NOTHING = {
 }  # fmt: skip
 
 HARMLESS = {
-    "slow", "b64", "image_base64", "download_5xx", "download_redirect", "download_redirect_host",
+    "slow", "cut_late", "b64", "image_base64", "download_5xx", "download_redirect", "download_redirect_host",
     "download_slow",
 }  # fmt: skip
 

@@ -40,6 +40,7 @@ CUTS = {
     "cut_after": (0.052, 1),
     "cut_after_close": (0.052, 1),
     "cut_middle": (0.052, 1),
+    "cut_late": (0.052, 1),
 }
 
 
@@ -113,9 +114,10 @@ def test_cut_connection_gives_no_answer(client, name, expected):
     assert logged == len(rows(client))
 
 
-def test_cut_in_the_middle_has_a_status_and_half_a_body(client):
+@pytest.mark.parametrize("name", ["cut_middle", "cut_late"])
+def test_cut_in_the_middle_has_a_status_and_part_of_a_body(client, name):
     """The answer begins and breaks off."""
-    client.script("cut_middle")
+    client.script(name)
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)) as caught:
         client.post()
     assert "IncompleteRead" in str(caught.value)
