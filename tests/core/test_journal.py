@@ -209,3 +209,11 @@ def test_a_start_that_hangs_keeps_nobody_waiting_for_ever(
         journal.starting(),
     ):
         pass
+
+
+def test_a_sweep_longer_than_people_write_is_kept(journal: Journal, photo_file: Path) -> None:
+    """What was paid for in it can be recovered: no limit of files by hand holds for the journal's own."""
+    long = kl.Sweep([f"{number} {'word, ' * 600}" for number in range(110)], photo_file)
+    journal.sweep(FACTS).begin(long)
+    (found,) = journal.unfinished()
+    assert long.digest("sandbox") == found.sweep().digest("sandbox")
