@@ -297,3 +297,10 @@ def test_a_lab_whose_settings_are_refused_can_be_shown() -> None:
     except kl.KontextLabError as error:
         shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     assert "<Lab: sandbox" in shown
+
+
+def test_a_prompt_that_looks_nested_is_loaded_from_the_store(lab: kl.Lab, photo_file: Path) -> None:
+    """A prompt is text: its brackets don't keep a sweep from being read again."""
+    made = kl.Sweep("[" * 100, photo_file, aspect_ratio="1:1")
+    lab.run(made, progress=False)
+    assert made.cells[0].request.prompt == lab.load_sweep("last").cells[0].request.prompt
