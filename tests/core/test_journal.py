@@ -218,7 +218,14 @@ def test_a_start_that_hangs_keeps_nobody_waiting_for_ever(
         pass
 
 
-<<<<<<< HEAD
+def test_a_sweep_longer_than_people_write_is_kept(journal: Journal, photo_file: Path) -> None:
+    """What was paid for in it can be recovered: no limit of files by hand holds for the journal's own."""
+    long = kl.Sweep([f"{number} {'word, ' * 600}" for number in range(110)], photo_file)
+    journal.sweep(FACTS).begin(long)
+    (found,) = journal.unfinished()
+    assert long.digest("sandbox") == found.sweep().digest("sandbox")
+
+
 # permits
 
 
@@ -305,11 +312,3 @@ def test_an_attempt_that_nobody_took_owes_nothing(journal: Journal, sweep: kl.Sw
     assert ([], False) == (one.owed(), desk.may_have_left)
     FolderPermits().issue(desk, "kl-1").take()
     assert ([intent()], True) == ([found for found, _ in one.owed()], desk.may_have_left)
-=======
-def test_a_sweep_longer_than_people_write_is_kept(journal: Journal, photo_file: Path) -> None:
-    """What was paid for in it can be recovered: no limit of files by hand holds for the journal's own."""
-    long = kl.Sweep([f"{number} {'word, ' * 600}" for number in range(110)], photo_file)
-    journal.sweep(FACTS).begin(long)
-    (found,) = journal.unfinished()
-    assert long.digest("sandbox") == found.sweep().digest("sandbox")
->>>>>>> wt-references
