@@ -13,6 +13,7 @@ import click
 from kontext_lab.cli.codes import BAD, FAILED, INTERRUPTED, LEFT, OK, STOPPED
 from kontext_lab.cli.saying import say
 from kontext_lab.errors import KontextLabError, OutOfCredits, Unauthorized
+from kontext_lab.redaction import redact_last_resort
 
 __all__ = ["cli", "main"]
 
@@ -22,6 +23,7 @@ def main() -> None:
     # MLflow and Alembic write about their databases; what matters arrives as an error of ours.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    redact_last_resort()
     code = run_command(sys.argv[1:])
     if code == LEFT:
         # What is under way belongs to the journal now; leaving the usual way would wait for its answers.
