@@ -16,7 +16,17 @@ from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
-__all__ = ["MASK", "Redactor", "get_logger", "masked", "redact_logs", "redacted", "remember", "secrets_of"]
+__all__ = [
+    "MASK",
+    "Redactor",
+    "get_logger",
+    "masked",
+    "redact_last_resort",
+    "redact_logs",
+    "redacted",
+    "remember",
+    "secrets_of",
+]
 
 MASK = "***"
 
@@ -169,16 +179,18 @@ class Redactor:
             return _pattern(known, write)
 
         @cache
-        def in_bytes(write: Callable[[str], str]) -> re.Pattern[bytes]:
-            return re.compile(_pattern(long, write).pattern.encode())
+        def in_bytes() -> re.Pattern[bytes]:
+            return re.compile(_pattern(long, _any_spelling).pattern.encode())
 
         def text(value: str) -> str:
             return in_text(_any_spelling if _CODED.search(value) else re.escape).sub(MASK, value)
 
         def body(value: bytes) -> bytes:
-            return in_bytes(_any_spelling if _CODED_BYTES.search(value) else re.escape).sub(
-                MASK.encode(), value
-            )
+            if long and _CODED_BYTES.search(value):
+                return in_bytes().sub(MASK.encode(), value)
+            for one in long:
+                value = value.replace(one.encode(), MASK.encode())
+            return value
 
         self.text: Callable[[str], str] = text
         self.body: Callable[[bytes], bytes] = body
@@ -202,12 +214,11 @@ def _pattern(secrets: Iterable[str], write: Callable[[str], str]) -> re.Pattern[
 
 
 def _alone(secret: str, pattern: str) -> str:
-    # A short one may be a part of many words. %3A before it and \n are no words.
-    return (
-        pattern
-        if len(secret) >= _ALONE
-        else rf"(?:(?<=%[0-9A-Fa-f]{{2}})|(?<=\\[nrt])|(?<![A-Za-z0-9])){pattern}(?![A-Za-z0-9])"
-    )
+    if len(secret) >= _ALONE:
+        return pattern
+    # A short one may be a part of many words; %3A and \n before it are none.
+    before = r"(?:(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])|(?<![A-Za-z0-9]))"
+    return rf"{before}{pattern}(?![A-Za-z0-9])"
 
 
 def _any_spelling(character: str) -> str:
@@ -242,9 +253,16 @@ _redacting = _Redacting()
 
 
 def redact_logs(*names: str) -> None:
-    """Let nothing secret out of these loggers; of others, and of their children, nothing changes."""
-    for name in names:
-        logging.getLogger(name).addFilter(_redacting)  # adding it again does nothing
+    """Let nothing secret out of these loggers, and of the handlers they have; nothing else changes."""
+    for log in map(logging.getLogger, names):
+        for one in (log, *log.handlers):
+            one.addFilter(_redacting)  # adding it again does nothing
+
+
+def redact_last_resort() -> None:
+    """Let nothing secret out of the handler that prints what nobody else handles: for a program, not a library."""
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(_redacting)
 
 
 def get_logger(name: str) -> logging.Logger:

@@ -14,6 +14,7 @@ from kontext_lab.cli.codes import BAD, FAILED, INTERRUPTED, OK, STOPPED
 from kontext_lab.cli.saying import guard_output, say
 from kontext_lab.cli.signals import StopSignals
 from kontext_lab.errors import KontextLabError, OutOfCredits, Unauthorized
+from kontext_lab.redaction import redact_last_resort
 
 __all__ = ["cli", "main"]
 
@@ -24,6 +25,7 @@ def main() -> None:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     output = guard_output()
+    redact_last_resort()
     stops = StopSignals()
     code = run_command(sys.argv[1:], stops)
     if code == OK and output.lost:

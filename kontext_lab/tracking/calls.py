@@ -48,6 +48,7 @@ _LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool")
 
 _TELLING = (
     *_LOUD,
+    "mlflow",
     "urllib3.util.retry",
     "sqlalchemy.pool.impl.NullPool",
     "sqlalchemy.pool.impl.QueuePool",

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -15,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kontext_lab import redaction
+from kontext_lab.cli.main import main
 from kontext_lab.errors import ConfigError, shown
-from kontext_lab.redaction import Redactor, get_logger, masked, redacted, remember, secrets_of
+from kontext_lab.redaction import Redactor, get_logger, masked, redact_logs, redacted, remember, secrets_of
 
 ADDRESSES = [
     ("postgresql://me:secret@db:5432/x", "postgresql://me:***@db:5432/x"),
@@ -205,3 +207,25 @@ def test_the_environment_is_read_when_it_is_asked(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("PGPASSWORD")
     assert "PGPASSWORD" not in os.environ
     assert "hunter-4711" == redacted("hunter-4711")
+
+
+def test_children_of_a_logger_with_a_handler_tell_no_secret(
+    request: pytest.FixtureRequest, lines: io.StringIO
+) -> None:
+    """As those of MLflow, which brings its own handler."""
+    redact_logs(request.node.name)
+    logging.getLogger(f"{request.node.name}.child").warning("at http://ann:hunter-4711@host")
+    assert "at http://ann:***@host\n" == lines.getvalue()
+
+
+def test_the_command_line_lets_no_library_tell_a_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not even one that nobody has thought of: what no handler takes is printed by the last one."""
+    monkeypatch.setattr(sys, "argv", ["kontext-lab", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    capsys.readouterr()
+    said = ("anybody", logging.WARNING, "x.py", 1, "at http://ann:hunter@host", None, None)
+    logging.lastResort.handle(logging.LogRecord(*said))
+    assert "at http://ann:***@host\n" == capsys.readouterr().err
