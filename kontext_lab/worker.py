@@ -32,11 +32,11 @@ class Worker:
 
     client: KontextClient
 
-    @property
-    def patience(self) -> float:
+    def patience(self, request: EditRequest) -> float:
         """Seconds after which the answer to a request that was sent can't come any more."""
-        settings = self.client.settings
-        return settings.connect_timeout + settings.read_timeout
+        # References travel as base64, a third longer.
+        size = sum(len(reference.png) for reference in request.images) * 4 // 3
+        return self.client.settings.exchange_seconds(size)
 
     def send(self, request: EditRequest, request_id: str, permit: Permit) -> Attempt:
         """Send a request, once, and bring its pictures; every error of the service is inside the attempt.

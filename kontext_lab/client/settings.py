@@ -11,12 +11,14 @@ from importlib import metadata
 from urllib.parse import urlsplit
 
 from kontext_lab.client.hosts import read_hosts
+from kontext_lab.client.transport import SENT_AT_ONCE
 from kontext_lab.errors import ConfigError
 from kontext_lab.images import MAX_REFERENCE_BYTES
 
 __all__ = ["ClientSettings", "origin_of"]
 
 MIB = 1024 * 1024
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -77,6 +79,16 @@ class ClientSettings:
     def service(self) -> str:
         """The base URL's origin: `scheme://host[:port]`, lower case, without the scheme's own port."""
         return origin_of(self.base_url)
+
+    def exchange_seconds(self, size: int) -> float:
+        """The longest that a request may take from its first byte to the last byte of its answer.
+
+        Args:
+            size: bytes of the request's body.
+        """
+        # A connection waits for its name, its addresses and its handshake, each block for as long as that.
+        waits = 3 + math.ceil(size / SENT_AT_ONCE)
+        return waits * self.connect_timeout + self.read_timeout
 
     def address(self, path: str) -> str:
         """The full URL of one of the service's paths, which start with a slash."""

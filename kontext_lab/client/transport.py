@@ -35,19 +35,28 @@ from urllib3.util.connection import allowed_gai_family, create_connection
 
 from kontext_lab.redaction import redact_logs
 
-__all__ = ["BodyError", "CountedBody", "Guard", "addresses", "new_session", "proxies_for", "read_body"]
+__all__ = [
+    "SENT_AT_ONCE",
+    "BodyError",
+    "CountedBody",
+    "Guard",
+    "addresses",
+    "new_session",
+    "proxies_for",
+    "read_body",
+]
 
 Guard = Callable[[str, Sequence[str]], Sequence[str]]
 """Given a host's name and its addresses: those that may be connected to; raises where there are none."""
 
 _BLOCK = 64 * 1024
 
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\\"
-"""Both alphabets, and what JSON escapes a slash or a line end with."""
-
-_SENT_AT_ONCE = 128 * 1024
+SENT_AT_ONCE = 128 * 1024
 """Bytes of a request's body per call to the system: http.client's 16 kB mean forty turns for a reference, and
 every turn waits for the interpreter's lock while others compute. Each call may take the connect timeout."""
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\\"
+"""Both alphabets, and what JSON escapes a slash or a line end with."""
 
 
 class BodyError(Exception):
@@ -115,11 +124,11 @@ class _Adapter(HTTPAdapter):
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, blocksize=_SENT_AT_ONCE)
+        super().init_poolmanager(*args, **options, blocksize=SENT_AT_ONCE)
         self._time(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **options, blocksize=_SENT_AT_ONCE)
+        manager = super().proxy_manager_for(proxy, **options, blocksize=SENT_AT_ONCE)
         self._time(manager)
         return manager
 

@@ -329,7 +329,8 @@ def _running(
             lab.tracker.abandon(parent_id)
         if gauging is not None:
             gauging.shutdown(wait=False, cancel_futures=True)
-        _close(coordinator, journal, local, patience=lab.worker.patience)
+        patience = max((lab.worker.patience(cell.request) for cell in results if cell.request), default=0.0)
+        _close(coordinator, journal, local, patience=2 * patience)
 
     return Handle(coordinator, close)
 

@@ -234,15 +234,14 @@ class Dispatch:
             request_id: of the attempt.
             seen: when its permit was first seen to be taken, by the monotonic clock.
         """
-        patience = self._worker.patience
-        request = self._sheet[flight.place].request
+        patience = self._patience(flight)
 
         def look() -> None:
             if self._flying.get(flight.place) is not flight or flight.request_id != request_id:
                 return
             first = seen or (monotonic() if self._book.may_have_left(flight.desk) else None)
-            # The answer, then the download of each picture may take that long.
-            if first is None or monotonic() < first + patience * (1 + (request.pictures if request else 1)):
+            # The answer may take that long, and so may its pictures.
+            if first is None or monotonic() < first + 2 * patience:
                 self._mind(flight, request_id, first)
                 return
             del self._flying[flight.place]
@@ -250,6 +249,11 @@ class Dispatch:
             self._lost(flight, Attempt(request_id, error=line, permitted=False), dead=True)
 
         self._clock.set(f"lost {flight.place}", monotonic() + patience / 2, look)
+
+    def _patience(self, flight: Flight) -> float:
+        request = self._sheet[flight.place].request
+        assert request is not None, "it was sent"
+        return self._worker.patience(request)
 
     def _not_sent(self, flight: Flight, word: str, why: str) -> None:
         self._sheet.stop(word, why)
@@ -322,7 +326,7 @@ class Dispatch:
             return None if self._again(flight, ServiceUnavailable(str(unsent.error))) else unsent
         self._permits.retire(flight.permit)
         waits = not dead and flight.permit.desk is not None
-        flight.until = monotonic() + (self._worker.patience if waits else 0.0)
+        flight.until = monotonic() + (self._patience(flight) if waits else 0.0)
         self._awaiting[flight.place] = flight
         if waits:
             self._doubted(flight)

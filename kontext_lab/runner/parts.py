@@ -34,8 +34,7 @@ Observer = Callable[[CellResult], None]
 class Worker(Protocol):
     """Makes attempts; its methods run in an executor, so it pickles. A desk is the book's word for a place."""
 
-    @property
-    def patience(self) -> float:
+    def patience(self, request: EditRequest) -> float:
         """Seconds after which the answer to a request that was sent can't come any more."""
 
     def send(self, request: EditRequest, request_id: str, permit: Any) -> Attempt:

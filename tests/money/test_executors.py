@@ -335,7 +335,7 @@ def test_an_executor_that_lies_costs_no_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What its futures say decides nothing: the answers lie in the journal."""
-    monkeypatch.setattr(Worker, "patience", 4.0)
+    monkeypatch.setattr(Worker, "patience", lambda *_: 4.0)
     executor = kind() if kind is Lying else kind(8)
     try:
         results = lab.run(sweep, progress=False, pacing=pacing, executor=executor)
