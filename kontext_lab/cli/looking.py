@@ -107,6 +107,8 @@ def serve_ui(port: int) -> int:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise ConfigError(f"port {port} is in use: choose another with --port")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # Else MLflow starts eight more processes for jobs that no sweep has, and its first page comes later.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     say(f"{store.shown} at http://127.0.0.1:{port} (Ctrl-C stops it); experiment {store.experiment}")
     # Not on the command line, which every user of the machine can read.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store.uri
