@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +50,22 @@ def sandboxes_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for box in started:
         box.stop()
+
+
+@pytest.fixture(autouse=True)
+def stores_end() -> Iterator[None]:
+    """A store that a test opened is closed with the test: MLflow keeps its connections as long as the process lives."""
+    before = {uri for engines in _engines() for uri in engines}
+    yield
+    for engines in _engines():
+        for uri in engines.keys() - before:
+            engines.pop(uri).dispose()
+
+
+def _engines() -> list[dict[str, Any]]:
+    """MLflow's open databases, by their addresses: a table for each of its modules that is loaded."""
+    names = (f"mlflow.store.{one}.sqlalchemy_store" for one in ("tracking", "model_registry"))
+    return [sys.modules[name].SqlAlchemyStore._engine_map for name in names if name in sys.modules]
 
 
 @pytest.fixture
