@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,10 @@ from PIL import Image
 
 import kontext_lab as kl
 from kontext_lab.sandbox import Sandbox
+
+# What a shell runs in the background ignores interrupts, and so would every process that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before all fixtures of ours, so that what these leave behind is seen.
 pytest_plugins = ["completeness", "leftovers"]
@@ -54,12 +59,14 @@ def sandboxes_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def stores_end() -> Iterator[None]:
-    """A store that a test opened is closed with the test: MLflow keeps its connections as long as the process lives."""
+    """A store that a test opened is closed with the test: MLflow keeps connections, and threads for files, for good."""
     before = {uri for engines in _engines() for uri in engines}
     yield
     for engines in _engines():
         for uri in engines.keys() - before:
             engines.pop(uri).dispose()
+    if service := sys.modules.get("mlflow.tracking._tracking_service.utils"):
+        service._artifact_repos_cache.clear()
 
 
 def _engines() -> list[dict[str, Any]]:

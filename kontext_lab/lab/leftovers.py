@@ -135,7 +135,7 @@ def _recover(lab: Lab, journal: SweepJournal) -> Delivered | None:
     except KontextLabError as error:
         return Delivered(journal.facts.name, problem=f"not delivered: {error}")
     finally:
-        journal.lock.release()
+        journal.close()
 
 
 def _recovered(lab: Lab, journal: SweepJournal) -> Delivered:

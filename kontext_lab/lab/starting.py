@@ -200,7 +200,7 @@ def start_sweep(
         return _started(lab, ready, options, observers, journal, inside=inside)
     except BaseException:
         journal.end()
-        journal.lock.release()
+        journal.close()
         raise
 
 
@@ -323,7 +323,7 @@ def _close(coordinator: Coordinator, journal: SweepJournal, own: ThreadPoolExecu
             if coordinator.summed_up:
                 journal.end()
         finally:
-            journal.lock.release()
+            journal.close()
 
     if waiting:
         threading.Thread(target=end, name="kontext-lab left", daemon=True).start()
