@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,10 @@ from PIL import Image
 
 import kontext_lab as kl
 from kontext_lab.sandbox import Sandbox
+
+# What a shell runs in the background ignores interrupts, and so would every process that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before all fixtures of ours, so that what these leave behind is seen.
 pytest_plugins = ["completeness", "leftovers"]
@@ -48,6 +55,24 @@ def sandboxes_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for box in started:
         box.stop()
+
+
+@pytest.fixture(autouse=True)
+def stores_end() -> Iterator[None]:
+    """A store that a test opened is closed with the test: MLflow keeps connections, and threads for files, for good."""
+    before = {uri for engines in _engines() for uri in engines}
+    yield
+    for engines in _engines():
+        for uri in engines.keys() - before:
+            engines.pop(uri).dispose()
+    if service := sys.modules.get("mlflow.tracking._tracking_service.utils"):
+        service._artifact_repos_cache.clear()
+
+
+def _engines() -> list[dict[str, Any]]:
+    """MLflow's open databases, by their addresses: a table for each of its modules that is loaded."""
+    names = (f"mlflow.store.{one}.sqlalchemy_store" for one in ("tracking", "model_registry"))
+    return [sys.modules[name].SqlAlchemyStore._engine_map for name in names if name in sys.modules]
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def _joined(thread: threading.Thread, until: float) -> bool:
     """Wait until a thread has ended."""
     thread.join(_SOON_S)
     if thread.is_alive():
-        # The threads of an executor end with it; MLflow leaves its own to the garbage collector.
+        # The threads of an executor that nobody shut down end when it is collected.
         gc.collect()
         thread.join(max(0.0, until - time.monotonic()))
     return not thread.is_alive()

@@ -220,14 +220,22 @@ class SweepJournal:
 
     def end(self) -> bool:
         """Remove the sweep's folder if everything reached the store; returns whether it did."""
-        if self._broom is not None:
-            self._broom.shutdown()
-            self._broom = None
+        self._end_dropping()
         if self.desks() or self._unread():
             return False
         set_aside(self.folder)
         clear_out(self.folder.parent)
         return True
+
+    def close(self) -> None:
+        """Give the sweep up: wait until what was dropped is removed, then release the lock."""
+        self._end_dropping()
+        self.lock.release()
+
+    def _end_dropping(self) -> None:
+        if self._broom is not None:
+            self._broom.shutdown()
+            self._broom = None
 
 
 class Journal:

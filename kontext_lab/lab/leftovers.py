@@ -179,7 +179,7 @@ def _recover(lab: Lab, journal: SweepJournal) -> Delivered | None:
     except KontextLabError as error:
         return _not_delivered(journal, error)
     finally:
-        journal.lock.release()
+        journal.close()
 
 
 def _not_delivered(journal: SweepJournal, error: KontextLabError) -> Delivered:

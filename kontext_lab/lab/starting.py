@@ -225,7 +225,7 @@ def prepare_sweep(
         # A run that the store can't be told of now is still RUNNING there: the journal keeps its sweep.
         if not parent_id or lab.tracker.abandon(parent_id):
             journal.end()
-        journal.lock.release()
+        journal.close()
         raise
 
 
@@ -354,7 +354,7 @@ def _close(
             if coordinator.summed_up:
                 journal.end()
         finally:
-            journal.lock.release()
+            journal.close()
 
     if waiting:
         threading.Thread(target=end, name="kontext-lab left", daemon=True).start()

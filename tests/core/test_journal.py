@@ -53,6 +53,19 @@ def test_home_is_the_one_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "kontext-lab" == home_folder().name
 
 
+def test_a_closed_sweep_leaves_no_thread(journal: Journal, sweep: kl.Sweep) -> None:
+    """What was dropped is removed by then, also where something else did not reach the store."""
+    one = journal.sweep(FACTS)
+    one.lock.take()
+    one.begin(sweep)
+    before = set(threading.enumerate())
+    dropped, _ = one.intend(intent(1, "kl-1")), one.intend(intent(2, "kl-2"))
+    one.drop(dropped)
+    assert 1 == len(set(threading.enumerate()) - before)
+    one.close()
+    assert (before, False) == (set(threading.enumerate()), one.lock.is_taken)
+
+
 def test_looking_makes_no_folder(journal: Journal) -> None:
     """Asking what is unfinished touches nothing."""
     assert [] == journal.unfinished()

@@ -35,6 +35,8 @@ def measuring(api: Sandbox, gate: threading.Event, photo_file: Path) -> Iterator
         panel = Panel(lab, kl.Sweep("Add a bird.", photo_file, seed=[1, 2]))
         panel.wait(20)
         yield panel
+        gate.set()
+        panel.wait(WAIT)
 
 
 def test_the_progress_line_says_what_it_waits_for(measuring: Panel, gate: threading.Event) -> None:

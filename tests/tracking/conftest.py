@@ -93,18 +93,13 @@ def migrated_postgres(postgres: SimpleNamespace, tmp_path_factory: pytest.TempPa
 @pytest.fixture
 def postgres_uri(
     postgres: SimpleNamespace, migrated_postgres: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+) -> str:
     """A store on PostgreSQL of the test's own, with a password in its address, set as the environment sets it."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
     name = f"store_{uuid.uuid4().hex[:12]}"
     postgres.psql(f"CREATE DATABASE {name} TEMPLATE {migrated_postgres};")
     uri = postgres.uri(name)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    yield uri
-    engine = SqlAlchemyStore._engine_map.get(uri)
-    if engine is not None:
-        engine.dispose()
+    return uri
 
 
 @pytest.fixture
