@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,10 +20,13 @@ from kontext_lab.images import (
     squares_apart,
 )
 from kontext_lab.results import CellResult, Output
+from kontext_lab.results.saving import missing_line
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Tracker
 
 __all__ = ["Found", "find", "with_origins"]
+
+log = logging.getLogger(__name__)
 
 QUERY_MEGAPIXELS = 0.3
 """What a picture is compared at: previews are smaller still."""
@@ -64,6 +68,7 @@ class Found:
         )
         several = f", output {self.output.number}" if len(self.cell.outputs) > 1 else ""
         simulated = ", simulated" if self.cell.simulated else ""
+        simulated += ", missing in the store" if self.output.is_missing else ""
         return visible(
             f"{self.cell.title}{several} of {self.sweep!r} ({how}{simulated}) · run {self.output.run_id[:8]} "
             f"of {self.sweep_run_id[:8]} in {self.experiment}"
@@ -108,6 +113,9 @@ def find(tracker: Tracker, picture: Any) -> list[Found]:
 def _alike(candidates: list[Output], picture: Image.Image) -> list[tuple[Output, float]]:
     """Those that are the same picture by their pixels, the nearest first, and how far they are off at worst."""
     ranked: list[tuple[float, Output, float]] = []
+    missing = [one for one in candidates if one.is_missing]
+    if missing:
+        log.warning("not compared: %s", missing_line(missing, candidates))
     for candidate in candidates:
         try:
             preview = candidate.thumbnail(PREVIEW_BOX)

@@ -214,6 +214,15 @@ def test_report_names_what_is_missing(lab: kl.Lab, make_sweep: Make, tmp_path: P
     assert "1 of 2 pictures is missing" in page.read_text(encoding="utf-8")
 
 
+def test_found_though_it_is_missing(lab: kl.Lab, make_sweep: Make) -> None:
+    """A picture is known by its digest, and the line says that the store has it no more."""
+    first = run(lab, seeds(make_sweep))
+    data = first[0].bytes
+    remove(file_of(first.outputs[0]))
+    (found,) = lab.find(data)
+    assert "missing in the store" in found.line
+
+
 def test_lost_preview_falls_back_to_the_picture(lab: kl.Lab, make_sweep: Make) -> None:
     """Without its preview a picture is shown all the same."""
     first = run(lab, seeds(make_sweep))
