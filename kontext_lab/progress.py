@@ -81,24 +81,24 @@ class _Display:
         if not self._works:
             return
         try:
-            self._show()
+            _show(self._bar, self._results)
+            # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
+            for line in () if self._bar.disable else self._results.notes[self._told :]:
+                self._told += 1
+                tqdm.write(line, file=notices())
         except Exception:
             self._works = False
             log.warning("the progress can't be shown any more", exc_info=True)
 
-    def _show(self) -> None:
-        bar, results = self._bar, self._results
-        counts = results.counts
-        finished = sum(counts[state] for state in State if state.is_finished)
-        if finished != bar.n or bar.total == finished:
-            failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
-            failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
-            money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
-            bar.set_postfix_str(money + failed, refresh=False)
-            bar.update(finished - bar.n)
-        if bar.total == finished and results.measuring:
-            bar.set_postfix_str(f"measuring, {results.measuring} to go")
-        # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
-        for line in () if bar.disable else results.notes[self._told :]:
-            self._told += 1
-            tqdm.write(line, file=notices())
+
+def _show(bar: tqdm[Any], results: Results) -> None:
+    counts = results.counts
+    finished = sum(counts[state] for state in State if state.is_finished)
+    if finished != bar.n or bar.total == finished:
+        failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
+        failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
+        money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
+        bar.set_postfix_str(money + failed, refresh=False)
+        bar.update(finished - bar.n)
+    if bar.total == finished and results.measuring:
+        bar.set_postfix_str(f"measuring, {results.measuring} to go")

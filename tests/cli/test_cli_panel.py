@@ -12,6 +12,7 @@ import pytest
 
 from kontext_lab.cli.main import run_command
 from kontext_lab.cli.panel import NOTEBOOK, put_notebook
+from kontext_lab.cli.signals import STOP_SIGNALS
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = (ROOT / "notebooks" / "quickstart.ipynb").read_bytes()
@@ -49,6 +50,25 @@ def test_jupyterlab_is_opened_on_it(started: list[list[str]]) -> None:
     address = f"--LabApp.default_url=/lab/tree/{NOTEBOOK}"
     expected = [sys.executable, "-m", "jupyterlab", address, "--ServerApp.port=8899", "--no-browser"]
     assert expected == started[0][:6]
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_stop_ends_jupyterlab_in_order(
+    number: int, workdir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is asked to end, so that it ends its kernels as well; 0, as a server is ended by a stop."""
+    ended = tmp_path / "ended"
+    child = (
+        "import os, pathlib, signal, sys, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(pathlib.Path({str(ended)!r}).touch()))\n"
+        f"os.kill(os.getppid(), {int(number)})\n"
+        "time.sleep(60)\n"
+    )
+    begin = subprocess.Popen
+    monkeypatch.setattr(
+        "kontext_lab.cli.panel.subprocess.Popen", lambda _: begin([sys.executable, "-c", child])
+    )
+    assert (0, True) == (run_command(["panel", "--no-browser"]), ended.exists())
 
 
 def test_without_jupyterlab_one_line_says_what_to_install(
