@@ -23,6 +23,7 @@ import pytest
 from guard import guard
 
 import kontext_lab as kl
+from kontext_lab.panel.code import sweep_code
 from kontext_lab.tracking import Tracker
 from kontext_lab.tracking import tracker as tracker_module
 
@@ -117,6 +118,7 @@ def home(folder: Path) -> dict[str, str]:
     return {"KONTEXT_LAB_HOME": str(folder / "lab-home")}
 
 
+@pytest.mark.slow
 def test_a_signed_server_is_used_and_its_password_is_nowhere(
     server: str, folder: Path, home: dict[str, str]
 ) -> None:
@@ -154,6 +156,7 @@ BESIDE = {
 """Where MLflow takes them from variables of their own."""
 
 
+@pytest.mark.slow
 def test_no_failure_of_a_server_names_the_password(
     server: str, folder: Path, home: dict[str, str], closed_port: int
 ) -> None:
@@ -190,6 +193,7 @@ DATABASES = {
 }
 
 
+@pytest.mark.slow
 def test_no_failure_of_a_database_names_the_password(
     postgres: SimpleNamespace, migrated_postgres: str, folder: Path, home: dict[str, str]
 ) -> None:
@@ -216,6 +220,7 @@ PROXIES = {
 }
 
 
+@pytest.mark.slow
 def test_no_failure_of_a_proxy_names_the_password(
     folder: Path, home: dict[str, str], store_uri: str, closed_port: int
 ) -> None:
@@ -248,6 +253,7 @@ SERVICES = {
 }
 
 
+@pytest.mark.slow
 def test_no_address_of_a_service_is_repeated_with_a_secret(
     folder: Path, home: dict[str, str], store_uri: str
 ) -> None:
@@ -285,6 +291,7 @@ def test_a_tag_of_mlflow_s_own_context_holds_no_token(
     assert {"mlflow.source.git.repoURL": "https://host.invalid/x.git?private_token=***"} == Tracker().context
 
 
+@pytest.mark.slow
 def test_24_cells_on_a_server_bring_no_line_of_mlflow_s(server: str, folder: Path) -> None:
     """The bar has the terminal for itself; what a person has set for MLflow's lines stays set."""
     script = (
@@ -352,6 +359,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
         """Nothing."""
 
 
+@pytest.mark.slow
 def test_a_reference_s_signature_is_nowhere_but_in_the_person_s_own_file(
     signed_address: str, folder: Path, home: dict[str, str], store_uri: str
 ) -> None:
@@ -408,3 +416,16 @@ def test_a_reference_shows_its_address_without_what_opens_it(signed_address: str
     shown = f"{reference!r} {reference.source} {reference.address} {sweep!r} {sweep.cells[0].request!r}"
     assert [] == found_in(shown.encode())
     assert [] == found_in(str(sweep.cells[0].request.logged_payload()).encode())
+
+
+def test_code_that_makes_a_sweep_again_takes_its_reference_from_the_run(
+    signed_address: str, folder: Path, store_uri: str
+) -> None:
+    """A notebook keeps the code, so it holds no signature; before there is a run there is no such code."""
+    with kl.Lab("sandbox", measure=False) as lab:
+        results = lab.run(kl.Sweep("Add a newt.", signed_address, seed=1, name="signed"), progress=False)
+        code = sweep_code(kl.Sweep("Add a newt.", results[0].request.images[0]), run_id=results.run_id)
+    assert [] == found_in(code.encode())
+    assert f"lab.load_sweep({results.run_id!r})" in code
+    with pytest.raises(kl.errors.SweepError, match="run the sweep first"):
+        sweep_code(kl.Sweep("Add a newt.", signed_address))
