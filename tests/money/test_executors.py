@@ -276,6 +276,31 @@ def test_bytes_from_workers_without_the_disk_are_journaled_before_anything_else(
     delivered_once(slow_box, results)
 
 
+# processes
+
+
+@pytest.mark.kill
+def test_a_killed_process_of_a_pool_is_paid_for_once(
+    lab: kl.Lab, slow_box: Sandbox, sweep: kl.Sweep, *, pacing: Pacing, tracked: Callable[..., list[Run]]
+) -> None:
+    """The pool breaks in the middle of requests; what was billed is counted, the rest is sent by the next run."""
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=spawn) as pool:
+        handle = lab.start(sweep, pacing=pacing, executor=pool)
+        until(lambda: slow_box.in_flight == 2)
+        os.kill(next(iter(pool._processes)), signal.SIGKILL)
+        first = handle.wait(60)
+    assert handle.done
+    assert "executor" == first.stopped
+    assert [] == sent_twice(slow_box)
+    assert 1 == len(set(books(slow_box, first, tracked)))
+
+    results = lab.run(sweep, progress=False, pacing=pacing)
+    assert [] == sent_twice(slow_box)
+    assert 12 == results.counts[State.DONE] + results.counts[State.IN_DOUBT]
+    assert 12 == len(slow_box.calls)
+
+
 # executors of one's own
 
 
