@@ -101,12 +101,12 @@ def decide(
             decisions.append(Decision(cell, fingerprint, Action.RECOVER))
             continue
         own = owed.get(place) or here.get(place)
-        known = None
+        known, again = None, False
         if reuse == "always":
             tracked = (own, own_pictures.get(fingerprint), anywhere.get(fingerprint))
-            known = _worth_keeping(_standing(tracked, fingerprint, not_billed), in_doubt, retry_failed)
-        again = known if known is not None and known.missing and missing == "resend" else None
-        if known is not None and again is None:
+            standing = _standing(tracked, fingerprint, not_billed)
+            known, again = _worth_keeping(standing, in_doubt, retry_failed, missing)
+        if known is not None and not again:
             action = Action.KEEP if own is not None and known.run_id == own.run_id else Action.COPY
             decisions.append(Decision(cell, fingerprint, Action.MISSING if known.is_gone else action, known))
         elif fingerprint in leaders:
@@ -116,7 +116,7 @@ def decide(
         else:
             sent += 1
             leaders[fingerprint] = place
-            decisions.append(Decision(cell, fingerprint, Action.SEND, again))
+            decisions.append(Decision(cell, fingerprint, Action.SEND, known))
     return tuple(decisions)
 
 
@@ -129,18 +129,26 @@ def _standing(tracked: Sequence[Known | None], fingerprint: str, not_billed: Col
     return standing
 
 
-def _worth_keeping(candidates: Sequence[Known], in_doubt: str, retry_failed: bool) -> Known | None:
-    """The tracked cell that stands for this one, by the table of states; None where it is to be sent."""
+def _worth_keeping(
+    candidates: Sequence[Known], in_doubt: str, retry_failed: bool, missing: str
+) -> tuple[Known | None, bool]:
+    """The tracked cell that stands for this one, by the table of states; None where it is simply to be sent.
+
+    Returns:
+        The cell, and whether it is sent again because its pictures are missing. What is missing weighs less than
+        a request in doubt or one that was billed in vain: those may have brought the picture, or cost money again.
+    """
     done = [one for one in candidates if one.state is State.DONE]
-    if done:
-        return min(done, key=lambda one: (one.is_gone, one.missing))
-    for one in candidates:
-        if one.state is State.IN_DOUBT:
-            return one if in_doubt == "skip" else None
-    for one in candidates:
-        if one.billed_without_picture:
-            return None if retry_failed else one
-    return None
+    best = min(done, key=lambda one: (one.is_gone, one.missing), default=None)
+    if best is not None and (not best.missing or (missing == "skip" and not best.is_gone)):
+        return best, False
+    doubt = next((one for one in candidates if one.state is State.IN_DOUBT), None)
+    billed = next((one for one in candidates if one.billed_without_picture), None)
+    resent = in_doubt == "resend" if doubt is not None else retry_failed
+    kept = None if resent else doubt or billed
+    if kept is not None:
+        return (kept if best is None or best.is_gone else best), False
+    return best, best is not None and missing == "resend"
 
 
 @dataclass(frozen=True)

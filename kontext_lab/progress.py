@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from time import monotonic
 from typing import Any, TextIO
 
 from tqdm.auto import tqdm
 
+from kontext_lab.redaction import get_logger
 from kontext_lab.results import Results, State
 from kontext_lab.runner import Handle
 
 __all__ = ["follow", "notices"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 MOST_INTERRUPTS = 2
 """The first stops, the second leaves; one more does not even wait for what is left to be written down."""

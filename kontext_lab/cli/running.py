@@ -143,7 +143,8 @@ def exit_code(results: Results, signal: int | None = None) -> int:
         return INTERRUPTED
     if results.stopped == "OutOfCredits" or any(cell.reason == "budget" for cell in results):
         return STOPPED
-    if results.undelivered or results.unended:
+    # Of what is kept nowhere, "safe in the journal" would be untrue.
+    if results.undelivered or (results.unended and not results.unkept):
         return UNDELIVERED
     counts = results.counts
     # What a limit leaves out was asked for.

@@ -6,11 +6,14 @@ is decided by its permit alone. Knows the journal's folders and Dask's queues; n
 
 from __future__ import annotations
 
+import math
 import os
 import socket
+import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kontext_lab.errors import ConfigError
@@ -81,6 +84,10 @@ class FolderPermits:
         except OSError:
             return False
 
+    def is_taken(self, permit: Permit, desk: Desk) -> bool:  # noqa: ARG002 - the desk is the permit
+        """Whether somebody took it."""
+        return desk.may_have_left
+
     def retire(self, permit: Permit) -> None:
         """Nothing to forget: a permit goes with its folder."""
 
@@ -101,14 +108,16 @@ class QueuePermit:
 
     def take(self) -> bool:
         """Take the one item out of the queue, inside a task of the cluster."""
-        from distributed import Queue, get_client  # noqa: PLC0415 - only where the worker is Dask's
+        from distributed import get_client  # noqa: PLC0415 - only where the worker is Dask's
 
         try:
-            queue = Queue(self.name, client=get_client(timeout=QUEUE_SECONDS))
+            queue = _queue(self.name, get_client(timeout=QUEUE_SECONDS))
         except Exception:  # a worker that lost its scheduler
             return False
         try:
-            return _take_from(queue)
+            return bool(_items(queue))
+        except Exception:  # it may be taken or not: nothing is sent
+            return False
         finally:
             queue.close()
 
@@ -123,16 +132,15 @@ class QueuePermits:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._queues: dict[str, Queue] = {}
+        self._silent_until = -math.inf
 
     def issue(self, desk: Desk, request_id: str) -> QueuePermit:
         """Put the one item into a new queue."""
-        from distributed import Queue  # noqa: PLC0415 - loads when a cluster is used
-
         # After a crash nobody can ask the queue, so the folder says from now on that the request may have left.
         desk.mark_sent("queue")
         permit = QueuePermit(f"kontext-lab {request_id}")
         try:
-            queue = Queue(permit.name, client=self._client)
+            queue = _queue(permit.name, self._client)
             queue.put(1, callback_timeout=QUEUE_SECONDS)
         except Exception as error:
             raise OSError(f"Dask's scheduler does not answer: {type(error).__name__}") from error
@@ -141,9 +149,11 @@ class QueuePermits:
 
     def withdraw(self, permit: Permit, desk: Desk) -> bool:  # noqa: ARG002 - the queue is the permit
         """Take the item out of the queue."""
-        assert isinstance(permit, QueuePermit), "issued here"
-        # A client that lost its scheduler would wait for it to come back.
-        return self._client.status == "running" and _take_from(self._queues[permit.name])
+        return bool(self._asked(permit, _items))
+
+    def is_taken(self, permit: Permit, desk: Desk) -> bool:  # noqa: ARG002 - the queue is the permit
+        """Whether somebody took it; False also where the scheduler does not answer."""
+        return bool(self._asked(permit, lambda queue: _size(queue) == 0))
 
     def retire(self, permit: Permit) -> None:
         """Close the queue."""
@@ -152,13 +162,48 @@ class QueuePermits:
         if queue is not None:
             queue.close()
 
+    def _asked(self, permit: Permit, ask: Callable[[Queue], Any]) -> Any:
+        """What the scheduler says of a queue; None where it says nothing."""
+        assert isinstance(permit, QueuePermit), "issued here"
+        # A client that lost its scheduler would wait for it to come back; one that hangs is not asked of each permit.
+        if self._client.status != "running" or monotonic() < self._silent_until:
+            return None
+        try:
+            return ask(self._queues[permit.name])
+        except Exception:
+            self._silent_until = monotonic() + QUEUE_SECONDS
+            return None
 
-def _take_from(queue: Queue) -> bool:
-    try:
-        # All items at once: the only way to ask that never waits for one.
-        return bool(queue.get(batch=True, callback_timeout=QUEUE_SECONDS))
-    except Exception:  # a scheduler that does not answer gives no permit
-        return False
+
+def _queue(name: str, client: Client) -> Queue:
+    """A queue of the scheduler; made in a thread of its own, since Dask would wait for a silent one for ever.
+
+    Raises:
+        TimeoutError: the scheduler does not answer.
+    """
+    from distributed import Queue  # noqa: PLC0415 - loads when a cluster is used
+
+    made: Future[Queue] = Future()
+
+    def make() -> None:
+        try:
+            made.set_result(Queue(name, client=client))
+        except BaseException as error:
+            made.set_exception(error)
+
+    threading.Thread(target=make, name="kontext-lab queue", daemon=True).start()
+    return made.result(QUEUE_SECONDS)
+
+
+def _items(queue: Queue) -> list[int]:
+    """All items of a queue, taken out: the only way to ask for one that never waits for it."""
+    found: list[int] = queue.get(batch=True, callback_timeout=QUEUE_SECONDS)
+    return found
+
+
+def _size(queue: Queue) -> int:
+    size: int = queue.qsize(callback_timeout=QUEUE_SECONDS)
+    return size
 
 
 def dask_client(executor: Executor) -> Client | None:

@@ -70,10 +70,6 @@ class SweepBook:
         intent = Intent(place, cell.title, request_id, cell.fingerprint, price, now)
         return self._journal.intend(intent, outputs=cell.request.pictures if cell.request else 1)
 
-    def may_have_left(self, desk: Desk) -> bool:
-        """Whether somebody took the right to send the request."""
-        return desk.may_have_left
-
     def answered(self, desk: Desk) -> bool:
         """Whether an answer lies there."""
         return desk.answer is not None

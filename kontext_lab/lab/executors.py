@@ -44,14 +44,14 @@ def permits_for(executor: Executor, worker: Worker, folder: Path, concurrency: i
         # One by the executor itself in any case: a cluster that grows on demand starts its workers for it.
         probes = _submitted(executor, probe, 1 if client is not None else concurrency)
         if client is not None:
-            probes = _asked(client, probe)
+            probes += _asked(client, probe)
     except OSError as error:
         raise ConfigError(
             f"the journal can't be written ({error.strerror or error}): nothing was sent"
         ) from None
     finally:
         file.unlink(missing_ok=True)
-    for name, one in probes:
+    for name, one in reversed(probes):  # a worker that is known by its address first
         _check(name, one)
     if all(one.sees_journal for _, one in probes):
         return FolderPermits()

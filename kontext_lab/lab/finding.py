@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from kontext_lab.images import (
     perceptual_hash,
     squares_apart,
 )
+from kontext_lab.redaction import get_logger
 from kontext_lab.results import CellResult, Output
 from kontext_lab.results.saving import missing_line
 from kontext_lab.sweep import Sweep
@@ -26,7 +26,7 @@ from kontext_lab.tracking import Tracker
 
 __all__ = ["Found", "find", "with_origins"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 QUERY_MEGAPIXELS = 0.3
 """What a picture is compared at: previews are smaller still."""

@@ -17,7 +17,7 @@ from kontext_lab.errors import (
     visible,
 )
 from kontext_lab.journal import SweepFacts, SweepJournal, store_is_there
-from kontext_lab.lab.recovery import Delivered, deliver, sum_up
+from kontext_lab.lab.recovery import Delivered, deliver, sum_up, withdrawn
 from kontext_lab.progress import notices
 from kontext_lab.service import SANDBOX, picture_hosts
 from kontext_lab.sweep import Sweep
@@ -174,6 +174,10 @@ def _recover(lab: Lab, journal: SweepJournal) -> Delivered | None:
         return None
     except KontextLabError as error:
         return _not_delivered(journal, error)
+    # First: what can't be delivered now must not be sent by a worker that outlived its program either.
+    for _, desk in journal.desks():
+        if desk.answer is None:
+            withdrawn(desk)
     try:
         return _recovered(lab, journal)
     except KontextLabError as error:

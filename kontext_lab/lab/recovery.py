@@ -23,7 +23,7 @@ from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Tracker
 from kontext_lab.worker import Worker
 
-__all__ = ["Delivered", "ask_about", "deliver", "doubtful", "held_in", "in_hand", "sum_up"]
+__all__ = ["Delivered", "ask_about", "deliver", "doubtful", "held_in", "in_hand", "sum_up", "withdrawn"]
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -86,9 +86,10 @@ def deliver(
     done = Delivered(journal.facts.name, parent_id)
     owed = []
     for intent, desk in journal.desks():
-        if tracker.request_id(parent_id, intent.place) == intent.request_id:
+        answered = desk.answer is not None
+        if tracker.has_outcome(parent_id, intent.place, intent.request_id, answered=answered):
             journal.drop(desk)  # only the emptying was cut off
-        elif _never_left(desk):
+        elif not answered and withdrawn(desk):
             done.free += 1
             journal.drop(desk)
         elif intent.place < len(sweep.cells):
@@ -125,10 +126,10 @@ class _Owed:
     cell: CellResult
 
 
-def _never_left(desk: Desk) -> bool:
+def withdrawn(desk: Desk) -> bool:
     """Whether nobody sent what was intended there, and nobody can any more."""
     try:
-        return desk.answer is None and desk.withdraw()
+        return desk.withdraw()
     except OSError:
         return False
 

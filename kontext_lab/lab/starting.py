@@ -174,7 +174,7 @@ def _with_others(
     for other in left_by_others(lab, facts):
         for intent, desk in other.owed():
             left[intent.fingerprint] = in_hand(intent, desk)
-    done = {one.fingerprint for one in anywhere.values() if one.state is State.DONE}
+    done = {one.fingerprint for one in anywhere.values() if one.state is State.DONE and not one.missing}
     same = {place: one for place, one in enumerate(fingerprints) if one in left and one not in done}
     return {place: left[one] for place, one in same.items()} | dict(held)
 
@@ -350,6 +350,7 @@ def _close(
 
     def end() -> None:
         futures.wait(waiting, patience)
+        coordinator.keep_late()
         try:
             if coordinator.summed_up:
                 journal.end()

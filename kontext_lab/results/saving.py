@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pathvalidate import sanitize_filename
 
 from kontext_lab.errors import ConfigError, OutputMissing, shown
+from kontext_lab.redaction import get_logger
 from kontext_lab.request import CONTROL
 from kontext_lab.results.states import MISSING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_text", "missing_line", "safe_name", "save", "writable_folder"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 NAMED = 5
 """Cells that are named where their pictures are missing."""

@@ -129,6 +129,7 @@ class Coordinator:
         self._asking = False
         self._left = False
         self._through = False
+        self._late: list[Flight] = []
         self.left_behind: list[Future[Attempt]] = []
         self.summed_up = False
         self.failed = False
@@ -152,7 +153,7 @@ class Coordinator:
             self._run()
         except BaseException:
             self.failed = True
-            self.left_behind = [one.future for one in self._dispatch.abandon() if one.future is not None]
+            self._leave_behind()
             raise
         finally:
             self._scribe.close()
@@ -237,14 +238,23 @@ class Coordinator:
         for place in self._at_hand:
             self._sheet.cancel(place)
         self._at_hand.clear()
-        under_way = self._dispatch.abandon()
-        self.left_behind = [flight.future for flight in under_way if flight.future is not None]
+        under_way = self._leave_behind()
         for flight in under_way:
             line = (
                 "left while it was under way: the next run of the sweep looks for its answer in the journal"
             )
             self._undelivered.add(flight.place)
             self._sheet.end(flight.place, State.IN_DOUBT, "left", line)
+
+    def _leave_behind(self) -> list[Flight]:
+        self._late = self._dispatch.abandon()
+        self.left_behind = [flight.future for flight in self._late if flight.future is not None]
+        return self._late
+
+    def keep_late(self) -> None:
+        """Write down what came of `left_behind` meanwhile. In any thread, once the run has ended."""
+        for flight in self._late:
+            self._dispatch.keep_late(flight)
 
     def _conclude(self, flight: Flight, attempt: Attempt) -> None:
         """A flight's last attempt is the cell's outcome."""

@@ -107,15 +107,18 @@ class Dispatch:
     def landed(self, event: Landed) -> Attempt | None:
         """A worker returned; the attempt if it was the flight's last, else None."""
         flight, attempt = event.flight, _attempt_of(event)
-        if event.request_id != flight.request_id:
+        if event.future is not flight.future:
             return None  # of an attempt before
-        if self._flying.pop(flight.place, None) is not None:
+        if self._flying.get(flight.place) is flight:
+            del self._flying[flight.place]
             if not attempt.permitted:
                 return self._lost(flight, attempt, dead=_broken(event))
             self._permits.retire(flight.permit)
             self._adjust(flight, attempt)
             attempt = self._book.keep(flight.desk, attempt)
-        elif self._fetching.pop(flight.place, None) is None:
+        elif self._fetching.get(flight.place) is flight:
+            del self._fetching[flight.place]
+        else:
             return None  # left behind
         if attempt.trouble:
             self._sheet.stop("journal", attempt.trouble)
@@ -142,21 +145,16 @@ class Dispatch:
         self._call_back()
         for flight in (*self._fetching.values(), *self._awaiting.values()):
             self._clock.cancel(_alarm(flight))
-        for flight in self._flying.values():
-            self._keep_late(flight)
         under_way = [*self._flying.values(), *self._fetching.values(), *self._awaiting.values()]
         self._flying, self._fetching, self._awaiting = {}, {}, {}
         return under_way
 
-    def _keep_late(self, flight: Flight) -> None:
-        """Have an answer that travels back written down although nobody waits for it any more."""
-
-        def keep(future: Future[Attempt]) -> None:
-            if not future.cancelled() and future.exception() is None:
-                self._book.keep(flight.desk, future.result())
-
-        if flight.permit.desk is None and flight.future is not None:
-            flight.future.add_done_callback(keep)
+    def keep_late(self, flight: Flight) -> None:
+        """Have an answer that travelled back written down although nobody waited for it any more."""
+        future = flight.future
+        late = flight.permit.desk is None and future is not None and future.done() and not future.cancelled()
+        if late and future is not None and future.exception() is None:
+            self._book.keep(flight.desk, future.result())
 
     def _call_back(self) -> None:
         """Have nothing sent that still queues in the executor: who has the permit decides that."""
@@ -223,30 +221,30 @@ class Dispatch:
             future = Future()
             future.set_exception(error)
         self._listen(flight, future)
-        if flight.permit.desk is not None:
-            self._mind(flight, flight.request_id, seen=None)
+        self._mind(flight, future, taken=None)
 
-    def _mind(self, flight: Flight, request_id: str, seen: float | None) -> None:
+    def _mind(self, flight: Flight, future: Future[Attempt], taken: float | None) -> None:
         """Give up waiting for a task that its executor lost without a word, long after its request left.
 
         Args:
             flight: whose task.
-            request_id: of the attempt.
-            seen: when its permit was first seen to be taken, by the monotonic clock.
+            future: of the attempt.
+            taken: since when its permit is known to be taken, by the monotonic clock.
         """
         patience = self._patience(flight)
 
         def look() -> None:
-            if self._flying.get(flight.place) is not flight or flight.request_id != request_id:
+            if self._flying.get(flight.place) is not flight or flight.future is not future:
                 return
-            first = seen or (monotonic() if self._book.may_have_left(flight.desk) else None)
+            sent = flight.asked_back or self._permits.is_taken(flight.permit, flight.desk)
+            since = (taken or monotonic()) if sent else None
             # The answer may take that long, and so may its pictures.
-            if first is None or monotonic() < first + 2 * patience:
-                self._mind(flight, request_id, first)
+            if since is None or monotonic() < since + 2 * patience:
+                self._mind(flight, future, since)
                 return
-            del self._flying[flight.place]
-            line = InDoubt("its executor lost it without a word")
-            self._lost(flight, Attempt(request_id, error=line, permitted=False), dead=True)
+            gone: Future[Attempt] = Future()
+            gone.set_exception(BrokenExecutor("lost without a word"))
+            self._listen(flight, gone)
 
         self._clock.set(f"lost {flight.place}", monotonic() + patience / 2, look)
 
@@ -325,10 +323,12 @@ class Dispatch:
             unsent = replace(attempt, error=ServiceUnavailable(f"nothing was sent: {attempt.error}"))
             return None if self._again(flight, ServiceUnavailable(str(unsent.error))) else unsent
         self._permits.retire(flight.permit)
-        waits = not dead and flight.permit.desk is not None
-        flight.until = monotonic() + (self._patience(flight) if waits else 0.0)
+        shared = flight.permit.desk is not None
+        # The standard library says that a pool is broken before it has ended all of its processes.
+        seconds = (LOOK_SECONDS * 4 if dead else self._patience(flight)) if shared else 0.0
+        flight.until = monotonic() + seconds
         self._awaiting[flight.place] = flight
-        if waits:
+        if shared and not dead:
             self._doubted(flight)
         self._look(flight, attempt)
         return None

@@ -57,9 +57,6 @@ class Book(Protocol):
             ConfigError: it can't be: nothing may be sent.
         """
 
-    def may_have_left(self, desk: Any) -> bool:
-        """Whether somebody took the right to send the request."""
-
     def answered(self, desk: Any) -> bool:
         """Whether an answer lies there."""
 
@@ -88,6 +85,9 @@ class Permits(Protocol):
 
     def withdraw(self, permit: Any, desk: Any) -> bool:
         """Take a permit back: True where nobody has sent the request, and nobody can any more."""
+
+    def is_taken(self, permit: Any, desk: Any) -> bool:
+        """Whether somebody took it; False also where that can't be found out."""
 
     def retire(self, permit: Any) -> None:
         """Forget a permit whose attempt has ended."""

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from mlflow.entities import Run
 
 from kontext_lab.errors import OutputMissing, TrackingError
+from kontext_lab.redaction import masked
 from kontext_lab.tracking.calls import connect
 from kontext_lab.tracking.location import check_writable, is_gone, local_folder
 from kontext_lab.tracking.store import Store, mlflow_trouble
@@ -75,11 +76,9 @@ class Artifact:
     def place(self) -> str:
         """Where the experiment's artifacts lie, for a person: a folder, or the beginning of a URI."""
         folder = local_folder(self.root)
-        return (
-            self.root.rpartition("/artifacts")[0].rpartition("/")[0]
-            if folder is None
-            else str(root_of(folder))
-        )
+        if folder is not None:
+            return str(root_of(folder))
+        return masked(self.root.rpartition("/artifacts")[0].rpartition("/")[0])
 
     def is_missing(self, *, thorough: bool = False) -> bool:
         """Whether it is gone, or is not what was logged.

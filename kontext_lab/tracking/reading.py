@@ -344,8 +344,9 @@ def parents_of(run: Run) -> tuple[Origin, ...]:
 
 
 def _worth(known: Known) -> tuple[int, int, bool, float]:
-    """Done, then in doubt, then billed failures, then the rest; whole ones before others; originals, old ones first."""
-    rank = {State.DONE: 3, State.IN_DOUBT: 2}.get(known.state, 1 if known.billed_without_picture else 0)
+    """Done, in doubt, billed failures, those whose pictures are gone, the rest; of each whole, original, old ones."""
+    rank = {State.DONE: 4, State.IN_DOUBT: 3}.get(known.state, 2 if known.billed_without_picture else 0)
+    rank = 1 if known.is_gone else rank
     return rank, -known.missing, not known.copied, -known.when.timestamp()
 
 

@@ -172,11 +172,16 @@ class Tracker:
                 return found
         return None if opening.fresh else reading.sweep_with_digest(self.store, opening.digest)
 
-    def request_id(self, parent_id: str, index: int) -> str:
-        """The attempt that a cell of a sweep begun here holds the whole outcome of, or ""."""
+    def has_outcome(self, parent_id: str, index: int, request_id: str, *, answered: bool) -> bool:
+        """Whether a cell of a sweep begun here holds the whole outcome of an attempt.
+
+        One that was answered, and is written as in doubt, was written before its answer came.
+        """
         run = self._children.get((parent_id, index))
         known = None if run is None else reading.known_of(run)
-        return "" if known is None else known.request_id
+        if known is None or known.request_id != request_id:
+            return False
+        return not (answered and known.state is State.IN_DOUBT and not known.cost)
 
     def log(self, parent_id: str, index: int, cell: CellResult, attempt: Attempt) -> None:
         """Write a cell that was sent; its bytes are then loaded from the store when asked for."""

@@ -354,6 +354,7 @@ ALL = {"reason": "budget", "undelivered": 1}
         ([State.DONE], {"unkept": 1}, None, 1),
         ([State.DONE], {"undelivered": 1}, None, 4),
         ([State.DONE], {"unended": True}, None, 4),
+        ([State.DONE], {"unended": True, "unkept": 1}, None, 1),
         ([State.DONE], {"undelivered": 1, "unkept": 1}, None, 4),
         ([State.FAILED], {"undelivered": 1}, None, 4),
         ([State.FAILED, State.SKIPPED], ALL, None, 3),

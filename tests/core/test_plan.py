@@ -130,6 +130,42 @@ def test_missing_pictures(
     assert [expected] == actions(found)
 
 
+DOUBT = {"state": State.IN_DOUBT, "reason": "lost"}
+BILLED_FAILURE = {"state": State.FAILED, "reason": "moderated"}
+
+
+@pytest.mark.parametrize("where", ["here", "anywhere", "journal"])
+@pytest.mark.parametrize("lost", [GONE, PART], ids=["all", "some"])
+@pytest.mark.parametrize(
+    ("other", "choices", "sent"),
+    [
+        (DOUBT, {}, False),
+        (DOUBT, {"missing": "resend"}, False),
+        (DOUBT, {"missing": "resend", "retry_failed": True}, False),
+        (DOUBT, {"missing": "resend", "in_doubt": "resend"}, True),
+        (DOUBT, {"in_doubt": "resend"}, False),
+        (BILLED_FAILURE, {}, False),
+        (BILLED_FAILURE, {"missing": "resend"}, False),
+        (BILLED_FAILURE, {"missing": "resend", "retry_failed": True}, True),
+        (BILLED_FAILURE, {"retry_failed": True}, False),
+    ],
+)
+def test_missing_pictures_whose_request_was_sent_again(
+    where: str, lost: dict[str, Any], other: dict[str, Any], *, choices: dict[str, Any], sent: bool
+) -> None:
+    """What became of the second request counts as ever: only both choices together pay a third time."""
+    made, prints = study()
+    gone = replace(known(prints[0], run_id="gone"), **lost)
+    second = replace(known(prints[0], run_id="second"), **other)
+    if where == "journal" and other is DOUBT:
+        found = decide(made.cells, prints, here={}, anywhere={prints[0]: gone}, held={0: second}, **choices)
+    elif where == "here":
+        found = decide(made.cells, prints, here={0: second}, anywhere={prints[0]: gone}, **choices)
+    else:
+        found = decide(made.cells, prints, here={0: gone}, anywhere={prints[0]: second}, **choices)
+    assert sent is (["send"] == actions(found))
+
+
 def test_missing_pictures_are_not_counted_as_reused() -> None:
     """The plan tells reused ones from missing ones and says the price of those, each request once."""
     made, prints = study(seed=[1, 1, 2])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -243,6 +245,92 @@ def test_a_scheduler_that_dies_ends_the_sweep(
     assert 12 == again.counts[State.DONE] + again.counts[State.IN_DOUBT]
 
 
+class BareCluster:
+    """A scheduler and one worker as processes that nobody starts again; the worker does not see the journal."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        file = folder / "scheduler.json"
+        self.scheduler = self._start("dask_scheduler", "--port", "0", "--scheduler-file", str(file))
+        until(file.exists)
+        self.worker = self._start(
+            "dask_worker", "--no-nanny", "--nthreads", "2", "--scheduler-file", str(file)
+        )
+        self.client = Client(scheduler_file=str(file))
+        self.client.wait_for_workers(1, timeout=60)
+
+    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.{name}", "--no-dashboard", *arguments]
+        with (self._folder / name).open("wb") as log:
+            return subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
+
+    def close(self) -> None:
+        for process in (self.worker, self.scheduler):
+            process.kill()
+            process.wait(20)
+        self.client.close(timeout=2)
+
+
+@pytest.fixture
+def bare_cluster(tmp_path: Path, slow_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[BareCluster]:
+    """One whose processes a test may stop for good."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("KONTEXT_LAB_HOME", "/proc/self/cwd/home")
+    monkeypatch.setattr(Worker, "patience", lambda *_: 3.0)
+    cluster = BareCluster(tmp_path / "elsewhere")
+    yield cluster
+    cluster.close()
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("lost", ["worker", "scheduler"])
+def test_a_cluster_that_never_comes_back_keeps_nobody_waiting(
+    lost: str,
+    bare_cluster: BareCluster,
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    tracked: Callable[..., list[Run]],
+) -> None:
+    """Its last worker is killed, or its scheduler says nothing more: a stop ends the sweep, and the books are right."""
+    handle = lab.start(sweep, pacing=pacing, executor=bare_cluster.client.get_executor(), pause_after=0)
+    until(lambda: slow_box.in_flight)
+    if lost == "worker":
+        bare_cluster.worker.kill()
+    else:
+        bare_cluster.scheduler.send_signal(signal.SIGSTOP)
+    handle.cancel()
+    results = handle.wait(90)
+    assert handle.done
+    assert [] == sent_twice(slow_box)
+    assert 1 == len(set(books(slow_box, results, tracked)))
+
+
+@pytest.mark.kill
+def test_a_task_that_its_cluster_lost_is_given_up(
+    bare_cluster: BareCluster,
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    tracked: Callable[..., list[Run]],
+) -> None:
+    """Nobody stops the sweep: what its killed worker had sent ends in doubt, what queues waits for another worker."""
+    executor = bare_cluster.client.get_executor()
+    handle = lab.start(sweep, pacing=pacing, executor=executor, pause_after=0, concurrency=2)
+    until(lambda: 2 == slow_box.in_flight)
+    bare_cluster.worker.kill()
+    until(lambda: 2 == handle.results.counts[State.IN_DOUBT])
+    handle.cancel()
+    results = handle.wait(60)
+    assert handle.done
+    assert 2 == len(slow_box.calls)
+    assert 1 == len(set(books(slow_box, results, tracked)))
+
+
 def test_workers_without_a_key_are_found_out_before_money_is_spent(
     dask: Made, lab: kl.Lab, slow_box: Sandbox, sweep: kl.Sweep
 ) -> None:
@@ -368,6 +456,48 @@ def test_an_executor_that_lies_costs_no_picture(
         executor.shutdown()
     delivered_once(slow_box, results)
     assert 1 == len(set(books(slow_box, results, tracked)))
+
+
+class Late(ThreadPoolExecutor):
+    """Keeps the result of its first request until its second one is under way."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self.first: tuple[Future[Any], Future[Any]] | None = None
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        running = super().submit(work, *args, **options)
+        if getattr(work, "__name__", "") != "send" or self.first is not None:
+            return running
+        self.first = (Future(), running)
+        return self.first[0]
+
+    def tell(self) -> None:
+        assert self.first is not None, "something was sent"
+        kept, ran = self.first
+        kept.set_result(ran.result())
+
+
+def test_a_result_that_comes_too_late_ends_no_other_attempt(
+    lab: kl.Lab,
+    slow_box: Sandbox,
+    sweep: kl.Sweep,
+    *,
+    pacing: Pacing,
+    tracked: Callable[..., list[Run]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first attempt was given up, failed by the service's log, and is being sent again when its result comes."""
+    monkeypatch.setattr(Worker, "patience", lambda *_: 0.5)
+    slow_box.script(["server_error"])
+    with Late() as executor:
+        handle = lab.start(sweep.but(seed=1), pacing=pacing, executor=executor)
+        until(lambda: 2 == len(slow_box.calls))
+        executor.tell()
+        results = handle.wait(60)
+    delivered_once(slow_box, results)
+    assert 1 == len(set(books(slow_box, results, tracked)))
+    assert 0.052 == pytest.approx(results.spent)
 
 
 def test_a_stop_of_an_executor_that_lies_keeps_what_is_under_way(
