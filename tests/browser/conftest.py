@@ -9,14 +9,22 @@ import pytest
 from chromium import running_chromium
 from jupyter import Jupyter, running_jupyter
 from panel_page import Workbench, working
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for a whole file: starting it takes longer than most tests with it."""
+    with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    """A blank page of 1700 x 1300 pixels."""
-    with running_chromium() as browser:
-        yield browser.new_page(viewport={"width": 1700, "height": 1300})
+def page(chromium: Browser) -> Iterator[Page]:
+    """A blank page of 1700 x 1300 pixels, with no memory of other tests."""
+    context = chromium.new_context(viewport={"width": 1700, "height": 1300})
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mlflow.entities import Run
 import kontext_lab as kl
 from kontext_lab.errors import AlreadyRunning
 from kontext_lab.pacing import Pacing
-from kontext_lab.sandbox import Sandbox
+from kontext_lab.sandbox import Fault, Sandbox
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_what_is_in_flight_is_kept_when_the_key_is_refused(
 ) -> None:
     """A 401 in the middle cancels the rest at once; the three under way arrive."""
     # Long enough for four to be under way before the first is answered, however slow the disk.
-    with Sandbox(latency=2.0, faults=["unauthorized"]) as box:
+    with Sandbox(latency=2.0, faults=[Fault("error", status=401, seconds=2.0)]) as box:
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
         monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
         with kl.Lab(concurrency=4) as lab:
