@@ -32,6 +32,7 @@ PATIENCE_S = 10.0
 _SOON_S = 0.5
 
 ALLOWED_THREADS = {
+    "Dask-Offload": "Dask keeps one for all its clients",
     "tqdm_monitor": "tqdm keeps one for all its bars",
 }
 """Threads that a library starts once for the whole interpreter, by the beginning of their name, with the reason."""

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def slow_box(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbo
 def dask(tmp_path: Path, slow_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
     """Starts clusters of two worker processes; hidden from them lies the journal behind their own /proc/self."""
     made: list[tuple[Client, LocalCluster]] = []
+    before = dict(os.environ)
 
     def make(*, hidden: bool = False, key: bool = True) -> Client:
         if hidden:
@@ -78,6 +80,59 @@ def dask(tmp_path: Path, slow_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> 
     yield make
     for client, cluster in made:
         client.close()
+        cluster.close()
+    # Dask writes what its workers are to get into the environment of the program that starts them.
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+
+
+class BareCluster:
+    """A scheduler and one worker as processes that nobody starts again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        file = folder / "scheduler.json"
+        self.scheduler = self._start("dask_scheduler", "--port", "0", "--scheduler-file", str(file))
+        until(file.exists)
+        self.worker = self._start(
+            "dask_worker", "--no-nanny", "--nthreads", "2", "--scheduler-file", str(file)
+        )
+        self.client = Client(scheduler_file=str(file))
+        self.client.wait_for_workers(1, timeout=60)
+
+    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.{name}", "--no-dashboard", *arguments]
+        with (self._folder / name).open("wb") as log:
+            return subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
+
+    def close(self) -> None:
+        for process in (self.worker, self.scheduler):
+            process.kill()
+            process.wait(20)
+        self.client.close(timeout=2)
+        # A client that gave up its scheduler by itself leaves its loop running.
+        with suppress(RuntimeError):
+            self.client.loop.add_callback(self.client.loop.stop)
+
+
+@pytest.fixture
+def bare_cluster(
+    tmp_path: Path, slow_box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., BareCluster]]:
+    """Starts one whose processes a test may stop for good."""
+    made: list[BareCluster] = []
+
+    def make(*, hidden: bool = True) -> BareCluster:
+        folder = tmp_path / "elsewhere"
+        folder.mkdir()
+        if hidden:
+            monkeypatch.setenv("KONTEXT_LAB_HOME", "/proc/self/cwd/home")
+        monkeypatch.setattr(Worker, "patience", lambda *_: 3.0)
+        made.append(BareCluster(folder))
+        return made[0]
+
+    yield make
+    for cluster in made:
         cluster.close()
 
 
@@ -221,7 +276,7 @@ def test_a_restarted_cluster_pays_for_nothing_twice(
 @pytest.mark.kill
 @pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
 def test_a_scheduler_that_dies_ends_the_sweep(
-    dask: Made,
+    bare_cluster: Callable[..., BareCluster],
     lab: kl.Lab,
     slow_box: Sandbox,
     sweep: kl.Sweep,
@@ -231,10 +286,10 @@ def test_a_scheduler_that_dies_ends_the_sweep(
     hidden: bool,
 ) -> None:
     """Nobody waits for ever; what is in doubt is counted by the service's log, the rest is sent by the next run."""
-    client = dask(hidden=hidden)
-    handle = lab.start(sweep, pacing=pacing, executor=client.get_executor(), pause_after=0)
+    cluster = bare_cluster(hidden=hidden)
+    handle = lab.start(sweep, pacing=pacing, executor=cluster.client.get_executor(), pause_after=0)
     until(lambda: slow_box.in_flight)
-    client.cluster.close()
+    cluster.scheduler.kill()
     results = handle.wait(120)
     assert handle.done
     assert [] == sent_twice(slow_box)
@@ -245,48 +300,11 @@ def test_a_scheduler_that_dies_ends_the_sweep(
     assert 12 == again.counts[State.DONE] + again.counts[State.IN_DOUBT]
 
 
-class BareCluster:
-    """A scheduler and one worker as processes that nobody starts again; the worker does not see the journal."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        file = folder / "scheduler.json"
-        self.scheduler = self._start("dask_scheduler", "--port", "0", "--scheduler-file", str(file))
-        until(file.exists)
-        self.worker = self._start(
-            "dask_worker", "--no-nanny", "--nthreads", "2", "--scheduler-file", str(file)
-        )
-        self.client = Client(scheduler_file=str(file))
-        self.client.wait_for_workers(1, timeout=60)
-
-    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.{name}", "--no-dashboard", *arguments]
-        with (self._folder / name).open("wb") as log:
-            return subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
-
-    def close(self) -> None:
-        for process in (self.worker, self.scheduler):
-            process.kill()
-            process.wait(20)
-        self.client.close(timeout=2)
-
-
-@pytest.fixture
-def bare_cluster(tmp_path: Path, slow_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[BareCluster]:
-    """One whose processes a test may stop for good."""
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.setenv("KONTEXT_LAB_HOME", "/proc/self/cwd/home")
-    monkeypatch.setattr(Worker, "patience", lambda *_: 3.0)
-    cluster = BareCluster(tmp_path / "elsewhere")
-    yield cluster
-    cluster.close()
-
-
 @pytest.mark.kill
 @pytest.mark.parametrize("lost", ["worker", "scheduler"])
 def test_a_cluster_that_never_comes_back_keeps_nobody_waiting(
     lost: str,
-    bare_cluster: BareCluster,
+    bare_cluster: Callable[..., BareCluster],
     lab: kl.Lab,
     slow_box: Sandbox,
     sweep: kl.Sweep,
@@ -295,12 +313,13 @@ def test_a_cluster_that_never_comes_back_keeps_nobody_waiting(
     tracked: Callable[..., list[Run]],
 ) -> None:
     """Its last worker is killed, or its scheduler says nothing more: a stop ends the sweep, and the books are right."""
-    handle = lab.start(sweep, pacing=pacing, executor=bare_cluster.client.get_executor(), pause_after=0)
+    cluster = bare_cluster()
+    handle = lab.start(sweep, pacing=pacing, executor=cluster.client.get_executor(), pause_after=0)
     until(lambda: slow_box.in_flight)
     if lost == "worker":
-        bare_cluster.worker.kill()
+        cluster.worker.kill()
     else:
-        bare_cluster.scheduler.send_signal(signal.SIGSTOP)
+        cluster.scheduler.send_signal(signal.SIGSTOP)
     handle.cancel()
     results = handle.wait(90)
     assert handle.done
@@ -310,7 +329,7 @@ def test_a_cluster_that_never_comes_back_keeps_nobody_waiting(
 
 @pytest.mark.kill
 def test_a_task_that_its_cluster_lost_is_given_up(
-    bare_cluster: BareCluster,
+    bare_cluster: Callable[..., BareCluster],
     lab: kl.Lab,
     slow_box: Sandbox,
     sweep: kl.Sweep,
@@ -319,10 +338,11 @@ def test_a_task_that_its_cluster_lost_is_given_up(
     tracked: Callable[..., list[Run]],
 ) -> None:
     """Nobody stops the sweep: what its killed worker had sent ends in doubt, what queues waits for another worker."""
-    executor = bare_cluster.client.get_executor()
+    cluster = bare_cluster()
+    executor = cluster.client.get_executor()
     handle = lab.start(sweep, pacing=pacing, executor=executor, pause_after=0, concurrency=2)
     until(lambda: 2 == slow_box.in_flight)
-    bare_cluster.worker.kill()
+    cluster.worker.kill()
     until(lambda: 2 == handle.results.counts[State.IN_DOUBT])
     handle.cancel()
     results = handle.wait(60)
