@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -90,10 +91,11 @@ def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from kontext_lab.tracking.store import open_store
 
     folder = tmp_path_factory.mktemp("store")
-    # The experiment knows its artifacts by absolute path, so this one is only for migrations.
-    open_store(
-        f"sqlite:///{folder / 'mlflow.db'}", "made-for-migrations"
-    ).client._tracking_client.store.engine.dispose()
+    # The experiment knows its artifacts by absolute path, so this one is only for migrations. MLflow's own first
+    # experiment keeps its artifacts in the folder that this process works in.
+    with contextlib.chdir(folder):
+        store = open_store(f"sqlite:///{folder / 'mlflow.db'}", "made-for-migrations")
+    store.client._tracking_client.store.engine.dispose()
     return folder / "mlflow.db"
 
 

@@ -33,6 +33,7 @@ _SOON_S = 0.5
 
 ALLOWED_THREADS = {
     "Dask-Offload": "Dask keeps one for all its clients",
+    "Mlflow": "MLflow keeps the pools of its artifact repositories until they are collected",
     "tqdm_monitor": "tqdm keeps one for all its bars",
 }
 """Threads that a library starts once for the whole interpreter, by the beginning of their name, with the reason."""
@@ -82,7 +83,8 @@ class State:
         """
         until = time.monotonic() + PATIENCE_S
         new = [one for one in threading.enumerate() if one not in self.threads and one not in told]
-        threads = [one for one in new if not _allowed(one) and not _joined(one, until)]
+        serves = any(one.name == "sandbox" and one.is_alive() for one in self.threads)
+        threads = [one for one in new if not _allowed(one, serves=serves) and not _joined(one, until)]
         found: dict[Any, str] = {one: f"thread {one.name!r} goes on" for one in threads}
         for number in set(_children()) - self.processes - told:
             # Asked again: in its first moment a process has no command.
@@ -135,7 +137,9 @@ def _tell(found: dict[Any, str]) -> None:
         pytest.fail("left behind: " + "; ".join(found.values()), pytrace=False)
 
 
-def _allowed(thread: threading.Thread) -> bool:
+def _allowed(thread: threading.Thread, *, serves: bool) -> bool:
+    if serves and thread.name == "sandbox-connection":
+        return True  # of a sandbox that serves more than one test: a page or kernel keeps its connection
     return thread.name.startswith(tuple(ALLOWED_THREADS)) or isinstance(thread, threading._DummyThread)
 
 
@@ -224,7 +228,9 @@ def _settings() -> Iterator[tuple[str, Any]]:
 def _settings_of_libraries() -> Iterator[tuple[str, Any]]:
     """Those of libraries that are loaded already."""
     if (matplotlib := sys.modules.get("matplotlib")) and hasattr(matplotlib, "rcParams"):
-        yield "matplotlib's rcParams", dict(dict.items(matplotlib.rcParams))
+        rc = dict(dict.items(matplotlib.rcParams))
+        rc.pop("backend", None)  # chosen when somebody first asks for it
+        yield "matplotlib's rcParams", rc
     if (helpers := sys.modules.get("matplotlib._pylab_helpers")) and hasattr(helpers, "Gcf"):
         yield "the figures of pyplot", list(helpers.Gcf.figs)
     if stored := sys.modules.get("mlflow.tracking._tracking_service.utils"):

@@ -106,18 +106,21 @@ def serve_ui(port: int) -> int:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise ConfigError(f"port {port} is in use: choose another with --port")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    # Else MLflow starts eight more processes for jobs that no sweep has, and its first page comes later.
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     say(f"{store.shown} at http://127.0.0.1:{port} (Ctrl-C stops it); experiment {store.experiment}")
-    # Not on the command line, which every user of the machine can read.
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = store.uri
+    environment = {
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        # Else MLflow starts eight more processes for jobs that no sweep has, and its first page comes later.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **os.environ,
+        # Not on the command line, which every user of the machine can read.
+        "MLFLOW_BACKEND_STORE_URI": store.uri,
+    }
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
     if os.name == "posix":
         # MLflow takes this process over, so that whatever stops us stops its workers.
         sys.stdout.flush()
-        os.execv(sys.executable, command)
-    return subprocess.run(command, check=False).returncode
+        os.execve(sys.executable, command, environment)
+    return subprocess.run(command, check=False, env=environment).returncode
 
 
 def _check_service() -> int:

@@ -40,7 +40,7 @@ def guard_output() -> Output:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         # Without a descriptor it is not the process's own, and Windows' console is no file.
-        if isinstance(stream, io.TextIOWrapper) and os.name == "posix":
+        if isinstance(stream, io.TextIOWrapper) and os.name == "posix" and _has_descriptor(stream):
             guarded = io.TextIOWrapper(
                 io.BufferedWriter(_Guarded(stream.fileno(), output)),
                 encoding=stream.encoding,
@@ -49,6 +49,14 @@ def guard_output() -> Output:
             )
             setattr(sys, name, guarded)
     return output
+
+
+def _has_descriptor(stream: io.TextIOWrapper) -> bool:
+    try:
+        stream.fileno()
+    except OSError:
+        return False
+    return True
 
 
 class _Guarded(io.FileIO):

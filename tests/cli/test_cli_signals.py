@@ -117,7 +117,8 @@ def test_sigterm_at_every_stage(
     sent = len(box.calls)
 
     assert (143, False) == (said.code, "Traceback" in said.out), said.out
-    assert sent <= 4 or stage in ("measuring", "summing up", "saving")
+    # While the store is written others are sent, as many as a machine is quick.
+    assert sent <= 4 or stage in ("writing", "measuring", "summing up", "saving")
     assert "RUNNING" not in statuses(store_uri)
     again = kontext("run", "sweep.yaml", "--no-measure")
     assert (0, CELLS) == (again.code, len(box.calls))

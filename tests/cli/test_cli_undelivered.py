@@ -149,8 +149,10 @@ def test_a_picture_whose_host_is_away_ends_with_4(
     """Paid for, its answer in the journal, its picture not to be had yet: 4 each time, and 0 once it comes."""
     monkeypatch.setattr(Pacing, "before_download", lambda *_: None)
     with monkeypatch.context() as away:
-        gone = downloads.Download(reason=Reason.EXPIRED, note="cdn could not be reached", again=True)
-        away.setattr(downloads, "_hop", lambda *_: gone)
+        gone = downloads.Download(
+            reason=Reason.EXPIRED, note="cdn could not be reached", again=True, unreached=True
+        )
+        away.setattr(downloads.Downloads, "_hop", lambda *_, **__: gone)
         codes = [run().code, run().code, kontext("recover").code]
     assert [4, 4, 4] == codes
     assert (0, 0) == (kontext("recover").code, run().code)

@@ -69,7 +69,7 @@ def dask(tmp_path: Path, slow_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> 
             if not key:
                 for_workers.delenv("AIMLAPI_API_KEY")
             cluster = LocalCluster(
-                n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None, silence_logs=50
+                n_workers=2, threads_per_worker=2, processes=True, dashboard_address=":0", silence_logs=50
             )
         client = Client(cluster)
         made.append((client, cluster))

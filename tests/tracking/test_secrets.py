@@ -271,13 +271,14 @@ def test_the_pages_of_a_store_are_opened_without_a_word_on_the_command_line(
     """Every user of a machine can read command lines, so the store's address goes another way."""
     from kontext_lab.cli import looking
 
-    seen: list[list[str]] = []
-    monkeypatch.setattr(looking.os, "execv", lambda _, command: seen.append(command))
+    seen: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(looking.os, "execve", lambda _, *given: seen.append(given))
     monkeypatch.setattr(looking.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "of a person")
     looking.serve_ui(1)
-    assert "marked-password" not in str(seen)
-    assert postgres_uri == os.environ["MLFLOW_BACKEND_STORE_URI"]
+    ((command, environment),) = seen
+    assert "marked-password" not in str(command)
+    assert postgres_uri == environment["MLFLOW_BACKEND_STORE_URI"]
 
 
 def test_a_tag_of_mlflow_s_own_context_holds_no_token(
