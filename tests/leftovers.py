@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ class State:
         new = [one for one in threading.enumerate() if one not in self.threads and one not in told]
         serves = any(one.name == "sandbox" and one.is_alive() for one in self.threads)
         threads = [one for one in new if not _allowed(one, serves=serves) and not _joined(one, until)]
-        found: dict[Any, str] = {one: f"thread {one.name!r} goes on" for one in threads}
+        found: dict[Any, str] = {one: f"thread {one.name!r} goes on{_place(one)}" for one in threads}
         for number in set(_children()) - self.processes - told:
             # Asked again: in its first moment a process has no command.
             if not _ended(number, until) and _counts(number):
@@ -151,6 +152,13 @@ def _joined(thread: threading.Thread, until: float) -> bool:
         gc.collect()
         thread.join(max(0.0, until - time.monotonic()))
     return not thread.is_alive()
+
+
+def _place(thread: threading.Thread) -> str:
+    """The call in which a thread is, in words; empty if it has just ended."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    calls = traceback.extract_stack(frame)[-3:] if frame else ()
+    return f" in {' > '.join(f'{Path(one.filename).name}:{one.lineno}' for one in calls)}" if calls else ""
 
 
 def _children() -> Iterable[int]:
