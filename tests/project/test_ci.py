@@ -24,7 +24,8 @@ done <<<"$ANSWERS"
 MAKES_PROGRAMS = (
     "mkdir -p .venv/bin; for one in pip python ruff mypy lint-imports; do cp -p $0 .venv/bin/$one; done"
 )
-RUNS_ALL = "echo '9 9' >$KONTEXT_LAB_TESTS_COUNTS"
+MOST, PAGES = "python -m pytest -n 2", "python -m pytest -m browser"
+RUNS_MOST, RUNS_PAGES = (f"echo '9 {ran}' >$KONTEXT_LAB_TESTS_COUNTS" for ran in (7, 2))
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def run(checkout: Path, **answers: str) -> tuple[int, list[str]]:
     """The script's exit code and the calls it made, where the named calls are answered so."""
-    told = {"python3 -m venv": MAKES_PROGRAMS, "python -m pytest": RUNS_ALL} | answers
+    told = {"python3 -m venv": MAKES_PROGRAMS, MOST: RUNS_MOST, PAGES: RUNS_PAGES} | answers
     calls = checkout / "calls"
     environment = {
         **os.environ,
@@ -65,7 +66,8 @@ STEPS = [
     "ruff format",
     "mypy",
     "lint-imports",
-    "python -m pytest",
+    MOST,
+    PAGES,
 ]
 
 
@@ -87,6 +89,7 @@ def test_a_step_that_fails_ends_the_script(checkout: Path, step: str) -> None:
     assert calls[-1].startswith(step)
 
 
+@pytest.mark.parametrize("stage", [MOST, PAGES])
 @pytest.mark.parametrize(
     "answer",
     [
@@ -97,9 +100,9 @@ def test_a_step_that_fails_ends_the_script(checkout: Path, step: str) -> None:
     ],
     ids=["ended without a word", "one did not run", "none ran", "half a line"],
 )
-def test_tests_that_did_not_all_run_are_a_failure(checkout: Path, answer: str) -> None:
+def test_tests_that_did_not_all_run_are_a_failure(checkout: Path, stage: str, answer: str) -> None:
     """Also if pytest itself was content."""
-    code, _ = run(checkout, **{"python -m pytest": answer})
+    code, _ = run(checkout, **{stage: answer})
     assert 0 != code
 
 
@@ -109,7 +112,7 @@ def test_nothing_of_the_callers_chooses_among_the_tests(
     """Pytest's options from the environment are not passed on, and the strict switch is set."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "-k nothing")
     seen = "echo ${PYTEST_ADDOPTS-none} $KONTEXT_LAB_TESTS_STRICT >seen"
-    code, _ = run(checkout, **{"python -m pytest": f"{RUNS_ALL}; {seen}"})
+    code, _ = run(checkout, **{PAGES: f"{RUNS_PAGES}; {seen}"})
     assert (0, "none 1") == (code, (checkout / "seen").read_text(encoding="utf-8").strip())
 
 
