@@ -173,8 +173,10 @@ def _marks(tiles: Sequence[Tile], criterion: str | None) -> str:
     reused = sum(tile.reused for tile in tiles)
     cells = sum(tile.cell is not None for tile in tiles)
     words = f"◥ reused from an earlier run: {reused} of {cells}" if reused else ""
+    missing = sum(tile.output is not None and tile.output.is_missing for tile in tiles)
+    gone = f"missing in the store, shown as previews: {missing} of {cells}" if missing else ""
     verdicts = verdicts_words((tile.verdicts for tile in tiles), criterion)
-    return " · ".join(part for part in (words, verdicts) if part)
+    return " · ".join(part for part in (words, gone, verdicts) if part)
 
 
 def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tuple[int, int]) -> GridPlan:

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, OutputMissing, TrackingError
+from kontext_lab.figures.plan import plan_grid
 from kontext_lab.plan import Action
 from kontext_lab.results import Output, State
 from kontext_lab.sandbox import Sandbox
@@ -307,3 +308,10 @@ class TestJournal:
             [one.experiment_id for one in client.search_experiments()], "tags.`kontext.kind` = 'cell'"
         )
         assert 2 == len(cells)
+
+
+def test_a_grid_says_what_its_previews_stand_for(lab: kl.Lab, make_sweep: Make) -> None:
+    """Small pictures are left where the exact bytes are gone; below the grid stands how many."""
+    remove(file_of(run(lab, seeds(make_sweep)).outputs[0]))
+    plan = plan_grid(lab.load("last"))
+    assert "missing in the store, shown as previews: 1 of 2" in plan.labels[-1].lines[0]
