@@ -19,13 +19,13 @@ import pytest
 PASSWORD = "marked-password-0815"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the server keeps its database and its artifacts."""
     return tmp_path_factory.mktemp("server")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(migrated_store: Path, server_folder: Path) -> Iterator[str]:
     """A real MLflow server that also serves artifacts."""
     folder = server_folder
