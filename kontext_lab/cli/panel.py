@@ -6,12 +6,13 @@ import importlib.util
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
 from kontext_lab.cli.codes import BAD, OK
 from kontext_lab.cli.saying import say
-from kontext_lab.cli.signals import stop_signals
+from kontext_lab.cli.signals import STEP_SECONDS, stop_signals
 from kontext_lab.errors import ConfigError
 
 __all__ = ["NOTEBOOK", "open_panel", "put_notebook"]
@@ -32,11 +33,17 @@ def open_panel(*, port: int | None, browser: bool) -> int:
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     stops = stop_signals()
     with subprocess.Popen(command) as process, stops.acting_on(_Server(process)):
-        code = process.wait()
+        code = _wait(process)
     if stops.first is not None:
         stops.forget()
         return OK  # as JupyterLab is ended
     return OK if code == 0 else BAD
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(STEP_SECONDS)
 
 
 class _Server:

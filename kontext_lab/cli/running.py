@@ -158,4 +158,6 @@ def _confirm(plan: Plan, above: float, *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(f"this costs about ${cost:.2f}: add --yes to pay that, or --budget to limit it")
-    click.confirm("\n".join((*plan.sources, f"Pay about ${cost:.2f}?")), abort=True)
+    say("\n".join((*plan.sources, f"Pay about ${cost:.2f}? [y/N]: ")), end="")
+    if stop_signals().read_line().strip().lower() not in ("y", "yes"):
+        raise click.Abort

@@ -18,9 +18,9 @@ READER_GONE = (errno.EPIPE, errno.EIO)
 """A pipe whose reader has seen enough, as of `| head`, and a terminal that was closed."""
 
 
-def say(what: object, *, err: bool = False) -> None:
+def say(what: object, *, err: bool = False, end: str = "\n") -> None:
     """Print lines, or JSON, on stdout or stderr; an escape sequence in them is shown and moves no cursor."""
-    click.echo(visible(str(what)), err=err)
+    click.echo(visible(str(what)) + end, nl=False, err=err)
 
 
 class Output:

@@ -6,7 +6,9 @@ Handlers belong to the command line: whoever calls `lab.run` in a program of the
 from __future__ import annotations
 
 import os
+import select
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +29,9 @@ STOP_SIGNALS = tuple(
 
 SAME_SECONDS = 0.1
 """Signals this close together are one: shells, `timeout` and systemd send one and the same stop twice."""
+
+STEP_SECONDS = 0.2
+"""A wait in the main thread is done in steps: a signal that comes just before it blocks would end with it only."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -90,6 +95,18 @@ class StopSignals:
             yield
         finally:
             self._acting_on = None
+
+    def read_line(self) -> str:
+        """Read a line from stdin; empty at its end.
+
+        Raises:
+            Stopped: a signal came, also one that was swallowed, or that came while the read was being begun.
+        """
+        # Python's own read misses a signal that comes in the microseconds before it blocks, and waits for good.
+        while os.name == "posix" and not select.select([sys.stdin], [], [], STEP_SECONDS)[0]:
+            if self.first is not None:
+                raise Stopped
+        return sys.stdin.readline()
 
     def forget(self) -> None:
         """A stop is how the command was meant to end, as that of a server."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from cli_parts import Said
@@ -319,6 +319,39 @@ def test_a_stop_that_was_swallowed_stops_the_sweep() -> None:
     assert ["cancel"] == told.words
 
 
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextIO]:
+    """What is written here is read from stdin."""
+    read, write = os.pipe()
+    with os.fdopen(read) as stdin, os.fdopen(write, "w") as writer:
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield writer
+
+
+def test_a_stop_that_was_swallowed_ends_a_question(typed: TextIO) -> None:
+    """Nobody answers, and the signal is gone: the wait ends all the same."""
+    with StopSignals() as stops:
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Stopped):
+            stops.read_line()
+
+
+def test_a_line_is_read_as_it_was_typed(typed: TextIO) -> None:
+    """Up to its end."""
+    typed.write("yes\nno")
+    typed.flush()
+    with StopSignals() as stops:
+        assert "yes\n" == stops.read_line()
+
+
+def test_a_question_that_nobody_can_answer_gets_no_line(typed: TextIO) -> None:
+    """The other end is closed."""
+    typed.close()
+    with StopSignals() as stops:
+        assert "" == stops.read_line()
+
+
 def results_of(
     *states: State,
     reason: str = "",
@@ -404,5 +437,9 @@ def test_the_question_before_paying(
     else:
         process.send_signal(answer)
 
-    assert code == process.wait(60)
-    os.close(ours)
+    try:
+        assert code == process.wait(60), said.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
