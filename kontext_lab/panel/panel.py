@@ -20,7 +20,7 @@ from kontext_lab.sweep import Sweep
 
 __all__ = ["Panel"]
 
-_SETTLE = 3.0
+_SETTLE = 10.0
 """Seconds that `wait` gives to what is still being shown when everything has run."""
 
 _ROOMS: dict[object, Rooms] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,9 +54,9 @@ class Server:
             )
         until = time.monotonic() + 90
         while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+            # It takes connections before it answers any.
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=30):
+                return
             time.sleep(0.2)
         raise RuntimeError((self.folder / "log").read_text()[-2000:])
 
