@@ -37,6 +37,7 @@ class Settings:
         keys: The accepted keys; None accepts any.
         url_lifetime: Seconds for which a picture can be downloaded.
         envelope: Envelope of errors.
+        fetch: Whether references at public addresses are loaded; otherwise each gets a stand-in photograph.
     """
 
     shape: Shape = "legacy"
@@ -50,6 +51,7 @@ class Settings:
     keys: Collection[str] | None = None
     url_lifetime: float = 3600.0
     envelope: Literal["new", "old"] = "new"
+    fetch: bool = False
 
     def __post_init__(self) -> None:
         if self.shape not in get_args(Shape):
