@@ -37,7 +37,7 @@ MAX_PIXELS: Final = 50_000_000
 MAX_BYTES: Final = 25 * 1024 * 1024
 _FETCH_S: Final = 10.0  # a whole fetch: name, connection, redirects, body
 _REDIRECTS: Final = 5
-_DRAFT: Final = (4096, 4096)  # a JPEG beyond this is decoded at a fraction of its size
+_DRAFT: Final = (2048, 2048)  # a JPEG of twice that or more is decoded at a fraction of its size
 _PHOTOGRAPHS: Final = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 _STAND_IN_SIZE: Final = (1024, 768)
 _STAND_IN: Final = "%s was not loaded: a stand-in photograph takes its place (--fetch loads public addresses)"
@@ -210,7 +210,8 @@ def _is_loopback(address: _Address) -> bool:
 def _is_public(address: _Address) -> bool:
     address = _inner(address)
     # Python calls group addresses global, and those that once were a site's own.
-    return address.is_global and not (address.is_multicast or getattr(address, "is_site_local", False))
+    site = getattr(address, "is_site_local", False)
+    return address.is_global and not (site or address.is_multicast or address.is_reserved)
 
 
 def _inner(address: _Address) -> _Address:
@@ -233,22 +234,22 @@ def _could_not_fetch(url: str, why: object) -> ReferenceRefusedError:
 
 def _fetch(url: str, allowed: Callable[[_Address], bool]) -> bytes:
     """The bytes at an address, in at most ten seconds; a silent host or resolver is left behind in its thread."""
-    came: SimpleQueue[bytes | ReferenceRefusedError] = SimpleQueue()
+    came: SimpleQueue[bytes | Exception] = SimpleQueue()
 
     def work() -> None:
         try:
             came.put(_follow(url, allowed, time.monotonic() + _FETCH_S))
-        except ReferenceRefusedError as error:
+        except Exception as error:
             came.put(error)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            came.put(_could_not_fetch(url, error or type(error).__name__))
 
     threading.Thread(target=work, name="sandbox-fetch", daemon=True).start()
     try:
         found = came.get(timeout=_FETCH_S)
     except Empty:
-        found = _could_not_fetch(url, f"it took longer than {_FETCH_S:g} s")
-    if isinstance(found, ReferenceRefusedError):
+        raise _could_not_fetch(url, f"it took longer than {_FETCH_S:g} s") from None
+    if isinstance(found, OSError | ValueError | http.client.HTTPException):
+        raise _could_not_fetch(url, found) from None
+    if isinstance(found, Exception):
         raise found
     return found
 
@@ -258,12 +259,10 @@ def _follow(url: str, allowed: Callable[[_Address], bool], deadline: float) -> b
     target = url
     for _ in range(_REDIRECTS + 1):
         sock, address = _connect(url, target, allowed, deadline)
-        with sock:
-            response = _ask(sock, target)
+        with sock, _ask(sock, target) as response:
             location = response.headers.get("Location")
             if not (300 <= response.status < 400 and location):
                 return _body(url, response, deadline)
-            response.close()
         target = urljoin(target, location)
         allowed = allowed if _is_loopback(address) else _is_public
     raise _could_not_fetch(url, f"more than {_REDIRECTS} redirects")
