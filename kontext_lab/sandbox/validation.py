@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-__all__ = ["FIELDS", "MODELS", "Generation", "Issue", "check_body", "reference_issue"]
+__all__ = ["FIELDS", "Generation", "Issue", "check_body", "reference_issue"]
 
 Issue = dict[str, Any]
 
-MODELS: Final = ("flux/kontext-pro/image-to-image", "flux/kontext-max/image-to-image")
 ASPECT_RATIOS: Final = ("21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:21")
 OUTPUT_FORMATS: Final = ("jpeg", "png")
 SAFETY_TOLERANCES: Final = ("1", "2", "3", "4", "5", "6")
