@@ -19,6 +19,7 @@ import pytest
 import requests
 from PIL import Image
 
+import kontext_lab as kl
 from kontext_lab.sandbox import Sandbox, mark_box, references
 from kontext_lab.sandbox.references import References
 from kontext_lab.service import connect
@@ -477,6 +478,14 @@ def test_fetch_is_an_option_of_both_commands(program, option, status):
         answer.status_code,
         "http://pictures.invalid/a.png was not loaded" in told,
     )
+
+
+def test_lab_says_that_a_stand_in_was_edited(net, lab, serve):
+    """Where the sandbox edited another photograph than the lab measures against, the results say so."""
+    net.names["pictures.example"] = "127.0.0.1"
+    address = f"http://pictures.example:{serve(picture).port}/a.png"
+    results = lab.run(kl.Sweep("Add a bird.", address), progress=False)
+    assert [1] == [line.count(address) for line in results.notes]
 
 
 def test_the_labs_own_sandbox_loads():
