@@ -137,6 +137,11 @@ class Answer:
         return any(picture.refused for picture in self.pictures)
 
     @property
+    def stand_ins(self) -> str:
+        """The addresses of references for which the sandbox took other photographs, or ""."""
+        return self.headers.get("x-kontext-sandbox-stand-in", "")
+
+    @property
     def reason(self) -> Reason | None:
         """None where at least one picture is good, else the first picture's reason."""
         if any(picture.reason is None for picture in self.pictures):

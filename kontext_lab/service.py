@@ -125,7 +125,8 @@ def _own_sandbox() -> Connection:
     from kontext_lab.sandbox import Sandbox  # noqa: PLC0415 - the web framework loads only where it serves
 
     # The balance is what nobody uses up: here the sandbox is a place to try things, not to run out.
-    box = Sandbox(latency=SANDBOX_LATENCY, balance=1e9).start()
+    # It loads references itself: the client does so as well, to measure against the same picture.
+    box = Sandbox(latency=SANDBOX_LATENCY, balance=1e9, fetch=True).start()
     settings = ClientSettings(base_url=box.url, pool=MOST_AT_ONCE)
     return Connection(KontextClient(settings, SANDBOX_KEY), SANDBOX, box)
 

@@ -167,11 +167,14 @@ def panel(port: int | None, no_browser: bool) -> int:
 @cli.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
 @click.option("--latency", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="SECONDS")
-def sandbox(port: int, latency: float) -> int:
+@click.option(
+    "--fetch", is_flag=True, help="Load images from public addresses, in place of stand-in photographs."
+)
+def sandbox(port: int, latency: float, fetch: bool) -> int:
     """Serve the sandbox for any client, on this machine only: simulated pictures, free."""
     from kontext_lab.sandbox import serve  # noqa: PLC0415 - commands load what they need
 
-    return serve(port, latency=latency)
+    return serve(port, latency=latency, fetch=fetch)
 
 
 @cli.command("list")

@@ -57,6 +57,7 @@ _KEPT_HEADERS = frozenset(
         "x-client-request-id",
         "x-inference-id",
         "x-kontext-sandbox",
+        "x-kontext-sandbox-stand-in",
         "x-request-id",
     )
 )

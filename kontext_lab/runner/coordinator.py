@@ -271,6 +271,11 @@ class Coordinator:
         if cell.request is not None:
             self._purse.learn(cell.request, attempt)
         self._heed(self._alarms.hear(cell, attempt, self._planned(flight)))
+        if attempt.answer is not None and attempt.answer.stand_ins:
+            self._sheet.note(
+                f"the sandbox took another photograph for {attempt.answer.stand_ins}: what is measured against it "
+                "means nothing (start the sandbox with --fetch)"
+            )
         unreached = attempt.answer is not None and attempt.answer.unreached
         if flight.stays or (unreached and not attempt.trouble):
             # Paid for and perhaps still there: it stays on its desk, and every later run tries again.

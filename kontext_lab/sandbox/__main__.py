@@ -30,7 +30,7 @@ def _prices(text: str) -> Any:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kontext_lab.sandbox",
-        description="A local image service with simulated pictures. Free, needs no key, reaches no network.",
+        description="A local image service with simulated pictures. Free, needs no key.",
     )
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)"
@@ -47,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--concurrency", type=int, default=None, metavar="N")
     parser.add_argument("--keys", nargs="*", default=None, metavar="KEY", help="accept only these keys")
     parser.add_argument("--faults", type=_faults, default=(), metavar="NAME|JSON")
+    parser.add_argument(
+        "--fetch",
+        action="store_true",
+        help="load references from public addresses, not only from this machine",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the faults' probabilities")
     return parser
 

@@ -44,27 +44,11 @@ def _respond(reply: Reply) -> Response:
 
 
 def _add_guards(app: Flask, service: Service) -> None:
-    """What holds for every address: the blocked agents, the errors' envelope, the simulated header."""
-
-    @app.before_request
-    def refuse_keys_at_the_picture_host() -> Response | None:
-        authorization = request.headers.get("Authorization")
-        if not authorization or not request.path.startswith("/outputs/"):
-            return None
-        # The real host would learn the key here, so the sandbox refuses and remembers.
-        service.ledger.leak(request.path, authorization.split()[0][:20])
-        return Response("Only one auth mechanism allowed", 400, content_type="text/plain; charset=utf-8")
-
-    @app.before_request
-    def refuse_default_agents() -> Response | None:
-        # Generation requests are recorded before they are refused; control is ours alone.
-        if request.path.startswith(_CONTROL) or request.path == GENERATIONS_PATH:
-            return None
-        return _respond(proxy_reply(403, "text")) if service.is_blocked(_headers()) else None
+    """What holds for every address: the errors' envelope, the simulated header."""
 
     @app.errorhandler(HTTPException)
     def in_envelope(error: HTTPException) -> Response:
-        status = error.code or 500
+        status = 404 if error.code == 405 else error.code or 500
         message = f"Cannot {request.method} {request.path}" if status == 404 else None
         return _respond(service.error(status, request.path, uuid.uuid4().hex, message=message))
 
@@ -77,7 +61,7 @@ def _add_guards(app: Flask, service: Service) -> None:
 
 
 def _add_service(app: Flask, service: Service) -> None:
-    @app.post(GENERATIONS_PATH)
+    @app.post(GENERATIONS_PATH, strict_slashes=False)
     def generate() -> Response:
         arrival = Arrival(
             _headers(), request.get_data(), bool(request.environ.get(TOO_LARGE)), request.host_url
@@ -109,6 +93,12 @@ def _add_service(app: Flask, service: Service) -> None:
 def _add_pictures(app: Flask, service: Service) -> None:
     @app.get("/outputs/<path:name>")
     def download(name: str) -> Response:
+        if authorization := request.headers.get("Authorization"):
+            # The real host learns the key here: the sandbox remembers that, and serves the picture as that one may.
+            scheme, space, _ = authorization.partition(" ")
+            service.ledger.leak(request.path, scheme[:20] if space else "")
+        if request.headers.get("User-Agent", "").lower().startswith("python-urllib"):
+            return _respond(proxy_reply(403, "text"))
         found = service.hosting.get(name, request.args.get("hop", 0, int), request.host_url)
         request.environ[DELIVERY] = found.delivery
         body: bytes | Iterable[bytes] = found.body

@@ -32,11 +32,12 @@ class Call:
 
     Attributes:
         number: Order of arrival, from 1.
-        client_request_id: The `X-Client-Request-Id` it carried, if any.
+        client_request_id: The well-formed `X-Client-Request-Id` it carried, if any.
         request_id: The service's id of the HTTP call.
         inference_id: The service's id of the work.
         body: The request's JSON with picture data replaced by `sha256:…`.
-        references: SHA-256 of each reference's bytes, in order.
+        references: SHA-256 of each reference's bytes, in order; of a stand-in, of its pixels.
+        stand_ins: The addresses that got a stand-in photograph, without passwords and query values.
         unknown_keys: Keys of the body that are no fields of the service.
         headers: Request headers, names in lower case, without Authorization.
         status: HTTP status of the answer; None while under way or if the connection was cut without one.
@@ -54,6 +55,7 @@ class Call:
     client_request_id: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
     references: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()
     unknown_keys: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int | None = None

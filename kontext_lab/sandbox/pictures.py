@@ -40,21 +40,20 @@ class Picture:
         sha256: Digest of the bytes.
         content_type: "image/jpeg" or "image/png".
         truth: Mask (height, width) of the pixels edited, without the mark's.
-        mark: Where the "SANDBOX" mark lies; None if there is none.
+        marks: Where "SANDBOX" and the names of stand-ins are written.
     """
 
     data: bytes
     sha256: str
     content_type: str
     truth: NDArray[np.bool_]
-    mark: Box | None
+    marks: tuple[Box, ...]
 
     @property
     def mark_mask(self) -> NDArray[np.bool_]:
-        """Mask (height, width) of the mark's region."""
+        """Mask (height, width) of the marks' regions."""
         mask = np.zeros(self.truth.shape, bool)
-        if self.mark is not None:
-            left, top, right, bottom = self.mark
+        for left, top, right, bottom in self.marks:
             mask[top:bottom, left:right] = True
         return mask
 
@@ -75,7 +74,7 @@ def black_picture(request: Generation, references: Sequence[Reference]) -> Pictu
     """The black picture that moderation leaves; every pixel counts as edited."""
     width, height = output_size(request.aspect_ratio, references[0].image.size)
     pixels = np.zeros((height, width, 3), np.uint8)
-    return _finish(pixels, request.output_format, np.ones((height, width), bool), None)
+    return _finish(pixels, request.output_format, np.ones((height, width), bool), ())
 
 
 def _make(request: Generation, references: Sequence[Reference], seed: int, variant: int) -> Picture:
@@ -91,17 +90,17 @@ def _make(request: Generation, references: Sequence[Reference], seed: int, varia
         picture=first.sha256,
     )
     edited, truth = apply_edit(framed, plan, [reference.image for reference in references[1:]])
-    mark = _stamp(edited)
-    left, top, right, bottom = mark
-    truth[top:bottom, left:right] = False
-    return _finish(edited, request.output_format, truth, mark)
+    marks = _stamp(edited, [reference.stand_in for reference in references if reference.stand_in])
+    for left, top, right, bottom in marks:
+        truth[top:bottom, left:right] = False
+    return _finish(edited, request.output_format, truth, marks)
 
 
 def _finish(
-    pixels: NDArray[np.uint8], output_format: str, truth: NDArray[np.bool_], mark: Box | None
+    pixels: NDArray[np.uint8], output_format: str, truth: NDArray[np.bool_], marks: tuple[Box, ...]
 ) -> Picture:
     data = _png(pixels) if output_format == "png" else _jpeg(pixels)
-    return Picture(data, hashlib.sha256(data).hexdigest(), f"image/{output_format}", truth, mark)
+    return Picture(data, hashlib.sha256(data).hexdigest(), f"image/{output_format}", truth, marks)
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
@@ -131,8 +130,8 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def mark_box(width: int, height: int) -> Box:
-    """Where the mark stands on a picture of so many pixels: left, top, right, bottom."""
-    _, cover = _mark(_mark_size(width, height))
+    """Where "SANDBOX" stands on a picture of so many pixels: left, top, right, bottom."""
+    _, cover = _mark("SANDBOX", _mark_size(width, height))
     rows, columns = cover.shape
     margin = rows // 2
     return (width - margin - columns, height - margin - rows, width - margin, height - margin)
@@ -142,21 +141,34 @@ def _mark_size(width: int, height: int) -> int:
     return max(14, min(height, width) // 42)
 
 
-def _stamp(pixels: NDArray[np.uint8]) -> Box:
-    """Write the mark into the lower right corner, in place."""
+def _stamp(pixels: NDArray[np.uint8], stand_ins: Sequence[str]) -> tuple[Box, ...]:
+    """Write the mark into the lower right corner, and above it a line for each stand-in, in place."""
     height, width = pixels.shape[:2]
-    paint, cover = _mark(_mark_size(width, height))
-    box = mark_box(width, height)
-    area = pixels[box[1] : box[3], box[0] : box[2]]
-    area[:] = (area * (1 - cover[..., None]) + paint * cover[..., None] + 0.5).astype(np.uint8)
-    return box
+    _, top, right, bottom = mark_box(width, height)
+    boxes = []
+    for text in ("SANDBOX", *(f"stand-in for {_shortened(name)}" for name in reversed(stand_ins))):
+        paint, cover = _mark(text, _mark_size(width, height))
+        box = (right - cover.shape[1], top, right, bottom)
+        area = pixels[box[1] : box[3], box[0] : box[2]]
+        area[:] = (area * (1 - cover[..., None]) + paint * cover[..., None] + 0.5).astype(np.uint8)
+        boxes.append(box)
+        top, bottom = top - (bottom - top) - 2, top - 2
+    return tuple(boxes)
 
 
-@lru_cache(maxsize=16)
-def _mark(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Colour and opacity of the mark: white letters on a dark, half transparent pill."""
+def _shortened(address: str) -> str:
+    """An address's host and last part, with the middle of either cut out where it is long: at most 50 characters."""
+    host, *parts = address.partition("://")[2].removesuffix("?...").strip("/").split("/")
+    kept = [part if len(part) <= 23 else f"{part[:8]}...{part[-12:]}" for part in (host, *parts[-1:])]
+    return ("/.../" if len(parts) > 1 else "/").join(kept)
+
+
+@lru_cache(maxsize=64)
+def _mark(text: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colour and opacity of a line of the mark: white letters on a dark, half transparent pill."""
     font = ImageFont.load_default(size)
-    left, top, right, bottom = font.getbbox("SANDBOX")
+    left, _, right, _ = font.getbbox(text)
+    _, top, _, bottom = font.getbbox("SANDBOX")  # all lines are as high
     pad = size * 0.45
     columns, rows = int(right - left + 2.4 * pad), int(bottom - top + 1.5 * pad)
     scale = 3
@@ -166,8 +178,8 @@ def _mark(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     )
     ground = np.asarray(pill.reduce(scale), np.float32) / 255
     letters = Image.new("L", (columns, rows))
-    ImageDraw.Draw(letters).text((1.2 * pad - left, 0.75 * pad - top), "SANDBOX", fill=255, font=font)
-    text = np.asarray(letters, np.float32) / 255
-    cover = np.maximum(ground, text)
-    paint = (18 * (1 - text) + 255 * text)[..., None].repeat(3, axis=-1)
+    ImageDraw.Draw(letters).text((1.2 * pad - left, 0.75 * pad - top), text, fill=255, font=font)
+    written = np.asarray(letters, np.float32) / 255
+    cover = np.maximum(ground, written)
+    paint = (18 * (1 - written) + 255 * written)[..., None].repeat(3, axis=-1)
     return paint.astype(np.float32), cover.astype(np.float32)

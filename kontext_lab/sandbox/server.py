@@ -51,6 +51,7 @@ class Sandbox:
         keys: The accepted keys; None accepts any.
         url_lifetime: Seconds for which a picture can be downloaded.
         envelope: Envelope of errors, "new" or "old".
+        fetch: Whether references at public addresses are loaded; otherwise each gets a stand-in photograph.
 
     Raises:
         ValueError: A setting is not possible.
@@ -71,6 +72,7 @@ class Sandbox:
         keys: Collection[str] | None = None,
         url_lifetime: float = 3600.0,
         envelope: Literal["new", "old"] = "new",
+        fetch: bool = False,
     ) -> None:
         settings = Settings(
             shape=shape,
@@ -84,6 +86,7 @@ class Sandbox:
             keys=keys,
             url_lifetime=url_lifetime,
             envelope=envelope,
+            fetch=fetch,
         )
         self._wanted_port = port
         self._service = Service(settings)

@@ -24,9 +24,9 @@ from kontext_lab.sandbox.faults import Fault, FaultPlan, name_of
 from kontext_lab.sandbox.hosting import Hosting, TruthStore
 from kontext_lab.sandbox.ledger import Call, Ledger, to_credits
 from kontext_lab.sandbox.pictures import Picture, black_picture, make_picture
-from kontext_lab.sandbox.references import Reference, ReferenceRefusedError, References, digest_of_uri
+from kontext_lab.sandbox.references import Reference, ReferenceRefusedError, References, record_of_uri
 from kontext_lab.sandbox.settings import Settings
-from kontext_lab.sandbox.validation import FIELDS, Generation, check_body, client_id_issue, reference_issue
+from kontext_lab.sandbox.validation import FIELDS, Generation, check_body, reference_issue
 from kontext_lab.sandbox.wire import Delivery
 
 __all__ = ["Arrival", "Outcome", "Service"]
@@ -35,8 +35,9 @@ logger = logging.getLogger(__name__)
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
 _LOST_S: Final = 600.0
-_BLOCKED_AGENTS: Final = ("python-requests", "python-urllib")
-_SCHEME: Final = re.compile(r"[Bb]earer\s+(\S.*)")
+_SCHEME: Final = re.compile(r"bearer\s+(\S.*)", re.IGNORECASE)
+_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_STAND_IN_HEADER: Final = "x-kontext-sandbox-stand-in"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class _Job:
     model: str = "unknown"
     passed: bool = False  # the key was accepted: from here on the account's log knows of it
     billed: bool = False
+    stand_ins: tuple[str, ...] = ()
     pictures: list[Picture] = field(default_factory=list)
 
 
@@ -93,7 +95,7 @@ class Service:
         self.truths = TruthStore()
         self.marks = TruthStore()
         self._admission = threading.Lock()
-        self._references = References()
+        self._references = References(settings.fetch)
 
     # shared by several addresses
 
@@ -106,11 +108,6 @@ class Service:
         """Whether the Authorization header carries an accepted key."""
         match = _SCHEME.fullmatch(headers.get("authorization", "").strip())
         return match is not None and (self.settings.keys is None or match[1].strip() in self.settings.keys)
-
-    @staticmethod
-    def is_blocked(headers: Mapping[str, str]) -> bool:
-        """Whether the client's User-Agent is one that the service and its CDN turn away."""
-        return headers.get("user-agent", "").lower().startswith(_BLOCKED_AGENTS)
 
     # generation
 
@@ -132,6 +129,7 @@ class Service:
     def _admit(self, arrival: Arrival) -> _Job:
         """Record the arrival and deal it its fault, in one step, so that both keep the same order."""
         headers = {name: value for name, value in arrival.headers.items() if name != "authorization"}
+        client_id = headers.get("x-client-request-id", "")
         with self._admission:
             fault = self.faults.next()
             call = self.ledger.open(
@@ -139,7 +137,8 @@ class Service:
                     number=0,
                     request_id=uuid.uuid4().hex,
                     inference_id=secrets.token_urlsafe(16),
-                    client_request_id=headers.get("x-client-request-id"),
+                    # A malformed one is dropped without a word.
+                    client_request_id=client_id if _CLIENT_ID.fullmatch(client_id) else None,
                     headers=headers,
                     fault=name_of(fault),
                 )
@@ -151,8 +150,6 @@ class Service:
         fault = job.fault
         if fault is not None and fault.kind == "cut_before":
             return Reply(500, b"")  # never written
-        if self.is_blocked(job.arrival.headers):
-            raise Refusal(403, proxy_reply(403, "text"))
         if not self.knows_key(job.arrival.headers):
             raise Refusal(401)
         if fault is not None and fault.kind == "error" and not fault.is_billed:
@@ -161,9 +158,6 @@ class Service:
             job.passed = fault.is_logged
             raise Refusal(fault.status or 500, _fault_reply(fault), **self._fault_details(fault))
         job.passed = True
-        client_id = job.call.client_request_id
-        if client_id is not None and (issue := client_id_issue(client_id)):
-            raise Refusal(400, data=[issue])
         if not self.ledger.start_work():
             self._note_body(job)
             raise Refusal(429)
@@ -194,7 +188,8 @@ class Service:
         if request is None:
             raise Refusal(400, message=issues[0]["message"], data=issues)
         if request.model not in self.settings.prices:
-            raise Refusal(404, message=f"Model {request.model[:200]} not found")
+            known = ", ".join(self.settings.prices)
+            raise Refusal(404, message=f"Model {request.model[:200]} not found; the sandbox has {known}")
         references = self._load(job, request, single=isinstance(body["image_url"], str))
         price = to_credits(Decimal(str(self.settings.prices[request.model])) * request.num_images)
         if not self.ledger.reserve(price):
@@ -217,7 +212,9 @@ class Service:
                 issues.append(reference_issue(index, single, str(error)))
         if issues:
             raise Refusal(400, message=issues[0]["message"], data=issues)
-        self.ledger.update(job.call.number, references=tuple(reference.sha256 for reference in references))
+        job.stand_ins = tuple(reference.stand_in for reference in references if reference.stand_in)
+        digests = tuple(reference.sha256 for reference in references)
+        self.ledger.update(job.call.number, references=digests, stand_ins=job.stand_ins)
         return references
 
     def _make(
@@ -287,7 +284,8 @@ class Service:
             raise Refusal(fault.status or 502, _fault_reply(fault), **self._fault_details(fault))
         usd = Decimal(price) / CREDITS_PER_USD
         money = {"x-aimlapi-credits-used": str(price), "x-aimlapi-usd-spent": f"{usd:.9f}"}
-        return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | money)
+        stand_ins = {_STAND_IN_HEADER: ", ".join(job.stand_ins)} if job.stand_ins else {}
+        return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | money | stand_ins)
 
     def _refuse(self, job: _Job, refusal: Refusal) -> Reply:
         """An error reply; refused work is logged as failed and costs nothing."""
@@ -310,7 +308,7 @@ class Service:
     def _ids(job: _Job) -> dict[str, str]:
         ids = {"x-request-id": job.call.request_id, "x-inference-id": job.call.inference_id}
         client_id = job.call.client_request_id
-        if client_id is not None and client_id_issue(client_id) is None:
+        if client_id is not None:
             ids["x-client-request-id"] = client_id
         return ids
 
@@ -381,7 +379,7 @@ def _without_pictures(body: Mapping[str, Any]) -> dict[str, Any]:
     kept = dict(body)
     references = kept.get("image_url")
     if isinstance(references, str):
-        kept["image_url"] = digest_of_uri(references)
+        kept["image_url"] = record_of_uri(references)
     elif isinstance(references, list):
-        kept["image_url"] = [digest_of_uri(uri) if isinstance(uri, str) else uri for uri in references]
+        kept["image_url"] = [record_of_uri(uri) if isinstance(uri, str) else uri for uri in references]
     return kept

@@ -23,21 +23,7 @@ DEFAULT_PRICES: Final[Mapping[str, float]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Settings:
-    """How a sandbox behaves.
-
-    Attributes:
-        shape: Shape of a successful answer.
-        latency: Seconds from a request to its answer, rendering included.
-        faults: A script for the first requests, or probabilities by preset name.
-        seed: Seed of the faults' probabilities; pictures do not depend on it.
-        balance: The account's balance in USD.
-        prices: USD per picture by model; a model not listed does not exist.
-        log_delay: Seconds after which a request shows in the log.
-        concurrency: How many requests are worked on at once; more get a 429. None is no limit.
-        keys: The accepted keys; None accepts any.
-        url_lifetime: Seconds for which a picture can be downloaded.
-        envelope: Envelope of errors.
-    """
+    """How a sandbox behaves; `Sandbox` describes each setting."""
 
     shape: Shape = "legacy"
     latency: float = 0.0
@@ -50,6 +36,7 @@ class Settings:
     keys: Collection[str] | None = None
     url_lifetime: float = 3600.0
     envelope: Literal["new", "old"] = "new"
+    fetch: bool = False
 
     def __post_init__(self) -> None:
         if self.shape not in get_args(Shape):

@@ -1,13 +1,14 @@
-"""Plants and things to paint, as data written in the vocabulary of `shapes`. No pixels, no prompts."""
+"""Plants and things to paint, and all figures by the word that asks for them, as data. No pixels, no prompts."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
+from kontext_lab.sandbox.animals import ANIMALS
 from kontext_lab.sandbox.shapes import Part, Point, Shape, dot, ellipse, line, palette, path
 
-__all__ = ["THINGS"]
+__all__ = ["SHAPES"]
 
 _CROWN: Final = Shape(
     parts=(
@@ -226,7 +227,8 @@ _BOAT: Final = Shape(
     ),
 )
 
-THINGS: Final[dict[str, Shape]] = {
+SHAPES: Final[dict[str, Shape]] = {
+    **ANIMALS,
     "crown": _CROWN,
     "flower": _FLOWER,
     "hat": _HAT,
