@@ -19,9 +19,12 @@ from PIL import Image
 import kontext_lab as kl
 from kontext_lab.sandbox import Sandbox
 
-# What a shell runs in the background ignores interrupts, and so would every process that a test starts and interrupts.
+# What a shell runs in the background ignores interrupts, and what `nohup` runs ignores hangups; and so would every
+# process that a test starts and stops by one.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Before all fixtures of ours, so that what these leave behind is seen.
 pytest_plugins = ["completeness", "leftovers"]
