@@ -55,9 +55,9 @@ def examine(data: bytes) -> Examined:
     try:
         opened = open_picture(data)
         # No copy where none is needed: many workers look at their pictures at once.
-        rgb = opened.picture if opened.picture.mode == "RGB" else opened.picture.convert("RGB")
-        extrema = cast(tuple[tuple[int, int], ...], rgb.getextrema())
-        preview = _reduced(opened.picture, PREVIEW_BOX, Image.Resampling.BILINEAR, 1.0)
+        picture = opened.picture if opened.picture.mode in ("RGB", "RGBA") else to_rgb(opened.picture)
+        extrema = cast(tuple[tuple[int, int], ...], picture.getextrema())[:3]
+        preview = _reduced(picture, PREVIEW_BOX, Image.Resampling.BILINEAR, 1.0)
     except ImageError as error:
         raise ImageError(f"the received picture is damaged: it {error}") from None
     black = all(brightest <= BLACK_LEVEL for _, brightest in extrema)

@@ -26,7 +26,7 @@ MOST_PIXELS = 1_000_000_000
 """A picture of more pixels than this is not even scaled while it is read."""
 
 FORMATS = {
-    "JPEG": ("PIL.JpegImagePlugin", "jpeg_factory"),
+    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
     "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
     "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
@@ -105,7 +105,15 @@ _ALLOWED = "allowed are JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF and other bitmaps
 
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"))
 _FILM_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
-_TAGS = _KIND, _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKER, _SUBPICTURES, _DNG = 254, 258, 259, 262, 271, 330, 50706
+_TAGS = _KIND, _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKER, _SUBPICTURES, _DNG = (
+    254,
+    258,
+    259,
+    262,
+    271,
+    330,
+    50706,
+)
 _RAW_COMPRESSIONS = (32767, 32769, 34713, 65000, 65535)
 
 
@@ -229,8 +237,7 @@ def _format(data: bytes) -> str:
             return form
     text = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"<"):
-        svg = b"<svg" in text
-        raise _refused("an SVG drawing", _EXPORT) if svg else _refused("a web page", _ALLOWED)
+        raise _refused("an SVG drawing", _EXPORT) if b"<svg" in text else _refused("a web page", _ALLOWED)
     if data[4:8] == b"ftyp":
         return _boxed_format(data)
     if data[4:8] in _FILM_BOXES:
@@ -252,7 +259,7 @@ def _boxed_format(data: bytes) -> str:
 
 
 def _refused(words: str, way_out: str) -> ImageError:
-    return ImageError(f"is {words}, which is not a picture that can be read: {way_out}")
+    return ImageError(f"is {words}: {way_out}")
 
 
 def _first_tags(data: bytes) -> Mapping[int, Any]:
@@ -280,8 +287,13 @@ def _refuse_raw(tags: Mapping[int, Any]) -> None:
 def _why_unreadable(data: bytes, form: str, error: Exception) -> str:
     if form == "TGA" and isinstance(error, SyntaxError):
         return f"is not a picture; {_ALLOWED}"
-    if form == "TIFF" and isinstance(error, SyntaxError) and (bits := _first_tags(data).get(_BITS)):
+    if form == "TIFF" and isinstance(error, SyntaxError) and (tags := _first_tags(data)):
+        bits = tags.get(_BITS, 1)
         bits = ", ".join(str(one) for one in (bits if isinstance(bits, tuple) else (bits,)))
-        return f"is a TIFF whose values can't be read ({bits} bits): save it with 8 or 16 bits a channel"
+        return (
+            f"is a TIFF of a kind that can't be read ({bits} bits): save it with 8 bits a channel, or as PNG"
+        )
+    if isinstance(error, Image.DecompressionBombError):
+        return f"claims more pixels than the {BOMB_PIXELS // 1_000_000} megapixels that are read"
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return f"is a damaged or truncated picture ({reason})"

@@ -204,7 +204,7 @@ def load_reference(
     if isinstance(source, str):
         return _from_text(source, max_megapixels, name)
     if isinstance(source, bytes | bytearray | memoryview):
-        _check_length(memoryview(source).nbytes, "bytes")
+        _check_length(memoryview(source).nbytes, "image: the bytes")
         return _from_bytes(bytes(source), "bytes", name or "picture", max_megapixels)
     if isinstance(source, Image.Image):
         return _from_pixels(source, "PIL image", name or "picture", max_megapixels)
@@ -226,8 +226,8 @@ def picture_of(source: Any) -> Image.Image:
         source: a path, bytes, a PIL image, an array as `load_reference` takes it, a Reference or an Output.
 
     Raises:
-        ImageError: nothing a picture can be read from, no regular file of at most 32 MiB, or a reference that was
-            not loaded.
+        ImageError: nothing a picture can be read from, more than 32 MiB, no regular file, or a reference that was not
+            loaded.
         KontextLabError: an output has no picture; its class says why.
     """
     if isinstance(source, Image.Image):
@@ -239,6 +239,7 @@ def picture_of(source: Any) -> Image.Image:
     elif isinstance(source, OutputLike):
         data, where = source.bytes, "output"
     elif isinstance(source, bytes | bytearray | memoryview):
+        _check_length(memoryview(source).nbytes, "picture: the bytes")
         data, where = bytes(source), "bytes"
     elif isinstance(source, str | os.PathLike):
         data, where = _read(Path(source), "picture"), shown(str(source))
@@ -256,7 +257,9 @@ def _from_text(text: str, max_megapixels: float, name: str | None) -> Reference:
     stripped = text.strip()
     scheme = stripped[:8].lower()
     if scheme.startswith("data:"):
-        return _from_bytes(_decode_data_uri(stripped), "data: URI", name or "picture", max_megapixels)
+        data = _decode_data_uri(stripped)
+        _check_length(len(data), "image: the data: URI")
+        return _from_bytes(data, "data: URI", name or "picture", max_megapixels)
     if scheme.startswith(("http://", "https://")):
         return _from_url(stripped, name)
     if scheme.startswith("file://"):
@@ -314,7 +317,7 @@ def _read(path: Path, what: str) -> bytes:
 
 def _check_length(length: int, what: str) -> None:
     if length > MAX_REFERENCE_BYTES:
-        raise ImageError(f"image: the {what} can't be read: {too_large(length)}")
+        raise ImageError(f"{what} can't be read: {too_large(length)}")
 
 
 def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
@@ -393,7 +396,7 @@ def _decode_data_uri(uri: str) -> bytes:
     packed = head.lower().endswith(";base64")
     # Worked out before anything is decoded: a sign behind a percent sign is one of three.
     length = len(body) - 2 * body.count("%") - sum(body.count(blank) for blank in " \t\r\n")
-    _check_length(length * 3 // 4 if packed else length, "data: URI")
+    _check_length(length * 3 // 4 - 2 if packed else length, "image: the data: URI")
     if not packed:
         return unquote_to_bytes(body)
     text = "".join(unquote(body).split())
