@@ -14,7 +14,7 @@ from PIL import Image
 from kontext_lab.errors import ImageError
 from kontext_lab.images.formats import open_picture
 from kontext_lab.images.likeness import perceptual_hash
-from kontext_lab.images.prepare import to_rgb
+from kontext_lab.images.prepare import AVERAGED, to_rgb
 
 __all__ = ["PREVIEW_BOX", "Examined", "examine", "thumbnail"]
 
@@ -89,7 +89,7 @@ def _reduced(picture: Image.Image, box: int, filtered: Image.Resampling, gap: fl
     Halved by averaging first, then filtered: with bilinear and a gap of 1 7 ms for a megapixel, against 24 for Pillow's
     default.
     """
-    if picture.mode not in ("RGB", "L", "CMYK", "RGBA", "LA") or "transparency" in picture.info:
+    if picture.mode not in AVERAGED or "transparency" in picture.info:
         picture = to_rgb(picture)  # what can't be averaged as it is
     picture.thumbnail((box, box), filtered, reducing_gap=gap)
     return to_rgb(picture)

@@ -201,8 +201,8 @@ def _scale_key(picture: ImageFile.ImageFile, depth: int) -> None:
 def _colour_codes(data: bytes, form: str, profiled: bool) -> tuple[int, int] | None:
     """The codes for primaries and transfer that say more than a profile: in PNG always, elsewhere without one."""
     if form == "PNG":
-        at = data.find(b"cICP", 33, data.find(b"IDAT"))
-        return (data[at + 4], data[at + 5]) if at > 0 else None
+        at = data.find(b"\0\0\0\4cICP", 33, data.find(b"IDAT"))
+        return (data[at + 8], data[at + 9]) if at > 0 else None
     at = data.find(b"colrnclx", 0, 65536) if form in ("AVIF", "HEIC") and not profiled else -1
     found: tuple[int, int] | None = struct.unpack(">HH", data[at + 8 : at + 12]) if at > 0 else None
     return found
@@ -215,14 +215,17 @@ def _scale(picture: ImageFile.ImageFile, form: str, megapixels: float) -> None:
         ImageError: it is too large to decode all the same.
     """
     pixels = picture.width * picture.height
+    # The decoder of WebP holds as many copies as ours and the others together: 1.5 GB for 100 megapixels.
+    most = BOMB_PIXELS // 2 if form == "WEBP" else BOMB_PIXELS
     # Scaling halves each side: what is refused below is more than four times that.
-    wanted = min(megapixels * 1e6, pixels if pixels <= BOMB_PIXELS else BOMB_PIXELS / 4)
+    wanted = min(megapixels * 1e6, pixels if pixels <= most else most / 4)
     # A progressive JPEG is held whole before it is scaled.
-    if wanted < pixels <= MOST_PIXELS and not (picture.info.get("progressive") and pixels > BOMB_PIXELS):
+    if wanted < pixels <= MOST_PIXELS and not (picture.info.get("progressive") and pixels > most):
         factor = (wanted / pixels) ** 0.5
         picture.draft(None, (math.ceil(picture.width * factor), math.ceil(picture.height * factor)))
-    way_out = "" if form == "JPEG" and pixels > MOST_PIXELS else "; save it smaller, or as baseline JPEG"
-    refuse_bomb(picture.size, way_out)
+    refuse_bomb(
+        picture.size, most, "; save it smaller" + (", or as baseline JPEG" if pixels <= MOST_PIXELS else "")
+    )
 
 
 def _format(data: bytes) -> str:
@@ -296,4 +299,4 @@ def _why_unreadable(data: bytes, form: str, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"claims more pixels than the {BOMB_PIXELS // 1_000_000} megapixels that are read"
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return f"is a damaged or truncated picture ({reason})"
+    return f"is damaged or truncated ({reason})"

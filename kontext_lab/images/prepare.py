@@ -18,12 +18,14 @@ from PIL import Image, ImageChops, ImageCms, ImageOps
 from kontext_lab.errors import ImageError
 
 __all__ = [
+    "AVERAGED",
     "BOMB_PIXELS",
     "MAX_MEGAPIXELS",
     "clean_png",
     "coded_profile",
     "from_array",
     "refuse_bomb",
+    "scaled",
     "scaled_size",
     "to_rgb",
     "upright",
@@ -34,6 +36,9 @@ MAX_MEGAPIXELS = 2.0
 
 BOMB_PIXELS = 100_000_000
 """A picture of more pixels than this is not decoded (300 MB as RGB)."""
+
+AVERAGED = ("RGB", "RGBA", "L", "LA", "CMYK")
+"""Modes whose values can be averaged as they are, where no single colour is transparent."""
 
 _BLOCK = 1 << 22
 """Values of an array that are converted at once."""
@@ -129,6 +134,24 @@ def scaled_size(size: tuple[int, int], max_megapixels: float) -> tuple[int, int]
     return max(1, int(width * factor)), max(1, int(height * factor))
 
 
+def scaled(picture: Image.Image, size: tuple[int, int], where: str = "image") -> Image.Image:
+    """The picture in 8-bit sRGB, at a size that is no larger than its own.
+
+    Raises:
+        ImageError: as `to_rgb`.
+    """
+    across, down = (max(1, given // (3 * wanted)) for given, wanted in zip(picture.size, size, strict=True))
+    box = (0.0, 0.0, float(picture.width), float(picture.height))
+    if across * down > 1 and picture.mode in AVERAGED and "transparency" not in picture.info:
+        # Averaged before its colours are converted: that takes several times its memory.
+        box = (0.0, 0.0, picture.width / across, picture.height / down)
+        picture = picture.reduce((across, down))
+    rgb = to_rgb(picture, where)
+    if rgb.size == size:
+        return rgb
+    return rgb.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+
+
 def clean_png(picture: Image.Image) -> bytes:
     """The picture as PNG, holding pixels and nothing else."""
     # A fresh picture made from pixels carries no info dict, so no profile, text or EXIF can slip through.
@@ -138,11 +161,11 @@ def clean_png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def refuse_bomb(size: tuple[int, int], way_out: str = "") -> None:
+def refuse_bomb(size: tuple[int, int], most: int | None = None, way_out: str = "") -> None:
     """Raise ImageError for more pixels than are decoded."""
-    if size[0] * size[1] > BOMB_PIXELS:
-        limit = f"at most {BOMB_PIXELS // 1_000_000} megapixels are read"
-        raise ImageError(f"{size[0]}x{size[1]} pixels, {limit}{way_out}")
+    most = BOMB_PIXELS if most is None else most
+    if size[0] * size[1] > most:
+        raise ImageError(f"{size[0]}x{size[1]} pixels, at most {most / 1e6:g} megapixels are read{way_out}")
 
 
 def coded_profile(primaries: int, transfer: int) -> bytes | None:

@@ -28,6 +28,7 @@ from kontext_lab.images.prepare import (
     clean_png,
     from_array,
     refuse_bomb,
+    scaled,
     scaled_size,
     to_rgb,
     upright,
@@ -321,9 +322,8 @@ def _check_length(length: int, what: str) -> None:
 
 
 def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
-    where = source if source not in ("bytes", "data: URI", "output") else f"image ({source})"
     # Twice the width and height that are sent: the last step of scaling is ours.
-    opened = open_picture(data, where, 4 * max_megapixels)
+    opened = open_picture(data, _where(source), 4 * max_megapixels)
     made = _prepared(opened, _digest(b"bytes", data, b""), source, name, max_megapixels)
     return replace(made, sha256=hashlib.sha256(data).hexdigest())
 
@@ -365,12 +365,10 @@ def _meaning(picture: Image.Image) -> bytes:
 
 
 def _prepared(opened: Opened, digest: str, source: str, name: str, max_megapixels: float) -> Reference:
-    rgb = to_rgb(opened.picture)
     size = scaled_size(opened.size, max_megapixels)
-    if size != rgb.size:
-        rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if size != opened.size:
         digest = _digest(b"scaled", digest.encode(), b"%dx%d" % size)
-    png = clean_png(rgb)
+    png = clean_png(scaled(opened.picture, size, _where(source)))
     if len(png) > MAX_REFERENCE_BYTES:
         # What is written beside a sweep as it is sent has to be read from there again.
         wide = f"{size[0]}x{size[1]} pixels"
@@ -382,6 +380,15 @@ def _prepared(opened: Opened, digest: str, source: str, name: str, max_megapixel
         png=png,
         original_size=opened.size,
         sent_size=size,
+    )
+
+
+def _where(source: str) -> str:
+    """What an error calls a picture: its path, or in what form it was given."""
+    return (
+        source
+        if source not in ("bytes", "data: URI", "output", "PIL image", "array")
+        else f"image ({source})"
     )
 
 
