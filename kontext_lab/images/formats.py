@@ -288,7 +288,7 @@ def _refuse_raw(tags: Mapping[int, Any]) -> None:
 
 
 def _why_unreadable(data: bytes, form: str, error: Exception) -> str:
-    if form == "TGA" and isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and form in ("TGA", "GIF", "BMP", "PPM"):  # text may begin like these
         return f"is not a picture; {_ALLOWED}"
     if form == "TIFF" and isinstance(error, SyntaxError) and (tags := _first_tags(data)):
         bits = tags.get(_BITS, 1)

@@ -157,7 +157,7 @@ class Reference:
         # The service fetches the URL itself and sees the picture as it is: no preparation enters the digest.
         return replace(
             self,
-            digest=_digest(b"url-content", data, b""),
+            digest=_digest(b"url-content", data),
             png=clean_png(to_rgb(opened.picture, self.source)),
             original_size=opened.size,
             sent_size=opened.size,
@@ -324,7 +324,7 @@ def _check_length(length: int, what: str) -> None:
 def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
     # Twice the width and height that are sent: the last step of scaling is ours.
     opened = open_picture(data, _where(source), 4 * max_megapixels)
-    made = _prepared(opened, _digest(b"bytes", data, b""), source, name, max_megapixels)
+    made = _prepared(opened, _digest(b"bytes", data), source, name, max_megapixels)
     return replace(made, sha256=hashlib.sha256(data).hexdigest())
 
 
@@ -346,10 +346,10 @@ def _from_pixels(picture: Image.Image, source: str, name: str, max_megapixels: f
     turned = _decoded(picture, f"image: the {source}")
     palette = picture.palette.tobytes() if picture.palette else b""
     orientation = str(picture.getexif().get(0x0112, 1)).encode()
-    shape = b"%s %dx%d " % (picture.mode.encode(), *picture.size)
-    content = shape + orientation + b"\0" + palette + b"\0" + picture.tobytes() + _meaning(picture)
+    head = b"%s %dx%d %s\0%s\0" % (picture.mode.encode(), *picture.size, orientation, palette)
     opened = Opened(turned, "", turned.size)
-    return _prepared(opened, _digest(b"pixels", content, b""), source, name, max_megapixels)
+    digest = _digest(b"pixels", head, picture.tobytes(), _meaning(picture))
+    return _prepared(opened, digest, source, name, max_megapixels)
 
 
 def _meaning(picture: Image.Image) -> bytes:
@@ -367,7 +367,7 @@ def _meaning(picture: Image.Image) -> bytes:
 def _prepared(opened: Opened, digest: str, source: str, name: str, max_megapixels: float) -> Reference:
     size = scaled_size(opened.size, max_megapixels)
     if size != opened.size:
-        digest = _digest(b"scaled", digest.encode(), b"%dx%d" % size)
+        digest = _digest(b"scaled", digest.encode(), settings=b"%dx%d" % size)
     png = clean_png(scaled(opened.picture, size, _where(source)))
     if len(png) > MAX_REFERENCE_BYTES:
         # What is written beside a sweep as it is sent has to be read from there again.
@@ -392,8 +392,11 @@ def _where(source: str) -> str:
     )
 
 
-def _digest(kind: bytes, content: bytes, settings: bytes) -> str:
-    return hashlib.sha256(b"\0".join((_RECIPE, kind, settings, content))).hexdigest()
+def _digest(kind: bytes, *content: bytes, settings: bytes = b"") -> str:
+    found = hashlib.sha256(b"\0".join((_RECIPE, kind, settings, b"")))
+    for part in content:  # megabytes, which are not copied for this
+        found.update(part)
+    return found.hexdigest()
 
 
 def _decode_data_uri(uri: str) -> bytes:
