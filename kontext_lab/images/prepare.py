@@ -165,7 +165,9 @@ def refuse_bomb(size: tuple[int, int], most: int | None = None, way_out: str = "
     """Raise ImageError for more pixels than are decoded."""
     most = BOMB_PIXELS if most is None else most
     if size[0] * size[1] > most:
-        raise ImageError(f"{size[0]}x{size[1]} pixels, at most {most / 1e6:g} megapixels are read{way_out}")
+        raise ImageError(
+            f"has {size[0]}x{size[1]} pixels, at most {most / 1e6:g} megapixels are read{way_out}"
+        )
 
 
 def coded_profile(primaries: int, transfer: int) -> bytes | None:

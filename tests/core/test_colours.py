@@ -427,7 +427,7 @@ def test_tiffs_whose_values_nobody_reads_are_named(values: np.ndarray, words: st
     """With the way out, not as damaged."""
     options = {"photometric": "rgb"} if values.ndim == 3 else {}
     with pytest.raises(
-        ImageError, match=rf"is a TIFF of a kind that can't be read \({words}\): save it with 8 bits"
+        ImageError, match=rf"is a TIFF of a kind that can't be read \({words}\); save it with 8 bits"
     ):
         load_reference(tiff(values, **options))
 
