@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image, ImageFile
 
 from kontext_lab.errors import ImageError
-from kontext_lab.images.prepare import BOMB_PIXELS, coded_profile, refuse_bomb, upright
+from kontext_lab.images.prepare import BOMB_PIXELS, coded_profile, orientation_of, refuse_bomb, upright
 
 __all__ = ["FORMATS", "Opened", "open_picture"]
 
@@ -40,21 +40,16 @@ FORMATS = {
 }
 """Every format that is read, and who reads it; TGA has no first bytes of its own and is tried last."""
 
-_READ = (
-    (0, b"\xff\xd8\xff", "JPEG"),
-    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
-    (8, b"WEBP", "WEBP"),
-    (0, b"GIF87a", "GIF"),
-    (0, b"GIF89a", "GIF"),
-    (0, b"II*\0", "TIFF"),
-    (0, b"MM\0*", "TIFF"),
-    (0, b"II+\0", "TIFF"),
-    (0, b"MM\0+", "TIFF"),
-    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG2000"),
-    (0, b"BM", "BMP"),
-    *((0, b"P" + digit, "PPM") for digit in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")),
-)
+_BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
+    "JPEG": b"\xff\xd8\xff",
+    "PNG": b"\x89PNG\r\n\x1a\n",
+    "WEBP": b"RIFF",
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "JPEG2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "BMP": b"BM",
+    "PPM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"Pf"),
+}
 
 _EXPORT = "export it as JPEG or PNG"
 _FRAME = "save one picture of it as JPEG or PNG"
@@ -91,15 +86,9 @@ _ALLOWED = "allowed are JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF and other bitmaps
 
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"))
 _FILM_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
-_TAGS = _KIND, _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKER, _SUBPICTURES, _DNG = (
-    254,
-    258,
-    259,
-    262,
-    271,
-    330,
-    50706,
-)
+_KIND, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 258, 259, 262
+_MAKER, _SUBPICTURES, _DNG = 271, 330, 50706
+_TAGS = (_KIND, _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKER, _SUBPICTURES, _DNG)
 _RAW_COMPRESSIONS = (32767, 32769, 34713, 65000, 65535)
 
 
@@ -151,10 +140,7 @@ def _opened(data: bytes, megapixels: float) -> Opened:
     if form == "TIFF" and picture.mode.startswith("I;16") and _first_tags(data).get(_PHOTOMETRIC) == 0:
         # White is zero, which Pillow heeds for 8 bits only.
         picture.frombytes(picture.tobytes().translate(bytes(range(255, -1, -1))))
-    turned = upright(picture)
-    if picture.width != turned.width or picture.height != turned.height:
-        size = size[::-1]
-    return Opened(turned, form, size)
+    return Opened(upright(picture), form, size[::-1] if orientation_of(picture) > 4 else size)
 
 
 def _header(data: bytes, form: str) -> ImageFile.ImageFile:
@@ -171,7 +157,7 @@ def _header(data: bytes, form: str) -> ImageFile.ImageFile:
         _scale_key(picture, depth=data[24])
     codes = _colour_codes(data, form, "icc_profile" in picture.info)
     if codes and (profile := coded_profile(*codes)) is not None:
-        picture.info["icc_profile"] = profile
+        picture.info |= {"icc_profile": profile, "srgb": 0}
     return picture
 
 
@@ -221,8 +207,8 @@ def _format(data: bytes) -> str:
     for at, begin, words, way_out in _OTHERS:
         if data.startswith(begin, at):
             raise _refused(words, way_out)
-    for at, begin, form in _READ:
-        if data.startswith(begin, at):
+    for form, beginnings in _BEGINNINGS.items():
+        if data.startswith(beginnings):
             return form
     text = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"<"):

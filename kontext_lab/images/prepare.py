@@ -24,6 +24,7 @@ __all__ = [
     "clean_png",
     "coded_profile",
     "from_array",
+    "orientation_of",
     "refuse_bomb",
     "scaled",
     "scaled_size",
@@ -97,10 +98,16 @@ def from_array(array: Any, where: str = "array") -> Image.Image:
 
 def upright(picture: Image.Image) -> Image.Image:
     """The picture turned as its EXIF orientation says; itself where it says nothing."""
+    return picture if orientation_of(picture) == 1 else ImageOps.exif_transpose(picture)
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """How a picture lies, from 1 (upright) to 8; from 5 on its width is the height of what it shows."""
     try:
-        return ImageOps.exif_transpose(picture)
+        found = picture.getexif().get(0x0112)
     except Exception:  # a broken EXIF block says nothing about the pixels
-        return picture
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def to_rgb(picture: Image.Image, where: str = "image") -> Image.Image:
@@ -171,9 +178,11 @@ def refuse_bomb(size: tuple[int, int], most: int | None = None, way_out: str = "
 
 
 def coded_profile(primaries: int, transfer: int) -> bytes | None:
-    """The colour profile that two code points of ITU-T H.273 stand for; None where there is none."""
+    """The colour profile that two code points of ITU-T H.273 stand for: empty for sRGB, None for what is not known."""
     if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
         return None
+    if primaries == 1 and _TRANSFERS[transfer] is None:
+        return b""
     return _made_profile(_PRIMARIES[primaries], _TRANSFERS[transfer])
 
 
