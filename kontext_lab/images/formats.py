@@ -25,6 +25,9 @@ __all__ = ["FORMATS", "Opened", "open_picture"]
 MOST_PIXELS = 1_000_000_000
 """A picture of more pixels than this is not even scaled while it is read."""
 
+_SHARES = {"WEBP": 0.5, "TIFF": 0.89}
+"""Less of the limit: WebP's decoder takes 1.5 GB for 100 megapixels; Pillow warns of tiles beyond 89."""
+
 FORMATS = {
     "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
     "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
@@ -187,8 +190,7 @@ def _scale(picture: ImageFile.ImageFile, form: str, megapixels: float) -> None:
         ImageError: it is too large to decode all the same.
     """
     pixels = picture.width * picture.height
-    # The decoder of WebP holds as many copies as ours and the others together: 1.5 GB for 100 megapixels.
-    most = BOMB_PIXELS // 2 if form == "WEBP" else BOMB_PIXELS
+    most = round(BOMB_PIXELS * _SHARES.get(form, 1))
     # Scaling halves each side: what is refused below is more than four times that.
     wanted = min(megapixels * 1e6, pixels if pixels <= most else most / 4)
     # A progressive JPEG is held whole before it is scaled.
