@@ -8,7 +8,6 @@ these lead to public addresses only; where a reference lies, a person chose.
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from dataclasses import dataclass, field, replace
 from urllib.parse import urljoin, urlsplit
@@ -239,13 +238,6 @@ def _large(host: str, limit: int) -> str:
     return f"what {host} serves is larger than {size}"
 
 
-def _damage(data: bytes, error: Exception) -> str:
-    if data.lstrip()[:1] == b"<":
-        return "a web page came in the picture's place"
-    # Pillow names the object in memory it read from.
-    return one_line(re.sub(r" ?<_io[^>]*>", "", str(error))) or "the received picture is damaged"
-
-
 def picture_of(found: Download, flagged: bool) -> Picture:
     """Examine received bytes once: format, size, black or not, preview, and what is wrong with them.
 
@@ -275,7 +267,7 @@ def picture_of(found: Download, flagged: bool) -> Picture:
             data=found.data,
             sha256=sha256,
             reason=reason or Reason.CORRUPT,
-            note=note or _damage(found.data, error),
+            note=note or one_line(str(error)),
             # The host may have sent less than it has; what came along inside the answer stays as it is.
             again=found.status is not None and not flagged,
         )

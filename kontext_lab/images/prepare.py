@@ -1,4 +1,4 @@
-"""From any picture a person has to the one that is sent: upright, sRGB, 8 bits, no alpha, no metadata.
+"""From any picture a person has to the one that is sent: sRGB, 8 bits, no alpha, no metadata.
 
 Knows pixels only: neither where a picture came from nor what it will be used for.
 """
@@ -6,19 +6,27 @@ Knows pixels only: neither where a picture came from nor what it will be used fo
 from __future__ import annotations
 
 import io
-import warnings
+import math
+import struct
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from kontext_lab.errors import ImageError
 
 __all__ = [
+    "AVERAGED",
+    "BOMB_PIXELS",
     "MAX_MEGAPIXELS",
     "clean_png",
+    "coded_profile",
     "from_array",
-    "open_picture",
+    "orientation_of",
+    "refuse_bomb",
+    "scaled",
     "scaled_size",
     "to_rgb",
     "upright",
@@ -28,38 +36,29 @@ MAX_MEGAPIXELS = 2.0
 """References above this many million pixels are scaled down before sending: outputs have about one."""
 
 BOMB_PIXELS = 100_000_000
-"""A picture that claims more pixels than this is refused before it is decoded (300 MB as RGB)."""
+"""A picture of more pixels than this is not decoded (300 MB as RGB)."""
 
+AVERAGED = ("RGB", "RGBA", "L", "LA", "CMYK")
+"""Modes whose values can be averaged as they are, where no single colour is transparent."""
 
-def open_picture(data: bytes, where: str) -> Image.Image:
-    """Decode a whole picture, first frame, upright.
+_BLOCK = 1 << 22
+"""Values of an array that are converted at once."""
 
-    Args:
-        data: the file's bytes.
-        where: what to call it in an error.
+_OUTLIERS = 0.01
+"""Share of the values of a picture without a fixed white that may lie beyond it."""
 
-    Raises:
-        ImageError: no picture, a truncated one, one too large to decode, or HEIC without its plug-in.
-    """
-    try:
-        with warnings.catch_warnings():
-            # What Pillow thinks of a file's metadata doesn't matter: none of it is sent.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data))
-            _refuse_bomb(picture.size, where)
-            picture.load()
-            return upright(picture)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(
-            f"{where}: claims more than {BOMB_PIXELS // 1_000_000} megapixels, a decompression bomb"
-        ) from None
-    except ImageError:
-        raise
-    except Exception as error:  # Pillow's decoders raise many kinds for broken data
-        if _is_heif(data):
-            return _open_heif(data, where)
-        raise ImageError(f"{where}: {_why_unreadable(data, error)}") from None
+_SRGB = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+"""Chromaticities of white, red, green and blue, x and y each."""
+
+_PRIMARIES = {
+    1: _SRGB,
+    9: (0.3127, 0.329, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046),
+    12: (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
+}
+"""The same by code point of ITU-T H.273: Rec. 709, Rec. 2020, Display P3."""
+
+_TRANSFERS = {1: None, 4: 2.2, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
+"""Exponents by code point; None is sRGB's curve, as browsers take that of video."""
 
 
 def from_array(array: Any, where: str = "array") -> Image.Image:
@@ -72,23 +71,24 @@ def from_array(array: Any, where: str = "array") -> Image.Image:
     Raises:
         ImageError: another shape, type or range.
     """
+    _check_shape(getattr(array, "shape", None), where)  # known before what lies on a disk is read
     try:
         pixels = np.asarray(array)
     except Exception as error:  # whatever the conversion of a foreign type finds to say
         raise ImageError(f"{where}: {type(array).__name__} can't be read as an array: {error}") from None
+    _check_shape(pixels.shape, where)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))) or 0 in pixels.shape:
-        raise ImageError(f"{where}: shape {pixels.shape}, allowed are H×W, H×W×1, H×W×3 and H×W×4")
-    _refuse_bomb((pixels.shape[1], pixels.shape[0]), where)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255
     elif pixels.dtype == np.uint16:
-        pixels = _rounded(pixels / 257.0)
+        pixels = _bytes_of(pixels, 1 / 257)
     elif np.issubdtype(pixels.dtype, np.floating):
-        if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 1:
-            raise ImageError(f"{where}: floats from {pixels.min():g} to {pixels.max():g}, allowed is 0 to 1")
-        pixels = _rounded(pixels * 255.0)
+        # NaN passes through both.
+        low, high = float(pixels.min()), float(pixels.max())
+        if not (low >= 0 and high <= 1):
+            raise ImageError(f"{where}: floats from {low:g} to {high:g}, allowed is 0 to 1")
+        pixels = _bytes_of(pixels, 255)
     elif pixels.dtype != np.uint8:
         raise ImageError(
             f"{where}: {pixels.dtype} values, allowed are bool, uint8, uint16 and float in 0 to 1"
@@ -98,29 +98,38 @@ def from_array(array: Any, where: str = "array") -> Image.Image:
 
 def upright(picture: Image.Image) -> Image.Image:
     """The picture turned as its EXIF orientation says; itself where it says nothing."""
+    return picture if orientation_of(picture) == 1 else ImageOps.exif_transpose(picture)
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """How a picture lies, from 1 (upright) to 8; from 5 on its width is the height of what it shows."""
     try:
-        return ImageOps.exif_transpose(picture)
+        found = picture.getexif().get(0x0112)
     except Exception:  # a broken EXIF block says nothing about the pixels
-        return picture
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """The picture as 8-bit sRGB: wide-gamut profiles converted, 16 bits scaled, alpha laid on white."""
-    picture = _to_srgb(picture)
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray(_rounded(np.asarray(picture, dtype=np.float64) / 257.0)).convert("RGB")
-    if picture.mode in ("I", "F"):
-        return Image.fromarray(_rounded(_stretched(np.asarray(picture, dtype=np.float64)))).convert("RGB")
-    if picture.has_transparency_data:
-        if picture.mode in ("La", "RGBa"):
-            picture = picture.convert({"La": "LA", "RGBa": "RGBA"}[picture.mode])
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
+def to_rgb(picture: Image.Image, where: str = "image") -> Image.Image:
+    """The picture as 8-bit sRGB: what its profile or gamma says applied, then what is transparent laid on white.
+
+    Args:
+        picture: a picture of any mode.
+        where: what to call it in an error.
+
+    Raises:
+        ImageError: its values or its mode say nothing about colours.
+    """
     try:
-        return picture.convert("RGB")
-    except ValueError:
-        raise ImageError(f"image: colour mode {picture.mode} can't be converted to RGB") from None
+        colours, alpha = _separated(picture)
+        rgb = _to_srgb(colours, _profile(picture.info, grey=colours.mode in ("L", "I;16")))
+    except ImageError as error:
+        raise ImageError(f"{where}: {error}") from None
+    except (ValueError, TypeError, OSError) as error:
+        raise ImageError(f"{where}: colour mode {picture.mode} can't be converted to RGB ({error})") from None
+    if alpha is None:
+        return rgb
+    return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
 
 
 def scaled_size(size: tuple[int, int], max_megapixels: float) -> tuple[int, int]:
@@ -132,6 +141,24 @@ def scaled_size(size: tuple[int, int], max_megapixels: float) -> tuple[int, int]
     return max(1, int(width * factor)), max(1, int(height * factor))
 
 
+def scaled(picture: Image.Image, size: tuple[int, int], where: str = "image") -> Image.Image:
+    """The picture in 8-bit sRGB, at a size that is no larger than its own.
+
+    Raises:
+        ImageError: as `to_rgb`.
+    """
+    across, down = (max(1, given // (3 * wanted)) for given, wanted in zip(picture.size, size, strict=True))
+    box = (0.0, 0.0, float(picture.width), float(picture.height))
+    if across * down > 1 and picture.mode in AVERAGED and "transparency" not in picture.info:
+        # Averaged before its colours are converted: that takes several times its memory.
+        box = (0.0, 0.0, picture.width / across, picture.height / down)
+        picture = picture.reduce((across, down))
+    rgb = to_rgb(picture, where)
+    if rgb.size == size:
+        return rgb
+    return rgb.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+
+
 def clean_png(picture: Image.Image) -> bytes:
     """The picture as PNG, holding pixels and nothing else."""
     # A fresh picture made from pixels carries no info dict, so no profile, text or EXIF can slip through.
@@ -141,80 +168,192 @@ def clean_png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _refuse_bomb(size: tuple[int, int], where: str) -> None:
-    if size[0] * size[1] > BOMB_PIXELS:
+def refuse_bomb(size: tuple[int, int], most: int | None = None, way_out: str = "") -> None:
+    """Raise ImageError for more pixels than are decoded."""
+    most = BOMB_PIXELS if most is None else most
+    if size[0] * size[1] > most:
         raise ImageError(
-            f"{where}: {size[0]}x{size[1]} pixels, at most {BOMB_PIXELS // 1_000_000} megapixels are read"
+            f"has {size[0]}x{size[1]} pixels, at most {most / 1e6:g} megapixels are read{way_out}"
         )
 
 
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "L"):
-        return picture
+def coded_profile(primaries: int, transfer: int) -> bytes | None:
+    """The colour profile that two code points of ITU-T H.273 stand for: empty for sRGB, None for what is not known."""
+    if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
+        return None
+    if primaries == 1 and _TRANSFERS[transfer] is None:
+        return b""
+    return _made_profile(_PRIMARIES[primaries], _TRANSFERS[transfer])
+
+
+def _check_shape(shape: Any, where: str) -> None:
+    if not isinstance(shape, tuple):
+        return
+    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))) or 0 in shape:
+        raise ImageError(f"{where}: shape {tuple(shape)}, allowed are H×W, H×W×1, H×W×3 and H×W×4")
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        mode = "RGBA" if picture.mode == "RGBA" else "RGB"
-        # Relative colorimetric, the rendering intent browsers use.
-        converted = ImageCms.profileToProfile(
-            picture,
-            source,
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode=mode,
+        refuse_bomb((shape[1], shape[0]))
+    except ImageError as error:
+        raise ImageError(f"{where}: {error}") from None
+
+
+def _separated(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Colours as L, I;16, RGB or CMYK, and the alpha channel or None."""
+    mode, key = picture.mode, picture.info.get("transparency")
+    if mode in ("La", "RGBa"):
+        picture = picture.convert(mode.upper())
+    elif mode in ("P", "PA"):
+        transparent = mode == "PA" or key is not None or picture.has_transparency_data
+        picture = picture.convert("RGBA" if transparent else "RGB")
+    elif mode == "1":
+        picture = picture.convert("L")
+    elif mode in ("I", "F"):
+        return _from_values(np.asarray(picture))
+    if mode in ("1", "L", "RGB") and key is not None:
+        # The key is a colour of the file, so it is looked up before colours are converted.
+        return picture, _keyed(picture, key)
+    if picture.mode.startswith("I;16"):
+        plain = np.asarray(picture).astype(np.uint16, copy=False)
+        alpha = Image.fromarray(np.where(plain == key, 0, 255).astype(np.uint8)) if key is not None else None
+        return Image.fromarray(plain), alpha
+    if picture.mode in ("LA", "RGBA"):
+        return picture.convert(picture.mode[:-1]), picture.getchannel("A")
+    if picture.mode not in ("L", "RGB", "CMYK"):
+        picture = picture.convert("RGB")
+    return picture, None
+
+
+def _keyed(picture: Image.Image, key: Any) -> Image.Image:
+    """The alpha channel that a transparent colour means."""
+    bands = picture.split()
+    wanted = key if isinstance(key, tuple) else (key,) * len(bands)
+    off = [
+        band.point([0 if value == one else 255 for value in range(256)])
+        for band, one in zip(bands, wanted, strict=True)
+    ]
+    return off[0] if len(off) == 1 else ImageChops.lighter(ImageChops.lighter(off[0], off[1]), off[2])
+
+
+def _from_values(values: np.ndarray) -> tuple[Image.Image, Image.Image | None]:
+    """A grey picture from 32-bit values, which have no fixed white; where they are not numbers it is transparent."""
+    known = np.isfinite(values)
+    numbers = values[known]
+    white = _white(numbers) if numbers.size else None
+    if white is None:
+        low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (math.nan, math.nan)
+        raise ImageError(
+            f"32-bit values from {low:g} to {high:g} don't say what is white; save it with 8 or 16 bits"
         )
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return picture  # an unreadable profile: take the numbers as sRGB, as viewers do
-    return converted if converted is not None else picture
+    grey = Image.fromarray(_bytes_of(np.nan_to_num(values, nan=0.0, posinf=white, neginf=0.0), 255 / white))
+    missing = np.isnan(values)
+    return grey, Image.fromarray(np.where(missing, np.uint8(0), np.uint8(255))) if missing.any() else None
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
-    rounded: np.ndarray = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return rounded
+def _white(numbers: np.ndarray) -> float | None:
+    """The value that is white: 1, 255 or 65535, the first that nearly all stay below; None where most are far below."""
+
+    def rare(chosen: np.ndarray) -> bool:
+        return float(chosen.mean()) <= _OUTLIERS
+
+    white = next((one for one in (1.0, 255.0, 65535.0) if rare(numbers > one)), None)
+    if white is None or not rare(numbers < 0) or (white > 1 and rare(numbers >= white / 16)):
+        return None
+    return white
 
 
-def _stretched(values: np.ndarray) -> np.ndarray:
-    """32-bit greys have no fixed white: 0…1 and 0…255 are taken as such, the rest as 16 bits."""
-    top = float(values.max(initial=0))
-    if top <= 1:
-        return values * 255.0
-    return values if top <= 255 else values / 257.0
+def _bytes_of(values: np.ndarray, factor: float) -> np.ndarray:
+    """Values times a factor as rounded bytes, a few rows at a time."""
+    made = np.empty(values.shape, np.uint8)
+    rows = max(1, _BLOCK // values[0].size)
+    for at in range(0, len(values), rows):
+        made[at : at + rows] = np.clip(np.rint(values[at : at + rows] * factor), 0, 255)
+    return made
 
 
-def _is_heif(data: bytes) -> bool:
-    return data[4:8] == b"ftyp" and data[8:12] in (
-        b"heic",
-        b"heix",
-        b"hevc",
-        b"heim",
-        b"heis",
-        b"mif1",
-        b"msf1",
+def _profile(info: dict[Any, Any], *, grey: bool) -> bytes | None:
+    """The colour profile of a picture; PNG's gamma and chromaticities count where nothing says more."""
+    profile = info.get("icc_profile")
+    if profile or "srgb" in info:
+        return profile if isinstance(profile, bytes) else None
+    gamma, corners = info.get("gamma"), info.get("chromaticity")
+    exponent = 1 / gamma if isinstance(gamma, float) and gamma > 0 else None
+    if exponent and abs(exponent / 2.2 - 1) < 0.05:
+        exponent = None  # 1/2.2 is how an encoder says sRGB
+    corners = corners if isinstance(corners, tuple) and len(corners) == 8 and not grey else _SRGB
+    if exponent is None and np.allclose(corners, _SRGB, atol=2e-3):
+        return None
+    try:
+        return _made_profile(corners, exponent, grey=grey)
+    except (np.linalg.LinAlgError, ZeroDivisionError, struct.error):
+        return None  # no colours that exist
+
+
+@lru_cache(maxsize=16)
+def _made_profile(corners: Sequence[float], exponent: float | None, *, grey: bool = False) -> bytes:
+    """An ICC profile (version 4) of three primaries and a curve.
+
+    Args:
+        corners: chromaticities of white, red, green and blue, x and y each.
+        exponent: of the curve; None for sRGB's.
+        grey: for pictures in grey: the curve alone.
+    """
+    d50 = (0.9642, 1.0, 0.8249)
+
+    def fixed(*values: float) -> bytes:
+        return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
+
+    white, *primaries = (
+        (x / y, 1.0, (1 - x - y) / y) for x, y in zip(corners[::2], corners[1::2], strict=True)
     )
+    bradford = np.array(((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296)))
+    adapted = np.linalg.inv(bradford) @ np.diag(bradford @ d50 / (bradford @ white)) @ bradford
+    columns = np.array(primaries).T
+    columns = adapted @ (columns * np.linalg.solve(columns, np.array(white)))
+    curve = (
+        struct.pack(">4s4xHxx", b"para", 3) + fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+        if exponent is None
+        else struct.pack(">4s4xHxx", b"para", 0) + fixed(exponent)
+    )
+    tags = {b"wtpt": struct.pack(">4s4x", b"XYZ ") + fixed(*d50)}
+    if grey:
+        tags[b"kTRC"] = curve
+    else:
+        for letter, column in zip((b"r", b"g", b"b"), columns.T, strict=True):
+            tags |= {letter + b"XYZ": struct.pack(">4s4x", b"XYZ ") + fixed(*column), letter + b"TRC": curve}
+    at, table = 132 + 12 * len(tags), b""
+    for name, content in tags.items():
+        table += struct.pack(">4sII", name, at, len(content))
+        at += len(content)
+    space = b"GRAY" if grey else b"RGB "
+    head = struct.pack(">I4xI4s4s4s12x4s28x", at, 0x04300000, b"mntr", space, b"XYZ ", b"acsp")
+    return head + fixed(*d50) + bytes(48) + struct.pack(">I", len(tags)) + table + b"".join(tags.values())
 
 
-def _open_heif(data: bytes, where: str) -> Image.Image:
-    try:
-        import pillow_heif  # noqa: PLC0415 - an extra, needed by few
-    except ImportError:
-        raise ImageError(f'{where}: HEIC needs the extra "heic": pip install "kontext-lab[heic]"') from None
-    try:
-        found = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
-        _refuse_bomb(found.size, where)
-        picture: Image.Image = found.to_pillow()
-    except ImageError:
-        raise
-    except Exception as error:  # a broken file, in whatever words libheif finds
-        raise ImageError(f"{where}: {_why_unreadable(data, error)}") from None
-    return upright(picture)
+def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """L, I;16, RGB or CMYK as RGB; a profile that is damaged, or of another kind of colours, says nothing."""
+    plain = picture
+    if picture.mode == "I;16":
+        plain = Image.fromarray(_bytes_of(np.asarray(picture), 1 / 257))
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            space = source.profile.xcolor_space.strip()
+            if space == "RGB" and plain.mode == "L":
+                picture = plain = plain.convert("RGB")
+            if picture.mode in {"GRAY": ("L", "I;16"), "RGB": ("RGB",), "CMYK": ("CMYK",)}.get(space, ()):
+                # Relative colorimetric, the rendering intent browsers use.
+                return _converted(picture, source)
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # unreadable: the numbers are taken as sRGB, as viewers do
+    return plain.convert("RGB")
 
 
-def _why_unreadable(data: bytes, error: Exception) -> str:
-    if not data:
-        return "is empty (0 bytes)"
-    if data.lstrip()[:1] == b"<":
-        return "is a web page or SVG, not a picture; allowed are JPEG, PNG, WebP, GIF, AVIF and other bitmaps"
-    if isinstance(error, UnidentifiedImageError) and data[4:8] != b"ftyp":
-        return "is not a picture; allowed are JPEG, PNG, WebP, GIF, AVIF and other bitmaps"
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return f"is a damaged or truncated picture ({reason})"
+def _converted(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    transform = ImageCms.buildTransform(
+        source,
+        ImageCms.createProfile("sRGB"),
+        picture.mode,
+        "RGB",
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+    )
+    return ImageCms.applyTransform(picture, transform) or picture

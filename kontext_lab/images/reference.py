@@ -22,18 +22,20 @@ from urllib.request import url2pathname
 from PIL import Image
 
 from kontext_lab.errors import ImageError, shown, visible
+from kontext_lab.images.formats import Opened, open_picture
 from kontext_lab.images.prepare import (
     MAX_MEGAPIXELS,
     clean_png,
     from_array,
-    open_picture,
+    refuse_bomb,
+    scaled,
     scaled_size,
     to_rgb,
     upright,
 )
 from kontext_lab.images.source_file import MAX_REFERENCE_BYTES, read_file, too_large
 
-__all__ = ["Origin", "Reference", "load_reference", "origins_of"]
+__all__ = ["Origin", "Reference", "load_reference", "origins_of", "picture_of"]
 
 _RECIPE = b"kontext-reference/1"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -151,15 +153,14 @@ class Reference:
         if self.resolved or self.url is None:
             return self
         data = fetch(self.url)
-        picture = open_picture(data, self.source)
+        opened = open_picture(data, self.source)
         # The service fetches the URL itself and sees the picture as it is: no preparation enters the digest.
-        rgb = to_rgb(picture)
         return replace(
             self,
-            digest=_digest(b"url-content", data, b""),
-            png=clean_png(rgb),
-            original_size=picture.size,
-            sent_size=picture.size,
+            digest=_digest(b"url-content", data),
+            png=clean_png(to_rgb(opened.picture, self.source)),
+            original_size=opened.size,
+            sent_size=opened.size,
             sha256=hashlib.sha256(data).hexdigest(),
         )
 
@@ -204,8 +205,8 @@ def load_reference(
     if isinstance(source, str):
         return _from_text(source, max_megapixels, name)
     if isinstance(source, bytes | bytearray | memoryview):
-        data = _within_limit(bytes(source), "bytes")
-        return _from_bytes(data, "bytes", name or "picture", max_megapixels)
+        _check_length(memoryview(source).nbytes, "image: the bytes")
+        return _from_bytes(bytes(source), "bytes", name or "picture", max_megapixels)
     if isinstance(source, Image.Image):
         return _from_pixels(source, "PIL image", name or "picture", max_megapixels)
     if isinstance(source, OutputLike):
@@ -219,11 +220,46 @@ def load_reference(
     )
 
 
+def picture_of(source: Any) -> Image.Image:
+    """Any picture to look at: upright, in RGB; see-through parts lie on white. Nothing is prepared, digested or sent.
+
+    Args:
+        source: a path, bytes, a PIL image, an array as `load_reference` takes it, a Reference or an Output.
+
+    Raises:
+        ImageError: nothing a picture can be read from, more than 32 MiB, no regular file, or a reference that was not
+            loaded.
+        KontextLabError: an output has no picture; its class says why.
+    """
+    if isinstance(source, Image.Image):
+        return to_rgb(_decoded(source, "picture: the PIL image"), "picture")
+    if isinstance(source, Reference):
+        if not source.png:
+            raise ImageError(f"{source.name}: was not loaded")
+        data, where = source.png, source.name
+    elif isinstance(source, OutputLike):
+        data, where = source.bytes, "output"
+    elif isinstance(source, bytes | bytearray | memoryview):
+        _check_length(memoryview(source).nbytes, "picture: the bytes")
+        data, where = bytes(source), "bytes"
+    elif isinstance(source, str | os.PathLike):
+        data, where = _read(Path(source), "picture"), shown(str(source))
+    elif hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
+        return to_rgb(from_array(source))
+    else:
+        raise ImageError(
+            f"picture: {type(source).__name__} is nothing a picture can be read from; allowed are a path, bytes, "
+            "a PIL image, an array, a Reference and an Output"
+        )
+    return to_rgb(open_picture(data, where).picture, where)
+
+
 def _from_text(text: str, max_megapixels: float, name: str | None) -> Reference:
     stripped = text.strip()
     scheme = stripped[:8].lower()
     if scheme.startswith("data:"):
-        data = _within_limit(_decode_data_uri(stripped), "data: URI")
+        data = _decode_data_uri(stripped)
+        _check_length(len(data), "image: the data: URI")
         return _from_bytes(data, "data: URI", name or "picture", max_megapixels)
     if scheme.startswith(("http://", "https://")):
         return _from_url(stripped, name)
@@ -265,60 +301,74 @@ def _shown_address(url: str) -> str:
 
 
 def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:
-    try:
-        path = path.expanduser()
-        data = read_file(path)
-    except FileNotFoundError:
-        raise ImageError(f"image: no file {_short(path)}") from None
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"image: {_short(path)} can't be read: {reason}") from None
+    data = _read(path, "image")
+    path = path.expanduser()
     return _from_bytes(data, str(path.absolute()), name or path.stem, max_megapixels)
 
 
-def _within_limit(data: bytes, what: str) -> bytes:
-    if len(data) > MAX_REFERENCE_BYTES:
-        raise ImageError(f"image: the {what} can't be read: {too_large(len(data))}")
-    return data
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return read_file(path.expanduser())
+    except FileNotFoundError:
+        raise ImageError(f"{what}: no file {_short(path)}") from None
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{what}: {_short(path)} can't be read: {reason}") from None
+
+
+def _check_length(length: int, what: str) -> None:
+    if length > MAX_REFERENCE_BYTES:
+        raise ImageError(f"{what} can't be read: {too_large(length)}")
 
 
 def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
-    where = source if source not in ("bytes", "data: URI", "output") else f"image ({source})"
-    picture = open_picture(data, where)
-    made = _prepared(picture, _digest(b"bytes", data, b""), source, name, max_megapixels)
+    # Twice the width and height that are sent: the last step of scaling is ours.
+    opened = open_picture(data, _where(source), 4 * max_megapixels)
+    made = _prepared(opened, _digest(b"bytes", data), source, name, max_megapixels)
     return replace(made, sha256=hashlib.sha256(data).hexdigest())
 
 
-def _from_pixels(picture: Image.Image, source: str, name: str, max_megapixels: float) -> Reference:
+def _decoded(picture: Image.Image, what: str) -> Image.Image:
+    """A picture of Pillow's, which may not have been decoded yet, upright."""
     try:
+        refuse_bomb(picture.size)
         picture.load()
+    except ImageError as error:
+        raise ImageError(f"{what}: {error}") from None
     except Exception as error:  # Pillow's decoders raise many kinds for broken data
-        raise ImageError(f"image: the {source} can't be decoded: {error}") from None
+        raise ImageError(f"{what} can't be decoded: {error}") from None
     if 0 in picture.size:
-        raise ImageError(f"image: the {source} has no pixels, it is {picture.width}x{picture.height}")
+        raise ImageError(f"{what} has no pixels, it is {picture.width}x{picture.height}")
+    return upright(picture)
+
+
+def _from_pixels(picture: Image.Image, source: str, name: str, max_megapixels: float) -> Reference:
+    turned = _decoded(picture, f"image: the {source}")
     palette = picture.palette.tobytes() if picture.palette else b""
     orientation = str(picture.getexif().get(0x0112, 1)).encode()
-    shape = b"%s %dx%d " % (picture.mode.encode(), *picture.size)
-    content = shape + orientation + b"\0" + palette + b"\0" + picture.tobytes() + _meaning(picture)
-    return _prepared(upright(picture), _digest(b"pixels", content, b""), source, name, max_megapixels)
+    head = b"%s %dx%d %s\0%s\0" % (picture.mode.encode(), *picture.size, orientation, palette)
+    opened = Opened(turned, "", turned.size)
+    digest = _digest(b"pixels", head, picture.tobytes(), _meaning(picture))
+    return _prepared(opened, digest, source, name, max_megapixels)
 
 
 def _meaning(picture: Image.Image) -> bytes:
-    """What besides its pixels decides how a picture looks: the transparent colour and the colour profile."""
+    """What besides its pixels decides how a picture looks: the transparent colour, and what describes the colours."""
     profile, transparent = picture.info.get("icc_profile"), picture.info.get("transparency")
     parts = [b"\0profile " + profile] if isinstance(profile, bytes) else []
     if transparent is not None:
         parts.append(b"\0transparent " + repr(transparent).encode())
+    if not parts[:1] and "srgb" not in picture.info:
+        described = (picture.info.get(name) for name in ("gamma", "chromaticity"))
+        parts.extend(b"\0" + repr(one).encode() for one in described if one is not None)
     return b"".join(parts)
 
 
-def _prepared(picture: Image.Image, digest: str, source: str, name: str, max_megapixels: float) -> Reference:
-    rgb = to_rgb(picture)
-    size = scaled_size(rgb.size, max_megapixels)
-    if size != rgb.size:
-        rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-        digest = _digest(b"scaled", digest.encode(), b"%dx%d" % size)
-    png = clean_png(rgb)
+def _prepared(opened: Opened, digest: str, source: str, name: str, max_megapixels: float) -> Reference:
+    size = scaled_size(opened.size, max_megapixels)
+    if size != opened.size:
+        digest = _digest(b"scaled", digest.encode(), settings=b"%dx%d" % size)
+    png = clean_png(scaled(opened.picture, size, _where(source)))
     if len(png) > MAX_REFERENCE_BYTES:
         # What is written beside a sweep as it is sent has to be read from there again.
         wide = f"{size[0]}x{size[1]} pixels"
@@ -328,24 +378,40 @@ def _prepared(picture: Image.Image, digest: str, source: str, name: str, max_meg
         source=source,
         digest=digest,
         png=png,
-        original_size=picture.size,
+        original_size=opened.size,
         sent_size=size,
     )
 
 
-def _digest(kind: bytes, content: bytes, settings: bytes) -> str:
-    return hashlib.sha256(b"\0".join((_RECIPE, kind, settings, content))).hexdigest()
+def _where(source: str) -> str:
+    """What an error calls a picture: its path, or in what form it was given."""
+    return (
+        source
+        if source not in ("bytes", "data: URI", "output", "PIL image", "array")
+        else f"image ({source})"
+    )
+
+
+def _digest(kind: bytes, *content: bytes, settings: bytes = b"") -> str:
+    found = hashlib.sha256(b"\0".join((_RECIPE, kind, settings, b"")))
+    for part in content:  # megabytes, which are not copied for this
+        found.update(part)
+    return found.hexdigest()
 
 
 def _decode_data_uri(uri: str) -> bytes:
     head, comma, body = uri.partition(",")
     if not comma:
         raise ImageError("image: a data: URI needs a comma before its data")
-    if not head.lower().endswith(";base64"):
+    packed = head.lower().endswith(";base64")
+    # Worked out before anything is decoded: a sign behind a percent sign is one of three.
+    length = len(body) - 2 * body.count("%") - sum(body.count(blank) for blank in " \t\r\n")
+    _check_length(length * 3 // 4 - 2 if packed else length, "image: the data: URI")
+    if not packed:
         return unquote_to_bytes(body)
-    packed = "".join(unquote(body).split())
+    text = "".join(unquote(body).split())
     try:
-        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ImageError("image: the data: URI's base64 is damaged") from None
 

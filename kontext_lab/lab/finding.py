@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from kontext_lab.images import (
     Reference,
     load_reference,
     perceptual_hash,
+    picture_of,
     squares_apart,
 )
 from kontext_lab.redaction import get_logger
@@ -101,8 +101,7 @@ def find(tracker: Tracker, picture: Any) -> list[Found]:
         raise ImageError(f"image: {given.source[:80]!r} is an address: save the picture, and give the file")
     if exact := tracker.outputs_with(given.sha256):
         return [_found(tracker, one, "exact", 0.0) for one in exact]
-    with Image.open(io.BytesIO(given.png)) as opened:
-        small = opened.convert("RGB")
+    small = picture_of(given)
     if max(small.size) < SMALLEST:
         return []
     small.thumbnail((PREVIEW_BOX, PREVIEW_BOX))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from kontext_lab.answer import Attempt, Picture, Reason
 from kontext_lab.errors import KontextLabError, NotFound, OutputMissing
-from kontext_lab.images import PREVIEW_BOX, Box, Origin, origins_of, thumbnail
+from kontext_lab.images import PREVIEW_BOX, Box, Origin, open_picture, origins_of, thumbnail
 from kontext_lab.request import DEFAULT, EditRequest
 from kontext_lab.results.states import State, outcome_of
 from kontext_lab.sweep import Cell
@@ -102,16 +102,14 @@ class Output:
 
     @property
     def image(self) -> Image.Image:
-        """The picture, decoded at full resolution.
+        """The picture, decoded at full resolution, upright.
 
         Raises:
             KontextLabError: it is no picture to look at; its class says why.
         """
         if not self.format:
             raise self.error
-        picture = Image.open(io.BytesIO(self.bytes))
-        picture.load()
-        return picture
+        return open_picture(self.bytes, f"{self.cell.title}, output {self.number}").picture
 
     def thumbnail(self, box: int) -> Image.Image:
         """A small version for figures, longest side at most `box` pixels."""

@@ -88,7 +88,7 @@ def test_the_picture_that_was_given_stays_as_it_is(picture: Image.Image) -> None
         (b"", "is empty"),
         (b"<html></html>", "is a web page"),
         (b"plain text", "is not a picture"),
-        ("nowhere/at/all.png", "can't be read"),
+        ("nowhere/at/all.png", "no file"),
         (np.zeros((4, 4, 7), np.uint8), "shape"),
         (np.full((4, 4, 3), np.nan), "floats from"),
         (np.zeros((0, 4, 3), np.uint8), "shape"),
