@@ -156,7 +156,8 @@ def _check_sizes(per_page: int | None, cell_inches: float | None) -> None:
 
 
 def _pages(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> list[Table]:
-    return split_sheet(table, per_page, room) if table.sheet else split_matrix(table, ratios, per_page, room)
+    split = split_sheet if table.sheet else split_matrix
+    return split(table, ratios, per_page, room)
 
 
 def _marked(tile: Tile, criterion: str | None, view: View, frames: Frames | None) -> Tile:

@@ -79,7 +79,9 @@ def labelled(
         among: all labels that are to be told apart, where `texts` are some of them.
     """
     long = dict.fromkeys(
-        text for text, room in zip(texts, rooms, strict=True) if len(wrap(text, points, room, most + 1)) > most
+        text
+        for text, room in zip(texts, rooms, strict=True)
+        if len(wrap(text, points, room, most + 1)) > most
     )
     cut = _cut(tuple(long), points, min(rooms), most, tuple(among) or tuple(texts)) if long else {}
     # What is cut fits already; a number that is wider than its room must not lose its digits.
