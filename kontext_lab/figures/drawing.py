@@ -5,8 +5,10 @@ No pyplot, no setting left changed. An Axes for each cell would cost 7 ms apiece
 
 from __future__ import annotations
 
+import io
 from typing import Any, TypeVar
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -19,9 +21,28 @@ from kontext_lab.figures.painting import Painter, plain_settings, sheet_axes, sn
 from kontext_lab.figures.pictures import pixels_of
 from kontext_lab.figures.theme import DARK, LIGHT, Theme
 
-__all__ = ["draw", "new_figure"]
+__all__ = ["NotebookFigure", "draw", "new_figure"]
 
 F = TypeVar("F", bound=Figure)
+
+_OWN_FILES = {
+    "savefig.dpi": "figure",
+    "savefig.bbox": None,
+    "savefig.transparent": False,
+    "savefig.facecolor": "auto",
+    "savefig.edgecolor": "auto",
+}
+"""What a notebook may have set for the files that it saves itself."""
+
+
+class NotebookFigure(Figure):
+    """A figure that shows itself as a cell's value, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with mpl.rc_context(_OWN_FILES):
+            self.savefig(buffer, format="png")
+        return buffer.getvalue()
 
 
 def draw(plan: GridPlan, figure: Figure, *, dark: bool = False) -> dict[int, AxesImage]:

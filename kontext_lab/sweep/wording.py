@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from os.path import commonprefix
 
 __all__ = ["filled", "placeholders", "short_prompt", "shortened"]
 
@@ -96,10 +95,13 @@ def _cut(label: str, fits: Callable[[str], bool], everything: Sequence[str]) -> 
 def _differing(label: str, rival: str) -> tuple[int, int]:
     """Where a label first differs from another, and where it last does."""
     last = len(label) - 1
-    return (
-        min(len(commonprefix([label, rival])), last),
-        max(0, last - len(commonprefix([label[::-1], rival[::-1]]))),
-    )
+    return min(_alike(label, rival), last), max(0, last - _alike(label[::-1], rival[::-1]))
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts begin alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (first, second) in pairs if first != second), min(len(one), len(other)))
 
 
 def _largest(label: str, places: Sequence[int], fits: Callable[[str], bool]) -> list[str]:
