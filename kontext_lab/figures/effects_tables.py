@@ -9,6 +9,7 @@ from kontext_lab.effects import Effects, Interaction
 from kontext_lab.effects.words import percent, value_words
 from kontext_lab.figures import text
 from kontext_lab.figures.effects_sketch import Box, Sketch, Stroke, Turned
+from kontext_lab.figures.frames import ends_of, share_of
 from kontext_lab.figures.geometry import Label, Rect
 
 __all__ = ["add_heat", "add_shares"]
@@ -66,10 +67,10 @@ def add_heat(sketch: Sketch, effects: Effects, both: Interaction, left: float) -
     for at, name in enumerate(rows):
         middle = top + (at + 0.5) * height - text.height(1, POINTS) / 2
         sketch.say(name, start - 0.08, middle, POINTS, "name", align="right")
-    words = _in_words(effects, both)
-    _add_fields(sketch, words, both, Rect(start, top, width, height))
+    words, ends = _in_words(effects, both), _scale(effects, both)
+    _add_fields(sketch, words, both, ends, Rect(start, top, width, height))
     sketch.bottom = top + len(rows) * height + 0.08
-    _add_key(sketch, words, both, start)
+    _add_key(sketch, [words(end) for end in ends], both, start)
     sketch.spell_out(left)
 
 
@@ -105,7 +106,7 @@ def _in_words(effects: Effects, both: Interaction) -> Words:
     low, high = _ends(both)
     largest, apart = max(abs(low), abs(high)), high - low
     decimals = 2 - math.floor(math.log10(largest)) if largest else 0
-    if apart > 0:
+    if 0 < apart < math.inf:
         decimals = max(decimals, 1 - math.floor(math.log10(apart)))
 
     def words(mean: float | None) -> str:
@@ -122,9 +123,19 @@ def _ends(both: Interaction) -> tuple[float, float]:
     return min(there), max(there)
 
 
-def _add_fields(sketch: Sketch, in_words: Words, both: Interaction, first: Rect) -> None:
+def _scale(effects: Effects, both: Interaction) -> tuple[float, float]:
+    """The ends of the colours: all or nothing for rates, else never less apart than what seeds do to a mean."""
+    if effects.is_rate:
+        return 0.0, 1.0
+    fewest = min(count for line in both.counts for count in line if count)
+    noise = effects.seed.spread / math.sqrt(fewest) if effects.seed is not None else None
+    return ends_of(*_ends(both), noise)
+
+
+def _add_fields(
+    sketch: Sketch, in_words: Words, both: Interaction, ends: tuple[float, float], first: Rect
+) -> None:
     """The fields of the table; their words only where all of them fit."""
-    low, high = _ends(both)
     words = [[in_words(mean) for mean in line] for line in both.means]
     fits = text.widest((word for line in words for word in line), POINTS) <= first.width - 0.06
     for row, line in enumerate(both.means):
@@ -136,17 +147,16 @@ def _add_fields(sketch: Sketch, in_words: Words, both: Interaction, first: Rect)
                 sketch.boxes.append(Box("empty", rect))
                 sketch.say("–", middle, top, POINTS, "note", align="center")
                 continue
-            tone = (mean - low) / (high - low) if high > low else 0.5
+            tone = share_of(mean, ends)
             sketch.boxes.append(Box("heat", rect, tone))
             if fits:
                 label = Label((words[row][column],), middle, top, POINTS, "value", "center")
                 sketch.on_heat.append((label, tone))
 
 
-def _add_key(sketch: Sketch, in_words: Words, both: Interaction, start: float) -> None:
+def _add_key(sketch: Sketch, words: Sequence[str], both: Interaction, start: float) -> None:
     """What the tones mean, and of how many values a mean is."""
     top = sketch.bottom
-    words = [in_words(end) for end in _ends(both)]
     x = start + text.width(words[0], SMALL) + 0.06
     sketch.say(words[0], start, top, SMALL, "note")
     step = 1.2 / _STEPS

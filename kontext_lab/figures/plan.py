@@ -104,8 +104,7 @@ def plan_grid(
     choice = choose(values, rows, columns, where)
     table = make_table(values, choice, reference=reference)
     ratios = Ratios(table.places.values(), part, view)
-    # Of all pages: a colour means the same on each.
-    frames = frames_of(results, choice.shots, frame) if choice.shots else None
+    frames = frames_of(values, choice.shots, frame) if choice.shots else None
     if not choice.shots:
         sizing.check_page(page, 1)
         return _empty(results, title)
