@@ -38,7 +38,7 @@ class _Gutter:
         lines: the same broken to fit.
         among: the labels of all pages.
         points: type size.
-        room: inches a label may take.
+        room: inches a label may take: where rows leave fewer lines, it is cut further.
         right: the edge they are aligned to.
     """
 
@@ -290,8 +290,9 @@ def _gutter(table: Table, room: Room) -> tuple[float, list[_Gutter]]:
         points = text.fitting_size(words, _GUTTER_SIZES, rooms, _ROW_LINES)
         lines = text.labelled(words, points, rooms, _ROW_LINES, among)
         own = text.widest((line for entry in lines for line in entry), points)
-        right += (_BESIDE * 2 if level else 0.0) + max(own, text.width(name, NAME_POINTS))
-        levels.append(_Gutter(name, tuple(runs), tuple(words), tuple(lines), among, points, widest, right))
+        wide = max(own, text.width(name, NAME_POINTS))
+        right += (_BESIDE * 2 if level else 0.0) + wide
+        levels.append(_Gutter(name, tuple(runs), tuple(words), tuple(lines), among, points, wide, right))
     return right + _BESIDE, levels
 
 
