@@ -128,7 +128,9 @@ def _spans(label: str, places: Sequence[int], kept: int) -> list[tuple[int, int]
         start = label.rfind(" ", 0, place) + 1
         if place - start > share // 2:
             start = place - share // 3
-        start = max(0, min(start, len(label) - share))
+        if start > len(label) - share:
+            start = max(0, len(label) - share)
+            start = max(start, label.find(" ", start, place) + 1)
         if start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(spans[-1][1], start + share))
         else:
