@@ -35,7 +35,7 @@ def add_shares(sketch: Sketch, effects: Effects, left: float) -> None:
     bars = [(axis.name, axis.share or 0.0, axis.by_chance) for axis in told]
     bars.append(("interplay and chance", effects.residual, None))
     top = sketch.say(f"Share of the variance of {effects.metric}", left, sketch.bottom, HEAD_POINTS) + 0.05
-    names = [text.shorten(text.clean(name), POINTS, _NAME) for name, _, _ in bars]
+    names = text.cut([text.clean(name) for name, _, _ in bars], POINTS, _NAME)
     start = left + text.widest(names, POINTS) + 0.1
     for at, (name, (_, share, chance)) in enumerate(zip(names, bars, strict=True)):
         y = top + at * _ROW
@@ -58,7 +58,7 @@ def add_heat(sketch: Sketch, effects: Effects, both: Interaction, left: float) -
     head = f"{effects.metric}: {both.rows} (down) and {both.columns} (across)"
     lines = text.wrap(text.clean(head), HEAD_POINTS, sketch.width - 2 * left)
     top = sketch.say(lines, left, sketch.bottom, HEAD_POINTS) + 0.06
-    rows = [text.shorten(one, POINTS, _NAME) for one in _called(sketch, both.rows, both.row_labels, _NAME)]
+    rows = text.cut(_called(sketch, both.rows, both.row_labels, _NAME), POINTS, _NAME)
     start = left + text.widest(rows, POINTS) + 0.1
     width = min(_WIDEST, (sketch.width - left - start) / len(both.column_labels))
     height = max(_LOWEST, min(_TALLEST, 7.0 / len(rows)))
@@ -92,7 +92,7 @@ def _add_heads(sketch: Sketch, words: Sequence[str], start: float, width: float,
             sketch.say(lines, x, below - text.height(len(lines), POINTS), POINTS, "name", align="center")
         return below
     each = max(1, int(-(-text.height(1, SMALL) // width)))
-    shown = [text.shorten(word, SMALL, _TURNED) if at % each == 0 else "" for at, word in enumerate(words)]
+    shown = [word if at % each == 0 else "" for at, word in enumerate(text.cut(words, SMALL, _TURNED))]
     below = top + text.widest(shown, SMALL)
     for at, line in enumerate(shown):
         if line:

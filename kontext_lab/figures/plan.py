@@ -36,8 +36,8 @@ FULL: Crop = (0.0, 0.0, 1.0, 1.0)
 
 _MARGIN, _LIVE_MARGIN = 0.2, 0.04
 _NARROWEST = 5.0
-_LINE_LIMIT = 30
-"""Lines of a legend; what a page has more names of is another page's, or left to the table."""
+_LINE_LIMIT, _MOST_LINES = 30, 6
+"""Lines of a legend, and of one of its texts; what a page has more names of is another page's, or left to the table."""
 _POINTS: dict[Role, float] = {"title": 11.5, "mark": 8.5, "note": 8.5, "legend": 8.5}
 
 
@@ -109,7 +109,7 @@ def plan_grid(
         sizing.check_page(page, 1)
         return _empty(results, title)
     named = captions.named_prompts(values, choice.shots)
-    lines = min(_LINE_LIMIT, 6 * named)
+    lines = min(_LINE_LIMIT + _MOST_LINES, _MOST_LINES * named)
     space = replace(space, tallest=space.tallest - text.height(lines, _POINTS["legend"]) - 0.03 * lines)
     if table.sheet and named > _LINE_LIMIT:
         per_page = min(per_page or _LINE_LIMIT, _LINE_LIMIT)
@@ -262,9 +262,11 @@ def _legend(entries: Sequence[tuple[str, str]], points: float, room: float) -> l
     widest = min(text.widest(names, points), room / 4)
     indent = widest + 0.12
     columns = 2 if len(entries) > 8 and text.widest(texts, points) < room / 2 - indent - 0.2 else 1
-    most = min(6, max(1, _LINE_LIMIT // len(entries)))
+    most = min(_MOST_LINES, max(1, _LINE_LIMIT // len(entries)))
     short = text.labelled(names, points, [widest] * len(names), 1)
     lines = text.labelled(texts, points, [room - indent] * len(texts), most)
+    # The others say what they have that the first has not.
+    lines[0] = text.wrap(texts[0], points, room - indent, _MOST_LINES)
     labels: list[Label] = []
     for column, run in enumerate(sizing.even(len(entries), math.ceil(len(entries) / columns))):
         left, top = column * room / 2, 0.0

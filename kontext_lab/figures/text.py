@@ -13,7 +13,18 @@ from functools import lru_cache
 
 from kontext_lab.sweep.wording import shortened
 
-__all__ = ["LEADING", "clean", "fitting_size", "height", "labelled", "shorten", "widest", "width", "wrap"]
+__all__ = [
+    "LEADING",
+    "clean",
+    "cut",
+    "fitting_size",
+    "height",
+    "labelled",
+    "shorten",
+    "widest",
+    "width",
+    "wrap",
+]
 
 LEADING = 1.3
 """Distance from line to line, in units of the type size."""
@@ -63,7 +74,12 @@ def widest(lines: Iterable[str], points: float) -> float:
 
 def shorten(text: str, points: float, room: float) -> str:
     """Text cut to a width, the cut shown by an ellipsis."""
-    return shortened([text], lambda one: width(one, points) <= room)[0]
+    return cut([text], points, room)[0]
+
+
+def cut(texts: Sequence[str], points: float, room: float) -> list[str]:
+    """Labels cut to a width, each with what tells it from the others."""
+    return shortened(texts, lambda one: width(one, points) <= room)
 
 
 def labelled(
@@ -83,9 +99,9 @@ def labelled(
         for text, room in zip(texts, rooms, strict=True)
         if len(wrap(text, points, room, most + 1)) > most
     )
-    cut = _cut(tuple(long), points, min(rooms), most, tuple(among) or tuple(texts)) if long else {}
+    made = _cut(tuple(long), points, min(rooms), most, tuple(among) or tuple(texts)) if long else {}
     # What is cut fits already; a number that is wider than its room must not lose its digits.
-    return [wrap(cut.get(text, text), points, room) for text, room in zip(texts, rooms, strict=True)]
+    return [wrap(made.get(text, text), points, room) for text, room in zip(texts, rooms, strict=True)]
 
 
 @lru_cache(maxsize=64)

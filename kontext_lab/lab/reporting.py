@@ -41,7 +41,7 @@ from kontext_lab.request import DEFAULT
 from kontext_lab.results import Output, Results, State
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.differing import compared
-from kontext_lab.sweep.wording import short_prompt
+from kontext_lab.sweep.wording import shortened
 
 __all__ = ["report"]
 
@@ -214,7 +214,7 @@ def _facts(values: Values) -> Iterator[Fact]:
 
 def _varying(values: Values) -> Iterator[Fact]:
     for key in values.axes:
-        labels = [short_prompt(value.label, 60) for value in values.of(key)]
+        labels = shortened([value.label for value in values.of(key)], 60)
         more = f" … ({len(labels)})" if len(labels) > LISTED else ""
         yield Fact(key, ", ".join(labels[:LISTED]) + more)
 
