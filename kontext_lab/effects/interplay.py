@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -106,7 +108,7 @@ def replicate_spread(results: Results, metric: str) -> float | None:
     degrees = sum(len(group) - 1 for group in groups)
     if not degrees or len(np.unique(settings)) < 2:
         return None
-    return float(sum(((group - group.mean()) ** 2).sum() for group in groups) / degrees) ** 0.5
+    return math.sqrt(sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / degrees)
 
 
 def _split(values: Floats, seeds: Codes, settings: Codes) -> list[Floats]:

@@ -25,23 +25,15 @@ __all__ = ["NotebookFigure", "draw", "new_figure"]
 
 F = TypeVar("F", bound=Figure)
 
-_OWN_FILES = {
-    "savefig.dpi": "figure",
-    "savefig.bbox": None,
-    "savefig.transparent": False,
-    "savefig.facecolor": "auto",
-    "savefig.edgecolor": "auto",
-}
-"""What a notebook may have set for the files that it saves itself."""
-
 
 class NotebookFigure(Figure):
     """A figure that shows itself as a cell's value, also where pyplot was never imported."""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        with mpl.rc_context(_OWN_FILES):
-            self.savefig(buffer, format="png")
+        # What a notebook has set for the files that it saves is no matter of this one.
+        with mpl.rc_context({"savefig.bbox": None, "savefig.facecolor": "auto", "savefig.edgecolor": "auto"}):
+            self.savefig(buffer, format="png", dpi="figure", transparent=False)
         return buffer.getvalue()
 
 

@@ -21,7 +21,9 @@ _ROW = 0.2
 _BAR = 3.6
 _NAME = 2.4
 """Inches that names beside bars and rows may take."""
-_WIDEST, _TALLEST, _LOWEST = 0.95, 0.34, 0.17
+_WIDEST, _TALLEST, _ALL_ROWS = 0.95, 0.34, 7.0
+"""Inches of a field at most, and of all rows together."""
+_MOST_FIELDS = 40_000
 _TURNED = 1.3
 _STEPS = 24
 
@@ -58,14 +60,18 @@ def add_heat(sketch: Sketch, effects: Effects, both: Interaction, left: float) -
     head = f"{effects.metric}: {both.rows} (down) and {both.columns} (across)"
     lines = text.wrap(text.clean(head), HEAD_POINTS, sketch.width - 2 * left)
     top = sketch.say(lines, left, sketch.bottom, HEAD_POINTS) + 0.06
+    if len(both.row_labels) * len(both.column_labels) > _MOST_FIELDS:
+        words = f"{len(both.row_labels)} × {len(both.column_labels)} values are too many for a table."
+        sketch.bottom = sketch.say(words, left, top, POINTS, "note") + 0.2
+        return
     rows = text.cut(_called(sketch, both.rows, both.row_labels, _NAME), POINTS, _NAME)
     start = left + text.widest(rows, POINTS) + 0.1
     width = min(_WIDEST, (sketch.width - left - start) / len(both.column_labels))
-    height = max(_LOWEST, min(_TALLEST, 7.0 / len(rows)))
+    height = min(_TALLEST, _ALL_ROWS / len(rows))
     columns = _called(sketch, both.columns, both.column_labels, 2 * width)
     top = _add_heads(sketch, columns, start, width, top) + 0.04
-    for at, name in enumerate(rows):
-        middle = top + (at + 0.5) * height - text.height(1, POINTS) / 2
+    for at in range(0, len(rows), _every(text.height(1, POINTS), height)):
+        name, middle = rows[at], top + (at + 0.5) * height - text.height(1, POINTS) / 2
         sketch.say(name, start - 0.08, middle, POINTS, "name", align="right")
     words, ends = _in_words(effects, both), _scale(effects, both)
     _add_fields(sketch, words, both, ends, Rect(start, top, width, height))
@@ -91,7 +97,7 @@ def _add_heads(sketch: Sketch, words: Sequence[str], start: float, width: float,
             x = start + (at + 0.5) * width
             sketch.say(lines, x, below - text.height(len(lines), POINTS), POINTS, "name", align="center")
         return below
-    each = max(1, int(-(-text.height(1, SMALL) // width)))
+    each = _every(text.height(1, SMALL), width)
     shown = [word if at % each == 0 else "" for at, word in enumerate(text.cut(words, SMALL, _TURNED))]
     below = top + text.widest(shown, SMALL)
     for at, line in enumerate(shown):
@@ -99,6 +105,11 @@ def _add_heads(sketch: Sketch, words: Sequence[str], start: float, width: float,
             x = start + (at + 0.5) * width
             sketch.turned.append(Turned(line, x, below - text.width(line, SMALL), SMALL))
     return below
+
+
+def _every(line: float, field: float) -> int:
+    """Every how many fields one has room for a line: its label stands for the others."""
+    return max(1, math.ceil(line / field))
 
 
 def _in_words(effects: Effects, both: Interaction) -> Words:
@@ -137,7 +148,8 @@ def _add_fields(
 ) -> None:
     """The fields of the table; their words only where all of them fit."""
     words = [[in_words(mean) for mean in line] for line in both.means]
-    fits = text.widest((word for line in words for word in line), POINTS) <= first.width - 0.06
+    wide = text.widest((word for line in words for word in line), POINTS)
+    fits = wide <= first.width - 0.06 and text.height(1, POINTS) <= first.height
     for row, line in enumerate(both.means):
         for column, mean in enumerate(line):
             rect = first.moved(column * first.width, row * first.height)
@@ -145,7 +157,8 @@ def _add_fields(
             top = rect.top + (rect.height - text.height(1, POINTS)) / 2
             if mean is None:
                 sketch.boxes.append(Box("empty", rect))
-                sketch.say("–", middle, top, POINTS, "note", align="center")
+                if fits:
+                    sketch.say("–", middle, top, POINTS, "note", align="center")
                 continue
             tone = share_of(mean, ends)
             sketch.boxes.append(Box("heat", rect, tone))
