@@ -61,8 +61,8 @@ def add_heat(sketch: Sketch, effects: Effects, both: Interaction, left: float) -
     lines = text.wrap(text.clean(head), HEAD_POINTS, sketch.width - 2 * left)
     top = sketch.say(lines, left, sketch.bottom, HEAD_POINTS) + 0.06
     if len(both.row_labels) * len(both.column_labels) > _MOST_FIELDS:
-        words = f"{len(both.row_labels)} × {len(both.column_labels)} values are too many for a table."
-        sketch.bottom = sketch.say(words, left, top, POINTS, "note") + 0.2
+        many = f"{len(both.row_labels)} × {len(both.column_labels)} values are too many for a table."
+        sketch.bottom = sketch.say(many, left, top, POINTS, "note") + 0.2
         return
     rows = text.cut(_called(sketch, both.rows, both.row_labels, _NAME), POINTS, _NAME)
     start = left + text.widest(rows, POINTS) + 0.1

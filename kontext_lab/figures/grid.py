@@ -106,25 +106,12 @@ def grid(
     return figure
 
 
-def grid_pages(
-    results: Results,
-    rows: Keys = None,
-    columns: Keys = None,
-    where: Mapping[str, Any] | None = None,
-    *,
-    crop: Sequence[float] | None = None,
-    reference: bool = False,
-    per_page: int | None = None,
-    cell_inches: float | None = None,
-) -> int:
-    """How many pages `grid` has of these results; arguments and errors as there."""
-    return plan_grid(
-        results,
-        rows,
-        columns,
-        where,
-        crop=crop,
-        reference=reference,
-        per_page=per_page,
-        cell_inches=cell_inches,
-    ).pages
+def grid_pages(results: Results, *sides: Any, **how: Any) -> int:
+    """How many pages `grid` has of these results.
+
+    Args:
+        results: the cells to show.
+        sides: rows, columns and where, as `grid` takes them.
+        how: what else `grid` takes but for `dpi` and `dark`, such as `per_page`.
+    """
+    return plan_grid(results, *sides, **how).pages
