@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import kontext_lab as kl
-from kontext_lab.errors import ConfigError
-from kontext_lab.results import CellResult, Results
+from kontext_lab.errors import ConfigError, NotFound
+from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.sweep.differing import compared
 from kontext_lab.sweep.wording import shortened
 
@@ -198,3 +201,41 @@ def test_what_differs_is_kept() -> None:
         "a small crab…at the spoon",
         "a small crab…spoon beside th…",
     ] == shortened([f"{same}cup", f"{same}spoon", f"{same}spoon beside the cup"], 29)
+
+
+ALIKE = [
+    f"a small crab that sits on the rim of the saucer and wears a {one}" for one in ("red hat", "blue hat")
+]
+
+
+def test_titles_of_cells_differ() -> None:
+    """And so do the names of runs and files that are made of them."""
+    made = kl.Sweep(prompt="Add {w}.", image=kl.sample("coffee"), axes={"w": ALIKE, "seed": [1, 2]})
+    assert 4 == len({cell.title for cell in made.cells})
+    named = kl.Sweep(
+        prompt="Add {w}.", image=kl.sample("coffee"), axes={"w": dict(zip(ALIKE, "ab", strict=True))}
+    )
+    assert 2 == len({cell.title for cell in named.cells})
+
+
+def test_files_have_names_that_tell_them_apart(tmp_path: Path) -> None:
+    """Also where a title is too long for a file name."""
+    made = kl.Sweep(
+        prompt="Add {u} {v} {w}.",
+        image=kl.sample("coffee"),
+        axes={"u": [f"{ALIKE[0]} again"], "v": [f"{ALIKE[0]} once more"], "w": ALIKE},
+    )
+    results = results_of(made)
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    for cell in results:
+        cell.outputs = [Output(cell, 1, data=buffer.getvalue(), sha256="0", format="png")]
+    names = [file.stem for file in results.save(tmp_path).glob("*.png")]
+    assert 2 == len({name.partition(" ")[2] for name in names})
+
+
+def test_lists_in_notes_tell_values_apart() -> None:
+    """Results that find nothing list what there is."""
+    made = kl.Sweep(prompt="Add {w}.", image=kl.sample("coffee"), axes={"w": ALIKE})
+    with pytest.raises(NotFound, match=r"red hat.*blue hat"):
+        results_of(made).where(w="bird")

@@ -205,3 +205,38 @@ def test_resolution_that_pillow_does_not_read_is_refused() -> None:
     """Before anything is drawn, with what is allowed."""
     with pytest.raises(SweepError, match=r"dpi: 1200 makes this page more pixels than Pillow reads back"):
         kl.grid(waiting(seed="1-400"), dpi=1200)
+
+
+ALIKE = [f"{LONG}with a {colour} hat" for colour in ("red", "blue", "green")] + [f"tiny {LONG}", "cat"]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"rows": "w", "columns": "seed"},
+        {"rows": "seed", "columns": "w"},
+        {"rows": ["w", "seed"], "columns": []},
+        {"rows": [], "columns": ["w", "seed"]},
+        {"rows": "w", "columns": "seed", "per_page": 2},
+        {"where": {"seed": 1}},
+        {"where": {"seed": 1}, "per_page": 2},
+    ],
+)
+@pytest.mark.parametrize("inches", [None, 0.4])
+def test_words_that_differ_have_labels_that_differ(how: dict[str, Any], inches: float | None) -> None:
+    """On rows, columns and sheets, of any size, also on different pages."""
+    made = waiting("Add {w}.", axes={"w": ALIKE, "seed": [1, 2]})
+    found = [
+        " ".join(label.lines)
+        for page in range(1, plan_grid(made, cell_inches=inches, **how).pages + 1)
+        for label in plan_grid(made, cell_inches=inches, page=page, **how).labels
+        if label.role == "value" and not " ".join(label.lines).isdigit()
+    ]
+    assert len(ALIKE) == len(set(found))
+
+
+def test_captions_tell_values_apart() -> None:
+    """What is shown, and what there is besides."""
+    made = waiting("Add {w}.", axes={"w": ALIKE[:3], "seed": [1, 2], "guidance_scale": [1, 2]})
+    (said,) = (note for note in plan_grid(made).notes if note.startswith("shown: "))
+    assert all(colour in said for colour in ("red", "blue", "green"))
