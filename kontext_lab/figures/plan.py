@@ -38,6 +38,8 @@ _MARGIN, _LIVE_MARGIN = 0.2, 0.04
 _NARROWEST = 5.0
 _LINE_LIMIT, _MOST_LINES = 30, 6
 """Lines of a legend, and of one of its texts; what a page has more names of is another page's, or left to the table."""
+_SHORT_LEGEND = 1.2
+"""Inches of a legend for which there is paper enough below the tiles; what is longer takes theirs."""
 _POINTS: dict[Role, float] = {"title": 11.5, "mark": 8.5, "note": 8.5, "legend": 8.5}
 
 
@@ -110,7 +112,8 @@ def plan_grid(
         return _empty(results, title)
     named = captions.named_prompts(values, choice.shots)
     lines = min(_LINE_LIMIT + _MOST_LINES, _MOST_LINES * named)
-    space = replace(space, tallest=space.tallest - text.height(lines, _POINTS["legend"]) - 0.03 * lines)
+    legend = text.height(lines, _POINTS["legend"]) + 0.03 * lines
+    space = replace(space, tallest=space.tallest - max(0.0, legend - _SHORT_LEGEND))
     if table.sheet and named > _LINE_LIMIT:
         per_page = min(per_page or _LINE_LIMIT, _LINE_LIMIT)
     pages = _pages(table, ratios, per_page, space)

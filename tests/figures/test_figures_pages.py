@@ -22,7 +22,7 @@ from kontext_lab.sweep import Sweep
 
 Make = Callable[..., Results]
 
-WIDEST, TALLEST = 14.5, 17.0
+WIDEST, TALLEST = 14.5, 17.5
 """Inches of a whole page, with its title, caption and legend."""
 LEGIBLE = 6.5
 LONG = "a very small red crab with long thin legs that sits on the rim of the saucer " * 4
