@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kontext_lab import errors
     from kontext_lab.errors import KontextLabError
-    from kontext_lab.figures import effects, grid
+    from kontext_lab.figures import effects, grid, grid_pages
     from kontext_lab.images import Reference
     from kontext_lab.lab import Lab
     from kontext_lab.lab.reporting import report
@@ -43,6 +43,7 @@ __all__ = [
     "effects",
     "errors",
     "grid",
+    "grid_pages",
     "rank",
     "report",
     "sample",
@@ -64,6 +65,7 @@ _HOMES = {
     "differences": "results.prompts",
     "effects": "figures",
     "grid": "figures",
+    "grid_pages": "figures",
     "rank": "panel.ranking",
     "report": "lab.reporting",
     "sample": "samples",

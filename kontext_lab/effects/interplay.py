@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from kontext_lab.effects.design import Codes, Design, Factor, grouped
+from kontext_lab.effects.design import Codes, Design, Factor, grouped, read_design
 from kontext_lab.effects.numbers import Interaction, SeedSensitivity
+from kontext_lab.effects.reading import is_of_cells, read_values
 from kontext_lab.effects.variance import beyond
 from kontext_lab.errors import ConfigError, shown
+from kontext_lab.results import Results
 
-__all__ = ["check_interaction", "interaction_of", "seed_sensitivity"]
+__all__ = ["check_interaction", "interaction_of", "replicate_spread", "seed_sensitivity"]
 
 Floats = NDArray[np.float64]
 SEED = "seed"
@@ -86,6 +90,25 @@ def seed_sensitivity(design: Design, values: Floats) -> SeedSensitivity | None:
         return None
     seeds = len(np.unique(factor.codes))
     return SeedSensitivity((squares / degrees) ** 0.5, float(values.std(ddof=1)), settings, seeds, split)
+
+
+def replicate_spread(results: Results, metric: str) -> float | None:
+    """How different replicates of a setting come out: other seeds, repeats, outputs.
+
+    The standard deviation within settings, pooled over them as in `seed_sensitivity`; None where no setting has two
+    values, and where there is one setting only: then replicates are what is looked at.
+    """
+    design = read_design(results, per_cell=is_of_cells(results, metric))
+    values = read_values(design.shots, metric)
+    there = ~np.isnan(values)
+    part = design.part(there)
+    settings = part.groups([one for one in part.factors if not one.repeats])
+    single = np.arange(len(settings), dtype=np.intp)
+    groups = _split(values[there], single, settings)
+    degrees = sum(len(group) - 1 for group in groups)
+    if not degrees or len(np.unique(settings)) < 2:
+        return None
+    return math.sqrt(sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / degrees)
 
 
 def _split(values: Floats, seeds: Codes, settings: Codes) -> list[Floats]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kontext_lab.effects.numbers import Effects
 from kontext_lab.request import decimal_text
-from kontext_lab.sweep.wording import short_prompt
+from kontext_lab.sweep.wording import shortened
 
 __all__ = ["counted", "many", "named", "number_words", "percent", "value_words"]
 
@@ -48,12 +48,8 @@ def counted(count: int, word: str) -> str:
 
 
 def named(labels: Sequence[str]) -> dict[str, str]:
-    """Values as a sentence calls them: long prompts are cut, and numbered as in a grid where they begin alike."""
-    short = [short_prompt(label, _LONGEST) for label in labels]
-    return {
-        label: f"P{at} ({_quoted(one)})" if short.count(one) > 1 else _quoted(one)
-        for at, (label, one) in enumerate(zip(labels, short, strict=True), 1)
-    }
+    """Values as a sentence calls them: long ones are cut, and keep what tells them apart."""
+    return {label: _quoted(one) for label, one in zip(labels, shortened(labels, _LONGEST), strict=True)}
 
 
 def _quoted(text: str) -> str:

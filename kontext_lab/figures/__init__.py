@@ -9,7 +9,7 @@ from kontext_lab.figures.drawing import draw
 from kontext_lab.figures.effects import EffectsView, PointPlace, effects, effects_view
 from kontext_lab.figures.frames import frame_names
 from kontext_lab.figures.geometry import GridPlan, Tile
-from kontext_lab.figures.grid import grid
+from kontext_lab.figures.grid import grid, grid_pages
 from kontext_lab.figures.live import LiveSheet, Mark
 from kontext_lab.figures.pickers import parameters, rest, values_of
 from kontext_lab.figures.plan import plan_grid
@@ -32,6 +32,7 @@ __all__ = [
     "effects_view",
     "frame_names",
     "grid",
+    "grid_pages",
     "parameters",
     "plan_grid",
     "preview_png",

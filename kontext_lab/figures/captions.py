@@ -8,8 +8,9 @@ from kontext_lab.figures.choosing import Choice, Shown
 from kontext_lab.figures.table import Table
 from kontext_lab.figures.values import Shot, Value, Values
 from kontext_lab.sweep.differing import compared
+from kontext_lab.sweep.wording import shortened
 
-__all__ = ["legend_of", "mark_of", "notes_of"]
+__all__ = ["legend_of", "mark_of", "named_prompts", "notes_of"]
 
 _LISTED = 6
 _SHORT = 48
@@ -43,7 +44,17 @@ def notes_of(
         notes.append(table.no_reference)
     if pages > 1 and not live:
         notes.append(left_out or f"page {page} of {pages}")
+        if page < pages and not left_out:
+            notes.append(f"next: kl.grid(…, page={page + 1})")
     return tuple(notes)
+
+
+def named_prompts(values: Values, shots: Sequence[Shot]) -> int:
+    """How many prompts a legend has to spell out."""
+    present = values.present(shots, "prompt") if any("prompt" in shot.cell.params for shot in shots) else []
+    return (
+        len(present) if len(present) == 1 else sum(value.full not in ("", value.label) for value in present)
+    )
 
 
 def legend_of(values: Values, shots: Sequence[Shot], title: str) -> tuple[tuple[str, str], ...]:
@@ -63,18 +74,19 @@ def legend_of(values: Values, shots: Sequence[Shot], title: str) -> tuple[tuple[
 
 
 def _shown(shown: Sequence[Shown]) -> str:
-    here = ", ".join(f"{one.key} {_name(one.value)}" for one in shown)
-    there = "; ".join(_listed(one.others) for one in shown)
+    named = [_names((one.value, *one.others)) for one in shown]
+    here = ", ".join(f"{one.key} {names[0]}" for one, names in zip(shown, named, strict=True))
+    there = "; ".join(_listed(names[1:]) for names in named)
     return f"shown: {here}; also there: {there} – where={{…}} picks"
 
 
-def _listed(values: Sequence[Value]) -> str:
-    names = ", ".join(_name(value) for value in values[:_LISTED])
-    return names if len(values) <= _LISTED else f"{names} … ({len(values)})"
+def _listed(names: Sequence[str]) -> str:
+    first = ", ".join(names[:_LISTED])
+    return first if len(names) <= _LISTED else f"{first} … ({len(names)})"
 
 
-def _name(value: Value) -> str:
-    return value.label if len(value.label) <= _SHORT else value.label[: _SHORT - 1].rstrip() + "…"
+def _names(values: Sequence[Value]) -> list[str]:
+    return shortened([value.label for value in values], _SHORT)
 
 
 def _counted(count: int, word: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from kontext_lab.errors import NotFound, SweepError
 from kontext_lab.figures import text
 from kontext_lab.figures.values import OUTPUT, Shot, Value, Values
+from kontext_lab.sweep.wording import shortened
 
 __all__ = ["Choice", "Keys", "Shown", "choose", "determines"]
 
@@ -16,6 +17,7 @@ Keys = str | Sequence[str] | None
 """A parameter, several to be nested, none (an empty list), or None: whatever suits."""
 
 _SEVERAL = (list, tuple, set, range)
+_LISTED, _SHORT = 6, 60
 
 # Two orders over kinds of parameters. What is worth showing first where there are more than two axes:
 _WORTH = (
@@ -158,8 +160,9 @@ def _asked(values: Values, key: str, wanted: Any) -> set[str]:
 
 def _words(wanted: Any) -> str:
     several = list(wanted) if isinstance(wanted, _SEVERAL) else [wanted]
-    names = (one.label if isinstance(one, Value) else str(one) for one in several)
-    return ", ".join(text.clean(name)[:60] for name in names)
+    names = [text.clean(one.label if isinstance(one, Value) else str(one)) for one in several]
+    more = f" … ({len(names)})" if len(names) > _LISTED else ""
+    return ", ".join(shortened(names, _SHORT)[:_LISTED]) + more
 
 
 def _independent(values: Values, shots: Sequence[Shot]) -> list[str]:

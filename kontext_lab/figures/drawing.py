@@ -5,8 +5,10 @@ No pyplot, no setting left changed. An Axes for each cell would cost 7 ms apiece
 
 from __future__ import annotations
 
+import io
 from typing import Any, TypeVar
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -19,9 +21,20 @@ from kontext_lab.figures.painting import Painter, plain_settings, sheet_axes, sn
 from kontext_lab.figures.pictures import pixels_of
 from kontext_lab.figures.theme import DARK, LIGHT, Theme
 
-__all__ = ["draw", "new_figure"]
+__all__ = ["NotebookFigure", "draw", "new_figure"]
 
 F = TypeVar("F", bound=Figure)
+
+
+class NotebookFigure(Figure):
+    """A figure that shows itself as a cell's value, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        # What a notebook has set for the files that it saves is no matter of this one.
+        with mpl.rc_context({"savefig.bbox": None, "savefig.facecolor": "auto", "savefig.edgecolor": "auto"}):
+            self.savefig(buffer, format="png", dpi="figure", transparent=False)
+        return buffer.getvalue()
 
 
 def draw(plan: GridPlan, figure: Figure, *, dark: bool = False) -> dict[int, AxesImage]:

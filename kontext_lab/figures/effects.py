@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from kontext_lab.effects import Effects, effects_of
+from kontext_lab.figures.drawing import NotebookFigure
 from kontext_lab.figures.effects_drawing import draw_effects
 from kontext_lab.figures.effects_plan import NOTEBOOK, plan_effects
 from kontext_lab.figures.painting import plain_settings
@@ -51,7 +48,7 @@ class EffectsView:
     """
 
     numbers: Effects
-    figure: Figure = field(compare=False)
+    figure: NotebookFigure = field(compare=False)
     points: tuple[PointPlace, ...] = ()
 
     @property
@@ -63,10 +60,7 @@ class EffectsView:
         return "\n".join(self.sentences)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        # Not figure.savefig: it would follow what a notebook has set for its own files.
-        FigureCanvasAgg(self.figure).print_png(buffer)  # type: ignore[no-untyped-call]
-        return buffer.getvalue()
+        return self.figure._repr_png_()
 
     def _repr_html_(self) -> str:
         encoded = base64.b64encode(self._repr_png_()).decode("ascii")
@@ -111,7 +105,7 @@ def effects_view(numbers: Effects, *, dark: bool = False, width: float = NOTEBOO
     """
     plan = plan_effects(numbers, width)
     with plain_settings():
-        figure = Figure(figsize=(plan.width, plan.height), dpi=_DPI)
+        figure = NotebookFigure(figsize=(plan.width, plan.height), dpi=_DPI)
     draw_effects(plan, figure, dark=dark)
     places = [PointPlace(one.axis, one.at, one.x / plan.width, one.y / plan.height) for one in plan.spots]
     return EffectsView(numbers, figure, tuple(places))

@@ -227,7 +227,7 @@ def _across(words: Sequence[str], room: float) -> _Labels | None:
 def _upwards(words: Sequence[str], slot: float) -> _Labels:
     size = VALUE_POINTS - 1
     each = max(1, math.ceil(text.height(1, size) / slot))
-    shown = (text.shorten(word, size, _TURNED) if at % each == 0 else "" for at, word in enumerate(words))
+    shown = (word if at % each == 0 else "" for at, word in enumerate(text.cut(words, size, _TURNED)))
     return _Labels(tuple((word,) for word in shown), size, True)
 
 

@@ -18,6 +18,8 @@ LONG = 32
 """Prompts with more characters have a short name where there is no room, as in a grid."""
 
 NOTE_POINTS = 8.0
+_MOST_NAMES = 30
+"""Prompts that are spelled out, and lines that they take together, about."""
 
 Place = tuple[float, float]
 """Inches from the left and from the top."""
@@ -139,10 +141,19 @@ class Sketch:
     def spell_out(self, left: float) -> None:
         """Add what the names stand for that were given, each once on the sheet."""
         new = {name: label for name, label in self.named.items() if name not in self.spelled}
-        for name, label in new.items():
-            self.bottom = self.paragraph(f"{name}: {label}", left, self.bottom, NOTE_POINTS, "note")
-        self.bottom += 0.12 if new else 0.0
         self.spelled |= new.keys()
+        names, labels = list(new)[:_MOST_NAMES], [text.clean(label) for label in new.values()]
+        room = self.width - 2 * left - text.widest((f"{name}: " for name in names), NOTE_POINTS)
+        lines = max(1, min(6, _MOST_NAMES // max(1, len(names))))
+        said = text.labelled(labels[: len(names)], NOTE_POINTS, [room] * len(names), lines, labels)
+        for name, broken in zip(names, said, strict=True):
+            self.bottom = self.paragraph(
+                f"{name}: {' '.join(broken)}", left, self.bottom, NOTE_POINTS, "note"
+            )
+        if len(new) > len(names):
+            more = f"… and {len(new) - len(names)} more prompts"
+            self.bottom = self.say(more, left, self.bottom, NOTE_POINTS, "note")
+        self.bottom += 0.12 if new else 0.0
 
     def say(
         self,

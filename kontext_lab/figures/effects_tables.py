@@ -9,6 +9,7 @@ from kontext_lab.effects import Effects, Interaction
 from kontext_lab.effects.words import percent, value_words
 from kontext_lab.figures import text
 from kontext_lab.figures.effects_sketch import Box, Sketch, Stroke, Turned
+from kontext_lab.figures.frames import ends_of, share_of
 from kontext_lab.figures.geometry import Label, Rect
 
 __all__ = ["add_heat", "add_shares"]
@@ -20,7 +21,9 @@ _ROW = 0.2
 _BAR = 3.6
 _NAME = 2.4
 """Inches that names beside bars and rows may take."""
-_WIDEST, _TALLEST, _LOWEST = 0.95, 0.34, 0.17
+_WIDEST, _TALLEST, _ALL_ROWS = 0.95, 0.34, 7.0
+"""Inches of a field at most, and of all rows together."""
+_MOST_FIELDS = 40_000
 _TURNED = 1.3
 _STEPS = 24
 
@@ -34,7 +37,7 @@ def add_shares(sketch: Sketch, effects: Effects, left: float) -> None:
     bars = [(axis.name, axis.share or 0.0, axis.by_chance) for axis in told]
     bars.append(("interplay and chance", effects.residual, None))
     top = sketch.say(f"Share of the variance of {effects.metric}", left, sketch.bottom, HEAD_POINTS) + 0.05
-    names = [text.shorten(text.clean(name), POINTS, _NAME) for name, _, _ in bars]
+    names = text.cut([text.clean(name) for name, _, _ in bars], POINTS, _NAME)
     start = left + text.widest(names, POINTS) + 0.1
     for at, (name, (_, share, chance)) in enumerate(zip(names, bars, strict=True)):
         y = top + at * _ROW
@@ -57,19 +60,23 @@ def add_heat(sketch: Sketch, effects: Effects, both: Interaction, left: float) -
     head = f"{effects.metric}: {both.rows} (down) and {both.columns} (across)"
     lines = text.wrap(text.clean(head), HEAD_POINTS, sketch.width - 2 * left)
     top = sketch.say(lines, left, sketch.bottom, HEAD_POINTS) + 0.06
-    rows = [text.shorten(one, POINTS, _NAME) for one in _called(sketch, both.rows, both.row_labels, _NAME)]
+    if len(both.row_labels) * len(both.column_labels) > _MOST_FIELDS:
+        many = f"{len(both.row_labels)} × {len(both.column_labels)} values are too many for a table."
+        sketch.bottom = sketch.say(many, left, top, POINTS, "note") + 0.2
+        return
+    rows = text.cut(_called(sketch, both.rows, both.row_labels, _NAME), POINTS, _NAME)
     start = left + text.widest(rows, POINTS) + 0.1
     width = min(_WIDEST, (sketch.width - left - start) / len(both.column_labels))
-    height = max(_LOWEST, min(_TALLEST, 7.0 / len(rows)))
+    height = min(_TALLEST, _ALL_ROWS / len(rows))
     columns = _called(sketch, both.columns, both.column_labels, 2 * width)
     top = _add_heads(sketch, columns, start, width, top) + 0.04
-    for at, name in enumerate(rows):
-        middle = top + (at + 0.5) * height - text.height(1, POINTS) / 2
+    for at in range(0, len(rows), _every(text.height(1, POINTS), height)):
+        name, middle = rows[at], top + (at + 0.5) * height - text.height(1, POINTS) / 2
         sketch.say(name, start - 0.08, middle, POINTS, "name", align="right")
-    words = _in_words(effects, both)
-    _add_fields(sketch, words, both, Rect(start, top, width, height))
+    words, ends = _in_words(effects, both), _scale(effects, both)
+    _add_fields(sketch, words, both, ends, Rect(start, top, width, height))
     sketch.bottom = top + len(rows) * height + 0.08
-    _add_key(sketch, words, both, start)
+    _add_key(sketch, [words(end) for end in ends], both, start)
     sketch.spell_out(left)
 
 
@@ -90,8 +97,8 @@ def _add_heads(sketch: Sketch, words: Sequence[str], start: float, width: float,
             x = start + (at + 0.5) * width
             sketch.say(lines, x, below - text.height(len(lines), POINTS), POINTS, "name", align="center")
         return below
-    each = max(1, int(-(-text.height(1, SMALL) // width)))
-    shown = [text.shorten(word, SMALL, _TURNED) if at % each == 0 else "" for at, word in enumerate(words)]
+    each = _every(text.height(1, SMALL), width)
+    shown = [word if at % each == 0 else "" for at, word in enumerate(text.cut(words, SMALL, _TURNED))]
     below = top + text.widest(shown, SMALL)
     for at, line in enumerate(shown):
         if line:
@@ -100,12 +107,17 @@ def _add_heads(sketch: Sketch, words: Sequence[str], start: float, width: float,
     return below
 
 
+def _every(line: float, field: float) -> int:
+    """Every how many fields one has room for a line: its label stands for the others."""
+    return max(1, math.ceil(line / field))
+
+
 def _in_words(effects: Effects, both: Interaction) -> Words:
     """Writes means, all with as many decimals, enough to tell the least from the greatest; "" where there is none."""
     low, high = _ends(both)
     largest, apart = max(abs(low), abs(high)), high - low
     decimals = 2 - math.floor(math.log10(largest)) if largest else 0
-    if apart > 0:
+    if 0 < apart < math.inf:
         decimals = max(decimals, 1 - math.floor(math.log10(apart)))
 
     def words(mean: float | None) -> str:
@@ -122,11 +134,22 @@ def _ends(both: Interaction) -> tuple[float, float]:
     return min(there), max(there)
 
 
-def _add_fields(sketch: Sketch, in_words: Words, both: Interaction, first: Rect) -> None:
+def _scale(effects: Effects, both: Interaction) -> tuple[float, float]:
+    """The ends of the colours: all or nothing for rates, else never less apart than what seeds do to a mean."""
+    if effects.is_rate:
+        return 0.0, 1.0
+    fewest = min(count for line in both.counts for count in line if count)
+    noise = effects.seed.spread / math.sqrt(fewest) if effects.seed is not None else None
+    return ends_of(*_ends(both), noise)
+
+
+def _add_fields(
+    sketch: Sketch, in_words: Words, both: Interaction, ends: tuple[float, float], first: Rect
+) -> None:
     """The fields of the table; their words only where all of them fit."""
-    low, high = _ends(both)
     words = [[in_words(mean) for mean in line] for line in both.means]
-    fits = text.widest((word for line in words for word in line), POINTS) <= first.width - 0.06
+    wide = text.widest((word for line in words for word in line), POINTS)
+    fits = wide <= first.width - 0.06 and text.height(1, POINTS) <= first.height
     for row, line in enumerate(both.means):
         for column, mean in enumerate(line):
             rect = first.moved(column * first.width, row * first.height)
@@ -134,19 +157,19 @@ def _add_fields(sketch: Sketch, in_words: Words, both: Interaction, first: Rect)
             top = rect.top + (rect.height - text.height(1, POINTS)) / 2
             if mean is None:
                 sketch.boxes.append(Box("empty", rect))
-                sketch.say("–", middle, top, POINTS, "note", align="center")
+                if fits:
+                    sketch.say("–", middle, top, POINTS, "note", align="center")
                 continue
-            tone = (mean - low) / (high - low) if high > low else 0.5
+            tone = share_of(mean, ends)
             sketch.boxes.append(Box("heat", rect, tone))
             if fits:
                 label = Label((words[row][column],), middle, top, POINTS, "value", "center")
                 sketch.on_heat.append((label, tone))
 
 
-def _add_key(sketch: Sketch, in_words: Words, both: Interaction, start: float) -> None:
+def _add_key(sketch: Sketch, words: Sequence[str], both: Interaction, start: float) -> None:
     """What the tones mean, and of how many values a mean is."""
     top = sketch.bottom
-    words = [in_words(end) for end in _ends(both)]
     x = start + text.width(words[0], SMALL) + 0.06
     sketch.say(words[0], start, top, SMALL, "note")
     step = 1.2 / _STEPS

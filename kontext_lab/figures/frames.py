@@ -8,19 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kontext_lab.effects.interplay import replicate_spread
 from kontext_lab.effects.reading import MODERATED, VERDICT, is_yes_no, measured
 from kontext_lab.effects.words import number_words
 from kontext_lab.errors import ConfigError, listed, shown
 from kontext_lab.figures.geometry import Frame
-from kontext_lab.figures.values import Shot
+from kontext_lab.figures.values import Shot, Values
 from kontext_lab.results import Results
 
-__all__ = ["SCALE", "Frames", "frame_names", "frames_of"]
+__all__ = ["SCALE", "Frames", "ends_of", "frame_names", "frames_of", "share_of"]
 
 # matplotlib's viridis without its ends, which light or dark paper would swallow.
 SCALE = ("#443983", "#31688e", "#21918c", "#35b779", "#90d743", "#d8e219")
 _YES, _NO = "#0072B2", "#D55E00"
 _MOST_DECIMALS = 6
+
+_NOISE = 4.0
+"""Standard deviations between replicates that a scale is wide at least: what 95 % of them lie within."""
+_LEAST, _LEAST_UNKNOWN = 0.01, 0.05
+"""Part of the largest value that it is wide at least; the same where there are no replicates to tell the noise."""
 
 
 @dataclass(frozen=True)
@@ -29,42 +35,38 @@ class Frames:
 
     Attributes:
         metric: its name.
-        values: of each shot that has one, by the identity of its cell and the number of its output.
+        values: of each shown shot that has one, by the identity of its cell and the number of its output.
         yes_no: whether it is a verdict, or always 0 or 1.
+        ends: of the scale, which is that of the whole sweep, whatever part of it is shown.
+        same: whether there is one value in the whole sweep.
     """
 
     metric: str
     values: dict[tuple[int, int], float]
     yes_no: bool
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The least and the greatest value."""
-        return min(self.values.values()), max(self.values.values())
+    ends: tuple[float, float]
+    same: bool = False
 
     def of(self, shot: Shot) -> Frame | None:
         """The frame of a shot; None where it has no such value."""
-        value = self.values.get((id(shot.cell), shot.output))
+        value = self.values.get(_place(shot))
         return None if value is None else Frame(self.colour(value), self.words(value))
 
     def colour(self, value: float) -> str:
         """From dark to bright, or one of two."""
         if self.yes_no:
             return _YES if value else _NO
-        low, high = self.ends
-        share = (value - low) / (high - low) if high > low else 0.5
-        at = share * (len(SCALE) - 1)
+        at = share_of(value, self.ends) * (len(SCALE) - 1)
         first = min(int(at), len(SCALE) - 2)
         return _between(SCALE[first], SCALE[first + 1], at - first)
 
     def words(self, value: float) -> str:
-        """The value with as many decimals as tell the least from the greatest; pass or fail, yes or no."""
+        """The value with as many decimals as the scale's width asks for; pass or fail, yes or no."""
         if self.yes_no:
             words = ("pass", "fail") if self.metric.startswith(VERDICT) else ("yes", "no")
             return words[0] if value else words[1]
-        low, high = self.ends
-        apart = high - low
-        if apart <= 0:
+        apart = 0.0 if self.same else self.ends[1] - self.ends[0]
+        if not 0 < apart < math.inf:
             return number_words(value)
         decimals = max(0, 1 - math.floor(math.log10(apart)))
         if decimals > _MOST_DECIMALS or abs(value) >= 1e6:
@@ -72,19 +74,53 @@ class Frames:
         return f"{value:.{decimals}f}".replace("-", "−")
 
 
+def ends_of(low: float, high: float, noise: float | None) -> tuple[float, float]:
+    """The ends of a scale of colours: never stretched over differences that mean nothing.
+
+    Args:
+        low: the least value.
+        high: the greatest.
+        noise: the standard deviation of what is coloured between replicates; None where it is not known.
+
+    Returns:
+        The values themselves; a wider scale around them where they differ by less than 4 standard deviations, or
+        by less than 1 % (5 % where the noise is not known) of the greater. It stays above 0, and below 1, where
+        the values do.
+    """
+    largest = max(abs(low), abs(high))
+    least = _LEAST_UNKNOWN * largest if noise is None else max(_NOISE * noise, _LEAST * largest)
+    if not 0 < high - low < math.inf:
+        return low, high
+    if high - low >= least:
+        return low, high
+    start = (low + high - least) / 2
+    if high <= 1:
+        start = min(start, 1 - least)
+    if low >= 0:
+        start = max(start, 0.0)
+    return start, start + least
+
+
+def share_of(value: float, ends: tuple[float, float]) -> float:
+    """Where a value stands between the ends of a scale, 0 to 1; in the middle where they don't differ."""
+    apart = ends[1] - ends[0]
+    return min(1.0, max(0.0, (value - ends[0]) / apart)) if 0 < apart < math.inf else 0.5
+
+
 def frame_names(results: Results) -> tuple[str, ...]:
     """The values that frames can be made of."""
     return tuple(name for name in measured(results) if name != MODERATED)
 
 
-def frames_of(results: Results, shots: Sequence[Shot], metric: object) -> Frames | None:
-    """The frames of some shots; None for no metric, or where none of the shots has it.
+def frames_of(values: Values, shots: Sequence[Shot], metric: object) -> Frames | None:
+    """The frames of some shots, on the scale of all; None for no metric, or where none of the shots has it.
 
     Raises:
         ConfigError: nothing like it was measured; names what was.
     """
     if metric is None:
         return None
+    results = values.results
     there = frame_names(results)
     if not isinstance(metric, str) or metric not in there:
         pictures = any(output.is_picture for output in results.outputs)
@@ -93,10 +129,19 @@ def frames_of(results: Results, shots: Sequence[Shot], metric: object) -> Frames
         )
         named = f"there are {listed(there, metric)}" if there else nothing
         raise ConfigError(f"frame: {shown(metric)} was not measured; {named}")
-    found = {(id(shot.cell), shot.output): _value(shot, metric) for shot in shots}
-    values = {place: value for place, value in found.items() if math.isfinite(value)}
-    yes_no = is_yes_no(metric, np.array(list(values.values()), dtype=np.float64))
-    return Frames(metric, values, yes_no) if values else None
+    everything = {_place(shot): _value(shot, metric) for shot in values.shots}
+    finite = {place: value for place, value in everything.items() if math.isfinite(value)}
+    framed = {place: finite[place] for place in map(_place, shots) if place in finite}
+    if not framed:
+        return None
+    yes_no = is_yes_no(metric, np.array(list(finite.values()), dtype=np.float64))
+    low, high = min(finite.values()), max(finite.values())
+    noise = None if yes_no or low == high else replicate_spread(results, metric)
+    return Frames(metric, framed, yes_no, ends_of(low, high, noise), low == high)
+
+
+def _place(shot: Shot) -> tuple[int, int]:
+    return id(shot.cell), shot.output
 
 
 def _value(shot: Shot, metric: str) -> float:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 from kontext_lab.errors import SweepError
 from kontext_lab.figures.changes import compare_ahead
 from kontext_lab.figures.choosing import Keys
-from kontext_lab.figures.drawing import draw, new_figure
+from kontext_lab.figures.drawing import NotebookFigure, draw, new_figure
 from kontext_lab.figures.geometry import Over
 from kontext_lab.figures.plan import plan_grid
 from kontext_lab.figures.views import Show
 from kontext_lab.results import Results
 
-__all__ = ["GridFigure", "grid"]
+__all__ = ["grid", "grid_pages"]
 
 _DPI = 110.0
-
-
-class GridFigure(Figure):
-    """A figure that also shows itself in notebooks where pyplot was never imported."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png")
-        return buffer.getvalue()
 
 
 def grid(
@@ -64,10 +55,11 @@ def grid(
         where: parameters to values, names of values or lists of these: shows only cells that have them.
         crop: the part of every picture to show: left, top, right and bottom as fractions.
         reference: show what was given to the model, too.
-        page: which page, from 1, where not everything fits one.
+        page: which page, from 1, where not everything fits one; the caption says how many there are, `grid_pages`
+            returns it.
         per_page: at most so many pictures on a page; None for as many as stay readable.
         title: None for the name of the sweep, "" for none.
-        cell_inches: side of a square tile, others have about its area; None for what suits.
+        cell_inches: side of a square tile, others have about its area, as far as a page has room; None for what suits.
         dpi: pixels per inch of the figure.
         dark: on dark paper.
         show: `output`; `change`: where each output differs from its reference and how much, measured now, which
@@ -102,7 +94,24 @@ def grid(
         over=over,
         frame=frame,
     )
+    most = Image.MAX_IMAGE_PIXELS or math.inf
+    if plan.width * plan.height * (dpi or _DPI) ** 2 > most:
+        there = int(math.sqrt(most / (plan.width * plan.height)))
+        raise SweepError(
+            f"dpi: {dpi!r} makes this page more pixels than Pillow reads back, allowed here is up to {there}"
+        )
     compare_ahead(plan.tiles)
-    figure = new_figure(GridFigure, plan, dpi or _DPI)
+    figure = new_figure(NotebookFigure, plan, dpi or _DPI)
     draw(plan, figure, dark=dark)
     return figure
+
+
+def grid_pages(results: Results, *sides: Any, **how: Any) -> int:
+    """How many pages `grid` has of these results.
+
+    Args:
+        results: the cells to show.
+        sides: rows, columns and where, as `grid` takes them.
+        how: what else `grid` takes but for `dpi` and `dark`, such as `per_page`.
+    """
+    return plan_grid(results, *sides, **how).pages

@@ -88,7 +88,7 @@ def _frame_pieces(frames: Frames | None, metric: str | None) -> list[Piece]:
             count = sum(one == value for one in frames.values.values())
             found.append(_Strip((frames.colour(value),), "", f"{frames.words(value)}: {count}"))
         return found
-    if low == high:
+    if frames.same:
         return [
             f"frame: {frames.metric}:",
             _Strip((frames.colour(low),), "", f"{frames.words(low)} everywhere"),

@@ -18,7 +18,11 @@ __all__ = ["lay_matrix", "split_matrix"]
 
 NAME_POINTS = 8.0
 _VALUE_SIZES = (9.0, 8.5, 8.0, 7.5, 7.0, 6.5)
-_WIDEST_LABEL = 1.7
+_GUTTER_SIZES = (9.0, 8.5, 8.0)
+_WIDEST_LABEL, _GUTTER_SHARE = 1.7, 0.45
+"""Inches that row labels may take, and the part of the sheet that all of their levels may."""
+_COLUMN_LINES, _ROW_LINES = 2, 3
+_NARROWEST = 0.3
 _BESIDE = 0.09
 _UNDER = 0.05
 
@@ -28,38 +32,50 @@ class _Gutter:
     """The labels of one level of rows.
 
     Attributes:
-        lines: one label per run of rows.
+        name: of the parameter, "" for none.
+        runs: the rows of each label.
+        words: the labels.
+        lines: the same broken to fit.
+        among: the labels of all pages.
         points: type size.
+        room: inches a label may take: where rows leave fewer lines, it is cut further.
         right: the edge they are aligned to.
     """
 
+    name: str
+    runs: tuple[range, ...]
+    words: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
+    among: tuple[str, ...]
     points: float
+    room: float
     right: float
 
 
 def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> list[Table]:
     """The pages of a table: runs of rows by runs of columns, references on every page."""
     units = _units(table, ratios)
-    smallest = room.cell or (sizing.SMALLEST if per_page is None else sizing.SMALLEST / 2)
+    smallest, least = room.smallest(per_page), _least(table)
     fixed_columns = [at for at, entry in enumerate(table.columns) if entry.reference]
     fixed_rows = [at for at, entry in enumerate(table.rows) if entry.reference]
-    widths = [width * smallest for width in units.widths]
-    heights = [height * smallest for height in units.heights]
-    beside = sum(widths[at] + GAP for at in fixed_columns) + _gutter(table)[0]
-    above = sum(heights[at] + GAP for at in fixed_rows)
-    own_rows, own_columns = heights[len(fixed_rows) :], widths[len(fixed_columns) :]
+    widths = [max(least[0], width * smallest) for width in units.widths]
+    heights = [max(least[1], height * smallest) for height in units.heights]
+    gaps_across, gaps_down = _gaps(table.columns), _gaps(table.rows)
+    first_row, first_column = len(fixed_rows), len(fixed_columns)
+    beside = sum(widths[at] + gaps_across[at] for at in fixed_columns) + _gutter_width(table, room)
+    above = sum(heights[at] + gaps_down[at] for at in fixed_rows) + _header_height(table)
+    own_rows, own_columns = heights[first_row:], widths[first_column:]
     most = (
-        sizing.fitting(own_rows, sizing.MAX_HEIGHT - above),
-        sizing.fitting(own_columns, room.widest - beside),
+        sizing.fitting(own_rows, gaps_down[first_row:], room.tallest - above),
+        sizing.fitting(own_columns, gaps_across[first_column:], room.widest - beside),
     )
     each = sizing.shared_out(len(own_rows), len(own_columns), most, per_page)
     down, across = sizing.even(len(own_rows), each[0]), sizing.even(len(own_columns), each[1])
     return [
         _part(
             table,
-            [*fixed_rows, *(at + len(fixed_rows) for at in rows)],
-            [*fixed_columns, *(at + len(fixed_columns) for at in columns)],
+            [*fixed_rows, *(at + first_row for at in rows)],
+            [*fixed_columns, *(at + first_column for at in columns)],
         )
         for rows, columns in itertools.product(down, across)
     ]
@@ -74,17 +90,14 @@ def lay_matrix(table: Table, ratios: Ratios, room: Room) -> Block:
         room: what there is for the tiles.
     """
     units = _units(table, ratios)
-    gutter, levels = _gutter(table)
+    gutter, levels = _gutter(table, room)
     gaps_across, gaps_down = _gaps(table.columns), _gaps(table.rows)
-    side = sizing.scale(
-        sum(units.widths), sum(units.heights), (sum(gaps_across), sum(gaps_down)), (gutter, 0.4), room
-    )
-    widths = [width * side for width in units.widths]
-    heights = [height * side for height in units.heights]
+    taken = (gutter + sum(gaps_across), _header_height(table) + sum(gaps_down))
+    widths, heights = sizing.sized(units, _least(table), taken, room)
     lefts = _starts(gutter, widths, gaps_across)
     header, labels, lines = _headings(table, lefts, widths)
     tops = _starts(header, heights, gaps_down)
-    side_labels, side_lines = _row_labels(table, levels, tops, heights)
+    side_labels, side_lines = _row_labels(levels, tops, heights)
     tiles = tuple(
         tile_of(
             content,
@@ -100,7 +113,7 @@ def lay_matrix(table: Table, ratios: Ratios, room: Room) -> Block:
         width=lefts[-1] + widths[-1],
         height=tops[-1] + heights[-1],
         tiles=tiles,
-        labels=(*labels, *_names_of_rows(table, levels, header), *side_labels),
+        labels=(*labels, *_names_of_rows(levels, header), *side_labels),
         lines=(*lines, *side_lines),
     )
 
@@ -127,6 +140,14 @@ def _units(table: Table, ratios: Ratios) -> Units:
     width = min(max(widths), 1.2 * max(units.widths))
     height = min(max(heights), 1.2 * max(units.heights))
     return Units((width,) * first_column + units.widths, (height,) * first_row + units.heights)
+
+
+def _least(table: Table) -> tuple[float, float]:
+    """The least width of columns and height of rows whose labels are legible: a few digits, a line."""
+    return (
+        _NARROWEST if table.column_names else 0.0,
+        text.height(1, _GUTTER_SIZES[-1]) if table.row_names else 0.0,
+    )
 
 
 def _reference_count(entries: Sequence[Entry]) -> int:
@@ -196,7 +217,9 @@ def _headings(
         runs = _runs(table.columns, level)
         innermost = level == len(table.column_names) - 1
         rooms = [lefts[run[-1]] + widths[run[-1]] - lefts[run[0]] for run in runs]
-        made = _values([table.columns[run[0]].labels[level] for run in runs], rooms)
+        made = _values(
+            [table.columns[run[0]].labels[level] for run in runs], rooms, table.column_values[level]
+        )
         deep = max(label.height for label in made)
         for run, room, label in zip(runs, rooms, made, strict=True):
             # Values stand on their tiles, whatever the number of their lines.
@@ -216,66 +239,91 @@ def _headings(
     return top + (_UNDER if top else 0.0), labels, lines
 
 
-def _values(texts: Sequence[str], rooms: Sequence[float]) -> list[Label]:
-    points = text.fitting_size(texts, _VALUE_SIZES, rooms, 2)
-    return [
-        Label(text.wrap(one, points, room, 2), 0.0, 0.0, points, "value", "center")
-        for one, room in zip(texts, rooms, strict=True)
-    ]
+def _header_height(table: Table) -> float:
+    """What the headings take at most, whatever the widths of the columns."""
+    level = text.height(1, NAME_POINTS) + text.height(_COLUMN_LINES, _VALUE_SIZES[0]) + _UNDER
+    return max(
+        level * len(table.column_names), level if _reference_count(table.columns) or table.row_names else 0.0
+    )
+
+
+def _values(texts: Sequence[str], rooms: Sequence[float], among: Sequence[str] = ()) -> list[Label]:
+    points = text.fitting_size(texts, _VALUE_SIZES, rooms, _COLUMN_LINES)
+    lines = text.labelled(texts, points, rooms, _COLUMN_LINES, among)
+    return [Label(one, 0.0, 0.0, points, "value", "center") for one in lines]
 
 
 def _name(name: str, x: float, top: float, room: float) -> Label:
     return Label((text.shorten(text.clean(name), NAME_POINTS, room),), x, top, NAME_POINTS, "name")
 
 
-def _gutter(table: Table) -> tuple[float, list[_Gutter]]:
+def _gutter_width(table: Table, room: Room) -> float:
+    """What the row labels and the space before the tiles take at most, whatever their type size."""
+    widest = _widest_label(table, room)
+    levels = [
+        min(max(text.width(text.clean(name), NAME_POINTS), text.widest(values, _GUTTER_SIZES[0])), widest)
+        for name, values in zip(table.row_names, table.row_values, strict=True)
+    ]
+    return sum(levels) + _BESIDE * max(0, 2 * len(levels) - 1)
+
+
+def _widest_label(table: Table, room: Room) -> float:
+    return min(_WIDEST_LABEL, _GUTTER_SHARE * room.widest / max(1, len(table.row_names)))
+
+
+def _gutter(table: Table, room: Room) -> tuple[float, list[_Gutter]]:
     """The levels of row labels, and how wide they are together with the space before the tiles."""
     if not table.row_names and not _reference_count(table.rows):
         return 0.0, []
     levels: list[_Gutter] = []
-    right = 0.0
-    for level, name in enumerate(table.row_names or ("",)):
-        entries = [table.rows[run[0]].labels[level] for run in _runs(table.rows, level)] if name else []
-        if level == max(0, len(table.row_names) - 1):
-            entries += [entry.labels[0] for entry in table.rows if entry.reference]
-        points = text.fitting_size(entries, (9.0, 8.5, 8.0), [_WIDEST_LABEL] * len(entries), 3)
-        lines = tuple(text.wrap(entry, points, _WIDEST_LABEL, 3) for entry in entries)
+    right, widest = 0.0, _widest_label(table, room)
+    names = [text.clean(name) for name in table.row_names] or [""]
+    short = text.labelled(names, NAME_POINTS, [widest] * len(names), 1)
+    for level, (name,) in enumerate(short):
+        runs = _runs(table.rows, level) if table.row_names else []
+        words = [table.rows[run[0]].labels[level] for run in runs]
+        if level == len(names) - 1:
+            runs += [range(at, at + 1) for at, entry in enumerate(table.rows) if entry.reference]
+            words += [entry.labels[0] for entry in table.rows if entry.reference]
+        among = table.row_values[level] if table.row_names else ()
+        rooms = [widest] * len(words)
+        points = text.fitting_size(words, _GUTTER_SIZES, rooms, _ROW_LINES)
+        lines = text.labelled(words, points, rooms, _ROW_LINES, among)
         own = text.widest((line for entry in lines for line in entry), points)
-        named = min(text.width(text.clean(name), NAME_POINTS), _WIDEST_LABEL)
-        right += (_BESIDE * 2 if level else 0.0) + max(own, named)
-        levels.append(_Gutter(lines, points, right))
+        wide = max(own, text.width(name, NAME_POINTS))
+        right += (_BESIDE * 2 if level else 0.0) + wide
+        levels.append(_Gutter(name, tuple(runs), tuple(words), tuple(lines), among, points, wide, right))
     return right + _BESIDE, levels
 
 
-def _names_of_rows(table: Table, levels: Sequence[_Gutter], header: float) -> list[Label]:
+def _names_of_rows(levels: Sequence[_Gutter], header: float) -> list[Label]:
     """The names of the row levels, above their labels."""
     top = header - _UNDER - text.height(1, NAME_POINTS)
     return [
-        replace(_name(name, gutter.right, top, _WIDEST_LABEL), align="right")
-        for name, gutter in zip(table.row_names, levels, strict=False)
+        Label((gutter.name,), gutter.right, top, NAME_POINTS, "name", "right")
+        for gutter in levels
+        if gutter.name
     ]
 
 
 def _row_labels(
-    table: Table, levels: Sequence[_Gutter], tops: Sequence[float], heights: Sequence[float]
+    levels: Sequence[_Gutter], tops: Sequence[float], heights: Sequence[float]
 ) -> tuple[list[Label], list[Line]]:
     """Values before the rows, in the middle of what they stand for."""
     labels: list[Label] = []
     lines: list[Line] = []
-    for level, gutter in enumerate(levels):
-        innermost = level == len(levels) - 1
-        runs = _runs(table.rows, level) if table.row_names else []
-        if innermost:
-            runs += [range(at, at + 1) for at, entry in enumerate(table.rows) if entry.reference]
-        for run, words in zip(runs, gutter.lines, strict=True):
+    for gutter in levels:
+        innermost = gutter is levels[-1]
+        for run, whole, broken in zip(gutter.runs, gutter.words, gutter.lines, strict=True):
             top, bottom = tops[run[0]], tops[run[-1]] + heights[run[-1]]
             most = max(1, int((bottom - top) / text.height(1, gutter.points)))
-            shown = (
-                words
-                if len(words) <= most
-                else text.wrap(" ".join(words), gutter.points, _WIDEST_LABEL, most)
+            fits = len(broken) <= most
+            words = (
+                broken
+                if fits
+                else text.labelled([whole], gutter.points, [gutter.room], most, gutter.among)[0]
             )
-            label = Label(shown, gutter.right, 0.0, gutter.points, "value", "right")
+            label = Label(words, gutter.right, 0.0, gutter.points, "value", "right")
             labels.append(label.moved(0.0, (top + bottom - label.height) / 2))
             if not innermost:
                 lines.append(Line(gutter.right + _BESIDE, top, gutter.right + _BESIDE, bottom))

@@ -36,7 +36,10 @@ FULL: Crop = (0.0, 0.0, 1.0, 1.0)
 
 _MARGIN, _LIVE_MARGIN = 0.2, 0.04
 _NARROWEST = 5.0
-_LINE_LIMIT = 30
+_LINE_LIMIT, _MOST_LINES = 30, 6
+"""Lines of a legend, and of one of its texts; what a page has more names of is another page's, or left to the table."""
+_SHORT_LEGEND = 1.2
+"""Inches of a legend for which there is paper enough below the tiles; what is longer takes theirs."""
 _POINTS: dict[Role, float] = {"title": 11.5, "mark": 8.5, "note": 8.5, "legend": 8.5}
 
 
@@ -103,11 +106,16 @@ def plan_grid(
     choice = choose(values, rows, columns, where)
     table = make_table(values, choice, reference=reference)
     ratios = Ratios(table.places.values(), part, view)
-    # Of all pages: a colour means the same on each.
-    frames = frames_of(results, choice.shots, frame) if choice.shots else None
+    frames = frames_of(values, choice.shots, frame) if choice.shots else None
     if not choice.shots:
         sizing.check_page(page, 1)
         return _empty(results, title)
+    named = captions.named_prompts(values, choice.shots)
+    lines = min(_LINE_LIMIT + _MOST_LINES, _MOST_LINES * named)
+    legend = text.height(lines, _POINTS["legend"]) + 0.03 * lines
+    space = replace(space, tallest=space.tallest - max(0.0, legend - _SHORT_LEGEND))
+    if table.sheet and named > _LINE_LIMIT:
+        per_page = min(per_page or _LINE_LIMIT, _LINE_LIMIT)
     pages = _pages(table, ratios, per_page, space)
     sizing.check_page(page, len(pages))
     shown = pages[page - 1]
@@ -156,7 +164,8 @@ def _check_sizes(per_page: int | None, cell_inches: float | None) -> None:
 
 
 def _pages(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> list[Table]:
-    return split_sheet(table, per_page, room) if table.sheet else split_matrix(table, ratios, per_page, room)
+    split = split_sheet if table.sheet else split_matrix
+    return split(table, ratios, per_page, room)
 
 
 def _marked(tile: Tile, criterion: str | None, view: View, frames: Frames | None) -> Tile:
@@ -249,18 +258,24 @@ def _under(labels: Sequence[Label]) -> float:
 
 def _legend(entries: Sequence[tuple[str, str]], points: float, room: float) -> list[Label]:
     """Names and what they stand for with hanging indents; many short ones in two columns."""
-    widest = min(text.widest((name for name, _ in entries), points), room / 4)
+    if len(entries) > _LINE_LIMIT:
+        more = len(entries) - _LINE_LIMIT + 1
+        entries = [*entries[: _LINE_LIMIT - 1], ("…", f"and {more} more: results.to_frame() has them")]
+    names, texts = zip(*entries, strict=True)
+    widest = min(text.widest(names, points), room / 4)
     indent = widest + 0.12
-    longest = text.widest((words for _, words in entries), points)
-    columns = 2 if len(entries) > 8 and longest < room / 2 - indent - 0.2 else 1
-    most = min(6, max(1, _LINE_LIMIT // len(entries)))
+    columns = 2 if len(entries) > 8 and text.widest(texts, points) < room / 2 - indent - 0.2 else 1
+    most = min(_MOST_LINES, max(1, _LINE_LIMIT // len(entries)))
+    short = text.labelled(names, points, [widest] * len(names), 1)
+    lines = text.labelled(texts, points, [room - indent] * len(texts), most)
+    # The others say what they have that the first has not.
+    lines[0] = text.wrap(texts[0], points, room - indent, _MOST_LINES)
     labels: list[Label] = []
     for column, run in enumerate(sizing.even(len(entries), math.ceil(len(entries) / columns))):
         left, top = column * room / 2, 0.0
-        for name, words in (entries[at] for at in run):
-            lines = text.wrap(words, points, room - indent, most)
-            labels.append(Label((text.shorten(name, points, widest),), left, top, points, "name"))
-            labels.append(Label(lines, left + indent, top, points, "legend"))
+        for at in run:
+            labels.append(Label(short[at], left, top, points, "name"))
+            labels.append(Label(lines[at], left + indent, top, points, "legend"))
             top += labels[-1].height + 0.03
     return labels
 

@@ -15,7 +15,7 @@ from kontext_lab.request import SIZES
 
 __all__ = ["Ratios"]
 
-_STRIP = 8.0
+_STRIP = 4.0
 
 
 class Ratios:

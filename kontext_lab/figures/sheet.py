@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from kontext_lab.figures import sizing, text
 from kontext_lab.figures.block import Block, tile_of
@@ -20,15 +21,17 @@ _SIZES = (9.0, 8.5, 8.0, 7.5, 7.0, 6.5)
 _LABEL_LINES = 2
 _ROW_GAP = 0.1
 _UNDER = 0.02
-_MOST_ROWS = 30
+_MOST_ROWS = 60
+_NARROWEST = 0.1
 
 
-def split_sheet(table: Table, per_page: int | None, room: Room) -> list[Table]:
+def split_sheet(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> list[Table]:
     """The pages of a contact sheet: even runs of tiles, references on every page."""
-    smallest = room.cell or (sizing.SMALLEST if per_page is None else sizing.SMALLEST / 2)
-    label = text.height(1, _SIZES[-1]) if any(any(entry.labels) for entry in table.rows) else 0.0
-    across = max(1, int(room.widest / (smallest + GAP)))
-    down = max(1, int(sizing.MAX_HEIGHT / (smallest + _ROW_GAP + label)))
+    smallest = room.smallest(per_page)
+    root = math.sqrt(fmean(ratios.of_box(content) for content in table.places.values()))
+    label = _label_height([" · ".join(entry.labels) for entry in table.rows], smallest * root)
+    across = max(1, int((room.widest + GAP) / (smallest * root + GAP)))
+    down = max(1, int((room.tallest - _name_height(table)) / (smallest / root + _ROW_GAP + label)))
     most = min(across * down, per_page or across * down)
     fixed = [at for at, entry in enumerate(table.rows) if entry.reference]
     runs = sizing.even(len(table.rows) - len(fixed), max(1, most - len(fixed)))
@@ -43,10 +46,10 @@ def lay_sheet(table: Table, ratios: Ratios, room: Room) -> Block:
     contents = [table.places[at, 0] for at in range(len(table.rows))]
     found = [ratios.of_box(content) for content in contents]
     words = [" · ".join(entry.labels) for entry in table.rows]
-    runs, heights = _rows(found, any(words), room)
+    runs, heights = _rows(found, words, room, _name_height(table))
     widths = [heights[row] * found[at] for row, run in enumerate(runs) for at in run]
-    above = _labels(words, widths)
-    top = text.height(1, NAME_POINTS) if table.row_names else 0.0
+    above = _labels(words, widths, table.row_values[0] if table.row_values else ())
+    top = _name_height(table)
     rects: list[Rect] = []
     tiles: list[Tile] = []
     for row, run in enumerate(runs):
@@ -68,11 +71,24 @@ def lay_sheet(table: Table, ratios: Ratios, room: Room) -> Block:
     return Block(max(rect.right for rect in rects), rects[-1].bottom, tuple(tiles), tuple(labels))
 
 
-def _labels(words: Sequence[str], widths: Sequence[float]) -> list[Label]:
+def _name_height(table: Table) -> float:
+    return text.height(1, NAME_POINTS) if table.row_names else 0.0
+
+
+def _label_height(words: Sequence[str], width: float) -> float:
+    """What the labels of a row take above tiles of a width, the space below them included."""
+    if not any(words):
+        return 0.0
+    lines = 1 if text.widest(words, _SIZES[0]) <= width else _LABEL_LINES
+    return text.height(lines, _SIZES[0]) + _UNDER
+
+
+def _labels(words: Sequence[str], widths: Sequence[float], among: Sequence[str]) -> list[Label]:
     points = text.fitting_size(words, _SIZES, widths, _LABEL_LINES)
+    lines = text.labelled(words, points, widths, _LABEL_LINES, among)
     return [
-        Label(text.wrap(one, points, width, _LABEL_LINES) if one else (), 0.0, 0.0, points, "value")
-        for one, width in zip(words, widths, strict=True)
+        Label(broken if one else (), 0.0, 0.0, points, "value")
+        for one, broken in zip(words, lines, strict=True)
     ]
 
 
@@ -90,23 +106,26 @@ def _part(table: Table, kept: Sequence[int]) -> Table:
     return replace(table, rows=tuple(table.rows[at] for at in kept), places=places)
 
 
-def _rows(ratios: Sequence[float], labelled: bool, room: Room) -> tuple[list[range], list[float]]:
-    """Which tiles stand in which row, and how high each row is."""
+def _rows(
+    ratios: Sequence[float], words: Sequence[str], room: Room, above: float
+) -> tuple[list[range], list[float]]:
+    """Which tiles stand in which row, and how high each row is.
+
+    Args:
+        ratios: width by height of each tile.
+        words: the tiles' labels.
+        room: what there is for rows and labels.
+        above: inches of it that are taken.
+    """
     best: tuple[list[range], list[float]] = ([], [])
-    label = text.height(1, _SIZES[0]) if labelled else 0.0
-    if room.cell is not None:
-        cell = room.cell
-        across = max(1, int((room.widest + GAP) / (cell * math.sqrt(max(ratios)) + GAP)))
-        runs = _split(ratios, math.ceil(len(ratios) / across))
-        return runs, [cell / math.sqrt(sum(ratios[at] for at in run) / len(run)) for run in runs]
-    for tier in room.tiers:
+    for width, height, most in room.tiers:
         # A larger sheet is only worth it for larger tiles.
-        if best[1] and _area(ratios, *best) >= 0.9 * tier[2] ** 2:
+        if best[1] and _area(ratios, *best) >= 0.9 * most**2:
             break
         for count in range(1, min(len(ratios), _MOST_ROWS) + 1):
             runs = _split(ratios, count)
-            heights = _heights(ratios, runs, tier, label)
-            if not best[1] or _worth(ratios, runs, heights) > 1.02 * _worth(ratios, *best):
+            heights = _heights(ratios, runs, words, (width, height - above, most))
+            if heights and (not best[1] or _worth(ratios, runs, heights) > 1.02 * _worth(ratios, *best)):
                 best = (runs, heights)
     return best
 
@@ -117,9 +136,9 @@ def _split(ratios: Sequence[float], count: int) -> list[range]:
         each = math.ceil(len(ratios) / count)
         return [range(at, min(at + each, len(ratios))) for at in range(0, len(ratios), each)]
     runs: list[range] = []
-    start, filled = 0, 0.0
+    start, filled, total = 0, 0.0, sum(ratios)
     for at, ratio in enumerate(ratios):
-        share = sum(ratios) * (len(runs) + 1) / count
+        share = total * (len(runs) + 1) / count
         if at > start and filled + ratio / 2 > share:
             runs.append(range(start, at))
             start = at
@@ -128,22 +147,24 @@ def _split(ratios: Sequence[float], count: int) -> list[range]:
 
 
 def _heights(
-    ratios: Sequence[float], runs: Sequence[range], room: tuple[float, float, float], label: float
+    ratios: Sequence[float], runs: Sequence[range], words: Sequence[str], room: tuple[float, float, float]
 ) -> list[float]:
-    """Rows as wide as the widest may be, all of them together no higher than the room."""
+    """Rows as wide as the widest may be, all of them together no higher than the room; none where they don't fit."""
     width, height, most = room
     gaps = max(len(run) for run in runs) * GAP
     full = max(sum(ratios[at] for at in run) for run in runs)
     # The last row, or one of few narrow tiles, is not blown up to the full width.
     least = full if max(ratios) < 1.02 * min(ratios) else 0.72 * full
-    heights = []
-    for run in runs:
-        across = sum(ratios[at] for at in run)
-        heights.append((width - gaps) / max(across, least))
+    heights = [(width - gaps) / max(sum(ratios[at] for at in run), least) for run in runs]
+    if min(heights) <= 0:
+        return []
     largest = max(high * math.sqrt(ratios[at]) for high, run in zip(heights, runs, strict=True) for at in run)
-    free = height - len(runs) * (label + _ROW_GAP)
-    factor = min(1.0, most / largest, max(free, 0.2) / sum(heights))
-    return [high * factor for high in heights]
+    narrowest = min(high * ratios[at] for high, run in zip(heights, runs, strict=True) for at in run)
+    factor = min(1.0, most / largest)
+    labels = _label_height(words, factor * narrowest)
+    free = height - len(runs) * (labels + (_ROW_GAP if labels else GAP))
+    factor = min(factor, free / sum(heights))
+    return [high * factor for high in heights] if factor * narrowest >= _NARROWEST else []
 
 
 def _worth(ratios: Sequence[float], runs: Sequence[range], heights: Sequence[float]) -> float:

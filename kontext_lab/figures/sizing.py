@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import fmean
 
 from kontext_lab.errors import SweepError
@@ -22,23 +24,30 @@ __all__ = [
     "even",
     "fitted_rect",
     "fitting",
-    "scale",
     "shared_out",
+    "sized",
     "units",
 ]
 
-MAX_WIDTH, MAX_HEIGHT = 14.0, 18.0
-"""What tiles may take at most; the rest goes to the next page."""
+MAX_WIDTH, MAX_HEIGHT = 14.0, 14.0
+"""Inches that tiles and their labels may take; the rest goes to the next page."""
 
 SMALLEST = 0.6
 """Side of a square tile below which there is a further page instead."""
 
 GAP, GROUP_GAP = 0.05, 0.18
 
+_FLOOR = 0.15
+"""Side of a square tile where labels leave less on the page."""
+
+_HALVINGS = 24
+
 _STEEPEST = 1.87
 """How much longer than its fellows a tile may be to fill its row or column; extreme ones leave some free."""
 
 Place = tuple[int, int]
+Across = tuple[float, float]
+"""Inches across and down."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +58,9 @@ class Room:
         width: inches.
         height: inches.
         largest: side of a square tile that is never exceeded.
-        cell: the side itself, where it was asked for.
+        cell: the side itself, where it was asked for and a page has room for it.
         widest: inches that are not exceeded, for however many tiles.
+        tallest: the same downwards.
     """
 
     width: float = 10.0
@@ -58,15 +68,22 @@ class Room:
     largest: float = 4.5
     cell: float | None = None
     widest: float = MAX_WIDTH
+    tallest: float = MAX_HEIGHT
 
     @property
     def tiers(self) -> tuple[tuple[float, float, float], ...]:
         """Width, height and largest side of a tile: a longer sheet before tiles get small, then a wider."""
+        if self.cell is not None:
+            return ((self.widest, self.tallest, self.cell),)
         return (
-            (self.width, self.height, self.largest),
-            (self.width, MAX_HEIGHT, min(1.25, self.largest)),
-            (self.widest, MAX_HEIGHT, min(1.0, self.largest)),
+            (self.width, min(self.height, self.tallest), self.largest),
+            (self.width, self.tallest, min(1.25, self.largest)),
+            (self.widest, self.tallest, min(1.0, self.largest)),
         )
+
+    def smallest(self, per_page: int | None) -> float:
+        """Side of a square tile that pages are made for; people who say how many they want get smaller ones."""
+        return self.cell or (SMALLEST if per_page is None else SMALLEST / 2)
 
 
 @dataclass(frozen=True)
@@ -118,31 +135,53 @@ def fitted_rect(ratio: float, box: Rect) -> Rect:
     return Rect(box.left + (box.width - width) / 2, box.top + (box.height - height) / 2, width, height)
 
 
-def scale(
-    across: float, down: float, gaps: tuple[float, float], taken: tuple[float, float], room: Room
-) -> float:
-    """Inches per unit: as large as a screen allows, on a larger sheet where that would be too small.
+def sized(units: Units, least: Across, taken: Across, room: Room) -> tuple[list[float], list[float]]:
+    """Widths of columns and heights of rows in inches: as large as a screen allows, else on a larger sheet.
 
     Args:
-        across: units side by side.
-        down: units one below the other.
-        gaps: inches between them, across and down.
-        taken: inches that labels take, across and down.
+        units: what they are in units.
+        least: the least width and the least height that labels leave legible.
+        taken: inches that labels and gaps take, across and down.
         room: what there is.
     """
-    if room.cell is not None:
-        return room.cell
 
-    sides = (
-        min(most, (width - gaps[0] - taken[0]) / across, (height - gaps[1] - taken[1]) / down)
-        for width, height, most in room.tiers
+    def sides(side: float) -> tuple[list[float], list[float]]:
+        return [max(least[0], side * one) for one in units.widths], [
+            max(least[1], side * one) for one in units.heights
+        ]
+
+    def fits(side: float, width: float, height: float) -> bool:
+        across, down = sides(side)
+        return sum(across) <= width - taken[0] and sum(down) <= height - taken[1]
+
+    def largest(width: float, height: float, most: float) -> float:
+        if fits(most, width, height):
+            return most
+        low, high = 0.0, most
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if fits(middle, width, height) else (low, middle)
+        return low
+
+    return sides(max(_FLOOR, *(largest(*tier) for tier in room.tiers)))
+
+
+def fitting(sizes: Sequence[float], gaps: Sequence[float], room: float) -> int:
+    """How many neighbours fit `room` inches wherever a page begins; at least one.
+
+    Args:
+        sizes: inches of each.
+        gaps: inches after each but the last.
+        room: inches.
+    """
+    starts = list(
+        accumulate((size + gap for size, gap in zip(sizes, (*gaps, GAP), strict=True)), initial=0.0)
     )
-    return max(0.2, *sides)
 
+    def longest(count: int) -> float:
+        return max(after - before for before, after in zip(starts, starts[count:], strict=False)) - GAP
 
-def fitting(sizes: Sequence[float], room: float) -> int:
-    """How many fit `room` inches, at least one."""
-    return max(1, min(len(sizes), int((room + GAP) / (max(sizes, default=1.0) + GAP))))
+    return max(1, bisect_right(range(1, len(sizes) + 1), room, key=longest))
 
 
 def shared_out(rows: int, columns: int, most: tuple[int, int], per_page: int | None) -> tuple[int, int]:

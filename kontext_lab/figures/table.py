@@ -38,6 +38,8 @@ class Table:
         column_names: the parameters of the columns' levels.
         rows: in order.
         columns: in order.
+        row_values: the labels of each of the rows' levels, those of all pages.
+        column_values: the same of the columns'.
         places: (row, column) to what stands there; combinations that don't exist are missing.
         sheet: whether it is a contact sheet: one column of labelled tiles, to be wrapped.
         hidden: how many shots stand behind others at their place.
@@ -48,6 +50,8 @@ class Table:
     column_names: tuple[str, ...] = ()
     rows: tuple[Entry, ...] = ()
     columns: tuple[Entry, ...] = ()
+    row_values: tuple[tuple[str, ...], ...] = ()
+    column_values: tuple[tuple[str, ...], ...] = ()
     places: dict[tuple[int, int], Content] = field(default_factory=dict)
     sheet: bool = False
     hidden: int = 0
@@ -74,7 +78,16 @@ def _matrix(values: Values, choice: Choice) -> Table:
         )
         places.setdefault(at, shot)
     hidden = len(choice.shots) - len(places)
-    return Table(choice.rows, choice.columns, row_entries, column_entries, places, hidden=hidden)
+    return Table(
+        choice.rows,
+        choice.columns,
+        row_entries,
+        column_entries,
+        _levels(row_entries),
+        _levels(column_entries),
+        places,
+        hidden=hidden,
+    )
 
 
 def _sheet(values: Values, choice: Choice) -> Table:
@@ -84,7 +97,13 @@ def _sheet(values: Values, choice: Choice) -> Table:
     for shot in choice.shots:
         places.setdefault((rows[_combination(values, shot, keys)], 0), shot)
     hidden = len(choice.shots) - len(places)
-    return Table(keys, (), entries, (Entry(()),), places, sheet=True, hidden=hidden)
+    values_of = _levels(entries)
+    return Table(keys, (), entries, (Entry(()),), values_of, places=places, sheet=True, hidden=hidden)
+
+
+def _levels(entries: Sequence[Entry]) -> tuple[tuple[str, ...], ...]:
+    """The labels of each level, each once."""
+    return tuple(tuple(dict.fromkeys(level)) for level in zip(*(one.labels for one in entries), strict=True))
 
 
 def _combination(values: Values, shot: Shot, keys: Sequence[str]) -> tuple[Value, ...]:
@@ -95,18 +114,16 @@ def _entries(
     values: Values, choice: Choice, keys: Sequence[str]
 ) -> tuple[dict[tuple[Value, ...], int], tuple[Entry, ...]]:
     """The combinations of the keys' values that occur, in order, and their headings."""
-    there = {_combination(values, shot, keys) for shot in choice.shots}
+    first = {_combination(values, shot, keys): shot for shot in reversed(choice.shots)}
     levels = [values.present(choice.shots, key) for key in keys]
-    order = [combination for combination in itertools.product(*levels) if combination in there]
+    order = [combination for combination in itertools.product(*levels) if combination in first]
     together = _varying_with(values, choice, keys)
     entries = []
     for combination in order:
         labels = [value.label for value in combination]
         if together and labels:
-            first = next(s for s in choice.shots if _combination(values, s, keys) == combination)
-            labels[-1] = " · ".join(
-                (labels[-1], *(f"{key} {values.value(first, key).label}" for key in together))
-            )
+            also = (f"{key} {values.value(first[combination], key).label}" for key in together)
+            labels[-1] = " · ".join((labels[-1], *also))
         entries.append(Entry(tuple(labels)))
     return {combination: at for at, combination in enumerate(order)}, tuple(entries)
 
@@ -190,5 +207,7 @@ def _flipped(table: Table) -> Table:
         column_names=table.row_names,
         rows=table.columns,
         columns=table.rows,
+        row_values=table.column_values,
+        column_values=table.row_values,
         places={(column, row): content for (row, column), content in table.places.items()},
     )

@@ -9,8 +9,22 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
-__all__ = ["LEADING", "clean", "fitting_size", "height", "shorten", "widest", "width", "wrap"]
+from kontext_lab.sweep.wording import shortened
+
+__all__ = [
+    "LEADING",
+    "clean",
+    "cut",
+    "fitting_size",
+    "height",
+    "labelled",
+    "shorten",
+    "widest",
+    "width",
+    "wrap",
+]
 
 LEADING = 1.3
 """Distance from line to line, in units of the type size."""
@@ -60,12 +74,43 @@ def widest(lines: Iterable[str], points: float) -> float:
 
 def shorten(text: str, points: float, room: float) -> str:
     """Text cut to a width, the cut shown by an ellipsis."""
-    if width(text, points) <= room:
-        return text
-    kept = text
-    while kept and width(kept.rstrip() + _ELLIPSIS, points) > room:
-        kept = kept[:-1]
-    return kept.rstrip() + _ELLIPSIS
+    return cut([text], points, room)[0]
+
+
+def cut(texts: Sequence[str], points: float, room: float) -> list[str]:
+    """Labels cut to a width, each with what tells it from the others."""
+    return shortened(texts, lambda one: width(one, points) <= room)
+
+
+def labelled(
+    texts: Sequence[str], points: float, rooms: Sequence[float], most: int, among: Sequence[str] = ()
+) -> list[tuple[str, ...]]:
+    """Labels in lines that fit; those that are cut keep what tells them from the others.
+
+    Args:
+        texts: the labels.
+        points: type size.
+        rooms: inches each label has in width.
+        most: lines a label may take.
+        among: all labels that are to be told apart, where `texts` are some of them.
+    """
+    long = dict.fromkeys(
+        text
+        for text, room in zip(texts, rooms, strict=True)
+        if len(wrap(text, points, room, most + 1)) > most
+    )
+    made = _cut(tuple(long), points, min(rooms), most, tuple(among) or tuple(texts)) if long else {}
+    # What is cut fits already; a number that is wider than its room must not lose its digits.
+    return [wrap(made.get(text, text), points, room) for text, room in zip(texts, rooms, strict=True)]
+
+
+@lru_cache(maxsize=64)
+def _cut(
+    labels: tuple[str, ...], points: float, room: float, most: int, among: tuple[str, ...]
+) -> dict[str, str]:
+    """Labels to what is left of them; a page is planned again for each picture that arrives."""
+    made = shortened(labels, lambda one: len(wrap(one, points, room, most + 1)) <= most, among)
+    return dict(zip(labels, made, strict=True))
 
 
 def wrap(text: str, points: float, room: float, most: int = 1000) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from kontext_lab.answer import Attempt
-from kontext_lab.errors import OutputUnavailable, TrackingError
+from kontext_lab.errors import OutputUnavailable, TrackingError, shown
 from kontext_lab.journal import Desk, Intent, SweepJournal
 from kontext_lab.redaction import get_logger
 from kontext_lab.results import CellResult, Known, Output, Results, State
@@ -110,14 +110,15 @@ def draw_preview(results: Results) -> bytes:
 
 
 def grid_png(results: Results) -> bytes:
-    """The grid that is logged with a sweep; empty where a picture can't be loaded back."""
+    """The grid that is logged with a sweep, of many cells its first page; empty where a picture can't be loaded back."""
     from kontext_lab.figures import grid  # noqa: PLC0415 - as above
 
     buffer = io.BytesIO()
     try:
         # Level 1: half a second less at the end of a sweep, for a tenth more bytes.
         grid(results).savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
-    except Exception:  # whatever a picture does to a figure, it must not keep a sweep from ending
-        log.warning("the grid of %s can't be drawn", results.name, exc_info=True)
+    except Exception as error:  # whatever a picture does to a figure, it must not keep a sweep from ending
+        log.warning("the grid of %s can't be drawn: %s", results.name, shown(error, 200))
+        log.debug("what kept the grid from being drawn", exc_info=True)
         return b""
     return buffer.getvalue()

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from kontext_lab.errors import ConfigError, KontextLabError
+from kontext_lab.errors import ConfigError, KontextLabError, shown
 from kontext_lab.figures.choosing import choose
 from kontext_lab.figures.effects import effects
 from kontext_lab.figures.values import Values
@@ -41,7 +41,7 @@ from kontext_lab.request import DEFAULT
 from kontext_lab.results import Output, Results, State
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.differing import compared
-from kontext_lab.sweep.wording import short_prompt
+from kontext_lab.sweep.wording import shortened
 
 __all__ = ["report"]
 
@@ -94,13 +94,13 @@ def report(
     target = writable_file(path, ".html", "report")
     archive = None if originals is None else writable_file(originals, ".zip", "originals")
     store = lab or _store_of(results)
-    shown = _with_requests(results, store) if references else without_references(results)
-    data = _rendered(shown, references)
+    told = _with_requests(results, store) if references else without_references(results)
+    data = _rendered(told, references)
     replace_file(target, data, "report")
     _log(results, data, store)
     if archive is not None:
         with tempfile.TemporaryDirectory() as folder:
-            shown.save(folder)
+            told.save(folder)
             packed(Path(folder), archive, "originals")
     return target
 
@@ -214,7 +214,7 @@ def _facts(values: Values) -> Iterator[Fact]:
 
 def _varying(values: Values) -> Iterator[Fact]:
     for key in values.axes:
-        labels = [short_prompt(value.label, 60) for value in values.of(key)]
+        labels = shortened([value.label for value in values.of(key)], 60)
         more = f" … ({len(labels)})" if len(labels) > LISTED else ""
         yield Fact(key, ", ".join(labels[:LISTED]) + more)
 
@@ -278,8 +278,11 @@ def _plots(results: Results) -> Iterator[Plot]:
             yield Plot(metric, _png(light.figure), light.sentences, _png(dark.figure))
         except KontextLabError as error:
             yield Plot(metric, sentences=(str(error),))
-        except Exception:  # whatever a value does to a figure, it must not keep a report from being written
-            log.warning("effects on %s can't be drawn", metric, exc_info=True)
+        except (
+            Exception
+        ) as error:  # whatever a value does to a figure, it must not keep a report from being written
+            log.warning("effects on %s can't be drawn: %s", metric, shown(error, 200))
+            log.debug("what kept effects from being drawn", exc_info=True)
 
 
 def _measured(results: Results) -> Sequence[str]:

@@ -19,6 +19,7 @@ from kontext_lab.figures.views import SHOWS, Show
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.results import Results
+from kontext_lab.sweep.wording import shortened
 
 __all__ = ["Arranging", "Know"]
 
@@ -95,7 +96,7 @@ class Arranging(Room):
         self._filling = True
         try:
             for picker in (self.rows, self.columns):
-                options = [(_NONE, _NONE), *((_short(key), key) for key in keys)]
+                options = [(_NONE, _NONE), *zip(shortened(keys, _LONGEST), keys, strict=True)]
                 if tuple(options) != tuple(picker.options):
                     kept = picker.value
                     picker.options = options
@@ -148,16 +149,17 @@ class Arranging(Room):
 
     def _slider(self, key: str, values: list[tuple[str, Any]]) -> SelectionSlider:
         labels = [label for label, _ in values]
-        options = [(_short(label), at) for at, label in enumerate(labels)]
+        # A slider needs labels that differ.
+        options = list(zip(shortened(labels, _LONGEST), range(len(labels)), strict=True))
         chosen = self._chosen.get(key)
         at = labels.index(chosen) if chosen in labels else 0
         before = self.sliders.get(key)
         if before is not None and tuple(before.options) == tuple(options):
             return before
         slider = SelectionSlider(
-            options=_told_apart(options),
+            options=options,
             index=at,
-            description=_short(key),
+            description=shortened([key], _LONGEST)[0],
             continuous_update=True,
             tooltip=f"{key}: which of {len(values)} values is shown",
             **plain(SelectionSlider, width="auto", min_width="16em"),
@@ -273,17 +275,3 @@ def _worth(name: str) -> tuple[int, str]:
 
 def _picker(name: str) -> Dropdown:
     return Dropdown(options=[(_NONE, _NONE)], value=_NONE, description=name, **plain(Dropdown, width="auto"))
-
-
-def _short(text: str) -> str:
-    line = " ".join(str(text).split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
-
-
-def _told_apart(options: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Labels a slider can tell apart: it needs them to differ."""
-    labels = [label for label, _ in options]
-    return [
-        (f"{label} ({at + 1})" if labels.count(label) > 1 else label or "(empty)", at)
-        for label, at in options
-    ]

@@ -25,7 +25,7 @@ from kontext_lab.panel.parts import Line, Room, row
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.strip import Strip
 from kontext_lab.results import Output, Results
-from kontext_lab.sweep.wording import short_prompt
+from kontext_lab.sweep.wording import shortened
 
 __all__ = ["EffectsRoom", "reveal"]
 
@@ -139,10 +139,10 @@ class EffectsRoom(Room):
         self._filling = True
         try:
             for picker in (self.rows, self.columns):
-                _offered(picker, [(_NONE, _NONE), *((_short(name), name) for name in names)], _NONE)
+                _offered(picker, [(_NONE, _NONE), *_named(names)], _NONE)
             _offered(
                 self.axis,
-                [(_short(name), name) for name in names] or [(_NONE, _NONE)],
+                _named(names) or [(_NONE, _NONE)],
                 names[0] if names else _NONE,
             )
         finally:
@@ -185,9 +185,10 @@ class EffectsRoom(Room):
         self._filling = True
         try:
             points = numbers.axis(self.axis.value).points if self.axis.value != _NONE else ()
+            short = shortened([point.label for point in points], _LONGEST)
             options = [
-                (f"{_short(point.label)} ({point.n})", place)
-                for place, point in enumerate(points)
+                (f"{label} ({point.n})", place)
+                for place, (label, point) in enumerate(zip(short, points, strict=True))
                 if point.outputs
             ]
             _offered(self.value, options or [(_NONE, -1)], options[0][1] if options else -1)
@@ -252,10 +253,12 @@ def reveal(grid: Grid, results: Results, output: Output) -> None:
 
 
 def _spot(numbers: Effects, place: PointPlace) -> Spot:
-    point = numbers.axis(place.axis).points[place.at]
+    points = numbers.axis(place.axis).points
+    point = points[place.at]
+    (label,) = shortened([point.label], _LONGEST, [one.label for one in points])
     mean = "" if point.mean is None else f": {point.mean:.3g}"
     outputs = "1 output" if point.n == 1 else f"{point.n} outputs"
-    return Spot(place.x, place.y, f"{place.axis} {_short(point.label)}{mean}, {outputs}")
+    return Spot(place.x, place.y, f"{place.axis} {label}{mean}, {outputs}")
 
 
 def _computed(results: Results, metric: str, both: tuple[str, str] | None) -> Effects:
@@ -281,5 +284,6 @@ def _offered(picker: Dropdown, options: Sequence[tuple[str, Any]], usual: Any) -
     picker.value = kept if kept in [value for _, value in options] else usual
 
 
-def _short(text: str) -> str:
-    return short_prompt(text, _LONGEST)
+def _named(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Options of a picker: short names that differ."""
+    return list(zip(shortened(names, _LONGEST), names, strict=True))

@@ -15,7 +15,7 @@ from kontext_lab.panel.layouts import plain
 from kontext_lab.panel.parts import Line, Room, closed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.results import Output
-from kontext_lab.sweep.wording import short_prompt
+from kontext_lab.sweep.wording import shortened
 
 __all__ = ["Strip"]
 
@@ -41,7 +41,8 @@ class Strip(Room):
         """Show these in place of those before; pictures come when they are loaded."""
         gone, some = self.parts, outputs[:_MOST]
         self._places = [HTML(**plain(HTML)) for _ in some]
-        cells = [self._cell(output, place) for output, place in zip(some, self._places, strict=True)]
+        names = shortened([_name(output) for output in outputs], _LONGEST)
+        cells = [self._cell(*one) for one in zip(some, self._places, names, strict=False)]
         more = len(outputs) - len(some)
         rest = [Line(f"and {more} more in the tab Grid", "muted")] if more > 0 else []
         self.fill([row(*cells, *rest)] if cells else [])
@@ -53,9 +54,7 @@ class Strip(Room):
             key=(id(self), "strip"),
         )
 
-    def _cell(self, output: Output, place: HTML) -> VBox:
-        several = f" · {output.number}" if len(output.cell.outputs) > 1 else ""
-        name = f"{short_prompt(output.cell.title, _LONGEST)}{several}"
+    def _cell(self, output: Output, place: HTML, name: str) -> VBox:
         leads = self.button(name, partial(self._show_cell, output), f"Show {name} in the grid", small=True)
         cell = VBox([place, leads], **plain(VBox, width="auto"))
         cell.add_class("kl-strip-cell")
@@ -78,3 +77,8 @@ def _thumbnail(output: Output) -> str:
     simulated = ", simulated" if output.cell.simulated else ""
     name = html.escape(f"{output.cell.title}{simulated}")
     return f'<img alt="{name}" src="data:image/jpeg;base64,{data}">'
+
+
+def _name(output: Output) -> str:
+    several = f" · {output.number}" if len(output.cell.outputs) > 1 else ""
+    return " ".join(f"{output.cell.title}{several}".split())

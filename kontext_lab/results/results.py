@@ -16,7 +16,7 @@ from kontext_lab.results.beside import Beside
 from kontext_lab.results.cell import CellResult, Output
 from kontext_lab.results.states import MISSING, PAID_AGAIN, State
 from kontext_lab.sweep.axes import value_text
-from kontext_lab.sweep.wording import short_prompt
+from kontext_lab.sweep.wording import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -378,7 +378,8 @@ def _described(where: Mapping[str, Any]) -> str:
 
 
 def _listed(key: str, values: Sequence[Any]) -> str:
-    first = [short_prompt(_text(key, value)) for value in values[:12]]
+    texts = [" ".join(_text(key, value).split()) for value in values]
+    first = shortened(texts[:12], 40, texts)
     return ", ".join(first) + (f" … ({len(values)} in all)" if len(values) > len(first) else "")
 
 

@@ -13,6 +13,7 @@ from kontext_lab.errors import ConfigError, OutputMissing, shown
 from kontext_lab.redaction import get_logger
 from kontext_lab.request import CONTROL
 from kontext_lab.results.states import MISSING
+from kontext_lab.sweep.wording import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,14 +108,15 @@ def save(results: Results, folder: str | Path) -> Path:
     reasons = list(frame.get("reason", ()))  # results without cells make a table without columns
     missing = []
     width = len(str(len(results)))
+    titles = [safe_name(title) for title in shortened([cell.title for cell in results], 80)]
     try:
-        for number, cell in enumerate(results, 1):
+        for number, (cell, title) in enumerate(zip(results, titles, strict=True), 1):
             for output in (*cell.outputs,) or (None,):
                 name = ""
                 if output is not None and output.sha256:
                     part = f" {output.number}" if len(cell.outputs) > 1 else ""
                     suffix = output.file_name.rpartition(".")[2]
-                    name = f"{number:0{width}} {safe_name(cell.title)}{part}.{suffix}"
+                    name = f"{number:0{width}} {title}{part}.{suffix}"
                     try:
                         (target / name).write_bytes(output.bytes)
                     except OutputMissing:

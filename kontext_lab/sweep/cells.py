@@ -14,11 +14,12 @@ from typing import Any
 from kontext_lab.errors import SweepError
 from kontext_lab.request import EditRequest
 from kontext_lab.sweep.axes import MAX_CELLS, REFERENCE_KEYS, SWEEPABLE, Axis, value_text
-from kontext_lab.sweep.wording import filled, placeholders, short_prompt
+from kontext_lab.sweep.wording import filled, placeholders, short_prompt, shortened
 
 __all__ = ["Cell", "make_cells"]
 
 _ABBREVIATED = {"guidance_scale": "g", "seed": "s", "safety_tolerance": "t", "num_images": "n", "repeat": "r"}
+_LONGEST_PART = 30
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ def make_cells(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> Iterator[Cell]
     chosen = [(places, template) for template, block in blocks for places in itertools.product(*block)]
     # An axis that doesn't matter to a prompt stands as at its first value.
     chosen.sort(key=lambda one: [one[0][at] or 0 for at in ordered])
+    titled = [(axis, _titles(axis)) for axis in axes]
     for index, (places, template) in enumerate(chosen):
-        yield _cell(index, fixed, axes, places, template)
+        yield _cell(index, fixed, titled, places, template)
 
 
 def _blocks(
@@ -99,7 +101,7 @@ def _matters(axis: Axis, used: tuple[str, ...]) -> bool:
 def _cell(
     index: int,
     fixed: Mapping[str, Any],
-    axes: Sequence[Axis],
+    axes: Sequence[tuple[Axis, Sequence[str]]],
     identity: Sequence[int | None],
     template: str,
 ) -> Cell:
@@ -109,7 +111,7 @@ def _cell(
     parts: list[str] = []
     swept: list[str] = []
     used = placeholders(template)
-    for axis, at in zip(axes, identity, strict=True):
+    for (axis, titles), at in zip(axes, identity, strict=True):
         if at is None:
             continue
         for key, value in zip(axis.keys, axis.values[at], strict=True):
@@ -122,7 +124,7 @@ def _cell(
             swept.append("image" if key in REFERENCE_KEYS else key)
         if axis.labels[at]:
             labels.update(dict.fromkeys(_labelled_keys(axis), axis.labels[at]))
-        parts.append(_title_part(axis, at))
+        parts.append(titles[at])
     fields["prompt"] = filled(template, words)
     title = " ".join(parts) or short_prompt(fields["prompt"])
     return Cell(index, _request(fields, title), words, labels, tuple(swept), title)
@@ -145,11 +147,19 @@ def _labelled_keys(axis: Axis) -> tuple[str, ...]:
     return wordy or ("image" if axis.keys[0] in REFERENCE_KEYS else axis.keys[0],)
 
 
-def _title_part(axis: Axis, at: int) -> str:
-    if axis.labels[at]:
-        return short_prompt(axis.labels[at], 30)
-    parts = []
-    for key, value in zip(axis.keys, axis.values[at], strict=True):
-        text = f"P{at + 1}" if key == "prompt" else short_prompt(value_text(key, value), 30)
-        parts.append(_ABBREVIATED.get(key, "") + (text or "(empty)"))
-    return " ".join(parts)
+def _titles(axis: Axis) -> list[str]:
+    """The values of an axis in the titles of cells: a few words each, different where the values are."""
+    columns = [
+        [
+            f"P{at}" if key == "prompt" else " ".join(value_text(key, value).split())
+            for at, value in enumerate(values, 1)
+        ]
+        for key, values in zip(axis.keys, zip(*axis.values, strict=True), strict=True)
+    ]
+    abbreviated = [_ABBREVIATED.get(key, "") for key in axis.keys]
+    parts = zip(*(shortened(column, _LONGEST_PART) for column in columns), strict=True)
+    names = shortened([" ".join((label or "").split()) for label in axis.labels], _LONGEST_PART)
+    return [
+        name or " ".join(short + (text or "(empty)") for short, text in zip(abbreviated, texts, strict=True))
+        for name, texts in zip(names, parts, strict=True)
+    ]

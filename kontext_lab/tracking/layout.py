@@ -22,6 +22,7 @@ from kontext_lab.request import DEFAULT, FIELDS, decimal_text
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.sweep import Axis, Sweep
 from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
+from kontext_lab.sweep.wording import shortened
 
 __all__ = [
     "cell_metrics",
@@ -242,7 +243,8 @@ def note(results: Results) -> str:
 
 def _axis_line(results: Results, key: str, most: int = 12) -> str:
     values: Sequence[Any] = results.values(key)
-    shown = [_escaped(results.label(key, value)[:60]) for value in values[:most]]
+    labels = [" ".join(results.label(key, value).split()) for value in values]
+    shown = [_escaped(label) for label in shortened(labels[:most], 60, labels)]
     return ", ".join(shown) + (f" … {len(values)} in all" if len(values) > most else "")
 
 

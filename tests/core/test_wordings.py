@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import kontext_lab as kl
-from kontext_lab.errors import ConfigError
-from kontext_lab.results import CellResult, Results
+from kontext_lab.errors import ConfigError, NotFound
+from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.sweep.differing import compared
+from kontext_lab.sweep.wording import shortened
 
 PLAIN = "Add a {animal} to the foreground of the photo."
 KEEP = PLAIN + " Keep everything else as it is."
@@ -151,3 +155,87 @@ def test_html_is_escaped() -> None:
 def _inside(tag: str, page: str) -> str:
     """The text of the last element of a kind: the first one is in the key."""
     return page.rsplit(f"</{tag}>", 1)[0].rsplit(">", 1)[1]
+
+
+# --- labels that are cut ---------------------------------------------------------------------------------
+
+labels = st.lists(
+    st.tuples(
+        st.sampled_from(["", "a very long beginning that all of them share, "]),
+        st.text(st.sampled_from("ab .…"), max_size=30),
+        st.sampled_from(["", " and a very long end that all of them share"]),
+    ).map("".join),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(labels, st.integers(0, 60))
+def test_labels_that_differ_stay_different(given_: list[str], length: int) -> None:
+    """Whatever they are and however little room there is; equal ones stay equal."""
+    cut = shortened(given_, length)
+    assert len(set(given_)) == len(set(zip(given_, cut, strict=True))) == len(set(cut))
+
+
+@given(labels, st.integers(12, 60))
+def test_cut_labels_fit(given_: list[str], length: int) -> None:
+    """Also those that are told apart by their numbers; what fits is not cut."""
+    for label, cut in zip(given_, shortened(given_, length), strict=True):
+        assert len(cut) <= length
+        assert cut == label or len(label) > length
+
+
+@given(labels, st.integers(0, 40))
+def test_some_of_the_labels_are_cut_as_all_of_them_are(given_: list[str], length: int) -> None:
+    """What is on one page differs from what is on the others."""
+    everything = dict(zip(given_, shortened(given_, length), strict=True))
+    some = given_[::2]
+    assert [everything[label] for label in some] == shortened(some, length, given_) or "…" in given_
+
+
+def test_what_differs_is_kept() -> None:
+    """Beginning, middle or end, in whole words where there is room."""
+    same = "a small crab that sits on the rim of the saucer and looks at the "
+    assert [
+        "a small crab…looks at the cup",
+        "a small crab…at the spoon",
+        "a small crab…spoon beside th…",
+    ] == shortened([f"{same}cup", f"{same}spoon", f"{same}spoon beside the cup"], 29)
+
+
+ALIKE = [
+    f"a small crab that sits on the rim of the saucer and wears a {one}" for one in ("red hat", "blue hat")
+]
+
+
+def test_titles_of_cells_differ() -> None:
+    """And so do the names of runs and files that are made of them."""
+    made = kl.Sweep(prompt="Add {w}.", image=kl.sample("coffee"), axes={"w": ALIKE, "seed": [1, 2]})
+    assert 4 == len({cell.title for cell in made.cells})
+    named = kl.Sweep(
+        prompt="Add {w}.", image=kl.sample("coffee"), axes={"w": dict(zip(ALIKE, "ab", strict=True))}
+    )
+    assert 2 == len({cell.title for cell in named.cells})
+
+
+def test_files_have_names_that_tell_them_apart(tmp_path: Path) -> None:
+    """Also where a title is too long for a file name."""
+    made = kl.Sweep(
+        prompt="Add {u} {v} {w}.",
+        image=kl.sample("coffee"),
+        axes={"u": [f"{ALIKE[0]} again"], "v": [f"{ALIKE[0]} once more"], "w": ALIKE},
+    )
+    results = results_of(made)
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    for cell in results:
+        cell.outputs = [Output(cell, 1, data=buffer.getvalue(), sha256="0", format="png")]
+    names = [file.stem for file in results.save(tmp_path).glob("*.png")]
+    assert 2 == len({name.partition(" ")[2] for name in names})
+
+
+def test_lists_in_notes_tell_values_apart() -> None:
+    """Results that find nothing list what there is."""
+    made = kl.Sweep(prompt="Add {w}.", image=kl.sample("coffee"), axes={"w": ALIKE})
+    with pytest.raises(NotFound, match=r"red hat.*blue hat"):
+        results_of(made).where(w="bird")

@@ -303,3 +303,80 @@ def test_the_settings_of_a_notebook_change_nothing() -> None:
 def test_it_is_kl_effects() -> None:
     """The function, also once the package of the numbers is imported."""
     assert kl.effects is effects
+
+
+# --- of any size -----------------------------------------------------------------------------------------
+
+SAME = "a very small red crab with long thin legs that sits on the rim of the saucer " * 3
+MANY: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
+    "400 seeds": ({"seed": "1-400", "guidance_scale": [2, 5]}, ("seed", "guidance_scale")),
+    "200 words": (
+        {"prompt": "Add {w}.", "axes": {"w": [f"{SAME}{at}" for at in range(200)], "seed": [1, 2]}},
+        ("seed", "w"),
+    ),
+    "60 prompts": (
+        {"prompt": [f"{SAME} and {at} hats" for at in range(60)], "seed": [1, 2]},
+        ("prompt", "seed"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_a_figure_of_many_values_is_no_scroll(name: str) -> None:
+    """Labels are thinned, rows are as low as it takes; nothing overlaps."""
+    fields, both = MANY[name]
+    figure = effects(study(small, **fields), "change/area", interaction=both).figure
+    assert figure.get_size_inches()[1] <= 20
+    assert [] == clashes(figure)
+
+
+def test_a_table_that_nobody_can_read_is_left_out() -> None:
+    """A sentence in its place."""
+    pairs = [[1 + at / 100, at + 1] for at in range(201)]
+    made = study(small, axes={"guidance_scale+seed": pairs}) + study(
+        small, axes={"guidance_scale+seed": [[one, 202 - other] for one, other in pairs]}
+    )
+    figure = effects(made, "change/area", interaction=("guidance_scale", "seed")).figure
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert "201 × 201 values are too many for a table." in shown
+
+
+@pytest.mark.parametrize("name", ["200 words", "60 prompts"])
+def test_labels_that_are_cut_differ(name: str) -> None:
+    """On panels, on rows, on columns, and where names are spelled out."""
+    fields, both = MANY[name]
+    shown = [
+        text.get_text()
+        for text in effects(study(small, **fields), "change/area", interaction=both).figure.axes[0].texts
+        if "…" in text.get_text() and "more" not in text.get_text()
+    ]
+    ends = [words.partition(": ")[2] or words for words in shown if not words.startswith("change/area")]
+    half = len(ends) // 2 if name == "200 words" else len(ends)
+    assert half == len(set(ends[:half])) > 25
+
+
+def test_a_heat_map_is_not_stretched_over_noise() -> None:
+    """Means that differ by less than what seeds do have nearly one tone."""
+    made = study(
+        lambda p: 0.5 + 0.1 * (-1) ** p["seed"] + 0.001 * p["guidance_scale"],
+        guidance_scale=[1, 2, 3],
+        aspect_ratio=["1:1", "3:2"],
+        seed="1-4",
+    )
+    plan = plan_effects(effects_of(made, "change/area", interaction=("guidance_scale", "aspect_ratio")))
+    tones = [box.tone for box in plan.boxes if box.kind == "heat"][:6]
+    assert max(tones) - min(tones) < 0.05
+
+
+def test_the_tones_of_rates_are_those_of_nothing_and_all() -> None:
+    """Half is half."""
+    made = study(
+        lambda p: float(p["seed"] % 2),
+        metric="verdict/rest kept",
+        seed="1-4",
+        guidance_scale=[2, 5],
+        aspect_ratio=["1:1", "3:2"],
+    )
+    both = ("guidance_scale", "aspect_ratio")
+    plan = plan_effects(effects_of(made, "verdict/rest kept", interaction=both))
+    assert {0.5} == {box.tone for box in plan.boxes if box.kind == "heat"} - {at / 23 for at in range(24)}

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from figures_making import Colour
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.figures import GridPlan, LiveSheet, Mark, change_webp, draw, frame_names, grid, plan_grid
+from kontext_lab.figures.frames import Frames, ends_of, share_of
 from kontext_lab.images.heat import glowing
 from kontext_lab.metrics import Comparison, compare
 from kontext_lab.results import Output, Results
@@ -382,6 +385,83 @@ def test_a_colour_means_the_same_on_every_page(results: Make) -> None:
         output.metrics = {"change/area": at / 100}
     pages = [said(plan_grid(made, frame="change/area", per_page=4, page=page)) for page in (1, 2)]
     assert all("0.000 0.070" in page for page in pages)
+
+
+def study(results: Make, value: Callable[[dict[str, Any]], float], **fields: Any) -> Results:
+    """Cells with one value each."""
+    made = results(**fields)
+    for output in made.outputs:
+        output.metrics = {"change/area": value(output.cell.params)}
+    return made
+
+
+def colours(plan: GridPlan) -> list[str]:
+    """Of the frames."""
+    return [tile.frame.colour for tile in plan.tiles if tile.frame is not None]
+
+
+def test_a_colour_means_the_same_after_a_slider_moved(results: Make) -> None:
+    """The scale is that of the sweep, whatever part of it is shown."""
+    made = study(
+        results,
+        lambda p: 0.1 * p["guidance_scale"] + 0.001 * p["seed"],
+        seed=[1, 2, 3],
+        guidance_scale=[1, 2, 5],
+        aspect_ratio=["1:1", "3:2"],
+    )
+    whole = {
+        (tile.cell.params["guidance_scale"], tile.cell.params["seed"]): tile.frame.colour
+        for tile in plan_grid(made, rows="guidance_scale", columns="seed", frame="change/area").tiles
+        if tile.cell is not None and tile.frame is not None
+    }
+    for at in (1, 2, 5):
+        plan = plan_grid(made, [], "seed", {"guidance_scale": at, "aspect_ratio": "1:1"}, frame="change/area")
+        assert [whole[at, seed] for seed in (1, 2, 3)] == colours(plan)
+        assert "frame: change/area: 0.10 0.50" in said(plan)
+
+
+def test_colours_are_not_stretched_over_the_noise_between_seeds(results: Make) -> None:
+    """Where settings differ by less than seeds do, the scale is four standard deviations wide."""
+    made = study(
+        results,
+        lambda p: 0.5 + 0.1 * (-1) ** p["seed"],
+        seed=[1, 2],
+        guidance_scale=[1, 2, 5],
+    )
+    # The standard deviation of two values is their distance by the root of two.
+    low, high = 0.5 - 2 * 0.2 / 2**0.5, 0.5 + 2 * 0.2 / 2**0.5
+    assert f"frame: change/area: {low:.2f} {high:.2f}" in said(plan_grid(made, frame="change/area"))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.11024, 0.11099), (0.9990, 0.9999), (0.0, 0.0), (-3.0, -3.001)])
+def test_without_replicates_a_scale_is_a_few_per_cent_wide(low: float, high: float) -> None:
+    """It holds the values, and stays on the side of 0 and 1 where they are."""
+    low, high = sorted((low, high))
+    start, end = ends_of(low, high, None)
+    assert start <= low <= high <= end
+    assert end - start >= 0.0499 * max(abs(low), abs(high))
+    assert (start >= 0) == (low >= 0)
+    assert (end <= 1) == (high <= 1)
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.none() | st.floats(0, allow_nan=False, allow_infinity=False),
+)
+def test_any_values_have_a_scale(one: float, other: float, noise: float | None) -> None:
+    """Whatever they are, they have a place on it and words."""
+    low, high = sorted((one, other))
+    ends = ends_of(low, high, noise)
+    assert 0 <= share_of(low, ends) <= share_of(high, ends) <= 1
+    frames = Frames("own/value", {(0, 0): low, (0, 1): high}, False, ends)
+    assert all(frames.colour(value).startswith("#") and frames.words(value) for value in (low, high))
+
+
+def test_digits_match_the_scale(results: Make) -> None:
+    """Five digits to tell noise apart are none."""
+    made = study(results, lambda p: 0.11024 + 0.00025 * p["guidance_scale"], guidance_scale=[1, 2, 3, 4])
+    assert ["0.1105", "0.1107", "0.1110", "0.1112"] == frames(made, "change/area")
 
 
 def test_one_value_everywhere_is_said(results: Make) -> None:

@@ -312,13 +312,39 @@ def test_preview_can_be_sent_to_a_process() -> None:
     assert preview_png is pickle.loads(pickle.dumps(preview_png))
 
 
-def test_pyplot_is_never_imported() -> None:
-    """Drawing leaves pyplot alone."""
+@pytest.mark.parametrize(
+    "made",
+    [
+        "kl.grid(results)",
+        "kl.effects(results, 'time/latency_s')",
+        "kl.effects(results, 'time/latency_s').figure",
+    ],
+)
+def test_a_cell_s_value_is_a_picture_without_pyplot(made: str) -> None:
+    """As IPython asks for it, in a process that never imports pyplot."""
     code = (
-        "import sys\nfrom kontext_lab.figures import grid\nfrom kontext_lab.results import Results\n"
-        "grid(Results([]))._repr_png_()\nprint('matplotlib.pyplot' in sys.modules)"
+        "import sys, kontext_lab as kl\nfrom IPython.core.formatters import DisplayFormatter\n"
+        "results = kl.Results([])\n"
+        f"found = DisplayFormatter().format({made})[0]\n"
+        "print(sorted(found), 'matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.strip() == "False"
+    kinds = (
+        ["image/png", "text/html", "text/plain"]
+        if "effects" in made and "figure" not in made
+        else [
+            "image/png",
+            "text/plain",
+        ]
+    )
+    assert f"{kinds} False" == done.stdout.strip()
+
+
+def test_what_a_notebook_has_set_for_its_files_is_no_matter(results: Make) -> None:
+    """A cell's value has the size and the paper that the figure has."""
+    made = grid(results())
+    plain = made._repr_png_()  # type: ignore[attr-defined]
+    with mpl.rc_context({"savefig.dpi": 30, "savefig.bbox": "tight", "savefig.facecolor": "red"}):
+        assert plain == made._repr_png_()  # type: ignore[attr-defined]

@@ -42,6 +42,17 @@ def test_what_was_picked_stays_where_a_parameter_comes_along(photo_file: Path) -
     assert ("seed", "guidance_scale") == (arranging.rows.value, arranging.columns.value)
 
 
+def test_long_values_of_a_slider_are_told_apart(photo_file: Path) -> None:
+    """By the words in which they differ, not by a number."""
+    words = [f"a small crab that sits on the rim of the saucer and wears a {hat}" for hat in ("cap", "crown")]
+    sweep = kl.Sweep("Add {w}.", photo_file, axes={"w": words, "seed": [1, 2], "guidance_scale": [1, 2]})
+    arranging = Arranging(lambda: None)
+    arranging.take(Results([CellResult.from_cell(cell, "sandbox", cell.title) for cell in sweep.cells]))
+    arranging.rows.value, arranging.columns.value = "seed", "guidance_scale"
+    (slider,) = arranging.sliders.values()
+    assert ["cap", "crown"] == [label.rpartition(" ")[2] for label, _ in slider.options]
+
+
 def test_the_prompts_have_names_for_screen_readers(panel: Panel) -> None:
     """Also where only their own names are seen."""
     button(panel, "+ prompt").click()
