@@ -16,7 +16,7 @@ from kontext_lab.images import Box, checked_box, picture_of
 from kontext_lab.metrics.around import greatest
 from kontext_lab.metrics.change import Region, change_map, regions_of
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels, reference_pixels
-from kontext_lab.metrics.points import Landmarks, landmarks
+from kontext_lab.metrics.points import Landmarks, Matrix, landmarks
 from kontext_lab.metrics.registration import Alignment, align, framed
 from kontext_lab.metrics.texture import Texture, similarity, texture
 
@@ -66,6 +66,7 @@ class Comparison:
         scale: of the reference within the output's frame: 1 just covers it, more is a closer crop; NaN where it is not registered.
         change_map: height × width, Lab units over the noise floor, 0 where nothing changed; in the reference's frame, longest side 512.
         seen: height × width, the part of the reference that the output shows.
+        matrix: 3 × 3, from fractions of the reference to fractions of the output; None where it is not registered.
         flags: of `no-op`, `new picture`, `blank`, `over-edit`. A picture recoloured so slightly that no place stands out has no
             area and is no no-op: `preserve_delta_e` says how far it went.
     """
@@ -83,6 +84,7 @@ class Comparison:
     seen: Mask = field(repr=False)
     flags: tuple[str, ...] = ()
     protect: Mapping[str, float] = field(default_factory=dict)
+    matrix: Matrix | None = field(default=None, repr=False)
 
     @property
     def values(self) -> dict[str, float]:
@@ -155,7 +157,7 @@ def compare(
     if not found:
         return _new_picture(ready[0], boxes, blank=blank[0])
     place = max(found, key=lambda one: found[one].agreement)
-    return _compared(place, ready[place], found[place], boxes)
+    return _compared(place, ready[place], outputs[place].size, found[place], boxes)
 
 
 def _aligned(reference: Measured, output: Pixels, covered: Sequence[Box]) -> Alignment | None:
@@ -164,7 +166,9 @@ def _aligned(reference: Measured, output: Pixels, covered: Sequence[Box]) -> Ali
     return align(reference.pixels, reference.marks, output)
 
 
-def _compared(place: int, reference: Measured, alignment: Alignment, boxes: Mapping[str, Box]) -> Comparison:
+def _compared(
+    place: int, reference: Measured, size: tuple[int, int], alignment: Alignment, boxes: Mapping[str, Box]
+) -> Comparison:
     here, seen = reference.pixels, alignment.pixels.seen
     # What isn't seen is not unlike: what is around a place reaches over the border of what is.
     there = np.where(seen, alignment.pixels.lab, here.lab)
@@ -189,7 +193,15 @@ def _compared(place: int, reference: Measured, alignment: Alignment, boxes: Mapp
         seen=seen,
         flags=tuple(flag for flag, so in (("no-op", same), ("over-edit", area > _OVER)) if so),
         protect={name: _in_box(similar, seen, box) for name, box in boxes.items()},
+        matrix=_in_fractions(alignment.matrix, here.size, size),
     )
+
+
+def _in_fractions(matrix: Matrix, here: tuple[int, int], there: tuple[int, int]) -> Matrix:
+    """A map between the middles of pixels as one between fractions of the pictures."""
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    into, out = np.diag([*here, 1.0]), np.diag([1 / there[0], 1 / there[1], 1.0])
+    return np.asarray(out @ half @ matrix @ np.linalg.inv(half) @ into)
 
 
 def _kept(apart: Floats, similar: Floats, outside: Mask) -> tuple[float, float, float]:

@@ -13,8 +13,8 @@ from skimage.registration import phase_cross_correlation
 
 from kontext_lab.metrics.around import greatest, smooth, window_mean
 from kontext_lab.metrics.blocks import cut, shifts
-from kontext_lab.metrics.moving import moved
 from kontext_lab.metrics.pixels import Floats, Pixels, reference_pixels
+from kontext_lab.metrics.placement import moved
 from kontext_lab.metrics.points import affine_map
 from kontext_lab.metrics.texture import similarity, texture
 
