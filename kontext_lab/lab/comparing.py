@@ -112,7 +112,7 @@ class Comparing:
 
 
 def on_references(output: Output, beside: Beside | None) -> list[tuple[Reference, Placement]]:
-    """An output's references, the one that it fits best first, each with the frame that it shares with the output.
+    """An output's references, each with the frame that it shares with the output; one at most is registered.
 
     Args:
         output: of which; its cell's request is known, else there are none.
@@ -122,11 +122,9 @@ def on_references(output: Output, beside: Beside | None) -> list[tuple[Reference
     if request is None or not output.is_picture or not all(size):
         return []
     found = _measured(output, beside)
-    best = found.reference if found is not None else 0
-    listed = sorted(enumerate(request.images), key=lambda one: one[0] != best)
     return [
-        (one, placed(one.sent_size, size, found.matrix if found is not None and place == best else None))
-        for place, one in listed
+        (one, placed(one.sent_size, size, found.matrix if found and place == found.reference else None))
+        for place, one in enumerate(request.images)
         if one.png and all(one.sent_size)
     ]
 

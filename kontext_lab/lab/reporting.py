@@ -22,7 +22,7 @@ from kontext_lab.images import thumbnail
 from kontext_lab.lab.anonymous import without_references
 from kontext_lab.lab.archive import Archive
 from kontext_lab.lab.cards import axes_of, cards_of, expected_pictures
-from kontext_lab.lab.measuring import comparison_of
+from kontext_lab.lab.comparing import Comparing
 from kontext_lab.redaction import get_logger
 from kontext_lab.report import (
     BRIGHTEST,
@@ -38,7 +38,7 @@ from kontext_lab.report import (
     writable_file,
 )
 from kontext_lab.request import DEFAULT
-from kontext_lab.results import Output, Results, State
+from kontext_lab.results import Beside, Output, Results, State
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.differing import compared
 from kontext_lab.sweep.wording import short_prompt
@@ -135,7 +135,8 @@ def _log(results: Results, data: bytes, store: Archive | None) -> None:
 
 def _rendered(results: Results, references: bool) -> bytes:
     values = Values(results)
-    maps = _change_maps(results) if references else {}
+    beside = results.beside or Comparing()
+    maps = _change_maps(results, beside) if references else {}
     album = Album(expected_pictures(results, maps))
     choice = choose(values, None, None, None)
     page = Page(
@@ -148,42 +149,42 @@ def _rendered(results: Results, references: bool) -> bytes:
         axes=axes_of(values),
         rows=next(iter(choice.rows), ""),
         columns=next(iter(choice.columns), "") or choice.sheet,
-        cards=tuple(cards_of(values, album, maps)),
-        change=f"change map, brightest from a Lab distance of {BRIGHTEST:.0f} on"
+        cards=tuple(cards_of(values, album, maps, beside)),
+        change=f"change map, brightest from a Lab distance of {BRIGHTEST:.0f} on, striped: not compared"
         + (" (simulated)" if results.simulated else ""),
         plots=tuple(_plots(results)),
     )
     return render(page, album.pictures)
 
 
-def _change_maps(results: Results) -> Mapping[tuple[int, int], Image.Image]:
-    """Where edits were measured: what changed, anew, since maps are kept nowhere."""
+def _change_maps(results: Results, beside: Beside) -> Mapping[tuple[int, int], Image.Image]:
+    """What changed, anew, since maps are kept nowhere; all outputs are registered, measured ones have a map."""
     wanted = [
         (place, output)
         for place, cell in enumerate(results)
         for output in cell.outputs
-        if output.is_picture and cell.request is not None and METRICS[0] in output.metrics
+        if output.is_picture and cell.request is not None
     ]
     with ThreadPoolExecutor(MAP_THREADS, thread_name_prefix="kontext-lab report") as pool:
-        maps = list(pool.map(_change_map, (output for _, output in wanted)))
+        maps = list(pool.map(lambda one: _change_map(one[1], beside), wanted))
     return {
         (place, output.number): change
         for (place, output), change in zip(wanted, maps, strict=True)
-        if change is not None
+        if change is not None and METRICS[0] in output.metrics
     }
 
 
-def _change_map(output: Output) -> Image.Image | None:
+def _change_map(output: Output, beside: Beside) -> Image.Image | None:
     """The reference with what changed; None where it is a new picture, or can't be compared any more."""
     try:
-        found = comparison_of(output)
+        found = beside.comparison(output)
         request = output.cell.request
         if request is None or not found.registered:
             return None
         reference = thumbnail(request.images[found.reference].png, max(found.change_map.shape))
     except KontextLabError:
         return None
-    return glowing(reference, found.change_map)
+    return glowing(reference, found.change_map, seen=found.seen)
 
 
 def _simulated(results: Results) -> str:

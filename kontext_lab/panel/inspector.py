@@ -285,7 +285,9 @@ def _load(lab: Lab, results: Results | None, output: Output) -> _Loaded:
         try:
             after = output.bytes
             beside = results.beside if results is not None else None
-            before, placement = next(iter(on_references(output, beside)), (before, None))
+            laid = on_references(output, beside)
+            registered = (one for one in laid if one[1].registered)
+            before, placement = next(registered, laid[0] if laid else (before, None))
         except KontextLabError as error:
             trouble = str(error)
     answer = ""
