@@ -2,7 +2,7 @@
 
 from kontext_lab.metrics.change import Region
 from kontext_lab.metrics.comparison import VERSION, Comparison, Measured, compare, measured
-from kontext_lab.metrics.placement import Placement, in_output, placed
+from kontext_lab.metrics.placement import Placement, boxes_in_output, in_output, placed
 
 __all__ = [
     "VERSION",
@@ -10,6 +10,7 @@ __all__ = [
     "Measured",
     "Placement",
     "Region",
+    "boxes_in_output",
     "compare",
     "in_output",
     "measured",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kontext_lab.errors import ConfigError
-from kontext_lab.images import Box, checked_box, picture_of
+from kontext_lab.images import Box, Boxes, checked_box, picture_of
 from kontext_lab.metrics.around import greatest
 from kontext_lab.metrics.change import Region, change_map, regions_of
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels, reference_pixels
@@ -123,7 +123,7 @@ def compare(
     references: Any,
     output: Any,
     *,
-    protect: Mapping[str, Box] | None = None,
+    protect: Boxes | Sequence[Boxes] | None = None,
     ignore: Sequence[Box] = (),
 ) -> Comparison:
     """Measure what an edit changed and how well it kept the rest.
@@ -131,19 +131,18 @@ def compare(
     Args:
         references: one picture or several – paths, bytes, PIL images, arrays, References, Outputs; the one that fits best counts.
         output: the edited picture.
-        protect: boxes x0, y0, x1, y1 as fractions of the reference, by names: how well each was kept is measured by itself.
+        protect: boxes x0, y0, x1, y1 as fractions of the reference, by names: how well each was kept is measured by itself;
+            of several references the boxes of each, in their order. Those of a reference that fits less well are not measured.
         ignore: boxes of the output, as fractions of it, that are left out: what is written over a picture is no edit.
 
     Raises:
         ImageError: something is no picture.
-        ConfigError: no references, or a box that can't be one.
+        ConfigError: no references, a box that can't be one, or boxes that belong to none of several references.
     """
     several = references if isinstance(references, list | tuple) else [references]
     if not several:
         raise ConfigError("references: there are none, give one or more pictures")
-    boxes = {
-        name: checked_box(f"protect {name!r}", box, ConfigError) for name, box in (protect or {}).items()
-    }
+    boxes = _boxes_of_each(protect, len(several))
     covered = [checked_box("ignore", box, ConfigError) for box in ignore]
     ready = [measured(one) for one in several]
     picture = picture_of(output)
@@ -155,9 +154,21 @@ def compare(
         if not blank[place] and (alignment := _aligned(one, outputs[place], covered)) is not None
     }
     if not found:
-        return _new_picture(ready[0], boxes, blank=blank[0])
+        return _new_picture(ready[0], boxes[0], blank=blank[0])
     place = max(found, key=lambda one: found[one].agreement)
-    return _compared(place, ready[place], outputs[place].size, found[place], boxes)
+    return _compared(place, ready[place], outputs[place].size, found[place], boxes[place])
+
+
+def _boxes_of_each(protect: Boxes | Sequence[Boxes] | None, count: int) -> list[dict[str, Box]]:
+    given = [protect] if isinstance(protect, Mapping) else list(protect or [{}] * count)
+    if len(given) != count:
+        raise ConfigError(
+            f"protect: boxes of {len(given)} references, give those of each of {count}: [{{…}}, {{…}}]"
+        )
+    return [
+        {name: checked_box(f"protect {name!r}", box, ConfigError) for name, box in boxes.items()}
+        for boxes in given
+    ]
 
 
 def _aligned(reference: Measured, output: Pixels, covered: Sequence[Box]) -> Alignment | None:
@@ -167,7 +178,7 @@ def _aligned(reference: Measured, output: Pixels, covered: Sequence[Box]) -> Ali
 
 
 def _compared(
-    place: int, reference: Measured, size: tuple[int, int], alignment: Alignment, boxes: Mapping[str, Box]
+    place: int, reference: Measured, size: tuple[int, int], alignment: Alignment, boxes: Boxes
 ) -> Comparison:
     here, seen = reference.pixels, alignment.pixels.seen
     # What isn't seen is not unlike: what is around a place reaches over the border of what is.
@@ -231,7 +242,7 @@ def _in_box(similar: Floats, seen: Mask, box: Box) -> float:
     return float(similar[rows, columns][inside].mean()) if inside.any() else float("nan")
 
 
-def _new_picture(reference: Measured, boxes: Mapping[str, Box], *, blank: bool) -> Comparison:
+def _new_picture(reference: Measured, boxes: Boxes, *, blank: bool) -> Comparison:
     nothing, shape = float("nan"), reference.pixels.seen.shape
     return Comparison(
         registered=False,

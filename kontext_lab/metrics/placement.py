@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from kontext_lab.images import Box, Boxes
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels
 from kontext_lab.metrics.points import Matrix
 
-__all__ = ["Affine", "Placement", "in_output", "moved", "placed"]
+__all__ = ["Affine", "Placement", "boxes_in_output", "in_output", "moved", "placed"]
 
 _AS_GOOD = 0.02
 """Pixels by which a map may differ from a shift by whole ones and be taken for it."""
@@ -23,6 +24,9 @@ _BEYOND = 0.1
 
 _SLIVER = 0.01
 """Share of a side by which one picture may reach over the other without making the frame larger."""
+
+_SEEN = 0.5
+"""Share of a box that an output shows at least, else it has lost the box."""
 
 Size = tuple[int, int]
 Affine = tuple[float, float, float, float, float, float]
@@ -99,6 +103,23 @@ def in_output(plane: Floats | Mask, matrix: Matrix, size: Size) -> tuple[Floats,
         )
     )
     return np.asarray(found), np.asarray(covered) > 0
+
+
+def boxes_in_output(boxes: Boxes, matrix: Matrix) -> dict[str, Box]:
+    """Boxes of a reference as boxes of its output; without those that it shows less than half of.
+
+    Args:
+        boxes: fractions of the reference.
+        matrix: from fractions of the reference to fractions of the output.
+    """
+    found = {}
+    for name, (x0, y0, x1, y1) in boxes.items():
+        box = _bounds(matrix @ np.array([[x1 - x0, 0, x0], [0, y1 - y0, y0], [0, 0, 1]]))
+        left, top, right, bottom = (round(float(side), 4) for side in box.clip(0, 1))
+        whole = (box[2] - box[0]) * (box[3] - box[1])
+        if left < right and top < bottom and (right - left) * (bottom - top) >= _SEEN * whole:
+            found[name] = (left, top, right, bottom)
+    return found
 
 
 def _centred(first: Size, second: Size) -> Matrix:
