@@ -163,7 +163,7 @@ def _boxes_of_each(protect: Boxes | Sequence[Boxes] | None, count: int) -> list[
     given = [protect] if isinstance(protect, Mapping) else list(protect or [{}] * count)
     if len(given) != count:
         raise ConfigError(
-            f"protect: boxes of {len(given)} references, give those of each of {count}: [{{…}}, {{…}}]"
+            f"protect: boxes of {len(given)} reference{'s' if len(given) > 1 else ''}, give those of each of {count}: [{{…}}, {{…}}]"
         )
     return [
         {name: checked_box(f"protect {name!r}", box, ConfigError) for name, box in boxes.items()}
