@@ -85,7 +85,8 @@ def _drawn(output: Output, found: Comparison, over_output: bool, box: int) -> Im
         picture = output.thumbnail(box)
         full = _within(picture.size, max(width, height))
         distances, shared = in_output(found.change_map, found.matrix, full)
-        return glowing(picture, distances, seen=shared, size=_within(picture.size, box))
+        compared, _ = in_output(found.seen, found.matrix, full)
+        return glowing(picture, distances, seen=shared & (compared > 0.5), size=_within(picture.size, box))
     reference = _grey(request.images[found.reference], box)
     picture = glowing(reference, found.change_map, seen=found.seen, size=_within((width, height), box))
     first = request.images[0].sent_size

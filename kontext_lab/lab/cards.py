@@ -23,10 +23,10 @@ from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import Beside, CellResult, Output, Results, State
 from kontext_lab.sweep.axes import value_text
 
-__all__ = ["axes_of", "cards_of", "expected_pictures"]
+__all__ = ["Maps", "axes_of", "cards_of", "expected_pictures"]
 
-Maps = Mapping[tuple[int, int], Image.Image]
-"""Change maps by a cell's place in the results and its output's number."""
+Maps = Mapping[tuple[int, int], Image.Image | None]
+"""Change maps by a cell's place in the results and its output's number; None where there is none to show."""
 
 MAP_BOX = 512
 """Longest side of a change map: it is smooth."""
@@ -44,7 +44,11 @@ def axes_of(values: Values) -> tuple[Axis, ...]:
 def expected_pictures(results: Results, maps: Maps) -> int:
     """How many pictures a page will hold at most."""
     references = {one.digest for cell in results for one in _references(cell)}
-    return sum(1 for output in results.outputs if output.is_picture) + len(references) + len(maps)
+    return (
+        sum(1 for output in results.outputs if output.is_picture)
+        + len(references)
+        + sum(change is not None for change in maps.values())
+    )
 
 
 def cards_of(values: Values, album: Album, maps: Maps, beside: Beside | None) -> Iterator[Card]:
@@ -54,7 +58,7 @@ def cards_of(values: Values, album: Album, maps: Maps, beside: Beside | None) ->
         values: of the results.
         album: takes the pictures in.
         maps: change maps, where there are any.
-        beside: registers outputs on their references.
+        beside: registers those of their outputs on their references.
     """
     places = {id(cell): index for index, cell in enumerate(values.results)}
     tokens = {key: [value.token for value in values.of(key)] for key in values.axes}
@@ -66,8 +70,9 @@ def cards_of(values: Values, album: Album, maps: Maps, beside: Beside | None) ->
             for key, value in found.items()
         )
         title = " · ".join(f"{key} {value.label}" for key, value in found.items()) or shot.cell.title
-        change = maps.get((places[id(shot.cell)], shot.output))
-        yield _card(output, place, title, album, change=change, beside=beside)
+        key = (places[id(shot.cell)], shot.output)
+        compared = beside if key in maps else None
+        yield _card(output, place, title, album, change=maps.get(key), beside=compared)
 
 
 def _output(cell: CellResult, number: int) -> Output:
@@ -85,7 +90,7 @@ def _card(
 ) -> Card:
     cell = output.cell
     picture, said = _picture(output, title, album)
-    references = list(_reference_places(output, album, beside if picture is not None else None))
+    references = list(_reference_places(output, album, beside))
     return Card(
         place=place,
         title=title,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from importlib import metadata
@@ -21,7 +21,7 @@ from kontext_lab.figures.values import Values
 from kontext_lab.images import thumbnail
 from kontext_lab.lab.anonymous import without_references
 from kontext_lab.lab.archive import Archive
-from kontext_lab.lab.cards import axes_of, cards_of, expected_pictures
+from kontext_lab.lab.cards import Maps, axes_of, cards_of, expected_pictures
 from kontext_lab.lab.comparing import Comparing
 from kontext_lab.redaction import get_logger
 from kontext_lab.report import (
@@ -53,6 +53,9 @@ LISTED = 12
 """Values of an axis that are named in the page's head; the pickers have them all."""
 
 MAP_THREADS = 2
+
+_SAME_RATIO = 0.03
+"""Share by which ratios may differ where nobody waits for a registration."""
 
 METRICS = ("change/area", "preserve/ssim")
 """What effects are drawn of where it was measured; verdicts besides."""
@@ -157,21 +160,28 @@ def _rendered(results: Results, references: bool) -> bytes:
     return render(page, album.pictures)
 
 
-def _change_maps(results: Results, beside: Beside) -> Mapping[tuple[int, int], Image.Image]:
-    """What changed, anew, since maps are kept nowhere; all outputs are registered, measured ones have a map."""
+def _change_maps(results: Results, beside: Beside) -> Maps:
+    """What changed, anew, since maps are kept nowhere; of outputs that were measured, or framed anew."""
     wanted = [
         (place, output)
         for place, cell in enumerate(results)
         for output in cell.outputs
-        if output.is_picture and cell.request is not None
+        if output.is_picture and (METRICS[0] in output.metrics or _is_reframed(output))
     ]
     with ThreadPoolExecutor(MAP_THREADS, thread_name_prefix="kontext-lab report") as pool:
         maps = list(pool.map(lambda one: _change_map(one[1], beside), wanted))
     return {
-        (place, output.number): change
+        (place, output.number): change if METRICS[0] in output.metrics else None
         for (place, output), change in zip(wanted, maps, strict=True)
-        if change is not None and METRICS[0] in output.metrics
     }
+
+
+def _is_reframed(output: Output) -> bool:
+    """An output of another ratio than its first reference: without registration nothing of it would line up."""
+    request = output.cell.request
+    width, height = request.images[0].sent_size if request is not None else (0, 0)
+    known = all((width, height, output.width, output.height))
+    return known and abs(width * output.height / (height * output.width) - 1) > _SAME_RATIO
 
 
 def _change_map(output: Output, beside: Beside) -> Image.Image | None:
@@ -205,6 +215,7 @@ def _facts(values: Values) -> Iterator[Fact]:
         yield Fact("pictures from", first if first == last else f"{first} to {last}")
     yield from _varying(values)
     yield from _fixed(results)
+    yield from _protected(results)
     if results.run_id:
         yield Fact("MLflow run", results.run_id)
     yield Fact(
@@ -234,6 +245,24 @@ def _fixed(results: Results) -> Iterator[Fact]:
             yield Fact(key, text)
     if left:
         yield Fact("left to the service", ", ".join(left))
+
+
+def _protected(results: Results) -> Iterator[Fact]:
+    """Names of the boxes, by reference where several have some."""
+    found: dict[str, dict[str, None]] = {}
+    for cell in results:
+        images = cell.request.images if cell.request is not None else ()
+        label = str(cell.params.get("image.label", ""))
+        for at, boxes in enumerate(cell.protect):
+            name = (label if len(cell.protect) == 1 else "") or (images[at].name if images else "")
+            if boxes:
+                found.setdefault(name, {}).update(dict.fromkeys(boxes))
+    lines = [
+        ", ".join(boxes) if len(found) == 1 else f"{name}: {', '.join(boxes)}"
+        for name, boxes in found.items()
+    ]
+    if lines:
+        yield Fact("protected", "; ".join(lines))
 
 
 def _text(key: str, value: Any) -> str:
