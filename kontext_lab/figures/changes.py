@@ -16,7 +16,7 @@ from kontext_lab.figures.cards import Card
 from kontext_lab.figures.geometry import Tile
 from kontext_lab.images import Reference, thumbnail
 from kontext_lab.images.heat import glowing
-from kontext_lab.metrics import Comparison
+from kontext_lab.metrics import Comparison, in_output
 from kontext_lab.results import Output
 
 __all__ = ["change_webp", "changed_picture", "compare_ahead", "incomparable"]
@@ -25,8 +25,6 @@ _THREADS = 2
 _PAPER = (60, 60, 60)
 _OUTLINED = 8
 """Regions that are outlined at most, the largest."""
-_SAME_SCALE = 0.03
-"""By how much an output may be a closer crop than its reference, so that the map is where the change is."""
 
 
 def changed_picture(tile: Tile, box: int) -> Image.Image | Card:
@@ -83,12 +81,14 @@ def _drawn(output: Output, found: Comparison, over_output: bool, box: int) -> Im
     assert request is not None  # else it could not have been compared
     height, width = found.change_map.shape
     box = min(box, max(width, height))
-    size = _within((width, height), box)
-    if over_output and abs(found.scale - 1) <= _SAME_SCALE:
-        picture = glowing(output.thumbnail(box), found.change_map, size=size)
-    else:
-        reference = _grey(request.images[found.reference], box)
-        picture = glowing(reference, found.change_map, seen=found.seen, size=size)
+    if over_output and found.matrix is not None:
+        picture = output.thumbnail(box)
+        full = _within(picture.size, max(width, height))
+        distances, shared = in_output(found.change_map, found.matrix, full)
+        compared, _ = in_output(found.seen, found.matrix, full)
+        return glowing(picture, distances, seen=shared & (compared > 0.5), size=_within(picture.size, box))
+    reference = _grey(request.images[found.reference], box)
+    picture = glowing(reference, found.change_map, seen=found.seen, size=_within((width, height), box))
     first = request.images[0].sent_size
     if found.reference and all(first):
         # The tile has the ratio of the first reference; this is another one.

@@ -70,10 +70,13 @@ def _change_pieces(view: View) -> list[Piece]:
         return ["shown: the references in the places of their outputs"]
     if view.show != "change":
         return []
-    over = "the reference" if view.over == "reference" else "the output where it has the reference's frame"
     glow = tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in GLOW)
     strip = _Strip(glow, "0", f"{BRIGHTEST:.0f} and more")
-    return ["change, Lab distance:", strip, f"{_DOT}grey: as it was · striped: not compared · over {over}"]
+    return [
+        "change, Lab distance:",
+        strip,
+        f"{_DOT}grey: as it was · striped: not compared · over the {view.over}",
+    ]
 
 
 def _frame_pieces(frames: Frames | None, metric: str | None) -> list[Piece]:

@@ -17,9 +17,6 @@ Show = Literal["output", "change", "reference"]
 SHOWS: tuple[Show, ...] = get_args(Show)
 _OVERS: tuple[Over, ...] = get_args(Over)
 
-_SAME_RATIO = 1.05
-"""By how much ratios may differ, so that a map of the reference can be stretched over the output."""
-
 
 @dataclass(frozen=True)
 class View:
@@ -27,7 +24,7 @@ class View:
 
     Attributes:
         show: its output, what changed, or its reference.
-        over: what changes are laid over, where that can be chosen.
+        over: what changes are laid over.
         beside: measures changes; None where that isn't wanted.
     """
 
@@ -43,7 +40,7 @@ class View:
             output: of its picture, in pixels.
         """
         first = _first(cell)
-        if self.show == "output" or first is None or self._is_over_output(first, output):
+        if self.show == "output" or first is None or (self.show, self.over) == ("change", "output"):
             return output
         return first.sent_size
 
@@ -56,17 +53,7 @@ class View:
             return replace(tile, card=fitted(no_reference(tile.cell), tile.rect.width, tile.rect.height))
         if self.show == "reference" or self.beside is None:
             return replace(tile, reference=reference)
-        output = tile.output
-        size = (output.width, output.height) if output is not None else (0, 0)
-        over: Over = "output" if self._is_over_output(reference, size) else "reference"
-        return replace(tile, overlay=Overlay(self.beside.comparison, over))
-
-    def _is_over_output(self, reference: Reference, output: tuple[int, int]) -> bool:
-        """Whether the map, which is in the reference's frame, is shown over the output."""
-        if self.show != "change" or self.over == "reference" or not all((*output, *reference.sent_size)):
-            return False
-        apart = (output[0] / output[1]) / (reference.sent_size[0] / reference.sent_size[1])
-        return 1 / _SAME_RATIO <= apart <= _SAME_RATIO
+        return replace(tile, overlay=Overlay(self.beside.comparison, self.over))
 
 
 def view_of(results: Results, show: Any, over: Any) -> View:

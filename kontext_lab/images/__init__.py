@@ -4,7 +4,7 @@ Knows Pillow and numpy. Knows nothing of requests, sweeps, services or MLflow, a
 whoever wants a reference by URL passes the function that fetches it.
 """
 
-from kontext_lab.images.boxes import Box, checked_box, checked_boxes
+from kontext_lab.images.boxes import Box, Boxes, boxes_by_reference, checked_box, checked_boxes
 from kontext_lab.images.examine import PREVIEW_BOX, Examined, examine, thumbnail
 from kontext_lab.images.formats import open_picture
 from kontext_lab.images.likeness import SAME_PICTURE, bits_apart, perceptual_hash, squares_apart
@@ -18,10 +18,12 @@ __all__ = [
     "PREVIEW_BOX",
     "SAME_PICTURE",
     "Box",
+    "Boxes",
     "Examined",
     "Origin",
     "Reference",
     "bits_apart",
+    "boxes_by_reference",
     "checked_box",
     "checked_boxes",
     "examine",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kontext_lab.errors import KontextLabError, SweepError, shown
 
-__all__ = ["Box", "checked_box", "checked_boxes"]
+__all__ = ["Box", "Boxes", "boxes_by_reference", "checked_box", "checked_boxes"]
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 from 0 to 1: left before right, top before bottom."""
+
+Boxes = Mapping[str, Box]
+"""Boxes of one picture by their names."""
 
 MOST_BOXES = 20
 
@@ -64,3 +68,40 @@ def checked_boxes(what: str, given: Any) -> dict[str, Box]:
                 f"{what}: name {shown(name)}, allowed are up to 60 letters, digits, blanks and _-. but not {', '.join(_TAKEN)}"
             )
     return {name: checked_box(f"{what} {name!r}", box) for name, box in given.items()}
+
+
+def boxes_by_reference(what: str, given: Any, names: Sequence[str]) -> dict[str, dict[str, Box]]:
+    """Boxes by the names of their references; boxes without a reference belong to the only one.
+
+    Args:
+        what: what an error calls them.
+        given: names with boxes, or names of references with those.
+        names: of the references that there are.
+
+    Raises:
+        SweepError: something is no box, a reference is not known, or must be named.
+    """
+    if not isinstance(given, Mapping) or not any(isinstance(one, Mapping) for one in given.values()):
+        boxes = checked_boxes(what, given)
+        if boxes and len(names) > 1:
+            raise SweepError(
+                f"{what}: boxes belong to one of {len(names)} references, say to which: "
+                f"{{{names[0]!r}: {{{next(iter(boxes))!r}: (x0, y0, x1, y1)}}}}; references are {_listed(names)}"
+            )
+        return dict.fromkeys(names, boxes) if boxes else {}
+    found: dict[str, dict[str, Box]] = {}
+    for name, boxes in given.items():
+        if not isinstance(boxes, Mapping):
+            raise SweepError(
+                f"{what} {shown(name)}: belongs to no reference; references are {_listed(names)}"
+            )
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, 1)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise SweepError(f"{what}: no reference {shown(name)}; {meant}references are {_listed(names)}")
+        found[name] = checked_boxes(f"{what} {name!r}", boxes)
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(shown(name, 40) for name in names[:8]) + (" …" if len(names) > 8 else "")

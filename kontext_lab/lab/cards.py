@@ -16,15 +16,17 @@ from kontext_lab.errors import KontextLabError
 from kontext_lab.figures.values import Values
 from kontext_lab.figures.verdicts import FAVOURITE, verdicts_of
 from kontext_lab.images import Reference, thumbnail
+from kontext_lab.lab.comparing import on_references
+from kontext_lab.metrics import Placement
 from kontext_lab.report import Album, Axis, Card, Fact, Value
 from kontext_lab.request import MATCH_INPUT
-from kontext_lab.results import CellResult, Output, Results, State
+from kontext_lab.results import Beside, CellResult, Output, Results, State
 from kontext_lab.sweep.axes import value_text
 
-__all__ = ["axes_of", "cards_of", "expected_pictures"]
+__all__ = ["Maps", "axes_of", "cards_of", "expected_pictures"]
 
-Maps = Mapping[tuple[int, int], Image.Image]
-"""Change maps by a cell's place in the results and its output's number."""
+Maps = Mapping[tuple[int, int], Image.Image | None]
+"""Change maps by a cell's place in the results and its output's number; None where there is none to show."""
 
 MAP_BOX = 512
 """Longest side of a change map: it is smooth."""
@@ -42,16 +44,21 @@ def axes_of(values: Values) -> tuple[Axis, ...]:
 def expected_pictures(results: Results, maps: Maps) -> int:
     """How many pictures a page will hold at most."""
     references = {one.digest for cell in results for one in _references(cell)}
-    return sum(1 for output in results.outputs if output.is_picture) + len(references) + len(maps)
+    return (
+        sum(1 for output in results.outputs if output.is_picture)
+        + len(references)
+        + sum(change is not None for change in maps.values())
+    )
 
 
-def cards_of(values: Values, album: Album, maps: Maps) -> Iterator[Card]:
+def cards_of(values: Values, album: Album, maps: Maps, beside: Beside | None) -> Iterator[Card]:
     """A card for every output, and for every cell without one.
 
     Args:
         values: of the results.
         album: takes the pictures in.
         maps: change maps, where there are any.
+        beside: registers those of their outputs on their references.
     """
     places = {id(cell): index for index, cell in enumerate(values.results)}
     tokens = {key: [value.token for value in values.of(key)] for key in values.axes}
@@ -63,7 +70,9 @@ def cards_of(values: Values, album: Album, maps: Maps) -> Iterator[Card]:
             for key, value in found.items()
         )
         title = " · ".join(f"{key} {value.label}" for key, value in found.items()) or shot.cell.title
-        yield _card(output, place, title, album, maps.get((places[id(shot.cell)], shot.output)))
+        key = (places[id(shot.cell)], shot.output)
+        compared = beside if key in maps else None
+        yield _card(output, place, title, album, change=maps.get(key), beside=compared)
 
 
 def _output(cell: CellResult, number: int) -> Output:
@@ -71,10 +80,17 @@ def _output(cell: CellResult, number: int) -> Output:
 
 
 def _card(
-    output: Output, place: tuple[int | None, ...], title: str, album: Album, change: Image.Image | None
+    output: Output,
+    place: tuple[int | None, ...],
+    title: str,
+    album: Album,
+    *,
+    change: Image.Image | None,
+    beside: Beside | None,
 ) -> Card:
     cell = output.cell
     picture, said = _picture(output, title, album)
+    references = list(_reference_places(output, album, beside))
     return Card(
         place=place,
         title=title,
@@ -83,7 +99,8 @@ def _card(
         mark=verdicts_of(output),
         simulated=cell.simulated,
         picture=picture,
-        references=tuple(_reference_places(cell, album)),
+        references=tuple(index for index, _ in references),
+        placements=tuple(placement for _, placement in references),
         change=None if change is None else _change_place(change, output, title, album),
         facts=tuple(_facts(output)),
         params=tuple(_params(cell.params)),
@@ -125,13 +142,20 @@ def _references(cell: CellResult) -> list[Reference]:
     return [] if cell.request is None else [one for one in cell.request.images if one.png]
 
 
-def _reference_places(cell: CellResult, album: Album) -> Iterator[int]:
-    for reference in _references(cell):
+def _reference_places(
+    output: Output, album: Album, beside: Beside | None
+) -> Iterator[tuple[int, Placement | None]]:
+    """The place of each reference, and the frame it shares with the output's picture where there is one."""
+    laid = on_references(output, beside) if beside is not None else []
+    for reference, placement in laid or ((one, None) for one in _references(output.cell)):
         load = partial(thumbnail, reference.png)
         try:
-            yield album.add(("reference", reference.digest), load, f"reference {reference.name}", "reference")
+            index = album.add(
+                ("reference", reference.digest), load, f"reference {reference.name}", "reference"
+            )
         except KontextLabError:
             continue  # the output is worth showing without it
+        yield index, placement
 
 
 def _change_place(change: Image.Image, output: Output, title: str, album: Album) -> int:

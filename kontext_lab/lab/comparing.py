@@ -1,4 +1,4 @@
-"""Change maps for whoever draws: made when they are wanted, since they are kept nowhere, and held small in memory."""
+"""Change maps and placements for whoever draws: made when they are wanted, kept nowhere, and held small in memory."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kontext_lab.errors import KontextLabError
 from kontext_lab.lab.measuring import comparison_of
 from kontext_lab.lab.showing import with_requests
-from kontext_lab.metrics import Comparison
+from kontext_lab.metrics import Comparison, Placement, compare, placed
+from kontext_lab.results import Beside, Output, Results
 
 if TYPE_CHECKING:
-    from kontext_lab.results import Output, Results
+    from kontext_lab.images import Reference
     from kontext_lab.tracking import Tracker
 
-__all__ = ["Comparing", "Held"]
+__all__ = ["Comparing", "Held", "on_each_other", "on_references"]
 
 _STEP = 0.25
 """Lab units between two levels of a map that is held: up to 63.75 in all, where a change long glows brightest."""
@@ -107,6 +109,51 @@ class Comparing:
     def __reduce__(self) -> tuple[type[Comparing], tuple[()]]:
         # As results that are pickled: what is known comes along, an open store doesn't.
         return (Comparing, ())
+
+
+def on_references(output: Output, beside: Beside | None) -> list[tuple[Reference, Placement]]:
+    """An output's references, each with the frame that it shares with the output; one at most is registered.
+
+    Args:
+        output: of which; its cell's request is known, else there are none.
+        beside: of its results.
+    """
+    request, size = output.cell.request, (output.width, output.height)
+    if request is None or not output.is_picture or not all(size):
+        return []
+    found = _measured(output, beside)
+    return [
+        (one, placed(one.sent_size, size, found.matrix if found and place == found.reference else None))
+        for place, one in enumerate(request.images)
+        if one.png and all(one.sent_size)
+    ]
+
+
+def on_each_other(first: Output, second: Output, beside: Beside | None) -> Placement | None:
+    """The frame of two outputs: by the reference they share, else by what they have in common; None without sizes."""
+    size, other = (first.width, first.height), (second.width, second.height)
+    if not all((*size, *other)):
+        return None
+    beside = beside or Comparing()
+    beside.know(Results([first.cell, second.cell]))
+    maps = []
+    for output in (first, second):
+        found = _measured(output, beside)
+        if found is not None and found.matrix is not None and output.cell.request is not None:
+            maps.append((output.cell.request.images[found.reference].digest, found.matrix))
+    if len(maps) == 2 and maps[0][0] == maps[1][0]:
+        return placed(size, other, maps[1][1] @ np.linalg.inv(maps[0][1]))
+    try:
+        return placed(size, other, compare(first, second).matrix)
+    except KontextLabError:
+        return placed(size, other, None)
+
+
+def _measured(output: Output, beside: Beside | None) -> Comparison | None:
+    try:
+        return (beside or Comparing()).comparison(output)
+    except KontextLabError:
+        return None  # what is wrong with a picture says whoever loads it
 
 
 def _key(output: Output) -> Hashable:

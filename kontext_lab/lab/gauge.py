@@ -15,7 +15,7 @@ from typing import Any
 
 from kontext_lab import metrics
 from kontext_lab.errors import ConfigError, KontextLabError, shown
-from kontext_lab.images import Origin, Reference, picture_of
+from kontext_lab.images import Boxes, Origin, Reference, picture_of
 from kontext_lab.lab.chains import ancestors
 from kontext_lab.lab.showing import with_requests
 from kontext_lab.lab.verdicts import check_criterion, noting
@@ -141,7 +141,7 @@ def compared(
     output: Output,
     references: Sequence[Reference],
     ready: Callable[[Reference], Measured],
-    protect: Mapping[str, Any] | None = None,
+    protect: Sequence[Boxes] = (),
 ) -> Comparison:
     """An output against references; what the sandbox writes over its pictures is no edit."""
     covered = []
@@ -159,7 +159,8 @@ def _of_first(comparison: Comparison) -> dict[str, float]:
 
 
 def _recipe(cell: CellResult) -> str:
-    boxes = json.dumps(cell.protect, sort_keys=True, ensure_ascii=False) if cell.protect else ""
+    given = cell.protect[0] if len(cell.protect) == 1 else cell.protect
+    boxes = json.dumps(given, sort_keys=True, ensure_ascii=False) if any(cell.protect) else ""
     return f"{metrics.VERSION} {boxes}".strip()
 
 

@@ -93,9 +93,9 @@ def deliver(
             done.free += 1
             journal.drop(desk)
         elif intent.place < len(sweep.cells):
-            cell = CellResult.from_cell(
-                sweep.cells[intent.place], journal.facts.service, intent.fingerprint, protect=sweep.protect
-            )
+            asked = sweep.cells[intent.place]
+            boxes = sweep.boxes_in(asked.request)
+            cell = CellResult.from_cell(asked, journal.facts.service, intent.fingerprint, protect=boxes)
             owed.append(_Owed(intent, desk, cell))
         else:
             done.problem = f"cell {intent.title!r} is not part of the sweep any more: see {desk.path}"
@@ -194,7 +194,7 @@ def sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str, *, quic
     """
     run, cells = tracker.load(parent_id)
     listed = [
-        cells.get(cell.index) or CellResult.from_cell(cell, service, "", protect=sweep.protect)
+        cells.get(cell.index) or CellResult.from_cell(cell, service, "", protect=sweep.boxes_in(cell.request))
         for cell in sweep.cells
     ]
     results = Results(listed, name=run.name, run_id=parent_id, draw=draw_preview)

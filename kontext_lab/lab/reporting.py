@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from importlib import metadata
@@ -21,8 +21,8 @@ from kontext_lab.figures.values import Values
 from kontext_lab.images import thumbnail
 from kontext_lab.lab.anonymous import without_references
 from kontext_lab.lab.archive import Archive
-from kontext_lab.lab.cards import axes_of, cards_of, expected_pictures
-from kontext_lab.lab.measuring import comparison_of
+from kontext_lab.lab.cards import Maps, axes_of, cards_of, expected_pictures
+from kontext_lab.lab.comparing import Comparing
 from kontext_lab.redaction import get_logger
 from kontext_lab.report import (
     BRIGHTEST,
@@ -38,7 +38,7 @@ from kontext_lab.report import (
     writable_file,
 )
 from kontext_lab.request import DEFAULT
-from kontext_lab.results import Output, Results, State
+from kontext_lab.results import Beside, Output, Results, State
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.differing import compared
 from kontext_lab.sweep.wording import shortened
@@ -53,6 +53,9 @@ LISTED = 12
 """Values of an axis that are named in the page's head; the pickers have them all."""
 
 MAP_THREADS = 2
+
+_SAME_RATIO = 0.03
+"""Share by which ratios may differ where nobody waits for a registration."""
 
 METRICS = ("change/area", "preserve/ssim")
 """What effects are drawn of where it was measured; verdicts besides."""
@@ -135,7 +138,8 @@ def _log(results: Results, data: bytes, store: Archive | None) -> None:
 
 def _rendered(results: Results, references: bool) -> bytes:
     values = Values(results)
-    maps = _change_maps(results) if references else {}
+    beside = results.beside or Comparing()
+    maps = _change_maps(results, beside) if references else {}
     album = Album(expected_pictures(results, maps))
     choice = choose(values, None, None, None)
     page = Page(
@@ -148,42 +152,49 @@ def _rendered(results: Results, references: bool) -> bytes:
         axes=axes_of(values),
         rows=next(iter(choice.rows), ""),
         columns=next(iter(choice.columns), "") or choice.sheet,
-        cards=tuple(cards_of(values, album, maps)),
-        change=f"change map, brightest from a Lab distance of {BRIGHTEST:.0f} on"
+        cards=tuple(cards_of(values, album, maps, beside)),
+        change=f"change map, brightest from a Lab distance of {BRIGHTEST:.0f} on, striped: not compared"
         + (" (simulated)" if results.simulated else ""),
         plots=tuple(_plots(results)),
     )
     return render(page, album.pictures)
 
 
-def _change_maps(results: Results) -> Mapping[tuple[int, int], Image.Image]:
-    """Where edits were measured: what changed, anew, since maps are kept nowhere."""
+def _change_maps(results: Results, beside: Beside) -> Maps:
+    """What changed, anew, since maps are kept nowhere; of outputs that were measured, or framed anew."""
     wanted = [
         (place, output)
         for place, cell in enumerate(results)
         for output in cell.outputs
-        if output.is_picture and cell.request is not None and METRICS[0] in output.metrics
+        if output.is_picture and (METRICS[0] in output.metrics or _is_reframed(output))
     ]
     with ThreadPoolExecutor(MAP_THREADS, thread_name_prefix="kontext-lab report") as pool:
-        maps = list(pool.map(_change_map, (output for _, output in wanted)))
+        maps = list(pool.map(lambda one: _change_map(one[1], beside), wanted))
     return {
-        (place, output.number): change
+        (place, output.number): change if METRICS[0] in output.metrics else None
         for (place, output), change in zip(wanted, maps, strict=True)
-        if change is not None
     }
 
 
-def _change_map(output: Output) -> Image.Image | None:
+def _is_reframed(output: Output) -> bool:
+    """An output of another ratio than its first reference: without registration nothing of it would line up."""
+    request = output.cell.request
+    width, height = request.images[0].sent_size if request is not None else (0, 0)
+    known = all((width, height, output.width, output.height))
+    return known and abs(width * output.height / (height * output.width) - 1) > _SAME_RATIO
+
+
+def _change_map(output: Output, beside: Beside) -> Image.Image | None:
     """The reference with what changed; None where it is a new picture, or can't be compared any more."""
     try:
-        found = comparison_of(output)
+        found = beside.comparison(output)
         request = output.cell.request
         if request is None or not found.registered:
             return None
         reference = thumbnail(request.images[found.reference].png, max(found.change_map.shape))
     except KontextLabError:
         return None
-    return glowing(reference, found.change_map)
+    return glowing(reference, found.change_map, seen=found.seen)
 
 
 def _simulated(results: Results) -> str:
@@ -204,6 +215,7 @@ def _facts(values: Values) -> Iterator[Fact]:
         yield Fact("pictures from", first if first == last else f"{first} to {last}")
     yield from _varying(values)
     yield from _fixed(results)
+    yield from _protected(results)
     if results.run_id:
         yield Fact("MLflow run", results.run_id)
     yield Fact(
@@ -233,6 +245,24 @@ def _fixed(results: Results) -> Iterator[Fact]:
             yield Fact(key, text)
     if left:
         yield Fact("left to the service", ", ".join(left))
+
+
+def _protected(results: Results) -> Iterator[Fact]:
+    """Names of the boxes, by reference where several have some."""
+    found: dict[str, dict[str, None]] = {}
+    for cell in results:
+        images = cell.request.images if cell.request is not None else ()
+        label = str(cell.params.get("image.label", ""))
+        for at, boxes in enumerate(cell.protect):
+            name = (label if len(cell.protect) == 1 else "") or (images[at].name if images else "")
+            if boxes:
+                found.setdefault(name, {}).update(dict.fromkeys(boxes))
+    lines = [
+        ", ".join(boxes) if len(found) == 1 else f"{name}: {', '.join(boxes)}"
+        for name, boxes in found.items()
+    ]
+    if lines:
+        yield Fact("protected", "; ".join(lines))
 
 
 def _text(key: str, value: Any) -> str:

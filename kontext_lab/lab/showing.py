@@ -72,7 +72,8 @@ def with_requests(tracker: Tracker, results: Results) -> Results:
             requests = {cell.request.fingerprint(service): cell.request for cell in sweep.cells}
             for cell in missing:
                 if cell.service == service and cell.request is None and cell.fingerprint in requests:
-                    cell.request, cell.protect = requests[cell.fingerprint], sweep.protect
+                    cell.request = requests[cell.fingerprint]
+                    cell.protect = sweep.boxes_in(cell.request)
     return results
 
 

@@ -294,9 +294,9 @@ def _running(
     permits: Permits,
 ) -> Handle:
     parent_id = journal.facts.parent_id
-    protect = plan.sweep.protect
+    boxes = plan.sweep.boxes_in
     cells = [
-        CellResult.from_cell(one.cell, plan.service, one.fingerprint, protect=protect)
+        CellResult.from_cell(one.cell, plan.service, one.fingerprint, protect=boxes(one.cell.request))
         for one in plan.decisions
     ]
     results = Results(cells, name=plan.sweep.name, run_id=parent_id, draw=draw_preview)

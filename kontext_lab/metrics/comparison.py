@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from kontext_lab.errors import ConfigError
-from kontext_lab.images import Box, checked_box, picture_of
+from kontext_lab.images import Box, Boxes, checked_box, picture_of
 from kontext_lab.metrics.around import greatest
 from kontext_lab.metrics.change import Region, change_map, regions_of
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels, reference_pixels
-from kontext_lab.metrics.points import Landmarks, landmarks
+from kontext_lab.metrics.points import Landmarks, Matrix, landmarks
 from kontext_lab.metrics.registration import Alignment, align, framed
 from kontext_lab.metrics.texture import Texture, similarity, texture
 
@@ -66,6 +66,7 @@ class Comparison:
         scale: of the reference within the output's frame: 1 just covers it, more is a closer crop; NaN where it is not registered.
         change_map: height × width, Lab units over the noise floor, 0 where nothing changed; in the reference's frame, longest side 512.
         seen: height × width, the part of the reference that the output shows.
+        matrix: 3 × 3, from fractions of the reference to fractions of the output; None where it is not registered.
         flags: of `no-op`, `new picture`, `blank`, `over-edit`. A picture recoloured so slightly that no place stands out has no
             area and is no no-op: `preserve_delta_e` says how far it went.
     """
@@ -83,6 +84,7 @@ class Comparison:
     seen: Mask = field(repr=False)
     flags: tuple[str, ...] = ()
     protect: Mapping[str, float] = field(default_factory=dict)
+    matrix: Matrix | None = field(default=None, repr=False)
 
     @property
     def values(self) -> dict[str, float]:
@@ -121,7 +123,7 @@ def compare(
     references: Any,
     output: Any,
     *,
-    protect: Mapping[str, Box] | None = None,
+    protect: Boxes | Sequence[Boxes] | None = None,
     ignore: Sequence[Box] = (),
 ) -> Comparison:
     """Measure what an edit changed and how well it kept the rest.
@@ -129,19 +131,18 @@ def compare(
     Args:
         references: one picture or several – paths, bytes, PIL images, arrays, References, Outputs; the one that fits best counts.
         output: the edited picture.
-        protect: boxes x0, y0, x1, y1 as fractions of the reference, by names: how well each was kept is measured by itself.
+        protect: boxes x0, y0, x1, y1 as fractions of the reference, by names: how well each was kept is measured by itself;
+            of several references the boxes of each, in their order. Those of a reference that fits less well are not measured.
         ignore: boxes of the output, as fractions of it, that are left out: what is written over a picture is no edit.
 
     Raises:
         ImageError: something is no picture.
-        ConfigError: no references, or a box that can't be one.
+        ConfigError: no references, a box that can't be one, or boxes that belong to none of several references.
     """
     several = references if isinstance(references, list | tuple) else [references]
     if not several:
         raise ConfigError("references: there are none, give one or more pictures")
-    boxes = {
-        name: checked_box(f"protect {name!r}", box, ConfigError) for name, box in (protect or {}).items()
-    }
+    boxes = _boxes_of_each(protect, len(several))
     covered = [checked_box("ignore", box, ConfigError) for box in ignore]
     ready = [measured(one) for one in several]
     picture = picture_of(output)
@@ -153,9 +154,21 @@ def compare(
         if not blank[place] and (alignment := _aligned(one, outputs[place], covered)) is not None
     }
     if not found:
-        return _new_picture(ready[0], boxes, blank=blank[0])
+        return _new_picture(ready[0], boxes[0], blank=blank[0])
     place = max(found, key=lambda one: found[one].agreement)
-    return _compared(place, ready[place], found[place], boxes)
+    return _compared(place, ready[place], outputs[place].size, found[place], boxes[place])
+
+
+def _boxes_of_each(protect: Boxes | Sequence[Boxes] | None, count: int) -> list[dict[str, Box]]:
+    given = [protect] if isinstance(protect, Mapping) else list(protect or [{}] * count)
+    if len(given) != count:
+        raise ConfigError(
+            f"protect: boxes of {len(given)} reference{'s' if len(given) > 1 else ''}, give those of each of {count}: [{{…}}, {{…}}]"
+        )
+    return [
+        {name: checked_box(f"protect {name!r}", box, ConfigError) for name, box in boxes.items()}
+        for boxes in given
+    ]
 
 
 def _aligned(reference: Measured, output: Pixels, covered: Sequence[Box]) -> Alignment | None:
@@ -164,7 +177,9 @@ def _aligned(reference: Measured, output: Pixels, covered: Sequence[Box]) -> Ali
     return align(reference.pixels, reference.marks, output)
 
 
-def _compared(place: int, reference: Measured, alignment: Alignment, boxes: Mapping[str, Box]) -> Comparison:
+def _compared(
+    place: int, reference: Measured, size: tuple[int, int], alignment: Alignment, boxes: Boxes
+) -> Comparison:
     here, seen = reference.pixels, alignment.pixels.seen
     # What isn't seen is not unlike: what is around a place reaches over the border of what is.
     there = np.where(seen, alignment.pixels.lab, here.lab)
@@ -189,7 +204,15 @@ def _compared(place: int, reference: Measured, alignment: Alignment, boxes: Mapp
         seen=seen,
         flags=tuple(flag for flag, so in (("no-op", same), ("over-edit", area > _OVER)) if so),
         protect={name: _in_box(similar, seen, box) for name, box in boxes.items()},
+        matrix=_in_fractions(alignment.matrix, here.size, size),
     )
+
+
+def _in_fractions(matrix: Matrix, here: tuple[int, int], there: tuple[int, int]) -> Matrix:
+    """A map between the middles of pixels as one between fractions of the pictures."""
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    into, out = np.diag([*here, 1.0]), np.diag([1 / there[0], 1 / there[1], 1.0])
+    return np.asarray(out @ half @ matrix @ np.linalg.inv(half) @ into)
 
 
 def _kept(apart: Floats, similar: Floats, outside: Mask) -> tuple[float, float, float]:
@@ -219,7 +242,7 @@ def _in_box(similar: Floats, seen: Mask, box: Box) -> float:
     return float(similar[rows, columns][inside].mean()) if inside.any() else float("nan")
 
 
-def _new_picture(reference: Measured, boxes: Mapping[str, Box], *, blank: bool) -> Comparison:
+def _new_picture(reference: Measured, boxes: Boxes, *, blank: bool) -> Comparison:
     nothing, shape = float("nan"), reference.pixels.seen.shape
     return Comparison(
         registered=False,

@@ -11,6 +11,8 @@ from ipywidgets import HTML, Combobox, VBox
 
 from kontext_lab.errors import KontextLabError, NotFound
 from kontext_lab.figures import Mark, Tile
+from kontext_lab.lab.comparing import on_each_other
+from kontext_lab.metrics import Placement
 from kontext_lab.panel.arranging import Arranging
 from kontext_lab.panel.browser import Frame, Viewer
 from kontext_lab.panel.gathering import differences, gathered
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from kontext_lab.tracking import SweepRun
 
 __all__ = ["Compare"]
+
+Pair = tuple[bytes, bytes, Placement | None]
+"""Two pictures, and their common frame."""
 
 _HINT = "Click a cell for A, another for B; Shift-click changes B."
 
@@ -200,19 +205,28 @@ class Compare(Room):
             self.table.value = ""
             return
         self.table.value = _table(differences(first, second))
+        beside = self.results.beside if self.results is not None else None
         self._post.background(
-            lambda: (first.bytes, second.bytes),
+            lambda: (first.bytes, second.bytes, on_each_other(first, second, beside)),
             self.guarded(partial(self._show_both, first, second)),
             self.show,
         )
 
-    def _show_both(self, first: Output, second: Output, both: tuple[bytes, bytes]) -> None:
+    def _show_both(self, first: Output, second: Output, both: Pair) -> None:
         if (first, second) == (self.first, self.second):
             names = [
                 f"{name} · {one.cell.title}" + (" · simulated" if one.cell.simulated else "")
                 for name, one in (("A", first), ("B", second))
             ]
-            self.viewer.show(*both, left_label=names[0], right_label=names[1], alt=" against ".join(names))
+            left, right, placement = both
+            self.viewer.show(
+                left,
+                right,
+                left_label=names[0],
+                right_label=names[1],
+                alt=" against ".join(names),
+                placement=placement,
+            )
 
 
 def _read(lab: Lab, which: str) -> Results:

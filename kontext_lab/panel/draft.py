@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kontext_lab.errors import SweepError
-from kontext_lab.images import MAX_MEGAPIXELS, Box, Reference
+from kontext_lab.images import MAX_MEGAPIXELS, Boxes, Reference
 from kontext_lab.panel.words import Named, Words, follow
 from kontext_lab.request import decimal_text
 from kontext_lab.sweep import Sweep
@@ -73,7 +73,7 @@ class Draft:
         note: of the sweep.
         price: US dollars per picture, or "".
         max_megapixels: above which references are scaled down.
-        protect: parts of every reference that an edit should leave alone, by their names.
+        protect: of each reference the parts that an edit should leave alone, by their names.
     """
 
     prompts: tuple[Named, ...] = (Named(""),)
@@ -88,7 +88,7 @@ class Draft:
     note: str = ""
     price: str = ""
     max_megapixels: float = MAX_MEGAPIXELS
-    protect: Mapping[str, Box] = field(default_factory=dict)
+    protect: Mapping[Reference, Boxes] = field(default_factory=dict)
 
     @property
     def pictures(self) -> tuple[tuple[Reference, str], ...]:
@@ -128,14 +128,14 @@ class Draft:
             raise DraftError(problems)
         try:
             fixed, axes = self._sorted_out()
-            return Sweep(
+            made = Sweep(
                 axes=self._ordered(axes),
                 name=self.name or None,
                 note=self.note,
                 max_megapixels=self.max_megapixels,
-                protect=self.protect,
                 **fixed,
             )
+            return made.with_boxes(self.protect) if self.protect else made
         except SweepError as error:
             raise DraftError({self._where(str(error)): str(error)}) from None
 
@@ -221,7 +221,7 @@ class Draft:
             name=sweep.given_name,
             note=sweep.note,
             max_megapixels=sweep.max_megapixels,
-            protect=dict(sweep.protect),
+            protect=dict(sweep.boxes),
             order=tuple(axis.key for axis in sweep.axes),
             axes_of_one=frozenset(axis.key for axis in sweep.axes if len(axis) == 1),
         )

@@ -13,7 +13,8 @@ from ipywidgets import HTML, Box, Button, ToggleButton
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import change_webp
 from kontext_lab.images.heat import BRIGHTEST
-from kontext_lab.lab.comparing import Comparing
+from kontext_lab.lab.comparing import Comparing, on_references
+from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.facts import details_of, facts_of, state_of, title_of
 from kontext_lab.panel.layouts import plain, show_if
@@ -21,7 +22,7 @@ from kontext_lab.panel.parts import Line, Room, boxed, row
 from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.verdicts import Verdicts
-from kontext_lab.results import CellResult, Output
+from kontext_lab.results import CellResult, Output, Results
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
@@ -59,6 +60,7 @@ class _Loaded:
     after: bytes | None
     before_name: str
     trouble: str
+    placement: Placement | None = None
     answer: str = ""
     chain: tuple[Output, ...] = ()
     edits: tuple[Output, ...] = ()
@@ -202,6 +204,7 @@ class Inspector(Room):
             left_label=f"change map over {loaded.before_name}" if change else loaded.before_name,
             right_label="output" if loaded.after else f"{loaded.before_name} · {state_of(output)}",
             alt=f"change map of {about}" if change else about,
+            placement=loaded.placement,
         )
 
     def _bring_map(self) -> None:
@@ -271,16 +274,20 @@ _BUTTONS: Sequence[tuple[str, str, str]] = (
 )
 
 
-def _load(lab: Lab, results: Any, output: Output) -> _Loaded:
+def _load(lab: Lab, results: Results | None, output: Output) -> _Loaded:
     """Everything that takes time; touches no widget."""
     cell = output.cell
     if cell.request is None and results is not None and cell in list(results):
         lab.with_requests(results)
-    before = cell.request.images[0] if cell.request is not None else None
+    before, placement = cell.request.images[0] if cell.request is not None else None, None
     after, trouble = None, ""
     if output.is_picture:
         try:
             after = output.bytes
+            beside = results.beside if results is not None else None
+            laid = on_references(output, beside)
+            registered = (one for one in laid if one[1].registered)
+            before, placement = next(registered, laid[0] if laid else (before, None))
         except KontextLabError as error:
             trouble = str(error)
     answer = ""
@@ -292,4 +299,4 @@ def _load(lab: Lab, results: Any, output: Output) -> _Loaded:
         chain, edits, trouble = (), (), trouble or str(error)
     picture = before.png or None if before is not None else None
     name = "" if before is None else f"reference {before.name}"
-    return _Loaded(output, picture, after, name, trouble, answer, chain, edits)
+    return _Loaded(output, picture, after, name, trouble, placement, answer, chain, edits)

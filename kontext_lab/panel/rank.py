@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ipywidgets import HTML, Dropdown, Text, ToggleButton
 
 from kontext_lab.errors import NotFound
+from kontext_lab.lab.comparing import on_each_other
 from kontext_lab.lab.pairing import Match, rankable
 from kontext_lab.lab.votes import record
+from kontext_lab.metrics import Placement
 from kontext_lab.panel.ballot import Ballot, Sides
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.layouts import plain, show_if
@@ -50,7 +52,8 @@ _PAUSE = 0.3
 _REST = 1.0
 """Seconds without a vote after which scores are worked out and recorded."""
 
-Pictures = tuple[bytes, bytes]
+Pictures = tuple[bytes, bytes, Placement | None]
+"""Of the left and the right one, and their common frame."""
 
 
 class Rank(Room):
@@ -194,8 +197,10 @@ class Rank(Room):
 
     def _load(self, sides: Sides) -> None:
         self._loading.add(sides)
+        left, right = sides.left, sides.right
+        beside = self.results.beside if self.results is not None else None
         self._post.background(
-            lambda: (sides.left.bytes, sides.right.bytes),
+            lambda: (left.bytes, right.bytes, on_each_other(left, right, beside)),
             self.watched(partial(self._came, sides)),
             partial(self._missing, sides),
             lane="rank",
@@ -224,11 +229,14 @@ class Rank(Room):
         elif now != self.on_show and now in self._loaded:
             self.on_show, self._since = now, time.monotonic()
             more = " · simulated" if now.left.cell.simulated or now.right.cell.simulated else ""
+            left, right, placement = self._loaded[now]
             self.viewer.show(
-                *self._loaded[now],
+                left,
+                right,
                 left_label=f"left{more}",
                 right_label=f"right{more}",
                 alt="two pictures to choose from",
+                placement=placement,
             )
 
     def _tell(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ipywidgets import Tab
 
 from kontext_lab.errors import ConfigError, NotFound, SweepError
-from kontext_lab.images import load_reference
+from kontext_lab.images import Boxes, Reference, load_reference
 from kontext_lab.panel import code
 from kontext_lab.panel.bar import Bar
 from kontext_lab.panel.browser import Frame
@@ -34,6 +34,7 @@ from kontext_lab.panel.words import Named
 from kontext_lab.results import Output, Results
 from kontext_lab.samples import sample
 from kontext_lab.sweep import Sweep
+from kontext_lab.sweep.checks import transferred
 
 if TYPE_CHECKING:
     from kontext_lab.tracking import SweepRun
@@ -206,7 +207,7 @@ class Rooms(Room):
         sweep, results = self.form.draft.sweep(), self.session.results
         tracked = self.session.sweep
         # With other boxes it is the same sweep, in the same run.
-        same = tracked is not None and tracked.but(protect=sweep.protect) == sweep
+        same = tracked is not None and tracked.with_boxes(sweep.boxes) == sweep
         run_id = results.run_id if results is not None and same else ""
         service = "sandbox" if self.session.lab.simulated else ""
         self.clipboard.put(code.sweep_code(sweep, service=service, run_id=run_id), "Python")
@@ -215,16 +216,18 @@ class Rooms(Room):
 
     def use_as_reference(self, output: Output) -> None:
         """Make an output the form's reference; the next sweep knows its parent output."""
-        name = output.cell.title
-        self.post.background(
-            lambda: load_reference(output, name=name),
-            self.guarded(lambda made: self._put_reference([made])),
-            self.show,
-        )
+        name, boxes = output.cell.title, self.form.draft.protect
 
-    def _put_reference(self, references: list[Any]) -> None:
-        draft = replace(self.form.draft, references=tuple((one, "") for one in references), combined=False)
+        def work() -> tuple[Reference, dict[Reference, Boxes], str]:
+            made = load_reference(output, name=name)
+            return made, *transferred(boxes, [made])
+
+        self.post.background(work, self.guarded(lambda found: self._put_reference(*found)), self.show)
+
+    def _put_reference(self, reference: Reference, boxes: Mapping[Reference, Boxes], line: str) -> None:
+        draft = replace(self.form.draft, references=((reference, ""),), combined=False, protect=boxes)
         self.form.put(draft)
+        self.form.protect.transfer.say(line)
         self.plan()
 
     def use_settings(self, output: Output, **values: tuple[Named, ...]) -> None:
@@ -240,8 +243,8 @@ class Rooms(Room):
             and getattr(request, name) not in (None, 1 if name == "repeat" else None)
         }
         prompt = code.escaped(request.prompt)
-        sweep = Sweep(prompt, images=list(request.images), protect=cell.protect, **fields)
-        draft = Draft.of(sweep)
+        sweep = Sweep(prompt, images=list(request.images), **fields)
+        draft = Draft.of(sweep.with_boxes(dict(zip(request.images, cell.protect, strict=False))))
         self.form.put(replace(draft, values={**draft.values, **values}))
         self.plan()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kontext_lab.metrics import Placement
 from kontext_lab.sweep.differing import Piece
 
 __all__ = ["Axis", "Card", "Fact", "Page", "Plot", "Prompt", "Value"]
@@ -64,6 +65,7 @@ class Card:
         simulated: whether the sandbox made it.
         picture: its place in the album, or None.
         references: places of what was given to the model, in their order.
+        placements: of each of them with the output, or None.
         change: place of the change map, or None.
         facts: cost, seed, sizes …
         params: every parameter.
@@ -80,6 +82,7 @@ class Card:
     simulated: bool = False
     picture: int | None = None
     references: tuple[int, ...] = ()
+    placements: tuple[Placement | None, ...] = ()
     change: int | None = None
     facts: tuple[Fact, ...] = ()
     params: tuple[Fact, ...] = ()
@@ -161,6 +164,16 @@ def _card(card: Card) -> Mapping[str, Any]:
         "simulated": card.simulated,
         "picture": card.picture,
         "references": card.references,
+        "frames": [
+            one
+            and {
+                "size": one.size,
+                "layers": [one.first, one.second],
+                "registered": one.registered,
+                "note": one.note,
+            }
+            for one in card.placements
+        ],
         "change": card.change,
         "facts": _pairs(card.facts),
         "params": _pairs(card.params),

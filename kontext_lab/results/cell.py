@@ -6,7 +6,7 @@ import base64
 import builtins
 import html
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +16,7 @@ from PIL import Image
 
 from kontext_lab.answer import Attempt, Picture, Reason
 from kontext_lab.errors import KontextLabError, NotFound, OutputMissing
-from kontext_lab.images import PREVIEW_BOX, Box, Origin, open_picture, origins_of, thumbnail
+from kontext_lab.images import PREVIEW_BOX, Boxes, Origin, open_picture, origins_of, thumbnail
 from kontext_lab.request import DEFAULT, EditRequest
 from kontext_lab.results.states import State, outcome_of
 from kontext_lab.sweep import Cell
@@ -213,7 +213,7 @@ class CellResult:
         parents: the tracked outputs its references are, in their order: chains of edits go along these.
         request: what was sent; None for results read back from a store.
         comment: a person's own note on it, or "".
-        protect: boxes of the references that should be kept, by name: left, top, right, bottom as fractions.
+        protect: of each reference the boxes that should be kept, by name: left, top, right, bottom as fractions; none at all: ().
         recipe: by which recipe and boxes its outputs were measured, or "".
     """
 
@@ -235,12 +235,12 @@ class CellResult:
     parents: tuple[Origin, ...] = ()
     request: EditRequest | None = field(default=None, repr=False)
     comment: str = ""
-    protect: Mapping[str, Box] = field(default_factory=dict, repr=False)
+    protect: Sequence[Boxes] = field(default=(), repr=False)
     recipe: str = field(default="", repr=False)
 
     @classmethod
     def from_cell(
-        cls, cell: Cell, service: str, fingerprint: str, *, protect: Mapping[str, Box] | None = None
+        cls, cell: Cell, service: str, fingerprint: str, *, protect: Sequence[Boxes] = ()
     ) -> CellResult:
         """A waiting result for a sweep's cell."""
         made = cls(
@@ -250,7 +250,7 @@ class CellResult:
             service,
             fingerprint,
             request=cell.request,
-            protect=protect or {},
+            protect=protect,
         )
         made.parents = origins_of(cell.request.images)
         return made

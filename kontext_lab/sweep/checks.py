@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kontext_lab.errors import SweepError
+from kontext_lab.images import Box, Boxes, Reference
 from kontext_lab.request import ASPECT_RATIOS, MATCH_INPUT, find_model
 from kontext_lab.sweep.axes import REFERENCE_KEYS, SWEEPABLE, Axis
 from kontext_lab.sweep.cells import Cell
 from kontext_lab.sweep.wording import placeholders
 
-__all__ = ["check_keys", "prompts", "warnings"]
+__all__ = ["check_keys", "prompts", "reference_names", "transferred", "warnings"]
 
 _RESERVED = frozenset(
     (
@@ -73,6 +74,59 @@ def check_keys(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> None:
             raise SweepError(
                 f"axis {key!r}: no prompt uses {{{key}}}, and it is no field; fields are {known}"
             )
+
+
+def reference_names(cells: Iterable[Cell]) -> dict[Reference, str]:
+    """A name for each reference of a sweep: its label on the axis, else its own, numbered where others have the same."""
+    found: dict[Reference, str] = {}
+    taken: Counter[str] = Counter()
+    for cell in cells:
+        images = cell.request.images
+        label = cell.labels.get("image", "") if len(images) == 1 else ""
+        for one in images:
+            if one not in found:
+                name = label or one.name
+                taken[name] += 1
+                found[one] = name if taken[name] == 1 else f"{name} {taken[name]}"
+    return found
+
+
+def transferred(
+    boxes: Mapping[Reference, Boxes], references: Sequence[Reference]
+) -> tuple[dict[Reference, Boxes], str]:
+    """Boxes of earlier references as boxes of those that stand in their place, by registration.
+
+    Args:
+        boxes: by their references.
+        references: those that there are now.
+
+    Returns:
+        The boxes, and a line on what was moved or dropped, "" where nothing was.
+    """
+    found = {one: boxes[one] for one in references if one in boxes}
+    gone = {one: own for one, own in boxes.items() if one not in found and own}
+    if not gone:
+        return found, ""
+    moved: dict[str, None] = {}
+    for one in references:
+        if one not in boxes and (carried := _carried(gone, one)):
+            found[one] = carried
+            moved |= dict.fromkeys(carried)
+    names = dict.fromkeys(name for own in gone.values() for name in own)
+    lost = [name for name in names if name not in moved]
+    told = [f"moved to where the new reference shows them: {', '.join(moved)}"] if moved else []
+    told += [f"dropped, since the new reference doesn't show them: {', '.join(lost)}"] if lost else []
+    return found, f"protect: {'; '.join(told)}"
+
+
+def _carried(gone: Mapping[Reference, Boxes], reference: Reference) -> dict[str, Box]:
+    from kontext_lab.metrics import boxes_in_output, compare  # noqa: PLC0415 - takes a second, which few sweeps need
+
+    earlier = [one for one in gone if one.png]
+    if not earlier or not reference.png:
+        return {}
+    found = compare(earlier, reference)
+    return {} if found.matrix is None else boxes_in_output(gone[earlier[found.reference]], found.matrix)
 
 
 def warnings(axes: Sequence[Axis], cells: Sequence[Cell]) -> tuple[str, ...]:

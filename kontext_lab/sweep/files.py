@@ -132,7 +132,7 @@ def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
     if sweep.max_megapixels != MAX_MEGAPIXELS:
         document["max_megapixels"] = float(decimal_text(sweep.max_megapixels))
     if sweep.protect:
-        document["protect"] = {_quoted(name): list(box) for name, box in sweep.protect.items()}
+        document["protect"] = _protected(sweep.protect)
     axes = {axis.key: _axis_values(writer, axis.keys, axis.values, axis.labels) for axis in sweep.axes}
     if axes:
         document["axes"] = axes
@@ -318,6 +318,13 @@ def _axis_values(writer: _Writer, keys: tuple[str, ...], values: Any, labels: tu
     if not any(labels):
         return written
     return {_quoted(label): entry for label, entry in zip(labels, written, strict=True)}
+
+
+def _protected(boxes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        _quoted(name): _protected(one) if isinstance(one, Mapping) else list(one)
+        for name, one in boxes.items()
+    }
 
 
 def _quoted(text: str) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from kontext_lab.errors import ConfigError, SweepError, shown
-from kontext_lab.images import MAX_MEGAPIXELS, Box, Reference, checked_boxes
-from kontext_lab.request import CONTROL, FIELDS
+from kontext_lab.images import MAX_MEGAPIXELS, Boxes, Reference, boxes_by_reference
+from kontext_lab.request import CONTROL, FIELDS, EditRequest
 from kontext_lab.sweep import checks, files
 from kontext_lab.sweep.axes import (
     REFERENCE_KEYS,
@@ -50,8 +50,9 @@ class Sweep:
         note: anything worth remembering.
         max_megapixels: references above this are scaled down before they are sent.
         protect: parts of the reference that an edit should leave alone, by name: `{"face": (x0, y0, x1, y1)}`, as
-            fractions of its width and height. How well each was kept is measured as `preserve/<name>`; nothing
-            of it is sent, and the same sweep with other boxes is the same sweep.
+            fractions of its width and height; where there are several references, by their names (see
+            `reference_names`): `{"cat": {"face": (x0, y0, x1, y1)}}`. How well each was kept is measured as
+            `preserve/<name>`; nothing of it is sent, and the same sweep with other boxes is the same sweep.
         **fields: model, guidance_scale, seed (1 unless given, `random` draws one and writes it down),
             aspect_ratio, safety_tolerance, output_format, num_images, repeat, price. Several values for a
             field make an axis of it.
@@ -70,12 +71,11 @@ class Sweep:
         name: str | None = None,
         note: str = "",
         max_megapixels: float = MAX_MEGAPIXELS,
-        protect: Mapping[str, Box] | None = None,
+        protect: Boxes | Mapping[str, Boxes] | None = None,
         **fields: Any,
     ) -> None:
         self.max_megapixels = files.checked_megapixels(max_megapixels)
         self.note = _checked_note(note)
-        self.protect: dict[str, Box] = checked_boxes("protect", protect)
         given = {"prompt": prompt, "image": image, "images": images, **fields}
         self._fixed, from_fields = self._sorted_out(given)
         if axes is not None and not isinstance(axes, Mapping):
@@ -85,6 +85,12 @@ class Sweep:
         self._given_name = _checked_name(name)
         self.name = self._given_name or _made_name(self._fixed, self._axes)
         _ = self.cells  # every combination is checked before anything is planned
+        names = self.reference_names if protect else {}
+        boxes = boxes_by_reference("protect", protect, list(names.values()))
+        self.boxes: dict[Reference, Boxes] = {
+            one: boxes[name] for one, name in names.items() if boxes.get(name)
+        }
+        self._transfer = ""
 
     def _sorted_out(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Axis]]:
         """The given fields as checked fixed values, and as axes where they are several."""
@@ -151,6 +157,28 @@ class Sweep:
         used = (reference for cell in self.cells for reference in cell.request.images)
         return tuple(dict.fromkeys(used))
 
+    @cached_property
+    def reference_names(self) -> dict[Reference, str]:
+        """The name of each reference in `protect`: its label on the axis, else its own."""
+        return checks.reference_names(self.cells)
+
+    @property
+    def protect(self) -> dict[str, Any]:
+        """The boxes by name; where there are several references, by the names of those."""
+        if len(self.reference_names) == 1:
+            return dict(next(iter(self.boxes.values()), {}))
+        return {self.reference_names[one]: dict(boxes) for one, boxes in self.boxes.items()}
+
+    def boxes_in(self, request: EditRequest) -> tuple[Boxes, ...]:
+        """The boxes of each reference of a request; () where none has any."""
+        found = tuple(self.boxes.get(one, {}) for one in request.images)
+        return found if any(found) else ()
+
+    def with_boxes(self, boxes: Mapping[Reference, Boxes]) -> Sweep:
+        """A copy with other boxes, by reference; those of references that it doesn't have are left out."""
+        given = {name: boxes[one] for one, name in self.reference_names.items() if boxes.get(one)}
+        return self.but(protect=next(iter(given.values()), {}) if len(self.reference_names) == 1 else given)
+
     def digest(self, service: str) -> str:
         """Hex sha256 over service, fixed parameters, axes and references: names the sweep's parent run.
 
@@ -180,7 +208,8 @@ class Sweep:
         """A changed copy: a value for a field fixes it, several make it an axis, `axes` replaces single axes.
 
         An axis given as None is removed. `sweep.but(seed="1-16")` extends a study: cells that were paid for
-        are reused.
+        are reused. Protected boxes follow a reference into the picture that takes its place, such as an output of
+        its own, or are dropped; `warnings` says which.
 
         Raises:
             SweepError: the changed sweep cannot be.
@@ -191,8 +220,9 @@ class Sweep:
             "name": self._given_name,
             "note": self.note,
             "max_megapixels": self.max_megapixels,
-            "protect": self.protect,
+            "protect": None,
         }
+        given = "protect" in changes
         changed_axes = changes.pop("axes", None) or {}
         if not isinstance(changed_axes, Mapping):
             raise SweepError(f"axes: {shown(changed_axes, 60)}, allowed is a mapping of keys to values")
@@ -209,9 +239,17 @@ class Sweep:
                 # A word of the prompt stays an axis, also with a single value.
                 _put_axis(key, [value] if single else value, fields, axes)
         self._check_preparation(options["max_megapixels"], fields, axes)
-        return Sweep(
+        made = Sweep(
             axes={key: value for key, value in axes.items() if value is not None}, **fields, **options
         )
+        if given or not self.boxes:
+            return made
+        boxes, line = checks.transferred(self.boxes, made.references)
+        return made.with_boxes(boxes)._said(line)
+
+    def _said(self, line: str) -> Sweep:
+        self._transfer = line
+        return self
 
     def _check_preparation(
         self, max_megapixels: Any, fields: Mapping[str, Any], axes: Mapping[str, Any]
@@ -256,19 +294,20 @@ class Sweep:
             )
             for axis in self._axes
         }
-        return Sweep(
+        made = Sweep(
             axes=axes,
             name=self._given_name,
             note=self.note,
             max_megapixels=self.max_megapixels,
-            protect=self.protect,
             **fields,
         )
+        boxes = {done[one]: boxes for one, boxes in self.boxes.items()}
+        return (made.with_boxes(boxes) if boxes else made)._said(self._transfer)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant, a line each."""
-        return checks.warnings(self._axes, self.cells)
+        return (*filter(None, [self._transfer]), *checks.warnings(self._axes, self.cells))
 
     @classmethod
     def from_yaml(cls, path: str | Path, *, own: bool = False) -> Sweep:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from jupyter import open_notebook
+from marks import TRUE_SPAN, marked, places, spans
 from panel_page import Workbench
 from playwright.sync_api import Locator, expect
 
@@ -13,25 +15,32 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 RANKING = """import kontext_lab as kl
 lab = kl.Lab("sandbox", quiet=True)
-sweep = kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"aspect_ratio": ["1:1", "16:9", "9:16"]})
+sweep = kl.Sweep("Add a bird.", {file!r}, axes={{"aspect_ratio": ["1:1", "16:9", "9:16"]}})
 ranking = kl.rank(lab.run(sweep, progress=False), lab=lab)
 ranking"""
 
 
 @pytest.fixture(scope="module")
-def room(bench: Workbench) -> Locator:
-    """Three simulated pictures of different shapes to be ranked."""
+def room(bench: Workbench, tmp_path_factory: pytest.TempPathFactory) -> Locator:
+    """Three simulated pictures of different shapes to be ranked, of a marked photograph."""
+    file = tmp_path_factory.mktemp("marked") / "marked.png"
+    marked().save(file)
     kernel = bench.kernel("ranking")
-    notebook = open_notebook(bench.page(), bench.jupyter, "ranking/r.ipynb", [RANKING], kernel=kernel)
+    notebook = open_notebook(
+        bench.page(), bench.jupyter, "ranking/r.ipynb", [RANKING.format(file=str(file))], kernel=kernel
+    )
     notebook.run(0)
     found = notebook.output(0).locator(".kl-panel").first
     expect(found.locator(".kl-viewer-stages img")).to_have_count(2)
     return found
 
 
-def test_pictures_keep_their_shape(room: Locator) -> None:
-    """Of two of different shapes none is stretched."""
-    expect(room.locator(".kl-viewer-stages img").first).to_have_css("object-fit", "contain")
+def test_marks_coincide(room: Locator) -> None:
+    """Two pictures of different shapes show a thing at the same place and size, and neither is out of shape."""
+    both = room.locator(".kl-viewer-stage")
+    found = [places(both.nth(at).screenshot()) for at in (0, 1)]
+    assert np.abs(found[0] - found[1]).max() < 0.02
+    assert [TRUE_SPAN] * 2 == pytest.approx([spans(one) for one in found], rel=0.03)
 
 
 def test_arrows_vote_once_it_was_clicked(room: Locator) -> None:

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from marks import RATIOS, TRUE_SPAN, marked, places, spans
 from playwright.sync_api import Locator, Page, expect
 
 import kontext_lab as kl
@@ -118,6 +120,29 @@ def test_divider_follows_the_pointer(opened: Page) -> None:
     expect(opened.get_by_role("slider", name="divider between")).to_have_value("20")
     clip = opened.locator(".stage .top").evaluate("node => getComputedStyle(node).clipPath")
     assert "inset(0px 80% 0px 0px)" == clip
+
+
+@pytest.fixture
+def reframed(store_uri: str, tmp_path: Path) -> Path:
+    """A report on a marked photograph of 3:2 at all nine ratios."""
+    with kl.Lab(service="sandbox", tracking_uri=store_uri, quiet=True) as lab:
+        sweep = kl.Sweep("Add a bird.", image=marked(), axes={"aspect_ratio": list(RATIOS)})
+        return kl.report(lab.run(sweep, progress=False), tmp_path / "ratios.html", lab=lab)
+
+
+def test_marks_coincide_under_the_divider(page: Page, errors: list[str], reframed: Path) -> None:
+    """At every ratio a thing stands in one place in reference and output, and neither is out of shape."""
+    page.goto(reframed.as_uri())
+    for at, ratio in enumerate(RATIOS):
+        tiles(page).nth(at).click()
+        stage, slider = page.locator(".stage.paired"), page.get_by_role("slider", name="divider between")
+        found = []
+        for value in ("100", "0"):
+            slider.fill(value)
+            found.append(places(stage.screenshot()))
+        page.keyboard.press("Escape")
+        assert np.abs(found[0] - found[1]).max() < 0.02, ratio
+        assert [TRUE_SPAN] * 2 == pytest.approx([spans(one) for one in found], rel=0.03), ratio
 
 
 def test_failed_cell_says_why_closely(opened: Page) -> None:

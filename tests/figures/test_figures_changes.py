@@ -21,6 +21,7 @@ from kontext_lab.figures.frames import Frames, ends_of, share_of
 from kontext_lab.images.heat import glowing
 from kontext_lab.metrics import Comparison, compare
 from kontext_lab.results import Output, Results
+from kontext_lab.sandbox.framing import RATIO_SIZES, reframe
 
 Make = Callable[..., Results]
 BOX = (0.55, 0.5, 0.8, 0.85)
@@ -54,11 +55,11 @@ def put(output: Output, picture: Image.Image) -> None:
     output.sha256 = hashlib.sha256(output.data).hexdigest()
 
 
-def edited(photo: Image.Image, colour: Colour = (20, 200, 60)) -> Image.Image:
+def edited(photo: Image.Image, colour: Colour = (20, 200, 60), box: tuple[float, ...] = BOX) -> Image.Image:
     """A copy with a box painted over it."""
     copy = photo.copy()
     sides = (*copy.size, *copy.size)
-    ImageDraw.Draw(copy).rectangle([part * side for part, side in zip(BOX, sides, strict=True)], fill=colour)
+    ImageDraw.Draw(copy).rectangle([part * side for part, side in zip(box, sides, strict=True)], fill=colour)
     return copy
 
 
@@ -147,14 +148,40 @@ def test_over_the_output_what_was_added_is_seen(edits: Results, coffee: Image.Im
     assert inside(apart).mean() > 3 * apart[: len(apart) // 3].mean()
 
 
-def test_another_ratio_is_shown_over_the_reference(results: Make, coffee: Image.Image) -> None:
-    """Its map is in the reference's frame, and so is the tile."""
-    made = results(aspect_ratio="1:1")
-    put(made.outputs[0], edited(coffee).crop((100, 0, 500, 400)))
+@pytest.mark.parametrize("ratio", RATIO_SIZES)
+def test_a_map_lies_on_what_changed(results: Make, coffee: Image.Image, ratio: str) -> None:
+    """At every ratio, over the reference as over the output, within 2 % of the tile."""
+    box = (0.45, 0.4, 0.55, 0.6)
+    painted, truth = edited(coffee, box=box), edited(Image.new("RGB", coffee.size), (255, 255, 255), box)
+    made = results(aspect_ratio=ratio)
+    put(made.outputs[0], Image.fromarray(reframe(painted, RATIO_SIZES[ratio])))
     made.beside = Measuring()
-    tile = plan_grid(made, show="change", over="output").tiles[0]
-    ratio = round(tile.rect.width / tile.rect.height, 2)
-    assert ("reference", 1.5) == (tile.overlay.over, ratio)
+    for over, mask in (("reference", np.asarray(truth)), ("output", reframe(truth, RATIO_SIZES[ratio]))):
+        plan = plan_grid(made, show="change", over=over)
+        glow = np.ptp(tile_pixels(grid(made, show="change", over=over), plan), axis=2) > 60
+        assert np.abs(middle(glow) - middle(mask[..., 0] > 127)).max() < 0.02, over
+        rect = plan.tiles[0].rect
+        assert mask.shape[1] / mask.shape[0] == pytest.approx(rect.width / rect.height, rel=0.01)
+
+
+def middle(mask: np.ndarray) -> np.ndarray:
+    """Of the places that are set: y and x as fractions."""
+    return np.array(
+        [(places.mean() + 0.5) / side for places, side in zip(mask.nonzero(), mask.shape, strict=True)]
+    )
+
+
+def test_what_the_output_added_is_striped(results: Make, coffee: Image.Image) -> None:
+    """Over the output, where it shows more than its reference does."""
+    wide = Image.new("RGB", (900, 400), (120, 90, 60))
+    wide.paste(coffee.resize((600, 400)), (150, 0))
+    made = results(aspect_ratio="21:9")
+    put(made.outputs[0], wide)
+    made.beside = Measuring()
+    pixels = tile_pixels(
+        grid(made, show="change", over="output"), plan_grid(made, show="change", over="output")
+    )
+    assert np.ptp(pixels[:, : pixels.shape[1] // 8]) > 50  # what was added is of one colour
 
 
 def test_what_is_not_in_the_output_is_striped() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -351,6 +352,22 @@ def test_boxes_are_measured_one_by_one(measuring: kl.Lab, make_sweep: MakeSweep)
         make_sweep(protect={"cup": (0.2, 0.2, 0.6, 0.7), "edge": (0, 0, 1, 0.05)}), progress=False
     )
     assert all({"preserve/cup", "preserve/edge"} <= set(output.metrics) for output in results.outputs)
+
+
+def test_a_box_is_measured_where_it_belongs(measuring: kl.Lab, store_uri: str) -> None:
+    """Of two photographs each has its own; the store knows them, and what is measured later agrees."""
+    boxes = {"coffee": {"cup": (0.2, 0.2, 0.6, 0.7)}, "chelsea": {"left eye": (0.3, 0.2, 0.45, 0.4)}}
+    photos = {name: kl.sample(name) for name in boxes}
+    sweep = kl.Sweep("Add a bird.", axes={"image": photos}, protect=boxes)
+    for results in (measuring.run(sweep, progress=False), measuring.load("last")):
+        found = [
+            {name for name in output.metrics if name in ("preserve/cup", "preserve/left eye")}
+            for output in results.outputs
+        ]
+        assert [{"preserve/cup"}, {"preserve/left eye"}] == found
+    assert boxes == measuring.load_sweep("last").protect
+    run = MlflowClient(store_uri).get_run(results.run_id)
+    assert json.loads(json.dumps(boxes)) == json.loads(run.data.tags["kontext.protect"])
 
 
 def test_other_boxes_are_the_same_sweep(measuring: kl.Lab, make_sweep: MakeSweep, api: Sandbox) -> None:

@@ -70,8 +70,25 @@ def test_the_reference_that_fits_is_named(names: tuple[str, ...], coffee: Image.
 
 def test_several_references_measure_what_the_fitting_one_does(coffee: Image.Image, disc: Comparison) -> None:
     """The others have no part in the numbers."""
-    found = compare([ready("rocket"), ready("coffee")], encoded(with_disc(coffee)), protect=BOXES)
+    found = compare(
+        [ready("rocket"), ready("coffee")],
+        encoded(with_disc(coffee)),
+        protect=[{"away": (0, 0, 1, 1)}, BOXES],
+    )
     assert disc.values == found.values
+
+
+def test_boxes_of_one_reference_are_not_measured_on_another(coffee: Image.Image) -> None:
+    """Where the output fits the other one."""
+    found = compare([ready("rocket"), ready("coffee")], coffee, protect=[BOXES, {}])
+    assert {} == found.protect
+
+
+@pytest.mark.parametrize("boxes", [BOXES, [BOXES], [BOXES] * 3])
+def test_boxes_say_to_which_reference_they_belong(boxes: Any, coffee: Image.Image) -> None:
+    """One mapping for each, else nobody knows."""
+    with pytest.raises(ConfigError, match=r"boxes of \d references?, give those of each of 2"):
+        compare([ready("rocket"), ready("coffee")], coffee, protect=boxes)
 
 
 KINDS = {

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from metrics_making import misty, photograph
+from hypothesis import given, strategies
+from metrics_making import RATIO_SIZES, misty, photograph, ready, reframed
 from PIL import Image, ImageChops
 from scipy import ndimage
 from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
 from skimage.registration import phase_cross_correlation
 
+from kontext_lab.metrics import compare, placed
 from kontext_lab.metrics.around import greatest, smooth, window_mean
 from kontext_lab.metrics.blocks import cut, shifts
-from kontext_lab.metrics.moving import moved
 from kontext_lab.metrics.pixels import Floats, Pixels, reference_pixels
+from kontext_lab.metrics.placement import moved
 from kontext_lab.metrics.points import affine_map
 from kontext_lab.metrics.texture import similarity, texture
 
@@ -145,3 +147,43 @@ def test_what_a_map_takes_outside_is_not_seen(pixels: Pixels) -> None:
     """The left 100 columns of the frame, and no others."""
     laid = moved(pixels, np.array([[1.0, 0.0, -100.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), pixels.size)
     assert (0, 412) == (laid.seen[:, :100].sum(), laid.seen.sum(axis=1).min())
+
+
+def corners(affine: tuple[float, ...]) -> np.ndarray:
+    """Left, top, right and bottom of an upright picture in its frame."""
+    a, _, _, d, x, y = affine
+    return np.array([x, y, x + a, y + d])
+
+
+@pytest.mark.parametrize("ratio", RATIO_SIZES)
+def test_a_frame_holds_both_pictures_where_they_overlap(ratio: str) -> None:
+    """The reference is as large as its sent part says, to half a percent, and nothing reaches over the frame."""
+    output = reframed(photograph("coffee"), ratio)
+    found = placed((600, 400), output.size, compare(ready("coffee"), output).matrix)
+    whole = np.array([*found.size, *found.size])
+    left, top, right, bottom = corners(found.first) / whole
+    assert (right - left) * found.size[0] / ((bottom - top) * found.size[1]) == pytest.approx(1.5, rel=0.01)
+    assert max(right - left, bottom - top) == pytest.approx(1, abs=0.005)
+    assert ((corners(found.second) / whole).round(3) >= 0).all()
+    assert ("" if ratio == "3:2" else "striped: not part of this picture") == found.note
+
+
+SIDES = strategies.tuples(strategies.integers(16, 4000), strategies.integers(16, 4000))
+
+
+@given(SIDES, SIDES)
+def test_what_is_not_registered_keeps_its_shape(first: tuple[int, int], second: tuple[int, int]) -> None:
+    """Both are centred, of one area, undistorted, and whole but for a sliver."""
+    found = placed(first, second, None)
+    for size, affine in ((first, found.first), (second, found.second)):
+        left, top, right, bottom = corners(affine)
+        assert (right - left) / (bottom - top) == pytest.approx(size[0] / size[1], rel=0.001)
+        assert (right - left) * (bottom - top) == pytest.approx(second[0] * second[1], rel=0.001)
+        assert (left + right, top + bottom) == pytest.approx(found.size, rel=0.001)
+    assert "not aligned: each picture is shown whole" == found.note
+
+
+def test_slivers_make_no_frame_larger() -> None:
+    """A reference that reaches half a percent over its output is cut off there."""
+    found = placed((600, 400), (600, 400), np.diag([1.005, 1.005, 1.0]))
+    assert ((600, 400), "") == (found.size, found.note)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kontext_lab.errors import ConfigError, SweepError
+from kontext_lab.metrics import placed
 from kontext_lab.panel.browser import (
     BoxField,
     Chart,
@@ -323,8 +325,27 @@ def test_pictures_go_to_the_view_that_asks(monkeypatch: pytest.MonkeyPatch) -> N
     viewer.show(b"1", b"2")
     assert [] == messages
     viewer._handle_custom_msg({"type": "ready", "view": "v1"}, [])
-    content = {"type": "pictures", "version": 1, "view": "v1", "layers": ["left", "right"]}
+    content = {"type": "pictures", "version": 1, "view": "v1", "layers": ["left", "right"], "frame": None}
     assert [(content, [b"1", b"2"])] == messages
+
+
+def test_two_pictures_bring_their_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size, each picture's place in it, and what stripes mean; one picture alone has none."""
+    viewer = Viewer()
+    messages = sent(viewer, monkeypatch)
+    viewer._handle_custom_msg({"type": "ready", "view": "v1"}, [])
+    placement = placed(
+        (300, 200), (100, 100), np.diag([1.5, 1, 1]) + np.array([[0, 0, -0.25], [0] * 3, [0] * 3])
+    )
+    viewer.show(b"1", b"2", placement=placement)
+    assert {
+        "size": (150, 100),
+        "left": (150, 0, 0, 100, 0, 0),
+        "right": (100, 0, 0, 100, 25, 0),
+        "note": "striped: not part of this picture",
+    } == messages[-1][0]["frame"]
+    viewer.show(None, b"2", placement=placement)
+    assert messages[-1][0]["frame"] is None
 
 
 def test_new_pictures_go_to_all_views(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +354,8 @@ def test_new_pictures_go_to_all_views(monkeypatch: pytest.MonkeyPatch) -> None:
     messages = sent(viewer, monkeypatch)
     viewer._handle_custom_msg({"type": "ready", "view": "v1"}, [])
     viewer.show(None, b"2")
-    assert ({"type": "pictures", "version": 1, "view": None, "layers": ["right"]}, [b"2"]) == messages[-1]
+    content = {"type": "pictures", "version": 1, "view": None, "layers": ["right"], "frame": None}
+    assert (content, [b"2"]) == messages[-1]
 
 
 def test_clear_shows_a_text() -> None:

@@ -290,25 +290,50 @@ def test_a_reference_given_while_it_is_open_is_shown(panel: Panel, photo_file: P
     )
 
 
-def test_boxes_stay_while_references_come_and_go(typed: Panel, photo: np.ndarray) -> None:
-    """They are fractions."""
+def test_boxes_come_back_with_their_reference(typed: Panel, photo: np.ndarray) -> None:
+    """Another picture in its place has none."""
     draw(typed)
-    form = typed._rooms.form
-    form.references.take_away(form.references._shown[0])
-    assert {"box 1": CUP} == form.draft.protect
+    references = typed._rooms.form.references
+    ((coffee, _),) = references.values
+    references.take_away(references._shown[0])
     assert opened(typed).field.message.startswith("Give a reference")
-    form.references.load(photo[:100])
+    references.load(photo[:100])
     typed.wait(20)
-    assert ({"box 1": CUP}, (300, 100)) == (typed.sweep.protect, picture_of(opened(typed)).size)
+    assert ({}, (), "▾ Protect …") == (
+        typed.sweep.protect,
+        opened(typed).field.boxes,
+        protect(typed).toggle.description,
+    )
+    references.put([(coffee, "")], combined=False)
+    typed._rooms.form._changed()
+    typed.wait(20)
+    assert ({"box 1": CUP}, (("box 1", *CUP),)) == (typed.sweep.protect, opened(typed).field.boxes)
+
+
+def test_each_reference_has_boxes_of_its_own(typed: Panel, photo: np.ndarray) -> None:
+    """Those of the one on show are drawn; the sweep names the references."""
+    draw(typed)
+    typed._rooms.form.references.load(photo[:100])
+    typed.wait(20)
+    drawing = opened(typed)
+    drawing.picker.value = "2. array"
+    typed.wait(20)
+    assert () == drawing.field.boxes
+    asked(drawing.field, "add", "sky", box=list(FACE))
+    drawing.picker.value = "1. coffee"
+    typed.wait(20)
+    assert (("box 1", *CUP),) == drawing.field.boxes
+    assert {"coffee": {"box 1": CUP}, "array": {"sky": FACE}} == typed.sweep.protect
+    assert "▾ Protect: 2 boxes" == protect(typed).toggle.description
 
 
 def test_one_of_several_references_is_drawn_on(typed: Panel, photo: np.ndarray) -> None:
-    """The first, until another is picked; boxes hold for all."""
+    """The first, until another is picked; boxes are those of the one on show."""
     drawing = opened(typed)
     assert "none" == drawing._choice.layout.display
     typed._rooms.form.references.load(photo[:100], "upper")
     typed.wait(20)
-    assert "The boxes hold for each of the 2 references alike." in drawing.note.text
+    assert "Each of the 2 references has its own boxes." in drawing.note.text
     assert (("1. coffee", "2. array"), "1. coffee", (300, 200)) == (
         drawing.picker.options,
         drawing.picker.value,
@@ -479,6 +504,20 @@ def test_code_of_a_tracked_sweep_with_other_boxes_finds_its_references(
     monkeypatch.setattr(panel._rooms.clipboard, "put", lambda text, _: copied.append(text))
     panel._rooms.copy_sweep()
     assert ("protect={'box 1'" in copied[0], "lab.load_sweep(" in copied[0]) == (True, True)
+
+
+def test_boxes_follow_into_a_chain(ran: Panel) -> None:
+    """*Use as reference* moves them to where the output shows them, and says so in a line."""
+    draw(ran)
+    output = ran.results.outputs[0]
+    room = protect(ran)
+    ran._rooms.use_as_reference(output)
+    assert ran._rooms.post.wait(lambda: bool(room.transfer.text), 60)
+    assert "protect: moved to where the new reference shows them: box 1" == room.transfer.text
+    # The middle 1:1 of 3:2: a sixth is cut off on either side.
+    assert (0.05, 0.2, 0.65, 0.7) == pytest.approx(ran.sweep.protect["box 1"], abs=0.01)
+    asked(opened(ran).field, "remove", "box 1")
+    assert "" == room.transfer.text
 
 
 def test_a_cells_settings_bring_its_boxes(ran: Panel) -> None:

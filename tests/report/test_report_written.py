@@ -7,15 +7,18 @@ import re
 import zipfile
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from report_making import RED, flat, moderate, picture_of, read, refuse, study
+from report_making import BLUE, RED, flat, moderate, picture_of, read, refuse, study
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError
 from kontext_lab.results import State
+
+FACE = (0.1, 0.2, 0.5, 0.75)
 
 HOSTILE = 'Add </script><script>alert(1)</script> "quotes" <img src=x onerror=alert(2)> & \u202egnp.exe \u2028 {word}'
 
@@ -306,6 +309,22 @@ def test_named_references_are_called_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("boxes", "words"),
+    [
+        ([{"face": FACE}, {}], "protected face"),
+        ([{"face": FACE}, {"tail": FACE}], "protected cat: face; dog: tail"),
+    ],
+)
+def test_protected_boxes_are_named(boxes: list[dict[str, Any]], words: str, tmp_path: Path) -> None:
+    """By their references, where several have some."""
+    results = study(axes={"image": {"cat": flat(RED), "dog": flat(BLUE)}})
+    for cell, own in zip(results, boxes, strict=True):
+        cell.protect = (own,)
+
+    assert words in read(kl.report(results, tmp_path / "study.html")).text
+
+
 def test_144_cells_can_be_mailed(tmp_path: Path) -> None:
     """144 cells of the worst pictures there are stay below 15 MB."""
     results = study(axes={"seed": "1-12", "guidance_scale": "1-12"})

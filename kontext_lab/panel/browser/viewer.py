@@ -1,4 +1,4 @@
-"""One or two pictures at full resolution: before and after under a divider, or side by side with linked zoom.
+"""One or two pictures at full resolution in one frame: before and after under a divider, or side by side with linked zoom.
 
 The bytes go to the browser as message buffers, when a view asks for them; they are never part of the widget's
 state, which a saved notebook keeps. This module must not decode a picture nor know what it shows.
@@ -11,6 +11,7 @@ from typing import Any
 
 import traitlets
 
+from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, source
 
 __all__ = ["Viewer"]
@@ -23,6 +24,7 @@ class Viewer(BrowserWidget):
         mode: `slider` (left and right of a divider), `side` (side by side) or `single` (the right one).
         position: where the divider stands, 0 to 1 from the left; follows when a drag has ended.
         message: text in place of pictures; `clear` sets it.
+        placement: the frame of the two pictures that are shown, or None.
     """
 
     _esm = source("common.js", "viewer.js")
@@ -39,6 +41,7 @@ class Viewer(BrowserWidget):
         """Make the viewer; it is empty at first."""
         # By layer; the browser draws them in this order.
         self._pictures: dict[str, bytes] = {}
+        self.placement: Placement | None = None
         self._version = 0
         self._watched = False
         super().__init__(mode=mode, **traits)
@@ -56,19 +59,21 @@ class Viewer(BrowserWidget):
         left_label: str = "",
         right_label: str = "",
         alt: str = "",
+        placement: Placement | None = None,
     ) -> None:
         """Show encoded pictures (PNG, JPEG, WebP).
 
         Args:
-            left: the picture before, or None. It is stretched to the shape of the right one, since an
-                output is a slightly re-framed reference.
+            left: the picture before, or None.
             right: the picture after, or None.
             left_label: written into the left picture's corner.
             right_label: written into the right picture's corner.
             alt: what the picture shows, for those who can't see it.
+            placement: where each of the two lies in a common frame; None: the left one is centred in the right one's.
         """
         given = {"left": left, "right": right}
         self._pictures = {layer: data for layer, data in given.items() if data is not None}
+        self.placement = placement if len(self._pictures) == 2 else None
         self._version += 1
         with self.hold_sync():
             self.message = ""
@@ -82,7 +87,20 @@ class Viewer(BrowserWidget):
         self.message = message
 
     def _send_pictures(self, view: str | None = None) -> None:
-        content = {"type": "pictures", "version": self._version, "view": view, "layers": list(self._pictures)}
+        placement = self.placement
+        frame = placement and {
+            "size": placement.size,
+            "left": placement.first,
+            "right": placement.second,
+            "note": placement.note,
+        }
+        content = {
+            "type": "pictures",
+            "version": self._version,
+            "view": view,
+            "layers": list(self._pictures),
+            "frame": frame,
+        }
         self.send(content, buffers=list(self._pictures.values()))
 
     def _received(self, content: Mapping[str, Any], _buffers: Sequence[memoryview]) -> None:

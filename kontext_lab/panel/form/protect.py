@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ipywidgets import Dropdown
 
-from kontext_lab.images import Box, Reference, thumbnail
+from kontext_lab.images import Boxes, Reference, thumbnail
 from kontext_lab.panel.browser import BoxField
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.parts import Line, Room, in_words, row
@@ -45,14 +45,16 @@ class Protect(Room):
         changed: called after every change by a person.
 
     Attributes:
-        values: the boxes by their names.
+        values: of each reference the boxes by their names.
+        transfer: what became of boxes when another reference took the place of theirs.
         drawing: where they are drawn; None until it is first opened.
     """
 
     def __init__(self, post: Post, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
         super().__init__()
         self._post, self._lab, self._changed = post, lab, changed
-        self.values: dict[str, Box] = {}
+        self.values: dict[Reference, Boxes] = {}
+        self.transfer = Line(kind="muted")
         self._pictures: Pictures = ()
         self.drawing: Drawing | None = None
         self.is_open = False
@@ -60,24 +62,25 @@ class Protect(Room):
             "", self._toggle, "Draw boxes on the reference that an edit should leave alone", small=True
         )
         self._titled()
-        self.fill([self.toggle])
+        self.fill([self.toggle, self.transfer])
 
-    def put(self, boxes: Mapping[str, Box], pictures: Pictures) -> None:
+    def put(self, boxes: Mapping[Reference, Boxes], pictures: Pictures) -> None:
         """Put boxes and references in; nobody is told."""
         self.values = dict(boxes)
-        self._titled()
+        self.transfer.say("")
         if self.drawing is not None:
             self.drawing.put(self.values)
         self.take(pictures)
 
     def take(self, pictures: Pictures) -> None:
-        """Have other references to draw on; the boxes stay."""
+        """Have other references to draw on; each keeps its boxes."""
         self._pictures = tuple(pictures)
+        self._titled()
         if self.drawing is not None and self.is_open:
             self.drawing.take(self._pictures)
 
     def _titled(self) -> None:
-        count = len(self.values)
+        count = sum(len(self.values.get(one, {})) for one in dict.fromkeys(one for one, _ in self._pictures))
         what = f"Protect: {count} box{'' if count == 1 else 'es'}" if count else "Protect …"
         self.toggle.description = f"{'▾' if self.is_open else '▸'} {what}"
 
@@ -87,13 +90,15 @@ class Protect(Room):
         if self.drawing is None:
             self.drawing = Drawing(self._post, self._lab, self._drawn)
             self.drawing.put(self.values)
-            self.fill([self.toggle, self.drawing])
+            self.fill([self.toggle, self.transfer, self.drawing])
         self.drawing.look_again()
         show_if(self.is_open, self.drawing)
         self.take(self._pictures)
 
-    def _drawn(self, boxes: dict[str, Box]) -> None:
-        self.values = boxes
+    def _drawn(self, reference: Reference, boxes: Boxes) -> None:
+        others = {one: own for one, own in self.values.items() if one != reference}
+        self.values = {**others, reference: boxes} if boxes else others
+        self.transfer.say("")
         self._titled()
         self._changed()
 
@@ -104,13 +109,16 @@ class Drawing(Room):
     Args:
         post: does what takes time elsewhere.
         lab: whose service fetches addresses.
-        changed: called with the boxes after every change by a person.
+        changed: called with a reference and its boxes after every change by a person.
     """
 
-    def __init__(self, post: Post, lab: Callable[[], Lab], changed: Callable[[dict[str, Box]], None]) -> None:
+    def __init__(
+        self, post: Post, lab: Callable[[], Lab], changed: Callable[[Reference, Boxes], None]
+    ) -> None:
         super().__init__()
         self._post, self._lab, self._changed = post, lab, changed
         self._pictures: Pictures = ()
+        self._boxes: Mapping[Reference, Boxes] = {}
         self._drawn_on: Reference | None = None
         self._failed = self._filling = False
         self.field = BoxField()
@@ -125,17 +133,24 @@ class Drawing(Room):
         self._choice.add_class("kl-arranging")
         self.fill([self.note, self._choice, self.field])
 
-    def put(self, boxes: Mapping[str, Box]) -> None:
-        """Put boxes in; nobody is told."""
+    def put(self, boxes: Mapping[Reference, Boxes]) -> None:
+        """Put boxes in, those of each reference; nobody is told."""
+        self._boxes = boxes
+        self._put_boxes()
+
+    def _put_boxes(self) -> None:
+        """The boxes of the reference on show."""
         self._filling = True
         try:
-            self.field.put(boxes)
+            self.field.put(self._boxes.get(self._drawn_on, {}) if self._drawn_on is not None else {})
         finally:
             self._filling = False
 
     def _told(self) -> None:
-        if not self._filling:
-            self._changed(self.field.values)
+        if not self._filling and self._drawn_on is not None:
+            boxes = self.field.values
+            self._boxes = {**self._boxes, self._drawn_on: boxes}
+            self._changed(self._drawn_on, boxes)
 
     def look_again(self) -> None:
         """Somebody opens the room: what could not be shown is tried once more."""
@@ -146,7 +161,7 @@ class Drawing(Room):
         """Offer these references to draw on, and show the one that is picked."""
         self._pictures = pictures
         count = len(pictures)
-        several = f" The boxes hold for each of the {count} references alike." if count > 1 else ""
+        several = f" Each of the {count} references has its own boxes." if count > 1 else ""
         self.note.say(f"{_FOR}{several}")
         references = [reference for reference, _ in pictures]
         names = [f"{at}. {name or reference.name}" for at, (reference, name) in enumerate(pictures, 1)]
@@ -167,6 +182,7 @@ class Drawing(Room):
             return
         if not self._pictures:
             self._drawn_on = None
+            self._put_boxes()
             if self.field.message != _NO_REFERENCE:
                 self.field.clear(_NO_REFERENCE)
             return
@@ -176,6 +192,7 @@ class Drawing(Room):
 
     def _show_picture(self, reference: Reference, label: str) -> None:
         self._drawn_on, self._failed = reference, False
+        self._put_boxes()
         if not reference.png:
             self.field.clear(f"{label} is given by its address and not fetched yet: fetching it …")
         self._post.background(

@@ -270,14 +270,15 @@ document.addEventListener("DOMContentLoaded", () => {
     if (card.references.length) {
       card.references.forEach((index, number) => {
         const name = card.references.length > 1 ? `reference ${number + 1}` : "reference";
-        views.push([`${name} | output`, () => pair(index, card.picture, name, words)]);
+        views.push([`${name} | output`, () => pair(index, card.picture, name, words, card.frames[number])]);
       });
     } else views.push(["output", () => [single(card.picture, words)]]);
     if (card.change !== null) views.push(["change map", () => [single(card.change, data.change)]]);
-    const stage = make("div", {}, ...views[0][1]());
+    const first = Math.max(0, card.frames.findIndex((frame) => frame?.registered));
+    const stage = make("div", {}, ...views[first][1]());
     if (views.length < 2) return [stage];
     const options = views.map(([name], index) => [index, name]);
-    const pick = select("view", options, 0, (index) => stage.replaceChildren(...views[Number(index)][1]()));
+    const pick = select("view", options, first, (index) => stage.replaceChildren(...views[Number(index)][1]()));
     return [stage, make("div", { className: "looks" }, pick)];
   }
 
@@ -301,15 +302,36 @@ document.addEventListener("DOMContentLoaded", () => {
     return framed(ratio, make("div", { className: "layer" }, node), badge(words, "left"));
   }
 
-  /* Reference over output, cut at the divider. Of about one shape they are laid on each other; else each is whole. */
-  function pair(before, after, name, words) {
-    const below = layer(after, "");
-    const top = layer(before, "");
-    if (Math.abs(top.ratio / below.ratio - 1) > 0.03) top.node.className = "whole";
+  /* Without a known frame, the first picture is centred in that of the second. */
+  function centred(ratio, into) {
+    const [wide, tall] = [Math.min(1, ratio / into), Math.min(1, into / ratio)];
+    const left = [wide * into, 0, 0, tall, ((1 - wide) * into) / 2, (1 - tall) / 2];
+    return { size: [into, 1], layers: [left, [into, 0, 0, 1, 0, 0]], note: "" };
+  }
+
+  /* By an affine map from fractions of the picture to the frame. */
+  function put({ node }, [a, b, c, d, x, y], [across, down]) {
+    const share = (part, whole) => `${(100 * part) / whole}%`;
+    Object.assign(node.style, {
+      left: share(x, across),
+      top: share(y, down),
+      width: share(a, across),
+      height: share(d, down),
+      transform: `matrix(1, ${b / a}, ${c / d}, 1, 0, 0)`,
+    });
+  }
+
+  /* Reference over output, cut at the divider; striped where the frame holds what one of them doesn't show. */
+  function pair(before, after, name, words, known) {
+    const below = layer(after, "placed");
+    const top = layer(before, "placed");
+    const frame = known ?? centred(top.ratio, below.ratio);
+    put(top, frame.layers[0], frame.size);
+    put(below, frame.layers[1], frame.size);
     below.node.alt = words;
     top.node.alt = name;
     const stage = framed(
-      below.ratio,
+      frame.size[0] / frame.size[1],
       make("div", { className: "layer" }, below.node),
       make("div", { className: "layer top" }, top.node),
       make("span", { className: "line" }),
@@ -338,7 +360,7 @@ document.addEventListener("DOMContentLoaded", () => {
     stage.addEventListener("pointermove", (event) => stage.hasPointerCapture(event.pointerId) && follow(event));
     move(50);
     divider.style.maxWidth = stage.style.maxWidth;
-    return [stage, divider];
+    return [stage, divider, ...(frame.note ? [make("p", { className: "note", textContent: frame.note })] : [])];
   }
 
   function told(card) {

@@ -7,6 +7,7 @@ const MAX_ZOOM = 32; // screen pixels per picture pixel
 function render({ model, el }) {
   const uid = "kl" + Math.random().toString(36).slice(2);
   const pictures = {};
+  let frame = null; // its size, and the affine map of each layer from fractions of the picture to pixels of the frame
   let newest = -1;
   let failed = false;
   let ready = false;
@@ -57,7 +58,9 @@ function render({ model, el }) {
   const mode = () => (pictures.left && pictures.right ? model.get("mode") : "single");
   const main = () => (model.get("mode") === "single" ? pictures.right : (pictures.right ?? pictures.left));
   const base = () => main()?.image;
-  const perPixel = () => (width ? (width * zoom * devicePixelRatio) / base().naturalWidth : 1);
+  const sizeOf = (image) => [image.naturalWidth, image.naturalHeight];
+  const frameSize = () => (mode() !== "single" && frame?.size) || sizeOf(base());
+  const perPixel = () => (width ? (width * zoom * devicePixelRatio) / frameSize()[0] : 1);
   const exact = () => zoom / perPixel();
   const most = () => Math.max(1, exact() * MAX_ZOOM);
 
@@ -99,10 +102,20 @@ function render({ model, el }) {
   }
 
   function sizes() {
-    const read = ({ image }) => `${image.naturalWidth} × ${image.naturalHeight}`;
+    const read = ({ image }) => sizeOf(image).join(" × ");
     if (mode() === "single") return base() ? `${read(main())} px` : "";
     const [left, right] = LAYERS.map((layer) => read(pictures[layer]));
-    return left === right ? `${right} px` : `${left} px | ${right} px`;
+    const both = left === right ? `${right} px` : `${left} px | ${right} px`;
+    return [both, frame?.note].filter(Boolean).join(" · ");
+  }
+
+  /* Where a picture lies in the frame; without a known place it is centred as large as it fits. */
+  function placeOf(layer) {
+    if (mode() !== "single" && frame) return frame[layer];
+    const [across, down] = frameSize();
+    const [own, tall] = sizeOf(pictures[layer].image);
+    const by = Math.min(across / own, down / tall);
+    return [own * by, 0, 0, tall * by, (across - own * by) / 2, (down - tall * by) / 2];
   }
 
   function resize() {
@@ -111,7 +124,8 @@ function render({ model, el }) {
     if (!image || !room || stages.hidden) return;
     const columns = mode() === "side" ? 2 : 1;
     const most = (room - (columns - 1) * 4) / columns;
-    const ratio = image.naturalWidth / image.naturalHeight;
+    const [across, down] = frameSize();
+    const ratio = across / down;
     const before = width;
     width = Math.max(40, Math.min(most, Math.min(440, window.innerHeight * 0.7) * ratio));
     height = width / ratio;
@@ -131,10 +145,12 @@ function render({ model, el }) {
     const scale = perPixel();
     for (const layer of LAYERS) {
       if (!pictures[layer]) continue;
+      const by = (width * zoom) / frameSize()[0];
+      const [a, b, c, d, x, y] = placeOf(layer);
       Object.assign(pictures[layer].image.style, {
-        width: `${width * zoom}px`,
-        height: `${height * zoom}px`,
-        transform: `translate(${panX}px, ${panY}px)`,
+        width: `${a * by}px`,
+        height: `${d * by}px`,
+        transform: `matrix(1, ${b / a}, ${c / d}, 1, ${panX + x * by}, ${panY + y * by})`,
         imageRendering: scale >= 3 ? "pixelated" : "auto",
       });
     }
@@ -261,16 +277,15 @@ function render({ model, el }) {
       Object.values(loaded).forEach((picture) => picture?.release());
       return;
     }
-    const before = base();
-    const shape = before && [before.naturalWidth, before.naturalHeight].join();
+    const shape = base() && frameSize().join();
     for (const layer of LAYERS) {
       pictures[layer]?.release();
       pictures[layer] = loaded[layer] ?? null;
     }
+    frame = content.frame;
     failed = Object.values(loaded).includes(null);
-    const after = base();
     // Stepping through outputs of one size keeps the detail one looks at.
-    if (after && shape !== [after.naturalWidth, after.naturalHeight].join()) zoom = 1;
+    if (base() && shape !== frameSize().join()) zoom = 1;
     arrange();
   }
 
