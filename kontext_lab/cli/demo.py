@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kontext_lab.cli.codes import FAILED, OK
 from kontext_lab.cli.running import exit_code, run_and_wait, tell, tell_undelivered
 from kontext_lab.cli.saying import say
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
-from kontext_lab.figures import effects, grid
-from kontext_lab.lab import Lab
-from kontext_lab.results import Results
+from kontext_lab.results import Results, checked_folder
 from kontext_lab.samples import sample
 from kontext_lab.sweep import Sweep
+
+if TYPE_CHECKING:
+    from kontext_lab.lab import Lab
 
 __all__ = ["run_demo"]
 
@@ -49,7 +50,10 @@ def run_demo(out: Path) -> int:
     Raises:
         ConfigError: the folder can't be written.
     """
+    checked_folder(out)
     sweep = Sweep.from_yaml(_prepared(out))
+    from kontext_lab.lab import Lab  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+
     with Lab("sandbox") as lab:
         say("Simulated pictures: the sandbox on this machine answers, nothing is paid, no key is used.")
         say(lab.plan(sweep))
@@ -72,6 +76,8 @@ def _shown(results: Results, lab: Lab, out: Path) -> bool:
 
 
 def _show(results: Results, lab: Lab, out: Path) -> None:
+    from kontext_lab.figures import effects  # noqa: PLC0415 - as above
+
     figure, plot, file = out / "grid.png", out / "effects.png", out / "sweep.yaml"
     _draw(results, figure)
     study = effects(results, _METRIC)
@@ -92,6 +98,8 @@ def _show(results: Results, lab: Lab, out: Path) -> None:
 
 def _draw(results: Results, file: Path) -> None:
     """All three axes at once, as the demo leaves them; whatever a person made of them otherwise."""
+    from kontext_lab.figures import grid  # noqa: PLC0415 - as above
+
     as_made = {"guidance_scale", "animal", "seed"} == set(results.axes)
     nested: dict[str, Any] = {"rows": "guidance_scale", "columns": ["animal", "seed"]} if as_made else {}
     grid(results, **nested).savefig(file)

@@ -8,7 +8,7 @@ from kontext_lab.results.beside import Beside
 from kontext_lab.results.cell import CellResult, Output, typed_params
 from kontext_lab.results.known import Known
 from kontext_lab.results.results import Results
-from kontext_lab.results.saving import safe_name, writable_folder
+from kontext_lab.results.saving import checked_folder, safe_name, writable_folder
 from kontext_lab.results.spending import Spending, Spent
 from kontext_lab.results.states import State, outcome_of
 from kontext_lab.results.tokens import distinct, value_token
@@ -23,6 +23,7 @@ __all__ = [
     "Spending",
     "Spent",
     "State",
+    "checked_folder",
     "distinct",
     "outcome_of",
     "prompt_template",

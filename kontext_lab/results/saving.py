@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from kontext_lab.results.cell import Output
     from kontext_lab.results.results import Results
 
-__all__ = ["csv_text", "missing_line", "safe_name", "save", "writable_folder"]
+__all__ = ["checked_folder", "csv_text", "missing_line", "safe_name", "save", "writable_folder"]
 
 log = get_logger(__name__)
 
@@ -57,23 +58,37 @@ def csv_text(frame: pd.DataFrame) -> str:
     return frame.map(neutral).rename(columns=neutral).to_csv(index=False)
 
 
+def checked_folder(folder: str | Path) -> Path:
+    """The folder as a path, if it is there or could be made as far as a look tells; makes nothing.
+
+    Raises:
+        ConfigError: it is a file, or lies where nothing can be made.
+    """
+    try:
+        target = Path(folder).expanduser()
+        place = next(one for one in (target, *target.absolute().parents) if os.path.lexists(one))
+    except (TypeError, RuntimeError, ValueError) as error:  # ~ without a home, a null byte in the name
+        raise ConfigError(f"{shown(folder)} is no folder: {error}") from None
+    if not place.is_dir():
+        what = "is a file" if place == target else f"can't be made, {shown(str(place))} is a file"
+        raise ConfigError(f"{shown(str(target))}: {what}, give a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ConfigError(f"{shown(str(target))}: can't be written: no right to write in {shown(str(place))}")
+    return target
+
+
 def writable_folder(folder: str | Path) -> Path:
     """The folder, made if it isn't there, and tried: asked before anything is paid that should go into it.
 
     Raises:
         ConfigError: it can't be made or written.
     """
-    try:
-        target = Path(folder).expanduser()
-    except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
-        raise ConfigError(f"{shown(folder)} is no folder: {error}") from None
+    target = checked_folder(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target):
             return target
-    except FileExistsError:
-        raise ConfigError(f"{shown(str(target))}: is a file, give a folder") from None
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+    except OSError as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{shown(str(target))}: can't be written: {reason}") from None
 
