@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,9 @@ def _prepared(out: Path) -> Path:
         if not photograph.exists():
             photograph.write_bytes(sample("coffee").png)
         if not file.exists():
-            file.write_text(SWEEP_YAML.format(path=file), encoding="utf-8")
+            # As the bytes that its name has: those of a locale without UTF-8 are no letters to Python.
+            path = os.fsencode(file).decode("utf-8", "replace")
+            file.write_text(SWEEP_YAML.format(path=path), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{out}: can't be written: {error.strerror}") from None
     return file

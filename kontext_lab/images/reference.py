@@ -31,7 +31,7 @@ from kontext_lab.images.prepare import (
     to_rgb,
     upright,
 )
-from kontext_lab.images.source_file import MAX_REFERENCE_BYTES, read_file, too_large
+from kontext_lab.images.source_file import MAX_REFERENCE_BYTES, encodable, read_file, too_large
 
 __all__ = ["Origin", "Reference", "load_reference", "origins_of"]
 
@@ -266,14 +266,14 @@ def _shown_address(url: str) -> str:
 
 def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:
     try:
-        path = path.expanduser()
+        path = encodable(path.expanduser())
         data = read_file(path)
     except FileNotFoundError:
         raise ImageError(f"image: no file {_short(path)}") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"image: {_short(path)} can't be read: {reason}") from None
-    return _from_bytes(data, str(path.absolute()), name or path.stem, max_megapixels)
+    return _from_bytes(data, str(path.absolute()), name or os.fsencode(path.stem).decode("utf-8", "replace"), max_megapixels)
 
 
 def _within_limit(data: bytes, what: str) -> bytes:

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pathvalidate import sanitize_filename
-
 from kontext_lab.errors import ConfigError, OutputMissing, shown
 from kontext_lab.redaction import get_logger
-from kontext_lab.request import CONTROL
 from kontext_lab.results.states import MISSING
+from kontext_lab.sweep.files import safe_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,26 +19,15 @@ if TYPE_CHECKING:
     from kontext_lab.results.cell import Output
     from kontext_lab.results.results import Results
 
-__all__ = ["checked_folder", "csv_text", "missing_line", "safe_name", "save", "writable_folder"]
+__all__ = ["checked_folder", "csv_text", "missing_line", "save", "writable_folder"]
 
 log = get_logger(__name__)
 
 NAMED = 5
 """Cells that are named where their pictures are missing."""
 
-LONGEST_NAME = 200
-"""Bytes of a readable name."""
-
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How a text begins that a spreadsheet takes for a formula."""
-
-
-def safe_name(text: str, length: int = 80) -> str:
-    """A file name that stays in its folder on every platform: no separators, no control characters."""
-    readable = text.replace(":", "-").replace("/", "-").replace("\\", "-")
-    name = str(sanitize_filename(CONTROL.sub("-", readable), replacement_text="-"))[:length]
-    # File systems count bytes, 255 of them; a number and a suffix have to fit as well.
-    return name.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .") or "unnamed"
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -88,7 +75,7 @@ def writable_folder(folder: str | Path) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target):
             return target
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: letters that the file system's encoding lacks
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{shown(str(target))}: can't be written: {reason}") from None
 

@@ -307,10 +307,9 @@ class Sweep:
         file = files.path_of(path)
         try:
             return files.write(file, self, self_contained=self_contained)
-        except OSError as error:
-            raise ConfigError(
-                f"{files.shown_path(file)}: can't be written: {error.strerror or error}"
-            ) from None
+        except (OSError, ValueError) as error:  # ValueError: a name that the file system's encoding lacks
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{files.shown_path(file)}: can't be written: {reason}") from None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sweep):

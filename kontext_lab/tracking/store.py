@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
 from kontext_lab.redaction import get_logger, masked, redacted, remember
+from kontext_lab.sweep.files import safe_name
 from kontext_lab.tracking import calls, database, location
 
 __all__ = ["EXPERIMENT", "Store", "check_reachable", "mlflow_trouble", "open_store", "resolve_uri"]
@@ -311,7 +312,7 @@ def _artifact_location(uri: str, experiment: str) -> Path | None:
         return None
     folder = Path.cwd() if file is None else file.resolve().parent
     slug = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in experiment).strip(".")
-    place = folder / "mlartifacts" / (slug or EXPERIMENT)
+    place = folder / "mlartifacts" / (safe_name(slug) if slug else EXPERIMENT)
     if file is None:
         log.warning("experiment %r is new: its pictures are kept on this machine, in %s", experiment, place)
     return place
