@@ -8,7 +8,6 @@ import io
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from kontext_lab.errors import visible
@@ -84,7 +83,8 @@ def _open_closed() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number is this one
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+            descriptor = os.open(os.devnull, os.O_RDWR)  # kept open: streams made of it come and go
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
 
 
 def _handler(stream: io.TextIOWrapper) -> str:

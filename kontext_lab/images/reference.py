@@ -273,7 +273,9 @@ def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"image: {_short(path)} can't be read: {reason}") from None
-    return _from_bytes(data, str(path.absolute()), name or os.fsencode(path.stem).decode("utf-8", "replace"), max_megapixels)
+    return _from_bytes(
+        data, str(path.absolute()), name or os.fsencode(path.stem).decode("utf-8", "replace"), max_megapixels
+    )
 
 
 def _within_limit(data: bytes, what: str) -> bytes:
