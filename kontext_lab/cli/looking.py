@@ -13,8 +13,8 @@ from kontext_lab.cli.codes import FAILED, OK
 from kontext_lab.cli.saying import say, say_json
 from kontext_lab.client import key_from_environment
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
-from kontext_lab.service import connect
 from kontext_lab.results import checked_folder
+from kontext_lab.service import connect
 
 if TYPE_CHECKING:
     from kontext_lab.tracking import SweepRun, Tracker

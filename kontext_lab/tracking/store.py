@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
-from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
+from kontext_lab.errors import Cause, ConfigError, KontextLabError, TrackingError, cause_of, chained
 from kontext_lab.redaction import get_logger, masked, redacted, remember
 from kontext_lab.sweep.files import safe_name
 from kontext_lab.tracking import calls, database, location
@@ -182,6 +183,10 @@ def _reason(error: Exception) -> str:
         return (
             f"its driver {error.name} is not installed; install it, or name yours, as postgresql+psycopg2://…"
         )
+    kinds = (type(one).__module__ for one in chained(error, hidden=True))
+    http = "API request to" in str(error) or any(kind.startswith(("requests", "urllib3")) for kind in kinds)
+    if http and (cause := cause_of(error, hidden=True)):
+        return f"{cause.words}; {cause.way_out}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # Before it is cut: a password cut in two would no longer be seen as one.
     line = redacted(lines[0])[:300] if lines else ""
@@ -221,11 +226,15 @@ def check_reachable(uri: str, *, opened: bool = False) -> None:
     host, port = _address(uri)
     if not host or port is None:
         return  # databricks, plug-ins and sockets in folders find their own way
+    if uri.startswith("http") and {_scheme(uri), "all"} & getproxies().keys() and not proxy_bypass(host):
+        return  # only the proxy may be able to reach it
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise TrackingError(f"the MLflow server {masked(uri)} doesn't answer: {reason}") from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that can be none
+        cause = cause_of(error) or Cause(str(error) or type(error).__name__, "check MLFLOW_TRACKING_URI")
+        raise TrackingError(
+            f"the MLflow server {masked(uri)} doesn't answer: {cause.words}; {cause.way_out}"
+        ) from None
 
 
 def _check_file(uri: str, file: Path, *, opened: bool) -> None:
