@@ -57,7 +57,7 @@ def checked_folder(folder: str | Path) -> Path:
     except (TypeError, RuntimeError, ValueError) as error:  # ~ without a home, a null byte in the name
         raise ConfigError(f"{shown(folder)} is no folder: {error}") from None
     if not place.is_dir():
-        what = "is a file" if place == target else f"can't be made, {shown(str(place))} is a file"
+        what = "is a file" if place == target else f"can't be written: {shown(str(place))} is a file"
         raise ConfigError(f"{shown(str(target))}: {what}, give a folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise ConfigError(f"{shown(str(target))}: can't be written: no right to write in {shown(str(place))}")

@@ -20,7 +20,7 @@ _RESERVED = frozenset(
         *SWEEPABLE,
         *("price", "name", "note", "axes", "max_megapixels", "protect"),
         *("output", "state", "reason", "cost", "latency_s", "width", "height", "sha256"),
-        *("reused_from", "run_id", "file", "truncated"),
+        *("reused_from", "run_id", "file", "truncated", "made"),
     )
 )
 """No placeholders: arguments of a sweep, columns of its table, a parameter of MLflow's own."""
