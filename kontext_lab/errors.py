@@ -34,7 +34,7 @@ import os
 import re
 import reprlib
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from kontext_lab.redaction import redacted
@@ -67,6 +67,7 @@ __all__ = [
     "cause_of",
     "chained",
     "listed",
+    "meant",
     "shown",
     "visible",
 ]
@@ -228,6 +229,14 @@ def listed(names: Sequence[str], asked: object = "", most: int = 20) -> str:
     near = difflib.get_close_matches(asked, names, most) if isinstance(asked, str) else []
     first = [*near, *(name for name in names if name not in near)][:most]
     return f"{', '.join(first)} and {len(names) - most} more"
+
+
+def meant(asked: object, names: Iterable[str]) -> str:
+    """`did you mean guidance_scale? ` where one of the names is near what was asked for, else ""."""
+    known = {name.lower(): name for name in names}
+    text = "_".join(str(asked).lower().split())
+    near = difflib.get_close_matches(text, known, 1) or [one for one in known if text in one.split("_")][:1]
+    return f"did you mean {known[near[0]]}? " if near else ""
 
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from kontext_lab.errors import NotFound, shown
+from kontext_lab.errors import NotFound, meant, shown
 from kontext_lab.request import FIELDS, find_model, plain
 from kontext_lab.results import saving
 from kontext_lab.results.beside import Beside
@@ -318,8 +318,9 @@ class Results(Sequence[CellResult]):
         known = dict.fromkeys(key for cell in self._cells for key in cell.params)
         for key in keys:
             if self._cells and key not in known and key not in ("state", "reason", "output"):
+                hint = meant(key, known)
                 raise NotFound(
-                    f"{key}: no cell has such a parameter, there are {', '.join(known)}, state, reason"
+                    f"{key}: no cell has such a parameter, {hint}there are {', '.join(known)}, state, reason"
                 )
 
     def _differing(self) -> list[str]:

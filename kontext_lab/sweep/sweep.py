@@ -5,7 +5,6 @@ Pure: it reads reference files when it is made and writes YAML when asked, and d
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kontext_lab.errors import ConfigError, SweepError, shown
+from kontext_lab.errors import ConfigError, SweepError, meant, shown
 from kontext_lab.images import MAX_MEGAPIXELS, Box, Reference, checked_boxes
 from kontext_lab.request import CONTROL, FIELDS
 from kontext_lab.sweep import checks, files
@@ -80,6 +79,7 @@ class Sweep:
         self._fixed, from_fields = self._sorted_out(given)
         if axes is not None and not isinstance(axes, Mapping):
             raise SweepError(f"axes: {shown(axes, 60)}, allowed is a mapping of keys to values")
+        checks.check_names(given, axes or {})
         self._axes = (*(self._axis(key, value) for key, value in (axes or {}).items()), *from_fields)
         checks.check_keys(self._fixed, self._axes)
         self._given_name = _checked_name(name)
@@ -93,13 +93,8 @@ class Sweep:
         for key, value in given.items():
             if key not in _FIELDS:
                 known = (*_FIELDS, *_OPTIONS)
-                near = difflib.get_close_matches(key, known, 1)
-                meant = (
-                    f"did you mean {near[0]}? known are"
-                    if near
-                    else "words of the prompt go into axes; known are"
-                )
-                raise SweepError(f"{key:.60}: is no field of a sweep; {meant} {', '.join(known)}")
+                hint = meant(key, known) or "words of the prompt go into axes; "
+                raise SweepError(f"{key:.60}: is no field of a sweep; {hint}known are {', '.join(known)}")
             if value is None:
                 continue
             if is_several(key, value):
