@@ -164,7 +164,8 @@ def _check_store() -> int:
     except KontextLabError as error:
         say(f"store    {error}")
         return 2
-    say(f"store    {tracker.store.shown}, experiment {tracker.store.experiment}, {count} sweeps")
+    shown = tracker.store.shown + (", read-only" if tracker.store.read_only else "")
+    say(f"store    {shown}, experiment {tracker.store.experiment}, {count} sweeps")
     if doubtful:
         many = "1 request is" if doubtful == 1 else f"{doubtful} requests are"
         say(f"         {many} in doubt: sent again only with `kontext-lab run … --in-doubt resend`")

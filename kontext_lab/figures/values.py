@@ -85,8 +85,8 @@ class Values:
         """
         for key in keys:
             if self.keys and key not in self.keys:
-                hint = meant(key, self.keys)
-                raise NotFound(f"{key}: no cell has such a parameter, {hint}there are {', '.join(self.keys)}")
+                there = f"there are {', '.join(self.keys)}; {meant(key, self.keys)}"
+                raise NotFound(f"{key}: no cell has such a parameter, {there.rstrip(' ;')}")
             if keys.count(key) > 1:
                 raise SweepError(f"{key}: stands more than once in rows and columns")
 

@@ -48,6 +48,7 @@ def measure(
         TrackingError: it can't be recorded.
     """
     check_metrics(own)
+    archive.tracker.store.check_writable()
     cells = [cell for cell in results if any(output.is_picture for output in cell.outputs)]
     if not cells:
         raise ConfigError(f"measure: {results.name or 'these results'}: there is no picture to measure")

@@ -318,10 +318,8 @@ class Results(Sequence[CellResult]):
         known = dict.fromkeys(key for cell in self._cells for key in cell.params)
         for key in keys:
             if self._cells and key not in known and key not in ("state", "reason", "output"):
-                hint = meant(key, known)
-                raise NotFound(
-                    f"{key}: no cell has such a parameter, {hint}there are {', '.join(known)}, state, reason"
-                )
+                there = f"there are {', '.join(known)}, state, reason; {meant(key, known)}"
+                raise NotFound(f"{key}: no cell has such a parameter, {there.rstrip(' ;')}")
 
     def _differing(self) -> list[str]:
         """Parameters that differ between cells though no sweep varied them."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kontext_lab.errors import SweepError, meant
@@ -14,7 +13,7 @@ from kontext_lab.sweep.axes import REFERENCE_KEYS, SWEEPABLE, Axis
 from kontext_lab.sweep.cells import Cell
 from kontext_lab.sweep.wording import placeholders
 
-__all__ = ["check_keys", "prompts", "warnings"]
+__all__ = ["check_keys", "check_name", "prompts", "read_templates", "warnings"]
 
 _RESERVED = frozenset(
     (
@@ -72,27 +71,36 @@ def check_keys(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> None:
     _check_used(keys, templates)
 
 
-def check_names(given: Mapping[str, Any], axes: Mapping[Any, Any]) -> None:
-    """Every axis has a name that can be one, as far as that shows before its values are read.
+def read_templates(given: Mapping[str, Any], axes: Mapping[Any, Any]) -> list[str] | None:
+    """Every text that may be a prompt, before it is checked; None where prompts can be read only once."""
+    by_prompt = [value for key, value in axes.items() if "prompt" in str(key)]
+    try:
+        return [text for value in (given.get("prompt"), *by_prompt) for text in _texts(value, 3)]
+    except TypeError:
+        return None
+
+
+def check_name(key: str, templates: Sequence[str] | None) -> None:
+    """An axis has a name that can be one: looked at before its values, which say less of what was meant.
 
     Raises:
         SweepError: names the axis, and what was meant by it.
     """
-    by_prompt = [value for key, value in axes.items() if "prompt" in str(key)]
-    with suppress(TypeError):  # prompts out of something that can be read once
-        templates = [text for value in (given.get("prompt"), *by_prompt) for text in _texts(value)]
-        _check_used([part.strip() for key in axes for part in str(key).split("+")], templates)
+    if templates is not None:
+        _check_used([part.strip() for part in key.split("+")], templates)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    # Prompts, or pairs with prompts in them: whatever is nested deeper may have no end.
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(part)
     elif isinstance(value, Axis):
-        yield from _texts(value.values)
-    elif value is not None and not isinstance(value, int | float):
+        yield from _texts(value.values, depth)
+    elif isinstance(value, Mapping | list | tuple):
+        parts = value.values() if isinstance(value, Mapping) else value
+        for part in parts if depth else ():
+            yield from _texts(part, depth - 1)
+    elif isinstance(value, Iterable):
         raise TypeError
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -79,8 +79,9 @@ class Sweep:
         self._fixed, from_fields = self._sorted_out(given)
         if axes is not None and not isinstance(axes, Mapping):
             raise SweepError(f"axes: {shown(axes, 60)}, allowed is a mapping of keys to values")
-        checks.check_names(given, axes or {})
-        self._axes = (*(self._axis(key, value) for key, value in (axes or {}).items()), *from_fields)
+        templates = checks.read_templates(given, axes or {})
+        named = (self._axis(key, value, templates) for key, value in (axes or {}).items())
+        self._axes = (*named, *from_fields)
         checks.check_keys(self._fixed, self._axes)
         self._given_name = _checked_name(name)
         self.name = self._given_name or _made_name(self._fixed, self._axes)
@@ -107,9 +108,10 @@ class Sweep:
             raise SweepError("image and images are both given: images=[…] takes several for one request")
         return fixed, several
 
-    def _axis(self, key: str, value: Any) -> Axis:
+    def _axis(self, key: str, value: Any, templates: Sequence[str] | None = None) -> Axis:
         if isinstance(value, Axis):
             return value
+        checks.check_name(str(key), templates)
         return parse_axis(str(key), value, max_megapixels=self.max_megapixels)
 
     @property

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
-from kontext_lab.errors import Cause, ConfigError, KontextLabError, TrackingError, cause_of, chained
+from kontext_lab.errors import Cause, ConfigError, KontextLabError, TrackingError, cause_of, chained, listed
 from kontext_lab.redaction import get_logger, masked, redacted, remember
 from kontext_lab.sweep.files import safe_name
 from kontext_lab.tracking import calls, database, location
@@ -75,6 +75,20 @@ class Store:
         folder = location.local_folder(recorded)
         return "" if folder is None or folder.is_dir() else str(folder)
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it is a file that can only be read, as in an archive."""
+        file = database.database_file(self.uri)
+        return file is not None and location.is_read_only(file)
+
+    def check_writable(self) -> None:
+        """Check that it can be written to, as far as a look tells.
+
+        Raises:
+            TrackingError: it can't.
+        """
+        location.check_database(self.uri)
+
     def experiment_ids(self) -> list[str]:
         """Every experiment of the store, ours first."""
         found = [self.experiment_id]
@@ -120,7 +134,7 @@ def _opened(uri: str) -> MlflowClient:
             database.explain(uri, file)
         raise
     if file is not None:
-        calls.patiently(location.correct, file)
+        calls.relocate(client, calls.patiently(location.correct, file))
     return client
 
 
@@ -187,6 +201,8 @@ def _reason(error: Exception) -> str:
     http = "API request to" in str(error) or any(kind.startswith(("requests", "urllib3")) for kind in kinds)
     if http and (cause := cause_of(error, hidden=True)):
         return f"{cause.words}; {cause.way_out}"
+    if calls.is_read_only(error):
+        return f"it is read-only: {location.WRITABLE}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # Before it is cut: a password cut in two would no longer be seen as one.
     line = redacted(lines[0])[:300] if lines else ""
@@ -241,8 +257,8 @@ def _check_file(uri: str, file: Path, *, opened: bool) -> None:
     folder = file.parent
     if not folder.is_dir():
         raise TrackingError(f"the MLflow store {uri} can't be made: there is no folder {folder}")
-    if not os.access(folder, os.W_OK):
-        raise TrackingError(f"the MLflow store {uri} can't be written: no right to write in {folder}")
+    if not file.exists() and not os.access(folder, os.W_OK):
+        raise TrackingError(f"the MLflow store {uri} can't be made: no right to write in {folder}")
     if opened and not file.exists():
         raise TrackingError(f"the MLflow store {uri} is gone: there is no file {file} any more")
 
@@ -279,6 +295,12 @@ def _experiment(client: MlflowClient, uri: str, name: str | None) -> tuple[str, 
     if existing is None:
         place = _artifact_location(uri, wanted)
         file = database.database_file(uri)
+        if file is not None and location.is_read_only(file):
+            there = listed([one.name for one in client.search_experiments()], wanted)
+            raise ConfigError(
+                f"the MLflow store {uri} is read-only and has no experiment {wanted!r}: choose one of {there} with "
+                "MLFLOW_EXPERIMENT_NAME"
+            )
         relative = "" if file is None or place is None else location.relative_to(file, place)
         made = client.create_experiment(
             wanted,
