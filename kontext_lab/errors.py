@@ -318,8 +318,8 @@ def chained(error: BaseException, *, hidden: bool = False) -> Iterator[BaseExcep
 
 def _setting(path: str) -> str:
     """The environment's names that lead to a file of certificates."""
-    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "MLFLOW_TRACKING_SERVER_CERT_PATH")
-    names += ("MLFLOW_TRACKING_CLIENT_CERT_PATH",)
+    of_mlflow = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", *of_mlflow)
     return " and ".join(name for name in names if os.environ.get(name) == path) or " or ".join(names[:2])
 
 

@@ -89,7 +89,8 @@ def _open_closed() -> None:
 
 def _handler(stream: io.TextIOWrapper) -> str:
     """A stream's error handler, or ours in the place of one that fails: those of the C locale do, too."""
-    return REPLACED if stream.errors in ("strict", "surrogateescape", "surrogatepass") else stream.errors
+    found = stream.errors or "strict"
+    return REPLACED if found in ("strict", "surrogateescape", "surrogatepass") else found
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:
