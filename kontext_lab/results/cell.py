@@ -6,7 +6,7 @@ import base64
 import builtins
 import html
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -297,10 +297,17 @@ class CellResult:
         """End without an answer: skipped, cancelled, or failed before anything was sent."""
         self.state, self.reason, self.note = state, reason, note
 
-    def numbered(self, number: int, began: datetime) -> CellResult:
-        """The same cell as one of several makes of its request, the first of which that had this number began then."""
+    def numbered(self, number: int, began: datetime, makes: Sequence[CellResult]) -> CellResult:
+        """The same cell as one of several makes of its request.
+
+        Args:
+            number: which of them.
+            began: when the first cell of any request with this number came.
+            makes: all of them; one that was loaded learns from another one what was sent.
+        """
         label = f"{number} ({began.astimezone():%d %b %Y %H:%M})" if began != _NEVER else str(number)
-        made = replace(self, params={**self.params, MADE: number, f"{MADE}.label": label})
+        request = self.request or next((one.request for one in makes if one.request is not None), None)
+        made = replace(self, request=request, params={**self.params, MADE: number, f"{MADE}.label": label})
         made.outputs = [replace(output, cell=made) for output in self.outputs]
         return made
 
@@ -358,11 +365,12 @@ def together(cells: Iterable[CellResult]) -> list[CellResult]:
     found = [sorted(group.values(), key=lambda cell: cell.arrived or _NEVER) for group in groups.values()]
     if all(len(makes) == 1 for makes in found):
         return [cell for makes in found for cell in makes]
-    ranked = [(number, cell) for makes in found for number, cell in enumerate(makes, 1)]
     began: dict[int, datetime] = {}
-    for number, cell in ranked:
+    for number, cell in (one for makes in found for one in enumerate(makes, 1)):
         began[number] = min(began.get(number, _NEVER), cell.arrived or _NEVER)
-    return [cell.numbered(number, began[number]) for number, cell in ranked]
+    return [
+        cell.numbered(number, began[number], makes) for makes in found for number, cell in enumerate(makes, 1)
+    ]
 
 
 def _request_of(cell: CellResult) -> object:
