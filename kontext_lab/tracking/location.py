@@ -84,14 +84,19 @@ def correct(file: Path) -> list[tuple[str, str]]:
     with closing(sqlite3.connect(file, timeout=1.0, isolation_level=None)) as connection:
         folder = file.resolve().parent
         moved = list(_moved(connection, folder))
-        if moved and is_read_only(file):
-            return [(one.before, one.now) for one in moved]
-        if moved:
+        if not moved:
+            return []
+        try:
             connection.execute("BEGIN IMMEDIATE")
             # Read again: another process may have corrected it meanwhile.
             for one in list(_moved(connection, folder)):
                 _correct(connection, one)
             connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            denied = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+            if not denied:
+                raise
+            return [(one.before, one.now) for one in moved]
     return []
 
 
