@@ -30,16 +30,19 @@ or a token: what it is made of is redacted first.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import reprlib
-from collections.abc import Sequence
-from typing import Any
+import ssl
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from kontext_lab.redaction import redacted
 
 __all__ = [
     "AlreadyRunning",
     "BadAnswer",
+    "Cause",
     "ConfigError",
     "FixInput",
     "ImageError",
@@ -61,7 +64,10 @@ __all__ = [
     "TrackingError",
     "Unauthorized",
     "Wait",
+    "cause_of",
+    "chained",
     "listed",
+    "meant",
     "shown",
     "visible",
 ]
@@ -225,6 +231,14 @@ def listed(names: Sequence[str], asked: object = "", most: int = 20) -> str:
     return f"{', '.join(first)} and {len(names) - most} more"
 
 
+def meant(asked: object, names: Iterable[str]) -> str:
+    """`did you mean guidance_scale? ` where one of the names is near what was asked for, else ""."""
+    known = {name.lower(): name for name in names}
+    text = "_".join(str(asked).lower().split())
+    near = difflib.get_close_matches(text, known, 1) or [one for one in known if text in one.split("_")][:1]
+    return f"did you mean {known[near[0]]}? " if near else ""
+
+
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")
 
 
@@ -243,3 +257,144 @@ _BOTH_ENDS = 4000
 _REPR = _Repr()
 _REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 3, 6, 6, 6
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
+
+
+class Cause(NamedTuple):
+    """Why a connection failed, in words, and the way out."""
+
+    words: str
+    way_out: str = "check the network"
+
+
+def cause_of(error: BaseException, *, hidden: bool = False) -> Cause | None:
+    """The cause of a connection's failure, whichever library raised it; None for one that nobody knows.
+
+    Args:
+        error: what requests, urllib3 or a socket raised, or an error made from that.
+        hidden: also look at what was being handled when it was raised, which need not be a cause.
+    """
+    chain = list(chained(error, hidden=hidden))
+    # By name: this room imports neither of the libraries.
+    kinds = {kind.__name__ for one in chain for kind in type(one).__mro__}
+    text = " ".join(str(one) for one in chain)
+    for needed, pattern, words, way_out in _CAUSES:
+        if kinds.issuperset(needed.split()) and (found := re.search(pattern, text)):
+            return Cause(words.format(*found.groups()), way_out.format(*found.groups()))
+    if missing := re.search(r"(?:bundle|file), invalid path: (\S+)", text):
+        path = missing[1].rstrip("')\"")
+        return Cause(f"there is no file of certificates {path}", f"correct or unset {_setting(path)}")
+    certificate = next((one for one in chain if isinstance(one, ssl.SSLCertVerificationError)), None)
+    if certificate is not None:
+        # Only a handshake that really took place sets the attributes.
+        detail = getattr(certificate, "verify_message", "") or "not trusted"
+        way_out = _CERTIFICATES.get(getattr(certificate, "verify_code", 0), _TRUST)
+        return Cause(f"its certificate is not accepted: {_one_line(detail)[:100]}", way_out)
+    if "SSLError" in kinds:
+        return Cause(
+            "no encrypted connection could be agreed on", "check the address; a proxy may be between"
+        )
+    system = next((one for one in chain if isinstance(one, OSError) and one.strerror), None)
+    return None if system is None else Cause(_one_line(system.strerror or "")[:300])
+
+
+def chained(error: BaseException, *, hidden: bool = False) -> Iterator[BaseException]:
+    """An exception and everything it was made from: requests and SQLAlchemy hide that in attributes.
+
+    Args:
+        error: the exception.
+        hidden: also what was being handled when each was raised; that may be the caller's own trouble.
+    """
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        linked = [*one.args, getattr(one, "reason", None), getattr(one, "orig", None), one.__cause__]
+        linked += [one.__context__] if hidden else []
+        waiting.extend(link for link in linked if isinstance(link, BaseException))
+
+
+def _setting(path: str) -> str:
+    """The environment's names that lead to a file of certificates."""
+    of_mlflow = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", *of_mlflow)
+    return " and ".join(name for name in names if os.environ.get(name) == path) or " or ".join(names[:2])
+
+
+_PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
+
+_TRUST = "name the bundle of whoever signed it in REQUESTS_CA_BUNDLE, as behind a company's proxy"
+
+_CERTIFICATES = {
+    9: "check this machine's clock",
+    10: "check this machine's clock; else its owner has to renew it",
+    62: "check the address",
+    64: "check the address",
+}
+"""The way out of what OpenSSL calls by these numbers: not valid yet, expired, another name, another address."""
+
+_CAUSES = (
+    (
+        "InvalidSchema",
+        "SOCKS",
+        "the proxy is a SOCKS proxy, and PySocks is not installed",
+        "`pip install pysocks`, or unset ALL_PROXY and HTTPS_PROXY",
+    ),
+    ("InvalidProxyURL", "", "the proxy's address names no host", _PROXY),
+    ("ProxySchemeUnknown", "", "the proxy's address begins neither with http:// nor with socks", _PROXY),
+    ("LocationParseError", "label empty or too long", "the host's name can't be one", "check the address"),
+    ("LocationParseError", "", "the proxy's address can't be read", _PROXY),
+    ("InvalidURL", "", "the host's name can't be one", "check the address"),
+    (
+        "ProxyError",
+        "Tunnel connection failed: 407",
+        "the proxy asks for a name and a password (407)",
+        "put both before its host in HTTPS_PROXY, a : between them and an @ behind",
+    ),
+    (
+        "ProxyError",
+        r"Tunnel connection failed: (\d+)",
+        "the proxy refuses to connect ({})",
+        "ask who runs it",
+    ),
+    ("ProxyError NameResolutionError", "", "the proxy's name is not known", _PROXY),
+    ("ProxyError", "", "the proxy does not connect", _PROXY),
+    ("NameResolutionError", "", "the host's name is not known", "check the address and the network"),
+    ("gaierror", "", "the host's name is not known", "check the address and the network"),
+    (
+        "ConnectionRefusedError",
+        "",
+        "connection refused",
+        "check the address, and that a server listens there",
+    ),
+    ("ReadTimeoutError", "", "no answer in time", "try again later"),
+    ("ReadTimeout", "", "no answer in time", "try again later"),
+    (
+        "SSLError",
+        "(?i)wrong.version.number|http.request|record.layer|packet.length",
+        "it does not speak TLS at that port",
+        "write http:// in place of https://, or check the port",
+    ),
+    (
+        "SSLError",
+        "(?i)no.certificate.or.crl|x509",
+        "the bundle of certificates holds none",
+        "correct or unset REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
+    ),
+    (
+        "BadStatusLine",
+        r"\\x15\\x03|\x15\x03",
+        "it speaks TLS at that port",
+        "write https:// in place of http://",
+    ),
+    ("RemoteDisconnected", "", "the connection was closed without an answer", "try again later"),
+    ("BadStatusLine", "", "what answered speaks no HTTP", "check the address and its port"),
+    ("ConnectionResetError", "", "connection reset", "try again later; a proxy or firewall may be between"),
+    ("BrokenPipeError", "", "connection closed", "try again later"),
+    ("InvalidChunkLength", "", "the answer's pieces are damaged", "try again later"),
+    ("IncompleteRead", "", "the answer ended early", "try again later"),
+    ("DecodeError", "", "the answer's compression is damaged", "a proxy may be between"),
+)
+"""Names of exceptions that are all there, what their text holds, the cause in words, and the way out."""

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from kontext_lab.errors import ConfigError
+from kontext_lab.errors import ConfigError, meant
 from kontext_lab.pacing import Pacing
 
 __all__ = ["RunOptions"]
@@ -81,5 +81,5 @@ class RunOptions:
         known = [one.name for one in fields(self)]
         for name in changes:
             if name not in known:
-                raise ConfigError(f"{name}: no such option, there are {', '.join(known)}")
+                raise ConfigError(f"{name}: no such option, {meant(name, known)}there are {', '.join(known)}")
         return replace(self, **changes)

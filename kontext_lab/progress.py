@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from time import monotonic
 from typing import Any, TextIO
 
 from tqdm.auto import tqdm
 
+from kontext_lab.errors import visible
 from kontext_lab.redaction import get_logger
 from kontext_lab.results import Results, State
 from kontext_lab.runner import Handle
 
-__all__ = ["follow", "notices"]
+__all__ = ["Bar", "follow", "notify"]
 
 log = get_logger(__name__)
 
@@ -23,11 +25,51 @@ LEAVE_SECONDS = 5.0
 """How long a sweep that was left is waited for: a store that hangs must not hold up who wants to leave."""
 
 
+class Bar(tqdm):  # type: ignore[type-arg]
+    """A tqdm bar of cells. One that can't be shown, as on a closed terminal or a full disk, costs nothing.
+
+    Args:
+        total: cells.
+        shown: False for no bar at all.
+        label: words before it.
+    """
+
+    def __init__(self, total: int, *, shown: bool, label: str | None = None) -> None:
+        shown = shown and sys.stderr is not None
+        super().__init__(total=total, disable=not shown, unit="cell", desc=label)
+
+    def display(self, *args: Any, **options: Any) -> None:
+        """Draw it; never again once that failed."""
+        try:
+            super().display(*args, **options)
+        except Exception:
+            self.disable = True
+            log.warning("the progress can't be shown any more", exc_info=True)
+
+    def close(self) -> None:
+        """End its line."""
+        with suppress(OSError):
+            super().close()
+
+
+def notify(line: str) -> None:
+    """Write a notice; a stream that can't take it costs nothing."""
+    with suppress(OSError, ValueError, AttributeError):  # full, closed, and not there at all
+        notices().write(f"{printable(line)}\n")
+        notices().flush()
+
+
 def notices() -> TextIO:
     """Where notices are written: stderr, so that no output is spoilt; a notebook colours that as an error."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return sys.stdout if getattr(shell, "kernel", None) is not None else sys.stderr
+
+
+def printable(line: str) -> str:
+    """A line as notices can be written: signs that their stream has no code for are replaced."""
+    encoding = getattr(notices(), "encoding", None) or "utf-8"
+    return visible(line).encode(encoding, "replace").decode(encoding)
 
 
 def follow(handle: Handle, *, shown: bool) -> Results:
@@ -37,7 +79,7 @@ def follow(handle: Handle, *, shown: bool) -> Results:
     """
     try:
         handle.begin()
-        with tqdm(total=len(handle.results), disable=not shown, unit="cell") as bar:
+        with Bar(len(handle.results), shown=shown) as bar:
             _wait(handle, _Display(handle.results, bar))
         return handle.wait(0)
     except BaseException:
@@ -71,7 +113,7 @@ def _interrupt(handle: Handle, count: int) -> None:
 class _Display:
     """The bar and the notes of one sweep. A display that breaks, as of a closed terminal, shows nothing more."""
 
-    def __init__(self, results: Results, bar: tqdm[Any]) -> None:
+    def __init__(self, results: Results, bar: Bar) -> None:
         self._results = results
         self._bar = bar
         self._told = 0
@@ -85,13 +127,13 @@ class _Display:
             # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
             for line in () if self._bar.disable else self._results.notes[self._told :]:
                 self._told += 1
-                tqdm.write(line, file=notices())
+                tqdm.write(printable(line), file=notices())
         except Exception:
             self._works = False
             log.warning("the progress can't be shown any more", exc_info=True)
 
 
-def _show(bar: tqdm[Any], results: Results) -> None:
+def _show(bar: Bar, results: Results) -> None:
     counts = results.counts
     finished = sum(counts[state] for state in State if state.is_finished)
     if finished != bar.n or bar.total == finished:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from kontext_lab.cli.saying import say
+from kontext_lab.cli.saying import say, say_json
 from kontext_lab.results import Spending
 from kontext_lab.tracking import Tracker
 
@@ -17,7 +15,7 @@ def show_costs(*, everything: bool, as_json: bool) -> int:
     """US dollars by day, sweep and model, of every experiment in the store."""
     spending = Tracker().spending()
     if as_json:
-        say(json.dumps(_as_dict(spending), indent=2, ensure_ascii=False))
+        say_json(_as_dict(spending))
         return 0
     say(f"{spending.summary} · {spending.store}")
     for line in spending.lines(None if everything else ROWS_SHOWN):

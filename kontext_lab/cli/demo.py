@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kontext_lab.cli.codes import FAILED, OK
 from kontext_lab.cli.running import exit_code, run_and_wait, tell, tell_undelivered
 from kontext_lab.cli.saying import say
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
-from kontext_lab.figures import effects, grid
-from kontext_lab.lab import Lab
-from kontext_lab.results import Results
+from kontext_lab.results import Results, checked_folder
 from kontext_lab.samples import sample
 from kontext_lab.sweep import Sweep
+
+if TYPE_CHECKING:
+    from kontext_lab.lab import Lab
 
 __all__ = ["run_demo"]
 
@@ -49,7 +51,10 @@ def run_demo(out: Path) -> int:
     Raises:
         ConfigError: the folder can't be written.
     """
+    checked_folder(out)
     sweep = Sweep.from_yaml(_prepared(out))
+    from kontext_lab.lab import Lab  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+
     with Lab("sandbox") as lab:
         say("Simulated pictures: the sandbox on this machine answers, nothing is paid, no key is used.")
         say(lab.plan(sweep))
@@ -72,6 +77,8 @@ def _shown(results: Results, lab: Lab, out: Path) -> bool:
 
 
 def _show(results: Results, lab: Lab, out: Path) -> None:
+    from kontext_lab.figures import effects  # noqa: PLC0415 - as above
+
     figure, plot, file = out / "grid.png", out / "effects.png", out / "sweep.yaml"
     _draw(results, figure)
     study = effects(results, _METRIC)
@@ -92,6 +99,8 @@ def _show(results: Results, lab: Lab, out: Path) -> None:
 
 def _draw(results: Results, file: Path) -> None:
     """All three axes at once, as the demo leaves them; whatever a person made of them otherwise."""
+    from kontext_lab.figures import grid  # noqa: PLC0415 - as above
+
     as_made = {"guidance_scale", "animal", "seed"} == set(results.axes)
     nested: dict[str, Any] = {"rows": "guidance_scale", "columns": ["animal", "seed"]} if as_made else {}
     grid(results, **nested).savefig(file)
@@ -105,7 +114,9 @@ def _prepared(out: Path) -> Path:
         if not photograph.exists():
             photograph.write_bytes(sample("coffee").png)
         if not file.exists():
-            file.write_text(SWEEP_YAML.format(path=file), encoding="utf-8")
+            # As the bytes that its name has: those of a locale without UTF-8 are no letters to Python.
+            path = os.fsencode(file).decode("utf-8", "replace")
+            file.write_text(SWEEP_YAML.format(path=path), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{out}: can't be written: {error.strerror}") from None
     return file

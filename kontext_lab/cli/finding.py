@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from kontext_lab.cli.saying import say
-from kontext_lab.lab.finding import Found, find
-from kontext_lab.tracking import Tracker
+from kontext_lab.cli.saying import say, say_json
+from kontext_lab.images import load_reference
+from kontext_lab.lab.finding import QUERY_MEGAPIXELS, Found, find
 
 __all__ = ["find_file"]
 
 
 def find_file(file: Path, *, as_json: bool) -> int:
     """A line for every cell that made this picture; 1 where there is none."""
+    picture = load_reference(file, max_megapixels=QUERY_MEGAPIXELS)
+    from kontext_lab.tracking import Tracker  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+
     tracker = Tracker()
-    found = find(tracker, file)
+    found = find(tracker, picture)
     if as_json:
-        say(json.dumps([_as_dict(one) for one in found], indent=2, ensure_ascii=False))
+        say_json([_as_dict(one) for one in found])
     for one in () if as_json else found:
         say(one.line)
     if not found:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kontext_lab.cli.codes import FAILED, OK
-from kontext_lab.cli.saying import say
+from kontext_lab.cli.saying import say, say_json
 from kontext_lab.client import key_from_environment
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
-from kontext_lab.lab import Lab
+from kontext_lab.results import checked_folder
 from kontext_lab.service import connect
-from kontext_lab.tracking import SweepRun, Tracker
+
+if TYPE_CHECKING:
+    from kontext_lab.tracking import SweepRun, Tracker
 
 __all__ = ["check_all", "export_run", "list_runs", "serve_ui", "show_run"]
 
@@ -29,10 +30,10 @@ def check_all() -> int:
 
 def list_runs(*, everywhere: bool, as_json: bool) -> int:
     """The sweeps in the store, newest first."""
-    tracker = Tracker()
+    tracker = _tracker()
     runs = tracker.history(everywhere=everywhere, hidden=everywhere)
     if as_json:
-        say(json.dumps([_as_dict(run) for run in runs], indent=2, ensure_ascii=False))
+        say_json([_as_dict(run) for run in runs])
         return 0
     if not runs:
         say(f"no sweeps yet in {tracker.store.shown}, experiment {tracker.store.experiment}")
@@ -53,13 +54,15 @@ def list_runs(*, everywhere: bool, as_json: bool) -> int:
 
 def show_run(which: str, *, as_json: bool, watch: bool = False) -> int:
     """One sweep and its cells; with `watch` once no other process is at work on it any more."""
+    from kontext_lab.lab import Lab  # noqa: PLC0415 - `list` does without figures and measures
+
     lab = Lab("sandbox")
     tracker = lab.tracker
     results = lab.watch(which, progress=sys.stderr.isatty()) if watch else lab.load(which)
     run = tracker.find(results.run_id)
     if as_json:
         listed = [_cell_as_dict(cell) for cell in results]
-        say(json.dumps({**_as_dict(run), "results": listed}, indent=2, ensure_ascii=False))
+        say_json({**_as_dict(run), "results": listed})
         return 0
     say(f"{run.name}\n{results.brief}")
     say(f"run {run.run_id} · {run.status.lower()} · {tracker.store.shown} · {tracker.store.experiment}")
@@ -87,6 +90,9 @@ def show_run(which: str, *, as_json: bool, watch: bool = False) -> int:
 
 def export_run(which: str, folder: Path) -> int:
     """The exact bytes of a sweep's pictures, and a table."""
+    checked_folder(folder)
+    from kontext_lab.lab import Lab  # noqa: PLC0415 - as in `run`
+
     results = Lab("sandbox").load(which)
     told = len(results.notes)
     target = results.save(folder)
@@ -99,7 +105,7 @@ def export_run(which: str, folder: Path) -> int:
 
 def serve_ui(port: int) -> int:
     """MLflow's own pages on the store in use."""
-    store = Tracker().store
+    store = _tracker().store
     if store.web_address:
         say(f"the store is a server, its pages are at {store.web_address}")
         return 0
@@ -121,6 +127,12 @@ def serve_ui(port: int) -> int:
         sys.stdout.flush()
         os.execve(sys.executable, command, environment)
     return subprocess.run(command, check=False, env=environment).returncode
+
+
+def _tracker() -> Tracker:
+    from kontext_lab.tracking import Tracker  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+
+    return Tracker()
 
 
 def _check_service() -> int:
@@ -146,13 +158,14 @@ def _check_service() -> int:
 
 def _check_store() -> int:
     try:
-        tracker = Tracker()
+        tracker = _tracker()
         count, doubtful = len(tracker.history(hidden=True)), tracker.in_doubt()
         missing, looked_at, place = tracker.missing()
     except KontextLabError as error:
         say(f"store    {error}")
         return 2
-    say(f"store    {tracker.store.shown}, experiment {tracker.store.experiment}, {count} sweeps")
+    shown = tracker.store.shown + (", read-only" if tracker.store.read_only else "")
+    say(f"store    {shown}, experiment {tracker.store.experiment}, {count} sweeps")
     if doubtful:
         many = "1 request is" if doubtful == 1 else f"{doubtful} requests are"
         say(f"         {many} in doubt: sent again only with `kontext-lab run … --in-doubt resend`")
@@ -164,6 +177,8 @@ def _check_store() -> int:
 
 
 def _check_journal() -> int:
+    from kontext_lab.lab import Lab  # noqa: PLC0415 - as in `show`
+
     try:
         with Lab("sandbox", quiet=True) as lab:
             folder, lines = lab.journal.folder, lab.unfinished

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def main() -> None:
     # MLflow and Alembic write about their databases; what matters arrives as an error of ours.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # What Pillow thinks of a file's metadata doesn't matter: none of it is sent.
+    warnings.filterwarnings("ignore", module=r"PIL\b")
     output = guard_output()
     redact_last_resort()
     stops = StopSignals()
@@ -79,10 +82,19 @@ def _code_of(error: KontextLabError) -> int:
     return STOPPED if isinstance(error, OutOfCredits) else BAD
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="kontext-lab", prog_name="kontext-lab")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> int:
     """Parameter sweeps over FLUX.1 Kontext image editing, every call tracked in MLflow."""
+    if context.invoked_subcommand is not None:
+        return OK
+    say(context.get_help(), err=True)  # stream and code are those of click's own programs
+    return BAD
 
 
 @cli.command()

@@ -7,8 +7,6 @@ from pathlib import Path
 from kontext_lab.cli.codes import FAILED, OK
 from kontext_lab.cli.saying import say
 from kontext_lab.errors import ConfigError
-from kontext_lab.lab import Lab
-from kontext_lab.lab.reporting import report
 from kontext_lab.report import writable_file
 from kontext_lab.results import Results, safe_name
 
@@ -23,6 +21,9 @@ def write_report(which: str, *, out: Path | None, references: bool, originals: P
     for path, suffix, what in ((out, ".html", "report"), (originals, ".zip", "originals")):
         if path is not None:
             writable_file(path, suffix, what)  # before anything is loaded
+    from kontext_lab.lab import Lab  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+    from kontext_lab.lab.reporting import report  # noqa: PLC0415
+
     with Lab("sandbox", quiet=True) as lab:
         results = lab.load(which)
         target = report(results, out or _named(results), references=references, originals=originals, lab=lab)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kontext_lab.cli.codes import FAILED, INTERRUPTED, OK, STOPPED, UNDELIVERED, stopped_by
-from kontext_lab.cli.saying import say
+from kontext_lab.cli.saying import say, say_json
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
-from kontext_lab.lab import Lab
 from kontext_lab.plan import Plan
-from kontext_lab.progress import follow
-from kontext_lab.results import Results, State, writable_folder
+from kontext_lab.results import Results, State, checked_folder, writable_folder
 from kontext_lab.results.states import MISSING
 from kontext_lab.service import wants_sandbox
 from kontext_lab.sweep import Sweep
+
+if TYPE_CHECKING:
+    from kontext_lab.lab import Lab
 
 __all__ = ["exit_code", "run_and_wait", "run_sweep", "tell", "tell_undelivered"]
 
@@ -47,11 +47,15 @@ def run_sweep(
     """Run one sweep file; returns the exit code."""
     if as_json and not dry_run:
         raise ConfigError("--json goes with --dry-run")
+    if out is not None:
+        checked_folder(out)
     sweep = Sweep.from_yaml(sweep_file)
     if not sandbox and wants_sandbox("auto"):
         raise ConfigError(
             "no API key: set AIMLAPI_API_KEY to pay for real pictures, or add --sandbox for simulated ones"
         )
+    from kontext_lab.lab import Lab  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+
     with Lab("sandbox" if sandbox else "api", concurrency=concurrency, budget=budget) as lab:
         choices = {
             "reuse": reuse,
@@ -61,7 +65,10 @@ def run_sweep(
             "limit": limit,
         }
         plan = lab.plan(sweep, fetch=not dry_run, **choices)
-        say(json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) if as_json else str(plan))
+        if as_json:
+            say_json(plan.as_dict())
+        else:
+            say(plan)
         if dry_run:
             return 0
         _confirm(plan, lab.confirm_above, yes=yes)
@@ -77,6 +84,8 @@ def run_sweep(
 
 def run_and_wait(lab: Lab, sweep: Sweep, **options: Any) -> Results:
     """Run a sweep that stop signals stop: the first keeps what is under way, the second leaves."""
+    from kontext_lab.progress import follow  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+
     handle = lab.prepare(sweep, **options)
     with stop_signals().acting_on(handle):
         return follow(handle, shown=sys.stderr.isatty())

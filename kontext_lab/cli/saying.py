@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
+import json
 import os
 import sys
 from typing import Any
 
-import click
-
 from kontext_lab.errors import visible
 
-__all__ = ["Output", "guard_output", "say"]
+__all__ = ["Output", "guard_output", "say", "say_json"]
 
 READER_GONE = (errno.EPIPE, errno.EIO)
 """A pipe whose reader has seen enough, as of `| head`, and a terminal that was closed."""
 
+REPLACED = "kontext_lab.replaced"
+"""The name of the error handler that writes signs a stream has no code for as similar ones."""
+
+_SIMILAR = {"≈": "~", "×": "x", "·": "-", "–": "-", "—": "-", "…": "...", "’": "'", "±": "+-", "→": "->"}
+
 
 def say(what: object, *, err: bool = False, end: str = "\n") -> None:
-    """Print lines, or JSON, on stdout or stderr; an escape sequence in them is shown and moves no cursor."""
-    click.echo(visible(str(what)) + end, nl=False, err=err)
+    """Print lines on stdout or stderr; an escape sequence in them is shown and moves no cursor."""
+    # Not click's echo: it takes ASCII for a mistake and writes UTF-8 in its place.
+    stream = sys.stderr if err else sys.stdout
+    stream.write(visible(str(what)) + end)
+    stream.flush()
+
+
+def say_json(what: object) -> None:
+    """Print JSON on stdout; a sign that it has no code for is escaped, so that a reader gets the same text."""
+    text = json.dumps(what, indent=2, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(what, indent=2)
+    say(text)
 
 
 class Output:
@@ -36,19 +54,49 @@ class Output:
 
 def guard_output() -> Output:
     """Let stdout and stderr fail without an error: what can't be shown must cost no picture and no exit code."""
+    codecs.register_error(REPLACED, _replaced)
+    _open_closed()
     output = Output()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
         # Without a descriptor it is not the process's own, and Windows' console is no file.
-        if isinstance(stream, io.TextIOWrapper) and os.name == "posix" and _has_descriptor(stream):
+        if os.name == "posix" and _has_descriptor(stream):
             guarded = io.TextIOWrapper(
                 io.BufferedWriter(_Guarded(stream.fileno(), output)),
                 encoding=stream.encoding,
-                errors="replace" if stream.errors == "strict" else stream.errors,
+                errors=_handler(stream),
                 line_buffering=stream.line_buffering,
             )
             setattr(sys, name, guarded)
+        else:
+            stream.reconfigure(errors=_handler(stream))
     return output
+
+
+def _open_closed() -> None:
+    """Open standard streams that were closed: else the next file, such as the store, gets their descriptor."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number is this one
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # kept open: streams made of it come and go
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
+
+
+def _handler(stream: io.TextIOWrapper) -> str:
+    """A stream's error handler, or ours in the place of one that fails: those of the C locale do, too."""
+    found = stream.errors or "strict"
+    return REPLACED if found in ("strict", "surrogateescape", "surrogatepass") else found
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)  # nothing is read by it
+    part = error.object[error.start : error.end]
+    return "".join(_SIMILAR.get(sign, "?") for sign in part), error.end
 
 
 def _has_descriptor(stream: io.TextIOWrapper) -> bool:

@@ -129,7 +129,8 @@ class Downloads:
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             if deadline.left <= 0:
                 return _slow(host, deadline)
-            note = f"{host} could not be reached ({why(error)})"
+            cause = why(error)
+            note = f"{host} could not be reached ({cause.words}): {cause.way_out}"
             return Download(reason=Reason.EXPIRED, note=note, again=True, unreached=True)
         try:
             return _read(response, url, limit, deadline)
@@ -211,7 +212,7 @@ def _broken(
     status = response.status_code
     if error.kind == "large":
         return Download(reason=Reason.CORRUPT, note=_large(host, limit), status=status)
-    if error.kind == "slow" or (error.cause is not None and why(error.cause) == "no answer in time"):
+    if error.kind == "slow" or (error.cause is not None and why(error.cause).words == "no answer in time"):
         return replace(_slow(host, deadline), data=error.partial, status=status)
     announced = _announced(response)
     size = f"{len(error.partial):,}" + (f" of {announced:,}" if announced is not None else "")

@@ -12,7 +12,6 @@ import json
 import math
 import re
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +23,7 @@ import urllib3.exceptions as causes
 
 from kontext_lab.answer import RawAnswer
 from kontext_lab.errors import (
+    Cause,
     InDoubt,
     ModelWithdrawn,
     OutOfCredits,
@@ -32,7 +32,10 @@ from kontext_lab.errors import (
     ServiceError,
     ServiceUnavailable,
     Unauthorized,
+    cause_of,
+    chained,
 )
+from kontext_lab.redaction import masked
 
 __all__ = ["Envelope", "from_answer", "from_exception", "one_line", "read_envelope", "retry_after", "why"]
 
@@ -105,6 +108,9 @@ def _sorted(raw: RawAnswer, said: Envelope, host: str) -> tuple[type[ServiceErro
         return ModelWithdrawn, f"{host} knows no such model or address {told}: check model and base URL"
     if status == 429:
         return RateLimited, f"{host} asks to slow down {told}: nothing was billed, try again later"
+    if status == 407:
+        way_out = "put both before its host in HTTP_PROXY, a : between them and an @ behind"
+        return RequestRefused, f"the proxy before {host} asks for a name and a password {told}: {way_out}"
     if status == 413:
         return RequestRefused, f"{host} finds the request too large {told}: send fewer or smaller references"
     if said.own and (status >= 500 or status == 408):
@@ -224,61 +230,25 @@ def from_exception(error: BaseException, host: str, *, sent: bool | None) -> Ser
         sent: whether some of the request's body was taken for sending; False is proof that the service
             holds no complete request. None where nobody knows: then the causes decide.
     """
-    chain = list(_chain(error))
+    chain, found = list(chained(error)), why(error)
     if sent is None:
         sent = not any(isinstance(one, _BEFORE_SENDING) for one in chain)
     if not sent:
         return ServiceUnavailable(
-            f"could not connect to {host} ({why(error)}): nothing was sent, check the network"
+            f"could not connect to {host} ({found.words}): nothing was sent, {found.way_out}"
         )
     if any(isinstance(one, causes.ReadTimeoutError | requests.exceptions.ReadTimeout) for one in chain):
         return InDoubt(f"{host} did not answer in time: {_DOUBT}")
-    return InDoubt(f"the connection to {host} broke before the answer was read ({why(error)}): {_DOUBT}")
+    return InDoubt(f"the connection to {host} broke before the answer was read ({found.words}): {_DOUBT}")
 
 
-def why(error: BaseException) -> str:
-    """The cause of a connection's failure in a few words, without addresses of objects in memory."""
-    chain = list(_chain(error))
-    for kind, words in _WORDS:
-        if any(isinstance(one, kind) for one in chain):
-            return words
+def why(error: BaseException) -> Cause:
+    """The cause of a connection's failure in a few words, without addresses of objects in memory, and the way out."""
+    chain = list(chained(error))
     # urllib3 counts every failed connection among the timeouts.
     if any(type(one) is causes.ConnectTimeoutError for one in chain):
-        return "no connection in time"
-    if any(isinstance(one, TimeoutError) for one in chain):
-        return "it did not take the request in time"
-    certificate = next((one for one in chain if isinstance(one, ssl.SSLCertVerificationError)), None)
-    if certificate is not None:
-        # Only a handshake that really took place sets the attribute.
-        detail = getattr(certificate, "verify_message", "") or "not trusted"
-        return f"its certificate is not accepted: {one_line(detail, 100)}"
-    if any(isinstance(one, ssl.SSLError | causes.SSLError) for one in chain):
-        return "no encrypted connection could be agreed on"
-    system = next((one for one in chain if isinstance(one, OSError) and one.strerror), None)
-    return one_line(system.strerror or "") if system is not None else type(chain[-1]).__name__
-
-
-_WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (causes.NameResolutionError, "the host's name is not known"),
-    (causes.ProxyError, "the proxy does not connect"),
-    (ConnectionRefusedError, "connection refused"),
-    (causes.ReadTimeoutError, "no answer in time"),
-    (ConnectionResetError, "connection reset"),
-    (BrokenPipeError, "connection closed"),
-    (causes.IncompleteRead, "the answer ended early"),
-    (causes.DecodeError, "the answer's compression is damaged"),
-)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception and everything it was made from: requests hides urllib3's in `args` and `reason`."""
-    waiting, seen = [error], set()
-    while waiting:
-        one = waiting.pop(0)
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        # Not __context__: whatever the caller was handling at the time would count as a cause.
-        linked = (*one.args, getattr(one, "reason", None), one.__cause__)
-        waiting.extend(link for link in linked if isinstance(link, BaseException))
+        return Cause("no connection in time", "check the address, the network and its firewall")
+    known = cause_of(error)
+    if (known is None or known.words == "timed out") and any(isinstance(one, TimeoutError) for one in chain):
+        return Cause("it did not take the request in time")
+    return known or Cause(f"{type(chain[-1]).__name__}: {one_line(masked(str(chain[-1])), 100)}")

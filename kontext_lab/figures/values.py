@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from kontext_lab.errors import NotFound, SweepError
+from kontext_lab.errors import NotFound, SweepError, meant
 from kontext_lab.figures import text
 from kontext_lab.results import CellResult, Results, distinct, value_token
 from kontext_lab.sweep.axes import value_text
@@ -85,7 +85,8 @@ class Values:
         """
         for key in keys:
             if self.keys and key not in self.keys:
-                raise NotFound(f"{key}: no cell has such a parameter, there are {', '.join(self.keys)}")
+                there = f"there are {', '.join(self.keys)}; {meant(key, self.keys)}"
+                raise NotFound(f"{key}: no cell has such a parameter, {there.rstrip(' ;')}")
             if keys.count(key) > 1:
                 raise SweepError(f"{key}: stands more than once in rows and columns")
 

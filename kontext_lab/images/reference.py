@@ -33,7 +33,7 @@ from kontext_lab.images.prepare import (
     to_rgb,
     upright,
 )
-from kontext_lab.images.source_file import MAX_REFERENCE_BYTES, read_file, too_large
+from kontext_lab.images.source_file import MAX_REFERENCE_BYTES, encodable, read_file, too_large
 
 __all__ = ["Origin", "Reference", "load_reference", "origins_of", "picture_of"]
 
@@ -302,13 +302,14 @@ def _shown_address(url: str) -> str:
 
 def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:
     data = _read(path, "image")
-    path = path.expanduser()
-    return _from_bytes(data, str(path.absolute()), name or path.stem, max_megapixels)
+    path = encodable(path.expanduser())
+    name = name or os.fsencode(path.stem).decode("utf-8", "replace")
+    return _from_bytes(data, str(path.absolute()), name, max_megapixels)
 
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        return read_file(path.expanduser())
+        return read_file(encodable(path.expanduser()))
     except FileNotFoundError:
         raise ImageError(f"{what}: no file {_short(path)}") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home

@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["MAX_REFERENCE_BYTES", "read_file", "too_large"]
+__all__ = ["MAX_REFERENCE_BYTES", "encodable", "read_file", "too_large"]
 
 MAX_REFERENCE_BYTES = 32 * 1024 * 1024
 """Largest reference: as a file, as bytes, as an address serves it, and as it is sent."""
@@ -51,6 +51,15 @@ def read_file(path: Path, most: int = MAX_REFERENCE_BYTES) -> bytes:
     if len(data) > most:
         raise OSError(errno.EFBIG, f"Grows beyond the {most:,} bytes that are allowed", str(path))
     return bytes(data)
+
+
+def encodable(path: Path) -> Path:
+    """The path as the file system can be asked for it: text it has no code for is written as UTF-8, as on most disks."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return Path(os.fsdecode(str(path).encode("utf-8", "surrogateescape")))
+    return path
 
 
 def too_large(size: int, most: int = MAX_REFERENCE_BYTES) -> str:

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pathvalidate import sanitize_filename
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.journal.desk import Desk, Intent
@@ -36,6 +35,7 @@ from kontext_lab.journal.files import clear_out, make_folder, read_json, seal, s
 from kontext_lab.journal.home import private_folder
 from kontext_lab.journal.locks import SweepLock
 from kontext_lab.sweep import Sweep
+from kontext_lab.sweep.files import safe_name
 
 __all__ = ["Journal", "SweepFacts", "SweepJournal"]
 
@@ -256,9 +256,8 @@ class Journal:
         """
         private_folder(self.folder)
         locks = private_folder(self.folder / "locks")
-        name = str(sanitize_filename(facts.name, replacement_text="-"))[:40].strip(" .")
         there = next(iter(sorted(self.folder.glob(f"{facts.key} *"))), None)
-        folder = there or self.folder / f"{facts.key} {name}"
+        folder = there or self.folder / f"{facts.key} {safe_name(facts.name, 40)}"
         return SweepJournal(folder, facts, SweepLock(locks, facts.key, facts.name))
 
     def unfinished(self) -> list[SweepJournal]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
@@ -22,9 +22,11 @@ from kontext_lab.redaction import get_logger
 from kontext_lab.results import CellResult, Output
 from kontext_lab.results.saving import missing_line
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import Tracker
 
-__all__ = ["Found", "find", "with_origins"]
+if TYPE_CHECKING:
+    from kontext_lab.tracking import Tracker
+
+__all__ = ["QUERY_MEGAPIXELS", "Found", "find", "with_origins"]
 
 log = get_logger(__name__)
 

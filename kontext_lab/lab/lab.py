@@ -26,7 +26,7 @@ from kontext_lab.lab.starting import make_plan, prepare_sweep, resolved
 from kontext_lab.lab.watching import watch_sweep
 from kontext_lab.options import RunOptions
 from kontext_lab.plan import Plan
-from kontext_lab.progress import follow
+from kontext_lab.progress import follow, notify
 from kontext_lab.results import CellResult, Results
 from kontext_lab.runner import Handle, Observer
 from kontext_lab.service import Connection, connect, name_of, wants_sandbox
@@ -104,7 +104,7 @@ class Lab(Archive):
         check_types(tracking_uri, experiment, confirm_above, criteria)
         if wants_sandbox(service):
             if service == "auto" and not quiet:
-                print("No API key in the environment: using the sandbox – simulated pictures, free.")  # noqa: T201
+                notify("No API key in the environment: using the sandbox – simulated pictures, free.")
         else:
             self._serve("api")
             _ = self.connection  # a missing or unusable key is told at once

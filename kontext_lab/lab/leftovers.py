@@ -14,11 +14,10 @@ from kontext_lab.errors import (
     KontextLabError,
     SweepError,
     TrackingError,
-    visible,
 )
 from kontext_lab.journal import SweepFacts, SweepJournal, store_is_there
 from kontext_lab.lab.recovery import Delivered, deliver, sum_up, withdrawn
-from kontext_lab.progress import notices
+from kontext_lab.progress import notify
 from kontext_lab.service import SANDBOX, picture_hosts
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, Tracker, may_hold
@@ -113,8 +112,7 @@ def tell_unfinished(lab: Lab) -> None:
     if lines:
         count = "1 sweep did not end" if len(lines) == 1 else f"{len(lines)} sweeps did not end"
         more = "; ".join(lines[:3]) + (" …" if len(lines) > 3 else "")
-        line = f"{count}: {more}. Run it again to go on, or `kontext-lab recover` to log what came."
-        notices().write(f"{visible(line)}\n")
+        notify(f"{count}: {more}. Run it again to go on, or `kontext-lab recover` to log what came.")
 
 
 def recover_all(lab: Lab) -> list[Delivered]:

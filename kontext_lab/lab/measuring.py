@@ -10,13 +10,12 @@ from concurrent.futures import Future
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tqdm.auto import tqdm
-
 from kontext_lab import metrics
 from kontext_lab.errors import ConfigError
 from kontext_lab.lab.aside import Aside
 from kontext_lab.lab.gauge import Found, Gauge, OwnMetric, check_metrics, compared
 from kontext_lab.metrics import Comparison
+from kontext_lab.progress import Bar
 from kontext_lab.results import CellResult, Output, Results
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ def measure(
         TrackingError: it can't be recorded.
     """
     check_metrics(own)
+    archive.tracker.store.check_writable()
     cells = [cell for cell in results if any(output.is_picture for output in cell.outputs)]
     if not cells:
         raise ConfigError(f"measure: {results.name or 'these results'}: there is no picture to measure")
@@ -57,7 +57,7 @@ def measure(
     archive.with_requests(results)
     gauge = Gauge(archive.tracker, own)
     trouble: dict[str, None] = {f"not measured: {lost}": None} if lost else {}
-    with tqdm(total=len(cells), disable=not progress, unit="cell", desc="measuring") as bar:
+    with Bar(len(cells), shown=progress, label="measuring") as bar:
         for cell, found in _measured(cells, gauge):
             trouble.update(dict.fromkeys(found.trouble))
             if found.values:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tqdm.auto import tqdm
-
 from kontext_lab.journal import SweepFacts
+from kontext_lab.progress import Bar
 from kontext_lab.results import Results
 from kontext_lab.tracking import SweepRun
 
@@ -23,7 +22,7 @@ def watch_sweep(lab: Lab, which: str, *, shown: bool) -> Results:
     """Follow a sweep in the store until no process of this machine is at work on it any more."""
     run = lab.tracker.find(which)
     lock = lab.journal.sweep(_facts(lab, run)).lock
-    with tqdm(total=run.cells, disable=not shown, unit="cell") as bar:
+    with Bar(run.cells, shown=shown) as bar:
         while lock.is_taken:
             bar.update(lab.tracker.outcomes(run.run_id) - bar.n)
             time.sleep(LOOK_SECONDS)

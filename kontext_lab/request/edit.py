@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from kontext_lab.errors import SweepError, shown
+from kontext_lab.errors import SweepError, meant, shown
 from kontext_lab.images import Reference
 from kontext_lab.request.tables import (
     ALLOWED,
@@ -33,6 +33,7 @@ from kontext_lab.request.tables import (
 from kontext_lab.request.values import (
     Number,
     OrDefault,
+    SixDigits,
     decimal_text,
     read_format,
     read_model,
@@ -55,7 +56,7 @@ class EditRequest(BaseModel):
         prompt: what to change, 1 to 4000 characters.
         images: 1 to 4 references, combined in this one request; `image=` takes a single one.
         model: a full model id, or `pro` or `max`.
-        guidance_scale: 1 to 20; None leaves it to the service (its upstream uses 3.5).
+        guidance_scale: 1 to 20, rounded to 6 significant digits; None leaves it to the service (its upstream uses 3.5).
         seed: a whole number from 1; 1 unless given, so that a request is repeatable.
         aspect_ratio: one of the nine, or `match_input`: follow the first reference.
         safety_tolerance: "1" (strictest) to "6".
@@ -72,7 +73,9 @@ class EditRequest(BaseModel):
         tuple[Reference, ...], BeforeValidator(read_references), Field(min_length=1, max_length=4)
     ]
     model: Annotated[str, BeforeValidator(read_model), Field(min_length=1)] = MODELS[0].id
-    guidance_scale: Annotated[Annotated[float, Field(ge=1, le=20)] | None, Number, OrDefault] = None
+    guidance_scale: Annotated[Annotated[float, SixDigits, Field(ge=1, le=20)] | None, Number, OrDefault] = (
+        None
+    )
     seed: Annotated[int, Number, Field(ge=1)] = 1
     aspect_ratio: Annotated[
         Literal["match_input", "21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:21"],
@@ -104,8 +107,9 @@ class EditRequest(BaseModel):
     def _has_price(self) -> EditRequest:
         if self.price is None and find_model(self.model) is None:
             names = ", ".join(model.short for model in MODELS)
+            known = [name for model in MODELS for name in (model.short, model.id)]
             raise ValueError(
-                f"model: {shown(self.model)} is not in the table ({names}); "
+                f"model: {shown(self.model)} is not in the table ({names}); {meant(self.model, known)}"
                 "give its price in dollars per picture, price=…"
             )
         return self
@@ -218,7 +222,7 @@ def _in_words(error: ValidationError) -> str:
         return f"{name}: is missing, allowed is {ALLOWED[name]}"
     if first["type"] == "extra_forbidden":
         known = ", ".join((*FIELDS, "images", "repeat", "price"))
-        return f"{name}: is no field of a request; fields are {known}"
+        return f"{name}: is no field of a request; {meant(name, EditRequest.model_fields)}fields are {known}"
     return f"{name}: {_short(name, first['input'])}, allowed is {ALLOWED[name]}"
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from kontext_lab.errors import SweepError, shown
 from kontext_lab.images import Reference, load_reference
@@ -18,6 +18,7 @@ __all__ = [
     "LONGEST_INTEGER",
     "Number",
     "OrDefault",
+    "SixDigits",
     "decimal_text",
     "plain",
     "read_format",
@@ -127,3 +128,5 @@ def read_unset(value: object) -> object:
 
 Number = BeforeValidator(read_number)
 OrDefault = BeforeValidator(read_unset)
+SixDigits = AfterValidator(lambda value: float(f"{value:.6g}"))
+"""As many significant digits of a number are sent: arithmetic leaves more, which nobody means to pay for."""

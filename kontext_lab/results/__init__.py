@@ -8,11 +8,12 @@ from kontext_lab.results.beside import Beside
 from kontext_lab.results.cell import CellResult, Output, typed_params
 from kontext_lab.results.known import Known
 from kontext_lab.results.results import Results
-from kontext_lab.results.saving import safe_name, writable_folder
+from kontext_lab.results.saving import checked_folder, writable_folder
 from kontext_lab.results.spending import Spending, Spent
 from kontext_lab.results.states import State, outcome_of
 from kontext_lab.results.tokens import distinct, value_token
 from kontext_lab.results.wording import prompt_template
+from kontext_lab.sweep.files import safe_name
 
 __all__ = [
     "Beside",
@@ -23,6 +24,7 @@ __all__ = [
     "Spending",
     "Spent",
     "State",
+    "checked_folder",
     "distinct",
     "outcome_of",
     "prompt_template",

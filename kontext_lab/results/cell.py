@@ -6,10 +6,10 @@ import base64
 import builtins
 import html
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from PIL import Image
@@ -17,11 +17,16 @@ from PIL import Image
 from kontext_lab.answer import Attempt, Picture, Reason
 from kontext_lab.errors import KontextLabError, NotFound, OutputMissing
 from kontext_lab.images import PREVIEW_BOX, Boxes, Origin, open_picture, origins_of, thumbnail
-from kontext_lab.request import DEFAULT, EditRequest
+from kontext_lab.request import DEFAULT, FIELDS, EditRequest
 from kontext_lab.results.states import State, outcome_of
 from kontext_lab.sweep import Cell
 
-__all__ = ["CellResult", "Output", "typed_params"]
+__all__ = ["MADE", "CellResult", "Output", "together", "typed_params"]
+
+MADE = "made"
+"""The parameter that tells pictures of one request apart: which time it was made, from 1."""
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def typed_params(texts: Mapping[str, str]) -> dict[str, Any]:
@@ -290,6 +295,20 @@ class CellResult:
         """End without an answer: skipped, cancelled, or failed before anything was sent."""
         self.state, self.reason, self.note = state, reason, note
 
+    def numbered(self, number: int, began: datetime, makes: Sequence[CellResult]) -> CellResult:
+        """The same cell as one of several makes of its request.
+
+        Args:
+            number: which of them.
+            began: when the first cell of any request with this number came.
+            makes: all of them; one that was loaded learns from another one what was sent.
+        """
+        label = f"{number} ({began.astimezone():%d %b %Y %H:%M})" if began != _NEVER else str(number)
+        request = self.request or next((one.request for one in makes if one.request is not None), None)
+        made = replace(self, request=request, params={**self.params, MADE: number, f"{MADE}.label": label})
+        made.outputs = [replace(output, cell=made) for output in self.outputs]
+        return made
+
     @property
     def output(self) -> Output:
         """The first output that is a picture, else the first.
@@ -321,6 +340,45 @@ class CellResult:
     def simulated(self) -> bool:
         """Whether the sandbox made it."""
         return self.service == "sandbox"
+
+
+def together(cells: Iterable[CellResult]) -> list[CellResult]:
+    """Cells of several results, each picture once.
+
+    Cells are of one request where fingerprint, words and given names are equal. Of those every picture that was made
+    stays: copies of a picture share the moment it arrived and are one, pictures that were asked for anew differ in
+    it. Where a request was made more than once, all cells get the parameter `made`: 1 for the oldest, 2 for the
+    next, labelled by its date. What is not done stays where nothing of its request is done, the last one given.
+    """
+    groups: dict[object, dict[object, CellResult]] = {}
+    for cell in cells:
+        group = groups.setdefault(_request_of(cell), {})
+        if cell.state is State.DONE:
+            group.pop(None, None)
+            make = (cell.arrived, *(output.sha256 for output in cell.outputs))
+            if make not in group or (group[make].reused_from and not cell.reused_from):
+                group[make] = cell  # the one that was paid for
+        elif not group or None in group:
+            group[None] = cell
+    found = [sorted(group.values(), key=lambda cell: cell.arrived or _NEVER) for group in groups.values()]
+    if all(len(makes) == 1 for makes in found):
+        return [cell for makes in found for cell in makes]
+    began: dict[int, datetime] = {}
+    for number, cell in (one for makes in found for one in enumerate(makes, 1)):
+        began[number] = min(began.get(number, _NEVER), cell.arrived or _NEVER)
+    return [
+        cell.numbered(number, began[number], makes) for makes in found for number, cell in enumerate(makes, 1)
+    ]
+
+
+def _request_of(cell: CellResult) -> object:
+    """What makes a cell the same request as another one, under the same words and names."""
+    named = {
+        key: str(value)
+        for key, value in cell.params.items()
+        if key not in (*FIELDS, "repeat", MADE, f"{MADE}.label")
+    }
+    return (cell.fingerprint, *sorted(named.items())) if cell.fingerprint else id(cell)
 
 
 def _html(output: Output, line: str) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from kontext_lab.errors import NotFound, shown
+from kontext_lab.errors import NotFound, meant, shown
 from kontext_lab.request import FIELDS, find_model, plain
 from kontext_lab.results import saving
 from kontext_lab.results.beside import Beside
-from kontext_lab.results.cell import CellResult, Output
+from kontext_lab.results.cell import MADE, CellResult, Output, together
 from kontext_lab.results.states import MISSING, PAID_AGAIN, State
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.wording import shortened
@@ -140,7 +140,7 @@ class Results(Sequence[CellResult]):
         found = self.where(**where)
         if not found:
             raise NotFound("there are no cells")
-        same = len({cell.fingerprint or id(cell) for cell in found}) == 1
+        same = len({(cell.fingerprint or id(cell), cell.params.get(MADE)) for cell in found}) == 1
         if not same:
             raise NotFound(found._too_many(where))
         cell = next((one for one in found if one.state is State.DONE), found[0])
@@ -185,18 +185,17 @@ class Results(Sequence[CellResult]):
         return self._part(found)
 
     def __add__(self, other: Results) -> Results:
-        """Both together; a cell that is in both is taken once, done before not done."""
+        """Both together: every picture once, also where one request was made anew; done before not done.
+
+        A picture that one of them reused is one cell. Those of a request that was paid for twice, as with
+        `reuse="never"`, all stay, and the axis `made` tells them apart: 1 the oldest, labelled by its date.
+        """
         if not isinstance(other, Results):
             return NotImplemented
-        merged: dict[object, CellResult] = {}
-        for cell in (*self, *other):
-            key = (cell.fingerprint, cell.title) if cell.fingerprint else id(cell)
-            if key not in merged or merged[key].state is not State.DONE:
-                merged[key] = cell
         names = dict.fromkeys(name for name in (self.name, other.name) if name)
         run_id = self.run_id if self.run_id == other.run_id else ""
         return Results(
-            list(merged.values()),
+            together((*self, *other)),
             name=" + ".join(names),
             run_id=run_id,
             notes=list(dict.fromkeys((*self.notes, *other.notes))),
@@ -319,9 +318,8 @@ class Results(Sequence[CellResult]):
         known = dict.fromkeys(key for cell in self._cells for key in cell.params)
         for key in keys:
             if self._cells and key not in known and key not in ("state", "reason", "output"):
-                raise NotFound(
-                    f"{key}: no cell has such a parameter, there are {', '.join(known)}, state, reason"
-                )
+                there = f"there are {', '.join(known)}, state, reason; {meant(key, known)}"
+                raise NotFound(f"{key}: no cell has such a parameter, {there.rstrip(' ;')}")
 
     def _differing(self) -> list[str]:
         """Parameters that differ between cells though no sweep varied them."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pathvalidate import sanitize_filename
-
 from kontext_lab.errors import ConfigError, OutputMissing, shown
 from kontext_lab.redaction import get_logger
-from kontext_lab.request import CONTROL
 from kontext_lab.results.states import MISSING
+from kontext_lab.sweep.files import safe_name
 from kontext_lab.sweep.wording import shortened
 
 if TYPE_CHECKING:
@@ -21,26 +20,15 @@ if TYPE_CHECKING:
     from kontext_lab.results.cell import Output
     from kontext_lab.results.results import Results
 
-__all__ = ["csv_text", "missing_line", "safe_name", "save", "writable_folder"]
+__all__ = ["checked_folder", "csv_text", "missing_line", "save", "writable_folder"]
 
 log = get_logger(__name__)
 
 NAMED = 5
 """Cells that are named where their pictures are missing."""
 
-LONGEST_NAME = 200
-"""Bytes of a readable name."""
-
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How a text begins that a spreadsheet takes for a formula."""
-
-
-def safe_name(text: str, length: int = 80) -> str:
-    """A file name that stays in its folder on every platform: no separators, no control characters."""
-    readable = text.replace(":", "-").replace("/", "-").replace("\\", "-")
-    name = str(sanitize_filename(CONTROL.sub("-", readable), replacement_text="-"))[:length]
-    # File systems count bytes, 255 of them; a number and a suffix have to fit as well.
-    return name.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .") or "unnamed"
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -58,23 +46,37 @@ def csv_text(frame: pd.DataFrame) -> str:
     return frame.map(neutral).rename(columns=neutral).to_csv(index=False)
 
 
+def checked_folder(folder: str | Path) -> Path:
+    """The folder as a path, if it is there or could be made as far as a look tells; makes nothing.
+
+    Raises:
+        ConfigError: it is a file, or lies where nothing can be made.
+    """
+    try:
+        target = Path(folder).expanduser()
+        place = next(one for one in (target, *target.absolute().parents) if os.path.lexists(one))
+    except (TypeError, RuntimeError, ValueError) as error:  # ~ without a home, a null byte in the name
+        raise ConfigError(f"{shown(folder)} is no folder: {error}") from None
+    if not place.is_dir():
+        what = "is a file" if place == target else f"can't be written: {shown(str(place))} is a file"
+        raise ConfigError(f"{shown(str(target))}: {what}, give a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ConfigError(f"{shown(str(target))}: can't be written: no right to write in {shown(str(place))}")
+    return target
+
+
 def writable_folder(folder: str | Path) -> Path:
     """The folder, made if it isn't there, and tried: asked before anything is paid that should go into it.
 
     Raises:
         ConfigError: it can't be made or written.
     """
-    try:
-        target = Path(folder).expanduser()
-    except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
-        raise ConfigError(f"{shown(folder)} is no folder: {error}") from None
+    target = checked_folder(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target):
             return target
-    except FileExistsError:
-        raise ConfigError(f"{shown(str(target))}: is a file, give a folder") from None
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+    except (OSError, ValueError) as error:  # ValueError: letters that the file system's encoding lacks
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{shown(str(target))}: can't be written: {reason}") from None
 

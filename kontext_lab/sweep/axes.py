@@ -160,6 +160,8 @@ def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
 
     Raises:
         SweepError: no values, too many, one that is not allowed, or a wrong number of paired values.
+
+    Guidance scales that are equal at the 6 digits that are sent, as of `np.arange`, are one value.
     """
     keys = tuple(part.strip() for part in key.split("+"))
     key = "+".join(keys)
@@ -172,6 +174,9 @@ def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
         raise SweepError(f"axis {key!r}: more than {MAX_CELLS} values, allowed are at most {MAX_CELLS} cells")
     load = partial(HeldReferences().load, max_megapixels=max_megapixels)
     values = tuple(_entry(keys, entry, number, load) for number, entry in enumerate(entries, 1))
+    if keys == ("guidance_scale",) and not any(labels):
+        values = tuple(dict.fromkeys(values))
+        labels = labels[: len(values)]
     return Axis(keys, _told_apart(keys, values), labels)
 
 

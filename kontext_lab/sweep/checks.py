@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kontext_lab.errors import SweepError
+from kontext_lab.errors import SweepError, meant
 from kontext_lab.images import Box, Boxes, Reference
 from kontext_lab.request import ASPECT_RATIOS, MATCH_INPUT, find_model
 from kontext_lab.sweep.axes import REFERENCE_KEYS, SWEEPABLE, Axis
 from kontext_lab.sweep.cells import Cell
 from kontext_lab.sweep.wording import placeholders
 
-__all__ = ["check_keys", "prompts", "reference_names", "transferred", "warnings"]
+__all__ = [
+    "check_keys",
+    "check_name",
+    "prompts",
+    "read_templates",
+    "reference_names",
+    "transferred",
+    "warnings",
+]
 
 _RESERVED = frozenset(
     (
         *SWEEPABLE,
         *("price", "name", "note", "axes", "max_megapixels", "protect"),
         *("output", "state", "reason", "cost", "latency_s", "width", "height", "sha256"),
-        *("reused_from", "run_id", "file", "truncated"),
+        *("reused_from", "run_id", "file", "truncated", "made"),
     )
 )
 """No placeholders: arguments of a sweep, columns of its table, a parameter of MLflow's own."""
@@ -64,16 +72,63 @@ def check_keys(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> None:
                 f"or write {{{{{name:.60}}}}} for the text itself"
             )
         if name not in keys:
+            hint = meant(name, [key for key in keys if key not in used and key not in SWEEPABLE])
             raise SweepError(
-                f'prompt: {{{name}}} has no values: give axes={{"{name}": […]}}, '
+                f'prompt: {{{name}}} has no values: {hint}give axes={{"{name}": […]}}, '
                 f"or write {{{{{name}}}}} for the text itself"
             )
+    _check_used(keys, templates)
+
+
+def read_templates(given: Mapping[str, Any], axes: Mapping[Any, Any]) -> list[str] | None:
+    """Every text that may be a prompt, before it is checked; None where prompts can be read only once."""
+    by_prompt = [value for key, value in axes.items() if "prompt" in str(key)]
+    try:
+        return [text for value in (given.get("prompt"), *by_prompt) for text in _texts(value, 3)]
+    except TypeError:
+        return None
+
+
+def check_name(key: str, templates: Sequence[str] | None) -> None:
+    """An axis has a name that can be one: looked at before its values, which say less of what was meant.
+
+    Raises:
+        SweepError: names the axis, and what was meant by it.
+    """
+    if templates is not None:
+        _check_used([part.strip() for part in key.split("+")], templates)
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    # Prompts, or pairs with prompts in them: whatever is nested deeper may have no end.
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Axis):
+        yield from _texts(value.values, depth)
+    elif isinstance(value, Mapping | list | tuple):
+        parts = value.values() if isinstance(value, Mapping) else value
+        for part in parts if depth else ():
+            yield from _texts(part, depth - 1)
+    elif isinstance(value, Iterable):
+        raise TypeError
+
+
+def _check_used(keys: Sequence[str], templates: Sequence[str]) -> None:
+    """Every key is a field, or a placeholder of a prompt."""
+    used = {name for prompt in templates for name in placeholders(prompt)}
     for key in keys:
-        if key not in used and key not in SWEEPABLE:
-            known = ", ".join(SWEEPABLE)
+        if not key or key in used or key in SWEEPABLE:
+            continue
+        if not key.isidentifier() and any(f"{{{key}}}" in prompt for prompt in templates):
+            name = re.sub(r"\W", "_", key)
             raise SweepError(
-                f"axis {key!r}: no prompt uses {{{key}}}, and it is no field; fields are {known}"
+                f"axis {key!r}: a placeholder's name is of letters, digits and _ and begins with none of the "
+                f"digits: write {{{name if name.isidentifier() else '_' + name}}} in the prompt, and name the axis so"
             )
+        hint = meant(key, [*used, *SWEEPABLE])
+        raise SweepError(
+            f"axis {key!r}: no prompt uses {{{key}}}, and it is no field; {hint}fields are {', '.join(SWEEPABLE)}"
+        )
 
 
 def reference_names(cells: Iterable[Cell]) -> dict[Reference, str]:
@@ -131,7 +186,7 @@ def _carried(gone: Mapping[Reference, Boxes], reference: Reference) -> dict[str,
 
 def warnings(axes: Sequence[Axis], cells: Sequence[Cell]) -> tuple[str, ...]:
     """What is allowed but probably not meant, a line each."""
-    return (*_same_size(cells), *_ignored(axes, cells), *_long_prompts(cells))
+    return (*_same_size(cells), *_ignored(axes, cells), *_long_prompts(cells), *_no_placeholders(cells))
 
 
 def _same_size(cells: Sequence[Cell]) -> list[str]:
@@ -169,3 +224,15 @@ def _long_prompts(cells: Sequence[Cell]) -> list[str]:
     }
     longest = max(lengths.values(), default=0)
     return [f"a prompt has about {longest} tokens: the model cuts at 512"] if longest > 512 else []
+
+
+def _no_placeholders(cells: Sequence[Cell]) -> list[str]:
+    """Braces around a word or two are meant as a placeholder more often than as text."""
+    near = re.compile(r"\{ *[^\W\d][\w .-]{0,40}\}")
+    prompts = dict.fromkeys(cell.request.prompt for cell in cells)
+    found = dict.fromkeys(text for prompt in prompts for text in near.findall(prompt))
+    return [
+        f"{text} is sent as it stands: a placeholder's name is of letters, digits and _"
+        for text in found
+        if not placeholders(text)
+    ][:3]

@@ -10,6 +10,8 @@ import errno
 import io
 import os
 import re
+import sys
+import unicodedata
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,13 +25,13 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
 from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference, read_file
-from kontext_lab.request import decimal_text
+from kontext_lab.request import CONTROL, decimal_text
 from kontext_lab.sweep.axes import REFERENCE_KEYS, HeldReferences, value_text
 
 if TYPE_CHECKING:
     from kontext_lab.sweep.sweep import Sweep
 
-__all__ = ["checked_megapixels", "marked_outside", "path_of", "read", "shown_path", "write"]
+__all__ = ["checked_megapixels", "marked_outside", "path_of", "read", "safe_name", "shown_path", "write"]
 
 MAX_FILE_BYTES = 1_000_000
 """A sweep file is text a person wrote."""
@@ -39,6 +41,9 @@ MAX_VALUES = 60_000
 
 MAX_OWN_BYTES = 256_000_000
 """A file that `write` made: the longest prompts in as many cells as a sweep may have fit in."""
+
+LONGEST_NAME = 200
+"""Bytes of a readable name."""
 
 _REFERENCE_FIELDS = frozenset({"path", "url", "digest", "name", "origin"})
 _QUOTES = "Text that holds ': ' or begins with { [ @ * & ! % needs quotes around it"
@@ -56,6 +61,21 @@ def path_of(path: Any) -> Path:
         return Path(path).expanduser()
     except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
         raise ConfigError(f"{shown(path)} is no path: {error}") from None
+
+
+def safe_name(text: str, length: int = 80) -> str:
+    """A file name that stays in its folder on every platform: no separators, no control characters.
+
+    Letters that this file system's encoding lacks lose their marks, or become dashes.
+    """
+    readable = CONTROL.sub("-", text.replace(":", "-").replace("/", "-").replace("\\", "-"))
+    encoding = sys.getfilesystemencoding()
+    if readable.encode(encoding, "replace").decode(encoding) != readable:
+        letters = (one for one in unicodedata.normalize("NFKD", readable) if not unicodedata.combining(one))
+        readable = "".join(one.encode(encoding, "ignore").decode(encoding) or "-" for one in letters)
+    name = str(sanitize_filename(readable, replacement_text="-"))[:length]
+    # File systems count bytes, 255 of them; a number and a suffix have to fit as well.
+    return name.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .") or "unnamed"
 
 
 def shown_path(path: Path) -> str:
@@ -301,9 +321,7 @@ class _Writer:
     def _write(self, reference: Reference) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)
         number = len(self._written)
-        # Sixty characters of any script fit into the 255 bytes of a file's name.
-        readable = "-".join(str(sanitize_filename(reference.name))[:60].split())
-        stem = f"-{readable}" if readable and not self._self_contained else ""
+        stem = "" if self._self_contained else f"-{'-'.join(safe_name(reference.name, 60).split())}"
         target = self._folder / f"{number}{stem}.png"
         target.write_bytes(reference.png)
         self._written[reference.digest] = target.relative_to(self._base).as_posix()

@@ -5,16 +5,15 @@ Pure: it reads reference files when it is made and writes YAML when asked, and d
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kontext_lab.errors import ConfigError, SweepError, shown
+from kontext_lab.errors import ConfigError, SweepError, meant, shown
 from kontext_lab.images import MAX_MEGAPIXELS, Boxes, Reference, boxes_by_reference
 from kontext_lab.request import CONTROL, FIELDS, EditRequest
 from kontext_lab.sweep import checks, files
@@ -80,7 +79,9 @@ class Sweep:
         self._fixed, from_fields = self._sorted_out(given)
         if axes is not None and not isinstance(axes, Mapping):
             raise SweepError(f"axes: {shown(axes, 60)}, allowed is a mapping of keys to values")
-        self._axes = (*(self._axis(key, value) for key, value in (axes or {}).items()), *from_fields)
+        templates = checks.read_templates(given, axes or {})
+        named = (self._axis(key, value, templates) for key, value in (axes or {}).items())
+        self._axes = (*named, *from_fields)
         checks.check_keys(self._fixed, self._axes)
         self._given_name = _checked_name(name)
         self.name = self._given_name or _made_name(self._fixed, self._axes)
@@ -99,13 +100,8 @@ class Sweep:
         for key, value in given.items():
             if key not in _FIELDS:
                 known = (*_FIELDS, *_OPTIONS)
-                near = difflib.get_close_matches(key, known, 1)
-                meant = (
-                    f"did you mean {near[0]}? known are"
-                    if near
-                    else "words of the prompt go into axes; known are"
-                )
-                raise SweepError(f"{key:.60}: is no field of a sweep; {meant} {', '.join(known)}")
+                hint = meant(key, known) or "words of the prompt go into axes; "
+                raise SweepError(f"{key:.60}: is no field of a sweep; {hint}known are {', '.join(known)}")
             if value is None:
                 continue
             if is_several(key, value):
@@ -118,9 +114,10 @@ class Sweep:
             raise SweepError("image and images are both given: images=[…] takes several for one request")
         return fixed, several
 
-    def _axis(self, key: str, value: Any) -> Axis:
+    def _axis(self, key: str, value: Any, templates: Sequence[str] | None = None) -> Axis:
         if isinstance(value, Axis):
             return value
+        checks.check_name(str(key), templates)
         return parse_axis(str(key), value, max_megapixels=self.max_megapixels)
 
     @property
@@ -346,10 +343,9 @@ class Sweep:
         file = files.path_of(path)
         try:
             return files.write(file, self, self_contained=self_contained)
-        except OSError as error:
-            raise ConfigError(
-                f"{files.shown_path(file)}: can't be written: {error.strerror or error}"
-            ) from None
+        except (OSError, ValueError) as error:  # ValueError: a name that the file system's encoding lacks
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{files.shown_path(file)}: can't be written: {reason}") from None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sweep):

@@ -6,21 +6,23 @@ did before, so that nothing is written or counted twice.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from mlflow import MlflowClient
+from mlflow.entities import Experiment, Run
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from kontext_lab.redaction import redact_logs
 
-__all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "patiently"]
+__all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "is_read_only", "patiently", "relocate"]
 
 LOCK_SECONDS = 60.0
 """How long a database that another process has locked is waited for."""
@@ -74,18 +76,42 @@ class _Client:
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
+        self._moved: list[tuple[str, str]] = []
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.__dict__["_client"], name)
-        return found if name.startswith("_") or not callable(found) else _guarded(found)
+        return found if name.startswith("_") or not callable(found) else _guarded(found, self._moved)
 
 
-def _guarded(what: Callable[..., Answer]) -> Callable[..., Answer]:
+def relocate(client: MlflowClient, moved: list[tuple[str, str]]) -> None:
+    """Have a client of `connect` give places of artifacts as they are, where the store can't be corrected.
+
+    Args:
+        client: the client.
+        moved: what the beginning of a place is in the store, and what it is on this machine.
+    """
+    cast(_Client, client)._moved[:] = moved
+
+
+def _guarded(what: Callable[..., Answer], moved: Sequence[tuple[str, str]] = ()) -> Callable[..., Answer]:
     def call(*args: Any, **kwargs: Any) -> Answer:
         with _settings():
-            return patiently(what, *args, **kwargs)
+            answer = patiently(what, *args, **kwargs)
+        for one in (answer if isinstance(answer, list) else [answer]) if moved else ():
+            if isinstance(one, Run):
+                one.info._artifact_uri = _place(one.info.artifact_uri, moved)
+            elif isinstance(one, Experiment):
+                one._artifact_location = _place(one.artifact_location, moved)
+        return answer
 
     return call
+
+
+def _place(recorded: str, moved: Sequence[tuple[str, str]]) -> str:
+    for before, now in moved:
+        if recorded == before or recorded.startswith(f"{before}/"):
+            return now + recorded[len(before) :]
+    return recorded
 
 
 def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
@@ -102,10 +128,21 @@ def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
 
 def is_locked(error: BaseException) -> bool:
     """Whether a failure is, at its root, SQLite's word for a database that someone else holds."""
+    return _is_sqlite(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether a failure is, at its root, that something can't be written to."""
+    denied = (errno.EACCES, errno.EPERM, errno.EROFS)
+    files = any(isinstance(one, OSError) and one.errno in denied for one in _causes(error))
+    return files or _is_sqlite(error, sqlite3.SQLITE_READONLY)
+
+
+def _is_sqlite(error: BaseException, *codes: int) -> bool:
     return any(
         isinstance(cause, sqlite3.OperationalError)
         # The lower byte is the kind, the upper one the special case.
-        and getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        and getattr(cause, "sqlite_errorcode", 0) & 0xFF in codes
         for cause in _causes(error)
     )
 

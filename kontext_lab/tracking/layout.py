@@ -117,7 +117,7 @@ def cell_tags(
     )
     tags |= parent_tag(cell.parents)
     if cell.arrived:
-        tags["kontext.arrived"] = cell.arrived.astimezone(UTC).isoformat(timespec="seconds")
+        tags["kontext.arrived"] = cell.arrived.astimezone(UTC).isoformat()
     if previews:
         tags["mlflow.loggedImages"] = "True"
     return tags

@@ -8,6 +8,7 @@ path, and artifacts that lie elsewhere, are left as they are.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RELATIVE",
+    "WRITABLE",
+    "check_database",
     "check_writable",
     "correct",
     "is_gone",
+    "is_read_only",
     "local_folder",
     "prepare_folder",
     "relative_to",
@@ -34,6 +38,9 @@ __all__ = [
 
 RELATIVE = "kontext.artifacts"
 """The experiment's tag with its artifacts' folder, relative to the folder of the database file."""
+
+WRITABLE = "allow writing to it, or choose another store with MLFLOW_TRACKING_URI"
+"""The way out for whoever wants to write."""
 
 _RECORDS = (
     ("experiments", "artifact_location", "experiment_id = ?"),
@@ -65,17 +72,20 @@ def local_folder(artifact_uri: str) -> Path | None:
     return Path(artifact_uri) if not parts.scheme else None
 
 
-def correct(file: Path) -> None:
+def correct(file: Path) -> list[tuple[str, str]]:
     """Correct the record where a database was moved, renamed or copied; changes nothing where it was not.
 
+    Returns:
+        What the record says and what is right, where the database can only be read.
+
     Raises:
-        TrackingError: the database can't be written.
         sqlite3.Error: it is locked, or can't be read.
     """
     with closing(sqlite3.connect(file, timeout=1.0, isolation_level=None)) as connection:
         folder = file.resolve().parent
-        if not any(True for _ in _moved(connection, folder)):
-            return
+        moved = list(_moved(connection, folder))
+        if not moved:
+            return []
         try:
             connection.execute("BEGIN IMMEDIATE")
             # Read again: another process may have corrected it meanwhile.
@@ -83,12 +93,29 @@ def correct(file: Path) -> None:
                 _correct(connection, one)
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            denied = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+            if not denied:
                 raise
-            raise TrackingError(
-                f"the MLflow store {file} was moved, and the places of its pictures can't be corrected: "
-                "the file is read-only, allow writing to it"
-            ) from None
+            return [(one.before, one.now) for one in moved]
+    return []
+
+
+def is_read_only(file: Path) -> bool:
+    """Whether a database that is there can only be read: SQLite also writes beside it."""
+    return file.exists() and not (os.access(file, os.W_OK) and os.access(file.resolve().parent, os.W_OK))
+
+
+def check_database(store_uri: str) -> None:
+    """Check that a store in a file is there and may be written.
+
+    Raises:
+        TrackingError: it is gone, or read-only.
+    """
+    file = database_file(store_uri)
+    if file is not None and not file.exists():
+        raise TrackingError(f"the MLflow store {store_uri} is gone: there is no file {file} any more")
+    if file is not None and is_read_only(file):
+        raise TrackingError(f"the MLflow store {store_uri} is read-only: {WRITABLE}")
 
 
 def _moved(connection: sqlite3.Connection, folder: Path) -> Iterator[_Moved]:
@@ -133,8 +160,9 @@ def prepare_folder(store: Store) -> None:
     a disk that isn't mounted, or the trace of a store that was moved.
 
     Raises:
-        TrackingError: the folder is not there.
+        TrackingError: the folder is not there, or can't be written.
     """
+    check_database(store.uri)
     experiment = store.client.get_experiment(store.experiment_id)
     root = local_folder(experiment.artifact_location)
     if root is None:
@@ -163,11 +191,11 @@ def check_writable(store_uri: str, root: Path) -> None:
     """Check that artifacts may be written under an experiment's folder on this machine.
 
     Raises:
-        TrackingError: the database file is gone, or the folder is not there and not beside the database.
+        TrackingError: the database file is gone or read-only, or so is the folder and not beside the database.
     """
-    file = database_file(store_uri)
-    if file is not None and not file.exists():
-        raise TrackingError(f"the MLflow store {store_uri} is gone: there is no file {file} any more")
+    check_database(store_uri)
+    if root.is_dir() and not os.access(root, os.W_OK | os.X_OK):
+        raise TrackingError(f"artifacts are kept in {root}, which is read-only: {WRITABLE}")
     if not root.is_dir() and not is_gone(store_uri, root):
         raise TrackingError(
             f"artifacts are kept in {root}, which is not there: mount that disk, bring the folder back, or choose "

@@ -254,8 +254,9 @@ def find_run(store: Store, which: str) -> Run:
     if len(found) == 1:
         return found[0]
     if not found:
-        names = ", ".join(repr(run.info.run_name) for run in runs[:5]) or "none yet"
-        raise NotFound(f"no sweep {which!r} in {store.shown}; the latest are {names}")
+        names = ", ".join(repr(run.info.run_name) for run in runs[:5])
+        there = f"the latest are {names}" if names else f"experiment {store.experiment} holds none yet"
+        raise NotFound(f"no sweep {which!r} in {store.shown}; {there}")
     hits = "; ".join(
         f"{run.info.run_id[:8]} of {_time(run.info.start_time):%d %b %Y %H:%M}" for run in found[:10]
     )

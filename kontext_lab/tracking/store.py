@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
-from kontext_lab.errors import ConfigError, KontextLabError, TrackingError
+from kontext_lab.errors import Cause, ConfigError, KontextLabError, TrackingError, cause_of, chained, listed
 from kontext_lab.redaction import get_logger, masked, redacted, remember
+from kontext_lab.sweep.files import safe_name
 from kontext_lab.tracking import calls, database, location
 
 __all__ = ["EXPERIMENT", "Store", "check_reachable", "mlflow_trouble", "open_store", "resolve_uri"]
@@ -73,6 +75,20 @@ class Store:
         folder = location.local_folder(recorded)
         return "" if folder is None or folder.is_dir() else str(folder)
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it is a file that can only be read, as in an archive."""
+        file = database.database_file(self.uri)
+        return file is not None and location.is_read_only(file)
+
+    def check_writable(self) -> None:
+        """Check that it can be written to, as far as a look tells.
+
+        Raises:
+            TrackingError: it can't.
+        """
+        location.check_database(self.uri)
+
     def experiment_ids(self) -> list[str]:
         """Every experiment of the store, ours first."""
         found = [self.experiment_id]
@@ -118,7 +134,7 @@ def _opened(uri: str) -> MlflowClient:
             database.explain(uri, file)
         raise
     if file is not None:
-        calls.patiently(location.correct, file)
+        calls.relocate(client, calls.patiently(location.correct, file))
     return client
 
 
@@ -181,6 +197,12 @@ def _reason(error: Exception) -> str:
         return (
             f"its driver {error.name} is not installed; install it, or name yours, as postgresql+psycopg2://…"
         )
+    kinds = (type(one).__module__ for one in chained(error, hidden=True))
+    http = "API request to" in str(error) or any(kind.startswith(("requests", "urllib3")) for kind in kinds)
+    if http and (cause := cause_of(error, hidden=True)):
+        return f"{cause.words}; {cause.way_out}"
+    if calls.is_read_only(error):
+        return f"it is read-only: {location.WRITABLE}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # Before it is cut: a password cut in two would no longer be seen as one.
     line = redacted(lines[0])[:300] if lines else ""
@@ -220,19 +242,23 @@ def check_reachable(uri: str, *, opened: bool = False) -> None:
     host, port = _address(uri)
     if not host or port is None:
         return  # databricks, plug-ins and sockets in folders find their own way
+    if uri.startswith("http") and {_scheme(uri), "all"} & getproxies().keys() and not proxy_bypass(host):
+        return  # only the proxy may be able to reach it
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise TrackingError(f"the MLflow server {masked(uri)} doesn't answer: {reason}") from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that can be none
+        cause = cause_of(error) or Cause(str(error) or type(error).__name__, "check MLFLOW_TRACKING_URI")
+        raise TrackingError(
+            f"the MLflow server {masked(uri)} doesn't answer: {cause.words}; {cause.way_out}"
+        ) from None
 
 
 def _check_file(uri: str, file: Path, *, opened: bool) -> None:
     folder = file.parent
     if not folder.is_dir():
         raise TrackingError(f"the MLflow store {uri} can't be made: there is no folder {folder}")
-    if not os.access(folder, os.W_OK):
-        raise TrackingError(f"the MLflow store {uri} can't be written: no right to write in {folder}")
+    if not file.exists() and not os.access(folder, os.W_OK):
+        raise TrackingError(f"the MLflow store {uri} can't be made: no right to write in {folder}")
     if opened and not file.exists():
         raise TrackingError(f"the MLflow store {uri} is gone: there is no file {file} any more")
 
@@ -269,6 +295,12 @@ def _experiment(client: MlflowClient, uri: str, name: str | None) -> tuple[str, 
     if existing is None:
         place = _artifact_location(uri, wanted)
         file = database.database_file(uri)
+        if file is not None and location.is_read_only(file):
+            there = listed([one.name for one in client.search_experiments()], wanted)
+            raise ConfigError(
+                f"the MLflow store {uri} is read-only and has no experiment {wanted!r}: choose one of {there} with "
+                "MLFLOW_EXPERIMENT_NAME"
+            )
         relative = "" if file is None or place is None else location.relative_to(file, place)
         made = client.create_experiment(
             wanted,
@@ -311,7 +343,7 @@ def _artifact_location(uri: str, experiment: str) -> Path | None:
         return None
     folder = Path.cwd() if file is None else file.resolve().parent
     slug = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in experiment).strip(".")
-    place = folder / "mlartifacts" / (slug or EXPERIMENT)
+    place = folder / "mlartifacts" / (safe_name(slug) if slug else EXPERIMENT)
     if file is None:
         log.warning("experiment %r is new: its pictures are kept on this machine, in %s", experiment, place)
     return place

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import zipfile
 from collections.abc import Callable
@@ -57,3 +59,25 @@ def test_unknown_run_is_one_line(kontext: Callable[..., Said], tracked: kl.Resul
     said = kontext("report", "nobody")
 
     assert (2, 1) == (said.code, len(said.err.splitlines()))
+
+
+def test_no_table_holds_a_formula(kontext: Callable[..., Said], store_uri: str, photo_file: Path) -> None:
+    """Saved, exported, in the report's zip and in MLflow: a word that a spreadsheet would run is text."""
+    words = [f"{sign}cmd|' /C calc'!A0" for sign in "=+-@"]
+    with kl.Lab("sandbox", quiet=True, measure=False) as lab:
+        sweep = kl.Sweep("{word} a bird.", photo_file, axes={"word": {f"={word}": word for word in words}})
+        results = lab.run(sweep, progress=False)
+        logged = lab.tracker.store.client.download_artifacts(results.run_id, "results.csv")
+    results.save("saved")
+    codes = [
+        kontext("export", "last", "exported").code,
+        kontext("report", "last", "--originals", "a.zip").code,
+    ]
+    with zipfile.ZipFile("a.zip") as archive:
+        tables = [archive.read("index.csv").decode()]
+    tables += [Path(one).read_text("utf-8") for one in (logged, "saved/index.csv", "exported/index.csv")]
+    cells = [cell for table in tables for row in csv.reader(io.StringIO(table)) for cell in row]
+
+    assert [0, 0] == codes
+    assert 4 * len(words) == sum(cell.startswith("'=") and cell[2] in "=+-@" for cell in cells)
+    assert [] == [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]

@@ -131,22 +131,29 @@ class RawServer:
             connection.close()
 
 
-def own_certificate(folder: Path) -> ssl.SSLContext:
-    """A server context with a certificate that nobody but itself vouches for."""
+def own_certificate(
+    folder: Path, *, name: str = "127.0.0.1", age: datetime.timedelta = datetime.timedelta()
+) -> ssl.SSLContext:
+    """A server context with a certificate that nobody but itself vouches for; in `server.pem` for who does.
+
+    Args:
+        folder: where that file goes.
+        name: whose certificate it is.
+        age: for how long it has not been valid any more; less than 0: for how long it will not be.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC) - age
+    numbers = [x509.IPAddress(ipaddress.ip_address(name))] if name[0].isdigit() else [x509.DNSName(name)]
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(own)
+        .issuer_name(own)
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
+        .add_extension(x509.SubjectAlternativeName(numbers), False)
         .sign(key, hashes.SHA256())
     )
     pem = key.private_bytes(

@@ -26,7 +26,8 @@ from kontext_lab.journal import Desk, Journal
 from kontext_lab.lab.leftovers import unfinished_line
 from kontext_lab.redaction import Redactor
 from kontext_lab.request import EditRequest
-from kontext_lab.results.saving import FORMULA, LONGEST_NAME, csv_text, safe_name
+from kontext_lab.results.saving import FORMULA, csv_text
+from kontext_lab.sweep.files import LONGEST_NAME, safe_name
 
 QUICK = settings(max_examples=80, deadline=5_000)
 

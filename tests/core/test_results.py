@@ -6,13 +6,15 @@ import csv
 import hashlib
 import io
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from kontext_lab import errors
@@ -286,6 +288,71 @@ def test_done_before_not_done() -> None:
     failed = results(seed=[1], attempts={0: done(bad(Reason.CORRUPT))})
     good = results(seed=[1])
     assert [(failed + good).counts, (good + failed).counts] == [{State.DONE: 1}] * 2
+
+
+def test_what_was_made_anew_stays_besides_the_old() -> None:
+    """Two cells and the same two again are four, told apart by an axis that says when."""
+    old, fresh = results(seed=[1, 2]), results(seed=[1, 2])
+    for cell in fresh:
+        cell.arrived = NOW + timedelta(days=1)
+    both = old + fresh
+
+    assert (4, {"seed": [1, 2], "made": [1, 2]}) == (len(both), both.axes)
+    assert NOW + timedelta(days=1) == both.at(seed=2, made=2).arrived
+    assert f"{NOW.astimezone():1 (%d %b %Y %H:%M)}" == both.label("made", 1)
+    assert {"seed": [1, 2]} == old.axes
+
+
+def test_a_picture_of_several_makes_is_asked_for_by_its_time() -> None:
+    """One of them is never taken silently."""
+    old, fresh = results(seed=[1]), results(seed=[1])
+    fresh[0].arrived = NOW + timedelta(days=1)
+    with pytest.raises(NotFound, match="say more: made: 1, 2"):
+        (old + fresh).at(seed=1)
+
+
+def test_a_reused_picture_is_one_whatever_its_sweep_calls_it() -> None:
+    """A seed that became an axis is the same seed."""
+    old, longer = results(seed=1), results(seed=[1])
+    assert 1 == len(old + longer)
+
+
+MOMENTS = [NOW + timedelta(hours=number) for number in range(3)]
+
+
+@st.composite
+def some_results(draw: st.DrawFn) -> Results:
+    """A few cells: any of three requests, not done or made at any of three times."""
+    cells = []
+    for seed in draw(st.lists(st.integers(1, 3), max_size=4)):
+        made = CellResult(f"s{seed}", {"seed": seed, "prompt": "x"}, ("seed",), "sandbox", f"request {seed}")
+        if draw(st.booleans()):
+            made.apply(done(picture(seed)), draw(st.sampled_from(MOMENTS)))
+        cells.append(made)
+    return Results(cells)
+
+
+def pictures_of(*several: Results) -> set[tuple[str, datetime | None]]:
+    """Which pictures there are: request and time."""
+    return {(cell.fingerprint, cell.arrived) for one in several for cell in one if cell.state is State.DONE}
+
+
+def shown_of(found: Results) -> list[tuple[object, ...]]:
+    """All of a result that adding may change."""
+    return [(cell.fingerprint, cell.state, cell.arrived, cell.params) for cell in found]
+
+
+@given(some_results(), some_results(), some_results())
+def test_sums_lose_and_double_no_picture(one: Results, two: Results, three: Results) -> None:
+    """In any order of adding; what is not done stays where nothing of its request is done."""
+    left, right = (one + two) + three, one + (two + three)
+
+    assert shown_of(left) == shown_of(right)
+    assert shown_of(left) == shown_of(left + left)
+    pictures = [cell for cell in left if cell.state is State.DONE]
+    assert pictures_of(one, two, three) == pictures_of(left)
+    assert len(pictures_of(left)) == len(pictures)
+    assert {cell.fingerprint for each in (one, two, three) for cell in each} == {c.fingerprint for c in left}
 
 
 def test_names_and_notes_together() -> None:

@@ -642,3 +642,89 @@ def test_origin_is_kept() -> None:
     """A reference taken from an output keeps where it came from."""
     reference = load_reference(GREY)
     assert sweep(image=reference).references == (reference,)
+
+
+# --- hints ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", ["2-8:3", [2, 5], {"low": 2}, 5])
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("guidance", "guidance_scale"),
+        ("seeds", "seed"),
+        ("Seed", "seed"),
+        ("aspect ratio", "aspect_ratio"),
+        ("ratio", "aspect_ratio"),
+        ("format", "output_format"),
+        ("animals", "animal"),
+    ],
+)
+def test_an_axis_nearly_right_is_answered_with_the_right_one(name: str, near: str, values: Any) -> None:
+    """Whatever its values are: a name is looked at before they are."""
+    with pytest.raises(SweepError, match=rf"^axis '{name}': .*did you mean {near}\?"):
+        Sweep("Add a {animal}.", GREY, axes={name: values, "animal": ["bird"]})
+
+
+def test_an_axis_nearly_right_in_a_changed_copy() -> None:
+    """`but` answers the same."""
+    with pytest.raises(SweepError, match=r"did you mean guidance_scale\?"):
+        Sweep("Add a bird.", GREY).but(guidance="2-8:3")
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("art style", "art_style"), ("a.b", "a_b"), ("1st", "_1st"), ("art-style", "art_style")],
+)
+def test_a_placeholder_that_can_be_none_is_told(name: str, allowed: str) -> None:
+    """With an axis of its name: names are identifiers."""
+    with pytest.raises(SweepError, match=rf"letters, digits and _.*write {{{allowed}}}"):
+        Sweep(f"In {{{name}}}.", GREY, axes={name: ["ink"]})
+
+
+def test_a_placeholder_in_other_letters_is_told() -> None:
+    """`{Animal}` is not `{animal}`."""
+    with pytest.raises(SweepError, match=r"axis 'animal': .*did you mean Animal\?"):
+        Sweep("Add a {Animal}.", GREY, axes={"animal": ["bird"]})
+
+
+def test_braces_that_look_like_a_placeholder_are_warned_of() -> None:
+    """They are sent as they stand; what is JSON is not warned of."""
+    (line,) = Sweep('In {art style}. {"a": 1} {b: c} {}', GREY).warnings
+    assert line.startswith("{art style} is sent as it stands")
+
+
+def test_prompts_that_can_be_read_once_are_read_once() -> None:
+    """A look at the names takes no value away."""
+    sweep = Sweep(image=GREY, axes={"prompt": (one for one in ["a {x}", "b {x}"]), "x": ["1"]})
+    assert 2 == len(sweep)
+
+
+# --- digits --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "values"),
+    [
+        (np.arange(1, 1.5, 0.1), [1, 1.1, 1.2, 1.3, 1.4]),
+        ([1.2, *np.arange(1.1, 1.3, 0.1)], [1.2, 1.1]),
+        (np.linspace(1, 20.000000000000004, 3), [1, 10.5, 20]),
+        ([0.1 + 1.1, 1.23456789], [1.2, 1.23457]),
+    ],
+)
+def test_guidance_scales_have_six_digits(given: Any, values: list[float]) -> None:
+    """What arithmetic leaves behind is neither sent nor paid for beside the number that was meant."""
+    sweep = Sweep("x", GREY, axes={"guidance_scale": given})
+    assert values == [cell.request.payload()["guidance_scale"] for cell in sweep.cells]
+
+
+def test_arithmetic_leaves_the_fingerprint() -> None:
+    """1.1 + 0.1 is the request of 1.2, fixed and on an axis."""
+    plain, fixed = (Sweep("x", GREY, guidance_scale=value) for value in (1.2, 1.1 + 0.1))
+    swept = Sweep("x", GREY, axes={"guidance_scale": [1.1 + 0.1]})
+    assert 1 == len({sweep.cells[0].request.fingerprint("sandbox") for sweep in (plain, fixed, swept)})
+
+
+def test_seeds_keep_all_digits() -> None:
+    """Whole numbers are never rounded."""
+    assert [3959063143] == [cell.request.seed for cell in Sweep("x", GREY, seed=3959063143).cells]

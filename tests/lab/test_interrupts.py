@@ -52,7 +52,7 @@ def test_an_interrupt_while_waiting_returns_what_is_there(
 
 @pytest.mark.parametrize(
     ("owner", "name", "before"),
-    [(progress, "tqdm", True), (progress, "_wait", True), (threading.Thread, "start", False)],
+    [(progress, "Bar", True), (progress, "_wait", True), (threading.Thread, "start", False)],
 )
 def test_an_interrupt_that_nobody_catches_stops_the_sweep(
     owner: object,

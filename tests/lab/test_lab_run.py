@@ -78,6 +78,26 @@ def test_extended_sweep_sends_only_new_cells(lab: kl.Lab, api: Sandbox, make_swe
     assert 4 * 0.052 == pytest.approx(more.cost)
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_sum_keeps_what_was_made_anew_and_joins_what_was_reused(
+    loaded: bool, lab: kl.Lab, api: Sandbox, photo_file: Path
+) -> None:
+    """Two cells, the same two anew, and a longer sweep that reuses them: five pictures, and their whole cost."""
+    sweep = kl.Sweep("Add a bird.", photo_file, aspect_ratio="1:1", seed=[1, 2])
+    several = [
+        lab.run(one, progress=False, **more)
+        for one, more in ((sweep, {}), (sweep, {"reuse": "never"}), (sweep.but(seed=[1, 2, 3]), {}))
+    ]
+    if loaded:
+        several = [lab.load(one.run_id) for one in several]
+    old, fresh, longer = several
+
+    assert (5, len(api.calls)) == (len(longer + fresh + old), len(old + fresh + longer))
+    assert {"seed": [1, 2], "made": [1, 2]} == (old + fresh).axes
+    assert 3 == len(old + longer)
+    assert api.bill == pytest.approx((longer + fresh + old).cost)
+
+
 def test_reuse_works_in_another_experiment(lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep) -> None:
     """A cell that was paid for in one experiment is not paid for in another."""
     lab.run(make_sweep(), progress=False)
