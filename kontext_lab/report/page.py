@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kontext_lab.metrics import Placement
 from kontext_lab.sweep.differing import Piece
+
+if TYPE_CHECKING:
+    from kontext_lab.metrics import Placement
 
 __all__ = ["Axis", "Card", "Fact", "Page", "Plot", "Prompt", "Value"]
 

@@ -154,11 +154,11 @@ def test_an_axis_that_is_not_there() -> None:
 
 
 def test_thirty_values_with_seeds_are_paired_quickly() -> None:
-    """1305 pairs in less than a second."""
+    """1305 pairs in less than a second of processor time."""
     results = by_hand(axes={"guidance_scale": [1 + at / 10 for at in range(30)], "seed": [1, 2, 3]})
-    began = time.monotonic()
+    began = time.thread_time()
     found = rankable(results)
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 1
     assert {"guidance_scale": 1305, "seed": 90} == {axis: len(matches) for axis, matches in found.items()}
 
 
