@@ -187,5 +187,8 @@ def test_a_killed_kernel(desk: Desk) -> None:
     expect(panel.root.get_by_text("Unfinished:", exact=False).first).to_be_visible()
     panel.button("Resume").first.click()
     panel.done(CELLS)
-    assert list(range(1, CELLS + 1)) == desk.sent
+    # A kill right before a request leaves is no proof that it did not: that one stays in doubt.
+    doubtful = panel.ask("[cell.params['seed'] for cell in lab.load('last') if cell.state == 'in_doubt']")
+    assert list(range(1, CELLS + 1)) == sorted({*desk.sent, *doubtful})
+    assert len(set(desk.sent)) == len(desk.sent)
     assert pytest.approx(desk.box.bill) == panel.ask("sum(run.cost for run in lab.history())")
