@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from kontext_lab.errors import KontextLabError
     from kontext_lab.figures import effects, grid, grid_pages
     from kontext_lab.images import Reference
+    from kontext_lab.images.samples import sample
     from kontext_lab.lab import Lab
-    from kontext_lab.lab.reporting import report
+    from kontext_lab.lab.report_builder import report
     from kontext_lab.metrics import Comparison, compare
     from kontext_lab.panel import Panel
-    from kontext_lab.panel.ranking import rank
+    from kontext_lab.panel.ranking_widget import rank
     from kontext_lab.request import EditRequest
     from kontext_lab.results import CellResult, Output, Results, State
     from kontext_lab.results.prompts import differences
-    from kontext_lab.samples import sample
     from kontext_lab.sweep import Sweep
 
 __all__ = [
@@ -66,9 +66,9 @@ _HOMES = {
     "effects": "figures",
     "grid": "figures",
     "grid_pages": "figures",
-    "rank": "panel.ranking",
-    "report": "lab.reporting",
-    "sample": "samples",
+    "rank": "panel.ranking_widget",
+    "report": "lab.report_builder",
+    "sample": "images.samples",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kontext_lab.cli.saying import say, say_json
+from kontext_lab.cli.output import say, say_json
 from kontext_lab.results import Spending
 from kontext_lab.tracking import Tracker
 

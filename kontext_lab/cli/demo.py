@@ -6,13 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kontext_lab.cli.codes import FAILED, OK
-from kontext_lab.cli.running import exit_code, run_and_wait, tell, tell_undelivered
-from kontext_lab.cli.saying import say
+from kontext_lab.cli.output import FAILED, OK, say
+from kontext_lab.cli.run import exit_code, run_and_wait, tell, tell_undelivered
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
+from kontext_lab.images.samples import sample
 from kontext_lab.results import Results, checked_folder
-from kontext_lab.samples import sample
 from kontext_lab.sweep import Sweep
 
 if TYPE_CHECKING:

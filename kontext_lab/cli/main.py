@@ -11,8 +11,7 @@ from typing import Any
 
 import click
 
-from kontext_lab.cli.codes import BAD, FAILED, INTERRUPTED, OK, STOPPED
-from kontext_lab.cli.saying import guard_output, say
+from kontext_lab.cli.output import BAD, FAILED, INTERRUPTED, OK, STOPPED, guard_output, say
 from kontext_lab.cli.signals import StopSignals
 from kontext_lab.errors import KontextLabError, OutOfCredits, Unauthorized
 from kontext_lab.redaction import redact_last_resort
@@ -145,7 +144,7 @@ def demo(out: Path) -> int:
 )
 def run(**options: Any) -> int:
     """Run a sweep; run it again to continue it. What was paid for is never paid for again."""
-    from kontext_lab.cli.running import run_sweep  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.run import run_sweep  # noqa: PLC0415 - commands load what they need
 
     return run_sweep(**options)
 
@@ -153,7 +152,7 @@ def run(**options: Any) -> int:
 @cli.command()
 def recover() -> int:
     """Log what crashes and outages left in the journal, end cut-off sweeps. Sends nothing, costs nothing."""
-    from kontext_lab.cli.recovering import recover_everything  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.inspect import recover_everything  # noqa: PLC0415 - commands load what they need
 
     return recover_everything()
 
@@ -161,7 +160,7 @@ def recover() -> int:
 @cli.command()
 def check() -> int:
     """Key, service, balance, store and journal, one line each. Free."""
-    from kontext_lab.cli.looking import check_all  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.inspect import check_all  # noqa: PLC0415 - commands load what they need
 
     return check_all()
 
@@ -171,7 +170,7 @@ def check() -> int:
 @click.option("--no-browser", is_flag=True, help="Start JupyterLab without opening a browser.")
 def panel(port: int | None, no_browser: bool) -> int:
     """Open JupyterLab on a notebook with the panel."""
-    from kontext_lab.cli.panel import open_panel  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.jupyter import open_panel  # noqa: PLC0415 - commands load what they need
 
     return open_panel(port=port, browser=not no_browser)
 
@@ -194,7 +193,7 @@ def sandbox(port: int, latency: float, fetch: bool) -> int:
 @click.option("--json", "as_json", is_flag=True)
 def list_sweeps(everywhere: bool, as_json: bool) -> int:
     """The sweeps in the store, newest first."""
-    from kontext_lab.cli.looking import list_runs  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.inspect import list_runs  # noqa: PLC0415 - commands load what they need
 
     return list_runs(everywhere=everywhere, as_json=as_json)
 
@@ -205,7 +204,7 @@ def list_sweeps(everywhere: bool, as_json: bool) -> int:
 @click.option("--watch", is_flag=True, help="Wait while another process is at work on it.")
 def show(which: str, as_json: bool, watch: bool) -> int:
     """One sweep and its cells. RUN is a name, an id or its beginning, or `last`."""
-    from kontext_lab.cli.looking import show_run  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.inspect import show_run  # noqa: PLC0415 - commands load what they need
 
     return show_run(which, as_json=as_json, watch=watch)
 
@@ -215,7 +214,7 @@ def show(which: str, as_json: bool, watch: bool) -> int:
 @click.option("--json", "as_json", is_flag=True)
 def find(file: Path, as_json: bool) -> int:
     """Which cell made this picture; also where it was saved again or made smaller."""
-    from kontext_lab.cli.finding import find_file  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.find import find_file  # noqa: PLC0415 - commands load what they need
 
     return find_file(file, as_json=as_json)
 
@@ -234,7 +233,7 @@ def costs(everything: bool, as_json: bool) -> int:
 @click.argument("which", metavar="RUN")
 def measure(which: str) -> int:
     """Measure what a sweep's edits changed and what they kept; into MLflow. Free."""
-    from kontext_lab.cli.measuring import measure_run  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.measure import measure_run  # noqa: PLC0415 - commands load what they need
 
     return measure_run(which)
 
@@ -244,7 +243,7 @@ def measure(which: str) -> int:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def export(which: str, folder: Path) -> int:
     """Save a sweep's pictures, the exact bytes, and index.csv."""
-    from kontext_lab.cli.looking import export_run  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.inspect import export_run  # noqa: PLC0415 - commands load what they need
 
     return export_run(which, folder)
 
@@ -258,7 +257,7 @@ def export(which: str, folder: Path) -> int:
 )
 def report(which: str, out: Path | None, no_references: bool, originals: Path | None) -> int:
     """One page of a sweep that opens anywhere: pictures, pickers, numbers. Also put into its run."""
-    from kontext_lab.cli.reporting import write_report  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.report import write_report  # noqa: PLC0415 - commands load what they need
 
     return write_report(which, out=out, references=not no_references, originals=originals)
 
@@ -267,6 +266,6 @@ def report(which: str, out: Path | None, no_references: bool, originals: Path | 
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> int:
     """Open MLflow's own pages on the store in use."""
-    from kontext_lab.cli.looking import serve_ui  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.inspect import serve_ui  # noqa: PLC0415 - commands load what they need
 
     return serve_ui(port)

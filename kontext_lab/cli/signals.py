@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self
 
 import click
 
-from kontext_lab.cli.codes import stopped_by
+from kontext_lab.cli.output import stopped_by
 
 __all__ = ["STOP_SIGNALS", "StopSignals", "Stoppable", "Stopped", "stop_signals"]
 

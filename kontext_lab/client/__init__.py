@@ -4,17 +4,17 @@ The only place that imports `requests` and `urllib3`. It knows requests and answ
 journals, stores or the sandbox; it never sends a request twice.
 """
 
-from kontext_lab.answer import RawAnswer
 from kontext_lab.client.account import LogRow
-from kontext_lab.client.answers import Item, ParsedAnswer
+from kontext_lab.client.answers import AnswerItem, ParsedAnswer
 from kontext_lab.client.client import KontextClient
 from kontext_lab.client.keys import SANDBOX_KEY, key_from_environment
 from kontext_lab.client.settings import ClientSettings
+from kontext_lab.request.attempt import RawAnswer
 
 __all__ = [
     "SANDBOX_KEY",
+    "AnswerItem",
     "ClientSettings",
-    "Item",
     "KontextClient",
     "LogRow",
     "ParsedAnswer",

@@ -16,15 +16,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from kontext_lab.answer import RawAnswer, Reason
 from kontext_lab.client.broken_json import read_object
 from kontext_lab.errors import shown
 from kontext_lab.request import EditRequest
+from kontext_lab.request.attempt import RawAnswer, Reason
 
 __all__ = [
     "CREDITS_PER_USD",
     "TEXT_BYTES",
-    "Item",
+    "AnswerItem",
     "ParsedAnswer",
     "RawAnswer",
     "amount_of",
@@ -80,7 +80,7 @@ _Runs = dict[bytes, memoryview]
 
 
 @dataclass(frozen=True)
-class Item:
+class AnswerItem:
     """One picture an answer lists: where it lies, or its bytes.
 
     Attributes:
@@ -98,7 +98,7 @@ class Item:
     note: str = ""
 
 
-_Inline = Callable[[str], Item]
+_Inline = Callable[[str], AnswerItem]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class ParsedAnswer:
         text: the body as text, without inline pictures, cut to a sane length.
     """
 
-    items: tuple[Item, ...] = ()
+    items: tuple[AnswerItem, ...] = ()
     seed: int | None = None
     cost: float = 0.0
     cost_source: str = "price"
@@ -228,7 +228,7 @@ def _seed(value: object) -> int | None:
     return value if isinstance(value, int) else int(number)
 
 
-def _items(lists: list[list[Any]], flags: object, inline: _Inline) -> tuple[Item, ...]:
+def _items(lists: list[list[Any]], flags: object, inline: _Inline) -> tuple[AnswerItem, ...]:
     """Every picture once, although two lists may name the same ones."""
     entries = _merged([one[:MAX_ITEMS] for one in lists])
     items = [_item(entry, _flag(flags, place), inline) for place, entry in entries]
@@ -261,15 +261,15 @@ def _flag(flags: object, place: int) -> bool:
     return flags is True
 
 
-def _item(entry: object, flagged: bool, read_inline: _Inline) -> Item:
+def _item(entry: object, flagged: bool, read_inline: _Inline) -> AnswerItem:
     if isinstance(entry, str):
         entry = {"url": entry}
     if entry is None:
-        return Item(
+        return AnswerItem(
             flagged=flagged, reason=Reason.EMPTY, note="the answer lists nothing in the picture's place"
         )
     if not isinstance(entry, dict) or not any(name in entry for name in _KNOWN):
-        return Item(
+        return AnswerItem(
             flagged=flagged, reason=Reason.UNREADABLE, note="the answer lists a picture in an unknown form"
         )
     inline = next((entry[name] for name in _INLINE if isinstance(entry.get(name), str) and entry[name]), None)
@@ -281,22 +281,22 @@ def _item(entry: object, flagged: bool, read_inline: _Inline) -> Item:
         # Bytes that came along can't expire, so they go first; damaged ones leave the address.
         found = _linked_item(url) if isinstance(url, str) and url.strip() else found
     if found is None:
-        found = Item(reason=Reason.EMPTY, note="the answer lists a picture without address or data")
+        found = AnswerItem(reason=Reason.EMPTY, note="the answer lists a picture without address or data")
     return replace(found, flagged=flagged)
 
 
-def _inline_item(text: str, runs: _Runs, max_bytes: int) -> Item:
+def _inline_item(text: str, runs: _Runs, max_bytes: int) -> AnswerItem:
     content = _MARK.sub(
         lambda found: bytes(runs.get(found[0], found[0])), text.encode("utf-8", "surrogatepass")
     )
     if len(content) * 3 // 4 > max_bytes + 1024:
-        return Item(
+        return AnswerItem(
             reason=Reason.CORRUPT, note=f"the picture in the answer is larger than {max_bytes:,} bytes"
         )
     data = _decoded(content)
     if not data:
-        return Item(reason=Reason.CORRUPT, note="the picture in the answer is no valid base64")
-    return Item(data=data)
+        return AnswerItem(reason=Reason.CORRUPT, note="the picture in the answer is no valid base64")
+    return AnswerItem(data=data)
 
 
 def _decoded(content: bytes) -> bytes | None:
@@ -311,7 +311,7 @@ def _decoded(content: bytes) -> bytes | None:
         return None
 
 
-def _linked_item(url: str) -> Item:
+def _linked_item(url: str) -> AnswerItem:
     url = url.strip()
     try:
         parts = urlsplit(url)
@@ -320,8 +320,8 @@ def _linked_item(url: str) -> Item:
         usable = False
     if not usable:
         note = f"the picture's address {url[:80]!r} is no http or https address and was not opened"
-        return Item(reason=Reason.EXPIRED, note=note)
-    return Item(url=url)
+        return AnswerItem(reason=Reason.EXPIRED, note=note)
+    return AnswerItem(url=url)
 
 
 def _without_runs(body: bytes) -> tuple[bytes, _Runs]:

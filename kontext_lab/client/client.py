@@ -20,10 +20,9 @@ from uuid import uuid4
 
 import requests
 
-from kontext_lab.answer import Answer, Attempt, Picture, RawAnswer, Reason
 from kontext_lab.client import account, answers, failures
 from kontext_lab.client.account import LogRow
-from kontext_lab.client.answers import Item, ParsedAnswer
+from kontext_lab.client.answers import AnswerItem, ParsedAnswer
 from kontext_lab.client.connection import SANDBOX_HEADER, Connection
 from kontext_lab.client.downloads import Download, Downloads, picture_of
 from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
@@ -31,6 +30,7 @@ from kontext_lab.client.settings import ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable, ServiceError
 from kontext_lab.redaction import masked
 from kontext_lab.request import MODELS, EditRequest
+from kontext_lab.request.attempt import Answer, Attempt, Picture, RawAnswer, Reason
 
 __all__ = ["KontextClient"]
 
@@ -186,7 +186,7 @@ class KontextClient:
         )
 
     def _picture(
-        self, item: Item, had: bytes | None, keep: Callable[[bytes], None] | None, seconds: float
+        self, item: AnswerItem, had: bytes | None, keep: Callable[[bytes], None] | None, seconds: float
     ) -> Picture:
         if item.url is None:
             return picture_of(Download(item.data, item.reason, item.note), item.flagged)

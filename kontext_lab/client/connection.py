@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from kontext_lab.answer import RawAnswer
 from kontext_lab.client import failures
 from kontext_lab.client.keys import BearerAuth, NoAuth, check_key
 from kontext_lab.client.settings import MIB, ClientSettings
 from kontext_lab.client.transport import BodyError, CountedBody, new_session, proxies_for, read_body
 from kontext_lab.errors import ServiceError
 from kontext_lab.redaction import Redactor
+from kontext_lab.request.attempt import RawAnswer
 
 __all__ = ["SANDBOX_HEADER", "Connection"]
 

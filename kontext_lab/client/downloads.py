@@ -16,7 +16,6 @@ import requests
 from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError
 
-from kontext_lab.answer import Picture, Reason
 from kontext_lab.client.failures import one_line, why
 from kontext_lab.client.hosts import AddressRefused, PictureHosts
 from kontext_lab.client.keys import NoAuth
@@ -25,6 +24,7 @@ from kontext_lab.client.transport import BodyError, new_session, proxies_for, re
 from kontext_lab.errors import ImageError
 from kontext_lab.images import examine
 from kontext_lab.redaction import masked
+from kontext_lab.request.attempt import Picture, Reason
 
 __all__ = ["Download", "Downloads", "picture_of"]
 

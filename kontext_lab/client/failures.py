@@ -21,7 +21,6 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3.exceptions as causes
 
-from kontext_lab.answer import RawAnswer
 from kontext_lab.errors import (
     Cause,
     InDoubt,
@@ -36,6 +35,7 @@ from kontext_lab.errors import (
     chained,
 )
 from kontext_lab.redaction import masked
+from kontext_lab.request.attempt import RawAnswer
 
 __all__ = ["Envelope", "from_answer", "from_exception", "one_line", "read_envelope", "retry_after", "why"]
 

@@ -1,16 +1,26 @@
-"""What a figure says about itself: what is shown and what not, which page, what names stand for. Pure."""
+"""Captions of a figure: the slice shown, page, legend of names, verdicts. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from kontext_lab.figures.choosing import Choice, Shown
+from kontext_lab.figures.axis_choice import Choice, Shown
+from kontext_lab.figures.axis_values import Shot, Value, Values
 from kontext_lab.figures.table import Table
-from kontext_lab.figures.values import Shot, Value, Values
-from kontext_lab.sweep.differing import compared
-from kontext_lab.sweep.wording import shortened
+from kontext_lab.results import Output
+from kontext_lab.sweep.wording import compared, shortened
 
-__all__ = ["legend_of", "mark_of", "named_prompts", "notes_of"]
+__all__ = [
+    "FAVOURITE",
+    "VERDICT_SIGNS",
+    "legend_of",
+    "mark_of",
+    "named_prompts",
+    "notes_of",
+    "verdicts_of",
+    "verdicts_words",
+]
+
 
 _LISTED = 6
 _SHORT = 48
@@ -91,3 +101,36 @@ def _names(values: Sequence[Value]) -> list[str]:
 
 def _counted(count: int, word: str) -> str:
     return f"{count} {word}" + ("" if count == 1 else "s")
+
+
+FAVOURITE = "favourite"
+_KEY = "verdict/"
+_PASS, _FAIL, _STAR = VERDICT_SIGNS = ("✓", "✗", "★")
+
+
+def verdicts_of(output: Output | None, criterion: str | None = None) -> str:
+    """The marks of an output, "" where nobody judged it.
+
+    Args:
+        output: of which.
+        criterion: the one that counts; None for all: passed where none of them failed.
+    """
+    given = {} if output is None else output.metrics
+    counted = [
+        value
+        for key, value in given.items()
+        if key.startswith(_KEY)
+        and key != f"{_KEY}{FAVOURITE}"
+        and criterion in (None, key.removeprefix(_KEY))
+    ]
+    sign = "" if not counted else _PASS if all(counted) else _FAIL
+    return sign + (_STAR if given.get(f"{_KEY}{FAVOURITE}") == 1 else "")
+
+
+def verdicts_words(marks: Iterable[str], criterion: str | None = None) -> str:
+    """What the marks on tiles mean, and how many there are; "" where there are none."""
+    given = [mark for mark in marks if mark]
+    on = f" on {criterion}" if criterion else ""
+    means = {_PASS: f"passed{on}", _FAIL: f"failed{on}", _STAR: FAVOURITE}
+    found = {sign: sum(sign in mark for mark in given) for sign in VERDICT_SIGNS}
+    return " · ".join(f"{sign} {means[sign]}: {count}" for sign, count in found.items() if count)

@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from kontext_lab.errors import KontextLabError
-from kontext_lab.figures import cards
-from kontext_lab.figures.cards import Card
-from kontext_lab.figures.fonts import Lettering
+from kontext_lab.figures import placeholder_cards
 from kontext_lab.figures.geometry import GridPlan, Tile
-from kontext_lab.figures.painting import Painter, plain_settings, sheet_axes, snapped
+from kontext_lab.figures.painter import Painter, plain_settings, sheet_axes, snapped
 from kontext_lab.figures.pictures import pixels_of
-from kontext_lab.figures.theme import DARK, LIGHT, Theme
+from kontext_lab.figures.placeholder_cards import PlaceholderCard
+from kontext_lab.figures.theme import DARK, LIGHT, Font, Theme
 
 __all__ = ["NotebookFigure", "draw", "new_figure"]
 
@@ -70,16 +69,16 @@ class _Sheet:
     def drawn(self) -> dict[int, AxesImage]:
         """Everything, in the order it lies."""
         images: dict[int, AxesImage] = {}
-        said: list[tuple[Tile, Card]] = []
+        said: list[tuple[Tile, PlaceholderCard]] = []
         for number, tile in enumerate(self.plan.tiles):
             shown = self._picture(tile) if tile.card is None else tile.card
-            if isinstance(shown, Card):
+            if isinstance(shown, PlaceholderCard):
                 said.append((tile, shown))
             else:
                 images[number] = shown
         words = [line for label in self.plan.labels for line in label.lines]
         words += [line for _, card in said for line in (*card.heading_lines, *card.note_lines)]
-        lettering = Lettering(words)
+        lettering = Font(words)
         for tile, card in said:
             self.painter.card(tile.rect, card, lettering)
         self.painter.corners([tile.rect for tile in self.plan.tiles if tile.reused])
@@ -91,7 +90,7 @@ class _Sheet:
             self.painter.label(label, lettering)
         return images
 
-    def _picture(self, tile: Tile) -> AxesImage | Card:
+    def _picture(self, tile: Tile) -> AxesImage | PlaceholderCard:
         dpi = self.figure.dpi
         rect = snapped(tile.rect, dpi)
         size = (round(rect.width * dpi), round(rect.height * dpi))
@@ -101,10 +100,12 @@ class _Sheet:
             pixels = self.loaded.get(key) if key else None
             if pixels is None:
                 pixels = pixels_of(tile, size, self.plan.crop)
-                if isinstance(pixels, Card):
-                    return cards.fitted(pixels, tile.rect.width, tile.rect.height)
+                if isinstance(pixels, PlaceholderCard):
+                    return placeholder_cards.fitted(pixels, tile.rect.width, tile.rect.height)
         except KontextLabError as error:
-            return cards.fitted(cards.unreadable(error), tile.rect.width, tile.rect.height)
+            return placeholder_cards.fitted(
+                placeholder_cards.unreadable(error), tile.rect.width, tile.rect.height
+            )
         if key:
             self.loaded[key] = pixels
         image = AxesImage(

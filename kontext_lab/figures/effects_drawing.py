@@ -13,9 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from kontext_lab.figures.effects_sketch import EffectsPlan, Place
-from kontext_lab.figures.fonts import Lettering
-from kontext_lab.figures.painting import Painter, plain_settings, sheet_axes
-from kontext_lab.figures.theme import DARK, LIGHT, Colour, Theme, mixed
+from kontext_lab.figures.painter import Painter, plain_settings, sheet_axes
+from kontext_lab.figures.theme import DARK, LIGHT, Colour, Font, Theme, mixed
 
 __all__ = ["draw_effects"]
 
@@ -43,7 +42,7 @@ class _Drawing:
         self.axes = sheet_axes(figure, (plan.width, plan.height), theme, figure.dpi)
         self.painter = Painter(self.axes, theme)
         words = [line for label in plan.labels for line in label.lines]
-        self.lettering = Lettering([*words, *(one.line for one in plan.turned)])
+        self.lettering = Font([*words, *(one.line for one in plan.turned)])
 
     def draw(self) -> None:
         """Everything, from the lowest to the uppermost."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from kontext_lab.effects import Effects, Interaction
-from kontext_lab.effects.words import percent, value_words
 from kontext_lab.figures import text
 from kontext_lab.figures.effects_sketch import Box, Sketch, Stroke, Turned
-from kontext_lab.figures.frames import ends_of, share_of
 from kontext_lab.figures.geometry import Label, Rect
+from kontext_lab.figures.value_frames import ends_of, share_of
+from kontext_lab.statistics import Effects, Interaction
+from kontext_lab.statistics.formatting import percent, value_words
 
 __all__ = ["add_heat", "add_shares"]
 
-Words = Callable[[float | None], str]
+PlaceholderValues = Callable[[float | None], str]
 
 HEAD_POINTS, POINTS, SMALL = 9.0, 8.0, 7.0
 _ROW = 0.2
@@ -112,7 +112,7 @@ def _every(line: float, field: float) -> int:
     return max(1, math.ceil(line / field))
 
 
-def _in_words(effects: Effects, both: Interaction) -> Words:
+def _in_words(effects: Effects, both: Interaction) -> PlaceholderValues:
     """Writes means, all with as many decimals, enough to tell the least from the greatest; "" where there is none."""
     low, high = _ends(both)
     largest, apart = max(abs(low), abs(high)), high - low
@@ -144,7 +144,7 @@ def _scale(effects: Effects, both: Interaction) -> tuple[float, float]:
 
 
 def _add_fields(
-    sketch: Sketch, in_words: Words, both: Interaction, ends: tuple[float, float], first: Rect
+    sketch: Sketch, in_words: PlaceholderValues, both: Interaction, ends: tuple[float, float], first: Rect
 ) -> None:
     """The fields of the table; their words only where all of them fit."""
     words = [[in_words(mean) for mean in line] for line in both.means]

@@ -10,12 +10,24 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from kontext_lab.figures import text
-from kontext_lab.figures.cards import Card
+from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.images import Reference
 from kontext_lab.metrics import Comparison
 from kontext_lab.results import CellResult, Output
 
-__all__ = ["Bar", "Crop", "Frame", "GridPlan", "Label", "Line", "Over", "Overlay", "Rect", "Role", "Tile"]
+__all__ = [
+    "ColourBar",
+    "Crop",
+    "GridPlan",
+    "Label",
+    "Line",
+    "Over",
+    "Overlay",
+    "Rect",
+    "Role",
+    "Tile",
+    "TileFrame",
+]
 
 Crop = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of a picture."""
@@ -63,7 +75,7 @@ class Overlay:
 
 
 @dataclass(frozen=True)
-class Frame:
+class TileFrame:
     """A measured value around a picture.
 
     Attributes:
@@ -76,7 +88,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Bar:
+class ColourBar:
     """A strip of colours in a key.
 
     Attributes:
@@ -87,7 +99,7 @@ class Bar:
     rect: Rect
     colours: tuple[str, ...]
 
-    def moved(self, right: float, down: float) -> Bar:
+    def moved(self, right: float, down: float) -> ColourBar:
         """The same elsewhere."""
         return replace(self, rect=self.rect.moved(right, down))
 
@@ -116,11 +128,11 @@ class Tile:
     cell: CellResult | None = None
     number: int = 0
     reference: Reference | None = None
-    card: Card | None = None
+    card: PlaceholderCard | None = None
     reused: bool = False
     verdicts: str = ""
     overlay: Overlay | None = None
-    frame: Frame | None = None
+    frame: TileFrame | None = None
 
     @property
     def output(self) -> Output | None:
@@ -201,7 +213,7 @@ class GridPlan:
     tiles: tuple[Tile, ...] = ()
     labels: tuple[Label, ...] = ()
     lines: tuple[Line, ...] = ()
-    bars: tuple[Bar, ...] = ()
+    bars: tuple[ColourBar, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     columns: tuple[tuple[str, ...], ...] = ()
     row_names: tuple[str, ...] = ()

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kontext_lab.errors import SweepError
-from kontext_lab.figures.changes import compare_ahead
-from kontext_lab.figures.choosing import Keys
+from kontext_lab.figures.axis_choice import Keys
 from kontext_lab.figures.drawing import NotebookFigure, draw, new_figure
 from kontext_lab.figures.geometry import Over
-from kontext_lab.figures.plan import plan_grid
-from kontext_lab.figures.views import Show
+from kontext_lab.figures.grid_plan import plan_grid
+from kontext_lab.figures.overlays import compare_ahead
+from kontext_lab.figures.value_frames import Show
 from kontext_lab.results import Results
 
 __all__ = ["grid", "grid_pages"]
@@ -77,8 +77,8 @@ def grid(
     """
     if dpi is not None and not (isinstance(dpi, int | float) and math.isfinite(dpi) and 20 <= dpi <= 1200):
         raise SweepError(f"dpi: {dpi!r}, allowed is a number from 20 to 1200")
-    if show != "output" and isinstance(results, Results) and results.beside is not None:
-        results.beside.know(results)
+    if show != "output" and isinstance(results, Results) and results.comparison_source is not None:
+        results.comparison_source.know(results)
     plan = plan_grid(
         results,
         rows,

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kontext_lab.figures import sizing, text
-from kontext_lab.figures.block import Block, tile_of
 from kontext_lab.figures.geometry import Label, Line, Rect
-from kontext_lab.figures.ratios import Ratios
-from kontext_lab.figures.sizing import GAP, GROUP_GAP, Room, Units
-from kontext_lab.figures.table import Entry, Table
+from kontext_lab.figures.sizing import GAP, GROUP_GAP, Paper, Units
+from kontext_lab.figures.table import Block, Entry, Ratios, Table, tile_of
 from kontext_lab.images import Reference
 
 __all__ = ["lay_matrix", "split_matrix"]
@@ -52,7 +50,7 @@ class _Gutter:
     right: float
 
 
-def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: Room) -> list[Table]:
+def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: Paper) -> list[Table]:
     """The pages of a table: runs of rows by runs of columns, references on every page."""
     units = _units(table, ratios)
     smallest, least = room.smallest(per_page), _least(table)
@@ -81,7 +79,7 @@ def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: Room)
     ]
 
 
-def lay_matrix(table: Table, ratios: Ratios, room: Room) -> Block:
+def lay_matrix(table: Table, ratios: Ratios, room: Paper) -> Block:
     """Give everything its place; the block's top left is the origin.
 
     Args:
@@ -257,7 +255,7 @@ def _name(name: str, x: float, top: float, room: float) -> Label:
     return Label((text.shorten(text.clean(name), NAME_POINTS, room),), x, top, NAME_POINTS, "name")
 
 
-def _gutter_width(table: Table, room: Room) -> float:
+def _gutter_width(table: Table, room: Paper) -> float:
     """What the row labels and the space before the tiles take at most, whatever their type size."""
     widest = _widest_label(table, room)
     levels = [
@@ -267,11 +265,11 @@ def _gutter_width(table: Table, room: Room) -> float:
     return sum(levels) + _BESIDE * max(0, 2 * len(levels) - 1)
 
 
-def _widest_label(table: Table, room: Room) -> float:
+def _widest_label(table: Table, room: Paper) -> float:
     return min(_WIDEST_LABEL, _GUTTER_SHARE * room.widest / max(1, len(table.row_names)))
 
 
-def _gutter(table: Table, room: Room) -> tuple[float, list[_Gutter]]:
+def _gutter(table: Table, room: Paper) -> tuple[float, list[_Gutter]]:
     """The levels of row labels, and how wide they are together with the space before the tiles."""
     if not table.row_names and not _reference_count(table.rows):
         return 0.0, []

@@ -1,16 +1,22 @@
-"""Who stands where, before anything has a size: a table of shots and references with its headings. Pure."""
+"""Assigns each output to a row and a column of the grid, with headings and aspect ratios; no sizes yet. Pure."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
-from kontext_lab.figures.choosing import Choice
-from kontext_lab.figures.values import Shot, Value, Values
+from kontext_lab.figures.axis_choice import Choice
+from kontext_lab.figures.axis_values import Shot, Value, Values
+from kontext_lab.figures.geometry import Crop, Label, Line, Rect, Tile
+from kontext_lab.figures.placeholder_cards import card_of, fitted
+from kontext_lab.figures.value_frames import View
 from kontext_lab.images import Reference
+from kontext_lab.request import SIZES
 
-__all__ = ["Content", "Entry", "Table", "make_table"]
+__all__ = ["Block", "Content", "Entry", "Ratios", "Table", "make_table", "tile_of"]
+
 
 Content = Shot | Reference
 """What a tile shows."""
@@ -211,3 +217,86 @@ def _flipped(table: Table) -> Table:
         column_values=table.row_values,
         places={(column, row): content for (row, column), content in table.places.items()},
     )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Tiles with their headings, measured from their own top left."""
+
+    width: float
+    height: float
+    tiles: tuple[Tile, ...] = ()
+    labels: tuple[Label, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+
+def tile_of(content: Content, row: int, column: int, rect: Rect) -> Tile:
+    """The tile of a shot or a reference, its words broken to fit."""
+    if isinstance(content, Reference):
+        return Tile(row, column, rect, reference=content)
+    card = card_of(content.cell, content.output)
+    return Tile(
+        row,
+        column,
+        rect,
+        content.cell,
+        content.output,
+        card=fitted(card, rect.width, rect.height) if card else None,
+        reused=card is None and bool(content.cell.reused_from),
+    )
+
+
+_STRIP = 4.0
+
+
+class Ratios:
+    """Width by height of what a table shows, after cropping."""
+
+    def __init__(self, contents: Iterable[Content], crop: Crop, view: View | None = None) -> None:
+        self._view = view or View()
+        self._factor = (crop[2] - crop[0]) / (crop[3] - crop[1])
+        known = [
+            ratio
+            for content in contents
+            if isinstance(content, Shot) and (ratio := _known(content, self._view))
+        ]
+        # What nothing is known of yet is most likely like the rest.
+        self._usual = median(known) if known else 1.0
+
+    def of(self, content: Content) -> float:
+        """The ratio of one picture."""
+        if isinstance(content, Reference):
+            width, height = content.sent_size
+            ratio = width / height if height else self._usual
+        else:
+            ratio = _known(content, self._view) or self._usual
+        return ratio * self._factor
+
+    def of_box(self, content: Content) -> float:
+        """The ratio of the room a tile gets: a sliver of a picture gets more than it fills."""
+        return min(max(self.of(content), 1 / _STRIP), _STRIP)
+
+
+def _known(shot: Shot, view: View) -> float:
+    # What moderation leaves has a size of its own: such a tile keeps the place of the picture asked for.
+    if card_of(shot.cell, shot.output) is not None:
+        return _asked(shot) or _received(shot)
+    width, height = view.size_of(shot.cell, _received_size(shot))
+    return width / height if width and height else _asked(shot)
+
+
+def _received(shot: Shot) -> float:
+    width, height = _received_size(shot)
+    return width / height if width and height else 0.0
+
+
+def _received_size(shot: Shot) -> tuple[int, int]:
+    found = (output for output in shot.cell.outputs if output.number == shot.output)
+    return next(((output.width, output.height) for output in found), (0, 0))
+
+
+def _asked(shot: Shot) -> float:
+    width, height = SIZES.get(str(shot.cell.params.get("aspect_ratio")), (0, 0))
+    if not height and shot.cell.request is not None:
+        width, height = shot.cell.request.expected_size
+    return width / height if height else 0.0

@@ -1,10 +1,15 @@
-"""Colours of a figure, light and dark. States in Okabe and Ito's tones, told apart by their words as well."""
+"""Colours and fonts of figures, light and dark; state colours are those of Okabe and Ito."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
-__all__ = ["DARK", "LIGHT", "STATE_COLOURS", "Theme", "mixed"]
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+
+__all__ = ["DARK", "FAMILY", "LIGHT", "STATE_COLOURS", "Font", "Theme", "mixed"]
+
 
 Colour = tuple[float, float, float]
 
@@ -71,3 +76,56 @@ def mixed(first: str, second: str, share: float) -> Colour:
 def _channels(colour: str) -> Colour:
     red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
     return (red, green, blue)
+
+
+FAMILY = "DejaVu Sans"
+_BOX = "□"
+# Chinese, Japanese and Korean on Linux, macOS and Windows, then symbols.
+_HELPERS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Noto Sans JP",
+    "WenQuanYi Micro Hei",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Arial Unicode MS",
+    "Yu Gothic",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Noto Emoji",
+    "Noto Sans Symbols2",
+    "Symbola",
+    "Segoe UI Symbol",
+    "Segoe UI Emoji",
+)
+
+
+class Font:
+    """The fonts one figure needs, and its texts with only what these can draw."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        missing = {ord(char) for line in texts for char in line} - _characters(FAMILY)
+        self.families = [FAMILY]
+        self._missing = missing
+        for helper in _installed() if missing else ():
+            found = self._missing & _characters(helper)
+            if found:
+                self.families.append(helper)
+                self._missing = self._missing - found
+
+    def drawable(self, line: str) -> str:
+        """The line with a box for every character no font has."""
+        return "".join(_BOX if ord(char) in self._missing else char for char in line)
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    known = set(fontManager.get_font_names())
+    return tuple(name for name in _HELPERS if name in known)
+
+
+@cache
+def _characters(family: str) -> frozenset[int]:
+    path = findfont(FontProperties(family=[family]), fallback_to_default=family == FAMILY)
+    return frozenset(get_font(path).get_charmap())

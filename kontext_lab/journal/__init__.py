@@ -3,20 +3,20 @@
 Knows folders, files and locks; neither service nor store, widgets nor figures.
 """
 
-from kontext_lab.journal.desk import Desk, Intent
-from kontext_lab.journal.elsewhere import Elsewhere, store_is_there
+from kontext_lab.journal.attempt_folder import AttemptFolder, Intent
 from kontext_lab.journal.home import home_folder
 from kontext_lab.journal.journal import Journal, SweepFacts, SweepJournal
 from kontext_lab.journal.permits import FolderPermits, Permit, QueuePermits
+from kontext_lab.journal.store_index import StoreIndex, store_is_there
 
 __all__ = [
-    "Desk",
-    "Elsewhere",
+    "AttemptFolder",
     "FolderPermits",
     "Intent",
     "Journal",
     "Permit",
     "QueuePermits",
+    "StoreIndex",
     "SweepFacts",
     "SweepJournal",
     "home_folder",

@@ -30,10 +30,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from kontext_lab.errors import ConfigError
-from kontext_lab.journal.desk import Desk, Intent
-from kontext_lab.journal.files import clear_out, make_folder, read_json, seal, set_aside, write_json
+from kontext_lab.journal.attempt_folder import AttemptFolder, Intent
+from kontext_lab.journal.durable_files import clear_out, make_folder, read_json, seal, set_aside, write_json
 from kontext_lab.journal.home import private_folder
-from kontext_lab.journal.locks import SweepLock
+from kontext_lab.journal.sweep_lock import SweepLock
 from kontext_lab.sweep import Sweep
 from kontext_lab.sweep.files import safe_name
 
@@ -152,7 +152,7 @@ class SweepJournal:
         """
         return Sweep.from_yaml(self.folder / _SWEEP, own=True).but(name=self.facts.name)
 
-    def intend(self, intent: Intent, outputs: int = 1) -> Desk:
+    def intend(self, intent: Intent, outputs: int = 1) -> AttemptFolder:
         """Write down what is about to be sent; returns the attempt's folder once that is durable.
 
         Args:
@@ -162,35 +162,39 @@ class SweepJournal:
         Raises:
             ConfigError: it can't be written, or the disk is nearly full: nothing may be sent.
         """
-        desk = Desk(str(self.folder / f"{intent.place:05d} {intent.request_id}"))
+        attempt_folder = AttemptFolder(str(self.folder / f"{intent.place:05d} {intent.request_id}"))
         with _told("written"):
             if shutil.disk_usage(self.folder).free < outputs * ROOM_PER_OUTPUT:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            make_folder(desk.folder)
+            make_folder(attempt_folder.folder)
             try:
-                desk.keep_intent(intent)
+                attempt_folder.keep_intent(intent)
             except OSError:
-                self.drop(desk)
+                self.drop(attempt_folder)
                 raise
-        return desk
+        return attempt_folder
 
-    def desks(self) -> list[tuple[Intent, Desk]]:
+    def attempt_folders(self) -> list[tuple[Intent, AttemptFolder]]:
         """Attempts that have not reached the store, in the order of the sweep, then of sending."""
-        found = [Desk(str(path)) for path in sorted(self.folder.glob("[0-9]*")) if path.is_dir()]
-        known = [(intent, desk) for desk in found if (intent := desk.intent) is not None]
+        found = [AttemptFolder(str(path)) for path in sorted(self.folder.glob("[0-9]*")) if path.is_dir()]
+        known = [
+            (intent, attempt_folder)
+            for attempt_folder in found
+            if (intent := attempt_folder.intent) is not None
+        ]
         return sorted(known, key=lambda one: (one[0].place, one[0].when))
 
-    def owed(self) -> list[tuple[Intent, Desk]]:
+    def owed(self) -> list[tuple[Intent, AttemptFolder]]:
         """Those of the attempts that may have been paid for: their request may have left."""
-        return [one for one in self.desks() if one[1].answer is not None or one[1].may_have_left]
+        return [one for one in self.attempt_folders() if one[1].answer is not None or one[1].may_have_left]
 
     def _unread(self) -> bool:
         """Whether an answer lies here whose intent can't be read: it is paid for, so a person has to look."""
         return any(self.folder.glob("[0-9]*/answer.json"))
 
-    def drop(self, desk: Desk) -> None:
+    def drop(self, attempt_folder: AttemptFolder) -> None:
         """The store has it, or nothing was billed: the attempt's folder goes."""
-        gone = set_aside(desk.folder)
+        gone = set_aside(attempt_folder.folder)
         if gone is not None:
             # Giving a picture's blocks back takes the file system longer than all else a cell does here.
             self._broom = self._broom or ThreadPoolExecutor(1, thread_name_prefix="kontext-lab broom")
@@ -221,7 +225,7 @@ class SweepJournal:
     def end(self) -> bool:
         """Remove the sweep's folder if everything reached the store; returns whether it did."""
         self._end_dropping()
-        if self.desks() or self._unread():
+        if self.attempt_folders() or self._unread():
             return False
         set_aside(self.folder)
         clear_out(self.folder.parent)

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kontext_lab.errors import ConfigError
-from kontext_lab.journal.desk import Desk
+from kontext_lab.journal.attempt_folder import AttemptFolder
 
 if TYPE_CHECKING:
     from distributed import Client, Queue
@@ -40,7 +40,7 @@ class Permit(Protocol):
     """The right to send one request. It pickles, and goes along with the attempt."""
 
     @property
-    def desk(self) -> Desk | None:
+    def attempt_folder(self) -> AttemptFolder | None:
         """The attempt's folder where the worker sees it; None where answer and bytes travel back instead."""
 
     def take(self) -> bool:
@@ -52,20 +52,20 @@ class FolderPermit:
     """A permit in the attempt's folder, for workers that see the journal's disk.
 
     Attributes:
-        desk: the attempt's folder.
+        attempt_folder: the attempt's folder.
         request_id: of the attempt; the intent in the folder must hold the same, else it is another disk's folder.
     """
 
-    desk: Desk
+    attempt_folder: AttemptFolder
     request_id: str
 
     def take(self) -> bool:
         """Create the file `sent` in the attempt's folder, which must be there with its intent."""
-        intent = self.desk.intent
+        intent = self.attempt_folder.intent
         if intent is None or intent.request_id != self.request_id:
             return False
         try:
-            return self.desk.mark_sent(f"{socket.gethostname()} {os.getpid()}")
+            return self.attempt_folder.mark_sent(f"{socket.gethostname()} {os.getpid()}")
         except OSError:
             return False
 
@@ -73,20 +73,20 @@ class FolderPermit:
 class FolderPermits:
     """Issues permits in the attempts' folders, and takes back those that nobody took."""
 
-    def issue(self, desk: Desk, request_id: str) -> FolderPermit:
+    def issue(self, attempt_folder: AttemptFolder, request_id: str) -> FolderPermit:
         """The permit of an attempt: its intent is all that it needs."""
-        return FolderPermit(desk, request_id)
+        return FolderPermit(attempt_folder, request_id)
 
-    def withdraw(self, permit: Permit, desk: Desk) -> bool:  # noqa: ARG002 - the desk is the permit
+    def withdraw(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the attempt folder is the permit
         """Take a permit back."""
         try:
-            return desk.withdraw()
+            return attempt_folder.withdraw()
         except OSError:
             return False
 
-    def is_taken(self, permit: Permit, desk: Desk) -> bool:  # noqa: ARG002 - the desk is the permit
+    def is_taken(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the attempt folder is the permit
         """Whether somebody took it."""
-        return desk.may_have_left
+        return attempt_folder.may_have_left
 
     def retire(self, permit: Permit) -> None:
         """Nothing to forget: a permit goes with its folder."""
@@ -103,7 +103,7 @@ class QueuePermit:
     name: str
 
     @property
-    def desk(self) -> None:
+    def attempt_folder(self) -> None:
         """Not to be seen from a worker."""
 
     def take(self) -> bool:
@@ -134,10 +134,10 @@ class QueuePermits:
         self._queues: dict[str, Queue] = {}
         self._silent_until = -math.inf
 
-    def issue(self, desk: Desk, request_id: str) -> QueuePermit:
+    def issue(self, attempt_folder: AttemptFolder, request_id: str) -> QueuePermit:
         """Put the one item into a new queue."""
         # After a crash nobody can ask the queue, so the folder says from now on that the request may have left.
-        desk.mark_sent("queue")
+        attempt_folder.mark_sent("queue")
         permit = QueuePermit(f"kontext-lab {request_id}")
         try:
             queue = _queue(permit.name, self._client)
@@ -147,11 +147,11 @@ class QueuePermits:
         self._queues[permit.name] = queue
         return permit
 
-    def withdraw(self, permit: Permit, desk: Desk) -> bool:  # noqa: ARG002 - the queue is the permit
+    def withdraw(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the queue is the permit
         """Take the item out of the queue."""
         return bool(self._asked(permit, _items))
 
-    def is_taken(self, permit: Permit, desk: Desk) -> bool:  # noqa: ARG002 - the queue is the permit
+    def is_taken(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the queue is the permit
         """Whether somebody took it; False also where the scheduler does not answer."""
         return bool(self._asked(permit, lambda queue: _size(queue) == 0))
 

@@ -12,8 +12,8 @@ from typing import Any
 from kontext_lab.errors import ConfigError, Unauthorized, shown
 from kontext_lab.journal import FolderPermits, QueuePermits
 from kontext_lab.journal.permits import dask_client, run_on_workers
+from kontext_lab.lab.worker import Probe, Worker
 from kontext_lab.runner import Permits
-from kontext_lab.worker import Probe, Worker
 
 __all__ = ["permits_for"]
 

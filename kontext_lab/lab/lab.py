@@ -14,33 +14,37 @@ from kontext_lab.client import key_from_environment
 from kontext_lab.client.keys import Secret
 from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
-from kontext_lab.journal import Elsewhere, Journal, home_folder
-from kontext_lab.lab.archive import Archive
-from kontext_lab.lab.comparing import Comparing
-from kontext_lab.lab.gauge import check_metrics
-from kontext_lab.lab.leftovers import Leftover, leftovers_of, recover_all, tell_unfinished
-from kontext_lab.lab.measuring import measure
-from kontext_lab.lab.opening import Asked, Once, check_service_and_key, check_types
-from kontext_lab.lab.recovery import Delivered
-from kontext_lab.lab.starting import make_plan, prepare_sweep, resolved
-from kontext_lab.lab.watching import watch_sweep
-from kontext_lab.options import RunOptions
-from kontext_lab.plan import Plan
-from kontext_lab.progress import follow, notify
+from kontext_lab.journal import Journal, StoreIndex, home_folder
+from kontext_lab.lab.change_maps import ChangeMaps
+from kontext_lab.lab.launch import make_plan, prepare_sweep, resolved
+from kontext_lab.lab.measurer import check_metrics, measure
+from kontext_lab.lab.options import RunOptions
+from kontext_lab.lab.plan import Plan
+from kontext_lab.lab.progress import follow, notify
+from kontext_lab.lab.recovery import Recovery
+from kontext_lab.lab.service import ServiceConnection, connect, name_of, wants_sandbox
+from kontext_lab.lab.services import Lazy, ServiceCache, check_service_and_key, check_types
+from kontext_lab.lab.store_client import StoreClient
+from kontext_lab.lab.unfinished import (
+    UnfinishedSweep,
+    leftovers_of,
+    recover_all,
+    tell_unfinished,
+    watch_sweep,
+)
+from kontext_lab.lab.worker import Worker
 from kontext_lab.results import CellResult, Results
 from kontext_lab.runner import Handle, Observer
-from kontext_lab.service import Connection, connect, name_of, wants_sandbox
 from kontext_lab.sweep import Sweep
-from kontext_lab.worker import Worker
 
 __all__ = ["Lab"]
 
 
-class Lab(Archive):
+class Lab(StoreClient):
     """Where sweeps are planned, run and found again.
 
     Nothing is opened before it is needed: the store at the first plan or load, the service likewise. What needs
-    the store alone, such as `load`, `find` and `judge`, is described in `Archive`.
+    the store alone, such as `load`, `find` and `judge`, is described in `StoreClient`.
 
     Args:
         service: `auto` uses the API where the environment has a key, else the sandbox, and says so; `api`;
@@ -115,9 +119,9 @@ class Lab(Archive):
         """Settle which service it is; a key stays inside the function that opens the connection."""
         self._service = service
         self._key_given = key is not None
-        self._line = Once(lambda: connect(service, key))
+        self._line = Lazy(lambda: connect(service, key))
         self.prices: dict[str, float] = {}
-        self.asked = Asked()
+        self.asked = ServiceCache()
         weakref.finalize(self, _close, self._line)
 
     def on(self, service: str, *, key: str | None = None) -> Lab:
@@ -139,12 +143,12 @@ class Lab(Archive):
         return other
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> ServiceConnection:
         """The service in use; opened at the first call, once, whichever threads ask for it."""
         return self._line.get()
 
     @property
-    def _connection(self) -> Connection | None:
+    def _connection(self) -> ServiceConnection | None:
         return self._line.made
 
     @property
@@ -174,9 +178,9 @@ class Lab(Archive):
         return Journal(home_folder(self.home))
 
     @property
-    def elsewhere(self) -> Elsewhere:
+    def store_index(self) -> StoreIndex:
         """Which other stores hold what was paid for: a notice, no truth."""
-        return Elsewhere(home_folder(self.home))
+        return StoreIndex(home_folder(self.home))
 
     @property
     def worker(self) -> Worker:
@@ -251,7 +255,7 @@ class Lab(Archive):
             As `run`.
         """
         handle = prepare_sweep(self, sweep, self.options.but(options), observers, inside)
-        handle.results.beside = Comparing(self.tracker)
+        handle.results.comparison_source = ChangeMaps(self.tracker)
         return handle
 
     def edit(self, image: Any, prompt: str, **fields: Any) -> CellResult:
@@ -293,7 +297,7 @@ class Lab(Archive):
             results.notes.append(line)
         return results
 
-    def recover(self) -> list[Delivered]:
+    def recover(self) -> list[Recovery]:
         """Bring everything that crashes left in the journal into the store; sends nothing that is billed."""
         return recover_all(self)
 
@@ -302,7 +306,7 @@ class Lab(Archive):
         """The sweeps that did not end, a line each; looks into the journal alone."""
         return [one.line for one in self.leftovers()]
 
-    def leftovers(self) -> list[Leftover]:
+    def leftovers(self) -> list[UnfinishedSweep]:
         """The sweeps that did not end, to be gone on with; looks into the journal alone."""
         return leftovers_of(self)
 
@@ -372,7 +376,7 @@ class Lab(Archive):
         return f"<Lab: {where}{simulated}{store}>"
 
 
-def _close(line: Once[Connection]) -> None:
+def _close(line: Lazy[ServiceConnection]) -> None:
     connection = line.give_up()
     if connection is not None:
         connection.close()

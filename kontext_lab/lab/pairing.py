@@ -9,10 +9,10 @@ import itertools
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from kontext_lab.figures.choosing import determines
-from kontext_lab.figures.values import OUTPUT, Shot, Values
-from kontext_lab.ratings import Pair, Scores, Vote, scores
+from kontext_lab.figures.axis_choice import determines
+from kontext_lab.figures.axis_values import OUTPUT, Shot, Values
 from kontext_lab.results import Output, Results
+from kontext_lab.statistics import Pair, Scores, Vote, scores
 
 __all__ = ["Match", "by_value", "pairs", "rankable"]
 

@@ -12,18 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from kontext_lab.answer import Attempt, Fate
 from kontext_lab.errors import KontextLabError
-from kontext_lab.journal import Desk, Intent, SweepJournal
-from kontext_lab.lab.adapters import draw_preview, grid_png
-from kontext_lab.pacing import Pacing
-from kontext_lab.results import CellResult, Known, Results, State
+from kontext_lab.journal import AttemptFolder, Intent, SweepJournal
+from kontext_lab.lab.bound_store import draw_preview, grid_png
+from kontext_lab.lab.worker import Worker
+from kontext_lab.request.attempt import Attempt, BillingOutcome
+from kontext_lab.results import CellResult, Results, State, TrackedCell
 from kontext_lab.results.states import fate_of
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Tracker
-from kontext_lab.worker import Worker
 
-__all__ = ["Delivered", "ask_about", "deliver", "doubtful", "held_in", "in_hand", "sum_up", "withdrawn"]
+__all__ = ["Recovery", "ask_about", "deliver", "doubtful", "held_in", "in_hand", "sum_up", "withdrawn"]
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -34,7 +34,7 @@ _UNREACHED = "pictures could not be reached yet: recover again later"
 
 
 @dataclass
-class Delivered:
+class Recovery:
     """What was brought from the journal into the store.
 
     Attributes:
@@ -69,7 +69,7 @@ class Delivered:
 
 def deliver(
     journal: SweepJournal, sweep: Sweep, tracker: Tracker, parent_id: str, worker: Worker, *, pacing: Pacing
-) -> Delivered:
+) -> Recovery:
     """Bring everything that a sweep's journal holds into its parent run.
 
     Args:
@@ -83,29 +83,31 @@ def deliver(
     Raises:
         TrackingError: the store can't be written; what was not delivered stays.
     """
-    done = Delivered(journal.facts.name, parent_id)
+    done = Recovery(journal.facts.name, parent_id)
     owed = []
-    for intent, desk in journal.desks():
-        answered = desk.answer is not None
+    for intent, attempt_folder in journal.attempt_folders():
+        answered = attempt_folder.answer is not None
         if tracker.has_outcome(parent_id, intent.place, intent.request_id, answered=answered):
-            journal.drop(desk)  # only the emptying was cut off
-        elif not answered and withdrawn(desk):
+            journal.drop(attempt_folder)  # only the emptying was cut off
+        elif not answered and withdrawn(attempt_folder):
             done.free += 1
-            journal.drop(desk)
+            journal.drop(attempt_folder)
         elif intent.place < len(sweep.cells):
             asked = sweep.cells[intent.place]
             boxes = sweep.boxes_in(asked.request)
             cell = CellResult.from_cell(asked, journal.facts.service, intent.fingerprint, protect=boxes)
-            owed.append(_Owed(intent, desk, cell))
+            owed.append(_Owed(intent, attempt_folder, cell))
         else:
-            done.problem = f"cell {intent.title!r} is not part of the sweep any more: see {desk.path}"
-    lost = [(one.intent.request_id, one.intent.moment) for one in owed if one.desk.answer is None]
+            done.problem = (
+                f"cell {intent.title!r} is not part of the sweep any more: see {attempt_folder.path}"
+            )
+    lost = [(one.intent.request_id, one.intent.moment) for one in owed if one.attempt_folder.answer is None]
     fates = ask_about(worker, lost)
     for one in owed:
         if (fate := fates.get(one.intent.request_id)) is not None and not fate.billed:
             done.free += 1
-            journal.drop(one.desk)
-    owed = [one for one in owed if one.desk.intent is not None]
+            journal.drop(one.attempt_folder)
+    owed = [one for one in owed if one.attempt_folder.intent is not None]
     for one, attempt in _fetched(worker, owed, pacing):
         if attempt is None or (awaited := _awaited(one, attempt)):
             done.problem = _UNREACHED if attempt is None else awaited
@@ -113,7 +115,7 @@ def deliver(
         _log(tracker, parent_id, one, attempt, fates.get(one.intent.request_id))
         done.in_doubt += one.cell.state is State.IN_DOUBT
         done.answers += one.cell.state is not State.IN_DOUBT
-        journal.drop(one.desk)
+        journal.drop(one.attempt_folder)
     return done
 
 
@@ -122,14 +124,14 @@ class _Owed:
     """A cell that the journal holds something of."""
 
     intent: Intent
-    desk: Desk
+    attempt_folder: AttemptFolder
     cell: CellResult
 
 
-def withdrawn(desk: Desk) -> bool:
+def withdrawn(attempt_folder: AttemptFolder) -> bool:
     """Whether nobody sent what was intended there, and nobody can any more."""
     try:
-        return desk.withdraw()
+        return attempt_folder.withdraw()
     except OSError:
         return False
 
@@ -150,7 +152,7 @@ def _fetched(worker: Worker, owed: list[_Owed], pacing: Pacing) -> Iterator[tupl
                 yield one, last
                 continue
             assert one.cell.request is not None, "it was made from a sweep's cell"
-            attempt = worker.fetch(one.cell.request, one.intent.request_id, one.desk)
+            attempt = worker.fetch(one.cell.request, one.intent.request_id, one.attempt_folder)
             answer = attempt.answer
             if answer is not None and answer.unreached:
                 lost += answer.download_s
@@ -175,7 +177,7 @@ def _awaited(one: _Owed, attempt: Attempt) -> str:
     return _UNREACHED if young and any(picture.unreached for picture in pictures) else ""
 
 
-def _log(tracker: Tracker, parent_id: str, one: _Owed, attempt: Attempt, fate: Fate | None) -> None:
+def _log(tracker: Tracker, parent_id: str, one: _Owed, attempt: Attempt, fate: BillingOutcome | None) -> None:
     one.cell.apply(attempt, one.intent.moment)
     tracker.log(parent_id, one.intent.place, one.cell, attempt)
     if fate is not None and one.cell.state is State.IN_DOUBT:
@@ -203,7 +205,7 @@ def sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str, *, quic
     tracker.finish(results, stopped=stopped, seconds=0.0, grid=grid, table=not quick)
 
 
-def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[str, Fate]:
+def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[str, BillingOutcome]:
     """What the service's log says of requests whose answer was lost.
 
     Args:
@@ -220,16 +222,16 @@ def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[s
         return {}  # silence proves nothing, and neither does a service that is away
 
 
-def held_in(journal: SweepJournal) -> dict[int, Known | None]:
+def held_in(journal: SweepJournal) -> dict[int, TrackedCell | None]:
     """What a sweep's journal holds, by the cell's place: None where an answer came, else the request in doubt."""
-    return {intent.place: in_hand(intent, desk) for intent, desk in journal.owed()}
+    return {intent.place: in_hand(intent, attempt_folder) for intent, attempt_folder in journal.owed()}
 
 
-def in_hand(intent: Intent, desk: Desk) -> Known | None:
-    """What a desk holds: None where an answer came, else the request in doubt."""
-    if desk.answer is not None:
+def in_hand(intent: Intent, attempt_folder: AttemptFolder) -> TrackedCell | None:
+    """What an attempt folder holds: None where an answer came, else the request in doubt."""
+    if attempt_folder.answer is not None:
         return None
-    return Known(
+    return TrackedCell(
         run_id="",
         parent_id="",
         index=intent.place,
@@ -241,6 +243,6 @@ def in_hand(intent: Intent, desk: Desk) -> Known | None:
     )
 
 
-def doubtful(known: Known) -> bool:
+def doubtful(known: TrackedCell) -> bool:
     """Whether it is still unknown if a tracked cell in doubt was billed."""
     return known.state is State.IN_DOUBT and bool(known.request_id) and not known.cost

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from kontext_lab.metrics.around import greatest
+from kontext_lab.metrics.filters import greatest
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels
 from kontext_lab.metrics.texture import Texture, contrast, mean_around, slope
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.images import Box, Boxes, checked_box, picture_of
-from kontext_lab.metrics.around import greatest
 from kontext_lab.metrics.change import Region, change_map, regions_of
+from kontext_lab.metrics.filters import greatest
+from kontext_lab.metrics.keypoints import Landmarks, Matrix, landmarks
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels, reference_pixels
-from kontext_lab.metrics.points import Landmarks, Matrix, landmarks
 from kontext_lab.metrics.registration import Alignment, align, framed
 from kontext_lab.metrics.texture import Texture, similarity, texture
 

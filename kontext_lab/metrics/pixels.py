@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.color import xyz_tristimulus_values
 from skimage.color.colorconv import xyz_from_rgb
 
-from kontext_lab.metrics.around import Floats, window_mean
+from kontext_lab.metrics.filters import Floats, window_mean
 
 __all__ = ["SIDE", "Floats", "Mask", "Pixels", "reference_pixels", "scaled_to"]
 

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from kontext_lab.images import Box, Boxes
+from kontext_lab.metrics.keypoints import Matrix
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels
-from kontext_lab.metrics.points import Matrix
 
 __all__ = ["Affine", "Placement", "boxes_in_output", "in_output", "moved", "placed"]
 

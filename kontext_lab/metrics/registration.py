@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from kontext_lab.metrics.blocks import BLOCK, cut, shifts
+from kontext_lab.metrics.block_matching import BLOCK, cut, shifts
+from kontext_lab.metrics.keypoints import Landmarks, Matrix, affine_map, landmarks, map_by_points
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels, scaled_to
 from kontext_lab.metrics.placement import moved
-from kontext_lab.metrics.points import Landmarks, Matrix, affine_map, landmarks, map_by_points
 
 __all__ = ["Alignment", "align", "framed"]
 

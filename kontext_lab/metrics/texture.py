@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kontext_lab.metrics.around import greatest, smooth, window_mean
+from kontext_lab.metrics.filters import greatest, smooth, window_mean
 from kontext_lab.metrics.pixels import Floats
 
 __all__ = ["Texture", "contrast", "mean_around", "similarity", "slope", "texture"]

@@ -15,14 +15,14 @@ from ipywidgets import Image, VBox, Widget
 from matplotlib.figure import Figure
 
 from kontext_lab.figures.geometry import Crop, GridPlan, Tile
-from kontext_lab.figures.live import LiveSheet, Mark
-from kontext_lab.figures.painting import plain_settings
-from kontext_lab.figures.preview import small_png
-from kontext_lab.figures.previews import Previews
-from kontext_lab.panel.fetching import Background, Fetching, Later
+from kontext_lab.figures.live_sheet import LiveSheet, Mark
+from kontext_lab.figures.painter import plain_settings
+from kontext_lab.figures.pictures import Previews
+from kontext_lab.figures.results_preview import small_png
+from kontext_lab.panel.canvas_events import BOX, CanvasEvents
 from kontext_lab.panel.gestures import FULL, Gestures, zoomed
-from kontext_lab.panel.guard import BOX, Guard
 from kontext_lab.panel.layouts import plain
+from kontext_lab.panel.picture_loader import Background, Later, PictureLoader
 
 __all__ = ["GridCanvas"]
 
@@ -43,7 +43,7 @@ class GridCanvas:
     """
 
     DPI = 100.0
-    """CSS pixels per inch of a plan: `Room` of so many inches fits a page of so many pixels."""
+    """CSS pixels per inch of a plan: `Section` of so many inches fits a page of so many pixels."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class GridCanvas:
             self._figure = Figure(dpi=self.DPI)
         self.sheet = LiveSheet(self._figure, previews)
         self._later, self._trouble = later, on_trouble
-        self._fetching = Fetching(self.sheet, background, self._arrived, self._told)
+        self._fetching = PictureLoader(self.sheet, background, self._arrived, self._told)
         self._gestures = Gestures(self)
         self._listeners: dict[str, list[Callable[..., object]]] = {}
         self._plan: GridPlan | None = None
@@ -158,7 +158,7 @@ class GridCanvas:
             self.why_static = f"the interactive canvas cannot be made here ({type(error).__name__}: {error})"
             return self._made_static()
         self._gestures.listen(self._canvas)
-        self._guard = Guard(canvas=self._canvas.model_id)
+        self._guard = CanvasEvents(canvas=self._canvas.model_id)
         box = VBox([self._canvas, self._guard], **plain(VBox))
         box.add_class(BOX)
         return box

@@ -12,13 +12,13 @@ from ipywidgets import HTML, ToggleButtons, Widget
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
 from kontext_lab.panel.browser import KeyField
 from kontext_lab.panel.layouts import plain, show_if
-from kontext_lab.panel.parts import Line, Room, closed, row
-from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
+from kontext_lab.panel.widgets import Section, TextLine, closed, row
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
-    from kontext_lab.lab.leftovers import Leftover
+    from kontext_lab.lab.unfinished import UnfinishedSweep
     from kontext_lab.sweep import Sweep
 
 __all__ = ["Header"]
@@ -27,7 +27,7 @@ _SHOWN = 3
 """How many unfinished sweeps are named one by one."""
 
 
-class Header(Room):
+class Header(Section):
     """Service and balance, a key where one is missing, unfinished sweeps.
 
     Args:
@@ -36,7 +36,7 @@ class Header(Room):
         resume: goes on with an unfinished sweep.
     """
 
-    def __init__(self, session: Session, post: Post, resume: Callable[[Sweep], None]) -> None:
+    def __init__(self, session: Session, post: UiDispatcher, resume: Callable[[Sweep], None]) -> None:
         super().__init__()
         self._going_on = False
         self._session, self._post, self._resume = session, post, resume
@@ -49,11 +49,11 @@ class Header(Room):
         )
         self.switch.add_class("kl-switch")
         self.switch.observe(self.guarded(self._switched), names="value")
-        self.badge, self.notice = HTML(**plain(HTML)), Line(kind="warning")
+        self.badge, self.notice = HTML(**plain(HTML)), TextLine(kind="warning")
         self.key = KeyField("API key")
         self.key.on_key(self.guarded(self._key_given))
         self.key.on_trouble(self.show)
-        self.unfinished = Room()
+        self.unfinished = Section()
         title = HTML('<div class="kl-title">Kontext Lab</div>', **plain(HTML))
         head = row(title, self.switch, self.badge)
         head.add_class("kl-head")
@@ -117,18 +117,18 @@ class Header(Room):
         self._labs[lab.service_name] = lab
         self._session.lab = lab
 
-    def _show_unfinished(self, lab: Lab, leftovers: Sequence[Leftover]) -> None:
+    def _show_unfinished(self, lab: Lab, leftovers: Sequence[UnfinishedSweep]) -> None:
         if lab is not self._session.lab:
             return  # some of it is to be gone on with by another service
         gone = self.unfinished.parts
         rows: list[Widget] = [self._unfinished_row(lab, one) for one in leftovers[:_SHOWN]]
         if len(leftovers) > _SHOWN:
-            rows.append(Line(f"… and {len(leftovers) - _SHOWN} more unfinished", "warning"))
+            rows.append(TextLine(f"… and {len(leftovers) - _SHOWN} more unfinished", "warning"))
         self.unfinished.fill(rows)
         closed(*gone)
 
-    def _unfinished_row(self, lab: Lab, one: Leftover) -> Widget:
-        line = Line(f"Unfinished: {one.line}", "warning")
+    def _unfinished_row(self, lab: Lab, one: UnfinishedSweep) -> Widget:
+        line = TextLine(f"Unfinished: {one.line}", "warning")
         if not one.here:
             return line
         resume = self.unfinished.button(
@@ -136,7 +136,7 @@ class Header(Room):
         )
         return row(line, resume)
 
-    def _go_on(self, lab: Lab, one: Leftover) -> None:
+    def _go_on(self, lab: Lab, one: UnfinishedSweep) -> None:
         if self._going_on:
             return  # pressed twice
 

@@ -13,15 +13,15 @@ from ipywidgets import HTML, Box, Button, ToggleButton
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import change_webp
 from kontext_lab.images.heat import BRIGHTEST
-from kontext_lab.lab.comparing import Comparing, on_references
+from kontext_lab.lab.change_maps import ChangeMaps, on_references
 from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import Viewer
-from kontext_lab.panel.facts import details_of, facts_of, state_of, title_of
+from kontext_lab.panel.cell_details import details_of, facts_of, state_of, title_of
 from kontext_lab.panel.layouts import plain, show_if
-from kontext_lab.panel.parts import Line, Room, boxed, row
-from kontext_lab.panel.post import Post
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.verdicts import Verdicts
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
+from kontext_lab.panel.verdict_buttons import Verdicts
+from kontext_lab.panel.widgets import Section, TextLine, boxed, row
 from kontext_lab.results import CellResult, Output, Results
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class _Loaded:
     edits: tuple[Output, ...] = ()
 
 
-class Inspector(Room):
+class Inspector(Section):
     """One output, looked at closely.
 
     Args:
@@ -75,7 +75,7 @@ class Inspector(Room):
         actions: what the buttons do.
     """
 
-    def __init__(self, session: Session, post: Post, actions: Actions) -> None:
+    def __init__(self, session: Session, post: UiDispatcher, actions: Actions) -> None:
         super().__init__()
         self._session, self._post = session, post
         self.viewer = Viewer("slider")
@@ -88,13 +88,13 @@ class Inspector(Room):
             **plain(ToggleButton, width="auto"),
         )
         self.change_map.observe(self.guarded(lambda _: self._bring_map()), names="value")
-        self.map_line = Line(kind="muted")
+        self.map_line = TextLine(kind="muted")
         self._shown: _Loaded | None = None
-        self.title, self.facts, self.details = Line(), HTML(**plain(HTML)), HTML(**plain(HTML))
-        self.note_line = Line(kind="warning")
+        self.title, self.facts, self.details = TextLine(), HTML(**plain(HTML)), HTML(**plain(HTML))
+        self.note_line = TextLine(kind="warning")
         self.verdicts = Verdicts(session, post)
         self.address = HTML(**plain(HTML))
-        self.chain = Room()
+        self.chain = Section()
         self._buttons = [self._action(text, name, tip, actions) for text, name, tip in _BUTTONS]
         self._pick = actions.pick
         self._about = [
@@ -222,9 +222,9 @@ class Inspector(Room):
             return
         self.map_line.say("measuring …")
         results = self._session.results
-        beside = (results.beside if results is not None else None) or Comparing()
+        comparison_source = (results.comparison_source if results is not None else None) or ChangeMaps()
         self._post.background(
-            lambda: change_webp(loaded.output, beside.comparison),
+            lambda: change_webp(loaded.output, comparison_source.comparison),
             self.guarded(partial(self._mapped, loaded)),
             self.show,
             lane="changes",
@@ -245,7 +245,7 @@ class Inspector(Room):
         parts = []
         for words, outputs in (("made from", loaded.chain), ("edited on", loaded.edits)):
             if outputs:
-                parts.append(Line(f"{words}:", "muted"))
+                parts.append(TextLine(f"{words}:", "muted"))
                 parts += [
                     self.chain.button(one.cell.title, partial(self._pick, one), "Look at it", small=True)
                     for one in outputs[:8]
@@ -284,8 +284,8 @@ def _load(lab: Lab, results: Results | None, output: Output) -> _Loaded:
     if output.is_picture:
         try:
             after = output.bytes
-            beside = results.beside if results is not None else None
-            laid = on_references(output, beside)
+            comparison_source = results.comparison_source if results is not None else None
+            laid = on_references(output, comparison_source)
             registered = (one for one in laid if one[1].registered)
             before, placement = next(registered, laid[0] if laid else (before, None))
         except KontextLabError as error:

@@ -11,10 +11,10 @@ from ipywidgets import Layout, VBox
 from kontext_lab.errors import ConfigError, SweepError, shown
 from kontext_lab.lab import Lab
 from kontext_lab.lab.verdicts import check_criterion
-from kontext_lab.panel.post import Post
-from kontext_lab.panel.rooms import Rooms
+from kontext_lab.panel.controller import PanelController
+from kontext_lab.panel.planned_results import output_at
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.shelf import output_at
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.results import Output, Results
 from kontext_lab.sweep import Sweep
 
@@ -23,7 +23,7 @@ __all__ = ["Panel"]
 _SETTLE = 10.0
 """Seconds that `wait` gives to what is still being shown when everything has run."""
 
-_ROOMS: dict[object, Rooms] = {}
+_ROOMS: dict[object, PanelController] = {}
 
 
 class Panel(VBox):
@@ -186,11 +186,11 @@ class Panel(VBox):
         return f"<Panel: {self._rooms.session.state}, {self.lab!r}>"
 
 
-def rooms_for(lab: Lab, *, static: bool = False) -> Rooms:
+def rooms_for(lab: Lab, *, static: bool = False) -> PanelController:
     """The rooms of a lab: those there are for the same store and journal in this kernel, else new ones."""
     found = _ROOMS.get(lab.place)
     if found is None:
-        found = _ROOMS[lab.place] = Rooms(Session(lab, Post()), static=static)
+        found = _ROOMS[lab.place] = PanelController(Session(lab, UiDispatcher()), static=static)
     elif found.session.lab is not lab:
         found.session.lab = lab  # for what is ordered from now on; what is under way keeps its own
     found.post.attend()

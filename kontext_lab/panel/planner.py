@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Bool, Dict, HasTraits, Int, Unicode
 
 from kontext_lab.errors import SweepError
-from kontext_lab.panel.draft import Draft, DraftError
-from kontext_lab.panel.parts import in_words
-from kontext_lab.panel.post import Post
+from kontext_lab.panel.form_state import FormError, FormState
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
+from kontext_lab.panel.widgets import in_words
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
-    from kontext_lab.plan import Plan
+    from kontext_lab.lab.plan import Plan
     from kontext_lab.sweep import Sweep
 
-__all__ = ["Planner", "Wanted"]
+__all__ = ["PlanRequest", "Planner"]
 
 _REST = 0.3
 """Seconds without a change before a plan is made."""
@@ -28,7 +28,7 @@ _PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PlanRequest:
     """What is planned for: everything that a run would be made of.
 
     Attributes:
@@ -37,7 +37,7 @@ class Wanted:
         lab: what would run it.
     """
 
-    draft: Draft
+    draft: FormState
     options: Mapping[str, Any]
     lab: Lab = field(repr=False)
 
@@ -60,16 +60,16 @@ class Planner(HasTraits):
     slow = Bool(False)
     problems = Dict()
 
-    def __init__(self, post: Post, lab: Callable[[], Lab]) -> None:
+    def __init__(self, post: UiDispatcher, lab: Callable[[], Lab]) -> None:
         super().__init__()
         self._post = post
         self._lab = lab
         # No traits: those are compared at every change, and a plan of 10,000 cells takes long for that.
         self.plan: Plan | None = None
-        self.wanted: Wanted | None = None
+        self.wanted: PlanRequest | None = None
         self.failed = False
-        self._next: Wanted | None = None
-        self._at_work: Wanted | None = None
+        self._next: PlanRequest | None = None
+        self._at_work: PlanRequest | None = None
 
     @property
     def sweep(self) -> Sweep | None:
@@ -78,7 +78,7 @@ class Planner(HasTraits):
 
     def look(
         self,
-        draft: Draft,
+        draft: FormState,
         options: Mapping[str, Any],
         problems: Mapping[str, str] | None = None,
         *,
@@ -92,7 +92,7 @@ class Planner(HasTraits):
             problems: what is wrong with anything that is not in the draft.
             rest: seconds to wait for further changes.
         """
-        new = Wanted(draft, dict(options), self._lab())
+        new = PlanRequest(draft, dict(options), self._lab())
         found = draft.problems() | dict(problems or {})
         with self.hold_trait_notifications():
             if new != self.wanted:
@@ -131,21 +131,21 @@ class Planner(HasTraits):
         )
         self._post.later(_PATIENCE, lambda: self._slow(wanted), key=(id(self), "slow"), move=True)
 
-    def _failed(self, wanted: Wanted, error: Exception) -> None:
+    def _failed(self, wanted: PlanRequest, error: Exception) -> None:
         if isinstance(error, SweepError):
-            problems = error.problems if isinstance(error, DraftError) else {"": str(error)}
+            problems = error.problems if isinstance(error, FormError) else {"": str(error)}
             self._came(wanted, "wrong", None, problems)
         else:
             self._came(wanted, "failed", None, {"": in_words(error)})
 
-    def _slow(self, wanted: Wanted) -> None:
+    def _slow(self, wanted: PlanRequest) -> None:
         """A plan doesn't come: newer ones go ahead, this one is taken if it comes and is still asked for."""
         if self._at_work is wanted:
             self._at_work = None
             self.slow = True
             self._begin()
 
-    def _came(self, wanted: Wanted, state: str, plan: Plan | None, problems: Mapping[str, str]) -> None:
+    def _came(self, wanted: PlanRequest, state: str, plan: Plan | None, problems: Mapping[str, str]) -> None:
         """Say what came, unless the form has changed meanwhile: then plan for that."""
         if self._at_work is wanted:
             self._at_work = None

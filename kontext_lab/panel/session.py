@@ -17,8 +17,8 @@ from traitlets import Any as AnyTrait
 from traitlets import HasTraits, Int, Tuple, Unicode
 
 from kontext_lab.errors import AlreadyRunning, NotFound
-from kontext_lab.panel.parts import in_words
-from kontext_lab.panel.post import Post
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
+from kontext_lab.panel.widgets import in_words
 from kontext_lab.results import CellResult, Output, Results
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kontext_lab.runner import Handle
     from kontext_lab.sweep import Sweep
 
-__all__ = ["Order", "Session"]
+__all__ = ["QueuedRun", "Session"]
 
 _BATCH = 0.15
 """Seconds over which changed cells are gathered before anybody is told."""
@@ -37,7 +37,7 @@ _GOES_ON = ("", "asked", "left", "refused")
 
 
 @dataclass(frozen=True)
-class Order:
+class QueuedRun:
     """A run that was asked for, as it was when it was: whatever is chosen later holds for later ones.
 
     Attributes:
@@ -89,7 +89,7 @@ class Session(HasTraits):
     beat = Int(0)
     ends = Int(0)
 
-    def __init__(self, lab: Lab, post: Post) -> None:
+    def __init__(self, lab: Lab, post: UiDispatcher) -> None:
         super().__init__(lab=lab)
         self.post = post
         self.began = 0.0
@@ -119,7 +119,7 @@ class Session(HasTraits):
         """
         chosen = lab or self.lab
         # Of this thread and this moment, which are the notebook's.
-        order = Order(sweep, chosen, options, most, chosen.active_run_id())
+        order = QueuedRun(sweep, chosen, options, most, chosen.active_run_id())
         if order in self.queue or (order == self.order and self.state in ("starting", "running")):
             where = "waits" if order in self.queue else "is under way"
             raise AlreadyRunning(f"{sweep.name}: {where} already, it is not sent twice")
@@ -128,7 +128,7 @@ class Session(HasTraits):
         else:
             self._start(order)
 
-    def _start(self, order: Order) -> None:
+    def _start(self, order: QueuedRun) -> None:
         stop = self._stop = threading.Event()
         self.line = ""
         self.order = order
@@ -137,7 +137,7 @@ class Session(HasTraits):
             lambda: self._begun(order, stop), partial(self._started, order), self._refused, lane="start"
         )
 
-    def _begun(self, order: Order, stop: threading.Event) -> Handle | None:
+    def _begun(self, order: QueuedRun, stop: threading.Event) -> Handle | None:
         """Start it, on another thread; None where it was stopped before."""
         if stop.is_set():
             return None
@@ -147,7 +147,7 @@ class Session(HasTraits):
             handle.cancel()
         return handle
 
-    def _started(self, order: Order, handle: Handle | None) -> None:
+    def _started(self, order: QueuedRun, handle: Handle | None) -> None:
         if handle is None:
             self.line = "stopped before anything was sent"
             self._over("asked")

@@ -4,26 +4,24 @@ Knows no service, no store and no figure: where bytes are loaded from and how a 
 are passed in.
 """
 
-from kontext_lab.results.beside import Beside
 from kontext_lab.results.cell import CellResult, Output, typed_params
-from kontext_lab.results.known import Known
-from kontext_lab.results.results import Results
+from kontext_lab.results.labels import distinct, prompt_template, value_token
+from kontext_lab.results.results import ComparisonSource, Results
 from kontext_lab.results.saving import checked_folder, writable_folder
 from kontext_lab.results.spending import Spending, Spent
 from kontext_lab.results.states import State, outcome_of
-from kontext_lab.results.tokens import distinct, value_token
-from kontext_lab.results.wording import prompt_template
+from kontext_lab.results.tracked_cell import TrackedCell
 from kontext_lab.sweep.files import safe_name
 
 __all__ = [
-    "Beside",
     "CellResult",
-    "Known",
+    "ComparisonSource",
     "Output",
     "Results",
     "Spending",
     "Spent",
     "State",
+    "TrackedCell",
     "checked_folder",
     "distinct",
     "outcome_of",

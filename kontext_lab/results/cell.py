@@ -14,10 +14,10 @@ from typing import Any
 
 from PIL import Image
 
-from kontext_lab.answer import Attempt, Picture, Reason
 from kontext_lab.errors import KontextLabError, NotFound, OutputMissing
 from kontext_lab.images import PREVIEW_BOX, Boxes, Origin, open_picture, origins_of, thumbnail
 from kontext_lab.request import DEFAULT, FIELDS, EditRequest
+from kontext_lab.request.attempt import Attempt, Picture, Reason
 from kontext_lab.results.states import State, outcome_of
 from kontext_lab.sweep import Cell
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kontext_lab.errors import ConfigError, shown, visible
+from kontext_lab.results.labels import prompt_template
 from kontext_lab.results.results import Results
-from kontext_lab.results.wording import prompt_template
 from kontext_lab.sweep import Sweep
-from kontext_lab.sweep.differing import Piece, Wording, compared
+from kontext_lab.sweep.wording import Piece, Wording, compared
 
 __all__ = ["Differences", "Prompt", "differences", "marked"]
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, overload
 from kontext_lab.errors import NotFound, meant, shown
 from kontext_lab.request import FIELDS, find_model, plain
 from kontext_lab.results import saving
-from kontext_lab.results.beside import Beside
 from kontext_lab.results.cell import MADE, CellResult, Output, together
 from kontext_lab.results.states import MISSING, PAID_AGAIN, State
 from kontext_lab.sweep.axes import value_text
@@ -20,8 +19,28 @@ from kontext_lab.sweep.wording import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Results"]
+if TYPE_CHECKING:
+    from kontext_lab.metrics import Comparison
+    from kontext_lab.results.cell import Output
+
+__all__ = ["ComparisonSource", "Results"]
+
+
+class ComparisonSource(Protocol):
+    """Brings what results loaded from a store don't hold, and what is kept nowhere. May take long; in any thread."""
+
+    def know(self, results: Results) -> object:
+        """Fill in what was sent, and with it the references, where that can be known."""
+
+    def comparison(self, output: Output) -> Comparison:
+        """What an edit changed of its reference.
+
+        Raises:
+            KontextLabError: they can't be compared; says why.
+        """
+
 
 Draw = Callable[["Results"], bytes]
 """Draws a small static grid and returns it as PNG."""
@@ -45,7 +64,7 @@ class Results(Sequence[CellResult]):
         undelivered: how many cells are paid for, or may be, and are safe in the journal but not in MLflow.
         unkept: how many cells are paid for and neither in MLflow nor in the journal: they live in these results alone.
         unended: MLflow does not know how the run ended.
-        beside: brings references and change maps, or None; a lab's results have one.
+        comparison_source: brings references and change maps, or None; a lab's results have one.
     """
 
     def __init__(
@@ -56,7 +75,7 @@ class Results(Sequence[CellResult]):
         run_id: str = "",
         notes: Sequence[str] = (),
         draw: Draw | None = None,
-        beside: Beside | None = None,
+        comparison_source: ComparisonSource | None = None,
     ) -> None:
         self._cells = list(cells)
         self.name = name
@@ -69,7 +88,7 @@ class Results(Sequence[CellResult]):
         self.unkept = 0
         self.unended = False
         self._draw = draw
-        self.beside = beside
+        self.comparison_source = comparison_source
 
     @overload
     def __getitem__(self, index: int) -> CellResult: ...
@@ -200,7 +219,7 @@ class Results(Sequence[CellResult]):
             run_id=run_id,
             notes=list(dict.fromkeys((*self.notes, *other.notes))),
             draw=self._draw or other._draw,
-            beside=self.beside or other.beside,
+            comparison_source=self.comparison_source or other.comparison_source,
         )
 
     @property
@@ -311,7 +330,7 @@ class Results(Sequence[CellResult]):
             run_id=self.run_id,
             notes=self.notes,
             draw=self._draw,
-            beside=self.beside,
+            comparison_source=self.comparison_source,
         )
 
     def _check_keys(self, keys: Sequence[str] | Mapping[str, Any]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from kontext_lab.answer import Attempt, Fate, Reason
 from kontext_lab.errors import BadAnswer, InDoubt, Look, Moderated, ServiceError
+from kontext_lab.request.attempt import Attempt, BillingOutcome, Reason
 
 __all__ = ["MISSING", "PAID_AGAIN", "State", "fate_of", "outcome_of"]
 
@@ -58,7 +58,7 @@ def outcome_of(attempt: Attempt) -> tuple[State, str, str]:
     )
 
 
-def fate_of(fate: Fate) -> tuple[State, str, str]:
+def fate_of(fate: BillingOutcome) -> tuple[State, str, str]:
     """State, reason and a line for a person of a request in doubt whose fate the service's log knows."""
     if fate.billed:
         line = f"billed ${fate.cost_usd:.3f} by the service's log, its picture is lost"

@@ -3,9 +3,19 @@
 Knows cells, attempts, a recorder and a book to write to; neither HTTP nor MLflow, widgets nor figures.
 """
 
+from kontext_lab.runner.budget import Budget
 from kontext_lab.runner.coordinator import Coordinator
 from kontext_lab.runner.handle import Handle
-from kontext_lab.runner.parts import Book, Observer, Permits, Recorder, Task, Worker
-from kontext_lab.runner.purse import Purse
+from kontext_lab.runner.protocols import JournalProtocol, Observer, Permits, Recorder, Task, WorkerProtocol
 
-__all__ = ["Book", "Coordinator", "Handle", "Observer", "Permits", "Purse", "Recorder", "Task", "Worker"]
+__all__ = [
+    "Budget",
+    "Coordinator",
+    "Handle",
+    "JournalProtocol",
+    "Observer",
+    "Permits",
+    "Recorder",
+    "Task",
+    "WorkerProtocol",
+]

@@ -1,7 +1,7 @@
 """The coordinator: owns the state of a running sweep, in one thread.
 
 Has the dispatch send what the plan says, takes over what comes back, has it written down, and stops when it is
-told to or when no further request can succeed. Workers and the scribe never see any of this; no wait here is
+told to or when no further request can succeed. Workers and the store writer never see any of this; no wait here is
 without a deadline or deaf to a stop.
 """
 
@@ -14,33 +14,34 @@ from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 from time import monotonic
 
-from kontext_lab.answer import Attempt, Fate
 from kontext_lab.errors import OutputMissing, TrackingError
-from kontext_lab.pacing import Pacing
-from kontext_lab.results import Known, Results, State
+from kontext_lab.request.attempt import Attempt, BillingOutcome
+from kontext_lab.results import Results, State, TrackedCell
 from kontext_lab.results.states import MISSING, PAID_AGAIN, fate_of
-from kontext_lab.runner.alarms import Alarm, Alarms
-from kontext_lab.runner.clockwork import Clockwork
-from kontext_lab.runner.dispatch import Dispatch
-from kontext_lab.runner.doubts import Doubts
-from kontext_lab.runner.measuring import Measuring
-from kontext_lab.runner.parts import (
-    Book,
+from kontext_lab.runner.budget import Budget
+from kontext_lab.runner.circuit_breaker import CircuitBreaker, StopReason
+from kontext_lab.runner.dispatcher import Dispatcher
+from kontext_lab.runner.measure_queue import Measuring
+from kontext_lab.runner.protocols import (
+    AttemptFinished,
+    Callback,
     Event,
-    Flight,
-    Gauge,
-    Landed,
+    InFlight,
+    JournalProtocol,
+    LogAnswered,
+    MeasurerProtocol,
     Observer,
     Permits,
     Recorder,
-    Signal,
+    StopRequested,
     Task,
-    Told,
-    Worker,
+    WorkerProtocol,
 )
-from kontext_lab.runner.purse import Purse
-from kontext_lab.runner.scribe import Page, Scribe
-from kontext_lab.runner.sheet import Sheet
+from kontext_lab.runner.retry_policy import Pacing
+from kontext_lab.runner.run_state import RunState
+from kontext_lab.runner.store_writer import PendingWrite, StoreWriter
+from kontext_lab.runner.timers import Timers
+from kontext_lab.runner.unknown_outcomes import UnknownOutcomes
 
 __all__ = ["Coordinator"]
 
@@ -58,20 +59,20 @@ class Coordinator:
         tasks: what to do about each.
         worker: makes attempts.
         recorder: the store.
-        book: where what was sent lies until the store has it.
+        journal: where what was sent lies until the store has it.
         permits: the right to send each attempt.
         executor: any; sends; not shut down here.
         local: threads of this process, for what is free; not shut down here.
         concurrency: how many requests at once, at most.
-        purse: the money.
+        budget: the money.
         pacing: what is tried again, and when.
         pause_after: outcomes in a row that are billed without a picture, or refused alike, which end the run.
         observers: told of every change.
-        gauge: measures what is in the store; None where nothing is to be measured.
-        gauging: runs it; not shut down here.
+        measurer: measures what is in the store; None where nothing is to be measured.
+        measure_pool: runs it; not shut down here.
 
     Attributes:
-        left_behind: what nobody waits for any more; it still writes to its desks.
+        left_behind: what nobody waits for any more; it still writes to its folder.
         summed_up: the store knows how the run ended.
         failed: a mistake in this program ended it.
     """
@@ -81,55 +82,55 @@ class Coordinator:
         results: Results,
         tasks: Sequence[Task],
         *,
-        worker: Worker,
+        worker: WorkerProtocol,
         recorder: Recorder,
-        book: Book,
+        journal: JournalProtocol,
         permits: Permits,
         executor: Executor,
         local: Executor,
         concurrency: int,
-        purse: Purse,
+        budget: Budget,
         pacing: Pacing,
         pause_after: int = 5,
         observers: Sequence[Observer] = (),
-        gauge: Gauge | None = None,
-        gauging: Executor | None = None,
+        measurer: MeasurerProtocol | None = None,
+        measure_pool: Executor | None = None,
     ) -> None:
         self.results = results
         self._tasks = list(tasks)
         self._recorder = recorder
-        self._book = book
-        self._purse = purse
+        self._journal = journal
+        self._budget = budget
         self._pacing = pacing
         self._most_writing = 2 * concurrency
         self._at_hand = deque(place for place, task in enumerate(self._tasks) if task.keep or task.copy)
-        self._alarms = Alarms(pause_after)
-        self._events: queue.SimpleQueue[Signal | Landed | Told | Event] = queue.SimpleQueue()
-        self._clock = Clockwork()
-        self._sheet = Sheet(results, observers)
-        self._scribe = Scribe(recorder, book, self._events.put, self._sheet.note, self._written)
-        self._measuring = Measuring(self._sheet, self._scribe, self._events.put, gauge, gauging)
-        self._doubts = Doubts(worker, local, self._events.put)
+        self._circuit_breaker = CircuitBreaker(pause_after)
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._timers = Timers()
+        self._state = RunState(results, observers)
+        self._store_writer = StoreWriter(recorder, journal, self._events.put, self._state.note, self._written)
+        self._measuring = Measuring(self._state, self._store_writer, self._events.put, measurer, measure_pool)
+        self._unknown_outcomes = UnknownOutcomes(worker, local, self._events.put)
         self._undelivered: set[int] = set()
         self._unkept: set[int] = set()
-        self._dispatch = Dispatch(
-            self._sheet,
+        self._dispatcher = Dispatcher(
+            self._state,
             worker=worker,
-            book=book,
+            journal=journal,
             permits=permits,
             executor=executor,
             local=local,
             doubted=self._doubt,
-            purse=purse,
+            budget=budget,
             pacing=pacing,
             concurrency=concurrency,
-            clock=self._clock,
+            clock=self._timers,
             post=self._events.put,
         )
         self._asking = False
         self._left = False
         self._through = False
-        self._late: list[Flight] = []
+        self._late: list[InFlight] = []
         self.left_behind: list[Future[Attempt]] = []
         self.summed_up = False
         self.failed = False
@@ -138,17 +139,17 @@ class Coordinator:
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is waited for and kept. Safe from any thread."""
-        self._events.put(Signal())
+        self._events.put(StopRequested())
 
     def leave(self) -> None:
         """Stop without waiting: what is in flight stays in the journal. Safe from any thread."""
-        self._events.put(Signal(leave=True))
+        self._events.put(StopRequested(leave=True))
 
     # the run, in one thread
 
     def run(self) -> None:
         """Do all tasks; returns when every cell has ended and the store has everything it would take."""
-        self._scribe.open()
+        self._store_writer.open()
         try:
             self._run()
         except BaseException:
@@ -156,13 +157,13 @@ class Coordinator:
             self._leave_behind()
             raise
         finally:
-            self._scribe.close()
+            self._store_writer.close()
 
     def _run(self) -> None:
         began = monotonic()
         sends = [place for place, task in enumerate(self._tasks) if task.send is not None]
         for place in sends:
-            self._dispatch.add(Flight(place, self._tasks[place].send or 0.0))
+            self._dispatcher.add(InFlight(place, self._tasks[place].send or 0.0))
         self._end_left_out()
         self._work()
         while self._ask_at_the_end():
@@ -185,47 +186,47 @@ class Coordinator:
             while not self._events.empty():
                 self._wait()
             # A store slower than the service must not fill the memory with pictures.
-            if self._scribe.writing < self._most_writing or self._sheet.stopped:
-                self._dispatch.launch()
+            if self._store_writer.writing < self._most_writing or self._state.stopped:
+                self._dispatcher.launch()
             # What is known already is taken over while requests are under way; new pictures go first.
-            if self._at_hand and not self._scribe.pending:
+            if self._at_hand and not self._store_writer.pending:
                 place = self._at_hand.popleft()
                 self._take_over(place, self._tasks[place])
-            if not (self._dispatch.busy or self._scribe.pending or self._at_hand):
+            if not (self._dispatcher.busy or self._store_writer.pending or self._at_hand):
                 return
             self._wait()
 
     def _wait(self, most: float = 60.0) -> None:
         """Handle the next event, or what is due."""
         try:
-            event = self._events.get(timeout=self._clock.seconds(monotonic(), most))
+            event = self._events.get(timeout=self._timers.seconds(monotonic(), most))
         except queue.Empty:
-            event = Event(lambda: None)
-        if isinstance(event, Signal):
+            event = Callback(lambda: None)
+        if isinstance(event, StopRequested):
             self._interrupted(event)
-        elif isinstance(event, Landed):
-            attempt = self._dispatch.landed(event)
+        elif isinstance(event, AttemptFinished):
+            attempt = self._dispatcher.attempt_finished(event)
             if attempt is not None:
-                self._conclude(event.flight, attempt)
-        elif isinstance(event, Told):
+                self._conclude(event.in_flight, attempt)
+        elif isinstance(event, LogAnswered):
             self._asking = False
             for request_id, fate in event.fates.items():
                 self._learn_fate(request_id, fate)
         else:
             event.act()
-        for act in self._clock.due(monotonic()):
+        for act in self._timers.due(monotonic()):
             act()
         # Not while it writes: a store slower than the timer would be tried again before it was through, for ever.
-        if self._scribe.backlog and not (self._scribe.pending or self._clock.has("store")):
-            wait = self._pacing.before_store(max(1, self._scribe.failures))
-            self._clock.set("store", monotonic() + wait, self._scribe.retry)
+        if self._store_writer.backlog and not (self._store_writer.pending or self._timers.has("store")):
+            wait = self._pacing.before_store(max(1, self._store_writer.failures))
+            self._timers.set("store", monotonic() + wait, self._store_writer.retry)
 
-    def _interrupted(self, signal: Signal) -> None:
+    def _interrupted(self, signal: StopRequested) -> None:
         self._measuring.drop("stopped")
         if self._through:
             self._left = self._left or signal.leave
             return  # every cell has ended: there is nothing to be sent again
-        self._sheet.stop("asked", RESUMABLE)
+        self._state.stop("asked", RESUMABLE)
         if signal.leave:
             self._leave()
 
@@ -236,141 +237,144 @@ class Coordinator:
         self._left = True
         self.results.stopped = "left"
         for place in self._at_hand:
-            self._sheet.cancel(place)
+            self._state.cancel(place)
         self._at_hand.clear()
         under_way = self._leave_behind()
-        for flight in under_way:
+        for in_flight in under_way:
             line = (
                 "left while it was under way: the next run of the sweep looks for its answer in the journal"
             )
-            self._undelivered.add(flight.place)
-            self._sheet.end(flight.place, State.IN_DOUBT, "left", line)
+            self._undelivered.add(in_flight.place)
+            self._state.end(in_flight.place, State.IN_DOUBT, "left", line)
 
-    def _leave_behind(self) -> list[Flight]:
-        self._late = self._dispatch.abandon()
-        self.left_behind = [flight.future for flight in self._late if flight.future is not None]
+    def _leave_behind(self) -> list[InFlight]:
+        self._late = self._dispatcher.abandon()
+        self.left_behind = [in_flight.future for in_flight in self._late if in_flight.future is not None]
         return self._late
 
     def keep_late(self) -> None:
         """Write down what came of `left_behind` meanwhile. In any thread, once the run has ended."""
-        for flight in self._late:
-            self._dispatch.keep_late(flight)
+        for in_flight in self._late:
+            self._dispatcher.keep_late(in_flight)
 
-    def _conclude(self, flight: Flight, attempt: Attempt) -> None:
-        """A flight's last attempt is the cell's outcome."""
-        cell = self._sheet[flight.place]
-        self._doubts.resolve(flight.request_id)  # its answer may have come although its task was lost
+    def _conclude(self, in_flight: InFlight, attempt: Attempt) -> None:
+        """A request's last attempt is the cell's outcome."""
+        cell = self._state[in_flight.place]
+        # Its answer may have come although its task was lost.
+        self._unknown_outcomes.resolve(in_flight.request_id)
         cell.apply(attempt, datetime.now(UTC))
         self.results.spent = round(self.results.spent + cell.cost, 6)
         if cell.state is State.IN_DOUBT:
             # Counts as spent until it is known; so its reservation stays.
-            if not flight.stays:
-                self._doubt(flight)
+            if not in_flight.stays:
+                self._doubt(in_flight)
         else:
-            self._purse.settle(flight.price, cell.cost)
+            self._budget.settle(in_flight.price, cell.cost)
         if cell.request is not None:
-            self._purse.learn(cell.request, attempt)
-        self._heed(self._alarms.hear(cell, attempt, self._planned(flight)))
+            self._budget.learn(cell.request, attempt)
+        self._heed(self._circuit_breaker.hear(cell, attempt, self._planned(in_flight)))
         if attempt.answer is not None and attempt.answer.stand_ins:
-            self._sheet.note(
+            self._state.note(
                 f"the sandbox took another photograph for {attempt.answer.stand_ins}: what is measured against it "
                 "means nothing (start the sandbox with --fetch)"
             )
         unreached = attempt.answer is not None and attempt.answer.unreached
-        if flight.stays or (unreached and not attempt.trouble):
-            # Paid for and perhaps still there: it stays on its desk, and every later run tries again.
+        if in_flight.stays or (unreached and not attempt.trouble):
+            # Paid for and perhaps still there: it stays in its folder, and every later run tries again.
             cell.note = f"{cell.note}; what came of it stays in the journal, the next run tries again"
-            self._undelivered.add(flight.place)
-            self._sheet.tell(cell)
+            self._undelivered.add(in_flight.place)
+            self._state.tell(cell)
             return
         if attempt.free:
-            self._book.drop(flight.desk)  # nothing is owed for it, whether or not the store hears of it
-        elif attempt.trouble and not self._book.answered(flight.desk):
-            self._unkept.add(flight.place)
-        self._sheet.tell(cell)
-        self._scribe.write(Page(flight.place, cell, attempt, flight.desk))
+            # Nothing is owed for it, whether or not the store hears of it.
+            self._journal.drop(in_flight.attempt_folder)
+        elif attempt.trouble and not self._journal.answered(in_flight.attempt_folder):
+            self._unkept.add(in_flight.place)
+        self._state.tell(cell)
+        self._store_writer.write(PendingWrite(in_flight.place, cell, attempt, in_flight.attempt_folder))
 
-    def _planned(self, flight: Flight) -> float:
-        return self._tasks[flight.place].send or 0.0
+    def _planned(self, in_flight: InFlight) -> float:
+        return self._tasks[in_flight.place].send or 0.0
 
-    def _heed(self, alarm: Alarm | None) -> None:
+    def _heed(self, alarm: StopReason | None) -> None:
         if alarm is not None:
-            self._sheet.stop(alarm.word, alarm.line)
+            self._state.stop(alarm.word, alarm.line)
 
     # answers that were lost
 
-    def _doubt(self, flight: Flight) -> None:
-        self._doubts.add(flight)
+    def _doubt(self, in_flight: InFlight) -> None:
+        self._unknown_outcomes.add(in_flight)
         self._ask_later(0)
 
     def _ask_later(self, turn: int) -> None:
-        if turn >= len(self._pacing.asks) or self._clock.has("ask"):
+        if turn >= len(self._pacing.asks) or self._timers.has("ask"):
             return
 
         def ask() -> None:
-            self._asking = self._doubts.ask() or self._asking
+            self._asking = self._unknown_outcomes.ask() or self._asking
             self._ask_later(turn + 1)
 
-        self._clock.set("ask", monotonic() + self._pacing.asks[turn], ask)
+        self._timers.set("ask", monotonic() + self._pacing.asks[turn], ask)
 
     def _ask_at_the_end(self) -> bool:
         """Ask once more about what is in doubt; True where something is under way again because of it."""
-        if self._left or not self._doubts.ask():
+        if self._left or not self._unknown_outcomes.ask():
             return False
         self._asking = True
         deadline = monotonic() + LOG_SECONDS
         while self._asking and not self._left and monotonic() < deadline:
             self._wait(max(0.0, deadline - monotonic()))
-        return self._dispatch.busy or bool(self._scribe.pending)
+        return self._dispatcher.busy or bool(self._store_writer.pending)
 
-    def _learn_fate(self, request_id: str, fate: Fate) -> None:
-        flight = self._doubts.resolve(request_id)
-        if flight is None:
+    def _learn_fate(self, request_id: str, fate: BillingOutcome) -> None:
+        in_flight = self._unknown_outcomes.resolve(request_id)
+        if in_flight is None:
             return
-        if self._dispatch.hurry(flight):
-            self._doubts.add(flight)  # its cell is not written yet: asked again once it is
+        if self._dispatcher.hurry(in_flight):
+            self._unknown_outcomes.add(in_flight)  # its cell is not written yet: asked again once it is
             return
         outcome = fate_of(fate)
-        cell = self._sheet[flight.place]
+        cell = self._state[in_flight.place]
 
         def then(failure: TrackingError | None) -> None:
             # What the store was not told stays in doubt: the next run asks again.
-            if failure is None and not self._scribe.owes(flight.place):
+            if failure is None and not self._store_writer.owes(in_flight.place):
                 cell.end(*outcome)
-                self._settled(flight, fate)
+                self._settled(in_flight, fate)
 
-        self._scribe.do(lambda: self._recorder.settle(cell, outcome, fate.cost_usd), then)
+        self._store_writer.do(lambda: self._recorder.settle(cell, outcome, fate.cost_usd), then)
 
-    def _settled(self, flight: Flight, fate: Fate) -> None:
+    def _settled(self, in_flight: InFlight, fate: BillingOutcome) -> None:
         """The store knows: what was billed is counted, what was not is sent again; it is still reserved for."""
-        cell = self._sheet[flight.place]
-        self._heed(self._alarms.charge(cell, fate.cost_usd, self._planned(flight)))
+        cell = self._state[in_flight.place]
+        self._heed(self._circuit_breaker.charge(cell, fate.cost_usd, self._planned(in_flight)))
         cell.cost = round(cell.cost + fate.cost_usd, 6)
         self.results.spent = round(self.results.spent + fate.cost_usd, 6)
-        self._sheet.tell(cell)
-        if fate.billed or self._sheet.stopped or flight.attempts >= self._pacing.attempts:
-            self._purse.settle(flight.price, fate.cost_usd)
+        self._state.tell(cell)
+        if fate.billed or self._state.stopped or in_flight.attempts >= self._pacing.attempts:
+            self._budget.settle(in_flight.price, fate.cost_usd)
         else:
-            self._dispatch.add(Flight(flight.place, flight.price, attempts=flight.attempts))
+            self._dispatcher.add(InFlight(in_flight.place, in_flight.price, attempts=in_flight.attempts))
 
     def _not_written(self, failure: TrackingError | None) -> None:
         if failure is not None:
-            self._sheet.note(str(failure))
+            self._state.note(str(failure))
 
     # cells that nothing is sent for
 
     def _end_left_out(self) -> None:
         for place, task in enumerate(self._tasks):
             if task.leave:
-                self._sheet.end(place, State.SKIPPED, task.leave, task.note)
+                self._state.end(place, State.SKIPPED, task.leave, task.note)
             if task.leave == "recover":
                 self._undelivered.add(place)
 
     def _take_over(self, place: int, task: Task) -> None:
         """Take what is known of a cell from the store."""
-        cell = self._sheet[place]
-        if self._scribe.down:  # each try would wait for a store that is away; the next run takes them over
-            self._sheet.end(place, State.CANCELLED, "tracking", "MLflow does not answer")
+        cell = self._state[place]
+        # Each try would wait for a store that is away; the next run takes them over.
+        if self._store_writer.down:
+            self._state.end(place, State.CANCELLED, "tracking", "MLflow does not answer")
             return
 
         def job() -> None:
@@ -383,25 +387,25 @@ class Coordinator:
             if isinstance(failure, OutputMissing):
                 cell.end(State.SKIPPED, MISSING, f"{failure}: {PAID_AGAIN}")
             elif failure is not None:
-                self._sheet.note(str(failure))
+                self._state.note(str(failure))
                 cell.end(State.CANCELLED, "tracking", str(failure))
-            self._sheet.tell(cell)
+            self._state.tell(cell)
             self._measuring.consider(place)
 
-        self._scribe.do(job, then)
+        self._store_writer.do(job, then)
 
     def _follow_leaders(self) -> None:
         for place, task in enumerate(self._tasks):
             if task.leader is None:
                 continue
-            leader = self._sheet[task.leader]
+            leader = self._state[task.leader]
             if not (leader.run_id and leader.state.is_finished):
-                self._sheet.end(place, leader.state, leader.reason, leader.note)
+                self._state.end(place, leader.state, leader.reason, leader.note)
                 continue
-            if self._left or self._scribe.owes(task.leader):
-                self._sheet.end(place, State.CANCELLED, "tracking", "its picture is not in MLflow yet")
+            if self._left or self._store_writer.owes(task.leader):
+                self._state.end(place, State.CANCELLED, "tracking", "its picture is not in MLflow yet")
                 continue
-            known = Known(
+            known = TrackedCell(
                 run_id=leader.run_id,
                 parent_id=self.results.run_id,
                 index=task.leader,
@@ -415,13 +419,13 @@ class Coordinator:
     # the end
 
     def _deliver_backlog(self) -> None:
-        if self._scribe.backlog and not self._left:
-            self._scribe.retry()
+        if self._store_writer.backlog and not self._left:
+            self._store_writer.retry()
             self._work()
 
     def _finish(self, seconds: float) -> None:
         self._count_undelivered()
-        stopped = self._sheet.stopped
+        stopped = self._state.stopped
 
         def finish() -> None:
             self._recorder.finish(self.results, stopped=stopped, seconds=seconds, quick=self._left)
@@ -430,16 +434,16 @@ class Coordinator:
             self._not_written(failure)
             self.summed_up = failure is None
 
-        if not self._scribe.down:  # waiting for it once more would help nobody: the next run sums up
-            self._scribe.do(finish, then)
+        if not self._store_writer.down:  # waiting for it once more would help nobody: the next run sums up
+            self._store_writer.do(finish, then)
             self._work()
         self.results.unended = not self.summed_up
         if self.results.undelivered_line:
-            self._sheet.note(self.results.undelivered_line)
+            self._state.note(self.results.undelivered_line)
 
     def _count_undelivered(self) -> None:
         """Count what is paid for, or may be, and is not in the store."""
-        owed = {page.place for page in self._scribe.backlog if not page.attempt.free}
+        owed = {page.place for page in self._store_writer.backlog if not page.attempt.free}
         unkept = owed & self._unkept
         self.results.unkept = len(unkept)
         self.results.undelivered = len((owed | self._undelivered) - unkept)

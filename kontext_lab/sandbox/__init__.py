@@ -5,11 +5,11 @@ side: its rules are written from the contract, so that a mistake on either side 
 `Sandbox` is started.
 """
 
+from kontext_lab.sandbox.billing import Call, KeyLeak
 from kontext_lab.sandbox.faults import FAULTS, Fault
-from kontext_lab.sandbox.ledger import Call, KeyLeak
-from kontext_lab.sandbox.pictures import mark_box
+from kontext_lab.sandbox.http_server import PortInUseError
+from kontext_lab.sandbox.painting import mark_box
 from kontext_lab.sandbox.server import DEFAULT_PORT, Sandbox, serve
-from kontext_lab.sandbox.wire import PortInUseError
 
 __all__ = [
     "DEFAULT_PORT",

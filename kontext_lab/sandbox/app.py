@@ -13,12 +13,12 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from kontext_lab.sandbox.account import AccountError, billing, log_page, models
-from kontext_lab.sandbox.answers import CREDITS_PER_USD, Reply, json_reply, proxy_reply
+from kontext_lab.sandbox.account_routes import AccountError, billing, log_page, models
 from kontext_lab.sandbox.faults import FAULTS
 from kontext_lab.sandbox.hosting import mask_png
-from kontext_lab.sandbox.service import GENERATIONS_PATH, Arrival, Service
-from kontext_lab.sandbox.wire import DELIVERY, TOO_LARGE
+from kontext_lab.sandbox.http_server import DELIVERY, TOO_LARGE
+from kontext_lab.sandbox.replies import CREDITS_PER_USD, Reply, json_reply, proxy_reply
+from kontext_lab.sandbox.simulated_service import GENERATIONS_PATH, Arrival, Service
 
 __all__ = ["make_app"]
 

@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from kontext_lab.sandbox.objects import SHAPES
 from kontext_lab.sandbox.shapes import Colour
-from kontext_lab.sandbox.things import SHAPES
 
 __all__ = ["EditPlan", "plan_edit", "stable_hash"]
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kontext_lab.sandbox.faults import DOWNLOAD_KINDS, Fault
-from kontext_lab.sandbox.wire import Delivery
+from kontext_lab.sandbox.http_server import Delivery
 
-__all__ = ["Download", "Hosting", "TruthStore"]
+__all__ = ["HostedFile", "Hosting", "TruthStore"]
 
 Mask = NDArray[np.bool_]
 
@@ -39,7 +39,7 @@ _KEPT_HEAD: Final = 20  # bytes of a corrupt picture that survive: enough to loo
 
 
 @dataclass(frozen=True)
-class Download:
+class HostedFile:
     """The answer to a GET of a hosted picture."""
 
     status: int
@@ -92,7 +92,7 @@ class Hosting:
                 self._held -= len(self._pictures.popitem(last=False)[1].data)
         return name
 
-    def get(self, name: str, hop: int, base_url: str) -> Download:
+    def get(self, name: str, hop: int, base_url: str) -> HostedFile:
         """Answer a download.
 
         Args:
@@ -109,13 +109,13 @@ class Hosting:
         if expired:
             return _page(410)
         if hosted.fault is None:
-            return Download(200, hosted.data, hosted.content_type)
+            return HostedFile(200, hosted.data, hosted.content_type)
         request = _Get(name, fetches, hop, base_url)
         return _damaged(hosted, hosted.fault, request)
 
 
-def _damaged(hosted: _Hosted, fault: Fault, request: _Get) -> Download:
-    whole = Download(200, hosted.data, hosted.content_type)
+def _damaged(hosted: _Hosted, fault: Fault, request: _Get) -> HostedFile:
+    whole = HostedFile(200, hosted.data, hosted.content_type)
     match fault.kind:
         case "expired":
             return _page(fault.status or 404)
@@ -126,7 +126,7 @@ def _damaged(hosted: _Hosted, fault: Fault, request: _Get) -> Download:
         case "download_huge":
             return _huge(fault, hosted.content_type)
         case "download_slow":
-            return Download(
+            return HostedFile(
                 200, hosted.data, hosted.content_type, delivery=Delivery(hold=fault.seconds or 1.0)
             )
         case "truncated":
@@ -135,28 +135,28 @@ def _damaged(hosted: _Hosted, fault: Fault, request: _Get) -> Download:
             return _corrupt(fault, hosted)
 
 
-def _page(status: int) -> Download:
+def _page(status: int) -> HostedFile:
     page = (
         f'<?xml version="1.0" encoding="UTF-8"?><html><head><title>{status}</title></head>'
         f"<body><h1>{status}</h1><p>The picture is not here (any more).</p></body></html>"
     )
-    return Download(status, page.encode(), "text/html; charset=utf-8")
+    return HostedFile(status, page.encode(), "text/html; charset=utf-8")
 
 
-def _redirect(fault: Fault, request: _Get) -> Download:
+def _redirect(fault: Fault, request: _Get) -> HostedFile:
     base_url = request.base_url
     target = f"/outputs/{request.name}?hop={request.hop + 1}"
     if fault.variant == "host":
         # The same machine under another name: to a client it is another host.
         here, there = ("127.0.0.1", "localhost") if "127.0.0.1" in base_url else ("localhost", "127.0.0.1")
         target = base_url.rstrip("/").replace(here, there) + target
-    return Download(302, b"", "text/html; charset=utf-8", {"Location": target})
+    return HostedFile(302, b"", "text/html; charset=utf-8", {"Location": target})
 
 
-def _huge(fault: Fault, content_type: str) -> Download:
+def _huge(fault: Fault, content_type: str) -> HostedFile:
     if fault.variant == "length":
-        return Download(200, _zeros(_HUGE), content_type, {"Content-Length": str(_HUGE)})
-    return Download(200, _zeros(_ENDLESS), content_type)
+        return HostedFile(200, _zeros(_HUGE), content_type, {"Content-Length": str(_HUGE)})
+    return HostedFile(200, _zeros(_ENDLESS), content_type)
 
 
 def _zeros(size: int) -> Iterator[bytes]:
@@ -165,19 +165,19 @@ def _zeros(size: int) -> Iterator[bytes]:
         yield block
 
 
-def _truncated(fault: Fault, hosted: _Hosted) -> Download:
+def _truncated(fault: Fault, hosted: _Hosted) -> HostedFile:
     cut = len(hosted.data) * 6 // 10
     if fault.variant == "connection":
-        return Download(200, hosted.data, hosted.content_type, delivery=Delivery(cut="close", limit=cut))
-    return Download(200, hosted.data[:cut], hosted.content_type)
+        return HostedFile(200, hosted.data, hosted.content_type, delivery=Delivery(cut="close", limit=cut))
+    return HostedFile(200, hosted.data[:cut], hosted.content_type)
 
 
-def _corrupt(fault: Fault, hosted: _Hosted) -> Download:
+def _corrupt(fault: Fault, hosted: _Hosted) -> HostedFile:
     if fault.variant == "html":
-        return Download(200, _HTML_PAGE, "text/html; charset=utf-8")
+        return HostedFile(200, _HTML_PAGE, "text/html; charset=utf-8")
     seed = int.from_bytes(hashlib.sha256(hosted.data).digest()[:8])
     noise = np.random.default_rng(seed).bytes(max(0, len(hosted.data) - _KEPT_HEAD))
-    return Download(200, hosted.data[:_KEPT_HEAD] + noise, hosted.content_type)
+    return HostedFile(200, hosted.data[:_KEPT_HEAD] + noise, hosted.content_type)
 
 
 class TruthStore:

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageChops
 
-from kontext_lab.sandbox.drawing import Array, soften
 from kontext_lab.sandbox.shapes import Colour
+from kontext_lab.sandbox.sprites import Array, soften
 
 __all__ = ["Patch", "glow", "recolour", "remove"]
 

@@ -14,10 +14,10 @@ from PIL import Image
 
 from kontext_lab.sandbox import patches
 from kontext_lab.sandbox.cache import Cache
-from kontext_lab.sandbox.drawing import Array, Sprite, draw_cloth, draw_sprite, soften
 from kontext_lab.sandbox.edits import EditPlan, stable_hash
+from kontext_lab.sandbox.objects import SHAPES
 from kontext_lab.sandbox.shapes import Colour
-from kontext_lab.sandbox.things import SHAPES
+from kontext_lab.sandbox.sprites import Array, Sprite, draw_cloth, draw_sprite, soften
 
 __all__ = ["apply_edit"]
 

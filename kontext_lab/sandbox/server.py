@@ -17,13 +17,13 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kontext_lab.sandbox.answers import CREDITS_PER_USD, Shape
 from kontext_lab.sandbox.app import make_app
+from kontext_lab.sandbox.billing import Call, KeyLeak
+from kontext_lab.sandbox.configuration import DEFAULT_PRICES, Settings
 from kontext_lab.sandbox.faults import FaultSpec
-from kontext_lab.sandbox.ledger import Call, KeyLeak
-from kontext_lab.sandbox.service import Service
-from kontext_lab.sandbox.settings import DEFAULT_PRICES, Settings
-from kontext_lab.sandbox.wire import HOST, LoopbackServer, PortInUseError
+from kontext_lab.sandbox.http_server import HOST, LoopbackServer, PortInUseError
+from kontext_lab.sandbox.replies import CREDITS_PER_USD, Shape
+from kontext_lab.sandbox.simulated_service import Service
 
 __all__ = ["DEFAULT_PORT", "Sandbox", "serve"]
 

@@ -18,8 +18,8 @@ from mlflow.entities import Run
 
 from kontext_lab.errors import OutputMissing, TrackingError
 from kontext_lab.redaction import masked
-from kontext_lab.tracking.calls import connect
-from kontext_lab.tracking.location import check_writable, is_gone, local_folder
+from kontext_lab.tracking.artifact_location import check_writable, is_gone, local_folder
+from kontext_lab.tracking.client_calls import connect
 from kontext_lab.tracking.store import Store, mlflow_trouble
 
 __all__ = ["Artifact", "fetch", "fetched", "names", "put", "root_of"]

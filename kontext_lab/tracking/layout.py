@@ -16,9 +16,9 @@ from typing import Any
 
 from mlflow.entities import Metric, Param
 
-from kontext_lab.answer import Attempt
 from kontext_lab.images import Origin
 from kontext_lab.request import DEFAULT, FIELDS, decimal_text
+from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.sweep import Axis, Sweep
 from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text

@@ -13,8 +13,8 @@ from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import ImageError, NotFound
 from kontext_lab.images import Origin
-from kontext_lab.results import CellResult, Known, Output, State, typed_params
-from kontext_lab.tracking import layout, marks
+from kontext_lab.results import CellResult, Output, State, TrackedCell, typed_params
+from kontext_lab.tracking import assessments, layout
 from kontext_lab.tracking.artifacts import Artifact
 from kontext_lab.tracking.store import Store
 
@@ -91,7 +91,7 @@ class SweepRun:
             cost=layout.cost_of(metrics),
             experiment_id=run.info.experiment_id,
             artifact_uri=run.info.artifact_uri,
-            hidden=marks.HIDDEN in run.data.tags,
+            hidden=assessments.HIDDEN in run.data.tags,
         )
 
 
@@ -108,7 +108,9 @@ def search(store: Store, experiments: Sequence[str], query: str, **options: Any)
             return
 
 
-def known_cells(store: Store, fingerprints: Iterable[str], *, thorough: bool = False) -> dict[str, Known]:
+def known_cells(
+    store: Store, fingerprints: Iterable[str], *, thorough: bool = False
+) -> dict[str, TrackedCell]:
     """The best that any experiment of the store knows of each fingerprint: a picture before anything else.
 
     Args:
@@ -121,7 +123,7 @@ def known_cells(store: Store, fingerprints: Iterable[str], *, thorough: bool = F
     """
     wanted = list(dict.fromkeys(fingerprints))
     experiments = store.experiment_ids()
-    best: dict[str, Known] = {}
+    best: dict[str, TrackedCell] = {}
     for start in range(0, len(wanted), DIGESTS_PER_QUERY):
         digests = ",".join(f"'{one[:32]}'" for one in wanted[start : start + DIGESTS_PER_QUERY])
         for run in search(store, experiments, f"dataset.digest IN ({digests})"):
@@ -135,7 +137,7 @@ def known_cells(store: Store, fingerprints: Iterable[str], *, thorough: bool = F
     return {fingerprint: best[fingerprint] for fingerprint in wanted if fingerprint in best}
 
 
-def known_of(run: Run) -> Known | None:
+def known_of(run: Run) -> TrackedCell | None:
     """What a child run says of its cell; None for one that is no cell or was cut off while being written."""
     tags = run.data.tags
     if tags.get("kontext.kind") != "cell" or run.info.status not in ("FINISHED", "FAILED"):
@@ -147,7 +149,7 @@ def known_of(run: Run) -> Known | None:
     if state is State.DONE and run.info.status != "FINISHED":
         return None
     copied = "kontext.reused_from" in tags
-    return Known(
+    return TrackedCell(
         run_id=run.info.run_id,
         parent_id=tags.get("mlflow.parentRunId", ""),
         index=int(tags.get("kontext.cell", 0)),
@@ -162,7 +164,7 @@ def known_of(run: Run) -> Known | None:
     )
 
 
-def with_bytes(store: Store, run: Run, known: Known, *, thorough: bool = False) -> Known:
+def with_bytes(store: Store, run: Run, known: TrackedCell, *, thorough: bool = False) -> TrackedCell:
     """The same, knowing how many of its pictures are missing.
 
     Args:
@@ -285,14 +287,14 @@ def cell_of(store: Store, run: Run) -> CellResult:
         reused_from=tags.get("kontext.reused_from", ""),
         arrived=arrived(run),
         parents=parents_of(run),
-        comment=tags.get(marks.NOTE, ""),
-        recipe=tags.get(marks.METRICS, ""),
+        comment=tags.get(assessments.NOTE, ""),
+        recipe=tags.get(assessments.METRICS, ""),
     )
     cell.outputs = [
         _output(store, run, cell, number, facts)
         for number, facts in enumerate(json.loads(tags.get("kontext.outputs", "[]")), 1)
     ]
-    said = marks.said_of(store, run, len(cell.outputs))
+    said = assessments.said_of(store, run, len(cell.outputs))
     for output in cell.outputs:
         output.metrics.update(said.get(output.number, {}))
     return cell
@@ -344,7 +346,7 @@ def parents_of(run: Run) -> tuple[Origin, ...]:
     return tuple(found)
 
 
-def _worth(known: Known) -> tuple[int, int, bool, float]:
+def _worth(known: TrackedCell) -> tuple[int, int, bool, float]:
     """Done, in doubt, billed failures, those whose pictures are gone, the rest; of each whole, original, old ones."""
     rank = {State.DONE: 4, State.IN_DOUBT: 3}.get(known.state, 2 if known.billed_without_picture else 0)
     rank = 1 if known.is_gone else rank

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from kontext_lab.errors import Cause, ConfigError, KontextLabError, TrackingError, cause_of, chained, listed
 from kontext_lab.redaction import get_logger, masked, redacted, remember
 from kontext_lab.sweep.files import safe_name
-from kontext_lab.tracking import calls, database, location
+from kontext_lab.tracking import artifact_location, client_calls, database
 
 __all__ = ["EXPERIMENT", "Store", "check_reachable", "mlflow_trouble", "open_store", "resolve_uri"]
 
@@ -72,14 +72,14 @@ class Store:
         """The folder on this machine that should hold the experiment's artifacts, if it is not there, else ""."""
         with mlflow_trouble("the MLflow store can't be read"):
             recorded = self.client.get_experiment(self.experiment_id).artifact_location
-        folder = location.local_folder(recorded)
+        folder = artifact_location.local_folder(recorded)
         return "" if folder is None or folder.is_dir() else str(folder)
 
     @property
     def read_only(self) -> bool:
         """Whether it is a file that can only be read, as in an archive."""
         file = database.database_file(self.uri)
-        return file is not None and location.is_read_only(file)
+        return file is not None and artifact_location.is_read_only(file)
 
     def check_writable(self) -> None:
         """Check that it can be written to, as far as a look tells.
@@ -87,7 +87,7 @@ class Store:
         Raises:
             TrackingError: it can't.
         """
-        location.check_database(self.uri)
+        artifact_location.check_database(self.uri)
 
     def experiment_ids(self) -> list[str]:
         """Every experiment of the store, ours first."""
@@ -123,18 +123,18 @@ def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
 def _opened(uri: str) -> MlflowClient:
     file = database.database_file(uri)
     if file is not None:
-        calls.patiently(database.prepare, uri, file)
+        client_calls.patiently(database.prepare, uri, file)
     elif _scheme(uri) in _DATABASES:
         database.knock(uri)
     try:
-        client = calls.connect(uri)
+        client = client_calls.connect(uri)
         client.search_experiments(max_results=1)
     except Exception as error:
-        if file is not None and not calls.is_locked(error):
+        if file is not None and not client_calls.is_locked(error):
             database.explain(uri, file)
         raise
     if file is not None:
-        calls.relocate(client, calls.patiently(location.correct, file))
+        client_calls.relocate(client, client_calls.patiently(artifact_location.correct, file))
     return client
 
 
@@ -190,8 +190,8 @@ def mlflow_trouble(what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    if calls.is_locked(error):
-        return f"another process has held the database locked for {calls.LOCK_SECONDS:.0f} s"
+    if client_calls.is_locked(error):
+        return f"another process has held the database locked for {client_calls.LOCK_SECONDS:.0f} s"
     if isinstance(error, ModuleNotFoundError):
         # SQLAlchemy 2.1 takes psycopg 3 for postgresql://, 2.0 took psycopg2: people have the other one.
         return (
@@ -201,8 +201,8 @@ def _reason(error: Exception) -> str:
     http = "API request to" in str(error) or any(kind.startswith(("requests", "urllib3")) for kind in kinds)
     if http and (cause := cause_of(error, hidden=True)):
         return f"{cause.words}; {cause.way_out}"
-    if calls.is_read_only(error):
-        return f"it is read-only: {location.WRITABLE}"
+    if client_calls.is_read_only(error):
+        return f"it is read-only: {artifact_location.WRITABLE}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # Before it is cut: a password cut in two would no longer be seen as one.
     line = redacted(lines[0])[:300] if lines else ""
@@ -295,17 +295,17 @@ def _experiment(client: MlflowClient, uri: str, name: str | None) -> tuple[str, 
     if existing is None:
         place = _artifact_location(uri, wanted)
         file = database.database_file(uri)
-        if file is not None and location.is_read_only(file):
+        if file is not None and artifact_location.is_read_only(file):
             there = listed([one.name for one in client.search_experiments()], wanted)
             raise ConfigError(
                 f"the MLflow store {uri} is read-only and has no experiment {wanted!r}: choose one of {there} with "
                 "MLFLOW_EXPERIMENT_NAME"
             )
-        relative = "" if file is None or place is None else location.relative_to(file, place)
+        relative = "" if file is None or place is None else artifact_location.relative_to(file, place)
         made = client.create_experiment(
             wanted,
             artifact_location=None if place is None else place.as_uri(),
-            tags={location.RELATIVE: relative} if relative else None,
+            tags={artifact_location.RELATIVE: relative} if relative else None,
         )
         return made, wanted
     if existing.lifecycle_stage != "active":

@@ -15,29 +15,31 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.tracking.context import registry
 
-from kontext_lab.answer import Attempt
 from kontext_lab.errors import TrackingError
 from kontext_lab.images import Origin
-from kontext_lab.ratings import Vote
 from kontext_lab.redaction import masked, redacted
-from kontext_lab.results import CellResult, Known, Output, Results, Spending, State
+from kontext_lab.request.attempt import Attempt
+from kontext_lab.results import CellResult, Output, Results, Spending, State, TrackedCell
 from kontext_lab.results.states import MISSING
+from kontext_lab.statistics import Vote
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import chains, finding, location, marks, reading, spending, votes, writing
-from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
-from kontext_lab.tracking.finding import Whereabouts
-from kontext_lab.tracking.reading import SweepRun
-from kontext_lab.tracking.store import (
-    Store,
-    check_reachable,
-    mlflow_trouble,
-    open_store,
-    resolve_uri,
+from kontext_lab.tracking import (
+    artifact_location,
+    assessments,
+    cost_rows,
+    lineage,
+    reading,
+    search,
+    vote_files,
+    writing,
 )
+from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
+from kontext_lab.tracking.reading import SweepRun
+from kontext_lab.tracking.search import PictureLocation
+from kontext_lab.tracking.store import Store, check_reachable, mlflow_trouble, open_store, resolve_uri
 from kontext_lab.tracking.writing import Opening, Slot
 
 __all__ = ["Tracker"]
-
 
 _UNSENT = (State.CANCELLED, State.SKIPPED, State.WAITING)
 
@@ -80,7 +82,7 @@ class Tracker:
     def holds(self, run_id: str) -> bool:
         """Whether a run is in this store, and was not deleted."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return chains.run_if_there(self.store, run_id) is not None
+            return lineage.run_if_there(self.store, run_id) is not None
 
     @staticmethod
     def active_run_id(tracking_uri: str) -> str:
@@ -97,7 +99,7 @@ class Tracker:
             return False
         return True
 
-    def known(self, fingerprints: Iterable[str], *, thorough: bool = False) -> dict[str, Known]:
+    def known(self, fingerprints: Iterable[str], *, thorough: bool = False) -> dict[str, TrackedCell]:
         """The best any experiment of the store knows of each fingerprint.
 
         Args:
@@ -110,7 +112,7 @@ class Tracker:
         with mlflow_trouble("the MLflow store can't be searched"):
             return reading.known_cells(self.store, fingerprints, thorough=thorough)
 
-    def known_here(self, digest: str, *, thorough: bool = False) -> dict[int, Known]:
+    def known_here(self, digest: str, *, thorough: bool = False) -> dict[int, TrackedCell]:
         """What the parent run of the same sweep holds, by the cell's place; empty where there is none."""
         with mlflow_trouble("the MLflow store can't be searched"):
             parent = reading.sweep_with_digest(self.store, digest)
@@ -122,7 +124,7 @@ class Tracker:
                 if one is not None
             }
 
-    def check_sources(self, sources: Iterable[Known]) -> None:
+    def check_sources(self, sources: Iterable[TrackedCell]) -> None:
         """See that the artifacts of cells to be copied can be asked for: one look for each of their sweeps.
 
         Raises:
@@ -145,7 +147,7 @@ class Tracker:
             opened: told of its id as soon as there is a run, so that one half made can be ended.
         """
         with mlflow_trouble("the sweep can't be recorded in MLflow"):
-            location.prepare_folder(self.store)
+            artifact_location.prepare_folder(self.store)
             parent = self._parent(opening)
             if parent is None:
                 parent = writing.make_parent(self.store, opening, self.context, opened)
@@ -195,7 +197,7 @@ class Tracker:
                     path, size = f"outputs/{output.file_name}", len(output.bytes)
                     output.release(Artifact(self.store.uri, cell.run_id, root, path, output.sha256, size))
 
-    def copy(self, parent_id: str, index: int, cell: CellResult, source: Known) -> None:
+    def copy(self, parent_id: str, index: int, cell: CellResult, source: TrackedCell) -> None:
         """Write a cell that is reused from another run, and take over what that run holds."""
         with mlflow_trouble(f"cell {cell.title} can't be copied in MLflow"):
             opened = self._opened(parent_id, index, cell)
@@ -326,37 +328,37 @@ class Tracker:
     def judge(self, output: Output, key: str, verdict: bool | None) -> None:
         """Write a verdict on an output under `verdict/<criterion>`; None withdraws it."""
         with mlflow_trouble(f"the verdict on {output.cell.title} can't be recorded in MLflow"):
-            marks.write_verdict(self.store, output.run_id, output.number, key, verdict)
+            assessments.write_verdict(self.store, output.run_id, output.number, key, verdict)
 
     def measured(self, cell: CellResult, values: Mapping[int, Mapping[str, float]], recipe: str) -> None:
         """Write what was measured of a cell's outputs, by their numbers and by name."""
         with mlflow_trouble(f"what was measured of {cell.title} can't be recorded in MLflow"):
-            marks.write_measured(self.store, cell.run_id, values, recipe)
+            assessments.write_measured(self.store, cell.run_id, values, recipe)
 
     def vote(self, vote: Vote, left: Output, right: Output) -> bool:
         """Write a vote on two outputs onto their sweeps; False where neither is in the store."""
         with mlflow_trouble("the vote can't be recorded in MLflow"):
-            return bool(votes.write_vote(self.store, vote, left, right))
+            return bool(vote_files.write_vote(self.store, vote, left, right))
 
     def take_back(self, vote: Vote, left: Output, right: Output) -> None:
         """Take back a vote on two outputs."""
         with mlflow_trouble("the vote can't be taken back in MLflow"):
-            votes.take_back(self.store, vote, left, right)
+            vote_files.take_back(self.store, vote, left, right)
 
     def votes(self, run_ids: Iterable[str]) -> list[Vote]:
         """Every vote on the sweeps of these cells, by anybody; the oldest first."""
         with mlflow_trouble("the votes can't be read from MLflow"):
-            return votes.read_votes(self.store, run_ids)
+            return vote_files.read_votes(self.store, run_ids)
 
     def rate(self, cell: CellResult, values: Mapping[tuple[str, int], float | None]) -> None:
         """Write what votes make of a cell's outputs, by `rank/…` and the output's number; None withdraws."""
         with mlflow_trouble(f"the scores of {cell.title} can't be recorded in MLflow"):
-            marks.write_given(self.store, cell.run_id, values)
+            assessments.write_given(self.store, cell.run_id, values)
 
     def annotate(self, cell: CellResult, text: str) -> None:
         """Write a person's note on a cell; empty text removes it."""
         with mlflow_trouble(f"the note on {cell.title} can't be recorded in MLflow"):
-            marks.write_note(self.store, cell.run_id, text)
+            assessments.write_note(self.store, cell.run_id, text)
 
     def hide(self, run_id: str, hidden: bool) -> None:
         """Leave a sweep out of lists, or show it again.
@@ -365,27 +367,27 @@ class Tracker:
             NotFound: the run is no sweep.
         """
         with mlflow_trouble(f"run {run_id:.40} can't be {'hidden' if hidden else 'shown again'} in MLflow"):
-            marks.hide(self.store, run_id, hidden)
+            assessments.hide(self.store, run_id, hidden)
 
     def output_at(self, origin: Origin) -> Output | None:
         """The output that an origin names; None where it isn't there any more."""
         with mlflow_trouble(f"run {origin.run_id[:8]} can't be read from MLflow"):
-            return chains.output_at(self.store, origin)
+            return lineage.output_at(self.store, origin)
 
     def edits_of(self, origins: Iterable[Origin]) -> list[Output]:
         """The pictures made directly from any of these outputs, the oldest first; no copies."""
         with mlflow_trouble("the MLflow store can't be searched"):
-            return chains.edits_of(self.store, origins)
+            return lineage.edits_of(self.store, origins)
 
     def cells_with(self, run_ids: Sequence[str]) -> dict[str, tuple[CellResult, str]]:
         """Cells of any experiment by their runs' ids, each with its sweep's run; others are left out."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return chains.cells_with(self.store, run_ids)
+            return lineage.cells_with(self.store, run_ids)
 
     def first_done(self, run: SweepRun) -> Output | None:
         """A picture of the cell of a sweep that was done first; None where there is none."""
         with mlflow_trouble(f"run {run.run_id[:8]} can't be read from MLflow"):
-            return chains.first_done(self.store, run)
+            return lineage.first_done(self.store, run)
 
     def address(self, run_id: str, experiment_id: str = "") -> str:
         """Where MLflow's pages show a run, without name or password; "" where there are no pages or no run."""
@@ -394,29 +396,29 @@ class Tracker:
             return ""
         if not experiment_id:
             with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
-                run = chains.run_if_there(self.store, run_id)
+                run = lineage.run_if_there(self.store, run_id)
             experiment_id = "" if run is None else run.info.experiment_id
         return f"{web}/#/experiments/{experiment_id}/runs/{run_id}" if experiment_id else ""
 
     def outputs_with(self, sha256: str) -> list[Output]:
         """The outputs of any experiment whose exact bytes have this digest."""
         with mlflow_trouble("the MLflow store can't be searched"):
-            return finding.outputs_with(self.store, sha256)
+            return search.outputs_with(self.store, sha256)
 
     def outputs_like(self, phash: str) -> list[Output]:
         """The few outputs of any experiment that look most like this hash, the nearest first."""
         with mlflow_trouble("the MLflow store can't be searched"):
-            return finding.outputs_like(self.store, phash)
+            return search.outputs_like(self.store, phash)
 
-    def whereabouts(self, run_id: str) -> Whereabouts:
+    def whereabouts(self, run_id: str) -> PictureLocation:
         """The sweep and the experiment that a cell's run belongs to."""
         with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
-            return finding.whereabouts(self.store, run_id)
+            return search.whereabouts(self.store, run_id)
 
     def origin_of(self, sha256: str) -> Origin | None:
         """The output whose exact bytes have this digest, or None."""
         with mlflow_trouble("the MLflow store can't be searched"):
-            return finding.origin_of(self.store, sha256)
+            return search.origin_of(self.store, sha256)
 
     def answer_to(self, run_id: str) -> str:
         """What came back for a cell, as it was logged: the text of its `response.json`."""
@@ -427,12 +429,12 @@ class Tracker:
     def spending(self) -> Spending:
         """US dollars by day, sweep and model, of all experiments."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return spending.read_spending(self.store)
+            return cost_rows.read_spending(self.store)
 
     def name_of(self, run_id: str) -> str:
         """What a run is called; "" where there is none."""
         with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
-            run = chains.run_if_there(self.store, run_id)
+            run = lineage.run_if_there(self.store, run_id)
             return "" if run is None else str(run.info.run_name or "")
 
     def experiment_name(self, experiment_id: str) -> str:

@@ -18,13 +18,13 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
 
-from kontext_lab.answer import Attempt
 from kontext_lab.errors import OutputMissing
 from kontext_lab.images import origins_of
-from kontext_lab.results import CellResult, Known, Output, Results, State
+from kontext_lab.request.attempt import Attempt
+from kontext_lab.results import CellResult, Output, Results, State, TrackedCell
 from kontext_lab.results.saving import csv_text
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import layout, marks
+from kontext_lab.tracking import assessments, layout
 from kontext_lab.tracking.artifacts import Artifact, fetch, fetched, names, put
 from kontext_lab.tracking.reading import cell_of
 from kontext_lab.tracking.store import Store
@@ -189,8 +189,8 @@ def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opene
 def _withdraw(store: Store, run_id: str, cell: CellResult) -> None:
     """What was said of earlier pictures is not said of these; a note on the cell stays."""
     now = store.client.get_run(run_id)  # people speak at any time
-    marks.withdraw(store, now, before=(cell.arrived or datetime.now(UTC)).timestamp())
-    cell.comment = now.data.tags.get(marks.NOTE, "")
+    assessments.withdraw(store, now, before=(cell.arrived or datetime.now(UTC)).timestamp())
+    cell.comment = now.data.tags.get(assessments.NOTE, "")
 
 
 def _continue(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> None:
@@ -208,7 +208,7 @@ def _continue(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> Non
         store.client.delete_tag(run.info.run_id, copied)
 
 
-def copy_cell(store: Store, slot: Slot, cell: CellResult, source: Known, opened: Opened) -> None:
+def copy_cell(store: Store, slot: Slot, cell: CellResult, source: TrackedCell, opened: Opened) -> None:
     """Write a cell that was paid for elsewhere to a child run of its own, at no cost, and end that.
 
     Raises:
@@ -246,22 +246,24 @@ def _copied_facts(
         "mlflow.loggedImages": "True",
     }
     if there.comment:
-        tags[marks.NOTE] = there.comment
-    if marks.METRICS in original.data.tags:
-        tags[marks.METRICS] = original.data.tags[marks.METRICS]
+        tags[assessments.NOTE] = there.comment
+    if assessments.METRICS in original.data.tags:
+        tags[assessments.METRICS] = original.data.tags[assessments.METRICS]
     run = _open_child(store, slot, cell, tags)
     run_id = run.info.run_id
     opened(run)
     if slot.existing is not None:
-        marks.withdraw(store, store.client.get_run(run_id), before=time.time())
+        assessments.withdraw(store, store.client.get_run(run_id), before=time.time())
     now = layout.milliseconds()
     # What an earlier try at this very cell cost stays counted; the copy itself is free.
     earlier = layout.cost_of(slot.existing.data.metrics) if slot.existing else 0.0
     values = {**original.data.metrics, "cost/usd": earlier}
-    metrics = [Metric(key, value, now, 0) for key, value in values.items() if key.startswith(marks.BOOKED)]
+    metrics = [
+        Metric(key, value, now, 0) for key, value in values.items() if key.startswith(assessments.BOOKED)
+    ]
     store.client.log_batch(
         run_id,
-        metrics=metrics + marks.carried(there.outputs, now),
+        metrics=metrics + assessments.carried(there.outputs, now),
         params=layout.to_params(cell.params),
     )
     _log_dataset(store, run_id, cell)

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import kontext_lab as kl
-from kontext_lab.answer import RawAnswer
 from kontext_lab.journal import Intent, Journal, SweepFacts
+from kontext_lab.request.attempt import RawAnswer
 
 ANSWER = RawAnswer(
     200, b'{"images": [{"url": "http://127.0.0.1/outputs/a.png"}]}' * 8, {"x-request-id": "a"}, 1.0
@@ -66,15 +66,15 @@ def journalled(folder: Path, picture: bytes, cells: int, pause: float) -> dict[s
     for number in range(cells):
         intent = Intent(number, "g5 s2", f"kl-{number}", "f" * 64, 0.052, "2026-01-01T00:00:00+00:00")
         moments = [time.perf_counter()]
-        desk = journal.intend(intent)
+        attempt_folder = journal.intend(intent)
         moments.append(time.perf_counter())
-        desk.keep_answer(ANSWER)
+        attempt_folder.keep_answer(ANSWER)
         moments.append(time.perf_counter())
-        desk.keep_output(0, picture)
+        attempt_folder.keep_output(0, picture)
         moments.append(time.perf_counter())
-        (artifacts / str(number)).hardlink_to(desk.output_files[0])
+        (artifacts / str(number)).hardlink_to(attempt_folder.output_files[0])
         began = time.perf_counter()
-        journal.drop(desk)
+        journal.drop(attempt_folder)
         seconds["removal"] += time.perf_counter() - began
         time.sleep(pause)
         for name, first, last in zip(seconds, moments, moments[1:], strict=False):

@@ -26,7 +26,7 @@ _MORE = ("kl.Panel(lab)", "import time; time.sleep(3)", "len(panel.wait())")
 
 
 @dataclass
-class Desk:
+class AttemptFolder:
     """The panel that all tests of this file use, and the service behind it.
 
     Attributes:
@@ -55,22 +55,22 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def opened(bench: Workbench, photo_file: Path) -> Iterator[Desk]:
+def opened(bench: Workbench, photo_file: Path) -> Iterator[AttemptFolder]:
     """A panel with an image and eight seeds."""
     with Sandbox(latency=0.5) as box:
         panel = bench.panel("runs", box, *_MORE)
         panel.fill("Add a bird.", photo_file, Seeds=f"1-{CELLS}")
-        yield Desk(panel, box)
+        yield AttemptFolder(panel, box)
 
 
 @pytest.fixture
-def desk(opened: Desk) -> Desk:
+def desk(opened: AttemptFolder) -> AttemptFolder:
     """The same, with nothing under way."""
     until(lambda: opened.panel.ask("panel._rooms.idle"), opened.panel.page, 60)
     return opened
 
 
-def test_cells_arrive_one_after_the_other(desk: Desk) -> None:
+def test_cells_arrive_one_after_the_other(desk: AttemptFolder) -> None:
     """The count rises and the grid changes while the sweep runs; nothing is on stderr."""
     panel, counts, frames = desk.start("Add a red bird."), set(), set()
 
@@ -86,7 +86,7 @@ def test_cells_arrive_one_after_the_other(desk: Desk) -> None:
     expect(panel.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')).to_have_count(0)
 
 
-def test_stop_and_run_again(desk: Desk) -> None:
+def test_stop_and_run_again(desk: AttemptFolder) -> None:
     """Stop in the middle keeps what was under way; Run again sends the rest; everything is paid once."""
     panel = desk.start("Add a green bird.")
     until(lambda: panel.ended >= 2, panel.page)
@@ -104,7 +104,7 @@ def test_stop_and_run_again(desk: Desk) -> None:
     assert pytest.approx(desk.box.bill) == panel.ask("sum(run.cost for run in lab.history())")
 
 
-def test_a_second_panel(desk: Desk) -> None:
+def test_a_second_panel(desk: AttemptFolder) -> None:
     """Another cell with a panel of the same lab shows the same sweep under way, and the same picked cell."""
     panel = desk.start("Add a blue bird.")
     panel.notebook.run(SECOND)
@@ -120,7 +120,7 @@ def test_a_second_panel(desk: Desk) -> None:
         expect(one.root.get_by_alt_text(f"{title}, output 1", exact=True)).to_be_visible()
 
 
-def test_a_busy_kernel(desk: Desk) -> None:
+def test_a_busy_kernel(desk: AttemptFolder) -> None:
     """While another cell executes the sweep goes on, and afterwards the panel catches up."""
     panel = desk.start("Add a grey bird.")
     before = len(desk.sent)
@@ -131,7 +131,7 @@ def test_a_busy_kernel(desk: Desk) -> None:
     panel.done(CELLS)
 
 
-def test_wait_shows_what_comes(desk: Desk) -> None:
+def test_wait_shows_what_comes(desk: AttemptFolder) -> None:
     """While `panel.wait()` blocks a cell, counts go on; it returns the results."""
     panel, counts = desk.start("Add a pink bird."), set()
     panel.notebook.start(WAITING)
@@ -147,7 +147,7 @@ def test_wait_shows_what_comes(desk: Desk) -> None:
     expect(panel.notebook.output(WAITING)).to_contain_text(str(CELLS))
 
 
-def test_reload_in_the_middle(desk: Desk) -> None:
+def test_reload_in_the_middle(desk: AttemptFolder) -> None:
     """The page loaded anew shows the form, counts on and shows the grid."""
     panel = desk.start("Add a white bird.")
     until(lambda: panel.ended >= 1, panel.page)
@@ -162,7 +162,7 @@ def test_reload_in_the_middle(desk: Desk) -> None:
     until(lambda: all(panel.pixels(tile).std() > 20 for tile in panel.tiles()), panel.page)
 
 
-def test_closing_the_page_stops_nothing(desk: Desk, bench: Workbench) -> None:
+def test_closing_the_page_stops_nothing(desk: AttemptFolder, bench: Workbench) -> None:
     """With no page open the sweep goes on to its end; a new page shows it done."""
     panel = desk.start("Add a black bird.")
     panel.notebook.save()
@@ -174,7 +174,7 @@ def test_closing_the_page_stops_nothing(desk: Desk, bench: Workbench) -> None:
     assert [True] * CELLS == desk.panel.ask("[cell.state == 'done' for cell in lab.load('last')]")
 
 
-def test_a_killed_kernel(desk: Desk) -> None:
+def test_a_killed_kernel(desk: AttemptFolder) -> None:
     """A kernel killed in the middle: the new one names the sweep first, Resume ends it, no cell is paid twice."""
     panel = desk.start("Add a brown bird.")
     until(lambda: panel.ended >= 2, panel.page)

@@ -21,7 +21,7 @@ import hashlib, io
 import ipywidgets
 from PIL import Image
 from kontext_lab.errors import ImageError, SweepError
-from kontext_lab.panel.browser import Frame, KeyField, UploadField, ValuesField, Viewer
+from kontext_lab.panel.browser import PageFrame, KeyField, UploadField, ValuesField, Viewer
 
 def expand(text):
     if "x" in text:
@@ -35,7 +35,7 @@ clicked = []
 seeds.on_action(clicked.append)
 aspect = ValuesField("Aspect ratio", options=["1:1", "16:9", "9:16"], names={"1:1": "square"})
 animal = ValuesField("animal", commas=False)
-frame = Frame(["ArrowLeft", "1", "0", "f"])
+frame = PageFrame(["ArrowLeft", "1", "0", "f"])
 pressed, copied = [], []
 frame.on_key(pressed.append)
 frame.on_copied(copied.append)

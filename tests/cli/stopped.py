@@ -18,7 +18,7 @@ import kontext_lab as kl
 from kontext_lab.cli import main
 from kontext_lab.client import KontextClient
 from kontext_lab.lab import lab as labs
-from kontext_lab.lab.gauge import Gauge
+from kontext_lab.lab.measurer import Measurer
 from kontext_lab.tracking import Tracker
 
 LONG, SHORT = 60.0, 1.0
@@ -33,7 +33,7 @@ STAGES: dict[str, tuple[Any, str, float]] = {
     "sending": (KontextClient, "post", SHORT),
     "downloading": (KontextClient, "collect", SHORT),
     "writing": (Tracker, "log", SHORT),
-    "measuring": (Gauge, "measure", LONG),
+    "measuring": (Measurer, "measure", LONG),
     "summing up": (Tracker, "finish", SHORT),
     "saving": (kl.Results, "save", LONG),
 }

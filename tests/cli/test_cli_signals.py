@@ -21,7 +21,7 @@ from stopped import STAGES, run_stopped
 
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
-from kontext_lab.cli.running import exit_code
+from kontext_lab.cli.run import exit_code
 from kontext_lab.cli.signals import SAME_SECONDS, STOP_SIGNALS, Stopped, StopSignals
 from kontext_lab.results import CellResult, Results, State
 from kontext_lab.sandbox import Fault, Sandbox
@@ -29,9 +29,7 @@ from kontext_lab.sandbox import Fault, Sandbox
 CELLS = 6
 
 _fork = multiprocessing.get_context("forkserver")
-_fork.set_forkserver_preload(
-    ["stopped", "mlflow", "kontext_lab.cli.running", "kontext_lab.figures", "pandas"]
-)
+_fork.set_forkserver_preload(["stopped", "mlflow", "kontext_lab.cli.run", "kontext_lab.figures", "pandas"])
 
 
 @pytest.fixture

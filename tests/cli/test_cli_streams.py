@@ -44,7 +44,7 @@ def command(
 MANY = """\
 import json, pathlib, sys
 from kontext_lab.cli.main import run_command
-from kontext_lab.cli.saying import guard_output
+from kontext_lab.cli.output import guard_output
 
 guard_output()
 codes = {words: run_command(words.split("|")) for words in sys.argv[1:]}

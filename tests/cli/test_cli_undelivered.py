@@ -13,11 +13,11 @@ from cli_parts import Said
 from mlflow import MlflowClient
 
 import kontext_lab as kl
-from kontext_lab.answer import Reason
 from kontext_lab.client import downloads
 from kontext_lab.errors import TrackingError
-from kontext_lab.journal.desk import Desk
-from kontext_lab.pacing import Pacing
+from kontext_lab.journal.attempt_folder import AttemptFolder
+from kontext_lab.request.attempt import Reason
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import FAULTS, Sandbox
 from kontext_lab.tracking import Tracker, writing
 
@@ -162,7 +162,7 @@ def test_an_answer_that_is_kept_nowhere_is_said_loudly(
     run: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, full: pytest.MonkeyPatch
 ) -> None:
     """Neither journal nor store could be written: 1, the last line says so, and --out still has the picture."""
-    monkeypatch.setattr(Desk, "keep_answer", raising(FULL))
+    monkeypatch.setattr(AttemptFolder, "keep_answer", raising(FULL))
     said = run("--concurrency", "1", "--out", "pictures")
     full.undo()
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kontext_lab.answer import Reason
 from kontext_lab.client import ClientSettings, KontextClient, ParsedAnswer, RawAnswer
 from kontext_lab.client.answers import number_of
 from kontext_lab.images import load_reference
 from kontext_lab.request import EditRequest
+from kontext_lab.request.attempt import Reason
 
 A, B = "https://cdn.example/a.png", "https://cdn.example/b.png"
 REFERENCE = load_reference(

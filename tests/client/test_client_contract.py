@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kontext_lab.answer import Reason
 from kontext_lab.client import KontextClient
 from kontext_lab.images import load_reference
 from kontext_lab.request import EditRequest
+from kontext_lab.request.attempt import Reason
 from kontext_lab.sandbox import FAULTS, Sandbox
 from kontext_lab.sandbox.faults import DOWNLOAD_KINDS
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 from raw_server import Peer, RawServer
 
-from kontext_lab.answer import Reason
 from kontext_lab.client import ClientSettings, KontextClient
 from kontext_lab.errors import ImageError, OutputUnavailable
+from kontext_lab.request.attempt import Reason
 
 Connect = Callable[..., KontextClient]
 Act = Callable[[Peer], None]

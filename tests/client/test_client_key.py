@@ -15,13 +15,13 @@ import pytest
 import requests
 from raw_server import Peer, RawServer
 
-from kontext_lab.answer import Attempt
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, RawAnswer, key_from_environment
 from kontext_lab.client.keys import GivenKey
 from kontext_lab.errors import ConfigError, ServiceError, Unauthorized
+from kontext_lab.lab.service import connect as connect_service
 from kontext_lab.request import EditRequest
+from kontext_lab.request.attempt import Attempt
 from kontext_lab.sandbox import Sandbox
-from kontext_lab.service import connect as connect_service
 
 Connect = Callable[..., KontextClient]
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from raw_server import Peer, RawServer
 
-from kontext_lab.answer import RawAnswer, Reason
 from kontext_lab.client import KontextClient
 from kontext_lab.client.account import read_balance, read_logs, read_price
 from kontext_lab.client.answers import ParsedAnswer
@@ -20,6 +19,7 @@ from kontext_lab.client.broken_json import read_object
 from kontext_lab.client.failures import retry_after
 from kontext_lab.errors import InDoubt
 from kontext_lab.request import EditRequest
+from kontext_lab.request.attempt import RawAnswer, Reason
 
 Connect = Callable[..., KontextClient]
 

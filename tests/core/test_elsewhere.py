@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kontext_lab.journal.elsewhere import Elsewhere
+from kontext_lab.journal.store_index import StoreIndex
 
 HERE, THERE = "http://here:5000", "http://there:5000"
 
@@ -27,28 +27,28 @@ def home(tmp_path: Path) -> Path:
 
 def test_other_stores_are_counted(home: Path) -> None:
     """Each store counts those of the cells it holds."""
-    Elsewhere(home).note(THERE, CELLS[:12])
-    assert {THERE: 12} == Elsewhere(home).holding(CELLS[:36], besides=HERE)
+    StoreIndex(home).note(THERE, CELLS[:12])
+    assert {THERE: 12} == StoreIndex(home).holding(CELLS[:36], besides=HERE)
 
 
 def test_the_store_in_use_is_left_out(home: Path) -> None:
     """What the store in use holds is no news."""
-    Elsewhere(home).note(HERE, CELLS[:12])
-    assert {} == Elsewhere(home).holding(CELLS, besides=HERE)
+    StoreIndex(home).note(HERE, CELLS[:12])
+    assert {} == StoreIndex(home).holding(CELLS, besides=HERE)
 
 
 def test_the_store_with_most_comes_first(home: Path) -> None:
     """Several stores are in order of how many cells they hold."""
-    Elsewhere(home).note("http://few", CELLS[:2])
-    Elsewhere(home).note("http://many", CELLS[:7])
-    assert ["http://many", "http://few"] == list(Elsewhere(home).holding(CELLS, besides=HERE))
+    StoreIndex(home).note("http://few", CELLS[:2])
+    StoreIndex(home).note("http://many", CELLS[:7])
+    assert ["http://many", "http://few"] == list(StoreIndex(home).holding(CELLS, besides=HERE))
 
 
 def test_the_same_cell_counts_once(home: Path) -> None:
     """Noting and asking twice change nothing."""
     for _ in range(2):
-        Elsewhere(home).note(THERE, CELLS[:3] * 2)
-    assert {THERE: 3} == Elsewhere(home).holding(CELLS[:3] * 2, besides=HERE)
+        StoreIndex(home).note(THERE, CELLS[:3] * 2)
+    assert {THERE: 3} == StoreIndex(home).holding(CELLS[:3] * 2, besides=HERE)
 
 
 def test_a_store_whose_file_is_gone_is_not_named(home: Path, tmp_path: Path) -> None:
@@ -56,15 +56,15 @@ def test_a_store_whose_file_is_gone_is_not_named(home: Path, tmp_path: Path) -> 
     file = tmp_path / "mlflow.db"
     file.touch()
     uri = f"sqlite:///{file}"
-    Elsewhere(home).note(uri, CELLS[:1])
-    before = Elsewhere(home).holding(CELLS, besides=HERE)
+    StoreIndex(home).note(uri, CELLS[:1])
+    before = StoreIndex(home).holding(CELLS, besides=HERE)
     file.unlink()
-    assert ({uri: 1}, {}) == (before, Elsewhere(home).holding(CELLS, besides=HERE))
+    assert ({uri: 1}, {}) == (before, StoreIndex(home).holding(CELLS, besides=HERE))
 
 
 def test_asking_makes_nothing(home: Path) -> None:
     """Where nothing was noted, no folder appears."""
-    assert ({}, False) == (Elsewhere(home).holding(CELLS, besides=HERE), home.exists())
+    assert ({}, False) == (StoreIndex(home).holding(CELLS, besides=HERE), home.exists())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of a POSIX system")
@@ -72,7 +72,7 @@ def test_only_the_owner_reads_it(home: Path) -> None:
     """Folder and file are closed to others, whatever the umask."""
     before = os.umask(0)
     try:
-        Elsewhere(home).note(THERE, CELLS[:1])
+        StoreIndex(home).note(THERE, CELLS[:1])
     finally:
         os.umask(before)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (home, home / "notices.db")]
@@ -82,22 +82,22 @@ def test_only_the_owner_reads_it(home: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"no database at all" * 300, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_damaged_file_is_replaced(home: Path, damage: bytes) -> None:
     """After the damage it is empty, and remembers again."""
-    Elsewhere(home).note(THERE, CELLS[:5])
+    StoreIndex(home).note(THERE, CELLS[:5])
     (home / "notices.db").write_bytes(damage)
-    lost = Elsewhere(home).holding(CELLS, besides=HERE)
-    Elsewhere(home).note(THERE, CELLS[:2])
-    assert ({}, {THERE: 2}) == (lost, Elsewhere(home).holding(CELLS, besides=HERE))
+    lost = StoreIndex(home).holding(CELLS, besides=HERE)
+    StoreIndex(home).note(THERE, CELLS[:2])
+    assert ({}, {THERE: 2}) == (lost, StoreIndex(home).holding(CELLS, besides=HERE))
 
 
 def test_pages_damaged_in_the_middle_raise_nothing(home: Path) -> None:
     """A file whose head is whole and whose rest is not does no harm."""
-    Elsewhere(home).note(THERE, CELLS)
+    StoreIndex(home).note(THERE, CELLS)
     file = home / "notices.db"
     data = file.read_bytes()
     file.write_bytes(data[:4096] + b"\xaa" * (len(data) - 4096))
-    Elsewhere(home).holding(CELLS, besides=HERE)
-    Elsewhere(home).note(THERE, CELLS[:2])
-    assert {THERE: 2} == Elsewhere(home).holding(CELLS, besides=HERE)
+    StoreIndex(home).holding(CELLS, besides=HERE)
+    StoreIndex(home).note(THERE, CELLS[:2])
+    assert {THERE: 2} == StoreIndex(home).holding(CELLS, besides=HERE)
 
 
 def test_a_file_of_another_version_is_replaced(home: Path) -> None:
@@ -107,18 +107,18 @@ def test_a_file_of_another_version_is_replaced(home: Path) -> None:
         database.execute("CREATE TABLE held (something TEXT)")
         database.execute("PRAGMA user_version = 99")
     database.close()
-    Elsewhere(home).note(THERE, CELLS[:2])
-    assert {THERE: 2} == Elsewhere(home).holding(CELLS, besides=HERE)
+    StoreIndex(home).note(THERE, CELLS[:2])
+    assert {THERE: 2} == StoreIndex(home).holding(CELLS, besides=HERE)
 
 
 def test_a_lock_is_not_waited_for(home: Path) -> None:
     """While another process holds the file, nothing is noted and nothing is waited for."""
-    Elsewhere(home).note(THERE, CELLS[:1])
+    StoreIndex(home).note(THERE, CELLS[:1])
     held = sqlite3.connect(home / "notices.db", isolation_level=None)
     held.execute("BEGIN EXCLUSIVE")
     began = time.perf_counter()
-    Elsewhere(home).note(THERE, CELLS)
-    found = Elsewhere(home).holding(CELLS, besides=HERE)
+    StoreIndex(home).note(THERE, CELLS)
+    found = StoreIndex(home).holding(CELLS, besides=HERE)
     seconds = time.perf_counter() - began
     held.close()
     assert ({}, True) == (found, seconds < 2)
@@ -134,16 +134,16 @@ def test_what_cannot_be_written_is_left(home: Path, obstacle: str) -> None:
         (home / "notices.db").touch(0o400)
     else:
         home.write_text("a file")
-    Elsewhere(home).note(THERE, CELLS[:1])
-    found = Elsewhere(home).holding(CELLS, besides=HERE)
+    StoreIndex(home).note(THERE, CELLS[:1])
+    found = StoreIndex(home).holding(CELLS, besides=HERE)
     assert found in ({}, {THERE: 1})  # root writes where others may not
 
 
 def test_a_full_disk_is_swallowed(home: Path) -> None:
     """Where nothing more fits, nothing is noted and nothing raised."""
-    Elsewhere(home).note(THERE, CELLS[:1])
+    StoreIndex(home).note(THERE, CELLS[:1])
     # SQLite has its own word for a full disk: a limit of pages, kept by the connection that sets it.
-    notice = Elsewhere(home)
+    notice = StoreIndex(home)
     connect = sqlite3.connect
 
     def full(*args: object, **kwargs: object) -> sqlite3.Connection:
@@ -154,24 +154,24 @@ def test_a_full_disk_is_swallowed(home: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite3, "connect", full)
         notice.note(THERE, CELLS)
-    assert {THERE: 1} == Elsewhere(home).holding(CELLS, besides=HERE)
+    assert {THERE: 1} == StoreIndex(home).holding(CELLS, besides=HERE)
 
 
 def test_many_at_once(home: Path) -> None:
     """Several threads that begin with no file leave one that works."""
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda part: Elsewhere(home).note(THERE, CELLS[part::8]), range(8)))
-    Elsewhere(home).note(THERE, CELLS)
-    assert {THERE: 1000} == Elsewhere(home).holding(CELLS, besides=HERE)
+        list(pool.map(lambda part: StoreIndex(home).note(THERE, CELLS[part::8]), range(8)))
+    StoreIndex(home).note(THERE, CELLS)
+    assert {THERE: 1000} == StoreIndex(home).holding(CELLS, besides=HERE)
 
 
 def test_a_thousand_are_quick(home: Path) -> None:
     """Noting and asking for a thousand takes milliseconds; the limit is generous for busy machines."""
-    Elsewhere(home).note(THERE, CELLS[:1])
+    StoreIndex(home).note(THERE, CELLS[:1])
     seconds = []
     for _ in range(5):
         began = time.perf_counter()
-        Elsewhere(home).note(THERE, CELLS)
-        Elsewhere(home).holding(CELLS, besides=HERE)
+        StoreIndex(home).note(THERE, CELLS)
+        StoreIndex(home).holding(CELLS, besides=HERE)
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 0.05

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 import kontext_lab as kl
-from kontext_lab.answer import RawAnswer
 from kontext_lab.errors import AlreadyRunning, ConfigError
-from kontext_lab.journal import Desk, FolderPermits, Intent, Journal, SweepFacts, home_folder
+from kontext_lab.journal import AttemptFolder, FolderPermits, Intent, Journal, SweepFacts, home_folder
 from kontext_lab.journal import journal as journals
 from kontext_lab.journal.permits import FolderPermit
+from kontext_lab.request.attempt import RawAnswer
 
 FACTS = SweepFacts(
     "a/b: demo", "d" * 64, "sandbox", "http://127.0.0.1:1", "sqlite:////tmp/x.db", "kontext-lab"
@@ -77,40 +77,40 @@ def test_an_intent_is_read_back(journal: Journal, sweep: kl.Sweep) -> None:
     one = journal.sweep(FACTS)
     one.begin(sweep)
     one.intend(intent())
-    assert [intent()] == [found for found, _ in journal.sweep(FACTS).desks()]
+    assert [intent()] == [found for found, _ in journal.sweep(FACTS).attempt_folders()]
 
 
 def test_an_intent_is_readable(journal: Journal, sweep: kl.Sweep) -> None:
     """A person opens the file and sees the cell's title and the id the service's log knows."""
     one = journal.sweep(FACTS)
     one.begin(sweep)
-    desk = one.intend(intent())
-    facts = json.loads((desk.folder / "intent.json").read_text())
+    attempt_folder = one.intend(intent())
+    facts = json.loads((attempt_folder.folder / "intent.json").read_text())
     assert ("g5 s2 crab", "kl-1") == (facts["title"], facts["request_id"])
 
 
 @pytest.mark.parametrize("body", [b'{"images": []}', b"\xff\xfe\x00 no text", "ä – 画".encode(), b""])
 def test_an_answer_is_kept_byte_for_byte(body: bytes, tmp_path: Path) -> None:
     """Whatever a service answers is read back exactly."""
-    desk = Desk(str(tmp_path))
+    attempt_folder = AttemptFolder(str(tmp_path))
     raw = RawAnswer(200, body, {"x-request-id": "abc"}, 1.25)
-    desk.keep_answer(raw)
-    assert raw == desk.answer
+    attempt_folder.keep_answer(raw)
+    assert raw == attempt_folder.answer
 
 
 def test_outputs_are_kept_byte_for_byte(tmp_path: Path) -> None:
     """Pictures by their place in the answer."""
-    desk = Desk(str(tmp_path))
-    desk.keep_output(0, b"first")
-    desk.keep_output(11, b"twelfth")
-    assert {0: b"first", 11: b"twelfth"} == desk.outputs
+    attempt_folder = AttemptFolder(str(tmp_path))
+    attempt_folder.keep_output(0, b"first")
+    attempt_folder.keep_output(11, b"twelfth")
+    assert {0: b"first", 11: b"twelfth"} == attempt_folder.outputs
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "x"}', '{"status": 200, "headers": 3}', "\0\0"])
 def test_a_damaged_answer_is_no_answer(text: str, tmp_path: Path) -> None:
     """What can't be read counts as not having come: in doubt, and no traceback."""
     (tmp_path / "answer.json").write_text(text)
-    assert Desk(str(tmp_path)).answer is None
+    assert AttemptFolder(str(tmp_path)).answer is None
 
 
 def test_a_desk_without_an_intent_was_never_sent_from(journal: Journal, sweep: kl.Sweep) -> None:
@@ -118,7 +118,7 @@ def test_a_desk_without_an_intent_was_never_sent_from(journal: Journal, sweep: k
     one = journal.sweep(FACTS)
     one.begin(sweep)
     (one.folder / "00001 kl-9").mkdir()
-    assert [] == one.desks()
+    assert [] == one.attempt_folders()
     assert one.end()
     assert not one.folder.exists()
 
@@ -127,9 +127,9 @@ def test_a_sweep_that_owes_something_stays(journal: Journal, sweep: kl.Sweep) ->
     """Its folder goes only when the last attempt was dropped."""
     one = journal.sweep(FACTS)
     one.begin(sweep)
-    desk = one.intend(intent())
+    attempt_folder = one.intend(intent())
     assert not one.end()
-    one.drop(desk)
+    one.drop(attempt_folder)
     assert one.end()
     assert [] == journal.unfinished()
 
@@ -194,7 +194,7 @@ def test_a_failing_disk_leaves_no_half_intent(
     with pytest.raises(ConfigError, match=r"journal can't be written .*Input/output error"):
         one.intend(intent())
     monkeypatch.undo()
-    assert [] == one.desks()
+    assert [] == one.attempt_folders()
 
 
 def test_an_intent_is_on_disk_before_it_is_under_its_name(
@@ -214,7 +214,7 @@ def test_an_intent_is_on_disk_before_it_is_under_its_name(
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", replaced)
-    Desk(str(tmp_path)).keep_intent(intent())
+    AttemptFolder(str(tmp_path)).keep_intent(intent())
     assert ["sync file", "rename", "sync folder"] == order
 
 
@@ -275,30 +275,30 @@ def test_a_permit_is_either_taken_or_taken_back(journal: Journal, sweep: kl.Swee
     one.begin(sweep)
     for turn in range(50):
         request_id = f"kl-{turn}"
-        desk = one.intend(intent(turn, request_id))
+        attempt_folder = one.intend(intent(turn, request_id))
         permits, gate = FolderPermits(), threading.Barrier(2)
-        permit = permits.issue(desk, request_id)
+        permit = permits.issue(attempt_folder, request_id)
 
         with ThreadPoolExecutor(2) as pool:
             taken = pool.submit(_together, gate, permit.take)
-            withdrawn = pool.submit(_together, gate, partial(permits.withdraw, permit, desk))
+            withdrawn = pool.submit(_together, gate, partial(permits.withdraw, permit, attempt_folder))
         assert taken.result() is not withdrawn.result()
-        assert withdrawn.result() is permits.withdraw(permit, desk)
-        assert taken.result() is desk.may_have_left
+        assert withdrawn.result() is permits.withdraw(permit, attempt_folder)
+        assert taken.result() is attempt_folder.may_have_left
 
 
 @pytest.mark.parametrize("there", ["no folder", "no intent", "another intent", "a damaged intent"])
 def test_a_worker_makes_no_permit(there: str, tmp_path: Path) -> None:
     """Where the attempt's own folder is not to be seen there is nothing to take, and nothing is made."""
-    desk = Desk(str(tmp_path / "00003 kl-1"))
+    attempt_folder = AttemptFolder(str(tmp_path / "00003 kl-1"))
     if there != "no folder":
-        desk.folder.mkdir()
+        attempt_folder.folder.mkdir()
     if there == "another intent":
-        desk.keep_intent(intent(request_id="kl-2"))
+        attempt_folder.keep_intent(intent(request_id="kl-2"))
     if there == "a damaged intent":
-        (desk.folder / "intent.json").write_text("{")
+        (attempt_folder.folder / "intent.json").write_text("{")
     before = sorted(tmp_path.rglob("*"))
-    assert not FolderPermits().issue(desk, "kl-1").take()
+    assert not FolderPermits().issue(attempt_folder, "kl-1").take()
     assert before == sorted(tmp_path.rglob("*"))
 
 
@@ -308,20 +308,20 @@ def test_a_permit_that_can_not_be_written_is_not_given(
     """A disk that fails when it is taken: the request may not leave, and may not be called unsent either."""
     one = journal.sweep(FACTS)
     one.begin(sweep)
-    desk = one.intend(intent())
+    attempt_folder = one.intend(intent())
     permits = FolderPermits()
-    permit = permits.issue(desk, "kl-1")
+    permit = permits.issue(attempt_folder, "kl-1")
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         assert not permit.take()
-    assert not permits.withdraw(permit, desk)
+    assert not permits.withdraw(permit, attempt_folder)
 
 
 def test_an_attempt_that_nobody_took_owes_nothing(journal: Journal, sweep: kl.Sweep) -> None:
     """An intent alone was not sent; with its permit taken it may have been."""
     one = journal.sweep(FACTS)
     one.begin(sweep)
-    desk = one.intend(intent())
-    assert ([], False) == (one.owed(), desk.may_have_left)
-    FolderPermits().issue(desk, "kl-1").take()
-    assert ([intent()], True) == ([found for found, _ in one.owed()], desk.may_have_left)
+    attempt_folder = one.intend(intent())
+    assert ([], False) == (one.owed(), attempt_folder.may_have_left)
+    FolderPermits().issue(attempt_folder, "kl-1").take()
+    assert ([intent()], True) == ([found for found, _ in one.owed()], attempt_folder.may_have_left)

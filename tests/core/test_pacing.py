@@ -15,7 +15,7 @@ from kontext_lab.errors import (
     ServiceUnavailable,
     Unauthorized,
 )
-from kontext_lab.pacing import Pacing, Throttle
+from kontext_lab.runner.retry_policy import Pacing, Throttle
 
 REFUSED = RateLimited("slow down", 429)
 

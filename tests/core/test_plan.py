@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kontext_lab.answer import Reason
-from kontext_lab.plan import Action, Decision, Plan, decide
-from kontext_lab.results import Known, State
+from kontext_lab.lab.plan import Action, Decision, Plan, decide
+from kontext_lab.request.attempt import Reason
+from kontext_lab.results import State, TrackedCell
 from kontext_lab.sweep import Sweep
 
 GREY = np.full((4, 6, 3), 128, np.uint8)
@@ -27,9 +27,9 @@ def study(**given: Any) -> tuple[Sweep, list[str]]:
 
 def known(
     fingerprint: str, state: State = State.DONE, reason: str = "", run_id: str = "run", index: int = 0
-) -> Known:
+) -> TrackedCell:
     """A tracked cell."""
-    return Known(run_id, "parent", index, fingerprint, state, reason, WHEN)
+    return TrackedCell(run_id, "parent", index, fingerprint, state, reason, WHEN)
 
 
 def actions(decisions: tuple[Decision, ...]) -> list[str]:
@@ -271,7 +271,7 @@ def test_another_request_at_the_same_place() -> None:
 def test_own_copy_is_kept() -> None:
     """A cell that was copied into this run is kept, not copied again."""
     made, prints = study()
-    own = Known("own", "parent", 0, prints[0], State.DONE, "", WHEN, copied=True)
+    own = TrackedCell("own", "parent", 0, prints[0], State.DONE, "", WHEN, copied=True)
     found = decide(made.cells, prints, here={0: own}, anywhere={prints[0]: known(prints[0], run_id="other")})
     assert [(one.action, one.known) for one in found] == [(Action.KEEP, own)]
 
@@ -340,7 +340,7 @@ def test_line() -> None:
 def test_oldest() -> None:
     """The oldest reused picture dates the plan."""
     made, prints = study(seed="1-2")
-    old = Known("old", "p", 0, prints[1], State.DONE, "", WHEN - timedelta(days=9))
+    old = TrackedCell("old", "p", 0, prints[1], State.DONE, "", WHEN - timedelta(days=9))
     found = decide(made.cells, prints, here={}, anywhere={prints[0]: known(prints[0]), prints[1]: old})
     assert Plan(made, "x", found).oldest == WHEN - timedelta(days=9)
 
@@ -353,7 +353,7 @@ def test_html_is_escaped() -> None:
 
 def test_other_stores_are_named() -> None:
     """What was paid for in another store is told, with the way to it."""
-    lines = plan(elsewhere={"sqlite:////data/mlflow.db": 2}).warnings
+    lines = plan(other_stores={"sqlite:////data/mlflow.db": 2}).warnings
     assert (
         "2 of these 3 were paid for in that other store sqlite:////data/mlflow.db: "
         "set MLFLOW_TRACKING_URI to use it",
@@ -362,4 +362,4 @@ def test_other_stores_are_named() -> None:
 
 def test_other_stores_are_no_matter_for_the_sandbox() -> None:
     """Nobody paid for simulated pictures."""
-    assert () == replace(plan(elsewhere={"sqlite:////data/mlflow.db": 2}), service="sandbox").warnings
+    assert () == replace(plan(other_stores={"sqlite:////data/mlflow.db": 2}), service="sandbox").warnings

@@ -22,8 +22,8 @@ from kontext_lab.client.account import read_balance, read_logs, read_price
 from kontext_lab.client.failures import read_envelope
 from kontext_lab.errors import KontextLabError, visible
 from kontext_lab.images import load_reference
-from kontext_lab.journal import Desk, Journal
-from kontext_lab.lab.leftovers import unfinished_line
+from kontext_lab.journal import AttemptFolder, Journal
+from kontext_lab.lab.unfinished import unfinished_line
 from kontext_lab.redaction import Redactor
 from kontext_lab.request import EditRequest
 from kontext_lab.results.saving import FORMULA, csv_text
@@ -163,17 +163,17 @@ def test_any_files_are_a_journal(intent: bytes, answer: bytes, facts: bytes, sen
     """What a damaged disk left is read as far as it makes sense, and is never an error of somebody else's."""
     with tempfile.TemporaryDirectory() as home:
         journal = Journal(Path(home))
-        desk = journal.folder / "key name" / "00000 kl-1"
-        (desk / "output-1").mkdir(parents=True)
-        (desk / "output-0").write_bytes(answer)
+        attempt_folder = journal.folder / "key name" / "00000 kl-1"
+        (attempt_folder / "output-1").mkdir(parents=True)
+        (attempt_folder / "output-0").write_bytes(answer)
         for file, data in {"intent.json": intent, "answer.json": answer}.items():
-            (desk / file).write_bytes(data)
+            (attempt_folder / file).write_bytes(data)
         for file, data in {"sweep.json": facts, "sends.txt": sends, "sweep.yaml": sends}.items():
-            (desk.parent / file).write_bytes(data)
+            (attempt_folder.parent / file).write_bytes(data)
         for one in journal.unfinished():
             assert isinstance(unfinished_line(one), str)
             assert isinstance(one.sends, set)
-            assert all(found.place >= 0 for found, _ in one.desks())
+            assert all(found.place >= 0 for found, _ in one.attempt_folders())
             with suppress(KontextLabError):
                 one.sweep()
 
@@ -185,9 +185,9 @@ def test_any_kept_answer_is_an_answer_or_none(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "answer.json").write_bytes(data)
         (Path(folder) / "output-0").mkdir()
-        desk = Desk(folder)
-        assert desk.answer is None or isinstance(desk.answer.status, int)
-        assert {} == desk.outputs
+        attempt_folder = AttemptFolder(folder)
+        assert attempt_folder.answer is None or isinstance(attempt_folder.answer.status, int)
+        assert {} == attempt_folder.outputs
 
 
 @QUICK
@@ -196,7 +196,7 @@ def test_any_intent_has_a_moment(data: bytes) -> None:
     """A moment that can be compared and counted from, whatever the file says."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "intent.json").write_bytes(data)
-        intent = Desk(folder).intent
+        intent = AttemptFolder(folder).intent
     if intent is not None:
         assert intent.moment - timedelta(days=1) < intent.moment.astimezone(UTC)
         assert isinstance(datetime.now(UTC) - intent.moment, timedelta)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kontext_lab import errors
-from kontext_lab.answer import Answer, Attempt, Picture, Reason
 from kontext_lab.errors import ConfigError, KontextLabError, NotFound, ServiceError
+from kontext_lab.request.attempt import Answer, Attempt, Picture, Reason
 from kontext_lab.results import CellResult, Output, Results, State, outcome_of, safe_name, typed_params
 from kontext_lab.results.saving import csv_text
 from kontext_lab.sweep import Sweep

@@ -14,8 +14,7 @@ from PIL import Image
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.results import CellResult, Output, Results
-from kontext_lab.sweep.differing import compared
-from kontext_lab.sweep.wording import shortened
+from kontext_lab.sweep.wording import compared, shortened
 
 PLAIN = "Add a {animal} to the foreground of the photo."
 KEEP = PLAIN + " Keep everything else as it is."

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kontext_lab.answer import Answer, Attempt, Picture, Reason
 from kontext_lab.images import examine
+from kontext_lab.request.attempt import Answer, Attempt, Picture, Reason
 from kontext_lab.results import CellResult, Results, State
 from kontext_lab.sweep import Sweep
 

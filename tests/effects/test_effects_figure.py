@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import kontext_lab as kl
-from kontext_lab.effects import effects_of
 from kontext_lab.figures import effects, effects_view
-from kontext_lab.figures.effects_plan import plan_effects
+from kontext_lab.figures.effects_panels import plan_effects
 from kontext_lab.results import Results
+from kontext_lab.statistics import effects_of
 
 LONG = [
     f"Add a bird to the foreground of the photo and keep everything else exactly as it is, number {n}"

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from effects_making import PHOTO, noise, study
 
-from kontext_lab.effects import effects_of, measured
-from kontext_lab.effects.intervals import (
+from kontext_lab.errors import ConfigError, listed
+from kontext_lab.results import Results
+from kontext_lab.statistics import effects_of, measured
+from kontext_lab.statistics.intervals import (
     block_intervals,
     pairs_needed,
     rate_difference,
     trials_needed,
     wilson,
 )
-from kontext_lab.errors import ConfigError, listed
-from kontext_lab.results import Results
 
 
 def steep(params: Mapping[str, Any]) -> float:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from effects_making import noise, study
 
-from kontext_lab.effects import effects_of, idle_axes, idle_sentences
-from kontext_lab.effects.words import number_words, percent
 from kontext_lab.results import Results
+from kontext_lab.statistics import effects_of, idle_axes, idle_sentences
+from kontext_lab.statistics.formatting import number_words, percent
 
 
 def steep(params: Mapping[str, Any]) -> float:

@@ -9,8 +9,8 @@ from functools import cache
 
 from PIL import Image
 
-from kontext_lab.answer import Answer, Attempt, Picture, Reason
 from kontext_lab.images import examine
+from kontext_lab.request.attempt import Answer, Attempt, Picture, Reason
 from kontext_lab.results import CellResult
 from kontext_lab.sweep import Cell
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.figures import GridPlan, LiveSheet, Mark, change_webp, draw, frame_names, grid, plan_grid
-from kontext_lab.figures.frames import Frames, ends_of, share_of
+from kontext_lab.figures.value_frames import Frames, ends_of, share_of
 from kontext_lab.images.heat import glowing
 from kontext_lab.metrics import Comparison, compare
 from kontext_lab.results import Output, Results
@@ -69,7 +69,7 @@ def edits(results: Make, coffee: Image.Image) -> Results:
     made = results(seed=[1, 2], service="https://api.example")
     for output, colour in zip(made.outputs, ((20, 200, 60), (30, 60, 220)), strict=True):
         put(output, edited(coffee, colour))
-    made.beside = Measuring()
+    made.comparison_source = Measuring()
     return made
 
 
@@ -155,7 +155,7 @@ def test_a_map_lies_on_what_changed(results: Make, coffee: Image.Image, ratio: s
     painted, truth = edited(coffee, box=box), edited(Image.new("RGB", coffee.size), (255, 255, 255), box)
     made = results(aspect_ratio=ratio)
     put(made.outputs[0], Image.fromarray(reframe(painted, RATIO_SIZES[ratio])))
-    made.beside = Measuring()
+    made.comparison_source = Measuring()
     for over, mask in (("reference", np.asarray(truth)), ("output", reframe(truth, RATIO_SIZES[ratio]))):
         plan = plan_grid(made, show="change", over=over)
         glow = np.ptp(tile_pixels(grid(made, show="change", over=over), plan), axis=2) > 60
@@ -177,7 +177,7 @@ def test_what_the_output_added_is_striped(results: Make, coffee: Image.Image) ->
     wide.paste(coffee.resize((600, 400)), (150, 0))
     made = results(aspect_ratio="21:9")
     put(made.outputs[0], wide)
-    made.beside = Measuring()
+    made.comparison_source = Measuring()
     pixels = tile_pixels(
         grid(made, show="change", over="output"), plan_grid(made, show="change", over="output")
     )
@@ -224,20 +224,24 @@ def test_the_sandbox_s_are_marked(results: Make, coffee: Image.Image) -> None:
     """A change map of a simulated picture is one, too."""
     made = results()
     put(made.outputs[0], edited(coffee))
-    made.beside = Measuring()
+    made.comparison_source = Measuring()
     assert "simulated pictures (sandbox)" in plan_grid(made, show="change").notes
 
 
 def test_a_part_measures_with_the_same(edits: Results) -> None:
     """`where`, slices and sums hand on what measures."""
     part = edits.where(seed=1)
-    assert [edits.beside] * 3 == [part.beside, edits[:1].beside, (Results([]) + part).beside]
+    assert [edits.comparison_source] * 3 == [
+        part.comparison_source,
+        edits[:1].comparison_source,
+        (Results([]) + part).comparison_source,
+    ]
 
 
 def test_references_are_brought_first(edits: Results) -> None:
     """Results from a store don't know them until then."""
     grid(edits, show="reference")
-    assert 1 == edits.beside.known  # type: ignore[union-attr]
+    assert 1 == edits.comparison_source.known  # type: ignore[union-attr]
 
 
 # --- what is said in place of a map ----------------------------------------------------------------------
@@ -272,7 +276,7 @@ def test_what_cannot_be_read_says_why(edits: Results) -> None:
 def test_a_failed_cell_says_that(results: Make, edits: Results) -> None:
     """As in every other grid."""
     waiting = results(seed=[1, 2], run=False)
-    waiting.beside = edits.beside
+    waiting.comparison_source = edits.comparison_source
     assert ["waiting: "] * 2 == cards(waiting)
 
 
@@ -338,7 +342,7 @@ def test_a_redraw_measures_nothing(edits: Results) -> None:
     sheet = LiveSheet(Figure())
     for dark in (False, True, False):
         sheet.show(plan_grid(edits, show="change"), dark=dark)
-    assert 2 == edits.beside.compared  # type: ignore[union-attr]
+    assert 2 == edits.comparison_source.compared  # type: ignore[union-attr]
 
 
 def test_outputs_come_back(edits: Results) -> None:

@@ -13,9 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from skimage import data
 
-from kontext_lab.figures import LiveSheet, Mark, Previews, Room, grid, parameters, plan_grid, rest, values_of
+from kontext_lab.figures import LiveSheet, Mark, Paper, Previews, grid, parameters, plan_grid, rest, values_of
 from kontext_lab.figures.geometry import GridPlan, Tile
-from kontext_lab.figures.mosaic import Mosaic
+from kontext_lab.figures.rasters import Mosaic
 from kontext_lab.results import Output, Results, State
 
 Make = Callable[..., Results]
@@ -146,7 +146,7 @@ def test_a_mark_survives_a_rebuild(results: Make, sheet: LiveSheet) -> None:
     made = results(axes=AXES)
     sheet.show(live(made))
     sheet.select(Mark(made[2]))
-    plan = live(made, rows="seed", columns="guidance_scale", room=Room(6, 4))
+    plan = live(made, rows="seed", columns="guidance_scale", room=Paper(6, 4))
     sheet.show(plan)
     tile = next(tile for tile in plan.tiles if tile.cell is made[2])
     assert np.abs(part(sheet, tile)[40, 0] - (9, 105, 218)).max() < 30
@@ -236,7 +236,7 @@ def test_pixels_of_another_crop_are_not_put(results: Make, sheet: LiveSheet) -> 
 def test_a_live_page_is_no_wider_than_its_room(results: Make) -> None:
     """For however many cells, a page keeps to the width it is given."""
     made = results(axes={"guidance_scale": "1-10:0.5", "seed": "1-16"}, run=False)
-    assert live(made, room=Room(8, 6)).width <= 8.4 + 0.01
+    assert live(made, room=Paper(8, 6)).width <= 8.4 + 0.01
 
 
 def thumbnail_bytes(output: Output) -> bytes:

@@ -10,9 +10,9 @@ import pytest
 from figures_making import moderated
 from PIL import Image
 
-from kontext_lab.answer import Answer, Attempt
 from kontext_lab.errors import SweepError
 from kontext_lab.figures import GridPlan, Tile, plan_grid
+from kontext_lab.request.attempt import Answer, Attempt
 from kontext_lab.results import Results, State
 
 Make = Callable[..., Results]

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kontext_lab.figures import LiveSheet, grid, plan_grid
-from kontext_lab.figures.verdicts import verdicts_of, verdicts_words
+from kontext_lab.figures.captions import verdicts_of, verdicts_words
 from kontext_lab.results import Results
 
 Make = Callable[..., Results]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from figures_making import moderated
 
-from kontext_lab.answer import Answer, Attempt
 from kontext_lab.figures import plan_grid, text
+from kontext_lab.request.attempt import Answer, Attempt
 from kontext_lab.results import Results, State
 
 Make = Callable[..., Results]

@@ -98,7 +98,7 @@ def test_a_sweep_is_no_output(lab: kl.Lab, chain: list[CellResult], store_uri: s
 
 def test_long_chains(lab: kl.Lab, chain: list[CellResult], monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the nearest are followed where there are very many."""
-    monkeypatch.setattr("kontext_lab.lab.chains.LONGEST_CHAIN", 1)
+    monkeypatch.setattr("kontext_lab.lab.lookup.LONGEST_CHAIN", 1)
     assert runs([chain[1].output]) == runs(lab.ancestors(chain[2]))
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
-from kontext_lab.lab.finding import find, with_origins
+from kontext_lab.lab.picture_search import find, with_origins
 from kontext_lab.sandbox import Sandbox
 
 AXES = {"guidance_scale": [2, 5], "animal": ["bird", "crab"]}

@@ -18,7 +18,7 @@ from PIL import Image
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
 from kontext_lab.images import load_reference
-from kontext_lab.journal import Desk, Intent, Journal, SweepFacts
+from kontext_lab.journal import AttemptFolder, Intent, Journal, SweepFacts
 from kontext_lab.sandbox import Sandbox
 
 sys.path.append(str(Path(__file__).parents[1] / "client"))
@@ -239,12 +239,12 @@ def hostile_journal(home: Path, address: str, **changes: str) -> None:
     journal = Journal(home).sweep(SweepFacts(**facts))
     journal.begin(kl.Sweep("Add a bird.", np.full((40, 60, 3), 128, np.uint8), seed=[1, 2]))
     for place in (0, 1):
-        desk: Desk = journal.intend(
+        attempt_folder: AttemptFolder = journal.intend(
             Intent(place, "t", f"kl-{place}", "f" * 64, 0.05, "2026-11-22T10:00:00+00:00")
         )
-        desk.mark_sent("a process")
+        attempt_folder.mark_sent("a process")
     body = json.dumps({"images": [{"url": f"{address}/a.png"}]}).encode()
-    desk.keep_answer(kl.client.RawAnswer(200, body, {}, 1.0))
+    attempt_folder.keep_answer(kl.client.RawAnswer(200, body, {}, 1.0))
 
 
 @pytest.mark.parametrize("service", ["", "sandbox"])

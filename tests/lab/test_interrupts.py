@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 import kontext_lab as kl
-from kontext_lab import progress
+from kontext_lab.lab import progress
 from kontext_lab.runner import Handle
 from kontext_lab.sandbox import Sandbox
 
@@ -52,7 +52,7 @@ def test_an_interrupt_while_waiting_returns_what_is_there(
 
 @pytest.mark.parametrize(
     ("owner", "name", "before"),
-    [(progress, "Bar", True), (progress, "_wait", True), (threading.Thread, "start", False)],
+    [(progress, "ProgressBar", True), (progress, "_wait", True), (threading.Thread, "start", False)],
 )
 def test_an_interrupt_that_nobody_catches_stops_the_sweep(
     owner: object,
@@ -111,7 +111,7 @@ def test_a_stop_while_only_measuring_is_left(
     lab: kl.Lab, make_sweep: Callable[..., kl.Sweep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every cell is done and stays so; what was not measured is said."""
-    from kontext_lab.lab.gauge import Gauge
+    from kontext_lab.lab.measurer import Measurer
 
     at_work, release = threading.Event(), threading.Event()
 
@@ -119,7 +119,7 @@ def test_a_stop_while_only_measuring_is_left(
         at_work.set()
         release.wait(60)
 
-    monkeypatch.setattr(Gauge, "measure", hangs)
+    monkeypatch.setattr(Measurer, "measure", hangs)
     handle = lab.start(make_sweep(), measure=True)
     assert at_work.wait(60)
     while handle.results.counts["done"] < 8:

@@ -20,8 +20,8 @@ from PIL import Image
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
 from kontext_lab.journal import Intent
-from kontext_lab.lab.opening import Asked, Once
-from kontext_lab.lab.starting import facts_of
+from kontext_lab.lab.launch import facts_of
+from kontext_lab.lab.services import Lazy, ServiceCache
 from kontext_lab.sandbox import Sandbox
 
 KEY = "marked-key-given-1234"
@@ -163,7 +163,7 @@ class TestThreads:
                 raise OSError("away")
             return found
 
-        once = Once(make)
+        once = Lazy(make)
         with pytest.raises(OSError, match="away"):
             once.get()
         assert ["open", "open"] == [once.get(), once.get()]
@@ -177,8 +177,10 @@ def left(lab: kl.Lab, sweep: kl.Sweep) -> None:
     journal.begin(sweep)
     cell = sweep.cells[0]
     fingerprint = cell.request.fingerprint(lab.connection.name)
-    desk = journal.intend(Intent(0, cell.title, "kl-x", fingerprint, 0.052, "2099-01-01T00:00:00+00:00"))
-    desk.mark_sent("a process")
+    attempt_folder = journal.intend(
+        Intent(0, cell.title, "kl-x", fingerprint, 0.052, "2099-01-01T00:00:00+00:00")
+    )
+    attempt_folder.mark_sent("a process")
     journal.lock.release()
 
 
@@ -396,7 +398,7 @@ class TestRememberedAnswers:
     def test_for_half_a_minute(self, lab: kl.Lab, make_sweep: MakeSweep, asked: list[str]) -> None:
         """Three questions for the first plan, none for the next, three again after 30 seconds."""
         now = [100.0]
-        lab.asked = Asked(lambda: now[0])
+        lab.asked = ServiceCache(lambda: now[0])
         sweep = small(make_sweep)
         first = lab.plan(sweep)
         assert 3 == len(asked)
@@ -433,7 +435,7 @@ class TestRememberedAnswers:
     def test_a_failure_for_five_seconds(self, lab: kl.Lab, make_sweep: MakeSweep, api: Sandbox) -> None:
         """A dead service is not asked with every change, and found again soon."""
         now = [100.0]
-        lab.asked = Asked(lambda: now[0])
+        lab.asked = ServiceCache(lambda: now[0])
         lab.connection.name = lab.connection.client.service
         url = api.url
         api.stop()
@@ -446,7 +448,7 @@ class TestRememberedAnswers:
 
     def test_forgotten_while_on_its_way(self) -> None:
         """An answer that was asked for before everything was forgotten is not kept."""
-        asked = Asked()
+        asked = ServiceCache()
 
         def slow() -> int:
             asked.forget()

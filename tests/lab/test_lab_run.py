@@ -18,8 +18,8 @@ from kontext_lab.errors import (
     TrackingError,
     Unauthorized,
 )
-from kontext_lab.pacing import Pacing
 from kontext_lab.results import State
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import FAULTS, Sandbox
 
 MakeSweep = Callable[..., kl.Sweep]

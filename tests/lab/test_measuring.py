@@ -43,7 +43,7 @@ def test_every_picture_gets_its_values(lab: kl.Lab, results: Results) -> None:
 
 def test_the_sandbox_s_mark_is_no_change(lab: kl.Lab, results: Results) -> None:
     """What says SANDBOX on a picture was not edited by anybody: no region lies in its corner."""
-    from kontext_lab.lab.measuring import comparison_of
+    from kontext_lab.lab.measurer import comparison_of
 
     boxes = [region.box for output in results.outputs for region in comparison_of(output).regions]
     assert not any(x0 > 0.8 and y0 > 0.9 for x0, y0, _, _ in boxes)

@@ -214,8 +214,8 @@ def test_a_metric_that_hangs_ends_nothing_but_measuring(
     api: Sandbox, make_sweep: MakeSweep, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while without a single value; the run is finished, and says it."""
-    monkeypatch.setattr("kontext_lab.runner.measuring.PATIENCE", 0.0)
-    monkeypatch.setattr("kontext_lab.runner.clockwork.Clockwork.seconds", lambda *_: 0.1)
+    monkeypatch.setattr("kontext_lab.runner.measure_queue.PATIENCE", 0.0)
+    monkeypatch.setattr("kontext_lab.runner.timers.Timers.seconds", lambda *_: 0.1)
     with lab_with(gate) as lab:
         results = lab.run(make_sweep(), progress=False)
     assert ({State.DONE}, "") == ({cell.state for cell in results}, results.stopped)
@@ -473,12 +473,12 @@ def test_a_cell_that_is_told_of_again_is_no_reason_to_look(
     lab: kl.Lab, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As each is once it was measured: a look reads the whole sweep."""
-    from kontext_lab.lab import noticing
+    from kontext_lab.lab import launch
 
     results = lab.run(make_sweep(axes={"animal": ["bird"], "seed": "1-6"}), progress=False)
     looks: list[int] = []
-    monkeypatch.setattr(noticing, "idle_pairs", lambda given: looks.append(len(given)) or {})
-    watch = noticing.IdleWatch(results)
+    monkeypatch.setattr(launch, "idle_pairs", lambda given: looks.append(len(given)) or {})
+    watch = launch.IdleWatch(results)
     for cell in (*results, *results, *results):
         watch(cell)
     assert [6, 6] == looks  # at four pictures, and at the end

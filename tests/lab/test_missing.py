@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, OutputMissing, TrackingError
-from kontext_lab.figures.plan import plan_grid
-from kontext_lab.plan import Action
+from kontext_lab.figures.grid_plan import plan_grid
+from kontext_lab.lab.plan import Action
 from kontext_lab.results import Output, State
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.tracking import Tracker

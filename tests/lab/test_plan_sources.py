@@ -19,7 +19,7 @@ from PIL import Image
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
 from kontext_lab.errors import ImageError
-from kontext_lab.plan import Plan
+from kontext_lab.lab.plan import Plan
 from kontext_lab.sandbox import Sandbox
 
 GREY = np.full((4, 6, 3), 128, np.uint8)

@@ -11,9 +11,9 @@ import pytest
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError
 from kontext_lab.figures import plan_grid
-from kontext_lab.lab import comparing
-from kontext_lab.lab.comparing import Comparing, Held
-from kontext_lab.lab.measuring import comparison_of
+from kontext_lab.lab import change_maps
+from kontext_lab.lab.change_maps import ChangeMapCache, ChangeMaps
+from kontext_lab.lab.measurer import comparison_of
 from kontext_lab.results import Results
 
 MakeSweep = Callable[..., kl.Sweep]
@@ -51,8 +51,8 @@ def test_cells_by_their_runs_find_theirs(lab: kl.Lab, results: Results) -> None:
 def test_what_was_measured_is_measured_once(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """A redraw is free."""
     asked = []
-    monkeypatch.setattr(comparing, "comparison_of", lambda output: asked.append(1) or comparison_of(output))
-    results.beside = Comparing(held=Held())
+    monkeypatch.setattr(change_maps, "comparison_of", lambda output: asked.append(1) or comparison_of(output))
+    results.comparison_source = ChangeMaps(held=ChangeMapCache())
     for _ in range(3):
         kl.grid(results, show="change")
     assert 2 == len(asked)
@@ -61,7 +61,7 @@ def test_what_was_measured_is_measured_once(results: Results, monkeypatch: pytes
 def test_a_held_map_is_as_it_was(results: Results) -> None:
     """To a quarter of a Lab unit; what changed at all stays more than nothing."""
     exact = comparison_of(results[0].output)
-    found = Held().put("one", exact)
+    found = ChangeMapCache().put("one", exact)
     shown = np.minimum(exact.change_map, 63.75)
     assert np.abs(found.change_map - shown).max() <= 0.25
     assert np.array_equal(exact.change_map > 0, found.change_map > 0)
@@ -72,7 +72,7 @@ def test_a_held_map_is_as_it_was(results: Results) -> None:
 def test_what_is_held_stays_small(results: Results) -> None:
     """The longest unused goes first."""
     one = comparison_of(results[0].output)
-    held = Held(most=60_000)
+    held = ChangeMapCache(most=60_000)
     for key in range(50):
         held.put(key, one)
     assert 1 <= len(held) < 50
@@ -83,7 +83,7 @@ def test_references_that_are_gone_are_said(results: Results) -> None:
     """One line, as everywhere."""
     results[0].request = None
     with pytest.raises(ConfigError, match="its references are not at hand"):
-        Comparing().comparison(results[0].output)
+        ChangeMaps().comparison(results[0].output)
 
 
 def test_results_still_pickle(lab: kl.Lab, results: Results) -> None:

@@ -133,12 +133,12 @@ def test_a_picture_made_anew_has_none(lab: kl.Lab, make_sweep: Callable[..., kl.
 
 def test_what_is_said_of_the_new_picture_stays(lab: kl.Lab, two: kl.Results, store_uri: str) -> None:
     """A verdict on the new picture is kept, also where writing that had to be tried again."""
-    from kontext_lab.tracking import marks
+    from kontext_lab.tracking import assessments
 
     lab.judge(two[0], "follows prompt", True)
     run = MlflowClient(store_uri).get_run(two[0].run_id)
     assert two[0].arrived is not None
-    marks.withdraw(lab.tracker.store, run, before=two[0].arrived.timestamp())
+    assessments.withdraw(lab.tracker.store, run, before=two[0].arrived.timestamp())
     assert {KEY: 1.0} == lab.load("two")[0].output.metrics
 
 

@@ -13,11 +13,11 @@ from skimage.metrics import structural_similarity
 from skimage.registration import phase_cross_correlation
 
 from kontext_lab.metrics import compare, placed
-from kontext_lab.metrics.around import greatest, smooth, window_mean
-from kontext_lab.metrics.blocks import cut, shifts
+from kontext_lab.metrics.block_matching import cut, shifts
+from kontext_lab.metrics.filters import greatest, smooth, window_mean
+from kontext_lab.metrics.keypoints import affine_map
 from kontext_lab.metrics.pixels import Floats, Pixels, reference_pixels
 from kontext_lab.metrics.placement import moved
-from kontext_lab.metrics.points import affine_map
 from kontext_lab.metrics.texture import similarity, texture
 
 

@@ -18,9 +18,9 @@ from metrics_making import (
 )
 
 from kontext_lab.metrics import Comparison, compare
+from kontext_lab.sandbox.fetched_references import DecodedReference
 from kontext_lab.sandbox.framing import RATIO_SIZES
-from kontext_lab.sandbox.pictures import make_picture
-from kontext_lab.sandbox.references import Reference
+from kontext_lab.sandbox.painting import make_picture
 from kontext_lab.sandbox.validation import Generation
 
 PROMPTS = (
@@ -109,7 +109,7 @@ def test_the_sandboxs_edits_are_found() -> None:
             guidance_scale=float(rng.uniform(1, 10)),
             output_format=("jpeg", "png")[number % 2],
         )
-        made = make_picture(request, [Reference(name, photograph(name))], int(rng.integers(1e6)), 0)
+        made = make_picture(request, [DecodedReference(name, photograph(name))], int(rng.integers(1e6)), 0)
         height, width = made.truth.shape
         ((left, top, right, bottom),) = made.marks
         covered = (left / width, top / height, right / width, bottom / height)

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from kontext_lab.pacing import Pacing
+from kontext_lab.runner.retry_policy import Pacing
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from typing import Any
 
 import kontext_lab as kl
 from kontext_lab.client import KontextClient
-from kontext_lab.journal import Desk, SweepJournal
-from kontext_lab.pacing import Pacing
+from kontext_lab.journal import AttemptFolder, SweepJournal
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.tracking import Tracker, writing
 
 POINTS = (
@@ -95,9 +95,9 @@ def _set_trap(point: str, passes: int) -> None:
 
 
 _PLACES: dict[str, tuple[Any, str, bool]] = {
-    "intent written": (Desk, "keep_intent", False),
-    "answer read": (Desk, "keep_answer", False),
-    "bytes on disk": (Desk, "keep_output", False),
+    "intent written": (AttemptFolder, "keep_intent", False),
+    "answer read": (AttemptFolder, "keep_answer", False),
+    "bytes on disk": (AttemptFolder, "keep_output", False),
     "child made": (writing, "_open_child", False),
     "child written": (Tracker, "log", False),
     "before emptying": (SweepJournal, "drop", True),

@@ -16,13 +16,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import kontext_lab as kl
-from kontext_lab import progress
-from kontext_lab.answer import Answer, Attempt, Picture, Reason
 from kontext_lab.journal import SweepJournal
-from kontext_lab.pacing import Pacing
+from kontext_lab.lab import progress
+from kontext_lab.request.attempt import Answer, Attempt, Picture, Reason
 from kontext_lab.results import State
-from kontext_lab.runner import Purse
-from kontext_lab.runner.alarms import Alarms
+from kontext_lab.runner import Budget
+from kontext_lab.runner.circuit_breaker import CircuitBreaker
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.tracking import Tracker, writing
 
@@ -123,7 +123,7 @@ def test_a_worker_that_dies_with_the_picture_on_its_desk_costs_none(
 def test_a_pool_that_breaks_costs_no_picture(
     lab: kl.Lab, api: Sandbox, sweep: kl.Sweep, quick: Pacing
 ) -> None:
-    """The program itself takes what lies on the desk; nothing more is sent through the pool."""
+    """The program itself takes what lies on the attempt folder; nothing more is sent through the pool."""
     with Dying(broken=True) as pool:
         first = lab.run(sweep, progress=False, pacing=quick, executor=pool, concurrency=1)
     assert {"done": 1, "cancelled": 1} == first.counts
@@ -262,7 +262,7 @@ def test_a_partial_answer_does_not_teach_a_lower_price(sweep: kl.Sweep) -> None:
     request = sweep.cells[0].request
     prices: dict[str, float] = {request.model: PRICE}
     half = Answer((Picture(), Picture(reason=Reason.EMPTY)), cost_usd=PRICE / 4, cost_source="header")
-    Purse(1.0, prices).learn(request, Attempt("kl-1", half))
+    Budget(1.0, prices).learn(request, Attempt("kl-1", half))
     assert {request.model: PRICE} == prices
 
 
@@ -309,7 +309,7 @@ def test_a_mistake_is_told_when_its_run_has_ended(
         time.sleep(0.5)
         abandon(tracker, parent_id)
 
-    monkeypatch.setattr(Alarms, "hear", broken_call)
+    monkeypatch.setattr(CircuitBreaker, "hear", broken_call)
     monkeypatch.setattr(Tracker, "abandon", slowly)
     with pytest.raises(ZeroDivisionError):
         lab.run(sweep, progress=False, pacing=quick)
@@ -321,7 +321,7 @@ def test_a_mistake_in_the_coordinator_leaves_nothing_running(
 ) -> None:
     """Its run is ended, its answers stay in the journal, the next run has them."""
     with monkeypatch.context() as broken:
-        broken.setattr(Alarms, "hear", broken_call)
+        broken.setattr(CircuitBreaker, "hear", broken_call)
         with pytest.raises(ZeroDivisionError):
             lab.run(sweep, progress=False, pacing=quick)
     assert ["KILLED"] == [run.status for run in lab.history()]

@@ -22,10 +22,10 @@ from mlflow.entities import Run
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, Unauthorized
 from kontext_lab.lab import executors
-from kontext_lab.pacing import Pacing
+from kontext_lab.lab.worker import Worker
 from kontext_lab.results import Results, State
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Sandbox
-from kontext_lab.worker import Worker
 
 PRICE = 0.052
 KEY = "marked-key-4711"
@@ -443,7 +443,7 @@ class Losing(ThreadPoolExecutor):
         if getattr(work, "__name__", "") != "send":
             return running
         permit = args[2]
-        until(lambda: permit.desk.may_have_left)
+        until(lambda: permit.attempt_folder.may_have_left)
         future.set_exception(TimeoutError("the task is late"))
         return future
 

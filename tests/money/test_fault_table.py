@@ -10,7 +10,7 @@ import pytest
 from mlflow.entities import Run
 
 import kontext_lab as kl
-from kontext_lab.pacing import Pacing
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import FAULTS, Fault, Sandbox
 
 STOPS = {"unauthorized": "401", "out_of_credits": "403", "not_found": "404"}

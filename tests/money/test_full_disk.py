@@ -12,7 +12,7 @@ import pytest
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError
-from kontext_lab.journal import desk as desks
+from kontext_lab.journal import attempt_folder as attempt_folders
 from kontext_lab.sandbox import Sandbox
 
 FULL = OSError(28, os.strerror(28))
@@ -67,7 +67,11 @@ def test_a_disk_that_fills_up_stops_the_sweep_and_keeps_what_came(
 ) -> None:
     """The third intent fails: two are done, nothing more is sent, the rest goes on later."""
     with monkeypatch.context() as full:
-        full.setattr(desks.Desk, "keep_intent", failing_after(desks.Desk.keep_intent, 2))
+        full.setattr(
+            attempt_folders.AttemptFolder,
+            "keep_intent",
+            failing_after(attempt_folders.AttemptFolder.keep_intent, 2),
+        )
         results = lab.run(sweep, progress=False, concurrency=1)
     assert ("journal", {"done": 2, "cancelled": 4}, 2) == (results.stopped, results.counts, len(api.calls))
     assert {"done": 6} == lab.run(sweep, progress=False).counts
@@ -80,7 +84,11 @@ def test_an_answer_that_does_not_fit_into_the_journal_still_reaches_the_store(
 ) -> None:
     """What is paid for goes on in memory; the sweep stops, since the next answer would be at risk."""
     with monkeypatch.context() as full:
-        full.setattr(desks.Desk, method, failing_after(getattr(desks.Desk, method), 1))
+        full.setattr(
+            attempt_folders.AttemptFolder,
+            method,
+            failing_after(getattr(attempt_folders.AttemptFolder, method), 1),
+        )
         results = lab.run(sweep, progress=False, concurrency=1)
     assert ("journal", {"done": 2, "cancelled": 4}) == (results.stopped, results.counts)
     assert api.calls[1].outputs[0] == lab.load("last")[1].output.sha256

@@ -13,12 +13,12 @@ import pytest
 from mlflow.entities import Run
 
 import kontext_lab as kl
-from kontext_lab.answer import RawAnswer
 from kontext_lab.errors import AlreadyRunning
 from kontext_lab.journal import FolderPermits, Intent
-from kontext_lab.lab.starting import facts_of
-from kontext_lab.pacing import Pacing
-from kontext_lab.plan import Action
+from kontext_lab.lab.launch import facts_of
+from kontext_lab.lab.plan import Action
+from kontext_lab.request.attempt import RawAnswer
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Sandbox
 
 
@@ -37,10 +37,12 @@ def cut_off(
         journal.begin(sweep)
     cell = sweep.cells[place]
     print_ = cell.request.fingerprint(lab.connection.name)
-    desk = journal.intend(Intent(place, cell.title, request_id, print_, 0.052, "2099-01-01T00:00:00+00:00"))
-    desk.mark_sent("a process")
+    attempt_folder = journal.intend(
+        Intent(place, cell.title, request_id, print_, 0.052, "2099-01-01T00:00:00+00:00")
+    )
+    attempt_folder.mark_sent("a process")
     if raw is not None:
-        desk.keep_answer(raw)
+        attempt_folder.keep_answer(raw)
 
 
 def answered(lab: kl.Lab, sweep: kl.Sweep, place: int) -> RawAnswer:
@@ -83,8 +85,8 @@ def test_an_intent_whose_permit_nobody_took_is_simply_sent(
     journal = lab.journal.sweep(facts_of(lab, sweep))
     journal.begin(sweep)
     cell = sweep.cells[1]
-    desk = journal.intend(Intent(1, cell.title, "kl-x", cell.request.fingerprint("x"), 0.052, ""))
-    late = FolderPermits().issue(desk, "kl-x")
+    attempt_folder = journal.intend(Intent(1, cell.title, "kl-x", cell.request.fingerprint("x"), 0.052, ""))
+    late = FolderPermits().issue(attempt_folder, "kl-x")
     assert (0, 4) == (lab.plan(sweep).in_doubt, lab.plan(sweep).requests)
     results = lab.run(sweep, progress=False)
     assert ({"done": 4}, 4) == (results.counts, len(api.calls))
@@ -159,8 +161,10 @@ def test_a_picture_whose_host_is_away_waits_in_the_journal(
     assert ["skipped", "done", "done", "done"] == [cell.state for cell in results]
     assert 1 == len(lab.unfinished)
 
-    ((_, desk),) = lab.journal.unfinished()[0].desks()
-    desk.keep_answer(RawAnswer(200, b'{"images": [{"url": "%s"}]}' % address.encode(), raw.headers, 1.0))
+    ((_, attempt_folder),) = lab.journal.unfinished()[0].attempt_folders()
+    attempt_folder.keep_answer(
+        RawAnswer(200, b'{"images": [{"url": "%s"}]}' % address.encode(), raw.headers, 1.0)
+    )
     (found,) = lab.recover()
     assert (1, "") == (found.answers, found.problem)
     loaded = lab.load("last")

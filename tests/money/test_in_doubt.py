@@ -10,7 +10,7 @@ import pytest
 from mlflow.entities import Run
 
 import kontext_lab as kl
-from kontext_lab.pacing import Pacing
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Fault, Sandbox
 
 PRICE = 0.052

@@ -76,8 +76,14 @@ class Study:
     def _left_on_desks(self) -> list[str]:
         found = []
         for sweep in Journal(self.folder / "home").unfinished():
-            for _, desk in sweep.desks():
-                stage = "bytes on disk" if desk.outputs else "answer read" if desk.answer else "intent only"
+            for _, attempt_folder in sweep.attempt_folders():
+                stage = (
+                    "bytes on disk"
+                    if attempt_folder.outputs
+                    else "answer read"
+                    if attempt_folder.answer
+                    else "intent only"
+                )
                 found.append(stage)
         return found
 

@@ -14,7 +14,7 @@ import pytest
 
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
-from kontext_lab.pacing import Pacing
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import FAULTS, Sandbox
 
 KEY = "marked-key-0815-do-not-show"

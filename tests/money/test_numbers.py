@@ -18,10 +18,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import kontext_lab as kl
-from kontext_lab.answer import Answer
 from kontext_lab.cli.main import run_command
 from kontext_lab.client import KontextClient, transport
-from kontext_lab.pacing import Pacing
+from kontext_lab.request.attempt import Answer
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Sandbox
 
 PRO = "flux/kontext-pro/image-to-image"
@@ -211,9 +211,9 @@ def test_a_refused_picture_is_not_given_up_with_time(
     with kl.Lab(measure=False) as lab:
         lab.run(sweep.but(seed=1), progress=False, pacing=quick)
         (journal,) = lab.journal.unfinished()
-        ((intent, desk),) = journal.desks()
+        ((intent, attempt_folder),) = journal.attempt_folders()
         long_ago = datetime.now(UTC) - timedelta(days=30)
-        desk.keep_intent(type(intent)(**{**vars(intent), "when": long_ago.isoformat()}))
+        attempt_folder.keep_intent(type(intent)(**{**vars(intent), "when": long_ago.isoformat()}))
         (found,) = lab.recover()
     assert (0, True) == (found.answers, "AIMLAPI_PICTURE_HOSTS" in found.problem)
 

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 import kontext_lab as kl
 from kontext_lab.errors import AlreadyRunning
-from kontext_lab.pacing import Pacing
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Fault, Sandbox
 
 

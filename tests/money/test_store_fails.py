@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
 from kontext_lab.errors import TrackingError
-from kontext_lab.pacing import Pacing
+from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Sandbox
 
 

@@ -12,20 +12,20 @@ from ipywidgets import Widget
 import kontext_lab as kl
 import kontext_lab.panel.panel as panels
 from kontext_lab.panel import Panel
-from kontext_lab.panel.post import Post
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
 
 
 @pytest.fixture(autouse=True)
 def panels_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Panels, which last as long as a kernel, end with the test: their threads and their widgets."""
-    made: list[Post] = []
-    make = Post.__init__
+    made: list[UiDispatcher] = []
+    make = UiDispatcher.__init__
 
-    def noted(post: Post, *given: Any) -> None:
+    def noted(post: UiDispatcher, *given: Any) -> None:
         made.append(post)
         make(post, *given)
 
-    monkeypatch.setattr(Post, "__init__", noted)
+    monkeypatch.setattr(UiDispatcher, "__init__", noted)
     yield
     for post in made:
         post.close()

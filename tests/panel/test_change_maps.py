@@ -11,8 +11,8 @@ from PIL import Image
 from kontext_lab.figures import Tile
 from kontext_lab.figures.geometry import Overlay, Rect
 from kontext_lab.panel import Panel
-from kontext_lab.panel.arranging import Arranging
-from kontext_lab.panel.fetching import Fetching
+from kontext_lab.panel.axis_pickers import AxisPickers
+from kontext_lab.panel.picture_loader import PictureLoader
 from kontext_lab.results import CellResult, Output
 
 
@@ -29,7 +29,7 @@ def ran(typed: Panel) -> Panel:
     return typed
 
 
-def arranging(panel: Panel) -> Arranging:
+def arranging(panel: Panel) -> AxisPickers:
     """The pickers of the tab Grid."""
     return panel._rooms.grid.arranging
 
@@ -126,7 +126,7 @@ def test_maps_are_measured_one_by_one() -> None:
             """All of them, each time."""
             return [_overlaid(at) for at in range(5)]
 
-    fetching = Fetching(Sheet(), lambda work, _: jobs.append(work), lambda: None, lambda _: None)  # type: ignore[arg-type]
+    fetching = PictureLoader(Sheet(), lambda work, _: jobs.append(work), lambda: None, lambda _: None)  # type: ignore[arg-type]
     fetching.fetch()
     assert 2 == len(jobs)
 

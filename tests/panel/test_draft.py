@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 import kontext_lab as kl
-from kontext_lab.panel.draft import Draft, DraftError
-from kontext_lab.panel.words import Named
+from kontext_lab.panel.form_state import FormError, FormState
+from kontext_lab.panel.placeholders import LabelledValue
 
 ANIMALS = {"animal": ["bird", "crab"]}
 
 
 @pytest.fixture
-def draft(photo_file: Path) -> Draft:
+def draft(photo_file: Path) -> FormState:
     """A prompt and a reference."""
-    return Draft.of(kl.Sweep("Add a bird.", photo_file))
+    return FormState.of(kl.Sweep("Add a bird.", photo_file))
 
 
 SWEEPS: dict[str, dict[str, object]] = {
@@ -62,7 +62,7 @@ SWEEPS: dict[str, dict[str, object]] = {
 def test_a_sweep_put_in_and_read_out_is_the_same(given: dict[str, object], photo_file: Path) -> None:
     """Whatever a sweep holds, it goes through the form unchanged, so that it goes on in its own run."""
     sweep = kl.Sweep(**{"prompt": "Add a bird.", "image": photo_file, **given})
-    again = Draft.of(sweep).sweep()
+    again = FormState.of(sweep).sweep()
     assert (sweep, sweep.digest("sandbox")) == (again, again.digest("sandbox"))
 
 
@@ -78,35 +78,41 @@ def test_references_go_through_unchanged(how: str, photo_file: Path, photo: np.n
         "sets": {"axes": {"images": [[a, b], [b, a]]}},
     }[how]
     sweep = kl.Sweep("Add a bird.", **given)
-    again = Draft.of(sweep).sweep()
+    again = FormState.of(sweep).sweep()
     assert (sweep, sweep.digest("sandbox")) == (again, again.digest("sandbox"))
 
 
-def test_several_values_are_an_axis_and_one_is_fixed(draft: Draft) -> None:
+def test_several_values_are_an_axis_and_one_is_fixed(draft: FormState) -> None:
     """What has one value does not vary."""
-    typed = {"seed": (Named("1"), Named("2")), "guidance_scale": (Named("4"),)}
+    typed = {"seed": (LabelledValue("1"), LabelledValue("2")), "guidance_scale": (LabelledValue("4"),)}
     sweep = replace(draft, values=typed).sweep()
     assert (["seed"], 4.0) == ([axis.key for axis in sweep.axes], sweep.fixed["guidance_scale"])
 
 
-def test_new_axes_stand_in_the_usual_order(draft: Draft) -> None:
+def test_new_axes_stand_in_the_usual_order(draft: FormState) -> None:
     """Whatever was typed first: guidance scale, seed, aspect ratio, words."""
     several = {
-        "aspect_ratio": (Named("1:1"), Named("16:9")),
-        "seed": (Named("1"), Named("2")),
-        "guidance_scale": (Named("2"), Named("5")),
+        "aspect_ratio": (LabelledValue("1:1"), LabelledValue("16:9")),
+        "seed": (LabelledValue("1"), LabelledValue("2")),
+        "guidance_scale": (LabelledValue("2"), LabelledValue("5")),
     }
-    with_words = draft.prompted([Named("a {x}")])
-    made = replace(with_words, words=with_words.words.but("x", (Named("bird"),)), values=several).sweep()
+    with_words = draft.prompted([LabelledValue("a {x}")])
+    made = replace(
+        with_words, words=with_words.words.but("x", (LabelledValue("bird"),)), values=several
+    ).sweep()
     assert ["guidance_scale", "seed", "aspect_ratio", "x"] == [axis.key for axis in made.axes]
 
 
-WRONG: list[tuple[Callable[[Draft], Draft], str, str]] = [
-    (lambda d: d.prompted([Named("")]), "prompt", "is missing"),
-    (lambda d: d.prompted([Named("x" * 4001)]), "prompt", "4001 characters, allowed are at most 4000"),
-    (lambda d: d.prompted([Named("one"), Named("")]), "prompt", "prompt 2: is empty"),
-    (lambda d: d.prompted([Named("a {x}")]), "{x}", "{x} has no values"),
-    (lambda d: d.prompted([Named("a {seed}")]), "{seed}", "has no values"),
+WRONG: list[tuple[Callable[[FormState], FormState], str, str]] = [
+    (lambda d: d.prompted([LabelledValue("")]), "prompt", "is missing"),
+    (
+        lambda d: d.prompted([LabelledValue("x" * 4001)]),
+        "prompt",
+        "4001 characters, allowed are at most 4000",
+    ),
+    (lambda d: d.prompted([LabelledValue("one"), LabelledValue("")]), "prompt", "prompt 2: is empty"),
+    (lambda d: d.prompted([LabelledValue("a {x}")]), "{x}", "{x} has no values"),
+    (lambda d: d.prompted([LabelledValue("a {seed}")]), "{seed}", "has no values"),
     (lambda d: replace(d, references=()), "image", "is missing"),
     (
         lambda d: replace(d, references=d.references * 5, combined=True),
@@ -114,7 +120,7 @@ WRONG: list[tuple[Callable[[Draft], Draft], str, str]] = [
         "5 references in one request",
     ),
     (
-        lambda d: replace(d, values={"guidance_scale": (Named("30"),)}),
+        lambda d: replace(d, values={"guidance_scale": (LabelledValue("30"),)}),
         "guidance_scale",
         "a number from 1 to 20",
     ),
@@ -127,40 +133,40 @@ WRONG: list[tuple[Callable[[Draft], Draft], str, str]] = [
     ("change", "where", "line"), WRONG, ids=[f"{where}: {line}" for _, where, line in WRONG]
 )
 def test_what_is_wrong_is_said_where_it_stands(
-    draft: Draft, change: Callable[[Draft], Draft], where: str, line: str
+    draft: FormState, change: Callable[[FormState], FormState], where: str, line: str
 ) -> None:
     """Each problem has its place and its words."""
-    with pytest.raises(DraftError) as found:
+    with pytest.raises(FormError) as found:
         change(draft).sweep()
     assert line in found.value.problems[where]
 
 
-def test_too_many_cells_are_a_problem_of_the_whole(draft: Draft) -> None:
+def test_too_many_cells_are_a_problem_of_the_whole(draft: FormState) -> None:
     """10,100 cells are no single field's fault."""
-    seeds = tuple(Named(str(seed)) for seed in range(1, 102))
-    repeats = tuple(Named(str(number)) for number in range(1, 101))
-    with pytest.raises(DraftError) as found:
+    seeds = tuple(LabelledValue(str(seed)) for seed in range(1, 102))
+    repeats = tuple(LabelledValue(str(number)) for number in range(1, 101))
+    with pytest.raises(FormError) as found:
         replace(draft, values={"seed": seeds, "repeat": repeats}).sweep()
     assert {"": "101 × 100 make 10100 cells, allowed are at most 10000"} == found.value.problems
 
 
-def test_too_many_values_are_said_at_their_field(draft: Draft) -> None:
+def test_too_many_values_are_said_at_their_field(draft: FormState) -> None:
     """10,001 seeds are."""
-    seeds = tuple(Named(str(seed)) for seed in range(1, 10_002))
-    with pytest.raises(DraftError) as found:
+    seeds = tuple(LabelledValue(str(seed)) for seed in range(1, 10_002))
+    with pytest.raises(FormError) as found:
         replace(draft, values={"seed": seeds}).sweep()
     assert ["seed"] == list(found.value.problems)
 
 
-def test_a_word_that_makes_the_prompt_too_long_is_said_at_the_prompt(draft: Draft) -> None:
+def test_a_word_that_makes_the_prompt_too_long_is_said_at_the_prompt(draft: FormState) -> None:
     """The error of a cell finds its field."""
-    long = draft.prompted([Named("a {x} " + "y" * 3990)])
-    with pytest.raises(DraftError) as found:
-        replace(long, words=long.words.but("x", (Named("bird" * 10),))).sweep()
+    long = draft.prompted([LabelledValue("a {x} " + "y" * 3990)])
+    with pytest.raises(FormError) as found:
+        replace(long, words=long.words.but("x", (LabelledValue("bird" * 10),))).sweep()
     assert ["prompt"] == list(found.value.problems)
 
 
 def test_the_error_survives_pickling() -> None:
     """As every error of the tree does."""
-    error = DraftError({"seed": "seed: no"})
+    error = FormError({"seed": "seed: no"})
     assert {"seed": "seed: no"} == pickle.loads(pickle.dumps(error)).problems

@@ -7,8 +7,8 @@ from panel_parts import parts
 
 import kontext_lab as kl
 from kontext_lab.panel import Panel
-from kontext_lab.panel.effects import EffectsRoom
-from kontext_lab.panel.rooms import TABS
+from kontext_lab.panel.controller import TABS
+from kontext_lab.panel.effects_tab import EffectsRoom
 
 PNG = b"\x89PNG"
 

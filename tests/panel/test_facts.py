@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kontext_lab.panel.facts import details_of, measured_in_words
+from kontext_lab.panel.cell_details import details_of, measured_in_words
 from kontext_lab.results import CellResult, Output, State
 
 

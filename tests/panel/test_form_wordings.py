@@ -65,7 +65,7 @@ def test_what_is_typed_is_no_markup(panel: Panel) -> None:
 
 def test_typing_waits_for_no_comparison(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a prompt is typed nothing is compared; afterwards once."""
-    from kontext_lab.panel.form import prompts as module
+    from kontext_lab.panel.form import prompt_fields as module
 
     calls: list[int] = []
     compare = module._differing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import kontext_lab as kl
-from kontext_lab.panel.gathering import differences, gathered
+from kontext_lab.panel.planned_results import differences, gathered
 
 
 def test_what_sweeps_differ_in_is_an_axis(sandbox_lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -> None:

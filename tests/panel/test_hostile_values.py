@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import kontext_lab as kl
 from kontext_lab.errors import SweepError
 from kontext_lab.images import load_reference
-from kontext_lab.panel.code import cell_code, sweep_code
-from kontext_lab.panel.draft import Draft
-from kontext_lab.panel.words import Named, Words, follow
+from kontext_lab.panel.code_export import cell_code, sweep_code
+from kontext_lab.panel.form_state import FormState
+from kontext_lab.panel.placeholders import LabelledValue, PlaceholderValues, follow
 from kontext_lab.request import ASPECT_RATIOS
 from kontext_lab.results import CellResult
 from kontext_lab.sweep.wording import placeholders
@@ -70,7 +70,7 @@ def sweeps(draw: Any) -> kl.Sweep:
 @settings(max_examples=120, deadline=None)
 def test_any_sweep_goes_through_the_form_unchanged(sweep: kl.Sweep) -> None:
     """So that it goes on in its own run, and nothing is paid for twice."""
-    again = Draft.of(sweep).sweep()
+    again = FormState.of(sweep).sweep()
     assert (sweep, sweep.digest("sandbox")) == (again, again.digest("sandbox"))
 
 
@@ -118,14 +118,14 @@ names = st.sampled_from(["x", "y", "animal", "anim", "z"])
 @settings(max_examples=300, deadline=None)
 def test_following_placeholders_never_loses_values(steps: Sequence[Sequence[Sequence[str]]]) -> None:
     """Whatever is typed, every value that was given belongs to some name; names in use are those of the prompts."""
-    words, given_values = Words(), set()
+    words, given_values = PlaceholderValues(), set()
     for number, step in enumerate(steps):
         templates = [" ".join(f"{{{name}}}" for name in prompt) for prompt in step]
         words = follow(words, templates)
         assert set(words.names) == {name for prompt in step for name in prompt}
         for name in words.names:
             if not words.used[name]:
-                one = Named(f"{name}{number}")
+                one = LabelledValue(f"{name}{number}")
                 words = words.but(name, [one])
                 given_values.add(one)
         held = [value for values in words.values.values() for value in values]
@@ -136,9 +136,9 @@ def test_following_placeholders_never_loses_values(steps: Sequence[Sequence[Sequ
 @settings(max_examples=300, deadline=None)
 def test_any_prompt_typed_letter_by_letter_is_read(text: str) -> None:
     """Every beginning of it is a form with or without problems, and raises nothing."""
-    draft = Draft(references=((PICTURES[0], ""),))
+    draft = FormState(references=((PICTURES[0], ""),))
     for end in range(0, len(text) + 1, 7):
-        draft = draft.prompted([Named(text[:end])])
+        draft = draft.prompted([LabelledValue(text[:end])])
         draft.problems()
 
 
@@ -150,5 +150,5 @@ def test_any_prompt_typed_letter_by_letter_is_read(text: str) -> None:
 @settings(max_examples=300, deadline=None)
 def test_any_value_is_taken_or_said(key: str, text: str) -> None:
     """With the field's name, in one line."""
-    found = Draft(values={key: (Named(text),)}).problems().get(key, f"{key}: fine")
+    found = FormState(values={key: (LabelledValue(text),)}).problems().get(key, f"{key}: fine")
     assert (True, 1) == (key in found, len(found.split("\n")))

@@ -10,12 +10,12 @@ import pytest
 from panel_parts import button, parts
 
 import kontext_lab as kl
-from kontext_lab.figures.plan import plan_grid
-from kontext_lab.figures.sizing import Room as Paper
+from kontext_lab.figures.grid_plan import plan_grid
+from kontext_lab.figures.sizing import Paper
 from kontext_lab.panel import Panel
-from kontext_lab.panel.arranging import Arranging
-from kontext_lab.panel.post import Post
-from kontext_lab.panel.subshells import keep_messages
+from kontext_lab.panel.axis_pickers import AxisPickers
+from kontext_lab.panel.environment import keep_messages
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.results import CellResult, Results
 
 
@@ -27,7 +27,7 @@ def planned(photo: Path, **axes: Any) -> Results:
 
 def test_another_sweeps_parameters_are_picked_anew(photo_file: Path) -> None:
     """Rows and columns of the sweep before suit it no more."""
-    arranging = Arranging(lambda: None)
+    arranging = AxisPickers(lambda: None)
     arranging.take(planned(photo_file, aspect_ratio=["1:1", "16:9"], seed="1-3"))
     arranging.take(planned(photo_file, guidance_scale="1-6", seed="1-12"))
     assert ("guidance_scale", "seed") == (arranging.rows.value, arranging.columns.value)
@@ -35,7 +35,7 @@ def test_another_sweeps_parameters_are_picked_anew(photo_file: Path) -> None:
 
 def test_what_was_picked_stays_where_a_parameter_comes_along(photo_file: Path) -> None:
     """A person's choice is kept as long as it is possible."""
-    arranging = Arranging(lambda: None)
+    arranging = AxisPickers(lambda: None)
     arranging.take(planned(photo_file, guidance_scale="1-2", seed="1-3"))
     arranging.rows.value, arranging.columns.value = "seed", "guidance_scale"
     arranging.take(planned(photo_file, guidance_scale="1-2", seed="1-3", aspect_ratio=["1:1", "16:9"]))
@@ -46,7 +46,7 @@ def test_long_values_of_a_slider_are_told_apart(photo_file: Path) -> None:
     """By the words in which they differ, not by a number."""
     words = [f"a small crab that sits on the rim of the saucer and wears a {hat}" for hat in ("cap", "crown")]
     sweep = kl.Sweep("Add {w}.", photo_file, axes={"w": words, "seed": [1, 2], "guidance_scale": [1, 2]})
-    arranging = Arranging(lambda: None)
+    arranging = AxisPickers(lambda: None)
     arranging.take(Results([CellResult.from_cell(cell, "sandbox", cell.title) for cell in sweep.cells]))
     arranging.rows.value, arranging.columns.value = "seed", "guidance_scale"
     (slider,) = arranging.sliders.values()
@@ -151,7 +151,7 @@ class Kernel:
 
 def test_messages_to_the_panel_are_handled_on_its_own_thread(panel: Panel) -> None:
     """Two threads in one figure spoil it."""
-    kernel, post = Kernel(), Post()
+    kernel, post = Kernel(), UiDispatcher()
     keep_messages(post, [panel], kernel)
     kernel.sent(button(panel, "Run").model_id)
     post.deliver()
@@ -160,7 +160,7 @@ def test_messages_to_the_panel_are_handled_on_its_own_thread(panel: Panel) -> No
 
 def test_messages_to_other_widgets_keep_their_ways(panel: Panel) -> None:
     """A subshell is of use to whoever reckons with it."""
-    kernel, post = Kernel(), Post()
+    kernel, post = Kernel(), UiDispatcher()
     keep_messages(post, [panel], kernel)
     kernel.sent("of another")
     assert ["subshell"] == kernel.threads

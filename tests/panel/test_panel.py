@@ -15,7 +15,7 @@ from panel_parts import button, parts
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.panel import Panel
-from kontext_lab.panel.rooms import TABS
+from kontext_lab.panel.controller import TABS
 from kontext_lab.results import State
 from kontext_lab.sandbox import Sandbox
 

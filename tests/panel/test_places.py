@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from kontext_lab.panel.places import prepare
+from kontext_lab.panel.environment import prepare
 
 
 def test_elsewhere_nothing_is_said() -> None:

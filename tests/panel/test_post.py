@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from kontext_lab.panel.post import Post
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
 
 
 def test_letters_are_delivered_on_the_owner_thread() -> None:
     """Whatever thread put them."""
-    post, seen = Post(), []
+    post, seen = UiDispatcher(), []
     thread = threading.Thread(target=lambda: post.put(lambda: seen.append(threading.get_ident())))
     thread.start()
     thread.join()
@@ -24,7 +24,7 @@ def test_letters_are_delivered_on_the_owner_thread() -> None:
 
 def test_nobody_else_may_deliver() -> None:
     """A widget is touched on one thread only."""
-    post, errors = Post(), []
+    post, errors = UiDispatcher(), []
 
     def other() -> None:
         try:
@@ -40,7 +40,7 @@ def test_nobody_else_may_deliver() -> None:
 
 def test_background_work_is_done_elsewhere_and_handed_back_here() -> None:
     """The work on another thread, what follows on the owner's."""
-    post, seen = Post(), []
+    post, seen = UiDispatcher(), []
     post.background(threading.get_ident, lambda there: seen.append((there, threading.get_ident())))
     assert post.wait(lambda: bool(seen), 5)
     worker, here = seen[0]
@@ -49,7 +49,7 @@ def test_background_work_is_done_elsewhere_and_handed_back_here() -> None:
 
 def test_background_trouble_is_handed_to_who_asked() -> None:
     """Not raised into whoever delivers."""
-    post, seen = Post(), []
+    post, seen = UiDispatcher(), []
     post.background(lambda: 1 / 0, print, seen.append)
     assert post.wait(lambda: bool(seen), 5)
     assert ["ZeroDivisionError"] == [type(error).__name__ for error in seen]
@@ -57,7 +57,7 @@ def test_background_trouble_is_handed_to_who_asked() -> None:
 
 def test_trouble_that_nobody_takes_is_raised() -> None:
     """An exception is never swallowed."""
-    post = Post()
+    post = UiDispatcher()
     post.put(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         post.deliver()
@@ -65,7 +65,7 @@ def test_trouble_that_nobody_takes_is_raised() -> None:
 
 def test_of_several_with_one_key_the_first_stays() -> None:
     """Something happens at most once in a while."""
-    post, seen = Post(), []
+    post, seen = UiDispatcher(), []
     for number in range(3):
         post.later(0.01, lambda number=number: seen.append(number), key="draw")
     post.wait(lambda: post.quiet, 5)
@@ -74,7 +74,7 @@ def test_of_several_with_one_key_the_first_stays() -> None:
 
 def test_a_moved_one_is_the_last_and_put_off() -> None:
     """What waits for a rest is done once, with what came last."""
-    post, seen = Post(), []
+    post, seen = UiDispatcher(), []
     for number in range(3):
         post.later(0.01, lambda number=number: seen.append(number), key="plan", move=True)
     post.wait(lambda: post.quiet, 5)
@@ -83,7 +83,7 @@ def test_a_moved_one_is_the_last_and_put_off() -> None:
 
 def test_waiting_ends_in_time() -> None:
     """Every wait has a deadline."""
-    post, began = Post(), time.monotonic()
+    post, began = UiDispatcher(), time.monotonic()
     assert not post.wait(lambda: False, 0.05)
     assert time.monotonic() - began < 2
 
@@ -92,7 +92,7 @@ def test_a_running_loop_delivers_by_itself() -> None:
     """In a kernel nobody has to wait."""
 
     async def kernel() -> list[str]:
-        post, seen = Post(), []
+        post, seen = UiDispatcher(), []
         threading.Thread(target=lambda: post.put(lambda: seen.append("now"))).start()
         post.later(0.02, lambda: seen.append("later"))
         await asyncio.sleep(0.3)
@@ -103,7 +103,7 @@ def test_a_running_loop_delivers_by_itself() -> None:
 
 def test_what_takes_long_leaves_time_for_others() -> None:
     """A drawing of a second is not done again right away, however often it is asked for."""
-    post, done = Post(), []
+    post, done = UiDispatcher(), []
 
     def draw() -> None:
         done.append(time.monotonic())
@@ -118,7 +118,7 @@ def test_what_takes_long_leaves_time_for_others() -> None:
 
 def test_lanes_do_not_wait_for_each_other() -> None:
     """A store that hangs keeps nothing from being started."""
-    post, seen, hang = Post(), [], threading.Event()
+    post, seen, hang = UiDispatcher(), [], threading.Event()
     for _ in range(5):
         post.background(lambda: hang.wait(10), lambda _: None)
     post.background(lambda: "planned", seen.append, lane="plan")
@@ -128,7 +128,7 @@ def test_lanes_do_not_wait_for_each_other() -> None:
 
 def test_an_interrupt_ends_waiting_between_two_letters() -> None:
     """In the middle of one, something would be done by half."""
-    post, done = Post(), []
+    post, done = UiDispatcher(), []
 
     def letter() -> None:
         signal.raise_signal(signal.SIGINT)
@@ -142,7 +142,7 @@ def test_an_interrupt_ends_waiting_between_two_letters() -> None:
 
 def test_a_second_interrupt_ends_a_letter_that_hangs() -> None:
     """Nobody is kept for ever."""
-    post = Post()
+    post = UiDispatcher()
 
     def letter() -> None:
         for _ in range(2):
@@ -158,7 +158,7 @@ def test_a_second_interrupt_ends_a_letter_that_hangs() -> None:
 
 def test_work_that_tries_to_end_its_thread_is_told() -> None:
     """Whoever waits for it hears of it."""
-    post, seen = Post(), []
+    post, seen = UiDispatcher(), []
 
     def work() -> None:
         raise SystemExit
@@ -171,8 +171,8 @@ def test_work_that_tries_to_end_its_thread_is_told() -> None:
 def test_a_closed_loop_is_no_error() -> None:
     """Letters then wait for whoever delivers; a loop of the same thread that runs later takes over."""
 
-    async def made() -> Post:
-        return Post()
+    async def made() -> UiDispatcher:
+        return UiDispatcher()
 
     post, seen = asyncio.run(made()), []
     threading.Thread(target=lambda: post.put(lambda: seen.append("first"))).start()
@@ -189,7 +189,7 @@ def test_a_closed_loop_is_no_error() -> None:
 
 def test_an_older_answer_does_not_follow_a_newer_one() -> None:
     """Of several questions with one key only the newest is answered, whichever comes first."""
-    post, seen, first = Post(), [], threading.Event()
+    post, seen, first = UiDispatcher(), [], threading.Event()
     post.background(lambda: first.wait(5) and "old", seen.append, key="history")
     post.background(lambda: "new", seen.append, key="history")
     assert post.wait(lambda: seen == ["new"], 5)
@@ -202,7 +202,7 @@ def test_what_is_held_back_begins_when_it_is_released() -> None:
     """In a kernel the panel comes into the page first; nothing is lost, and the order stays."""
 
     async def kernel() -> list[list[str]]:
-        post, began, seen = Post(), [], []
+        post, began, seen = UiDispatcher(), [], []
         post.hold(60)
         for name in ("store", "plan"):
             post.background(lambda name=name: began.append(name), lambda _: None)  # type: ignore[misc]
@@ -220,7 +220,7 @@ def test_what_is_held_back_begins_by_itself_after_a_while() -> None:
     """Also where no page ever says that it shows the panel."""
 
     async def kernel() -> list[str]:
-        post, began = Post(), []
+        post, began = UiDispatcher(), []
         post.hold(0.2)
         post.background(lambda: began.append("store"), lambda _: None)
         await asyncio.sleep(0.8)
@@ -231,7 +231,7 @@ def test_what_is_held_back_begins_by_itself_after_a_while() -> None:
 
 def test_without_a_loop_nothing_is_held_back() -> None:
     """In a script nobody is shown anything: whoever waits would wait for nothing."""
-    post, seen = Post(), []
+    post, seen = UiDispatcher(), []
     post.hold(60)
     post.background(lambda: "store", seen.append)
     assert post.wait(lambda: bool(seen), 5)

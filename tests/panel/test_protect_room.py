@@ -21,7 +21,7 @@ import kontext_lab as kl
 from kontext_lab.errors import SweepError
 from kontext_lab.panel import Panel
 from kontext_lab.panel.browser import BoxField
-from kontext_lab.panel.code import sweep_code
+from kontext_lab.panel.code_export import sweep_code
 from kontext_lab.panel.form.protect import Drawing, Protect
 from kontext_lab.sandbox import Sandbox
 

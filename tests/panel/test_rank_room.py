@@ -17,14 +17,14 @@ import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.lab.pairing import Match, pairs, rankable
 from kontext_lab.panel import Panel
-from kontext_lab.panel.ballot import Ballot
-from kontext_lab.panel.rank import Rank
-from kontext_lab.panel.ranking import Ranking
-from kontext_lab.panel.rooms import TABS
-from kontext_lab.panel.standings import standings
-from kontext_lab.ratings import Vote
+from kontext_lab.panel.controller import TABS
+from kontext_lab.panel.rank_tab import Rank
+from kontext_lab.panel.ranking_widget import Ranking
+from kontext_lab.panel.score_table import standings
+from kontext_lab.panel.vote_session import VoteSession
 from kontext_lab.results import CellResult, Output, Results, State
 from kontext_lab.sandbox import Sandbox
+from kontext_lab.statistics import Vote
 
 AXES = {"guidance_scale": [2, 5, 8], "seed": [1, 2]}
 
@@ -83,7 +83,7 @@ def by_hand(**axes: list[Any]) -> list[Match]:
 def test_a_ballot_goes_through_all_pairs_before_one_comes_again() -> None:
     """The one that is fetched ahead is never the one that is asked about."""
     matches = by_hand(guidance_scale=[2, 5, 8], seed=[1, 2])
-    ballot = Ballot("anna", Random(1))
+    ballot = VoteSession("anna", Random(1))
     ballot.take({"guidance_scale": matches}, [])
     asked = []
     for _ in matches:
@@ -96,7 +96,7 @@ def test_a_ballot_goes_through_all_pairs_before_one_comes_again() -> None:
 
 def test_what_was_fetched_ahead_comes_next() -> None:
     """Else it would be fetched for nothing."""
-    ballot = Ballot(rng=Random(2))
+    ballot = VoteSession(rng=Random(2))
     ballot.take({"guidance_scale": by_hand(guidance_scale=[2, 5, 8])}, [])
     ahead = ballot.ahead
     ballot.give("both bad")
@@ -105,7 +105,7 @@ def test_what_was_fetched_ahead_comes_next() -> None:
 
 def test_a_single_pair_is_asked_about_again() -> None:
     """There is none to fetch ahead."""
-    ballot = Ballot()
+    ballot = VoteSession()
     ballot.take({"guidance_scale": by_hand(guidance_scale=[2, 5])}, [])
     assert ballot.ahead is None
     ballot.give("left")
@@ -115,7 +115,7 @@ def test_a_single_pair_is_asked_about_again() -> None:
 def test_results_that_grow_leave_the_pair_on_show() -> None:
     """Nobody's pair changes under his eyes."""
     few, many = by_hand(guidance_scale=[2, 5]), by_hand(guidance_scale=[2, 5, 8])
-    ballot = Ballot()
+    ballot = VoteSession()
     ballot.take({"guidance_scale": few}, [])
     before = ballot.now
     ballot.take({"guidance_scale": many}, [])
@@ -125,7 +125,7 @@ def test_results_that_grow_leave_the_pair_on_show() -> None:
 def test_votes_on_their_way_count_once() -> None:
     """Before the store has them, and after; a vote that was taken back doesn't come again."""
     matches = {"guidance_scale": by_hand(guidance_scale=[2, 5, 8])}
-    ballot = Ballot()
+    ballot = VoteSession()
     ballot.take(matches, [])
     first, _ = ballot.give("left")
     second, _ = ballot.give("left")
@@ -138,7 +138,7 @@ def test_votes_on_their_way_count_once() -> None:
 
 def test_a_thousand_pairs_keep_nobody_waiting() -> None:
     """30 values and three seeds, 200 votes: the next pair is drawn in a twentieth of a second."""
-    ballot = Ballot()
+    ballot = VoteSession()
     matches = by_hand(guidance_scale=[1 + at / 10 for at in range(30)], seed=[1, 2, 3])
     ballot.take({"guidance_scale": matches}, [])
     began = time.monotonic()
@@ -149,7 +149,7 @@ def test_a_thousand_pairs_keep_nobody_waiting() -> None:
 
 def test_nothing_to_vote_on() -> None:
     """Says so, and has nothing to take back."""
-    ballot = Ballot()
+    ballot = VoteSession()
     ballot.take({}, [])
     assert (None, (0, 0)) == (ballot.now, ballot.progress)
     with pytest.raises(NotFound, match="there is no pair to vote on"):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from kontext_lab.panel.words import Named, Words, follow
+from kontext_lab.panel.placeholders import LabelledValue, PlaceholderValues, follow
 
-BIRD = (Named("bird"), Named("crab"))
+BIRD = (LabelledValue("bird"), LabelledValue("crab"))
 
 
-def typed(*prompts: str, words: Words | None = None) -> Words:
+def typed(*prompts: str, words: PlaceholderValues | None = None) -> PlaceholderValues:
     """The words after these texts stood in the prompt, one after the other."""
-    now = words or Words()
+    now = words or PlaceholderValues()
     for prompt in prompts:
         now = follow(now, [prompt])
     return now
@@ -47,8 +47,8 @@ def test_a_second_name_takes_no_values_from_the_first() -> None:
 
 def test_renaming_one_of_two_keeps_the_other() -> None:
     """Only the one that was renamed moves."""
-    words = typed("a {x} {y}").but("x", BIRD).but("y", (Named("red"),))
-    assert {"z": BIRD, "y": (Named("red"),)} == typed("a {z} {y}", words=words).used
+    words = typed("a {x} {y}").but("x", BIRD).but("y", (LabelledValue("red"),))
+    assert {"z": BIRD, "y": (LabelledValue("red"),)} == typed("a {z} {y}", words=words).used
 
 
 def test_escaped_braces_are_text() -> None:
@@ -58,4 +58,4 @@ def test_escaped_braces_are_text() -> None:
 
 def test_several_prompts_share_placeholders() -> None:
     """A name used in two prompts is one axis."""
-    assert ("x", "y") == follow(Words(), ["a {x}", "b {y} {x}"]).names
+    assert ("x", "y") == follow(PlaceholderValues(), ["a {x}", "b {y} {x}"]).names

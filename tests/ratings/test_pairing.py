@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kontext_lab.errors import ConfigError
-from kontext_lab.ratings import CHOICES, Pair, Vote, next_pair, seen
+from kontext_lab.statistics import CHOICES, Pair, Vote, next_pair, seen
 
 PAIRS = list(itertools.combinations("abcd", 2))
 

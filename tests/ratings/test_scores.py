@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kontext_lab.errors import ConfigError
-from kontext_lab.ratings import Choice, Scores, Vote, scores
+from kontext_lab.statistics import Choice, Scores, Vote, scores
 
 
 def votes(*given: tuple[str, str, Choice], times: int = 1) -> list[Vote]:

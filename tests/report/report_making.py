@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kontext_lab.answer import Answer, Attempt, Picture, Reason
 from kontext_lab.errors import RequestRefused
 from kontext_lab.images import examine
+from kontext_lab.request.attempt import Answer, Attempt, Picture, Reason
 from kontext_lab.results import CellResult, Results
 from kontext_lab.sweep import Sweep
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kontext_lab.report.album import Album
+from kontext_lab.reports.album import Album
 
 NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 255, (900, 1200, 3), dtype=np.uint8))
 

@@ -11,7 +11,7 @@ from report_making import picture_of, read, study
 from skimage import data
 
 import kontext_lab as kl
-from kontext_lab.report import glowing
+from kontext_lab.reports import glowing
 from kontext_lab.results import Results
 
 BOX = (60, 40, 140, 120)

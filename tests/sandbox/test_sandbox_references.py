@@ -1,4 +1,4 @@
-"""References by address: stand-in photographs by default, loaded with `fetch`, private addresses never."""
+"""ReferenceLoader by address: stand-in photographs by default, loaded with `fetch`, private addresses never."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ import requests
 from PIL import Image
 
 import kontext_lab as kl
-from kontext_lab.sandbox import Sandbox, mark_box, references
-from kontext_lab.sandbox.references import References
-from kontext_lab.service import connect
+from kontext_lab.lab.service import connect
+from kontext_lab.sandbox import Sandbox, fetched_references, mark_box
+from kontext_lab.sandbox.fetched_references import ReferenceLoader
 
 sys.path.append(str(Path(__file__).parents[1] / "client"))
 from raw_server import Peer, RawServer, own_certificate  # the client's tests have the server
@@ -105,7 +105,7 @@ def net(monkeypatch: pytest.MonkeyPatch) -> Net:
         return create(("127.0.0.1", address[1]), *more, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(references.socket, "create_connection", create_connection)
+    monkeypatch.setattr(fetched_references.socket, "create_connection", create_connection)
     return made
 
 
@@ -152,38 +152,36 @@ def test_public_address_is_answered(client):
 @pytest.mark.parametrize("address", NEIGHBOURS)
 def test_same_address_has_the_same_stand_in(address):
     """Another sandbox makes the same stand-in of an address."""
-    one, other = References().load(address), References().load(address)
+    one, other = ReferenceLoader().load(address), ReferenceLoader().load(address)
     assert one.sha256 == other.sha256
     assert np.array_equal(one.image, other.image)
 
 
 def test_stand_ins_are_the_same_in_another_process():
     """A stand-in depends on the address alone."""
-    code = (
-        f"from kontext_lab.sandbox.references import References; print(References().load({T_REX!r}).sha256)"
-    )
+    code = f"from kontext_lab.sandbox.fetched_references import ReferenceLoader; print(ReferenceLoader().load({T_REX!r}).sha256)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert References().load(T_REX).sha256 == done.stdout.strip()
+    assert ReferenceLoader().load(T_REX).sha256 == done.stdout.strip()
 
 
 def test_different_addresses_have_different_stand_ins():
     """Addresses that differ anywhere have stand-ins that differ by more than noise."""
-    made = [np.asarray(References().load(address).image, np.int16)[::8, ::8] for address in NEIGHBOURS]
+    made = [np.asarray(ReferenceLoader().load(address).image, np.int16)[::8, ::8] for address in NEIGHBOURS]
     apart = [np.abs(made[i] - made[j]).mean() for i in range(len(made)) for j in range(i)]
     assert min(apart) > 2
 
 
 def test_many_addresses_have_as_many_stand_ins():
     """Numbered addresses do not share stand-ins."""
-    found = {References().load(f"https://pictures.example/{number}.png").sha256 for number in range(40)}
+    found = {ReferenceLoader().load(f"https://pictures.example/{number}.png").sha256 for number in range(40)}
     assert 40 == len(found)
 
 
 def test_stand_in_is_a_four_to_three_photograph():
     """The ratio is that of the references in the published examples."""
-    assert (1024, 768) == References().load(T_REX).image.size
+    assert (1024, 768) == ReferenceLoader().load(T_REX).image.size
 
 
 @pytest.mark.parametrize(
@@ -207,7 +205,7 @@ def test_record_names_the_stand_ins(client):
     client.post(image_url=[T_REX, client.reference])
     call = client.box.calls[0]
     assert (T_REX,) == call.stand_ins
-    assert References().load(T_REX).sha256 == call.references[0]
+    assert ReferenceLoader().load(T_REX).sha256 == call.references[0]
     assert [T_REX] == client.get("/sandbox/calls", key=False).json()[0]["stand_ins"]
 
 
@@ -411,7 +409,7 @@ def _silent(peer: Peer) -> None:
 @pytest.mark.parametrize("act", [_slow_head, _slow_body, _silent])
 def test_slow_address_is_given_up(client, serve, monkeypatch, act):
     """A fetch has an end, however slowly a host answers."""
-    monkeypatch.setattr(references, "_FETCH_S", 0.3)
+    monkeypatch.setattr(fetched_references, "_FETCH_S", 0.3)
     assert "longer than 0.3 s" in client.post(image_url=f"{serve(act).url}/a.png").json()["message"]
 
 
@@ -426,7 +424,7 @@ def test_slow_resolver_is_given_up(fetching, monkeypatch):
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    monkeypatch.setattr(references, "_FETCH_S", 0.3)
+    monkeypatch.setattr(fetched_references, "_FETCH_S", 0.3)
     answer = fetching.post(image_url="http://pictures.example/a.png")
     over.set()
     assert "longer than 0.3 s" in answer.json()["message"]

@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from kontext_lab.sandbox import PortInUseError, Sandbox, serve, service
-from kontext_lab.sandbox.pictures import make_picture
-from kontext_lab.sandbox.service import Service
+from kontext_lab.sandbox import PortInUseError, Sandbox, serve, simulated_service
+from kontext_lab.sandbox.painting import make_picture
+from kontext_lab.sandbox.simulated_service import Service
 
 
 def sandbox_threads() -> list[str]:
@@ -146,7 +146,9 @@ def test_latency_includes_the_rendering(make_client, monkeypatch):
     """What is waited for is the rest of the latency."""
     waits = []
     monkeypatch.setattr(Service, "_pause", lambda _, seconds: waits.append(seconds))
-    monkeypatch.setattr(service, "make_picture", lambda *given: (time.sleep(0.2), make_picture(*given))[1])
+    monkeypatch.setattr(
+        simulated_service, "make_picture", lambda *given: (time.sleep(0.2), make_picture(*given))[1]
+    )
     client = make_client(latency=60.0)
     began = time.monotonic()
     client.post()
@@ -257,7 +259,7 @@ def test_half_sent_request_is_no_call(client):
 def test_failure_of_the_sandbox_itself_is_an_honest_500(client, monkeypatch, caplog):
     """A mistake in the sandbox is a 500 that says so, free of charge, and the next request works."""
     with monkeypatch.context() as patch:
-        patch.setattr("kontext_lab.sandbox.service.make_picture", lambda *_: 1 / 0)
+        patch.setattr("kontext_lab.sandbox.simulated_service.make_picture", lambda *_: 1 / 0)
         answer = client.post()
     assert (answer.status_code, client.box.bill) == (500, 0)
     assert "sandbox itself" in answer.json()["message"]

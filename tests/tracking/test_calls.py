@@ -13,7 +13,7 @@ import pytest
 from mlflow.entities import Metric
 
 from kontext_lab.errors import TrackingError
-from kontext_lab.tracking import calls
+from kontext_lab.tracking import client_calls
 from kontext_lab.tracking.store import mlflow_trouble
 
 RETRIES, TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
@@ -21,7 +21,7 @@ RETRIES, TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEO
 
 def log(uri: str) -> float:
     """Write a metric to a server; returns the seconds until it failed."""
-    client = calls.connect(uri)
+    client = client_calls.connect(uri)
     began = time.monotonic()
     with pytest.raises(TrackingError), mlflow_trouble("the metric can't be written"):
         client.log_batch("a" * 32, metrics=[Metric("a", 1.0, 1, 0)])
@@ -43,14 +43,14 @@ def test_refused_call_fails_at_once(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_hanging_call_is_sent_once_and_bounded(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that hangs holds a call for the limit, not for as many times as MLflow would ask."""
-    monkeypatch.setitem(calls._SETTINGS, TIMEOUT, "2")
+    monkeypatch.setitem(client_calls._SETTINGS, TIMEOUT, "2")
 
     assert 2 == pytest.approx(log(silent), abs=1)
 
 
 def test_environment_is_as_it_was_after_a_call(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits are set while a call of ours is under way, and gone afterwards."""
-    monkeypatch.setitem(calls._SETTINGS, TIMEOUT, "2")
+    monkeypatch.setitem(client_calls._SETTINGS, TIMEOUT, "2")
     calling = threading.Thread(target=log, args=(silent,))
     calling.start()
     time.sleep(1)
@@ -66,7 +66,7 @@ def test_lines_of_mlflow_s_are_off_during_a_call_whatever_a_person_set(
     """What was set comes back afterwards."""
     name = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
     monkeypatch.setenv(name, "false")
-    with calls._settings():
+    with client_calls._settings():
         during = os.environ[name]
     assert ("true", "false") == (during, os.environ[name])
 
@@ -97,7 +97,7 @@ def test_server_that_says_not_now_is_asked_again() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        calls.connect(f"http://127.0.0.1:{server.server_port}").log_batch(
+        client_calls.connect(f"http://127.0.0.1:{server.server_port}").log_batch(
             "a" * 32, metrics=[Metric("a", 1.0, 1, 0)]
         )
         server.shutdown()

@@ -16,7 +16,7 @@ import pytest
 
 import kontext_lab as kl
 from kontext_lab.errors import TrackingError
-from kontext_lab.tracking import Tracker, calls
+from kontext_lab.tracking import Tracker, client_calls
 from kontext_lab.tracking.store import check_reachable, open_store
 
 OPEN = "import sys; from kontext_lab.tracking import Tracker; Tracker(sys.argv[1]); print('open')"
@@ -311,7 +311,7 @@ def test_lock_that_stays_is_one_line(
 ) -> None:
     """A store that stays locked is given up after the deadline, in one line and without a traceback."""
     tracker = Tracker(uri_of(store_file))
-    monkeypatch.setattr(calls, "LOCK_SECONDS", 1.0)
+    monkeypatch.setattr(client_calls, "LOCK_SECONDS", 1.0)
     with locked(60), pytest.raises(TrackingError, match="another process has held the database locked"):
         tracker.history()
 

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 import kontext_lab as kl
 from kontext_lab.errors import OutputMissing, TrackingError
 from kontext_lab.results import State
-from kontext_lab.tracking import location
+from kontext_lab.tracking import artifact_location
 from kontext_lab.tracking.store import open_store, resolve_uri
 
 NAMES = ["b", "with blanks", "größer", "a%20b", "100%", "a#b", "a?b", "a;b&c", "日本"]
@@ -207,7 +207,7 @@ def test_two_processes_correct_it_once(a: Path, photo_file: Path, monkeypatch: p
         run(lab, photo_file)
     b = moved(a, "b", monkeypatch)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(location.correct, [b / "mlflow.db"] * 16))
+        list(pool.map(artifact_location.correct, [b / "mlflow.db"] * 16))
     place = (b / "mlartifacts" / "kontext-lab").as_uri()
     assert {place} == {record[: len(place)] for record in records(b / "mlflow.db")}
 
@@ -224,12 +224,12 @@ def test_read_only_database_says_where_its_pictures_are(
         # A superuser may write to any file, so its mode would prove nothing.
         return connect(f"{file.as_uri()}?mode=ro", uri=True, **given)
 
-    monkeypatch.setattr(location.sqlite3, "connect", read_only)
-    stayed = location.correct(a / "mlflow.db")
+    monkeypatch.setattr(artifact_location.sqlite3, "connect", read_only)
+    stayed = artifact_location.correct(a / "mlflow.db")
     b = moved(a, "b", monkeypatch)
     folders = [(folder / "mlartifacts" / "kontext-lab").as_uri() for folder in (a, b)]
     assert [] == stayed
-    assert tuple(folders) in location.correct(b / "mlflow.db")
+    assert tuple(folders) in artifact_location.correct(b / "mlflow.db")
 
 
 def test_correction_is_whole_or_not_at_all(
@@ -299,7 +299,7 @@ def test_path_in_the_tag_never_leads_out(
     with enter(a, monkeypatch) as lab:
         run(lab, photo_file)
         store = lab.tracker.store
-        store.client.set_experiment_tag(store.experiment_id, location.RELATIVE, relative)
+        store.client.set_experiment_tag(store.experiment_id, artifact_location.RELATIVE, relative)
     before = records(a / "mlflow.db")
     b = moved(a, "b", monkeypatch)
     open_store(f"sqlite:///{b / 'mlflow.db'}", None)

@@ -23,7 +23,7 @@ import pytest
 from guard import guard
 
 import kontext_lab as kl
-from kontext_lab.panel.code import sweep_code
+from kontext_lab.panel.code_export import sweep_code
 from kontext_lab.tracking import Tracker
 from kontext_lab.tracking import tracker as tracker_module
 
@@ -269,13 +269,13 @@ def test_the_pages_of_a_store_are_opened_without_a_word_on_the_command_line(
     folder: Path, postgres_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every user of a machine can read command lines, so the store's address goes another way."""
-    from kontext_lab.cli import looking
+    from kontext_lab.cli import inspect
 
     seen: list[tuple[list[str], dict[str, str]]] = []
-    monkeypatch.setattr(looking.os, "execve", lambda _, *given: seen.append(given))
-    monkeypatch.setattr(looking.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
+    monkeypatch.setattr(inspect.os, "execve", lambda _, *given: seen.append(given))
+    monkeypatch.setattr(inspect.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "of a person")
-    looking.serve_ui(1)
+    inspect.serve_ui(1)
     ((command, environment),) = seen
     assert "marked-password" not in str(command)
     assert postgres_uri == environment["MLFLOW_BACKEND_STORE_URI"]

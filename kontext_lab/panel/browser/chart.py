@@ -13,10 +13,10 @@ import traitlets
 
 from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, source
 
-__all__ = ["Chart", "Spot"]
+__all__ = ["Chart", "ClickTarget"]
 
 
-class Spot(NamedTuple):
+class ClickTarget(NamedTuple):
     """A place that can be picked.
 
     Attributes:
@@ -57,7 +57,7 @@ class Chart(BrowserWidget):
         """Have `callback` called with the place of every spot that a person picks."""
         self._on("pick", callback)
 
-    def show(self, picture: bytes, spots: Sequence[Spot] = (), *, alt: str = "") -> None:
+    def show(self, picture: bytes, spots: Sequence[ClickTarget] = (), *, alt: str = "") -> None:
         """Show an encoded picture (PNG, JPEG, WebP), with nothing picked."""
         self.picture = picture
         self._version += 1

@@ -13,10 +13,10 @@ import traitlets
 
 from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, Texts, source
 
-__all__ = ["Frame"]
+__all__ = ["PageFrame"]
 
 
-class Frame(BrowserWidget):
+class PageFrame(BrowserWidget):
     """Carries the panel's style and reports about its place.
 
     With several views of one panel the latest report counts.

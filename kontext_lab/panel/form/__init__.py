@@ -1,4 +1,4 @@
-"""The form: everything a sweep is made of, typed and shown; what it holds is a `Draft`."""
+"""The form: everything a sweep is made of, typed and shown; what it holds is a `FormState`."""
 
 from __future__ import annotations
 

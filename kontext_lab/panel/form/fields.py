@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from kontext_lab.errors import SweepError
 from kontext_lab.panel.browser import ValuesField
-from kontext_lab.panel.draft import read_values
-from kontext_lab.panel.words import Named
+from kontext_lab.panel.form_state import read_values
+from kontext_lab.panel.placeholders import LabelledValue
 from kontext_lab.request import ALLOWED, ASPECT_RATIOS, MATCH_INPUT, MODELS
 from kontext_lab.sweep.axes import parse_axis, value_text
 
-__all__ = ["ADVANCED", "MAIN", "Values", "field_for", "words_field"]
+__all__ = ["ADVANCED", "MAIN", "AxisField", "field_for", "words_field"]
 
 
 class _Look(NamedTuple):
@@ -46,8 +46,8 @@ _WHERE = re.compile(r"^axis '[^']+', value \d+: ")
 """Where in a sweep something is wrong; beside the field everybody sees it."""
 
 
-class Values:
-    """A field for the values of one key, as `Named` values.
+class AxisField:
+    """A field for the values of one key, as `LabelledValue` values.
 
     Args:
         key: a request field, or a placeholder.
@@ -65,11 +65,11 @@ class Values:
         field.observe(self._on_pending, names="pending")
 
     @property
-    def values(self) -> tuple[Named, ...]:
+    def values(self) -> tuple[LabelledValue, ...]:
         """What stands in it."""
-        return tuple(Named(text, self._names.get(text, "")) for text in self.field.value)
+        return tuple(LabelledValue(text, self._names.get(text, "")) for text in self.field.value)
 
-    def put(self, values: Iterable[Named]) -> None:
+    def put(self, values: Iterable[LabelledValue]) -> None:
         """Put values into it; nobody is told."""
         given = tuple(values)
         self._filling = True
@@ -119,7 +119,7 @@ class Values:
             self._changed()
 
 
-def field_for(key: str, changed: Callable[[], None]) -> Values:
+def field_for(key: str, changed: Callable[[], None]) -> AxisField:
     """The field of a request's parameter; ranges typed into it are written out."""
     look = MAIN.get(key) or ADVANCED[key]
     field = ValuesField(
@@ -129,7 +129,7 @@ def field_for(key: str, changed: Callable[[], None]) -> Values:
         hint=f"{look.label}: {ALLOWED[key]}",
     )
     field.expand = lambda text: _expanded(key, text)
-    values = Values(key, field, changed)
+    values = AxisField(key, field, changed)
     if key == "seed":
         field.actions = ("dice",)
         field.action_titles = {"dice": "Add a seed drawn at random"}
@@ -137,13 +137,13 @@ def field_for(key: str, changed: Callable[[], None]) -> Values:
     return values
 
 
-def words_field(name: str, changed: Callable[[], None]) -> Values:
+def words_field(name: str, changed: Callable[[], None]) -> AxisField:
     """The field of a placeholder: every text is a value, commas and all."""
     label = f"{{{name}}}"
     field = ValuesField(label, placeholder="a word or more, then Enter", hint=f"Values of {label}")
     field.commas = False
     field.expand = lambda text: [text]
-    return Values(name, field, changed)
+    return AxisField(name, field, changed)
 
 
 def _expanded(key: str, text: str) -> list[str]:

@@ -10,16 +10,16 @@ from ipywidgets import Box
 
 from kontext_lab.errors import ConfigError, SweepError
 from kontext_lab.images import MAX_MEGAPIXELS
-from kontext_lab.panel.draft import Draft
-from kontext_lab.panel.form.fields import MAIN, Values, field_for, words_field
+from kontext_lab.panel.form.fields import MAIN, AxisField, field_for, words_field
 from kontext_lab.panel.form.more import More
-from kontext_lab.panel.form.prompts import Prompts
+from kontext_lab.panel.form.prompt_fields import Prompts
 from kontext_lab.panel.form.protect import Protect
-from kontext_lab.panel.form.references import References
+from kontext_lab.panel.form.references import ReferenceFields
+from kontext_lab.panel.form_state import FormState
 from kontext_lab.panel.layouts import laid, plain, show_if
-from kontext_lab.panel.parts import Line, Room, closed, row
-from kontext_lab.panel.post import Post
-from kontext_lab.panel.words import Named
+from kontext_lab.panel.placeholders import LabelledValue
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
+from kontext_lab.panel.widgets import Section, TextLine, closed, row
 from kontext_lab.sweep.files import checked_megapixels
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Form"]
 
 
-class Form(Room):
+class Form(Section):
     """Every field of a sweep.
 
     Args:
@@ -40,22 +40,22 @@ class Form(Room):
         draft: what stands in it.
     """
 
-    def __init__(self, post: Post, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
+    def __init__(self, post: UiDispatcher, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
         super().__init__()
         self._told = changed
-        self.draft = Draft()
+        self.draft = FormState()
         self.prompts = Prompts(post, self.guarded(self._prompts_changed))
-        self.references = References(post, lab, self.guarded(self._changed))
+        self.references = ReferenceFields(post, lab, self.guarded(self._changed))
         self.protect = Protect(post, lab, self.guarded(self._changed))
         self.more = More(lab().options, self.guarded(self._changed))
-        self.fields: dict[str, Values] = {key: field_for(key, self.guarded(self._changed)) for key in MAIN}
+        self.fields: dict[str, AxisField] = {key: field_for(key, self.guarded(self._changed)) for key in MAIN}
         self.fields |= self.more.fields
-        self.words: dict[str, Values] = {}
+        self.words: dict[str, AxisField] = {}
         self._word_box = Box(**plain(Box, width="100%"))
         self._word_box.add_class("kl-fields")
         main = Box([self.fields[key].field for key in MAIN], **plain(Box, width="100%"))
         main.add_class("kl-fields")
-        self.kept = Line(kind="muted")
+        self.kept = TextLine(kind="muted")
         self.drop_kept = self.button("×", self._drop_kept, "Take the kept axes away", small=True)
         self._more_open = self.button(
             "▸ More", self._toggle_more, "Show or hide the rest of the form", small=True
@@ -77,7 +77,7 @@ class Form(Room):
         )
         self.put(self.draft)
 
-    def put(self, draft: Draft) -> None:
+    def put(self, draft: FormState) -> None:
         """Put a draft into the form; nobody is told."""
         self.draft = draft
         self.prompts.put(draft.prompts)
@@ -102,7 +102,7 @@ class Form(Room):
             for name, values in self.draft.words.used.items()
             if not any(name in axis.keys for axis in self.draft.kept)
         }
-        fields: dict[str, Values] = {}
+        fields: dict[str, AxisField] = {}
         spare = [field for name, field in self.words.items() if name not in used]
         for name in used:
             if name in self.words:
@@ -161,7 +161,7 @@ class Form(Room):
             return self.draft.max_megapixels
 
     def _drop_kept(self) -> None:
-        prompts = self.draft.prompts or (Named(""),)
+        prompts = self.draft.prompts or (LabelledValue(""),)
         self.put(replace(self.draft, kept=(), prompts=prompts).prompted(prompts))
         self._told()
 

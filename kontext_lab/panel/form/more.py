@@ -9,10 +9,10 @@ from ipywidgets import BoundedIntText, Box, Dropdown, Text, Textarea
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.images import MAX_MEGAPIXELS
-from kontext_lab.options import RunOptions
-from kontext_lab.panel.form.fields import ADVANCED, Values, field_for
+from kontext_lab.lab.options import RunOptions
+from kontext_lab.panel.form.fields import ADVANCED, AxisField, field_for
 from kontext_lab.panel.layouts import plain
-from kontext_lab.panel.parts import Line, Room, row
+from kontext_lab.panel.widgets import Section, TextLine, row
 from kontext_lab.request import decimal_text
 
 __all__ = ["More"]
@@ -21,7 +21,7 @@ _SKIP, _RESEND = "leave them", "send them again"
 _REUSED, _NEVER = "reuse them", "pay again"
 
 
-class More(Room):
+class More(Section):
     """The rest of the form.
 
     Args:
@@ -32,7 +32,7 @@ class More(Room):
     def __init__(self, options: RunOptions, changed: Callable[[], None]) -> None:
         super().__init__()
         self._changed, self._filling = changed, False
-        self.fields: dict[str, Values] = {key: field_for(key, self._told) for key in ADVANCED}
+        self.fields: dict[str, AxisField] = {key: field_for(key, self._told) for key in ADVANCED}
         self.name = _text("Sweep name", "made from the prompt")
         self.note = Textarea(
             description="Note", rows=1, placeholder="anything worth remembering", **plain(Textarea)
@@ -59,7 +59,9 @@ class More(Room):
         self.megapixels.tooltip = "References added from now on are scaled down to this"
         self.price = _text("Price $", "by the table")
         self.price.tooltip = "US dollars per picture, where the table's price does not hold"
-        self.problems = {key: Line(kind="error") for key in ("name", "note", "budget", "price", "megapixels")}
+        self.problems = {
+            key: TextLine(kind="error") for key in ("name", "note", "budget", "price", "megapixels")
+        }
         for control in self._controls():
             control.observe(lambda _: self._told(), names="value")
         parts = [*(one.field for one in self.fields.values()), *self._controls()]
@@ -68,7 +70,7 @@ class More(Room):
         self._parts = [grid, row(*self.problems.values())]
         self.fill(self._parts)
 
-    def add(self, room: Room) -> None:
+    def add(self, room: Section) -> None:
         """Put a further room below."""
         self.fill([*self._parts, room])
 

@@ -15,8 +15,8 @@ from ipywidgets import Dropdown
 from kontext_lab.images import Boxes, Reference, thumbnail
 from kontext_lab.panel.browser import BoxField
 from kontext_lab.panel.layouts import plain, show_if
-from kontext_lab.panel.parts import Line, Room, in_words, row
-from kontext_lab.panel.post import Post
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
+from kontext_lab.panel.widgets import Section, TextLine, in_words, row
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
@@ -36,7 +36,7 @@ Pictures = Sequence[tuple[Reference, str]]
 """References with their names."""
 
 
-class Protect(Room):
+class Protect(Section):
     """The boxes of a sweep.
 
     Args:
@@ -50,11 +50,11 @@ class Protect(Room):
         drawing: where they are drawn; None until it is first opened.
     """
 
-    def __init__(self, post: Post, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
+    def __init__(self, post: UiDispatcher, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
         super().__init__()
         self._post, self._lab, self._changed = post, lab, changed
         self.values: dict[Reference, Boxes] = {}
-        self.transfer = Line(kind="muted")
+        self.transfer = TextLine(kind="muted")
         self._pictures: Pictures = ()
         self.drawing: Drawing | None = None
         self.is_open = False
@@ -103,7 +103,7 @@ class Protect(Room):
         self._changed()
 
 
-class Drawing(Room):
+class Drawing(Section):
     """The picture, the boxes on it, and which picture it is.
 
     Args:
@@ -113,7 +113,7 @@ class Drawing(Room):
     """
 
     def __init__(
-        self, post: Post, lab: Callable[[], Lab], changed: Callable[[Reference, Boxes], None]
+        self, post: UiDispatcher, lab: Callable[[], Lab], changed: Callable[[Reference, Boxes], None]
     ) -> None:
         super().__init__()
         self._post, self._lab, self._changed = post, lab, changed
@@ -128,7 +128,7 @@ class Drawing(Room):
             description="Drawn on", tooltip="Which reference is shown", **plain(Dropdown, width="auto")
         )
         self.picker.observe(self.guarded(lambda _: self._show_picked()), names="index")
-        self.note = Line(kind="muted")
+        self.note = TextLine(kind="muted")
         self._choice = row(self.picker)
         self._choice.add_class("kl-arranging")
         self.fill([self.note, self._choice, self.field])

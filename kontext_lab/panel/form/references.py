@@ -16,13 +16,13 @@ from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference, thumbnail
 from kontext_lab.panel.browser import Upload, UploadField
 from kontext_lab.panel.layouts import plain, show_if
-from kontext_lab.panel.parts import Line, Room, closed, row
-from kontext_lab.panel.post import Post
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
+from kontext_lab.panel.widgets import Section, TextLine, closed, row
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
 
-__all__ = ["References"]
+__all__ = ["ReferenceFields"]
 
 _THUMB = 72
 _EACH = "one request each"
@@ -32,7 +32,7 @@ _TOGETHER = "combined in each request"
 class _Shown(VBox):
     """A reference as a small picture with its name, and a button that takes it away."""
 
-    def __init__(self, room: References, reference: Reference, name: str) -> None:
+    def __init__(self, room: ReferenceFields, reference: Reference, name: str) -> None:
         self.reference = reference
         self.name = name
         label = name or reference.name
@@ -45,7 +45,7 @@ class _Shown(VBox):
         self.add_class("kl-reference")
 
 
-class References(Room):
+class ReferenceFields(Section):
     """The references given.
 
     Args:
@@ -54,7 +54,7 @@ class References(Room):
         changed: called after every change by a person.
     """
 
-    def __init__(self, post: Post, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
+    def __init__(self, post: UiDispatcher, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
         super().__init__()
         self._post, self._lab, self._changed = post, lab, changed
         self._shown: list[_Shown] = []
@@ -72,7 +72,7 @@ class References(Room):
             options=[_EACH, _TOGETHER], value=_EACH, description="Several", **plain(Dropdown, width="auto")
         )
         self.mode.observe(lambda _: self._told(), names="value")
-        self.problem, self.busy = Line(kind="error"), Line(kind="muted")
+        self.problem, self.busy = TextLine(kind="error"), TextLine(kind="muted")
         self._filling = False
         self._row = row(self.place, self.upload)
         self._row.add_class("kl-references")

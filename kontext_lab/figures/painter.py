@@ -1,0 +1,282 @@
+"""Paints the parts of a sheet: cards, words, corners, brackets, frames. Knows artists, no plan and no pixels.
+
+Every call returns what it added, so that a live sheet can take single parts away again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PatchCollection, PolyCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.path import Path
+
+from kontext_lab.figures import text
+from kontext_lab.figures.geometry import ColourBar, Label, Line, Rect, TileFrame
+from kontext_lab.figures.placeholder_cards import PlaceholderCard
+from kontext_lab.figures.theme import STATE_COLOURS, Font, Theme, mixed
+
+__all__ = ["Painter", "plain_settings", "sheet_axes", "snapped"]
+
+_BASELINE = 0.98
+_TRIANGLE = 0.09
+# A disc's colour; its sign, how large it is and how thick its strokes are, in parts of the disc.
+_TICK = Path([(-1.0, -0.05), (-0.35, -0.7), (1.0, 0.75)])
+_SIGNS: dict[str, tuple[str, Any, float, float]] = {
+    "✓": ("#00745a", _TICK, 0.5, 0.15),
+    "✗": ("#b84a00", "x", 0.44, 0.15),
+    "★": ("#1f2328", "*", 0.62, 0.0),
+}
+_QUIET = ("waiting", "cancelled", "skipped", "loading", "uncompared")
+_FRAME = 2.8
+"""Points of a measured value's frame."""
+_WITHIN = 0.045
+"""Inches from a tile's edge to a frame inside that of its value."""
+_LEAST_BADGE = 4.5
+"""Points below which a value in a corner can't be read, and is left out."""
+_BADGE = "#000000b8"
+
+
+def plain_settings() -> AbstractContextManager[None]:
+    """What artists take from the settings at their making, whatever a notebook has set."""
+    return mpl.rc_context(
+        {
+            "path.sketch": None,
+            "path.effects": [],
+            "text.usetex": False,
+            "figure.frameon": True,
+            "figure.autolayout": False,
+            "figure.constrained_layout.use": False,
+        }
+    )
+
+
+def sheet_axes(figure: Figure, size: tuple[float, float], theme: Theme, dpi: float) -> Axes:
+    """Give a figure a size and the one Axes, in inches from the top left, that everything lies in."""
+    # Whole pixels: otherwise every picture would lie between two rows of them, and blur.
+    width, height = (math.ceil(round(side * dpi, 6)) / dpi for side in size)
+    figure.set_size_inches(width, height)
+    figure.set_facecolor(theme.paper)
+    axes: Axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(0.0, width)
+    axes.set_ylim(height, 0.0)
+    return axes
+
+
+def snapped(rect: Rect, dpi: float) -> Rect:
+    """The rectangle on whole pixels: pictures are drawn as they were scaled, not scaled twice."""
+    left, top = round(rect.left * dpi), round(rect.top * dpi)
+    right, bottom = max(left + 1, round(rect.right * dpi)), max(top + 1, round(rect.bottom * dpi))
+    return Rect(left / dpi, top / dpi, (right - left) / dpi, (bottom - top) / dpi)
+
+
+class Painter:
+    """Adds artists to the Axes of a sheet, in the tones of a theme."""
+
+    def __init__(self, axes: Axes, theme: Theme) -> None:
+        self.axes, self.theme = axes, theme
+
+    def card(self, rect: Rect, card: PlaceholderCard, lettering: Font | None = None) -> list[Artist]:
+        """Words in place of a picture; the kind of card shows in its tone."""
+        theme = self.theme
+        tone = STATE_COLOURS.get(card.kind, STATE_COLOURS["failed"])
+        quiet = card.kind in _QUIET
+        box = FancyBboxPatch(
+            (rect.left + 0.01, rect.top + 0.01),
+            rect.width - 0.02,
+            rect.height - 0.02,
+            boxstyle="round,pad=0,rounding_size=0.04",
+            facecolor=mixed(theme.paper, tone, 0.06 if quiet else 0.12),
+            edgecolor=mixed(theme.paper, tone, 0.45 if quiet else 0.8),
+            linewidth=0.8,
+            linestyle=(0, (3, 2)) if card.kind == "waiting" else "solid",
+        )
+        self.axes.add_patch(box)
+        heading = text.height(len(card.heading_lines), card.heading_points)
+        note = text.height(len(card.note_lines), card.note_points) + (0.03 if card.note_lines else 0.0)
+        top = rect.top + (rect.height - heading - note) / 2
+        middle = rect.left + rect.width / 2
+        words = mixed(theme.text, tone, 0.35)
+        below = top + heading + 0.03
+        lettering = lettering or Font((*card.heading_lines, *card.note_lines))
+        headings = Label(card.heading_lines, middle, top, card.heading_points, "value", "center")
+        notes = Label(card.note_lines, middle, below, card.note_points, "note", "center")
+        return [box, *self.label(headings, lettering, words), *self.label(notes, lettering)]
+
+    def label(self, label: Label, lettering: Font | None = None, colour: Any = None) -> list[Artist]:
+        """Lines of text, as they were broken."""
+        usual = {"mark": self.theme.mark, "note": self.theme.muted, "name": self.theme.muted}
+        lettering = lettering or Font(label.lines)
+        return [
+            self.axes.text(
+                label.x,
+                label.top + text.height(at, label.points) + _BASELINE * label.points / 72,
+                lettering.drawable(line),
+                fontfamily=lettering.families,
+                fontsize=label.points,
+                color=colour or usual.get(label.role, self.theme.text),
+                horizontalalignment=label.align,
+                verticalalignment="baseline",
+                parse_math=False,
+            )
+            for at, line in enumerate(label.lines)
+        ]
+
+    def corners(self, rects: Sequence[Rect]) -> list[Artist]:
+        """A small corner on pictures that were reused."""
+        # Paper around the mark: it is seen on any picture.
+        tones = ((_TRIANGLE * 1.6, self.theme.paper), (_TRIANGLE, self.theme.muted))
+        return [self._corners(rects, size, colour) for size, colour in tones] if rects else []
+
+    def _corners(self, rects: Iterable[Rect], size: float, colour: str) -> Artist:
+        corners = [
+            [(rect.right - size, rect.top), (rect.right, rect.top), (rect.right, rect.top + size)]
+            for rect in rects
+        ]
+        marks = PolyCollection(corners, facecolors=colour, edgecolors="none", zorder=3)
+        return self.axes.add_collection(marks, autolim=False)
+
+    def verdicts(self, marks: Sequence[tuple[Rect, str]]) -> list[Artist]:
+        """What people said of pictures: small discs with a sign, at the foot of each."""
+        found: dict[str, list[tuple[float, float]]] = {sign: [] for sign in _SIGNS}
+        size = _sign_size([rect for rect, signs in marks if signs])
+        step = size / 72
+        for rect, signs in marks:
+            for at, sign in enumerate(signs):
+                found[sign].append((rect.left + (0.9 + 1.15 * at) * step, rect.bottom - 0.9 * step))
+        return [
+            self.axes.add_artist(
+                Line2D(
+                    *zip(*places, strict=True),
+                    ls="",
+                    marker=marker,
+                    ms=size * share,
+                    mfc=tone,
+                    mec=edge,
+                    mew=mew,
+                    zorder=3.5,
+                )
+            )
+            for sign, places in found.items()
+            if places
+            for marker, share, tone, edge, mew in (
+                ("o", 1.0, _SIGNS[sign][0], "#ffffff", 0.08 * size),
+                (
+                    _SIGNS[sign][1],
+                    _SIGNS[sign][2],
+                    "#ffffff" if sign == "★" else "none",
+                    "#ffffff",
+                    _SIGNS[sign][3] * size,
+                ),
+            )
+        ]
+
+    def values(self, marks: Sequence[tuple[Rect, TileFrame]]) -> list[Artist]:
+        """Measured values: a frame in the colour of each, and the value in its lower right corner."""
+        if not marks:
+            return []
+        tones = [frame.colour for _, frame in marks]
+        parts: list[Artist] = []
+        for inset, thick, colours in ((0.022, 1.0, self.theme.paper), (0.003, _FRAME, tones)):
+            edges = [
+                Rectangle(
+                    (rect.left + inset, rect.top + inset), rect.width - 2 * inset, rect.height - 2 * inset
+                )
+                for rect, _ in marks
+            ]
+            frames = PatchCollection(
+                edges, facecolors="none", edgecolors=colours, linewidths=thick, zorder=3.2, joinstyle="miter"
+            )
+            parts.append(self.axes.add_collection(frames, autolim=False))
+        return parts + self._badges(marks)
+
+    def _badges(self, marks: Sequence[tuple[Rect, TileFrame]]) -> list[Artist]:
+        """The values themselves, all in one size, where they leave pictures to be seen; over the frame of a picked one."""
+        widest = max(text.width(frame.words, 1.0) for _, frame in marks)
+        narrowest = min(rect.width for rect, _ in marks)
+        points = min(8.0, max(5.2, 6.8 * narrowest), 0.62 * narrowest / widest)
+        if points < _LEAST_BADGE or min(rect.height for rect, _ in marks) < 3 * points / 72:
+            return []
+        boxes: list[Any] = []
+        words: list[Artist] = []
+        for rect, frame in marks:
+            wide, high = text.width(frame.words, points) + 0.07, 1.35 * points / 72
+            left, top = rect.right - wide - 0.02, rect.bottom - high - 0.02
+            boxes.append(Rectangle((left, top), wide, high))
+            label = Label((frame.words,), left + wide / 2, top + 0.02 * points / 8, points, "value", "center")
+            words += self.label(label, colour="#ffffff")
+        for word in words:
+            word.set_zorder(4.6)
+        badges = PatchCollection(boxes, facecolors=_BADGE, edgecolors="none", zorder=4.5)
+        return [self.axes.add_collection(badges, autolim=False), *words]
+
+    def bars(self, bars: Sequence[ColourBar]) -> list[Artist]:
+        """Strips of colours with a thin edge."""
+        parts: list[Artist] = []
+        for bar in bars:
+            rect = bar.rect
+            colours = bar.colours if len(bar.colours) > 1 else bar.colours * 2
+            image = AxesImage(
+                self.axes,
+                cmap=LinearSegmentedColormap.from_list("bar", list(colours)),
+                extent=(rect.left, rect.right, rect.bottom, rect.top),
+                origin="upper",
+                interpolation="bilinear",
+            )
+            image.set_data([[step / 63 for step in range(64)]])
+            image.set_clim(0, 1)
+            image.set_clip_path(None)
+            edge = Rectangle(
+                (rect.left, rect.top), rect.width, rect.height, fill=False, edgecolor=self.theme.line, lw=0.6
+            )
+            parts += [self.axes.add_image(image), self.axes.add_patch(edge)]
+        return parts
+
+    def brackets(self, lines: Sequence[Line]) -> list[Artist]:
+        """Thin lines beside and below the labels of groups."""
+        segments = [[(line.x0, line.y0), (line.x1, line.y1)] for line in lines]
+        brackets = LineCollection(segments, colors=self.theme.line, linewidths=0.9)
+        return [self.axes.add_collection(brackets, autolim=False)] if segments else []
+
+    def frame(self, rect: Rect, colour: str, name: str = "", *, within: bool = False) -> list[Artist]:
+        """A frame around a tile, with a letter on it where there is more than one to tell apart.
+
+        `within`: inside the frame of a measured value, whose colour stays to be seen.
+        """
+        if within and min(rect.width, rect.height) > 6 * _WITHIN:
+            rect = Rect(
+                rect.left + _WITHIN, rect.top + _WITHIN, rect.width - 2 * _WITHIN, rect.height - 2 * _WITHIN
+            )
+        # Paper inside the colour: the frame is seen on any picture.
+        parts: list[Artist] = []
+        for inset, tone, thick in ((0.022, self.theme.paper, 1.0), (0.0, colour, 2.4)):
+            place = (rect.left + inset, rect.top + inset)
+            size = (rect.width - 2 * inset, rect.height - 2 * inset)
+            patch = Rectangle(place, *size, fill=False, edgecolor=tone, linewidth=thick, zorder=4)
+            parts.append(self.axes.add_patch(patch))
+        if name:
+            side = min(0.2, rect.height, rect.width)
+            badge = Rectangle((rect.left, rect.top), side, side, facecolor=colour, linewidth=0, zorder=5)
+            letter = Label((name,), rect.left + side / 2, rect.top + side / 2 - 0.075, 8.0, "value", "center")
+            words = self.label(letter, colour="#ffffff")
+            for word in words:
+                word.set_zorder(6)
+            parts += [self.axes.add_patch(badge), *words]
+        return parts
+
+
+def _sign_size(rects: Sequence[Rect]) -> float:
+    """The size of a disc in points: quiet on large tiles, still to be read on small ones."""
+    narrowest = min((min(rect.width, rect.height) for rect in rects), default=1.0)
+    return min(11.0, max(7.5, 72 * 0.1 * narrowest))

@@ -1,0 +1,187 @@
+"""Change maps and placements for figures, panel and report: computed on demand, cached in memory within a bound."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kontext_lab.errors import KontextLabError
+from kontext_lab.lab.lookup import with_requests
+from kontext_lab.lab.measurer import comparison_of
+from kontext_lab.metrics import Comparison, Placement, compare, placed
+from kontext_lab.results import ComparisonSource, Output, Results
+
+if TYPE_CHECKING:
+    from kontext_lab.images import Reference
+    from kontext_lab.tracking import Tracker
+
+__all__ = ["ChangeMapCache", "ChangeMaps", "on_each_other", "on_references"]
+
+_STEP = 0.25
+"""Lab units between two levels of a map that is held: up to 63.75 in all, where a change long glows brightest."""
+_MOST_BYTES = 24_000_000
+"""Of maps; one takes 5 to 30 kB."""
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """A comparison without its maps, and the maps: a byte a place, compressed."""
+
+    comparison: Comparison
+    shape: tuple[int, ...]
+    levels: bytes
+    seen: bytes
+
+    @property
+    def weight(self) -> int:
+        return len(self.levels) + len(self.seen)
+
+
+class ChangeMapCache:
+    """Comparisons within a limit of bytes, the longest unused goes first; used in several threads."""
+
+    def __init__(self, most: int = _MOST_BYTES) -> None:
+        self._most, self._bytes = most, 0
+        self._held: OrderedDict[Hashable, _Packed] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Comparison | None:
+        """What is held, its map in steps of a quarter of a Lab unit; None where nothing is."""
+        with self._lock:
+            found = self._held.get(key)
+            if found is not None:
+                self._held.move_to_end(key)
+        return None if found is None else _unpacked(found)
+
+    def put(self, key: Hashable, comparison: Comparison) -> Comparison:
+        """Hold one; returns it as it will be found."""
+        packed = _packed(comparison)
+        with self._lock:
+            old = self._held.pop(key, None)
+            self._bytes += packed.weight - (old.weight if old is not None else 0)
+            self._held[key] = packed
+            while self._bytes > self._most and len(self._held) > 1:
+                self._bytes -= self._held.popitem(last=False)[1].weight
+        return _unpacked(packed)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+_HELD = ChangeMapCache()
+
+
+class ChangeMaps:
+    """What a lab's results bring beside their pictures; see `results.Beside`.
+
+    Args:
+        tracker: reads what was sent; None where that is known in any case.
+    """
+
+    def __init__(self, tracker: Tracker | None = None, held: ChangeMapCache = _HELD) -> None:
+        self._tracker, self._held = tracker, held
+
+    def know(self, results: Results) -> None:
+        """Fill in what was sent; nothing where that can't be known."""
+        if self._tracker is not None:
+            with_requests(self._tracker, results)
+
+    def comparison(self, output: Output) -> Comparison:
+        """What an edit changed; at once where that was asked before.
+
+        Raises:
+            ConfigError: its references are not at hand.
+            KontextLabError: a picture can't be read.
+        """
+        key = _key(output)
+        found = self._held.get(key) if key else None
+        if found is None:
+            found = comparison_of(output)
+            found = self._held.put(key, found) if key else found
+        return found
+
+    def __reduce__(self) -> tuple[type[ChangeMaps], tuple[()]]:
+        # As results that are pickled: what is known comes along, an open store doesn't.
+        return (ChangeMaps, ())
+
+
+def on_references(
+    output: Output, comparison_source: ComparisonSource | None
+) -> list[tuple[Reference, Placement]]:
+    """An output's references, each with the frame that it shares with the output; one at most is registered.
+
+    Args:
+        output: of which; its cell's request is known, else there are none.
+        comparison_source: of its results.
+    """
+    request, size = output.cell.request, (output.width, output.height)
+    if request is None or not output.is_picture or not all(size):
+        return []
+    found = _measured(output, comparison_source)
+    return [
+        (one, placed(one.sent_size, size, found.matrix if found and place == found.reference else None))
+        for place, one in enumerate(request.images)
+        if one.png and all(one.sent_size)
+    ]
+
+
+def on_each_other(
+    first: Output, second: Output, comparison_source: ComparisonSource | None
+) -> Placement | None:
+    """The frame of two outputs: by the reference they share, else by what they have in common; None without sizes."""
+    size, other = (first.width, first.height), (second.width, second.height)
+    if not all((*size, *other)):
+        return None
+    comparison_source = comparison_source or ChangeMaps()
+    comparison_source.know(Results([first.cell, second.cell]))
+    maps = []
+    for output in (first, second):
+        found = _measured(output, comparison_source)
+        if found is not None and found.matrix is not None and output.cell.request is not None:
+            maps.append((output.cell.request.images[found.reference].digest, found.matrix))
+    if len(maps) == 2 and maps[0][0] == maps[1][0]:
+        return placed(size, other, maps[1][1] @ np.linalg.inv(maps[0][1]))
+    try:
+        return placed(size, other, compare(first, second).matrix)
+    except KontextLabError:
+        return placed(size, other, None)
+
+
+def _measured(output: Output, comparison_source: ComparisonSource | None) -> Comparison | None:
+    try:
+        return (comparison_source or ChangeMaps()).comparison(output)
+    except KontextLabError:
+        return None  # what is wrong with a picture says whoever loads it
+
+
+def _key(output: Output) -> Hashable:
+    request = output.cell.request
+    if request is None or not output.sha256:
+        return None
+    return output.sha256, output.cell.service, tuple(one.digest for one in request.images)
+
+
+def _packed(comparison: Comparison) -> _Packed:
+    steps = np.nan_to_num(comparison.change_map) / _STEP
+    # What changed at all stays more than nothing.
+    levels = np.where(steps > 0, np.clip(np.rint(steps), 1, 255), 0).astype(np.uint8)
+    nothing = np.zeros((0, 0), np.float32)
+    return _Packed(
+        replace(comparison, change_map=nothing, seen=nothing.astype(bool)),
+        levels.shape,
+        zlib.compress(levels.tobytes(), 1),
+        zlib.compress(np.packbits(comparison.seen).tobytes(), 1),
+    )
+
+
+def _unpacked(packed: _Packed) -> Comparison:
+    levels = np.frombuffer(zlib.decompress(packed.levels), np.uint8).reshape(packed.shape)
+    bits = np.frombuffer(zlib.decompress(packed.seen), np.uint8)
+    seen = np.unpackbits(bits, count=levels.size).reshape(packed.shape).astype(bool)
+    return replace(packed.comparison, change_map=(levels * np.float32(_STEP)), seen=seen)

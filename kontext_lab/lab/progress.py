@@ -1,0 +1,146 @@
+"""Waiting for a sweep with a bar, in the caller's thread: notebooks drop what other threads print."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from time import monotonic
+from typing import Any, TextIO
+
+from tqdm.auto import tqdm
+
+from kontext_lab.errors import visible
+from kontext_lab.redaction import get_logger
+from kontext_lab.results import Results, State
+from kontext_lab.runner import Handle
+
+__all__ = ["ProgressBar", "follow", "notify"]
+
+log = get_logger(__name__)
+
+MOST_INTERRUPTS = 2
+"""The first stops, the second leaves; one more does not even wait for what is left to be written down."""
+
+LEAVE_SECONDS = 5.0
+"""How long a sweep that was left is waited for: a store that hangs must not hold up who wants to leave."""
+
+
+class ProgressBar(tqdm):  # type: ignore[type-arg]
+    """A tqdm bar of cells. One that can't be shown, as on a closed terminal or a full disk, costs nothing.
+
+    Args:
+        total: cells.
+        shown: False for no bar at all.
+        label: words before it.
+    """
+
+    def __init__(self, total: int, *, shown: bool, label: str | None = None) -> None:
+        shown = shown and sys.stderr is not None
+        super().__init__(total=total, disable=not shown, unit="cell", desc=label)
+
+    def display(self, *args: Any, **options: Any) -> None:
+        """Draw it; never again once that failed."""
+        try:
+            super().display(*args, **options)
+        except Exception:
+            self.disable = True
+            log.warning("the progress can't be shown any more", exc_info=True)
+
+    def close(self) -> None:
+        """End its line."""
+        with suppress(OSError):
+            super().close()
+
+
+def notify(line: str) -> None:
+    """Write a notice; a stream that can't take it costs nothing."""
+    with suppress(OSError, ValueError, AttributeError):  # full, closed, and not there at all
+        notices().write(f"{printable(line)}\n")
+        notices().flush()
+
+
+def notices() -> TextIO:
+    """Where notices are written: stderr, so that no output is spoilt; a notebook colours that as an error."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return sys.stdout if getattr(shell, "kernel", None) is not None else sys.stderr
+
+
+def printable(line: str) -> str:
+    """A line as notices can be written: signs that their stream has no code for are replaced."""
+    encoding = getattr(notices(), "encoding", None) or "utf-8"
+    return visible(line).encode(encoding, "replace").decode(encoding)
+
+
+def follow(handle: Handle, *, shown: bool) -> Results:
+    """Begin a sweep and wait for it; an interrupt stops sending and keeps what is in flight, a second one leaves.
+
+    However this ends: a sweep that nobody waits for sends nothing more.
+    """
+    try:
+        handle.begin()
+        with ProgressBar(len(handle.results), shown=shown) as bar:
+            _wait(handle, _Display(handle.results, bar))
+        return handle.wait(0)
+    except BaseException:
+        handle.cancel()
+        raise
+
+
+def _wait(handle: Handle, display: _Display) -> None:
+    interrupts = 0
+    over = False
+    while not over:
+        # An interrupt falls where it falls; missed here, the sweep would pay on with nobody to stop it.
+        try:
+            handle.wait(0.1)
+            over = handle.done or (handle.left is not None and monotonic() - handle.left > LEAVE_SECONDS)
+            display.update()
+        except KeyboardInterrupt:
+            interrupts += 1
+            if interrupts > MOST_INTERRUPTS:
+                raise
+            _interrupt(handle, interrupts)
+
+
+def _interrupt(handle: Handle, count: int) -> None:
+    if count == 1:
+        handle.cancel()
+    else:
+        handle.leave()
+
+
+class _Display:
+    """The bar and the notes of one sweep. A display that breaks, as of a closed terminal, shows nothing more."""
+
+    def __init__(self, results: Results, bar: ProgressBar) -> None:
+        self._results = results
+        self._bar = bar
+        self._told = 0
+        self._works = True
+
+    def update(self) -> None:
+        if not self._works:
+            return
+        try:
+            _show(self._bar, self._results)
+            # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
+            for line in () if self._bar.disable else self._results.notes[self._told :]:
+                self._told += 1
+                tqdm.write(printable(line), file=notices())
+        except Exception:
+            self._works = False
+            log.warning("the progress can't be shown any more", exc_info=True)
+
+
+def _show(bar: ProgressBar, results: Results) -> None:
+    counts = results.counts
+    finished = sum(counts[state] for state in State if state.is_finished)
+    if finished != bar.n or bar.total == finished:
+        failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
+        failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
+        money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
+        bar.set_postfix_str(money + failed, refresh=False)
+        bar.update(finished - bar.n)
+    if bar.total == finished and results.measuring:
+        bar.set_postfix_str(f"measuring, {results.measuring} to go")

@@ -1,0 +1,327 @@
+"""A study as one file: gathers results, pictures and figures, writes the page, and logs it to the sweep's run."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from kontext_lab.errors import ConfigError, KontextLabError, shown
+from kontext_lab.figures.axis_choice import choose
+from kontext_lab.figures.axis_values import Values
+from kontext_lab.figures.effects_figure import effects
+from kontext_lab.images import thumbnail
+from kontext_lab.lab.anonymous import without_references
+from kontext_lab.lab.change_maps import ChangeMaps
+from kontext_lab.lab.report_cells import Maps, axes_of, cards_of, expected_pictures
+from kontext_lab.lab.store_client import StoreClient
+from kontext_lab.redaction import get_logger
+from kontext_lab.reports import (
+    BRIGHTEST,
+    Album,
+    Fact,
+    Page,
+    PagePrompt,
+    Plot,
+    glowing,
+    packed,
+    render,
+    replace_file,
+    writable_file,
+)
+from kontext_lab.request import DEFAULT
+from kontext_lab.results import ComparisonSource, Output, Results, State
+from kontext_lab.sweep.axes import value_text
+from kontext_lab.sweep.wording import compared, shortened
+
+__all__ = ["report"]
+
+log = get_logger(__name__)
+
+ARTIFACT = "report.html"
+
+LISTED = 12
+"""Values of an axis that are named in the page's head; the pickers have them all."""
+
+MAP_THREADS = 2
+
+_SAME_RATIO = 0.03
+"""Share by which ratios may differ where nobody waits for a registration."""
+
+METRICS = ("change/area", "preserve/ssim")
+"""What effects are drawn of where it was measured; verdicts besides."""
+
+SIMULATED = "Simulated pictures: made by the sandbox, not by the model. Costs are simulated as well."
+
+
+def report(
+    results: Results,
+    path: str | os.PathLike[str],
+    *,
+    references: bool = True,
+    originals: str | os.PathLike[str] | None = None,
+    lab: StoreClient | None = None,
+) -> Path:
+    """Write a study as one page that opens from a disk or a mail: pictures, pickers, numbers, effects.
+
+    Also logged to the sweep's run as `report.html`, where the results are those of one; that it can't be is a
+    warning, the file is there all the same.
+
+    Args:
+        results: what it is about.
+        path: where to; a file that is there is replaced. The suffix `.html` may be left out.
+        references: show what was given to the model. Without, the page holds no pixel of it and no name of its file.
+        originals: a `.zip` to write besides: the exact bytes under readable names, and a table.
+        lab: whose store holds them; None for the one the pictures were loaded from.
+
+    Returns:
+        The page's path, absolute.
+
+    Raises:
+        ConfigError: a file can't be written; says which.
+        TrackingError: an original can't be loaded from the store.
+    """
+    if not isinstance(results, Results):
+        raise ConfigError(
+            f"report: is a {type(results).__name__}, allowed are results, such as lab.load('last')"
+        )
+    target = writable_file(path, ".html", "report")
+    archive = None if originals is None else writable_file(originals, ".zip", "originals")
+    store = lab or _store_of(results)
+    told = _with_requests(results, store) if references else without_references(results)
+    data = _rendered(told, references)
+    replace_file(target, data, "report")
+    _log(results, data, store)
+    if archive is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            told.save(folder)
+            packed(Path(folder), archive, "originals")
+    return target
+
+
+def _store_of(results: Results) -> StoreClient | None:
+    """The store that the pictures are in; None where nothing is loaded from one."""
+    addresses = (getattr(output.load, "uri", "") for output in results.outputs)
+    uri = next(filter(None, addresses), "") if results.run_id else ""
+    return StoreClient(uri, None) if uri else None
+
+
+def _with_requests(results: Results, store: StoreClient | None) -> Results:
+    """The results, knowing their references as far as they can be found."""
+    if store is None or all(cell.request is not None for cell in results):
+        return results
+    try:
+        return store.with_requests(results)
+    except KontextLabError:
+        return results  # a note on the page says that they are missing
+
+
+def _log(results: Results, data: bytes, store: StoreClient | None) -> None:
+    if not results.run_id:
+        return
+    try:
+        if store is None:
+            raise ConfigError("which store the sweep is in is not known, report(…, lab=lab) tells")
+        store.tracker.log_file(results.run_id, ARTIFACT, data)
+    except KontextLabError as error:
+        log.warning("the report is written, but not logged to MLflow: %s", error)
+
+
+def _rendered(results: Results, references: bool) -> bytes:
+    values = Values(results)
+    comparison_source = results.comparison_source or ChangeMaps()
+    maps = _change_maps(results, comparison_source) if references else {}
+    album = Album(expected_pictures(results, maps))
+    choice = choose(values, None, None, None)
+    page = Page(
+        title=results.name or "Results",
+        summary=results.brief,
+        simulated=_simulated(results),
+        facts=tuple(_facts(values)),
+        prompts=tuple(_prompts(values)),
+        notes=tuple(_notes(results, references)),
+        axes=axes_of(values),
+        rows=next(iter(choice.rows), ""),
+        columns=next(iter(choice.columns), "") or choice.sheet,
+        cards=tuple(cards_of(values, album, maps, comparison_source)),
+        change=f"change map, brightest from a Lab distance of {BRIGHTEST:.0f} on, striped: not compared"
+        + (" (simulated)" if results.simulated else ""),
+        plots=tuple(_plots(results)),
+    )
+    return render(page, album.pictures)
+
+
+def _change_maps(results: Results, comparison_source: ComparisonSource) -> Maps:
+    """What changed, anew, since maps are kept nowhere; of outputs that were measured, or framed anew."""
+    wanted = [
+        (place, output)
+        for place, cell in enumerate(results)
+        for output in cell.outputs
+        if output.is_picture and (METRICS[0] in output.metrics or _is_reframed(output))
+    ]
+    with ThreadPoolExecutor(MAP_THREADS, thread_name_prefix="kontext-lab report") as pool:
+        maps = list(pool.map(lambda one: _change_map(one[1], comparison_source), wanted))
+    return {
+        (place, output.number): change if METRICS[0] in output.metrics else None
+        for (place, output), change in zip(wanted, maps, strict=True)
+    }
+
+
+def _is_reframed(output: Output) -> bool:
+    """An output of another ratio than its first reference: without registration nothing of it would line up."""
+    request = output.cell.request
+    width, height = request.images[0].sent_size if request is not None else (0, 0)
+    known = all((width, height, output.width, output.height))
+    return known and abs(width * output.height / (height * output.width) - 1) > _SAME_RATIO
+
+
+def _change_map(output: Output, comparison_source: ComparisonSource) -> Image.Image | None:
+    """The reference with what changed; None where it is a new picture, or can't be compared any more."""
+    try:
+        found = comparison_source.comparison(output)
+        request = output.cell.request
+        if request is None or not found.registered:
+            return None
+        reference = thumbnail(request.images[found.reference].png, max(found.change_map.shape))
+    except KontextLabError:
+        return None
+    return glowing(reference, found.change_map, seen=found.seen)
+
+
+def _simulated(results: Results) -> str:
+    count = sum(cell.simulated for cell in results)
+    if not count:
+        return ""
+    return SIMULATED if count == len(results) else f"{count} of {len(results)} cells: {SIMULATED}"
+
+
+def _facts(values: Values) -> Iterator[Fact]:
+    """When, which service, what varies, and the parameters that are the same throughout."""
+    results = values.results
+    services = dict.fromkeys("sandbox (simulated)" if cell.simulated else cell.service for cell in results)
+    yield Fact("service", ", ".join(filter(None, services)) or "not known")
+    days = [cell.arrived.astimezone() for cell in results if cell.arrived is not None]
+    if days:
+        first, last = f"{min(days):%d %b %Y %H:%M}", f"{max(days):%d %b %Y %H:%M}"
+        yield Fact("pictures from", first if first == last else f"{first} to {last}")
+    yield from _varying(values)
+    yield from _fixed(results)
+    yield from _protected(results)
+    if results.run_id:
+        yield Fact("MLflow run", results.run_id)
+    yield Fact(
+        "report",
+        f"{datetime.now().astimezone():%d %b %Y %H:%M}, kontext-lab {metadata.version('kontext-lab')}",
+    )
+
+
+def _varying(values: Values) -> Iterator[Fact]:
+    for key in values.axes:
+        labels = shortened([value.label for value in values.of(key)], 60)
+        more = f" … ({len(labels)})" if len(labels) > LISTED else ""
+        yield Fact(key, ", ".join(labels[:LISTED]) + more)
+
+
+def _fixed(results: Results) -> Iterator[Fact]:
+    """Parameters that are the same in every cell; those left to the service in one line."""
+    left = []
+    for key in dict.fromkeys(key for cell in results for key in cell.params):
+        texts = {_text(key, cell.params.get(key)) for cell in results}
+        if len(texts) > 1 or key == "prompt" or key.endswith(".label"):
+            continue
+        text = texts.pop()
+        if text == DEFAULT:
+            left.append(key)
+        else:
+            yield Fact(key, text)
+    if left:
+        yield Fact("left to the service", ", ".join(left))
+
+
+def _protected(results: Results) -> Iterator[Fact]:
+    """Names of the boxes, by reference where several have some."""
+    found: dict[str, dict[str, None]] = {}
+    for cell in results:
+        images = cell.request.images if cell.request is not None else ()
+        label = str(cell.params.get("image.label", ""))
+        for at, boxes in enumerate(cell.protect):
+            name = (label if len(cell.protect) == 1 else "") or (images[at].name if images else "")
+            if boxes:
+                found.setdefault(name, {}).update(dict.fromkeys(boxes))
+    lines = [
+        ", ".join(boxes) if len(found) == 1 else f"{name}: {', '.join(boxes)}"
+        for name, boxes in found.items()
+    ]
+    if lines:
+        yield Fact("protected", "; ".join(lines))
+
+
+def _text(key: str, value: Any) -> str:
+    return str(value) if key == "image" else value_text(key, value)
+
+
+def _prompts(values: Values) -> Iterator[PagePrompt]:
+    """Every prompt in full; where words vary, with the words' names in their places."""
+    if "prompt" not in values.keys:
+        return
+    found = values.of("prompt")
+    texts = [value.full or value.label for value in found]
+    for value, text in zip(found, texts, strict=True):
+        wording = compared(texts[0], text)
+        told = wording.related and not wording.same
+        yield PagePrompt(
+            value.label if len(found) > 1 and value.full else "", text, wording.pieces if told else ()
+        )
+
+
+def _notes(results: Results, references: bool) -> Iterator[str]:
+    yield from dict.fromkeys((*results.notes, *filter(None, [results.missing_line])))
+    if not len(results):
+        yield "There are no cells."
+        return
+    if not any(output.is_picture for output in results.outputs):
+        yield "No cell has a picture: each says why."
+    if results.counts[State.IN_DOUBT]:
+        yield "Cells in doubt may have been billed besides what is counted here."
+    if not references:
+        yield "What was given to the model is left out of this page."
+    elif any(cell.request is None and cell.fingerprint for cell in results):
+        yield "Some references are not at hand any more: those cells show their outputs alone."
+
+
+def _plots(results: Results) -> Iterator[Plot]:
+    """Effects on what was measured and judged; of a single cell there are none."""
+    if len(results) < 2:
+        return
+    for metric in _measured(results):
+        try:
+            light, dark = (effects(results, metric, dark=dark) for dark in (False, True))
+            yield Plot(metric, _png(light.figure), light.sentences, _png(dark.figure))
+        except KontextLabError as error:
+            yield Plot(metric, sentences=(str(error),))
+        except (
+            Exception
+        ) as error:  # whatever a value does to a figure, it must not keep a report from being written
+            log.warning("effects on %s can't be drawn: %s", metric, shown(error, 200))
+            log.debug("what kept effects from being drawn", exc_info=True)
+
+
+def _measured(results: Results) -> Sequence[str]:
+    names = dict.fromkeys(name for output in results.outputs for name in output.metrics)
+    return [name for name in METRICS if name in names] + [
+        name for name in names if name.startswith("verdict/")
+    ]
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()

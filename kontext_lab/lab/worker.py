@@ -1,0 +1,167 @@
+"""What a worker does for one cell: send once, write down what comes as it comes, hand it over.
+
+Runs in any executor's thread or process, so it pickles, and so does all it takes and returns. Decides nothing
+about retries and money; knows no sweep and no store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kontext_lab.client import KontextClient
+from kontext_lab.errors import InDoubt, ServiceError
+from kontext_lab.journal import AttemptFolder, Permit
+from kontext_lab.request import EditRequest
+from kontext_lab.request.attempt import Answer, Attempt, BillingOutcome, Reason
+
+__all__ = ["Probe", "Worker", "keep_answer"]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Makes attempts with one client.
+
+    Attributes:
+        client: for the service.
+    """
+
+    client: KontextClient
+
+    def patience(self, request: EditRequest) -> float:
+        """Seconds after which the answer to a request that was sent can't come any more."""
+        # References travel as base64, a third longer.
+        size = sum(len(reference.png) for reference in request.images) * 4 // 3
+        return self.client.settings.exchange_seconds(size)
+
+    def send(self, request: EditRequest, request_id: str, permit: Permit) -> Attempt:
+        """Send a request, once, and bring its pictures; every error of the service is inside the attempt.
+
+        Args:
+            request: what to ask.
+            request_id: sent along; the service's log knows the request by it.
+            permit: the right to send it; answer and pictures are written into its folder as they come.
+        """
+        started = time.monotonic()
+        if not permit.take():
+            error = InDoubt("the permit to send it was taken before: somebody else may have sent it")
+            return Attempt(request_id, error=error, permitted=False)
+        try:
+            raw = self.client.post(request, request_id)
+        except ServiceError as error:
+            # The traceback would keep the whole request, pictures included, alive with the attempt.
+            failure = error.with_traceback(None)
+            return Attempt(request_id, error=failure, seconds=time.monotonic() - started)
+        if permit.attempt_folder is None:
+            answer = self.client.collect(raw, request)
+            return Attempt(request_id, answer, None, time.monotonic() - started, raw=raw)
+        keeping = _Keeping(permit.attempt_folder)
+        keeping.attempt(permit.attempt_folder.keep_answer, raw)
+        answer = keeping.told(self.client.collect(raw, request, keep=keeping.output))
+        return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
+
+    def fetch(self, request: EditRequest, request_id: str, attempt_folder: AttemptFolder) -> Attempt:
+        """Bring the pictures of an answer that was read before: those at hand from disk, the rest by GET.
+
+        Costs nothing. Without an answer in the attempt folder the request is in doubt.
+        """
+        started = time.monotonic()
+        raw = attempt_folder.answer
+        if raw is None:
+            error = InDoubt(
+                "its worker or the program ended before the answer was read: it may have been billed"
+            )
+            return Attempt(request_id, error=error)
+        keeping = _Keeping(attempt_folder)
+        answer = keeping.told(
+            self.client.collect(raw, request, have=attempt_folder.outputs, keep=keeping.output)
+        )
+        return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
+
+    def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, BillingOutcome]:
+        """What the service's log says of requests; those it does not mention are left out, which proves nothing.
+
+        Args:
+            request_ids: as they were sent along.
+            since: when the earliest of them was sent.
+        """
+        wanted = set(request_ids)
+        rows = self.client.logs(since=since) or []
+        return {
+            row.client_request_id: BillingOutcome(billed=row.succeeded, cost_usd=row.cost_usd)
+            for row in rows
+            if row.client_request_id in wanted and row.status in ("succeeded", "failed")
+        }
+
+    def probe(self, file: str, text: str) -> Probe:
+        """Find out whether attempts can be made from here; free.
+
+        Args:
+            file: in the journal's folder.
+            text: what it holds there.
+        """
+        try:
+            sees_journal = Path(file).read_text(encoding="ascii") == text
+        except (OSError, ValueError):
+            sees_journal = False
+        try:
+            self.client.ping()
+            self.client.balance()
+        except ServiceError as error:
+            return Probe(sees_journal, error.with_traceback(None))
+        return Probe(sees_journal)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a worker finds where it runs.
+
+    Attributes:
+        sees_journal: it sees the disk that the journal is on.
+        failure: why the service can't be used from there, or None.
+    """
+
+    sees_journal: bool
+    failure: ServiceError | None = None
+
+
+def keep_answer(attempt: Attempt, attempt_folder: AttemptFolder) -> Attempt:
+    """Write down an answer that travelled back with its attempt; `trouble` says why that failed."""
+    if attempt.raw is None or attempt.answer is None:
+        return attempt
+    keeping = _Keeping(attempt_folder)
+    keeping.attempt(attempt_folder.keep_answer, attempt.raw)
+    for place, picture in enumerate(attempt.answer.pictures):
+        if picture.data and picture.reason in (None, Reason.MODERATED):
+            keeping.output(place, picture.data)
+    return replace(attempt, answer=keeping.told(attempt.answer), trouble=keeping.trouble, raw=None)
+
+
+class _Keeping:
+    """Writes to an attempt folder; what can't be written is remembered, since the answer itself must go on."""
+
+    def __init__(self, attempt_folder: AttemptFolder) -> None:
+        self._attempt_folder = attempt_folder
+        self.trouble = ""
+
+    def attempt(self, keep: Callable[..., None], *what: Any) -> None:
+        try:
+            keep(*what)
+        except OSError as error:
+            self.trouble = self.trouble or f"the journal can't be written: {error.strerror or error}"
+
+    def output(self, place: int, data: bytes) -> None:
+        self.attempt(self._attempt_folder.keep_output, place, data)
+
+    def told(self, answer: Answer) -> Answer:
+        """The answer, its pictures knowing where they lie."""
+        files = self._attempt_folder.output_files
+        pictures = (
+            replace(picture, kept_at=str(files[place])) if picture.data and place in files else picture
+            for place, picture in enumerate(answer.pictures)
+        )
+        return replace(answer, pictures=tuple(pictures))

@@ -1,0 +1,160 @@
+"""Queues pictures for measuring once the store has them, in a pool apart from the requests.
+
+The store writer records the values between outcomes. A failure costs values, never a picture, and never delays sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from time import monotonic
+from typing import Any
+
+from kontext_lab.errors import TrackingError
+from kontext_lab.runner.protocols import Callback, MeasurerProtocol
+from kontext_lab.runner.run_state import RunState
+from kontext_lab.runner.store_writer import StoreWriter
+
+__all__ = ["Measuring"]
+
+_LATER = "`lab.measure(results)` or `kontext-lab measure` does it later"
+
+_MOST_LINES = 3
+"""Lines about what could not be measured: the next is seldom another reason."""
+
+
+PATIENCE = 600.0
+"""Seconds that the end of a run waits for the next cell to be measured: a metric of one's own may load a model first, or hang."""
+
+
+class Measuring:
+    """What is being measured of one run. Every method is called on the coordinator's thread, and so is what is posted.
+
+    Args:
+        sheet: the cells.
+        store_writer: writes down what was measured.
+        post: hands an event to the coordinator.
+        measurer: measures; None where nothing is to be.
+        pool: runs it; not shut down here.
+    """
+
+    def __init__(
+        self,
+        sheet: RunState,
+        store_writer: StoreWriter,
+        post: Callable[[Callback], None],
+        measurer: MeasurerProtocol | None,
+        pool: Executor | None,
+    ) -> None:
+        self._state = sheet
+        self._store_writer = store_writer
+        self._post = post
+        self._measurer = measurer
+        self._pool = pool
+        self._under_way: dict[int, Future[Any]] = {}
+        self._recording: set[int] = set()
+        self._lines = 0
+        self._lost = 0
+        self._why = ""
+        self._refused = False
+        self._heard = monotonic()
+
+    @property
+    def pending(self) -> int:
+        """How many cells are not through yet."""
+        return len(self._under_way) + len(self._recording)
+
+    def consider(self, place: int) -> None:
+        """A cell is in the store: have it measured, unless it was before."""
+        cell = self._state[place]
+        if self._measurer is None or self._pool is None or not self._measurer.wants(cell):
+            return
+        if self._why:
+            self._lost += 1
+            return
+        try:
+            future = self._pool.submit(self._measurer.measure, cell)
+        except RuntimeError:  # Python is about to end: what is paid for comes first
+            self._lost += 1
+            self.drop("Python ends")
+            return
+        self._under_way[place] = future
+        self._heard = monotonic()
+        self._count()
+        future.add_done_callback(lambda _: self._post(Callback(lambda: self._measured(place, future))))
+
+    def _measured(self, place: int, future: Future[Any]) -> None:
+        if self._under_way.get(place) is not future:
+            return  # dropped
+        del self._under_way[place]
+        self._heard = monotonic()
+        self._count()
+        measurer, cell = self._measurer, self._state[place]
+        try:
+            found = future.result(timeout=0)
+        except BaseException as error:  # a slip must not cost a sweep, not even one that ends its thread
+            self._trouble([f"{cell.title}: not measured: {type(error).__name__}: {error}"])
+            return
+        self._trouble(found.trouble)
+        if measurer is None or not found.values:
+            return
+        if self._store_writer.down:
+            self._lost += 1
+            self.drop("MLflow does not answer")
+            return
+        self._recording.add(place)
+        self._count()
+
+        def record() -> None:
+            # Each try may wait a minute for a store that is locked, and pictures wait behind it.
+            if self._refused:
+                raise TrackingError("MLflow did not take what was measured before")
+            try:
+                measurer.record(cell, found)
+            except BaseException:
+                self._refused = True
+                raise
+
+        self._store_writer.do(record, lambda failure: self._recorded(place, failure))
+
+    def _trouble(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            if line in self._state.results.notes:
+                continue
+            self._lines += 1
+            if self._lines <= _MOST_LINES:
+                self._state.note(line)
+            elif self._lines == _MOST_LINES + 1:
+                self._state.note("more could not be measured: `lab.measure(results)` says all of it")
+
+    def _recorded(self, place: int, failure: TrackingError | None) -> None:
+        self._recording.discard(place)
+        self._count()
+        if failure is None:
+            self._state.tell(self._state[place])
+        else:
+            self._lost += 1
+            self.drop(str(failure))
+
+    def hurry(self, now: float) -> None:
+        """Only this is waited for any more: give up what has hung for too long, by the monotonic clock."""
+        if self._under_way and now - self._heard > PATIENCE:
+            self.drop(f"nothing came of it for {PATIENCE / 60:.0f} minutes")
+
+    def drop(self, why: str) -> None:
+        """Measure nothing more in this run; what is being measured just now is let go."""
+        self._why = self._why or why
+        under_way, self._under_way = self._under_way, {}
+        for future in under_way.values():
+            future.cancel()
+        self._lost += len(under_way)
+        self._count()
+
+    def close(self) -> None:
+        """Nothing comes any more: say what was not measured."""
+        if self._lost:
+            cells = "1 cell was" if self._lost == 1 else f"{self._lost} cells were"
+            self._state.note(f"{cells} not measured ({self._why}): {_LATER}")
+
+    def _count(self) -> None:
+        self._state.results.measuring = self.pending

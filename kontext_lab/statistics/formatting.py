@@ -1,0 +1,56 @@
+"""Numbers and names as they stand in a sentence: three digits, per cent, no exponents where they can be helped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kontext_lab.request import decimal_text
+from kontext_lab.statistics.effects import Effects
+from kontext_lab.sweep.wording import shortened
+
+__all__ = ["counted", "many", "named", "number_words", "percent", "value_words"]
+
+_LONGEST = 40
+
+
+def number_words(value: float, digits: int = 3) -> str:
+    """A number with three significant digits, or another count of them: 0.0613, 34.2, 1230; −0 is 0."""
+    if value == 0:
+        return "0"
+    if not 1e-6 <= abs(value) < 1e15:
+        return f"{value:.2e}"
+    rounded = float(f"{value:.{digits}g}")
+    return decimal_text(round(value) if abs(value) >= 10**digits else rounded).replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, as whole per cent; what would be rounded to all or nothing but isn't says so."""
+    if 1e-9 < share < 0.005:
+        return "under 1 %"
+    if 0.995 <= share < 1 - 1e-9:
+        return "over 99 %"
+    return f"{round(100 * share)} %"
+
+
+def value_words(effects: Effects, value: float) -> str:
+    """A value of the metric: rates in per cent."""
+    return percent(value) if effects.is_rate else number_words(value)
+
+
+def many(count: int, word: str, several: str = "") -> str:
+    """A count and its word."""
+    return f"{count} {word if count == 1 else several or word + 's'}"
+
+
+def counted(count: int, word: str) -> str:
+    """The same, with one in words."""
+    return f"one {word}" if count == 1 else many(count, word)
+
+
+def named(labels: Sequence[str]) -> dict[str, str]:
+    """Values as a sentence calls them: long ones are cut, and keep what tells them apart."""
+    return {label: _quoted(one) for label, one in zip(labels, shortened(labels, _LONGEST), strict=True)}
+
+
+def _quoted(text: str) -> str:
+    return f"“{text}”" if " " in text else text

@@ -1,0 +1,213 @@
+"""What a study found, in plain sentences, and what it can't tell. Pure; computes nothing new.
+
+Of simulated pictures each sentence says so first: sentences are quoted one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kontext_lab.statistics.effects import AxisEffect, Difference, Effects, SeedSensitivity
+from kontext_lab.statistics.formatting import counted, many, named, number_words, percent, value_words
+
+__all__ = ["told"]
+
+ENOUGH_SEEDS = 5
+_MOST_AXES = 4
+_MOST_SEEDS = 1000
+_CHANCE = 0.05
+
+
+def told(effects: Effects, idle: Sequence[str] = ()) -> tuple[str, ...]:
+    """Everything there is to say, the findings first.
+
+    Args:
+        effects: the numbers.
+        idle: what to say of axes that change nothing.
+    """
+    whole = effects.n or effects.units
+    mark = ""
+    if effects.simulated:
+        part = f" ({effects.simulated} of {whole})" if effects.simulated < whole else ""
+        mark = f"{'Partly simulated' if part else 'Simulated'}{part}: "
+    return tuple(mark + sentence for sentence in (*_findings(effects), *idle, *_limits(effects)))
+
+
+def _findings(effects: Effects) -> Iterator[str]:
+    if not effects.n:
+        yield _nothing(effects)
+        return
+    if not effects.axes:
+        mean = value_words(effects, effects.mean or 0.0)
+        yield f"Nothing varies: {effects.metric} is {mean}, and there is nothing to compare it with."
+        return
+    if effects.residual is None:
+        mean = value_words(effects, effects.mean or 0.0)
+        where = (
+            f"in the one {effects.unit} that has a value"
+            if effects.n == 1
+            else f"in all {many(effects.n, effects.unit)}"
+        )
+        yield f"{effects.metric} is {mean} {where}: there is no difference to explain."
+        return
+    if all(one.replicate for one in effects.axes):
+        names = " and ".join(one.name for one in effects.axes)
+        yield f"Nothing but {names} varies: there are no settings to compare."
+    else:
+        yield _shares(effects)
+    axes = sorted((one for one in effects.axes if not one.replicate), key=lambda axis: -(axis.share or 0.0))
+    for axis in axes[:_MOST_AXES]:
+        yield from _contrast(effects, axis)
+    if effects.seed is not None:
+        yield _seeds(effects, effects.seed)
+    yield from _together(effects)
+
+
+def _nothing(effects: Effects) -> str:
+    if not effects.units:
+        return f"There are no cells, so {effects.metric} can't be looked at."
+    reasons = {reason for reason, _ in effects.missing}
+    if "not measured" in reasons:
+        return f"{effects.metric} was not measured yet: lab.measure(results) measures the pictures that are there."
+    if "not judged" in reasons:
+        return f"{effects.metric}: nobody judged a picture yet."
+    return f"{effects.metric} can't be looked at: no {effects.unit} has a value."
+
+
+def _shares(effects: Effects) -> str:
+    """Who explains what, the largest share first."""
+    axes = sorted((one for one in effects.axes if one.share is not None), key=lambda one: -(one.share or 0.0))
+    if not axes or any(one.p is None for one in axes):
+        return (
+            f"How much of {effects.metric} an axis explains can't be told: without replicates each picture stands for "
+            "a combination of its own."
+        )
+    first, *others = axes[:_MOST_AXES]
+    parts = [f"{first.name} explains {_share(first)} of {effects.metric}"]
+    parts += [f"{one.name} {_share(one)}" for one in others]
+    if len(axes) > _MOST_AXES:
+        parts.append(f"{many(len(axes) - _MOST_AXES, 'axis', 'axes')} less")
+    return "; ".join(parts) + f"; {percent(effects.residual or 0.0)} is left to interplay and chance."
+
+
+def _share(axis: AxisEffect) -> str:
+    chance = " (within chance)" if axis.p is not None and axis.p > _CHANCE else ""
+    return f"{percent(axis.share or 0.0)}{chance}"
+
+
+def _contrast(effects: Effects, axis: AxisEffect) -> Iterator[str]:
+    """The ends of a scale, or the two values furthest apart."""
+    if len(axis.measured) < 2:
+        yield f"{axis.name}: only {counted(len(axis.measured), 'value')} of it was measured."
+        return
+    ends = (axis.measured[0].label, axis.measured[-1].label)
+    numeric = [one for one in axis.differences if axis.numeric and (one.first, one.second) == ends]
+    found = numeric or sorted(axis.differences, key=lambda one: -abs(one.mean))[:1]
+    if not found:
+        yield f"{axis.name}: no two of its values were measured at otherwise equal settings."
+        return
+    chosen = (
+        f", the largest of {len(axis.differences)} differences"
+        if not numeric and len(axis.differences) > 1
+        else ""
+    )
+    yield _apart(effects, axis, found[0], chosen)
+
+
+def _apart(effects: Effects, axis: AxisEffect, apart: Difference, chosen: str) -> str:
+    upper, lower = (apart.second, apart.first) if apart.mean >= 0 else (apart.first, apart.second)
+    names = named([point.label for point in axis.points])
+    high, low = f"{axis.name} {names[upper]}", names[lower]
+    matched = f"{many(apart.pairs, 'matched pair')}{_over(axis, apart.blocks)}"
+    if apart.mean == 0:
+        return f"{effects.metric} is the same at {high} as at {low} ({matched}){chosen}."
+    size = _size(effects, abs(apart.mean))
+    return f"{effects.metric} is {size} higher at {high} than at {low}{chosen}: {_sure(effects, apart, matched)}."
+
+
+def _over(axis: AxisEffect, blocks: int) -> str:
+    """Over what the pairs of an axis repeat."""
+    if len(axis.blocked_by) == 1 and axis.blocked_by[0] in ("seed", "image", "repeat", "output"):
+        return f" over {counted(blocks, axis.blocked_by[0])}"
+    return f" in {many(blocks, 'block')} ({' and '.join(axis.blocked_by)})" if axis.blocked_by else ""
+
+
+def _size(effects: Effects, value: float) -> str:
+    return f"{number_words(100 * value, 2)} points" if effects.is_rate else number_words(value, 2)
+
+
+def _sure(effects: Effects, apart: Difference, matched: str) -> str:
+    """How sure a difference is."""
+    if apart.low is None or apart.high is None:
+        return f"{matched}, so that no interval can be given"
+    ends = sorted((abs(apart.low), abs(apart.high))) if apart.is_clear else None
+    if ends is not None:
+        return f"95 % interval {_ends(effects, ends[0], ends[1])}, {matched}"
+    sign = 1 if apart.mean >= 0 else -1
+    low, high = sorted((sign * apart.low, sign * apart.high))
+    more = ""
+    if apart.more_seeds:
+        needed = f"about {counted(apart.more_seeds, 'more seed')}"
+        if apart.more_seeds > _MOST_SEEDS:
+            needed = f"more than {_MOST_SEEDS} more seeds"
+        more = f"; if it is as large as it looks, {needed} would show it"
+    return f"95 % interval {_ends(effects, low, high)}, {matched}, so it may be nothing{more}"
+
+
+def _ends(effects: Effects, low: float, high: float) -> str:
+    scale = 100 if effects.is_rate else 1
+    return f"{number_words(scale * low, 2)} to {number_words(scale * high, 2)}"
+
+
+def _seeds(effects: Effects, seed: SeedSensitivity) -> str:
+    if effects.is_rate:
+        return f"Seeds do not agree at {seed.split} of {many(seed.settings, 'setting')}."
+    return (
+        f"At the same settings, seeds spread {effects.metric} by {number_words(seed.spread)} (standard deviation); "
+        f"over everything it is {number_words(seed.total)}."
+    )
+
+
+def _together(effects: Effects) -> Iterator[str]:
+    both = effects.interaction
+    if both is None:
+        return
+    if both.share is None or both.p is None:
+        yield f"Whether {both.rows} and {both.columns} work together can't be told: it takes several pictures of each combination."
+    else:
+        chance = ", no more than chance would" if both.p > _CHANCE else ""
+        yield f"{both.rows} and {both.columns} together explain {percent(both.share)} beyond the sum of both{chance}."
+
+
+def _limits(effects: Effects) -> Iterator[str]:
+    """What can't be told."""
+    if effects.n and effects.residual is not None:
+        yield from _replicates(effects)
+        if effects.metric.startswith("rank/"):
+            yield "Scores come of pairs: of an axis that no pair was shown for they say nothing, whatever its share."
+        for name in (one.name for one in effects.axes if "+" in one.name):
+            yield f"{' and '.join(name.split('+'))} always vary together: what each of them does can't be told."
+        if effects.apart:
+            yield f"What {', '.join(effects.apart)} explains can't be told apart from other axes."
+        if not effects.balanced:
+            yield (
+                "Not balanced: not every combination was measured equally often, so a share is what an axis adds to "
+                "the others."
+            )
+    unsaid = {reason for reason, _ in effects.missing} - {"not measured", "not judged"}
+    if effects.missing and (effects.n or unsaid):
+        lost = sum(count for _, count in effects.missing)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in effects.missing)
+        have = "has" if lost == 1 else "have"
+        yield f"{lost} of {many(effects.units, effects.unit)} {have} no value: {reasons}."
+
+
+def _replicates(effects: Effects) -> Iterator[str]:
+    if all(axis.replicate for axis in effects.axes):
+        return
+    if effects.seeds == 1:
+        yield 'One seed says nothing of others: seed="1-5" would.'
+    elif effects.seeds < ENOUGH_SEEDS:
+        narrow = not effects.is_rate and any(axis.blocked_by == ("seed",) for axis in effects.axes)
+        more = ", and intervals from so few are too narrow" if narrow else ""
+        yield f"{effects.seeds} seeds are no proof: others may come out otherwise{more}."
