@@ -307,9 +307,7 @@ def _plots(results: Results) -> Iterator[Plot]:
             yield Plot(metric, _png(light.figure), light.sentences, _png(dark.figure))
         except KontextLabError as error:
             yield Plot(metric, sentences=(str(error),))
-        except (
-            Exception
-        ) as error:  # whatever a value does to a figure, it must not keep a report from being written
+        except Exception as error:  # whatever a value does to a figure, the report is written
             log.warning("effects on %s can't be drawn: %s", metric, shown(error, 200))
             log.debug("what kept effects from being drawn", exc_info=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,16 +81,12 @@ def seed_sensitivity(design: Design, values: Floats) -> SeedSensitivity | None:
     factor = next((one for one in design.factors if SEED in one.keys and one.repeats), None)
     if factor is None or not len(values):
         return None
-    squares, degrees, settings, split = 0.0, 0, 0, 0
-    for group in _split(values, factor.codes, design.settings_for(factor)):
-        settings += 1
-        degrees += len(group) - 1
-        squares += float(((group - group.mean()) ** 2).sum())
-        split += bool(np.ptp(group) > 0)
-    if not settings:
+    groups = _split(values, factor.codes, design.settings_for(factor))
+    if not groups:
         return None
+    split = sum(bool(np.ptp(group) > 0) for group in groups)
     seeds = len(np.unique(factor.codes))
-    return SeedSensitivity((squares / degrees) ** 0.5, float(values.std(ddof=1)), settings, seeds, split)
+    return SeedSensitivity(_pooled(groups), float(values.std(ddof=1)), len(groups), seeds, split)
 
 
 def replicate_spread(results: Results, metric: str) -> float | None:
@@ -105,9 +102,12 @@ def replicate_spread(results: Results, metric: str) -> float | None:
     settings = part.groups([one for one in part.factors if not one.repeats])
     single = np.arange(len(settings), dtype=np.intp)
     groups = _split(values[there], single, settings)
+    return _pooled(groups) if groups and len(np.unique(settings)) > 1 else None
+
+
+def _pooled(groups: Sequence[Floats]) -> float:
+    """The standard deviation within groups of two values and more, pooled by their degrees of freedom."""
     degrees = sum(len(group) - 1 for group in groups)
-    if not degrees or len(np.unique(settings)) < 2:
-        return None
     return math.sqrt(sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / degrees)
 
 
