@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kontext_lab.cli.output import FAILED, OK, say, say_json
+from kontext_lab.cli.output import FAILED, OK, UNDELIVERED, say, say_json
 from kontext_lab.client import key_from_environment
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
 from kontext_lab.lab.service import connect
@@ -17,8 +17,6 @@ from kontext_lab.results import checked_folder
 
 if TYPE_CHECKING:
     from kontext_lab.tracking import SweepRun, Tracker
-from kontext_lab.cli.output import UNDELIVERED
-from kontext_lab.lab import Lab
 
 __all__ = ["check_all", "export_run", "list_runs", "recover_everything", "serve_ui", "show_run"]
 
@@ -238,6 +236,8 @@ def recover_everything() -> int:
         0 where MLflow has everything now, 4 where something that was sent stays in the journal, 1 where only the
         end of a run could not be recorded, or an answer has to be looked at by a person.
     """
+    from kontext_lab.lab import Lab  # noqa: PLC0415 - as in `show`
+
     # With a key the API's log can be asked about lost answers; without one everything else is done.
     with Lab("auto" if key_from_environment() else "sandbox", quiet=True) as lab:
         found = lab.recover()

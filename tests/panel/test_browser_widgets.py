@@ -13,8 +13,8 @@ from kontext_lab.metrics import placed
 from kontext_lab.panel.browser import (
     BoxField,
     Chart,
-    Frame,
     KeyField,
+    PageFrame,
     Upload,
     UploadField,
     ValuesField,
@@ -23,7 +23,9 @@ from kontext_lab.panel.browser import (
 from kontext_lab.panel.browser.widget import BrowserWidget
 
 
-@pytest.fixture(params=[lambda: ValuesField("Seeds"), BoxField, UploadField, KeyField, Viewer, Chart, Frame])
+@pytest.fixture(
+    params=[lambda: ValuesField("Seeds"), BoxField, UploadField, KeyField, Viewer, Chart, PageFrame]
+)
 def any_widget(request: pytest.FixtureRequest) -> BrowserWidget:
     """One of each."""
     return request.param()
@@ -82,7 +84,7 @@ def test_nothing_is_fetched(any_widget: BrowserWidget) -> None:
 def test_trouble_reaches_whoever_asked() -> None:
     """An exception in a callback of the owner goes to `on_trouble`."""
     seen: list[Exception] = []
-    frame = Frame(watched_keys=["f"])
+    frame = PageFrame(watched_keys=["f"])
     frame.on_key(lambda _: 1 / 0)
     frame.on_trouble(seen.append)
     frame._handle_custom_msg({"type": "key", "key": "f"}, [])
@@ -91,7 +93,7 @@ def test_trouble_reaches_whoever_asked() -> None:
 
 def test_trouble_nobody_asked_for_is_raised() -> None:
     """Without `on_trouble` the exception is raised, not swallowed."""
-    frame = Frame(watched_keys=["f"])
+    frame = PageFrame(watched_keys=["f"])
     frame.on_key(lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         frame._handle_custom_msg({"type": "key", "key": "f"}, [])
@@ -368,13 +370,13 @@ def test_clear_shows_a_text() -> None:
     assert "" == viewer.message
 
 
-# Frame
+# PageFrame
 
 
 def test_only_asked_for_keys_arrive() -> None:
     """A key that is not in `watched_keys` any more is dropped."""
     keys: list[str] = []
-    frame = Frame(watched_keys=["ArrowLeft", "1"])
+    frame = PageFrame(watched_keys=["ArrowLeft", "1"])
     frame.on_key(keys.append)
     for key in ("1", "x", "ArrowLeft"):
         frame._handle_custom_msg({"type": "key", "key": key}, [])
@@ -384,7 +386,7 @@ def test_only_asked_for_keys_arrive() -> None:
 def test_copy_is_answered() -> None:
     """The browser says whether it could copy."""
     answers: list[bool] = []
-    frame = Frame()
+    frame = PageFrame()
     frame.on_copied(answers.append)
     frame.copy("text")
     frame._handle_custom_msg({"type": "copied", "ok": False}, [])
@@ -393,7 +395,7 @@ def test_copy_is_answered() -> None:
 
 def test_download_travels_as_a_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file's bytes are a buffer of a message, not part of the state."""
-    frame = Frame()
+    frame = PageFrame()
     messages = sent(frame, monkeypatch)
     frame.download("a.png", b"bytes", "image/png")
     assert [({"type": "download", "name": "a.png", "mime": "image/png"}, [b"bytes"])] == messages
