@@ -1,4 +1,4 @@
-"""The commands `check`, `list`, `show`, `export`, `recover` and `ui`. None of them sends a paid request."""
+"""The commands `doctor`, `list`, `show`, `export`, `recover` and `ui`. None of them sends a paid request."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from kontext_lab.results import checked_folder
 if TYPE_CHECKING:
     from kontext_lab.tracking import SweepRun, Tracker
 
-__all__ = ["check_all", "export_run", "list_runs", "recover_everything", "serve_ui", "show_run"]
+__all__ = ["check_setup", "export_run", "list_runs", "recover_everything", "serve_ui", "show_run"]
 
 
-def check_all() -> int:
+def check_setup() -> int:
     """One line each for key, service, balance, store and journal; the exit code of the worst."""
     codes = [_check_service(), _check_store(), _check_journal()]
     return max(codes)

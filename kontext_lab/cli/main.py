@@ -158,11 +158,11 @@ def recover() -> int:
 
 
 @cli.command()
-def check() -> int:
+def doctor() -> int:
     """Key, service, balance, store and journal, one line each. Free."""
-    from kontext_lab.cli.inspect import check_all  # noqa: PLC0415 - commands load what they need
+    from kontext_lab.cli.inspect import check_setup  # noqa: PLC0415 - commands load what they need
 
-    return check_all()
+    return check_setup()
 
 
 @cli.command()

@@ -129,7 +129,7 @@ def _where(values: Values, where: Mapping[str, Any] | None) -> tuple[list[Shot],
     if isinstance(wanted.get("prompt"), str):
         # A prompt may also be picked by what the figure calls it.
         wanted["prompt"] = values.texts_called("prompt", wanted["prompt"]) or wanted["prompt"]
-    kept = {id(cell) for cell in values.results.where(**wanted)}
+    kept = {id(cell) for cell in values.results.sel(**wanted)}
     shots = [
         shot
         for shot in values.shots

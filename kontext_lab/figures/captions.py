@@ -8,10 +8,10 @@ from kontext_lab.figures.axis_choice import Choice, Shown
 from kontext_lab.figures.axis_values import Shot, Value, Values
 from kontext_lab.figures.table import Table
 from kontext_lab.results import Output
+from kontext_lab.results.labels import FAVOURITE, VERDICT, criterion_of, verdict_key
 from kontext_lab.sweep.wording import compared, shortened
 
 __all__ = [
-    "FAVOURITE",
     "VERDICT_SIGNS",
     "legend_of",
     "mark_of",
@@ -103,8 +103,6 @@ def _counted(count: int, word: str) -> str:
     return f"{count} {word}" + ("" if count == 1 else "s")
 
 
-FAVOURITE = "favourite"
-_KEY = "verdict/"
 _PASS, _FAIL, _STAR = VERDICT_SIGNS = ("✓", "✗", "★")
 
 
@@ -119,18 +117,18 @@ def verdicts_of(output: Output | None, criterion: str | None = None) -> str:
     counted = [
         value
         for key, value in given.items()
-        if key.startswith(_KEY)
-        and key != f"{_KEY}{FAVOURITE}"
-        and criterion in (None, key.removeprefix(_KEY))
+        if key.startswith(VERDICT)
+        and key != verdict_key(FAVOURITE)
+        and (criterion is None or key == verdict_key(criterion))
     ]
     sign = "" if not counted else _PASS if all(counted) else _FAIL
-    return sign + (_STAR if given.get(f"{_KEY}{FAVOURITE}") == 1 else "")
+    return sign + (_STAR if given.get(verdict_key(FAVOURITE)) == 1 else "")
 
 
 def verdicts_words(marks: Iterable[str], criterion: str | None = None) -> str:
     """What the marks on tiles mean, and how many there are; "" where there are none."""
     given = [mark for mark in marks if mark]
-    on = f" on {criterion}" if criterion else ""
+    on = f" on {criterion_of(criterion)}" if criterion else ""
     means = {_PASS: f"passed{on}", _FAIL: f"failed{on}", _STAR: FAVOURITE}
     found = {sign: sum(sign in mark for mark in given) for sign in VERDICT_SIGNS}
     return " · ".join(f"{sign} {means[sign]}: {count}" for sign, count in found.items() if count)

@@ -81,7 +81,7 @@ def effects(
 
     Args:
         results: of one sweep, or of several together.
-        metric: such as `change/area`, `preserve/ssim`, `verdict/follows prompt`; `moderated` for how often the service
+        metric: such as `change/area`, `preserve/ssim`, `verdict/follows_prompt`; `moderated` for how often the service
             refused to show a picture.
         interaction: two axes whose combinations are shown as a heat map: what is down the side, what is across.
         dark: on dark paper.

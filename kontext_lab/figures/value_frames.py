@@ -14,10 +14,10 @@ from kontext_lab.figures.axis_values import Shot, Values
 from kontext_lab.figures.geometry import Over, Overlay, Tile, TileFrame
 from kontext_lab.figures.placeholder_cards import PlaceholderCard, fitted
 from kontext_lab.images import Reference
-from kontext_lab.results import CellResult, ComparisonSource, Results
+from kontext_lab.results import VERDICT, CellResult, ComparisonSource, Results
 from kontext_lab.statistics.formatting import number_words
 from kontext_lab.statistics.interactions import replicate_spread
-from kontext_lab.statistics.observations import MODERATED, VERDICT, is_yes_no, measured
+from kontext_lab.statistics.observations import MODERATED, is_yes_no, measured
 
 __all__ = [
     "SCALE",

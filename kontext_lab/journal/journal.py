@@ -150,7 +150,7 @@ class SweepJournal:
         Raises:
             SweepError: its file can't be read.
         """
-        return Sweep.from_yaml(self.folder / _SWEEP, own=True).but(name=self.facts.name)
+        return Sweep.from_yaml(self.folder / _SWEEP, own=True).replace(name=self.facts.name)
 
     def intend(self, intent: Intent, outputs: int = 1) -> AttemptFolder:
         """Write down what is about to be sent; returns the attempt's folder once that is durable.

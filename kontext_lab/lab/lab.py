@@ -44,7 +44,7 @@ class Lab(StoreClient):
     """Where sweeps are planned, run and found again.
 
     Nothing is opened before it is needed: the store at the first plan or load, the service likewise. What needs
-    the store alone, such as `load`, `find` and `judge`, is described in `StoreClient`.
+    the store alone, such as `load`, `find` and `set_verdict`, is described in `StoreClient`.
 
     Args:
         service: `auto` uses the API where the environment has a key, else the sandbox, and says so; `api`;
@@ -57,7 +57,7 @@ class Lab(StoreClient):
         in_doubt: `skip` or `resend`: what happens to requests whose answer was lost.
         measure: whether pictures are measured once they are in the store; the end of a sweep waits for it.
         metrics: callables `(references, output, request) -> {name: float}` of your own.
-        criteria: what verdicts are usually given on, besides `favourite`; see `judge`.
+        criteria: what verdicts are usually given on, besides `favourite`; see `set_verdict`.
         confirm_above: US dollars above which a person is asked.
         home: folder for what is not in the store yet; None for the environment's, else the user data folder.
         executor: runs the attempts of every sweep; None for threads.
@@ -204,7 +204,7 @@ class Lab(StoreClient):
             SweepError: a reference by URL can't be fetched.
             TrackingError: the store can't be used.
         """
-        plan, _ = make_plan(self, resolved(self, sweep, fetch=fetch), self.options.but(options), ask=True)
+        plan, _ = make_plan(self, resolved(self, sweep, fetch=fetch), self.options.replace(options), ask=True)
         return plan
 
     def run(self, sweep: Sweep, *, progress: bool = True, **options: Any) -> Results:
@@ -254,7 +254,7 @@ class Lab(StoreClient):
         Raises:
             As `run`.
         """
-        handle = prepare_sweep(self, sweep, self.options.but(options), observers, inside)
+        handle = prepare_sweep(self, sweep, self.options.replace(options), observers, inside)
         handle.results.comparison_source = ChangeMaps(self.tracker)
         return handle
 
@@ -280,7 +280,7 @@ class Lab(StoreClient):
     ) -> Results:
         """Measure how much each edit changed and how well it kept the rest, also weeks later; sends nothing.
 
-        The values are in the outputs' `.metrics` and in `results.frame` afterwards, and recorded in MLflow: see
+        The values are in the outputs' `.metrics` and in `results.to_frame()` afterwards, and recorded in MLflow: see
         `kl.compare` for what they mean.
 
         Args:

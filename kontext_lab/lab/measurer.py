@@ -23,6 +23,7 @@ from kontext_lab.lab.progress import ProgressBar
 from kontext_lab.lab.verdicts import check_criterion, noting
 from kontext_lab.metrics import Comparison, Measured
 from kontext_lab.results import CellResult, Output, Results
+from kontext_lab.results.labels import VERDICT
 from kontext_lab.sandbox import mark_box
 from kontext_lab.tracking import BOOKED, MEASURED, Tracker
 
@@ -207,7 +208,7 @@ def _taken(values: Any) -> tuple[dict[str, float], list[str]]:
 
 def _checked(key: Any, value: Any) -> float:
     check_criterion(key, "value's name")
-    if key.startswith((*BOOKED, *MEASURED, "verdict/", "rank/")):
+    if key.startswith((*BOOKED, *MEASURED, VERDICT, "rank/")):
         raise ConfigError(f"{shown(key)} is recorded by something else, allowed are other names")
     try:
         if isinstance(value, bool | int | float) or hasattr(value, "__float__"):

@@ -74,7 +74,7 @@ class RunOptions:
         if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 0):
             raise ConfigError(f"limit: {self.limit!r}, allowed is a whole number, 0 or more")
 
-    def but(self, changes: dict[str, Any]) -> RunOptions:
+    def replace(self, changes: dict[str, Any]) -> RunOptions:
         """A changed copy.
 
         Raises:

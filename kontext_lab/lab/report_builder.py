@@ -39,6 +39,7 @@ from kontext_lab.reports import (
 )
 from kontext_lab.request import DEFAULT
 from kontext_lab.results import ComparisonSource, Output, Results, State
+from kontext_lab.results.labels import VERDICT
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.wording import compared, shortened
 
@@ -314,9 +315,7 @@ def _plots(results: Results) -> Iterator[Plot]:
 
 def _measured(results: Results) -> Sequence[str]:
     names = dict.fromkeys(name for output in results.outputs for name in output.metrics)
-    return [name for name in METRICS if name in names] + [
-        name for name in names if name.startswith("verdict/")
-    ]
+    return [name for name in METRICS if name in names] + [name for name in names if name.startswith(VERDICT)]
 
 
 def _png(figure: Any) -> bytes:

@@ -14,13 +14,14 @@ from PIL import Image
 
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures.axis_values import Values
-from kontext_lab.figures.captions import FAVOURITE, verdicts_of
+from kontext_lab.figures.captions import verdicts_of
 from kontext_lab.images import Reference, thumbnail
 from kontext_lab.lab.change_maps import on_references
 from kontext_lab.metrics import Placement
 from kontext_lab.reports import Album, Fact, PageAxis, PageCard, PageValue
 from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import CellResult, ComparisonSource, Output, Results, State
+from kontext_lab.results.labels import FAVOURITE, VERDICT, criterion_of, verdict_key
 from kontext_lab.sweep.axes import value_text
 
 __all__ = ["Maps", "axes_of", "cards_of", "expected_pictures"]
@@ -30,8 +31,6 @@ Maps = Mapping[tuple[int, int], Image.Image | None]
 
 MAP_BOX = 512
 """Longest side of a change map: it is smooth."""
-
-_VERDICT = "verdict/"
 
 
 def axes_of(values: Values) -> tuple[PageAxis, ...]:
@@ -215,13 +214,11 @@ def _params(params: Mapping[str, Any]) -> Iterator[Fact]:
 def _measured(metrics: Mapping[str, float]) -> Iterator[Fact]:
     """Measured values that are numbers; what could not be measured is left out."""
     for name, value in metrics.items():
-        if not name.startswith(_VERDICT) and math.isfinite(value):
+        if not name.startswith(VERDICT) and math.isfinite(value):
             yield Fact(name, f"{value:.4g}")
 
 
 def _verdicts(metrics: Mapping[str, float]) -> Iterator[Fact]:
     for name, value in metrics.items():
-        criterion = name.removeprefix(_VERDICT)
-        if criterion == name or (criterion == FAVOURITE and value != 1):
-            continue
-        yield Fact(criterion, "pass" if value == 1 else "fail")
+        if name.startswith(VERDICT) and (name != verdict_key(FAVOURITE) or value == 1):
+            yield Fact(criterion_of(name), "pass" if value == 1 else "fail")

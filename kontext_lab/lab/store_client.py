@@ -166,7 +166,7 @@ class StoreClient:
         """US dollars by day, sweep and model, of every experiment in the store; simulated ones apart."""
         return self.tracker.spending()
 
-    def judge(self, what: CellResult | Output, criterion: str, verdict: bool | None) -> None:
+    def set_verdict(self, what: CellResult | Output, criterion: str, verdict: bool | None) -> None:
         """Say whether a picture passes on a criterion; in MLflow as `verdict/<criterion>`, also on later copies.
 
         May be called on any thread, also while the sweep is under way.
@@ -181,7 +181,7 @@ class StoreClient:
             NotFound: there is no picture, or its cell isn't in the store yet.
             TrackingError: it can't be recorded; then nothing changes.
         """
-        verdicts.judge(self.tracker, what, criterion, verdict)
+        verdicts.set_verdict(self.tracker, what, criterion, verdict)
 
     def annotate(self, what: CellResult | Output, text: str) -> None:
         """Put a note on a cell, `.comment`, which MLflow shows as the run's description; "" removes it.
@@ -224,7 +224,7 @@ class StoreClient:
     def scores(self, results: Results) -> Scores:
         """Bradley-Terry scores from all votes on these sweeps; in MLflow as `rank/score` and `rank/score_se`.
 
-        Also on the outputs' `metrics`, and so in `results.frame`. What nobody voted on has no score.
+        Also on the outputs' `metrics`, and so in `results.to_frame()`. What nobody voted on has no score.
 
         Raises:
             TrackingError: they can't be read or recorded.

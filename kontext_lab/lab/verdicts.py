@@ -10,6 +10,7 @@ import threading
 
 from kontext_lab.errors import ConfigError, NotFound, shown, visible
 from kontext_lab.results import CellResult, Output, Results
+from kontext_lab.results.labels import verdict_key
 from kontext_lab.statistics import Choice, Scores, Vote, scores
 from kontext_lab.tracking import Tracker
 
@@ -19,9 +20,9 @@ __all__ = [
     "annotate",
     "check_criterion",
     "give",
-    "judge",
     "noting",
     "rate",
+    "set_verdict",
     "take_back",
     "votes_on",
 ]
@@ -55,7 +56,7 @@ def check_criterion(criterion: object, what: str = "criterion") -> str:
     )
 
 
-def judge(tracker: Tracker, what: CellResult | Output, criterion: str, verdict: bool | None) -> None:
+def set_verdict(tracker: Tracker, what: CellResult | Output, criterion: str, verdict: bool | None) -> None:
     """Record a verdict on an output, of a cell on its first; None withdraws it.
 
     Raises:
@@ -63,7 +64,7 @@ def judge(tracker: Tracker, what: CellResult | Output, criterion: str, verdict: 
         NotFound: the cell isn't tracked yet, or there is no picture.
         TrackingError: it can't be recorded; then nothing changes.
     """
-    key = f"verdict/{check_criterion(criterion)}"
+    key = verdict_key(check_criterion(criterion))
     if verdict not in (True, False, None):
         raise ConfigError(f"verdict: {shown(verdict)}, allowed are True, False and None")
     output = what.output if isinstance(what, CellResult) else what
@@ -71,7 +72,7 @@ def judge(tracker: Tracker, what: CellResult | Output, criterion: str, verdict: 
     if not output.is_picture:
         raise NotFound(f"{output.cell.title}: there is no picture to judge, the cell is {output.state}")
     _check_tracked(output.cell)
-    tracker.judge(output, key, verdict)
+    tracker.write_verdict(output, key, verdict)
     with noting:
         # A new mapping: whoever is reading the old one just now goes on doing so.
         metrics = {name: value for name, value in output.metrics.items() if name != key}

@@ -19,6 +19,7 @@ from kontext_lab.figures.value_frames import SHOWS, Show
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.widgets import Section, TextLine, closed, row
 from kontext_lab.results import Results
+from kontext_lab.results.labels import VERDICT
 from kontext_lab.sweep.wording import shortened
 
 __all__ = ["AxisPickers", "Know"]
@@ -269,7 +270,7 @@ class AxisPickers(Section):
 
 def _worth(name: str) -> tuple[int, str]:
     """How much and how well first, then what people said, then the rest."""
-    groups = ("change/area", "change/", "preserve/", "verdict/", "rank/")
+    groups = ("change/area", "change/", "preserve/", VERDICT, "rank/")
     return next((at for at, group in enumerate(groups) if name.startswith(group)), len(groups)), name
 
 

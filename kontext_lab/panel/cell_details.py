@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from kontext_lab.panel.planned_results import described
 from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import CellResult, Output
+from kontext_lab.results.labels import VERDICT, criterion_of
 
 __all__ = ["details_of", "facts_of", "measured_in_words", "state_of", "title_of", "verdicts_in_words"]
 
@@ -32,9 +33,9 @@ def state_of(output: Output) -> str:
 def verdicts_in_words(output: Output) -> dict[str, str]:
     """What was said of an output: criterion to `pass` or `fail`."""
     return {
-        key.removeprefix("verdict/"): "pass" if value == 1 else "fail"
+        criterion_of(key): "pass" if value == 1 else "fail"
         for key, value in output.metrics.items()
-        if key.startswith("verdict/")
+        if key.startswith(VERDICT)
     }
 
 

@@ -356,6 +356,6 @@ class PanelController(Section):
         if key in _STEPS:
             self.grid.step(*_STEPS[key])
         elif key in ("1", "0"):
-            self.inspector.verdicts.guarded(self.inspector.verdicts.judge)(key == "1")
+            self.inspector.verdicts.guarded(self.inspector.verdicts.set_verdict)(key == "1")
         else:
             self.inspector.verdicts.guarded(self.inspector.verdicts.favour)()

@@ -257,7 +257,7 @@ class FormState:
         if axis.key in VALUE_KEYS:
             values[axis.key] = named
             return self
-        return replace(self, words=self.words.but(axis.key, named))
+        return replace(self, words=self.words.replace(axis.key, named))
 
 
 def read_values(key: str, values: Iterable[LabelledValue]) -> dict[str, str]:

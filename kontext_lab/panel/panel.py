@@ -165,12 +165,12 @@ class Panel(VBox):
         """
         if not where:
             raise ConfigError("select: give parameters, such as panel.select(seed=2)")
-        found = self.results.at(**where)
+        found = self.results.cell(**where)
         output = found if isinstance(found, Output) else output_at(found, found.output.number)
         self._rooms.session.pick(output)
         return output
 
-    def judge(self, criterion: str, verdict: bool) -> None:
+    def set_verdict(self, criterion: str, verdict: bool) -> None:
         """Pass or fail the picked output on a criterion, as the keys 1 and 0 do; the same again withdraws it.
 
         Raises:
@@ -180,7 +180,7 @@ class Panel(VBox):
         if not isinstance(verdict, bool):
             raise ConfigError(f"verdict: {shown(verdict)}, allowed are True and False")
         check_criterion(criterion)
-        self._rooms.inspector.verdicts.judge(verdict, criterion)
+        self._rooms.inspector.verdicts.set_verdict(verdict, criterion)
 
     def __repr__(self) -> str:
         return f"<Panel: {self._rooms.session.state}, {self.lab!r}>"

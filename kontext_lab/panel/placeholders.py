@@ -43,7 +43,7 @@ class PlaceholderValues:
         """The values of the names in use."""
         return {name: self.values.get(name, ()) for name in self.names}
 
-    def but(self, name: str, values: Iterable[LabelledValue]) -> PlaceholderValues:
+    def replace(self, name: str, values: Iterable[LabelledValue]) -> PlaceholderValues:
         """The same with other values for one name."""
         return replace(self, values={**self.values, name: tuple(values)})
 

@@ -26,7 +26,7 @@ def rank(
     """Ask blind which of two pictures is better, and make scores of the answers.
 
     Pairs differ in one axis, at the same seed and reference. Votes are in MLflow as they are given; what comes of
-    them is in `results.frame` as `rank/score` and `rank/score_se`.
+    them is in `results.to_frame()` as `rank/score` and `rank/score_se`.
 
     Args:
         results: finished cells that are in MLflow.

@@ -11,7 +11,7 @@ from kontext_lab.statistics import Scores, Vote, scores
 __all__ = ["standings"]
 
 _MOST = 40
-"""Pictures in the list: more of them are in `results.frame`."""
+"""Pictures in the list: more of them are in `results.to_frame()`."""
 
 _RULES = (
     "Bradley–Terry scores in logits, ± their standard error: who leads by 1 is preferred 73 times of 100, by 2 "

@@ -7,13 +7,13 @@ from typing import Any
 
 from ipywidgets import Text, ToggleButtons
 
-from kontext_lab.figures.captions import FAVOURITE
 from kontext_lab.panel.cell_details import verdicts_in_words
 from kontext_lab.panel.layouts import plain
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.panel.widgets import Section, TextLine, row
 from kontext_lab.results import Output
+from kontext_lab.results.labels import FAVOURITE, criterion_of, verdict_key
 
 __all__ = ["Verdicts"]
 
@@ -33,11 +33,13 @@ class Verdicts(Section):
         self._session, self._post, self._filling = session, post, False
         names = session.lab.criteria
         self.criterion = ToggleButtons(
-            options=list(names), tooltips=["1 pass, 0 fail"] * len(names), **plain(ToggleButtons)
+            options=[(criterion_of(name), name) for name in names],
+            tooltips=["1 pass, 0 fail"] * len(names),
+            **plain(ToggleButtons),
         )
         self.criterion.add_class("kl-criteria")
-        self.passed = self.button("1 pass", partial(self.judge, True), _TIP.format(1), small=True)
-        self.failed = self.button("0 fail", partial(self.judge, False), _TIP.format(0), small=True)
+        self.passed = self.button("1 pass", partial(self.set_verdict, True), _TIP.format(1), small=True)
+        self.failed = self.button("0 fail", partial(self.set_verdict, False), _TIP.format(0), small=True)
         self.favourite = self.button("F favourite", self.favour, _TIP.format("F"), small=True)
         self.given = TextLine(kind="muted")
         self.comment = Text(
@@ -52,22 +54,22 @@ class Verdicts(Section):
         session.observe(self.watched(lambda _: self.follow()), names=["selection", "beat"])
         self.follow()
 
-    def judge(self, verdict: bool, criterion: str | None = None) -> None:
+    def set_verdict(self, verdict: bool, criterion: str | None = None) -> None:
         """Pass or fail on the current criterion; the same once more withdraws it."""
         name = criterion or self.criterion.value
         output = self._session.picked
-        before = output.metrics.get(f"verdict/{name}")
+        before = output.metrics.get(verdict_key(name))
         self._give(output, name, None if before == float(verdict) else verdict)
 
     def favour(self) -> None:
         """A favourite, or not any more."""
         output = self._session.picked
-        self._give(output, FAVOURITE, None if output.metrics.get(f"verdict/{FAVOURITE}") else True)
+        self._give(output, FAVOURITE, None if output.metrics.get(verdict_key(FAVOURITE)) else True)
 
     def _give(self, output: Output, criterion: str, verdict: bool | None) -> None:
         lab = self._session.lab
         self._post.background(
-            lambda: lab.judge(output, criterion, verdict), lambda _: self._given(output), self.show
+            lambda: lab.set_verdict(output, criterion, verdict), lambda _: self._given(output), self.show
         )
 
     def _given(self, output: Output) -> None:
@@ -87,10 +89,10 @@ class Verdicts(Section):
         """Show what was said of the picked output."""
         output: Output | None = self._session.selection
         given = {} if output is None else output.metrics
-        now = given.get(f"verdict/{self.criterion.value}")
+        now = given.get(verdict_key(self.criterion.value))
         self.passed.button_style = "success" if now == 1 else ""
         self.failed.button_style = "danger" if now == 0 else ""
-        self.favourite.button_style = "warning" if given.get(f"verdict/{FAVOURITE}") == 1 else ""
+        self.favourite.button_style = "warning" if given.get(verdict_key(FAVOURITE)) == 1 else ""
         for button in (self.passed, self.failed, self.favourite):
             button.disabled = output is None or not output.is_picture
         said = {} if output is None else verdicts_in_words(output)

@@ -5,7 +5,15 @@ are passed in.
 """
 
 from kontext_lab.results.cell import CellResult, Output, typed_params
-from kontext_lab.results.labels import distinct, prompt_template, value_token
+from kontext_lab.results.labels import (
+    FAVOURITE,
+    VERDICT,
+    criterion_of,
+    distinct,
+    prompt_template,
+    value_token,
+    verdict_key,
+)
 from kontext_lab.results.results import ComparisonSource, Results
 from kontext_lab.results.saving import checked_folder, writable_folder
 from kontext_lab.results.spending import Spending, Spent
@@ -14,6 +22,8 @@ from kontext_lab.results.tracked_cell import TrackedCell
 from kontext_lab.sweep.files import safe_name
 
 __all__ = [
+    "FAVOURITE",
+    "VERDICT",
     "CellResult",
     "ComparisonSource",
     "Output",
@@ -23,11 +33,13 @@ __all__ = [
     "State",
     "TrackedCell",
     "checked_folder",
+    "criterion_of",
     "distinct",
     "outcome_of",
     "prompt_template",
     "safe_name",
     "typed_params",
     "value_token",
+    "verdict_key",
     "writable_folder",
 ]

@@ -1,4 +1,4 @@
-"""Labels of parameter values that stay distinct where values differ, for figures and statistics."""
+"""Labels of parameter values and names of criteria, for figures, statistics and the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,30 @@ from kontext_lab.request import FIELDS
 from kontext_lab.results.cell import CellResult
 from kontext_lab.sweep.axes import value_text
 
-__all__ = ["distinct", "prompt_template", "value_token"]
+__all__ = [
+    "FAVOURITE",
+    "VERDICT",
+    "criterion_of",
+    "distinct",
+    "prompt_template",
+    "value_token",
+    "verdict_key",
+]
+
+VERDICT = "verdict/"
+"""Beginning of the names under which verdicts are logged."""
+
+FAVOURITE = "favourite"
+
+
+def verdict_key(criterion: str) -> str:
+    """The metric of a criterion's verdicts: `follows prompt` is logged as `verdict/follows_prompt`."""
+    return VERDICT + criterion.strip().lower().replace(" ", "_")
+
+
+def criterion_of(key: str) -> str:
+    """A criterion in words, from the metric of its verdicts."""
+    return key.removeprefix(VERDICT).replace("_", " ")
 
 
 def value_token(cell: CellResult, key: str) -> Hashable:

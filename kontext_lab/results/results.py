@@ -147,7 +147,7 @@ class Results(Sequence[CellResult]):
                 return str(cell.params[f"{key}.label"])
         return _text(key, value)
 
-    def at(self, /, **where: Any) -> CellResult | Output:
+    def cell(self, /, **where: Any) -> CellResult | Output:
         """The one cell with these parameters, by value or by name; with `output=` that output of it.
 
         Of several cells that are the same request, one that is done.
@@ -156,7 +156,7 @@ class Results(Sequence[CellResult]):
             NotFound: no cell or several; names the values there are.
         """
         number = plain(where.pop("output", None))
-        found = self.where(**where)
+        found = self.sel(**where)
         if not found:
             raise NotFound("there are no cells")
         same = len({(cell.fingerprint or id(cell), cell.params.get(MADE)) for cell in found}) == 1
@@ -182,7 +182,7 @@ class Results(Sequence[CellResult]):
         )
         return f"{len(self)} cells have {_described(where) or 'any parameters'}, {say}"
 
-    def where(self, /, **where: Any) -> Results:
+    def sel(self, /, **where: Any) -> Results:
         """The cells with these parameters; a list means any of its values.
 
         Raises:
@@ -222,8 +222,7 @@ class Results(Sequence[CellResult]):
             comparison_source=self.comparison_source or other.comparison_source,
         )
 
-    @property
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """A pandas table, one row per output; a cell without outputs has one row as well."""
         import pandas as pd  # noqa: PLC0415 - only who asks for a table pays for pandas
 
@@ -308,7 +307,7 @@ class Results(Sequence[CellResult]):
         if counts[State.CANCELLED] or counts[State.SKIPPED] or counts[State.WAITING]:
             return ["run the same sweep again to send the rest"]
         if counts[State.FAILED]:
-            return ["results.where(state='failed') shows what failed"] if counts[State.DONE] else []
+            return ["results.sel(state='failed') shows what failed"] if counts[State.DONE] else []
         return ["compare with kl.grid(results)"] if len(self) > 1 else []
 
     def __repr__(self) -> str:

@@ -105,7 +105,7 @@ def save(results: Results, folder: str | Path) -> Path:
         ConfigError: the folder can't be made or written.
     """
     target = writable_folder(folder)
-    frame = results.frame
+    frame = results.to_frame()
     files: list[str] = []
     reasons = list(frame.get("reason", ()))  # results without cells make a table without columns
     missing = []

@@ -64,8 +64,7 @@ class Spending:
     rows: tuple[Spent, ...]
     store: str = ""
 
-    @property
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """A pandas table with every row; `simulated` says whose dollars they are."""
         import pandas as pd  # noqa: PLC0415 - only who asks for a table pays for pandas
 
@@ -132,7 +131,7 @@ class Spending:
     def _repr_html_(self) -> str:
         body = "".join(_html_row(_shown(row)) for row in self.rows[:ROWS_SHOWN])
         rest = len(self.rows) - ROWS_SHOWN
-        more = f"<div>… and {rest} more rows in <code>.frame</code></div>" if rest > 0 else ""
+        more = f"<div>… and {rest} more rows in <code>.to_frame()</code></div>" if rest > 0 else ""
         head = _html_row(("day", "sweep", "model", "cells", "pictures", "US dollars", "in doubt"), "th")
         table = f"<table>{head}{body}</table>" if self.rows else ""
         return f"<div><b>{html.escape(self.summary)}</b>{table}{more}</div>"

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from kontext_lab.errors import ConfigError, listed, shown
 from kontext_lab.results import Results, State
+from kontext_lab.results.labels import VERDICT
 from kontext_lab.statistics.design import Observation
 
 __all__ = [
     "MODERATED",
-    "VERDICT",
     "Values",
     "check_metric",
     "is_of_cells",
@@ -28,7 +28,6 @@ __all__ = [
 MODERATED = "moderated"
 """The name under which moderation counts as a value: 1 where the service refused to show the picture."""
 
-VERDICT = "verdict/"
 
 Values = NDArray[np.float64]
 """One value per shot, NaN where there is none."""

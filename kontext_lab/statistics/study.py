@@ -31,7 +31,7 @@ def effects_of(results: Results, metric: str, *, interaction: Any = None) -> Eff
 
     Args:
         results: of one sweep, or of several together.
-        metric: the name of a measured value, such as `change/area` or `verdict/follows prompt`; `moderated` for
+        metric: the name of a measured value, such as `change/area` or `verdict/follows_prompt`; `moderated` for
             whether the service refused to show a picture.
         interaction: the names of two axes whose combinations are looked at as well.
 

@@ -174,7 +174,9 @@ class Sweep:
     def with_boxes(self, boxes: Mapping[Reference, Boxes]) -> Sweep:
         """A copy with other boxes, by reference; those of references that it doesn't have are left out."""
         given = {name: boxes[one] for one, name in self.reference_names.items() if boxes.get(one)}
-        return self.but(protect=next(iter(given.values()), {}) if len(self.reference_names) == 1 else given)
+        return self.replace(
+            protect=next(iter(given.values()), {}) if len(self.reference_names) == 1 else given
+        )
 
     def digest(self, service: str) -> str:
         """Hex sha256 over service, fixed parameters, axes and references: names the sweep's parent run.
@@ -201,10 +203,10 @@ class Sweep:
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
-    def but(self, **changes: Any) -> Sweep:
+    def replace(self, **changes: Any) -> Sweep:
         """A changed copy: a value for a field fixes it, several make it an axis, `axes` replaces single axes.
 
-        An axis given as None is removed. `sweep.but(seed="1-16")` extends a study: cells that were paid for
+        An axis given as None is removed. `sweep.replace(seed="1-16")` extends a study: cells that were paid for
         are reused. Protected boxes follow a reference into the picture that takes its place, such as an output of
         its own, or are dropped; `warnings` says which.
 

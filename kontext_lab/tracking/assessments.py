@@ -24,7 +24,6 @@ __all__ = [
     "METRICS",
     "NOTE",
     "RANK",
-    "VERDICT",
     "carried",
     "hide",
     "said_of",
@@ -34,8 +33,6 @@ __all__ = [
     "write_note",
     "write_verdict",
 ]
-
-VERDICT = "verdict/"
 
 RANK = "rank/"
 

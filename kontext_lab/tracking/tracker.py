@@ -317,7 +317,7 @@ class Tracker:
             parent = reading.find_run(self.store, which)
             for part in ("sweep.yaml", "references"):
                 fetch(self.store, parent, part, Path(folder))
-            return Sweep.from_yaml(Path(folder) / "sweep.yaml", own=True).but(name=parent.info.run_name)
+            return Sweep.from_yaml(Path(folder) / "sweep.yaml", own=True).replace(name=parent.info.run_name)
 
     def history(self, *, everywhere: bool = False, hidden: bool = False) -> list[SweepRun]:
         """Sweeps, newest first; of our experiment, or of the whole store; hidden ones only if asked for."""
@@ -325,7 +325,7 @@ class Tracker:
             runs = (SweepRun.from_run(run) for run in reading.sweep_runs(self.store, everywhere=everywhere))
             return [run for run in runs if hidden or not run.hidden]
 
-    def judge(self, output: Output, key: str, verdict: bool | None) -> None:
+    def write_verdict(self, output: Output, key: str, verdict: bool | None) -> None:
         """Write a verdict on an output under `verdict/<criterion>`; None withdraws it."""
         with mlflow_trouble(f"the verdict on {output.cell.title} can't be recorded in MLflow"):
             assessments.write_verdict(self.store, output.run_id, output.number, key, verdict)

@@ -299,7 +299,7 @@ def finish_sweep(
     )
     files: dict[str, bytes] = {}
     if table:
-        files["results.csv"] = csv_text(results.frame).encode("utf-8")
+        files["results.csv"] = csv_text(results.to_frame()).encode("utf-8")
     if grid:
         files["grid.png"] = grid
     if files:

@@ -130,7 +130,7 @@ _COUNT_SENT = """() => {
 def test_key_gives_a_verdict(finished: PanelPage) -> None:
     """The key 1 passes the picked output, in MLflow; the same key once more withdraws it."""
     title = picked(finished, 2)
-    given = f"[dict(o.metrics) for c in lab.load('last') if c.title == {title!r} for o in c.outputs][0].get('verdict/follows prompt')"
+    given = f"[dict(o.metrics) for c in lab.load('last') if c.title == {title!r} for o in c.outputs][0].get('verdict/follows_prompt')"
     finished.page.keyboard.press("1")
     expect(finished.root.get_by_text("follows prompt: pass").first).to_be_visible()
     assert 1.0 == finished.ask(given)
@@ -220,7 +220,7 @@ def test_upload(finished: PanelPage, photo_file: Path) -> None:
 def test_compare(finished: PanelPage) -> None:
     """What two sweeps differ in becomes an axis; two clicked cells stand side by side, their differences named."""
     finished.ask(
-        "lab.run(panel.sweep.but(prompt='Add a {animal} with a hat.', name='hats'), progress=False).name"
+        "lab.run(panel.sweep.replace(prompt='Add a {animal} with a hat.', name='hats'), progress=False).name"
     )
     first = finished.ask("panel.results.name")
     finished.tab("Compare")
@@ -262,7 +262,7 @@ def test_history(finished: PanelPage) -> None:
     """A past sweep is opened into the grid, loaded into the form, and hidden from the list."""
     before = finished.ask("panel.results.run_id")
     finished.ask(
-        "lab.run(panel.sweep.but(prompt='Add a {animal} in a boat.', name='crabs'), progress=False).name"
+        "lab.run(panel.sweep.replace(prompt='Add a {animal} in a boat.', name='crabs'), progress=False).name"
     )
     finished.tab("History")
     finished.button("Refresh").click()

@@ -55,7 +55,7 @@ def test_marks_coincide_side_by_side(panel: PanelPage) -> None:
     panel.tab("Compare")
     panel.button("Add what is on show").click()
     until(lambda: panel.ask("panel._rooms.compare.results is not None"), panel.page)
-    output = "panel._rooms.compare.results.at(aspect_ratio={!r}).output"
+    output = "panel._rooms.compare.results.cell(aspect_ratio={!r}).output"
     for ratio in RATIOS[1:]:
         for at, one in enumerate((RATIOS[0], ratio)):
             panel.ask(f"(panel._rooms.compare.pick({output.format(one)}, as_second={at == 1}), 0)[1]")

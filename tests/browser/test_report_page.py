@@ -24,9 +24,9 @@ pytestmark = pytest.mark.browser
 def results() -> Results:
     """2 x 2 x 2 cells, one of them moderated, one with all there is to say."""
     made = study("Add a {word}.", axes={"seed": [1, 2], "guidance_scale": [2, 5], "word": ["bird", "crab"]})
-    moderate(made.at(seed=2, guidance_scale=5, word="bird"))
-    first = made.at(seed=1, guidance_scale=2, word="bird")
-    first.outputs[0].metrics = {"change/area": 0.03, "verdict/follows prompt": 1.0}
+    moderate(made.cell(seed=2, guidance_scale=5, word="bird"))
+    first = made.cell(seed=1, guidance_scale=2, word="bird")
+    first.outputs[0].metrics = {"change/area": 0.03, "verdict/follows_prompt": 1.0}
     first.comment = "<b>nice</b>"
     return made
 

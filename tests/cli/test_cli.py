@@ -236,7 +236,7 @@ def test_export_saves_the_exact_bytes(kontext: Callable[..., Said], sweep_file: 
 
 def test_check_says_what_is_set_up(kontext: Callable[..., Said], api: Sandbox) -> None:
     """Key, service, balance and store, one line each, and never the key itself."""
-    said = kontext("check")
+    said = kontext("doctor")
 
     assert 0 == said.code
     assert ["key", "service", "balance", "store", "journal"] == [

@@ -28,7 +28,7 @@ def test_pictures_that_cannot_be_measured(
 ) -> None:
     """A judged picture is no measured one; a few lines say why, and how many more there are."""
     results = lab.run(make_sweep(), progress=False)
-    lab.judge(results[0], "follows prompt", True)
+    lab.set_verdict(results[0], "follows prompt", True)
     folder = MlflowClient(store_uri).get_run(results.run_id).info.artifact_uri.removeprefix("file://")
     shutil.rmtree(folder)
     capfd.readouterr()

@@ -69,7 +69,7 @@ def test_renamed_folder(
     assert [(0, ""), (0, "")] == [
         kontext(*words)[::2] for words in (("report", "last"), ("export", "last", "more"))
     ]
-    assert 0 == kontext("check").code
+    assert 0 == kontext("doctor").code
     assert (3, False) == (len(api.calls), ran.exists())
 
 
@@ -126,7 +126,7 @@ def test_show_says_which(lost: Path, kontext: Callable[..., Said]) -> None:
 
 def test_check_counts(lost: Path, kontext: Callable[..., Said]) -> None:
     """The store's line says how many pictures are missing, and where; it ends with 1."""
-    said = kontext("check")
+    said = kontext("doctor")
     place = lost / "mlartifacts" / "kontext-lab"
     assert (1, True) == (said.code, f"of the newest 2 done cells 1 picture is missing in {place}" in said.out)
 

@@ -60,11 +60,11 @@ def test_a_killed_sweep_is_named_recovered_and_gone_on_with(
     process.communicate()
     time.sleep(2.2)  # the service finishes what it was sent
 
-    assert "1 unfinished sweep" in kontext("check").out
+    assert "1 unfinished sweep" in kontext("doctor").out
     recovered = kontext("recover")
     assert (0, True) == (recovered.code, "eight: 4 in doubt" in recovered.out)
     assert "nothing to recover" in kontext("recover").out
-    assert "4 requests are in doubt" in kontext("check").out
+    assert "4 requests are in doubt" in kontext("doctor").out
     assert "killed" in kontext("list").out
     again = kontext("run", "sweep.yaml", "--in-doubt", "resend")
     assert (0, True) == (again.code, "8 cells: 8 done" in again.out)

@@ -120,14 +120,14 @@ def test_a_run_that_was_not_ended_is_ended_later(
         away.setattr(writing, "finish_sweep", raising(TrackingError("no answer")))
         away.setattr(MlflowClient, "set_terminated", raising(TrackingError("no answer")))
         said = run()
-    before = kontext("check")
+    before = kontext("doctor")
 
     # Its cells, too, are ended by that call: none of them is in the store.
     assert (4, ["RUNNING"]) == (said.code, statuses(store_uri))
     assert "1 unfinished sweep" in before.out
     assert 0 == kontext(*words).code
     assert ["FINISHED"] == statuses(store_uri)
-    assert "no unfinished sweeps" in kontext("check").out
+    assert "no unfinished sweeps" in kontext("doctor").out
 
 
 def test_only_the_end_of_the_run_is_missing(
@@ -238,7 +238,7 @@ def test_a_run_half_opened_is_not_running(
     said = run()
 
     assert (2, ["KILLED"]) == (said.code, statuses(store_uri))
-    assert "no unfinished sweeps" in kontext("check").out
+    assert "no unfinished sweeps" in kontext("doctor").out
 
 
 def test_a_run_half_opened_in_a_store_that_went_away_is_remembered(
@@ -251,5 +251,5 @@ def test_a_run_half_opened_in_a_store_that_went_away_is_remembered(
         said = run()
 
     assert (2, ["RUNNING"]) == (said.code, statuses(store_uri))
-    assert "1 unfinished sweep" in kontext("check").out
+    assert "1 unfinished sweep" in kontext("doctor").out
     assert (0, ["KILLED"]) == (kontext("recover").code, statuses(store_uri))

@@ -63,12 +63,12 @@ def test_the_same_sweep_with_other_boxes_is_the_same_sweep() -> None:
 
 def test_a_changed_copy_keeps_them() -> None:
     """As everything that isn't changed."""
-    assert FACE == sweep(protect=FACE).but(seed="1-3").protect
+    assert FACE == sweep(protect=FACE).replace(seed="1-3").protect
 
 
 def test_a_changed_copy_may_have_others() -> None:
     """Or none."""
-    assert {} == sweep(protect=FACE).but(protect=None).protect
+    assert {} == sweep(protect=FACE).replace(protect=None).protect
 
 
 def test_fetching_references_keeps_them() -> None:
@@ -83,7 +83,7 @@ def test_sweeps_with_other_boxes_are_not_equal() -> None:
 
 
 def test_protect_is_no_placeholder() -> None:
-    """`sweep.but(protect=…)` means boxes."""
+    """`sweep.replace(protect=…)` means boxes."""
     with pytest.raises(SweepError, match="protect"):
         Sweep("Add a {protect}.", GREY, axes={"protect": ["bird"]})
 
@@ -173,7 +173,7 @@ def test_boxes_follow_their_reference_into_its_output(ratio: str) -> None:
     white.paste(255, tuple(round(part * side) for part, side in zip(box, photo.size * 2, strict=True)))
     made = Sweep("Add a bird.", photo, protect={"cup": box, "edge": (0, 0, 0.02, 0.02)})
     output = Image.fromarray(reframe(photo, RATIO_SIZES[ratio]))
-    moved = made.but(image=output)
+    moved = made.replace(image=output)
     rows, columns = np.nonzero(reframe(white.convert("RGB"), RATIO_SIZES[ratio])[..., 0] > 127)
     width, height = output.size
     truth = (
@@ -191,18 +191,18 @@ def test_boxes_follow_their_reference_into_its_output(ratio: str) -> None:
 
 def test_boxes_are_dropped_where_another_picture_takes_the_place() -> None:
     """None is measured on a cheek; a line says so."""
-    moved = Sweep("Add a bird.", data.coffee(), protect=FACE).but(image=data.astronaut())
+    moved = Sweep("Add a bird.", data.coffee(), protect=FACE).replace(image=data.astronaut())
     assert {} == moved.protect
     assert ("protect: dropped, since the new reference doesn't show them: face",) == moved.warnings
 
 
 def test_boxes_stay_beside_a_reference_that_is_added() -> None:
     """Its own are none."""
-    made = Sweep("Add a bird.", CAT, protect=FACE).but(axes={"image": [CAT, DOG]})
+    made = Sweep("Add a bird.", CAT, protect=FACE).replace(axes={"image": [CAT, DOG]})
     assert ({"cat": FACE}, ()) == (made.protect, made.warnings)
 
 
 def test_what_became_of_boxes_is_still_said_once_references_were_fetched() -> None:
     """A plan makes the sweep anew."""
-    moved = Sweep("Add a bird.", CAT, protect=FACE).but(image=DOG)
+    moved = Sweep("Add a bird.", CAT, protect=FACE).replace(image=DOG)
     assert moved.warnings == moved.with_references(lambda one: one).warnings != ()

@@ -82,20 +82,20 @@ def grid() -> Results:
 )
 def test_at(grid: Results, where: dict[str, Any]) -> None:
     """The one cell with these values, however they are spelled."""
-    assert grid.at(**where).title == "g5 s2 crab"
+    assert grid.cell(**where).title == "g5 s2 crab"
 
 
 def test_at_output() -> None:
     """With `output=` one output of the cell."""
     found = results(num_images=2, attempts={0: done(picture(1), picture(2))})
-    assert found.at(output=2).number == 2
-    assert found.at(output=np.int64(1)).number == 1
+    assert found.cell(output=2).number == 2
+    assert found.cell(output=np.int64(1)).number == 1
 
 
 def test_at_says_what_is_open(grid: Results) -> None:
     """Several cells: the error says what else to give."""
     with pytest.raises(NotFound) as caught:
-        grid.at(guidance_scale=5)
+        grid.cell(guidance_scale=5)
     assert str(caught.value) == "4 cells have guidance_scale=5, say more: seed: 1, 2; animal: bird, crab"
 
 
@@ -104,7 +104,7 @@ def test_at_of_everything_says_what_is_open(grid: Results) -> None:
     with pytest.raises(
         NotFound, match=r"8 cells have any parameters, say more: guidance_scale: 2, 5; seed: 1, 2;"
     ):
-        grid.at()
+        grid.cell()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_at_of_everything_says_what_is_open(grid: Results) -> None:
 def test_at_names_what_there_is(grid: Results, where: dict[str, Any], says: str) -> None:
     """No such cell: the error names the values there are, in one line."""
     with pytest.raises(NotFound) as caught:
-        grid.at(**where)
+        grid.cell(**where)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -139,69 +139,69 @@ def test_values_that_are_nowhere_together() -> None:
     """Each value exists, the combination doesn't."""
     found = results(None, axes={"prompt+seed": [("a", 1), ("b", 2)]})
     with pytest.raises(NotFound, match="no cell has prompt='a', seed=2 together"):
-        found.where(prompt="a", seed=2)
+        found.sel(prompt="a", seed=2)
 
 
 def test_at_of_no_results() -> None:
     """Nothing there is said."""
     with pytest.raises(NotFound, match="there are no cells"):
-        Results([]).at()
+        Results([]).cell()
 
 
 def test_at_of_duplicates() -> None:
     """Cells that are the same request are one answer."""
     found = results(seed=[1, 1])
-    assert found.at(seed=1) is found[0]
+    assert found.cell(seed=1) is found[0]
 
 
 def test_at_of_references() -> None:
     """References are picked by name."""
     found = results(axes={"image": [GREY, GREY + 1]})
-    assert found.at(image="array 2") is found[1]
+    assert found.cell(image="array 2") is found[1]
 
 
 def test_at_by_name() -> None:
     """Named values are picked by their name as well."""
     found = results({"plain": "Add a bird.", "keep": "Add a bird, keep the rest."})
-    assert found.at(prompt="keep") is found[1]
-    assert found.at(prompt="Add a bird.") is found[0]
+    assert found.cell(prompt="keep") is found[1]
+    assert found.cell(prompt="Add a bird.") is found[0]
 
 
 @pytest.mark.parametrize("model", ["max", "flux/kontext-max/image-to-image"])
 def test_models_by_either_name(model: str) -> None:
     """A model by its short name or full id."""
     found = results(model="pro,max")
-    assert found.at(model=model) is found[1]
+    assert found.cell(model=model) is found[1]
 
 
 def test_first_repeat() -> None:
     """Repeat 1 is found like the others."""
     found = results(repeat="1-3")
-    assert (found.axes, found.at(repeat=1) is found[0]) == ({"repeat": [1, 2, 3]}, True)
+    assert (found.axes, found.cell(repeat=1) is found[0]) == ({"repeat": [1, 2, 3]}, True)
 
 
 def test_words_named_like_arguments() -> None:
     """Even a word called `self` can be picked by."""
-    assert results("Add {self}.", axes={"self": ["x", "y"]}).at(**{"self": "y"}).params["self"] == "y"
+    assert results("Add {self}.", axes={"self": ["x", "y"]}).cell(**{"self": "y"}).params["self"] == "y"
 
 
 def test_where(grid: Results) -> None:
     """The cells with a value; a list means any of its values."""
-    assert [len(grid.where(seed=1)), len(grid.where(animal=["bird", "crab"], seed=2))] == [4, 4]
+    assert [len(grid.sel(seed=1)), len(grid.sel(animal=["bird", "crab"], seed=2))] == [4, 4]
 
 
 def test_where_state() -> None:
     """States and reasons pick too."""
     found = results(seed="1-3", attempts={1: done(bad(Reason.MODERATED))})
-    assert [cell.params["seed"] for cell in found.where(state="failed")] == [2]
-    assert [cell.params["seed"] for cell in found.where(reason="moderated")] == [2]
-    assert [cell.params["seed"] for cell in found.where(state=State.DONE)] == [1, 3]
+    assert [cell.params["seed"] for cell in found.sel(state="failed")] == [2]
+    assert [cell.params["seed"] for cell in found.sel(reason="moderated")] == [2]
+    assert [cell.params["seed"] for cell in found.sel(state=State.DONE)] == [1, 3]
 
 
 def test_where_keeps_name_and_run(grid: Results) -> None:
     """A part belongs to the same sweep."""
     grid.run_id = "run"
-    part = grid.where(seed=1)
+    part = grid.sel(seed=1)
     assert (part.name, part.run_id) == ("study", "run")
 
 
@@ -298,7 +298,7 @@ def test_what_was_made_anew_stays_besides_the_old() -> None:
     both = old + fresh
 
     assert (4, {"seed": [1, 2], "made": [1, 2]}) == (len(both), both.axes)
-    assert NOW + timedelta(days=1) == both.at(seed=2, made=2).arrived
+    assert NOW + timedelta(days=1) == both.cell(seed=2, made=2).arrived
     assert f"{NOW.astimezone():1 (%d %b %Y %H:%M)}" == both.label("made", 1)
     assert {"seed": [1, 2]} == old.axes
 
@@ -473,7 +473,7 @@ def test_frame() -> None:
         num_images=2, seed="1-3", attempts={0: done(picture(1), picture(2)), 1: done(picture(1), bad(Reason.EMPTY)),
                                             2: Attempt("id", error=errors.RequestRefused("no", 400))},
     )  # fmt: skip
-    frame = found.frame
+    frame = found.to_frame()
     assert frame[["seed", "output", "state", "reason"]].astype(object).where(
         frame.notna(), None
     ).to_numpy().tolist() == [
@@ -488,12 +488,12 @@ def test_frame() -> None:
 def test_frame_adds_up() -> None:
     """Costs in the table are the costs of the cells."""
     found = results(num_images=2, seed="1-3", attempts={n: done(picture(1), picture(2)) for n in range(3)})
-    assert found.frame["cost"].sum() == pytest.approx(found.cost)
+    assert found.to_frame()["cost"].sum() == pytest.approx(found.cost)
 
 
 def test_frame_of_nothing() -> None:
     """No cells, no rows."""
-    assert len(Results([]).frame) == 0
+    assert len(Results([]).to_frame()) == 0
 
 
 def test_save(tmp_path: Path) -> None:
@@ -613,7 +613,7 @@ def test_repr(grid: Results) -> None:
         (State.CANCELLED, "asked", "run the same sweep again to send the rest"),
         (State.SKIPPED, "budget", "run the same sweep again to send the rest"),
         (State.IN_DOUBT, "lost", 'in doubt: sent again only with lab.run(sweep, in_doubt="resend")'),
-        (State.FAILED, "400", "results.where(state='failed') shows what failed"),
+        (State.FAILED, "400", "results.sel(state='failed') shows what failed"),
     ],
 )
 def test_summary_says_what_to_do(state: State, reason: str, says: str) -> None:

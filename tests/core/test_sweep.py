@@ -94,7 +94,9 @@ def test_seed(given: dict[str, Any], seed: int) -> None:
 def test_random_seed_is_drawn_once() -> None:
     """A random seed is a number from then on, in every copy."""
     made = sweep(seed="random")
-    assert made.but(guidance_scale=[2, 3]).fixed["seed"] == made.fixed["seed"] == made.cells[0].request.seed
+    assert (
+        made.replace(guidance_scale=[2, 3]).fixed["seed"] == made.fixed["seed"] == made.cells[0].request.seed
+    )
 
 
 def test_random_seeds_differ_between_sweeps() -> None:
@@ -416,7 +418,7 @@ BASE = {"axes": {"guidance_scale": [2, 5], "seed": [1, 2], "animal": ["bird", "c
 )
 def test_but(changes: dict[str, Any], axes: dict[str, int]) -> None:
     """A value fixes, several make an axis in its old place, None removes."""
-    assert keys(sweep(PROMPT, **BASE).but(**changes)) == axes
+    assert keys(sweep(PROMPT, **BASE).replace(**changes)) == axes
 
 
 @pytest.mark.parametrize(
@@ -430,40 +432,40 @@ def test_but(changes: dict[str, Any], axes: dict[str, int]) -> None:
 def test_but_another_image(changes: dict[str, Any], count: int) -> None:
     """The reference is replaced, whichever way it was given before."""
     for before in (sweep(), sweep(images=[GREY, GREY + 1]), sweep(axes={"image": [GREY, GREY + 1]})):
-        made = before.but(**changes)
+        made = before.replace(**changes)
         assert (len(made), len(made.cells[0].request.images)) == (1, count)
 
 
 def test_but_images_as_an_axis() -> None:
     """A fixed reference gives way to an axis of them, and back."""
-    made = sweep().but(axes={"image": [GREY, GREY + 1]})
-    assert (len(made), len(made.but(image=GREY))) == (2, 1)
+    made = sweep().replace(axes={"image": [GREY, GREY + 1]})
+    assert (len(made), len(made.replace(image=GREY))) == (2, 1)
 
 
 def test_but_of_nothing_is_equal() -> None:
     """A copy without changes is the same sweep."""
     made = sweep(PROMPT, **BASE, name="study", note="why", num_images=2)
-    assert made.but() == made
+    assert made.replace() == made
 
 
 def test_but_leaves_the_original_alone() -> None:
     """The sweep itself doesn't change."""
     made = sweep(seed="1-2")
-    made.but(seed="1-16", name="other")
+    made.replace(seed="1-16", name="other")
     assert (len(made), made.given_name) == (2, "")
 
 
 def test_but_keeps_what_was_paid_for() -> None:
     """An extended study holds all requests of the smaller one."""
     small = sweep(PROMPT, **BASE)
-    large = small.but(seed="1-16")
+    large = small.replace(seed="1-16")
     prints = [{cell.request.fingerprint("s") for cell in one.cells} for one in (small, large)]
     assert prints[0] < prints[1]
 
 
 def test_but_name_and_note() -> None:
     """The options change as well."""
-    made = sweep(name="a").but(name="b", note="c")
+    made = sweep(name="a").replace(name="b", note="c")
     assert (made.name, made.note) == ("b", "c")
 
 
@@ -483,7 +485,7 @@ def test_but_name_and_note() -> None:
 def test_but_refused(changes: dict[str, Any], says: str) -> None:
     """A changed copy is checked like a new sweep."""
     with pytest.raises(SweepError) as caught:
-        sweep(PROMPT, **BASE).but(**changes)
+        sweep(PROMPT, **BASE).replace(**changes)
     assert says in str(caught.value)
 
 
@@ -525,14 +527,14 @@ def test_digest_in_two_processes(photo_file: Path) -> None:
 def test_digest_of_a_changed_sweep(changes: dict[str, Any]) -> None:
     """Whatever changes the cells or their labels changes the digest."""
     made = sweep(PROMPT, **BASE)
-    assert made.digest("sandbox") != made.but(**changes).digest("sandbox")
+    assert made.digest("sandbox") != made.replace(**changes).digest("sandbox")
 
 
 @pytest.mark.parametrize("changes", [{}, {"name": "x"}, {"note": "x"}, {"price": 0.1}, {"seed": [1.0, "2"]}])
 def test_digest_of_the_same_sweep(changes: dict[str, Any]) -> None:
     """Names, notes, prices and spellings don't."""
     made = sweep(PROMPT, **BASE)
-    assert made.digest("sandbox") == made.but(**changes).digest("sandbox")
+    assert made.digest("sandbox") == made.replace(**changes).digest("sandbox")
 
 
 def test_digest_by_service() -> None:
@@ -669,7 +671,7 @@ def test_an_axis_nearly_right_is_answered_with_the_right_one(name: str, near: st
 def test_an_axis_nearly_right_in_a_changed_copy() -> None:
     """`but` answers the same."""
     with pytest.raises(SweepError, match=r"did you mean guidance_scale\?"):
-        Sweep("Add a bird.", GREY).but(guidance="2-8:3")
+        Sweep("Add a bird.", GREY).replace(guidance="2-8:3")
 
 
 @pytest.mark.parametrize(

@@ -237,4 +237,4 @@ def test_lists_in_notes_tell_values_apart() -> None:
     """Results that find nothing list what there is."""
     made = kl.Sweep(prompt="Add {w}.", image=kl.sample("coffee"), axes={"w": ALIKE})
     with pytest.raises(NotFound, match=r"red hat.*blue hat"):
-        results_of(made).where(w="bird")
+        results_of(made).sel(w="bird")

@@ -116,9 +116,9 @@ def test_texts_do_not_overlap(name: str) -> None:
 def test_a_rate_has_no_overlaps_either() -> None:
     """Its ticks are per cent."""
     made = study(
-        lambda p: float(p["seed"] % 2), metric="verdict/rest kept", seed="1-5", guidance_scale=[2, 5, 8]
+        lambda p: float(p["seed"] % 2), metric="verdict/rest_kept", seed="1-5", guidance_scale=[2, 5, 8]
     )
-    found = effects(made, "verdict/rest kept", interaction=("guidance_scale", "seed"))
+    found = effects(made, "verdict/rest_kept", interaction=("guidance_scale", "seed"))
     assert [] == clashes(found.figure)
     assert {"0 %", "100 %"} <= {text.get_text() for text in found.figure.axes[0].texts}
 
@@ -126,9 +126,9 @@ def test_a_rate_has_no_overlaps_either() -> None:
 def test_below_a_rate_stands_what_it_is_of() -> None:
     """3 of 4 and 30 of 40 are the same rate."""
     made = study(
-        lambda p: float(p["seed"] < 4), metric="verdict/rest kept", seed="1-4", guidance_scale=[2, 5]
+        lambda p: float(p["seed"] < 4), metric="verdict/rest_kept", seed="1-4", guidance_scale=[2, 5]
     )
-    shown = [text.get_text() for text in effects(made, "verdict/rest kept").figure.axes[0].texts]
+    shown = [text.get_text() for text in effects(made, "verdict/rest_kept").figure.axes[0].texts]
     assert 2 == shown.count("3 of 4")
 
 
@@ -372,11 +372,11 @@ def test_the_tones_of_rates_are_those_of_nothing_and_all() -> None:
     """Half is half."""
     made = study(
         lambda p: float(p["seed"] % 2),
-        metric="verdict/rest kept",
+        metric="verdict/rest_kept",
         seed="1-4",
         guidance_scale=[2, 5],
         aspect_ratio=["1:1", "3:2"],
     )
     both = ("guidance_scale", "aspect_ratio")
-    plan = plan_effects(effects_of(made, "verdict/rest kept", interaction=both))
+    plan = plan_effects(effects_of(made, "verdict/rest_kept", interaction=both))
     assert {0.5} == {box.tone for box in plan.boxes if box.kind == "heat"} - {at / 23 for at in range(24)}

@@ -36,7 +36,7 @@ def plain() -> Results:
 def test_each_value_has_its_mean_and_spread(plain: Results) -> None:
     """Over seeds and the other axes."""
     found = effects_of(plain, "change/area").axis("guidance_scale").points[1]
-    values = [output.metrics["change/area"] for output in plain.where(guidance_scale=5).outputs]
+    values = [output.metrics["change/area"] for output in plain.sel(guidance_scale=5).outputs]
     assert (8, "5", 5.0) == (found.n, found.label, found.number)
     assert pytest.approx((np.mean(values), np.std(values, ddof=1))) == (found.mean, found.spread)
 
@@ -44,7 +44,7 @@ def test_each_value_has_its_mean_and_spread(plain: Results) -> None:
 def test_each_point_knows_its_outputs(plain: Results) -> None:
     """So that a point leads to its cells."""
     found = effects_of(plain, "change/area").axis("seed").points[2]
-    assert plain.where(seed=3).outputs == list(found.outputs)
+    assert plain.sel(seed=3).outputs == list(found.outputs)
 
 
 def test_shares_are_the_textbooks(plain: Results) -> None:
@@ -54,7 +54,7 @@ def test_shares_are_the_textbooks(plain: Results) -> None:
     total = ((everything - everything.mean()) ** 2).sum()
     between = sum(
         len(part) * (np.mean([one.metrics["change/area"] for one in part]) - everything.mean()) ** 2
-        for part in (plain.where(seed=seed).outputs for seed in (1, 2, 3, 4))
+        for part in (plain.sel(seed=seed).outputs for seed in (1, 2, 3, 4))
     )
     assert pytest.approx(between / total) == found.axis("seed").share
 
@@ -197,11 +197,11 @@ def test_yes_no_values_are_rates() -> None:
     """With Wilson's intervals."""
     made = study(
         lambda p: float(p["seed"] > 2 or p["guidance_scale"] == 5),
-        metric="verdict/rest kept",
+        metric="verdict/rest_kept",
         guidance_scale=[2, 5],
         seed="1-4",
     )
-    found = effects_of(made, "verdict/rest kept")
+    found = effects_of(made, "verdict/rest_kept")
     point = found.axis("guidance_scale").points[0]
     assert (True, 0.5, *(wilson(2, 4) or ())) == (found.is_rate, point.mean, point.low, point.high)
 

@@ -67,12 +67,12 @@ def test_rates_are_in_points() -> None:
     """Per cent of outputs, not of a mean."""
     made = study(
         lambda p: float(p["guidance_scale"] == 8),
-        metric="verdict/rest kept",
+        metric="verdict/rest_kept",
         seed="1-6",
         guidance_scale=[2, 8],
     )
-    assert "verdict/rest kept is 100 points higher at guidance_scale 8 than at 2" in said(
-        made, "verdict/rest kept"
+    assert "verdict/rest_kept is 100 points higher at guidance_scale 8 than at 2" in said(
+        made, "verdict/rest_kept"
     )
 
 
@@ -172,7 +172,7 @@ def test_where_there_is_little_that_is_said(made: Results, words: str) -> None:
 
 def test_nobody_judged_yet_is_said() -> None:
     """A verdict is not measured."""
-    assert "verdict/rest kept: nobody judged a picture yet." in said(study(seed="1-3"), "verdict/rest kept")
+    assert "verdict/rest_kept: nobody judged a picture yet." in said(study(seed="1-3"), "verdict/rest_kept")
 
 
 def test_an_idle_axis_is_noticed() -> None:

@@ -230,7 +230,7 @@ def test_the_sandbox_s_are_marked(results: Make, coffee: Image.Image) -> None:
 
 def test_a_part_measures_with_the_same(edits: Results) -> None:
     """`where`, slices and sums hand on what measures."""
-    part = edits.where(seed=1)
+    part = edits.sel(seed=1)
     assert [edits.comparison_source] * 3 == [
         part.comparison_source,
         edits[:1].comparison_source,
@@ -363,7 +363,7 @@ def measured(results: Make) -> Results:
     """Four cells, three of them measured."""
     made = results(seed=[1, 2, 3, 4])
     for output, area in zip(made.outputs, (0.01, 0.05, 0.2), strict=False):
-        output.metrics = {"change/area": area, "verdict/rest kept": float(area < 0.1)}
+        output.metrics = {"change/area": area, "verdict/rest_kept": float(area < 0.1)}
     return made
 
 
@@ -380,13 +380,13 @@ def test_values_stand_on_pictures(measured: Results) -> None:
 
 def test_verdicts_are_words(measured: Results) -> None:
     """Nobody passes with 1.00."""
-    assert ["pass", "pass", "fail", ""] == frames(measured, "verdict/rest kept")
+    assert ["pass", "pass", "fail", ""] == frames(measured, "verdict/rest_kept")
 
 
 def test_verdicts_are_counted(measured: Results) -> None:
     """The key tells the two colours and how many there are of each."""
-    plan = plan_grid(measured, frame="verdict/rest kept")
-    assert "frame: verdict/rest kept: pass: 2 fail: 1" in said(plan)
+    plan = plan_grid(measured, frame="verdict/rest_kept")
+    assert "frame: verdict/rest_kept: pass: 2 fail: 1" in said(plan)
     assert 2 == len({bar.colours for bar in plan.bars})
 
 
@@ -534,7 +534,7 @@ def test_nothing_to_measure_names_no_way(results: Make) -> None:
 
 
 def test_values_of_whole_cells_count(results: Make) -> None:
-    """As in `results.frame`."""
+    """As in `results.to_frame()`."""
     made = results(seed=[1, 2])
     for at, cell in enumerate(made):
         cell.metrics["own/speed"] = at

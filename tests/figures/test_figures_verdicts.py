@@ -19,9 +19,7 @@ AXES = {"guidance_scale": [2, 5], "seed": [1, 2]}
 def judged(results: Results, at: int, **verdicts: float) -> Results:
     """The same with verdicts on one cell; `rest_kept=1` is a pass on `rest kept`."""
     output = list(results)[at].outputs[0]
-    output.metrics = output.metrics | {
-        f"verdict/{name.replace('_', ' ')}": value for name, value in verdicts.items()
-    }
+    output.metrics = output.metrics | {f"verdict/{name}": value for name, value in verdicts.items()}
     return results
 
 

@@ -100,7 +100,7 @@ def test_originals_before_copies(
     lab: kl.Lab, finished: kl.Results, make_sweep: Callable[..., kl.Sweep]
 ) -> None:
     """A reused cell's picture leads to the cell that was paid for."""
-    longer = lab.run(make_sweep(name="longer", axes=AXES).but(seed=[1, 2]), progress=False)
+    longer = lab.run(make_sweep(name="longer", axes=AXES).replace(seed=[1, 2]), progress=False)
     copy = next(cell for cell in longer if cell.reused_from)
     again = find(lab.tracker, saved(copy.image, quality=80))
     exact = find(lab.tracker, copy.bytes)
@@ -111,7 +111,7 @@ def test_a_copy_stands_in_for_a_deleted_original(
     lab: kl.Lab, finished: kl.Results, make_sweep: Callable[..., kl.Sweep], store_uri: str
 ) -> None:
     """Copies bear the hash as well: they are found once their original is deleted."""
-    longer = lab.run(make_sweep(name="longer", axes=AXES).but(seed=[1, 2]), progress=False)
+    longer = lab.run(make_sweep(name="longer", axes=AXES).replace(seed=[1, 2]), progress=False)
     copy = next(cell for cell in longer if cell.reused_from)
     MlflowClient(store_uri).delete_run(copy.reused_from)
     again = find(lab.tracker, saved(copy.image, quality=80))

@@ -139,7 +139,7 @@ def test_no_command_obeys_a_journal(
     """Neither when a lab opens, nor when its journal is looked at or recovered."""
     monkeypatch.setenv("KONTEXT_LAB_HOME", str(tmp_path / "lab"))
     hostile_journal(tmp_path / "lab", "http://127.0.0.1:9", name="\x1b[31mred", experiment="\x9b2J")
-    for words in (["check"], ["list"], ["recover"]):
+    for words in (["doctor"], ["list"], ["recover"]):
         run_command(words)
         out, err = capfd.readouterr()
         assert not {"\x1b", "\x9b"} & set(out + err)

@@ -403,7 +403,7 @@ class TestRememberedAnswers:
         first = lab.plan(sweep)
         assert 3 == len(asked)
         now[0] += 29
-        second = lab.plan(sweep.but(seed=7))
+        second = lab.plan(sweep.replace(seed=7))
         assert 3 == len(asked)
         assert (first.prices, first.balance) == (second.prices, second.balance)
         now[0] += 2

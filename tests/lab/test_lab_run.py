@@ -70,7 +70,7 @@ def test_extended_sweep_sends_only_new_cells(lab: kl.Lab, api: Sandbox, make_swe
     """One seed more sends four cells; the other eight are copied at no cost into a new parent."""
     sweep = make_sweep()
     first = lab.run(sweep, progress=False)
-    more = lab.run(sweep.but(seed=[1, 2, 3]), progress=False)
+    more = lab.run(sweep.replace(seed=[1, 2, 3]), progress=False)
 
     assert 12 == len(api.calls)
     assert 8 == sum(1 for cell in more if cell.reused_from)
@@ -86,7 +86,7 @@ def test_a_sum_keeps_what_was_made_anew_and_joins_what_was_reused(
     sweep = kl.Sweep("Add a bird.", photo_file, aspect_ratio="1:1", seed=[1, 2])
     several = [
         lab.run(one, progress=False, **more)
-        for one, more in ((sweep, {}), (sweep, {"reuse": "never"}), (sweep.but(seed=[1, 2, 3]), {}))
+        for one, more in ((sweep, {}), (sweep, {"reuse": "never"}), (sweep.replace(seed=[1, 2, 3]), {}))
     ]
     if loaded:
         several = [lab.load(one.run_id) for one in several]
@@ -203,7 +203,7 @@ def test_a_resent_copy_is_no_copy_any_more(lab: kl.Lab, api: Sandbox, make_sweep
     sweep = make_sweep(prompt="Add a bird.", axes={"seed": [1]})
     api.script([FAULTS["cut_after"]])
     lab.run(sweep, progress=False)
-    longer = sweep.but(seed=[1, 2], name="longer")
+    longer = sweep.replace(seed=[1, 2], name="longer")
     copied = lab.run(longer, progress=False)
     assert copied[0].reused_from
 

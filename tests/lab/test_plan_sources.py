@@ -116,8 +116,8 @@ def test_a_sweep_made_in_python_names_no_files(folders: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda sweep: sweep.but(seed="1-3"),
-        lambda sweep: sweep.but(axes={"guidance_scale": [2, 3]}),
+        lambda sweep: sweep.replace(seed="1-3"),
+        lambda sweep: sweep.replace(axes={"guidance_scale": [2, 3]}),
         lambda sweep: sweep.with_references(lambda one: one),
         lambda sweep: kl.Sweep("y", images=sweep.references),
     ],

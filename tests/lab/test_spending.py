@@ -48,7 +48,7 @@ def test_simulated_money_stands_apart(
 def test_copies_cost_nothing(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -> None:
     """A sweep that reuses eight cells is counted with its own four only."""
     lab.run(make_sweep(name="short"), progress=False)
-    longer = lab.run(make_sweep(name="longer").but(seed=[1, 2, 3]), progress=False)
+    longer = lab.run(make_sweep(name="longer").replace(seed=[1, 2, 3]), progress=False)
     rows = {row.sweep: row for row in lab.tracker.spending().rows}
     assert (8, 4) == (rows["short"].cells, rows["longer"].cells)
     assert longer.cost == rows["longer"].usd == rows["short"].usd / 2
@@ -96,7 +96,7 @@ def test_nothing_spent(lab: kl.Lab) -> None:
     """An empty store has a table with its columns and no rows."""
     spending = lab.tracker.spending()
     assert (0.0, 0.0, 0) == (spending.total, spending.simulated, len(spending))
-    assert ["day", "sweep", "run_id", "model"] == list(spending.frame.columns)[:4]
+    assert ["day", "sweep", "run_id", "model"] == list(spending.to_frame().columns)[:4]
 
 
 def test_command(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep], capfd: pytest.CaptureFixture[str]) -> None:
@@ -148,5 +148,5 @@ def test_long_tables_are_cut() -> None:
 
 def test_frame_keeps_every_row() -> None:
     """The table holds all rows, real and simulated told apart."""
-    frame = Spending((spent(), spent(service="sandbox"))).frame
+    frame = Spending((spent(), spent(service="sandbox"))).to_frame()
     assert [False, True] == list(frame["simulated"])

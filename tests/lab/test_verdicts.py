@@ -17,7 +17,7 @@ import kontext_lab as kl
 from kontext_lab.results import CellResult, Output, State
 from kontext_lab.sandbox import Sandbox
 
-KEY = "verdict/follows prompt"
+KEY = "verdict/follows_prompt"
 
 
 @pytest.fixture
@@ -34,34 +34,34 @@ def pair(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -> CellResult:
 
 def test_a_verdict_is_a_metric(lab: kl.Lab, two: kl.Results, store_uri: str) -> None:
     """It is on the cell's run at the output's step, and on the output at once."""
-    lab.judge(two[0], "follows prompt", True)
-    lab.judge(two[0].output, "rest kept", False)
+    lab.set_verdict(two[0], "follows prompt", True)
+    lab.set_verdict(two[0].output, "rest kept", False)
     metrics = MlflowClient(store_uri).get_run(two[0].run_id).data.metrics
-    assert {KEY: 1.0, "verdict/rest kept": 0.0} == {key: metrics[key] for key in metrics if "verdict" in key}
-    assert {KEY: 1.0, "verdict/rest kept": 0.0} == two[0].output.metrics
+    assert {KEY: 1.0, "verdict/rest_kept": 0.0} == {key: metrics[key] for key in metrics if "verdict" in key}
+    assert {KEY: 1.0, "verdict/rest_kept": 0.0} == two[0].output.metrics
     assert {} == two[1].output.metrics
 
 
 def test_it_is_loaded_back(lab: kl.Lab, two: kl.Results) -> None:
     """Loading brings verdicts back, and tables have a column for them."""
-    lab.judge(two[0], "favourite", True)
+    lab.set_verdict(two[0], "favourite", True)
     loaded = lab.load("two")
     assert [{"verdict/favourite": 1.0}, {}] == [cell.output.metrics for cell in loaded]
-    assert [1.0] == list(loaded.frame["verdict/favourite"].dropna())
+    assert [1.0] == list(loaded.to_frame()["verdict/favourite"].dropna())
 
 
 def test_the_last_word_counts(lab: kl.Lab, two: kl.Results) -> None:
     """Verdicts given within a millisecond are kept in their order, and one can be withdrawn and given again."""
     for verdict in (True, False, True, None, False, None, True, False):
-        lab.judge(two[0], "follows prompt", verdict)
+        lab.set_verdict(two[0], "follows prompt", verdict)
     assert [{KEY: 0.0}] * 2 == [two[0].output.metrics, lab.load("two")[0].output.metrics]
 
 
 def test_withdrawn(lab: kl.Lab, two: kl.Results) -> None:
     """A verdict that was withdrawn is nowhere to be seen, also where there was none before."""
-    lab.judge(two[0], "follows prompt", True)
-    lab.judge(two[0], "follows prompt", None)
-    lab.judge(two[0], "rest kept", None)
+    lab.set_verdict(two[0], "follows prompt", True)
+    lab.set_verdict(two[0], "follows prompt", None)
+    lab.set_verdict(two[0], "rest kept", None)
     assert [{}, {}] == [two[0].output.metrics, lab.load("two")[0].output.metrics]
 
 
@@ -69,34 +69,34 @@ def test_against_clocks(lab: kl.Lab, two: kl.Results, store_uri: str) -> None:
     """A later word counts also where an earlier one came from a machine whose clock is ahead."""
     ahead = [Metric(KEY, 1.0, 4_000_000_000_000, 0)]
     MlflowClient(store_uri).log_batch(two[0].run_id, metrics=ahead)
-    lab.judge(two[0], "follows prompt", False)
+    lab.set_verdict(two[0], "follows prompt", False)
     assert {KEY: 0.0} == lab.load("two")[0].output.metrics
 
 
 def test_every_output_has_its_own(lab: kl.Lab, pair: CellResult) -> None:
     """Of several pictures each keeps its own verdicts, whichever was judged last."""
     first, second = pair.outputs
-    lab.judge(second, "follows prompt", False)
-    lab.judge(first, "follows prompt", True)
-    lab.judge(second, "favourite", True)
-    lab.judge(first, "favourite", True)
-    lab.judge(second, "favourite", None)
+    lab.set_verdict(second, "follows prompt", False)
+    lab.set_verdict(first, "follows prompt", True)
+    lab.set_verdict(second, "favourite", True)
+    lab.set_verdict(first, "favourite", True)
+    lab.set_verdict(second, "favourite", None)
     loaded = lab.load("pair")[0].outputs
     assert [{KEY: 1.0, "verdict/favourite": 1.0}, {KEY: 0.0}] == [output.metrics for output in loaded]
 
 
 def test_copies_carry_it(lab: kl.Lab, pair: CellResult, make_sweep: Callable[..., kl.Sweep]) -> None:
     """A reused cell has the verdicts and the note of its original, for every output."""
-    lab.judge(pair.outputs[0], "follows prompt", False)
-    lab.judge(pair.outputs[1], "follows prompt", True)
-    lab.judge(pair.outputs[1], "rest kept", True)
-    lab.judge(pair.outputs[1], "rest kept", None)
+    lab.set_verdict(pair.outputs[0], "follows prompt", False)
+    lab.set_verdict(pair.outputs[1], "follows prompt", True)
+    lab.set_verdict(pair.outputs[1], "rest kept", True)
+    lab.set_verdict(pair.outputs[1], "rest kept", None)
     lab.annotate(pair, "the beak!")
     longer = lab.run(
         make_sweep(name="longer", axes={"animal": ["bird", "crab"]}, num_images=2), progress=False
     )
     expected = ([{KEY: 0.0}, {KEY: 1.0}], "the beak!")
-    for cell in (longer.at(animal="bird"), lab.load("longer").at(animal="bird")):
+    for cell in (longer.cell(animal="bird"), lab.load("longer").cell(animal="bird")):
         assert isinstance(cell, CellResult)
         assert expected == ([output.metrics for output in cell.outputs], cell.comment)
         assert pair.run_id == cell.reused_from
@@ -106,7 +106,7 @@ def test_the_same_sweep_again_has_it(
     lab: kl.Lab, two: kl.Results, make_sweep: Callable[..., kl.Sweep], store_uri: str
 ) -> None:
     """Run once more, nothing is lost, and the sweep's table has the verdicts."""
-    lab.judge(two[0], "follows prompt", True)
+    lab.set_verdict(two[0], "follows prompt", True)
     again = lab.run(make_sweep(name="two", axes={"animal": ["bird", "crab"]}), progress=False)
     table = Path(MlflowClient(store_uri).download_artifacts(again.run_id, "results.csv"))
     assert {KEY: 1.0} == again[0].output.metrics
@@ -117,8 +117,8 @@ def test_a_picture_made_anew_has_none(lab: kl.Lab, make_sweep: Callable[..., kl.
     """A cell that is sent again loses what was said of its earlier pictures, and keeps its note."""
     sweep = make_sweep(name="anew", axes={"animal": ["bird"]}, num_images=2)
     (cell,) = lab.run(sweep, progress=False)
-    lab.judge(cell.outputs[0], "follows prompt", True)
-    lab.judge(cell.outputs[1], "follows prompt", False)
+    lab.set_verdict(cell.outputs[0], "follows prompt", True)
+    lab.set_verdict(cell.outputs[1], "follows prompt", False)
     lab.annotate(cell, "look again")
     client = MlflowClient(lab.tracker.store.uri)
     client.set_tag(cell.run_id, "kontext.state", "failed")  # so that it is sent again
@@ -135,7 +135,7 @@ def test_what_is_said_of_the_new_picture_stays(lab: kl.Lab, two: kl.Results, sto
     """A verdict on the new picture is kept, also where writing that had to be tried again."""
     from kontext_lab.tracking import assessments
 
-    lab.judge(two[0], "follows prompt", True)
+    lab.set_verdict(two[0], "follows prompt", True)
     run = MlflowClient(store_uri).get_run(two[0].run_id)
     assert two[0].arrived is not None
     assessments.withdraw(lab.tracker.store, run, before=two[0].arrived.timestamp())
@@ -164,7 +164,7 @@ def test_a_note(lab: kl.Lab, two: kl.Results, store_uri: str) -> None:
 def test_names_that_cannot_be(lab: kl.Lab, criterion: Any) -> None:
     """What MLflow takes for no metric's name is refused in one line."""
     with pytest.raises(kl.errors.ConfigError, match="criterion") as told:
-        lab.judge(CellResult("x", {}), criterion, True)
+        lab.set_verdict(CellResult("x", {}), criterion, True)
     assert "\n" not in str(told.value)
     with pytest.raises(kl.errors.ConfigError, match="criterion"):
         kl.Lab("sandbox", criteria=["fine", criterion], quiet=True)
@@ -173,7 +173,7 @@ def test_names_that_cannot_be(lab: kl.Lab, criterion: Any) -> None:
 @pytest.mark.parametrize("criterion", ["favourite", "Stil-Treue", "größer", "a/b", "v1.0: rest", "x" * 100])
 def test_names_that_can(lab: kl.Lab, two: kl.Results, criterion: str) -> None:
     """Any other name is taken as it is, by MLflow too."""
-    lab.judge(two[0], criterion, True)
+    lab.set_verdict(two[0], criterion, True)
     assert {f"verdict/{criterion}": 1.0} == lab.load("two")[0].output.metrics
 
 
@@ -183,9 +183,9 @@ def test_nothing_to_judge(lab: kl.Lab) -> None:
     untracked = CellResult("g5", {}, state=State.DONE)
     untracked.outputs = [Output(untracked, 1, sha256="0" * 64, format="png")]
     with pytest.raises(kl.errors.NotFound, match="g5: there is no picture to judge, the cell is waiting"):
-        lab.judge(waiting, "favourite", True)
+        lab.set_verdict(waiting, "favourite", True)
     with pytest.raises(kl.errors.NotFound, match=r"g5: is not in MLflow \(yet\)"):
-        lab.judge(untracked, "favourite", True)
+        lab.set_verdict(untracked, "favourite", True)
     with pytest.raises(kl.errors.NotFound, match="is not in MLflow"):
         lab.annotate(waiting, "x")
     assert {} == untracked.output.metrics
@@ -203,11 +203,11 @@ def test_notes_that_cannot_be(lab: kl.Lab, two: kl.Results, text: Any, told: str
 def test_of_what(lab: kl.Lab, two: kl.Results) -> None:
     """Neither a verdict nor a note is given on all cells at once, and a verdict is yes, no or nothing."""
     with pytest.raises(kl.errors.ConfigError, match="Results: allowed is a cell"):
-        lab.judge(two, "favourite", True)  # type: ignore[arg-type]
+        lab.set_verdict(two, "favourite", True)  # type: ignore[arg-type]
     with pytest.raises(kl.errors.ConfigError, match="Results: allowed is a cell"):
         lab.annotate(two, "x")  # type: ignore[arg-type]
     with pytest.raises(kl.errors.ConfigError, match="verdict: 'yes', allowed are True, False and None"):
-        lab.judge(two[0], "favourite", "yes")  # type: ignore[arg-type]
+        lab.set_verdict(two[0], "favourite", "yes")  # type: ignore[arg-type]
 
 
 def test_a_store_that_is_away(lab: kl.Lab, two: kl.Results) -> None:
@@ -216,7 +216,7 @@ def test_a_store_that_is_away(lab: kl.Lab, two: kl.Results) -> None:
     lab.tracker.store.client._tracking_client.store.engine.dispose()
     file.write_bytes(b"no database at all" * 100)
     with pytest.raises(kl.errors.TrackingError):
-        lab.judge(two[0], "favourite", True)
+        lab.set_verdict(two[0], "favourite", True)
     with pytest.raises(kl.errors.TrackingError):
         lab.annotate(two[0], "x")
     assert ({}, "") == (two[0].output.metrics, two[0].comment)
@@ -232,7 +232,7 @@ def test_while_the_sweep_runs(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) 
         while len(judged) < 12:
             for cell in handle.results:
                 if cell.state is State.DONE and cell.run_id and cell.run_id not in judged:
-                    lab.judge(cell, "favourite", True)
+                    lab.set_verdict(cell, "favourite", True)
                     judged.add(cell.run_id)
             time.sleep(0.01)
 
@@ -250,4 +250,4 @@ def test_a_note_is_a_column_of_the_table(lab: kl.Lab, make_sweep: Callable[..., 
     """Beside the verdicts."""
     results = lab.run(make_sweep(axes={"animal": ["bird"]}), progress=False)
     lab.annotate(results[0], "the beak is odd")
-    assert ["the beak is odd"] == list(results.frame["note"])
+    assert ["the beak is odd"] == list(results.to_frame()["note"])

@@ -215,7 +215,7 @@ def test_scores_are_columns(lab: kl.Lab, three: Results) -> None:
     """So that whatever reads the table can use them."""
     lab.vote(three[0], three[1], "right")
     lab.scores(three)
-    assert [True, True, False] == list(three.frame["rank/score"].notna())
+    assert [True, True, False] == list(three.to_frame()["rank/score"].notna())
 
 
 def test_a_later_score_takes_the_place(lab: kl.Lab, three: Results) -> None:
@@ -260,11 +260,11 @@ def test_a_vote_on_others_is_not_taken_back(lab: kl.Lab, three: Results) -> None
 
 def test_verdicts_and_scores_leave_each_other_alone(lab: kl.Lab, three: Results) -> None:
     """Both are on the output afterwards."""
-    lab.judge(three[0], "favourite", True)
+    lab.set_verdict(three[0], "favourite", True)
     lab.vote(three[0], three[1], "left")
     lab.scores(three)
-    lab.judge(three[0], "rest kept", False)
-    names = {"verdict/favourite", "verdict/rest kept", "rank/score", "rank/score_se"}
+    lab.set_verdict(three[0], "rest kept", False)
+    names = {"verdict/favourite", "verdict/rest_kept", "rank/score", "rank/score_se"}
     assert names == set(three[0].output.metrics) == set(lab.load("three")[0].output.metrics)
 
 
@@ -320,7 +320,7 @@ def test_votes_between_sweeps_are_known_to_both(lab: kl.Lab, three: Results, mak
 def test_votes_on_others_are_not_told(lab: kl.Lab, three: Results) -> None:
     """Of a part of a sweep only what is about that part."""
     lab.vote(three[0], three[1], "left")
-    assert [] == lab.votes(three.where(guidance_scale=[5, 8]))
+    assert [] == lab.votes(three.sel(guidance_scale=[5, 8]))
 
 
 def test_a_new_picture_has_no_votes(lab: kl.Lab, three: Results) -> None:

@@ -183,7 +183,7 @@ def test_what_another_sweep_left_in_the_journal_is_not_sent_again(
     full_store(True)
     lab.run(sweep, progress=False, pacing=quick, concurrency=1)
     full_store(False)
-    results = lab.run(sweep.but(seed=[1, 2, 3]), progress=False, pacing=quick)
+    results = lab.run(sweep.replace(seed=[1, 2, 3]), progress=False, pacing=quick)
     assert 3 == len(api.calls)
     assert ["in_doubt" if mishap else "done", "done", "done"] == [cell.state for cell in results]
 
@@ -204,7 +204,7 @@ def test_an_interrupt_while_the_bar_is_drawn_stops_the_sweep(
         inner(bar, results)
 
     monkeypatch.setattr(progress, "_show", show)
-    assert "asked" == lab.run(sweep.but(seed="1-30"), progress=False, pacing=quick).stopped
+    assert "asked" == lab.run(sweep.replace(seed="1-30"), progress=False, pacing=quick).stopped
 
 
 @pytest.mark.parametrize("stop", ["cancel", "leave"])
@@ -216,7 +216,7 @@ def test_what_queues_in_a_small_pool_is_not_sent_after_a_stop(
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
         monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
         with kl.Lab(concurrency=4) as lab:
-            handle = lab.start(sweep.but(seed="1-8"), pacing=quick, executor=pool)
+            handle = lab.start(sweep.replace(seed="1-8"), pacing=quick, executor=pool)
             until = time.monotonic() + 10
             while not box.in_flight and time.monotonic() < until:
                 time.sleep(0.01)
@@ -231,7 +231,7 @@ def test_answers_that_are_lost_one_after_another_stop_the_sweep(
 ) -> None:
     """A proxy that cuts every answer off costs five pictures, not a night's."""
     api.script(["cut_after"] * 8)
-    results = lab.run(sweep.but(seed="1-8"), progress=False, pacing=quick, concurrency=1)
+    results = lab.run(sweep.replace(seed="1-8"), progress=False, pacing=quick, concurrency=1)
     assert {"in_doubt": 5, "cancelled": 3} == results.counts
 
 

@@ -210,7 +210,11 @@ def test_killed_workers_pay_for_nothing_twice(
     client = dask(hidden=hidden)
     budget = 20 * PRICE
     handle = lab.start(
-        sweep.but(seed="1-20"), pacing=pacing, executor=client.get_executor(), budget=budget, pause_after=0
+        sweep.replace(seed="1-20"),
+        pacing=pacing,
+        executor=client.get_executor(),
+        budget=budget,
+        pause_after=0,
     )
     for kill in range(1, 4):
         until(lambda kill=kill: slow_box.in_flight and len(slow_box.calls) >= 4 * kill)
@@ -511,7 +515,7 @@ def test_a_result_that_comes_too_late_ends_no_other_attempt(
     monkeypatch.setattr(Worker, "patience", lambda *_: 0.5)
     slow_box.script(["server_error"])
     with Late() as executor:
-        handle = lab.start(sweep.but(seed=1), pacing=pacing, executor=executor)
+        handle = lab.start(sweep.replace(seed=1), pacing=pacing, executor=executor)
         until(lambda: 2 == len(slow_box.calls))
         executor.tell()
         results = handle.wait(60)

@@ -182,9 +182,9 @@ def test_what_another_sweep_is_sending_is_not_sent_twice(
         with kl.Lab() as lab:
             handle = lab.start(sweep)
             with pytest.raises(AlreadyRunning, match="4 of its requests are being sent by sweep"):
-                lab.run(sweep.but(seed="1-6"), progress=False)
+                lab.run(sweep.replace(seed="1-6"), progress=False)
             handle.wait()
-            results = lab.run(sweep.but(seed="1-6"), progress=False)
+            results = lab.run(sweep.replace(seed="1-6"), progress=False)
         assert ({"done": 6}, 6) == (results.counts, len(box.calls))
 
 
@@ -196,7 +196,7 @@ def test_sweeps_with_nothing_in_common_run_side_by_side(
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
         monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
         with kl.Lab() as lab:
-            handles = [lab.start(sweep), lab.start(sweep.but(prompt="Add a crab."))]
+            handles = [lab.start(sweep), lab.start(sweep.replace(prompt="Add a crab."))]
             counts = [handle.wait().counts for handle in handles]
         assert [{"done": 4}, {"done": 4}] == counts
         assert 8 == len(box.calls)

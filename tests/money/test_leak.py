@@ -93,8 +93,8 @@ def test_no_file_and_no_log_line_holds_the_key(
         pickled = [pickle.dumps(one) for one in (lab.worker, sweep)]
         copies = [repr(copy.copy(lab.connection.client)), str(vars(lab))]
         box.script(["unauthorized"])
-        lab.run(sweep.but(prompt="Add a crab."), progress=False, pacing=quick)
-        handle = lab.start(sweep.but(prompt="Add a dog."), pacing=quick)
+        lab.run(sweep.replace(prompt="Add a crab."), progress=False, pacing=quick)
+        handle = lab.start(sweep.replace(prompt="Add a dog."), pacing=quick)
         handle.leave()
         handle.wait()
     with kl.Lab() as lab:
@@ -132,9 +132,9 @@ def test_no_command_shows_the_key(
 ) -> None:
     """Neither output nor files of the commands hold it, with a wrong sweep file as well."""
     (workdir / "wrong.yaml").write_text("prompt: 3\nnonsense: true\n")
-    sweep.but(seed="1-2").to_yaml(workdir / "sweep.yaml")
+    sweep.replace(seed="1-2").to_yaml(workdir / "sweep.yaml")
     commands = [
-        ["check"],
+        ["doctor"],
         ["run", "sweep.yaml", "--dry-run"],
         ["run", "sweep.yaml", "--yes"],
         ["run", "wrong.yaml"],

@@ -126,7 +126,7 @@ def test_a_price_that_a_person_states_is_agreed_to(api: Sandbox, sweep: kl.Sweep
     with kl.Lab(measure=False) as lab:
         lab.run(sweep, progress=False, concurrency=1, pacing=quick)
     with kl.Lab(measure=False) as lab:
-        results = lab.run(sweep.but(price=0.312), progress=False, pacing=quick)
+        results = lab.run(sweep.replace(price=0.312), progress=False, pacing=quick)
     assert ("", {"done": 8}) == (results.stopped, results.counts)
 
 
@@ -209,7 +209,7 @@ def test_a_refused_picture_is_not_given_up_with_time(
 ) -> None:
     """Addresses live for days at most, but one that nobody tried is tried before it is given up."""
     with kl.Lab(measure=False) as lab:
-        lab.run(sweep.but(seed=1), progress=False, pacing=quick)
+        lab.run(sweep.replace(seed=1), progress=False, pacing=quick)
         (journal,) = lab.journal.unfinished()
         ((intent, attempt_folder),) = journal.attempt_folders()
         long_ago = datetime.now(UTC) - timedelta(days=30)
@@ -223,7 +223,7 @@ def test_a_picture_at_the_start_of_a_flood_is_kept(service: Service, sweep: kl.S
     link = f"{service.url}/a.jpg".encode()
     service.body = b'{"images": [{"url": "' + link + b'"}], "more": [' + b"0, " * 4_000_000 + b"0]}"
     with kl.Lab(measure=False) as lab:
-        results = lab.run(sweep.but(seed=1), progress=False, pacing=quick)
+        results = lab.run(sweep.replace(seed=1), progress=False, pacing=quick)
     assert ({"done": 1}, 1) == (results.counts, service.gets)
 
 
@@ -272,7 +272,7 @@ def test_a_cost_that_somebody_else_wrote_spoils_no_sum(
 ) -> None:
     """A store's numbers come from outside as well: what is no amount counts as none."""
     with kl.Lab(measure=False) as lab:
-        lab.run(sweep.but(seed="1-2"), progress=False, pacing=quick)
+        lab.run(sweep.replace(seed="1-2"), progress=False, pacing=quick)
         MlflowClient().log_metric(tracked()[0].info.run_id, "cost/usd", amount)
         spent = [
             lab.load("last").cost,

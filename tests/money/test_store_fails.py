@@ -158,7 +158,7 @@ def test_the_command_line_says_what_a_server_that_died_did_not_take(
 ) -> None:
     """All are paid for, none is in MLflow: 4, the sweep is named; with the server back its run ends FINISHED."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    sweep.but(seed="1-4").to_yaml(workdir / "sweep.yaml")
+    sweep.replace(seed="1-4").to_yaml(workdir / "sweep.yaml")
     with Sandbox(latency=3.0) as box:
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
         monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")

@@ -98,7 +98,7 @@ def test_new_axes_stand_in_the_usual_order(draft: FormState) -> None:
     }
     with_words = draft.prompted([LabelledValue("a {x}")])
     made = replace(
-        with_words, words=with_words.words.but("x", (LabelledValue("bird"),)), values=several
+        with_words, words=with_words.words.replace("x", (LabelledValue("bird"),)), values=several
     ).sweep()
     assert ["guidance_scale", "seed", "aspect_ratio", "x"] == [axis.key for axis in made.axes]
 
@@ -162,7 +162,7 @@ def test_a_word_that_makes_the_prompt_too_long_is_said_at_the_prompt(draft: Form
     """The error of a cell finds its field."""
     long = draft.prompted([LabelledValue("a {x} " + "y" * 3990)])
     with pytest.raises(FormError) as found:
-        replace(long, words=long.words.but("x", (LabelledValue("bird" * 10),))).sweep()
+        replace(long, words=long.words.replace("x", (LabelledValue("bird" * 10),))).sweep()
     assert ["prompt"] == list(found.value.problems)
 
 

@@ -194,17 +194,17 @@ def test_values_that_come_later_are_looked_at(ran: Panel) -> None:
     room.metric.value = "preserve/ssim"
     ran.wait(20)
     output = ran.results.outputs[0]
-    output.metrics["verdict/rest kept"] = 1.0
+    output.metrics["verdict/rest_kept"] = 1.0
     ran._rooms.session.touch(output.cell)
     ran._rooms.post.wait(lambda: len(room.metric.options) == 3, 20)
     ran.wait(20)
-    assert ("preserve/ssim", "verdict/rest kept") == (room.metric.value, room.metric.options[2][1])
+    assert ("preserve/ssim", "verdict/rest_kept") == (room.metric.value, room.metric.options[2][1])
 
 
 def test_other_results_are_other_effects(ran: Panel, lab: kl.Lab) -> None:
     """Also where the value that was picked isn't among theirs."""
     room = opened(ran)
-    other = ran.results.where(seed=1)
+    other = ran.results.sel(seed=1)
     for output in other.outputs:
         output.metrics = {"preserve/ssim": output.params["guidance_scale"]}
     ran._rooms.session.show(other)

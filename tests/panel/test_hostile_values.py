@@ -126,7 +126,7 @@ def test_following_placeholders_never_loses_values(steps: Sequence[Sequence[Sequ
         for name in words.names:
             if not words.used[name]:
                 one = LabelledValue(f"{name}{number}")
-                words = words.but(name, [one])
+                words = words.replace(name, [one])
                 given_values.add(one)
         held = [value for values in words.values.values() for value in values]
         assert (given_values, len(held)) == (set(held), len(set(held)))

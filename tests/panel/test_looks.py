@@ -116,7 +116,7 @@ def test_a_verdict_is_seen_on_the_grid_at_once(typed: Panel) -> None:
     typed.run()
     typed.wait(30)
     typed.select(seed=1, guidance_scale=2)
-    typed.judge("follows prompt", True)
+    typed.set_verdict("follows prompt", True)
     typed.wait(10)
     assert ["✓", "", "", ""] == sorted((tile.verdicts for tile in typed._rooms.grid.plan.tiles), reverse=True)
 

@@ -224,8 +224,8 @@ def test_keys_judge_the_picked_output(typed: Panel, lab: kl.Lab) -> None:
     for key in ("1", "f"):
         typed._rooms._key(key)
         typed.wait(20)
-    stored = lab.load("last").at(seed=1, guidance_scale=2).output.metrics
-    assert {"verdict/follows prompt": 1.0, "verdict/favourite": 1.0} == {
+    stored = lab.load("last").cell(seed=1, guidance_scale=2).output.metrics
+    assert {"verdict/follows_prompt": 1.0, "verdict/favourite": 1.0} == {
         name: value for name, value in stored.items() if name.startswith("verdict/")
     }
 
@@ -383,7 +383,7 @@ def test_a_verdict_leaves_request_and_answer_in_view(typed: Panel) -> None:
     typed.select(seed=1, guidance_scale=2)
     typed.wait(20)
     before = typed._rooms.inspector.details.value
-    typed.judge("rest kept", True)
+    typed.set_verdict("rest kept", True)
     typed.wait(20)
     assert "<summary>Answer</summary>" in before
     assert before == typed._rooms.inspector.details.value

@@ -202,7 +202,7 @@ def test_scores_are_recorded_at_a_pause(ranking: Ranking, sandbox_lab: kl.Lab) -
     answered(ranking, "left", "right", "left")
     ranking.wait(20)
     loaded = sandbox_lab.load("six")
-    assert loaded.frame["rank/score"].notna().sum() >= 2
+    assert loaded.to_frame()["rank/score"].notna().sum() >= 2
 
 
 def test_a_vote_keeps_nobody_waiting(ranking: Ranking) -> None:
@@ -334,7 +334,7 @@ def test_a_vote_that_can_not_be_recorded(ranking: Ranking, workdir: Path) -> Non
 def test_a_picture_that_is_gone(six: Results, sandbox_lab: kl.Lab, workdir: Path) -> None:
     """Its pairs are told and left out; the others go on."""
     loaded = sandbox_lab.load("six")
-    gone = loaded.at(guidance_scale=2, seed=1)
+    gone = loaded.cell(guidance_scale=2, seed=1)
     assert isinstance(gone, CellResult)
     for file in workdir.rglob(f"{gone.run_id}/**/outputs/*"):
         file.unlink()

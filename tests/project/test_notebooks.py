@@ -127,4 +127,4 @@ def test_the_study_says_how_sure_it_is(execute: Execute) -> None:
 
     said = "".join(output["text"] for output in outputs if output.get("name") == "stdout")
     assert "simulated pictures, judged by a stand-in: bird" in said
-    assert "verdict/rest kept: bird and vague" in said
+    assert "verdict/rest_kept: bird and vague" in said

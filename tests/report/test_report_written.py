@@ -177,8 +177,8 @@ def test_card_has_verdicts_values_and_the_note(tmp_path: Path) -> None:
     results[0].outputs[0].metrics = {
         "change/area": 0.0312345,
         "preserve/ssim": float("nan"),
-        "verdict/follows prompt": 1.0,
-        "verdict/rest kept": 0.0,
+        "verdict/follows_prompt": 1.0,
+        "verdict/rest_kept": 0.0,
     }
     results[0].comment = "A nice\nbird."
     page = read(kl.report(results, tmp_path / "study.html"))
@@ -346,12 +346,12 @@ def test_effects_stand_below_the_grid(tmp_path: Path) -> None:
     for cell in results:
         cell.outputs[0].metrics = {
             "change/area": 0.01 * cell.params["guidance_scale"],
-            "verdict/rest kept": 1.0,
+            "verdict/rest_kept": 1.0,
         }
     page = read(kl.report(results, tmp_path / "study.html"))
     drawn = [image["alt"] for image in page.images if "id" not in image]
 
-    assert ["change/area, described below", "verdict/rest kept, described below"] == drawn
+    assert ["change/area, described below", "verdict/rest_kept, described below"] == drawn
     assert 2 == page.tags.count("source")
     assert "guidance_scale explains 100 % of change/area" in page.text
 

@@ -23,7 +23,7 @@ def test_a_sweep_is_tracked_reused_and_loaded(lab: kl.Lab, server: str, photo_fi
     sweep = kl.Sweep("Add a bird.", photo_file, axes={"guidance_scale": [2, 5]}, name="over http")
     first = lab.run(sweep, progress=False)
     again = lab.run(sweep, progress=False)
-    longer = lab.run(sweep.but(seed=[1, 2], name="longer"), progress=False)
+    longer = lab.run(sweep.replace(seed=[1, 2], name="longer"), progress=False)
     loaded = kl.Lab("sandbox").load("longer")
 
     assert {State.DONE: 2} == dict(first.counts)
@@ -52,10 +52,10 @@ def test_verdicts_and_notes_travel(lab: kl.Lab, photo_file: Path) -> None:
         (second, "größer / favourite", True),
         (second, "follows prompt", None),
     ):
-        lab.judge(output, criterion.replace(" / ", " "), verdict)
+        lab.set_verdict(output, criterion.replace(" / ", " "), verdict)
     lab.annotate(cell, "größer\n→ 2")
-    longer = lab.run(sweep.but(seed=[1, 2], name="judged longer"), progress=False)
-    verdicts = [{"verdict/follows prompt": 0.0}, {"verdict/größer favourite": 1.0}]
+    longer = lab.run(sweep.replace(seed=[1, 2], name="judged longer"), progress=False)
+    verdicts = [{"verdict/follows_prompt": 0.0}, {"verdict/größer_favourite": 1.0}]
     expected = [values | said for values, said in zip(measured, verdicts, strict=True)]
     assert all("change/area" in values for values in expected)
     for found in (cell, lab.load("judged")[0], longer[0], lab.load("judged longer")[0]):
@@ -117,7 +117,7 @@ def test_picture_that_the_server_lost(
     first = lab.run(sweep, progress=False)
     (file,) = server_folder.glob(f"artifacts/**/{first[0].run_id}/artifacts/outputs/0.jpg")
     file.unlink()
-    longer = lab.run(sweep.but(seed=[91, 92, 93], name="lost longer"), progress=False)
+    longer = lab.run(sweep.replace(seed=[91, 92, 93], name="lost longer"), progress=False)
     assert [("skipped", "missing"), ("done", ""), ("done", "")] == [
         (cell.state, cell.reason) for cell in longer
     ]
@@ -133,7 +133,7 @@ def test_pictures_that_cannot_be_asked_for(
     """Where earlier pictures can't be asked for, nothing is sent: out of reach is not gone."""
     sweep = kl.Sweep("Add a bird.", photo_file, axes={"seed": [95, 96]}, name="out of reach")
     lab.run(sweep, progress=False)
-    longer = sweep.but(seed=[95, 96, 97], name="out of reach longer")
+    longer = sweep.replace(seed=[95, 96, 97], name="out of reach longer")
     sent: list[object] = []
     monkeypatch.setattr(type(lab.connection.client), "post", lambda *given: sent.append(given))
 

@@ -52,7 +52,7 @@ def test_loaded_results_equal_those_of_the_run(lab: kl.Lab, sweep: kl.Sweep) -> 
     results = lab.run(sweep, progress=False)
 
     assert same(results, lab.load("study"))
-    assert "keep" == lab.load("study").at(prompt="keep", guidance_scale=5).params["prompt.label"]
+    assert "keep" == lab.load("study").cell(prompt="keep", guidance_scale=5).params["prompt.label"]
 
 
 @pytest.mark.parametrize("part", [32, 8, 4])
@@ -66,7 +66,7 @@ def test_load_takes_an_id_or_its_beginning(part: int, lab: kl.Lab, sweep: kl.Swe
 def test_load_last_is_the_newest(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """`last` is the sweep that was begun last."""
     lab.run(sweep, progress=False)
-    newest = lab.run(sweep.but(seed=7, name="newest"), progress=False)
+    newest = lab.run(sweep.replace(seed=7, name="newest"), progress=False)
 
     assert newest.run_id == lab.load("last").run_id
 
@@ -74,7 +74,7 @@ def test_load_last_is_the_newest(lab: kl.Lab, sweep: kl.Sweep) -> None:
 def test_several_hits_are_listed(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """Two sweeps of one name are an error that lists both ids."""
     one = lab.run(sweep, progress=False)
-    two = lab.run(sweep.but(seed=7), progress=False)
+    two = lab.run(sweep.replace(seed=7), progress=False)
 
     with pytest.raises(NotFound) as caught:
         lab.load("study")
@@ -143,7 +143,7 @@ def test_results_travel(lab: kl.Lab, sweep: kl.Sweep) -> None:
 def test_history_lists_newest_first(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """History has a line per sweep with counts and cost."""
     lab.run(sweep, progress=False)
-    lab.run(sweep.but(seed=7, name="second"), progress=False)
+    lab.run(sweep.replace(seed=7, name="second"), progress=False)
 
     assert ["second", "study"] == [run.name for run in lab.history()]
     assert 4 == lab.history()[0].counts["done"]

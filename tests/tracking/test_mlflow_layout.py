@@ -51,7 +51,7 @@ def tracked(
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         with kl.Lab(tracking_uri=uri) as lab:
             results = lab.run(sweep, progress=False)
-            longer = lab.run(sweep.but(seed=[1, 2]), progress=False)
+            longer = lab.run(sweep.replace(seed=[1, 2]), progress=False)
         client = MlflowClient(uri)
         parent = client.get_run(results.run_id)
         yield Tracked(client, parent, children_of(client, parent), results, longer, box)

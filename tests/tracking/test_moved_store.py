@@ -96,7 +96,7 @@ def test_old_folder_stays_away(a: Path, photo_file: Path, monkeypatch: pytest.Mo
         results = lab.load("last")
         kl.report(results, b / "page.html", lab=lab)
         lab.vote(results[0], results[1], "left", "anna")
-        lab.judge(results[0], "favourite", True)
+        lab.set_verdict(results[0], "favourite", True)
         assert 1 == len(lab.votes(results))
         assert "seeds 1-2" == lab.load_sweep("last").name
         run(lab, photo_file)

@@ -33,7 +33,7 @@ def sweep(photo_file: Path) -> kl.Sweep:
 def test_cells_are_found_again_by_fingerprint(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """What was run is reused at no cost by a larger sweep."""
     lab.run(sweep, progress=False)
-    longer = lab.run(sweep.but(seed=[1, 2], name="longer"), progress=False)
+    longer = lab.run(sweep.replace(seed=[1, 2], name="longer"), progress=False)
 
     assert {"done": 4} == dict(longer.counts)
     assert 2 == sum(1 for cell in longer if cell.reused_from)
@@ -69,7 +69,7 @@ def test_pictures_stay_where_the_experiment_was_first_used(
     lab.run(sweep, progress=False)
     monkeypatch.chdir(tmp_path)
     with kl.Lab("sandbox") as other:
-        second = other.run(sweep.but(seed=7, name="second"), progress=False)
+        second = other.run(sweep.replace(seed=7, name="second"), progress=False)
         parent = other.tracker.store.client.get_run(second.run_id)
 
     assert parent.info.artifact_uri.startswith((workdir / "mlartifacts" / "kontext-lab").as_uri())

@@ -84,14 +84,14 @@ def test_what_reads_works_read_only(archive: Path) -> None:
     before = {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
     lock(archive, "everything")
     report = "report last --out page.html"
-    said = commands("list", "show last", "costs", "find picture.jpg", "export last out", report, "check")
+    said = commands("list", "show last", "costs", "find picture.jpg", "export last out", report, "doctor")
 
     assert [0] * len(said) == [code for code, _, _ in said.values()]
     assert "2/2" in str(said["list"][1])
     assert "the same bytes" in str(said["find picture.jpg"][1])
     assert 3 == len(list(Path("out").iterdir()))
     assert "is written, but not logged" in str(said[report][2])
-    assert "read-only" in str(said["check"][1])
+    assert "read-only" in str(said["doctor"][1])
     assert before == {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
 
 
@@ -152,7 +152,7 @@ def test_verdicts_in_an_archive_are_refused(archive: Path) -> None:
     lock(archive, "everything")
     code = (
         "import kontext_lab as kl\nlab = kl.Lab('sandbox', quiet=True)\ncell = lab.load('last')[0]\n"
-        "try:\n    lab.judge(cell, 'follows prompt', True)\n"
+        "try:\n    lab.set_verdict(cell, 'follows prompt', True)\n"
         "except kl.KontextLabError as error:\n    print(error)\n"
     )
     done = subprocess.run(

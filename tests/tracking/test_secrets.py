@@ -109,7 +109,7 @@ def closed_port() -> Iterator[int]:
 
 
 RUN = ["run", "sweep.yaml", "--sandbox", "--yes", "--no-measure"]
-COMMANDS = (["check"], RUN, ["list"])
+COMMANDS = (["doctor"], RUN, ["list"])
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_no_failure_of_a_proxy_names_the_password(
     folder: Path, home: dict[str, str], store_uri: str, closed_port: int
 ) -> None:
     """References and the service are out of reach, and nobody says by which password or by which signature."""
-    commands = [["check"], ["run", "sweep.yaml", "--yes"]]
+    commands = [["doctor"], ["run", "sweep.yaml", "--yes"]]
     for scheme in ("http", "https"):
         text = f"prompt: x\nimage: '{scheme}://pictures.invalid/x.png?X-Amz-Signature={TOKEN}'\n"
         (folder / f"{scheme}.yaml").write_text(text)
@@ -259,7 +259,7 @@ def test_no_address_of_a_service_is_repeated_with_a_secret(
 ) -> None:
     """An address that can't be used is refused without what it holds."""
     key = {"AIMLAPI_API_KEY": "k" * 20, **home}
-    commands = (["check"], ["run", "sweep.yaml", "--yes"])
+    commands = (["doctor"], ["run", "sweep.yaml", "--yes"])
     told = tell({case: ({"AIMLAPI_BASE_URL": url, **key}, commands) for case, url in SERVICES.items()})
     assert {} == lines_with_a_secret(told)
     assert [] == [case for case, text in told.items() if "base URL" not in text]
@@ -397,7 +397,7 @@ def test_a_sweep_outlives_its_signature(signed_address: str, folder: Path, store
         first = lab.run(kl.Sweep("Add a newt.", signed_address, seed=1, name="signed"), progress=False)
         loaded = lab.load_sweep("signed")
         again = lab.run(loaded, progress=False)
-        longer = lab.run(loaded.but(seed="1-2"), progress=False)
+        longer = lab.run(loaded.replace(seed="1-2"), progress=False)
     assert [None] == [one.url for one in loaded.references]
     assert [cell.fingerprint for cell in first] == [cell.fingerprint for cell in again]
     assert 0.0 == again.spent

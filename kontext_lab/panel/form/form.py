@@ -132,7 +132,7 @@ class Form(Section):
         """Something was typed: read everything into the draft."""
         words = self.draft.words
         for name, field in self.words.items():
-            words = words.but(name, field.values)
+            words = words.replace(name, field.values)
         self.draft = replace(
             self.draft,
             prompts=self.prompts.values,
