@@ -27,7 +27,7 @@ FAVOURITE = "favourite"
 
 def verdict_key(criterion: str) -> str:
     """The metric of a criterion's verdicts: `follows prompt` is logged as `verdict/follows_prompt`."""
-    return VERDICT + criterion.strip().lower().replace(" ", "_")
+    return VERDICT + criterion.replace(" ", "_")
 
 
 def criterion_of(key: str) -> str:

@@ -308,7 +308,7 @@ def test_a_picture_of_several_makes_is_asked_for_by_its_time() -> None:
     old, fresh = results(seed=[1]), results(seed=[1])
     fresh[0].arrived = NOW + timedelta(days=1)
     with pytest.raises(NotFound, match="say more: made: 1, 2"):
-        (old + fresh).at(seed=1)
+        (old + fresh).cell(seed=1)
 
 
 def test_a_reused_picture_is_one_whatever_its_sweep_calls_it() -> None:

@@ -172,9 +172,9 @@ def test_names_that_cannot_be(lab: kl.Lab, criterion: Any) -> None:
 
 @pytest.mark.parametrize("criterion", ["favourite", "Stil-Treue", "größer", "a/b", "v1.0: rest", "x" * 100])
 def test_names_that_can(lab: kl.Lab, two: kl.Results, criterion: str) -> None:
-    """Any other name is taken as it is, by MLflow too."""
+    """Any other name is taken, by MLflow too; blanks are logged as underscores."""
     lab.set_verdict(two[0], criterion, True)
-    assert {f"verdict/{criterion}": 1.0} == lab.load("two")[0].output.metrics
+    assert {f"verdict/{criterion.replace(' ', '_')}": 1.0} == lab.load("two")[0].output.metrics
 
 
 def test_nothing_to_judge(lab: kl.Lab) -> None:
