@@ -1,27 +1,28 @@
 """Every error this package raises on purpose, as one tree branched by what the caller can do about it.
 
     KontextLabError
-    ├── FixInput            change what was asked; nothing was sent, nothing was paid
-    │   ├── SweepError          a sweep, a request or an axis that cannot be (also a ValueError)
-    │   │   ├── ImageError          a reference that cannot be read as a picture
-    │   │   └── RequestRefused      the service refused the request for good (400, 403, 413 …)
-    │   ├── ConfigError         a setting, a key, a folder or a name that cannot be used
-    │   │   └── AlreadyRunning      a living process is at work on the same sweep
-    │   └── NotFound            no such run, cell or picture (also a LookupError)
-    ├── Wait                try again later; nothing was paid
-    │   ├── RateLimited         429
-    │   └── ServiceUnavailable  refused connection, or a 5xx in the service's own envelope
-    ├── StopSweep           no further request can succeed
-    │   ├── Unauthorized        401
-    │   ├── OutOfCredits        403 with the service's word for it
-    │   └── ModelWithdrawn      404
-    ├── InDoubt             decide: the request may have been accepted and billed, the answer is lost
-    ├── Look                billed, but what came is not a picture to keep
+    ├── InvalidInput            change what was asked; nothing was sent, nothing was paid
+    │   ├── SweepError              a sweep, a request or an axis that is not valid (also a ValueError)
+    │   │   ├── ImageError              a reference that cannot be read as a picture
+    │   │   └── RequestRefused          the service refused the request for good (400, 403, 413 …)
+    │   ├── ConfigError             a setting, a key, a folder or a name that cannot be used
+    │   │   └── AlreadyRunning          a living process is at work on the same sweep
+    │   ├── WrongType               an argument of the wrong type (also a TypeError, SweepError and ConfigError)
+    │   └── NotFound                no such run, cell or picture (also a LookupError)
+    ├── RetryLater              try again later; nothing was paid
+    │   ├── RateLimited             429
+    │   └── ServiceUnavailable      refused connection, or a 5xx in the service's own envelope
+    ├── FatalServiceError       no further request can succeed
+    │   ├── Unauthorized            401
+    │   ├── OutOfCredits            403 with the service's word for it
+    │   └── ModelWithdrawn          404
+    ├── InDoubt                 decide: the request may have been accepted and billed, the answer is lost
+    ├── BilledWithoutPicture    billed, but what came is not a picture to keep
     │   ├── Moderated
-    │   ├── BadAnswer           an answer that could not be understood
-    │   └── OutputUnavailable   an output that could not be downloaded
-    └── TrackingError       the store cannot be used
-        └── OutputMissing       a tracked output whose bytes are not in the store any more
+    │   ├── BadAnswer               an answer that could not be understood
+    │   └── OutputUnavailable       an output that could not be downloaded
+    └── TrackingError           the store cannot be used
+        └── OutputMissing           a tracked output whose bytes are not in the store any more
 
 Every class survives pickling, since process pools and clusters send errors back. No error holds a key, a password
 or a token: what it is made of is redacted first.
@@ -42,13 +43,14 @@ from kontext_lab.redaction import redacted
 __all__ = [
     "AlreadyRunning",
     "BadAnswer",
+    "BilledWithoutPicture",
     "Cause",
     "ConfigError",
-    "FixInput",
+    "FatalServiceError",
     "ImageError",
     "InDoubt",
+    "InvalidInput",
     "KontextLabError",
-    "Look",
     "ModelWithdrawn",
     "Moderated",
     "NotFound",
@@ -57,13 +59,13 @@ __all__ = [
     "OutputUnavailable",
     "RateLimited",
     "RequestRefused",
+    "RetryLater",
     "ServiceError",
     "ServiceUnavailable",
-    "StopSweep",
     "SweepError",
     "TrackingError",
     "Unauthorized",
-    "Wait",
+    "WrongType",
     "cause_of",
     "chained",
     "listed",
@@ -112,11 +114,11 @@ class ServiceError(KontextLabError):
         return _one_line(self.message)
 
 
-class FixInput(KontextLabError):
+class InvalidInput(KontextLabError):
     """Change what was asked."""
 
 
-class SweepError(FixInput, ValueError):
+class SweepError(InvalidInput, ValueError):
     """A sweep, request or axis that cannot be; names the field, the value and what is allowed."""
 
 
@@ -124,7 +126,7 @@ class ImageError(SweepError):
     """A reference that cannot be read as a picture."""
 
 
-class ConfigError(FixInput):
+class ConfigError(InvalidInput):
     """A setting, key, folder or name that cannot be used."""
 
 
@@ -132,7 +134,11 @@ class AlreadyRunning(ConfigError):
     """A living process is at work on the same sweep; says which, and how to watch it."""
 
 
-class NotFound(FixInput, LookupError):
+class WrongType(ConfigError, SweepError, TypeError):
+    """An argument of the wrong type; names the argument, the types it takes and the type that was given."""
+
+
+class NotFound(InvalidInput, LookupError):
     """No such run, cell or picture; names what there is instead."""
 
 
@@ -140,31 +146,31 @@ class RequestRefused(ServiceError, SweepError):
     """The service refused this request for good: sending it again changes nothing."""
 
 
-class Wait(ServiceError):
+class RetryLater(ServiceError):
     """Try again later; nothing was billed."""
 
 
-class RateLimited(Wait):
+class RateLimited(RetryLater):
     """429: too many requests, or too many at once."""
 
 
-class ServiceUnavailable(Wait):
+class ServiceUnavailable(RetryLater):
     """No connection could be made, or the service reported a failure of its own."""
 
 
-class StopSweep(ServiceError):
+class FatalServiceError(ServiceError):
     """No further request of this sweep can succeed."""
 
 
-class Unauthorized(StopSweep):
+class Unauthorized(FatalServiceError):
     """The key is missing or not accepted."""
 
 
-class OutOfCredits(StopSweep):
+class OutOfCredits(FatalServiceError):
     """The account has no credits left."""
 
 
-class ModelWithdrawn(StopSweep):
+class ModelWithdrawn(FatalServiceError):
     """The service knows no such model, or no such address."""
 
 
@@ -172,19 +178,19 @@ class InDoubt(ServiceError):
     """The request may have been accepted and billed; its answer is lost."""
 
 
-class Look(ServiceError):
+class BilledWithoutPicture(ServiceError):
     """The service billed an answer that is not a picture to keep."""
 
 
-class Moderated(Look):
+class Moderated(BilledWithoutPicture):
     """The output was withheld or blackened by the service's moderation."""
 
 
-class BadAnswer(Look):
+class BadAnswer(BilledWithoutPicture):
     """An answer that could not be understood; its raw text is kept."""
 
 
-class OutputUnavailable(Look):
+class OutputUnavailable(BilledWithoutPicture):
     """An output that could not be downloaded or decoded."""
 
 

@@ -12,13 +12,13 @@ from enum import StrEnum
 
 from kontext_lab.errors import (
     BadAnswer,
-    Look,
+    BilledWithoutPicture,
+    FatalServiceError,
     Moderated,
     OutputUnavailable,
     RequestRefused,
+    RetryLater,
     ServiceError,
-    StopSweep,
-    Wait,
 )
 
 __all__ = ["Answer", "Attempt", "BillingOutcome", "Picture", "RawAnswer", "Reason"]
@@ -39,7 +39,7 @@ class Reason(StrEnum):
     """The answer has a shape nobody knows; its raw text is kept."""
 
     @property
-    def error(self) -> type[Look]:
+    def error(self) -> type[BilledWithoutPicture]:
         """The class to raise where a caller wants the picture itself."""
         return {Reason.MODERATED: Moderated, Reason.EMPTY: BadAnswer, Reason.UNREADABLE: BadAnswer}.get(
             self, OutputUnavailable
@@ -174,7 +174,7 @@ class Attempt:
     @property
     def free(self) -> bool:
         """Whether the service is known to have billed nothing."""
-        return isinstance(self.error, Wait | StopSweep | RequestRefused)
+        return isinstance(self.error, RetryLater | FatalServiceError | RequestRefused)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from kontext_lab.errors import BadAnswer, InDoubt, Look, Moderated, ServiceError
+from kontext_lab.errors import BadAnswer, BilledWithoutPicture, InDoubt, Moderated, ServiceError
 from kontext_lab.request.attempt import Attempt, BillingOutcome, Reason
 
 __all__ = ["MISSING", "PAID_AGAIN", "State", "fate_of", "outcome_of"]
@@ -69,12 +69,12 @@ def fate_of(fate: BillingOutcome) -> tuple[State, str, str]:
 def _after_error(error: ServiceError) -> tuple[State, str, str]:
     if isinstance(error, InDoubt):
         return State.IN_DOUBT, "lost", str(error)
-    if isinstance(error, Look):
+    if isinstance(error, BilledWithoutPicture):
         return State.FAILED, str(_billed_reason(error)), str(error)
     return State.FAILED, str(error.status) if error.status else "unreachable", str(error)
 
 
-def _billed_reason(error: Look) -> Reason:
+def _billed_reason(error: BilledWithoutPicture) -> Reason:
     """Billed, also where it was raised: what is paid for is not sent again unasked."""
     if isinstance(error, Moderated):
         return Reason.MODERATED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kontext_lab.errors import InDoubt, RequestRefused, ServiceUnavailable, StopSweep
+from kontext_lab.errors import FatalServiceError, InDoubt, RequestRefused, ServiceUnavailable
 from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult, State
 from kontext_lab.results.tracked_cell import BILLED_REASONS
@@ -47,7 +47,7 @@ class CircuitBreaker:
             attempt: how it came.
             planned: US dollars that the request was planned to cost.
         """
-        if isinstance(attempt.error, StopSweep):
+        if isinstance(attempt.error, FatalServiceError):
             return StopReason(type(attempt.error).__name__, str(attempt.error))
         answer = attempt.answer
         dear = answer is not None and (answer.cost_note or self.charge(cell, answer.cost_usd, planned))

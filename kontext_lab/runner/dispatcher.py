@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 
-from kontext_lab.errors import ConfigError, InDoubt, RateLimited, ServiceUnavailable, Wait
+from kontext_lab.errors import ConfigError, InDoubt, RateLimited, RetryLater, ServiceUnavailable
 from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import State
 from kontext_lab.runner.budget import Budget
@@ -125,7 +125,7 @@ class Dispatcher:
         if not attempt.permitted:
             in_flight.stays = True  # nobody can look at its folder: the next run does
             return attempt
-        if isinstance(attempt.error, Wait) and self._again(in_flight, attempt.error):
+        if isinstance(attempt.error, RetryLater) and self._again(in_flight, attempt.error):
             return None
         if self._fetch_again(in_flight, attempt):
             return None
@@ -279,7 +279,7 @@ class Dispatcher:
         elif attempt.answer is not None:
             self._throttle = self._throttle.answered()
 
-    def _again(self, in_flight: InFlight, error: Wait) -> bool:
+    def _again(self, in_flight: InFlight, error: RetryLater) -> bool:
         """Whether a request that was not billed is sent again: now, or by the next run where this one stops."""
         wait = self._pacing.after(error, in_flight.attempts, in_flight.waited)
         if wait is None:

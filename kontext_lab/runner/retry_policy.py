@@ -10,7 +10,7 @@ from typing import Any
 
 from tenacity import RetryCallState, wait_exponential, wait_random
 
-from kontext_lab.errors import ConfigError, RateLimited, ServiceError, Wait
+from kontext_lab.errors import ConfigError, RateLimited, RetryLater, ServiceError
 
 __all__ = ["Pacing", "Throttle"]
 
@@ -62,7 +62,7 @@ class Pacing:
             waited: seconds spent waiting between them so far.
         """
         # Only these are certain not to have been billed, whatever else looks worth a retry.
-        if not isinstance(error, Wait):
+        if not isinstance(error, RetryLater):
             return None
         if attempts >= (self.timeouts if error.status == GENERATION_TIMEOUT else self.attempts):
             return None

@@ -64,22 +64,31 @@ def test_all_names_exist() -> None:
 
 
 def test_classes_that_are_also_builtin_errors() -> None:
-    """Who catches ValueError or LookupError catches the errors that are one."""
+    """Who catches ValueError, TypeError or LookupError catches the errors that are one."""
     assert issubclass(errors.SweepError, ValueError)
     assert issubclass(errors.ImageError, ValueError)
     assert issubclass(errors.NotFound, LookupError)
+    assert issubclass(errors.WrongType, TypeError)
 
 
 @pytest.mark.parametrize(
     ("branch", "leaves"),
     [
         (
-            "FixInput",
-            {"SweepError", "ImageError", "RequestRefused", "ConfigError", "AlreadyRunning", "NotFound"},
+            "InvalidInput",
+            {
+                "SweepError",
+                "ImageError",
+                "RequestRefused",
+                "ConfigError",
+                "AlreadyRunning",
+                "NotFound",
+                "WrongType",
+            },
         ),
-        ("Wait", {"RateLimited", "ServiceUnavailable"}),
-        ("StopSweep", {"Unauthorized", "OutOfCredits", "ModelWithdrawn"}),
-        ("Look", {"Moderated", "BadAnswer", "OutputUnavailable"}),
+        ("RetryLater", {"RateLimited", "ServiceUnavailable"}),
+        ("FatalServiceError", {"Unauthorized", "OutOfCredits", "ModelWithdrawn"}),
+        ("BilledWithoutPicture", {"Moderated", "BadAnswer", "OutputUnavailable"}),
     ],
 )
 def test_branches(branch: str, leaves: set[str]) -> None:

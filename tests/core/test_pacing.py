@@ -30,7 +30,7 @@ def service_errors() -> list[type[ServiceError]]:
 def test_only_what_was_not_billed_is_sent_again(kind: type[ServiceError]) -> None:
     """A retry follows a wait's classes and nothing else."""
     again = Pacing().after(kind("it failed", 503), 1, 0.0) is not None
-    assert issubclass(kind, errors.Wait) == again
+    assert issubclass(kind, errors.RetryLater) == again
 
 
 @pytest.mark.parametrize(
