@@ -1,5 +1,7 @@
 """Tests that did not run: counts of them, and failures in place of skips.
 
+The last line of a session says how many tests were left to `.ci/run`, by marker.
+
 Two switches of the environment serve a machine that has everything the tests need. `KONTEXT_LAB_TESTS_STRICT`, if set,
 makes a failure of every skip. `KONTEXT_LAB_TESTS_COUNTS` names a file for two numbers: how many tests were collected,
 and how many ran. It is written when the session has ended. The option `--shuffle SEED` changes the order of the tests.
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ STRICT = bool(os.environ.get("KONTEXT_LAB_TESTS_STRICT"))
 COUNTS = os.environ.get("KONTEXT_LAB_TESTS_COUNTS")
 
 _TOLD = "kontext_lab_tests"
+_LEFT_TO_CI = ("browser", "kill", "cluster", "slow")
 
 
 class Counter:
@@ -29,18 +32,27 @@ class Counter:
     Attributes:
         collected: how many there are, those included that an option deselects.
         selected: how many of them shall run.
+        left: how many of the others have a marker that is left to CI, by the first such marker.
         ran: those that came to their end, by node id.
     """
 
     def __init__(self) -> None:
         self.collected = 0
         self.selected = 0
+        self.left: dict[str, int] = {}
         self.ran: set[str] = set()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Count before anything is deselected."""
         self.collected = len(items)
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count what an option leaves out, by marker."""
+        for item in items:
+            marker = next((name for name in _LEFT_TO_CI if item.get_closest_marker(name)), None)
+            if marker:
+                self.left[marker] = self.left.get(marker, 0) + 1
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Count after that."""
@@ -54,14 +66,15 @@ class Counter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take a worker's numbers: the process that distributes the tests collects none."""
-        numbers = getattr(node, "workeroutput", {}).get(_TOLD, (0, 0))
-        self.collected, self.selected = map(max, zip(numbers, (self.collected, self.selected), strict=True))
+        collected, selected, left = getattr(node, "workeroutput", {}).get(_TOLD, (0, 0, {}))
+        self.collected, self.selected = max(collected, self.collected), max(selected, self.selected)
+        self.left = left or self.left
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail a session that ended well without a part of its tests, and write the numbers."""
         if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput[_TOLD] = (self.collected, self.selected)
+            session.config.workeroutput[_TOLD] = (self.collected, self.selected, self.left)
             return
         if session.config.option.collectonly:
             return
@@ -74,6 +87,13 @@ class Counter:
         """Say how many are missing."""
         if len(self.ran) < self.selected and not terminalreporter.config.option.collectonly:
             terminalreporter.line(f"{len(self.ran)} of {self.selected} tests ran")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Say what was left to CI, below the line with pytest's own counts."""
+        if self.left and not hasattr(config, "workeroutput") and not config.option.collectonly:
+            counts = ", ".join(f"{self.left[name]} {name}" for name in _LEFT_TO_CI if name in self.left)
+            print(f"left to .ci/run: {counts} tests")  # noqa: T201 - pytest's reporter has ended
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,7 +21,7 @@ from skimage import data
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 from jupyter import open_notebook
-from panel_page import PanelPage, Workbench, until, working
+from panel_page import PanelPage, Workbench, jupyter_server, until, workbench
 
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.tracking.store import open_store
@@ -82,7 +82,8 @@ def main() -> None:
         where = Path(folder)
         open_store(f"sqlite:///{where / 'mlflow.db'}", "x").client._tracking_client.store.engine.dispose()
         Image.fromarray(data.coffee()).save(where / "coffee.jpg")
-        for bench in working(where, where / "mlflow.db"):
+        store = where / "mlflow.db"
+        with jupyter_server(where / "jupyter") as jupyter, workbench(jupyter, where, store) as bench:
             for name in wanted:
                 _BENCHES[name](bench, where / "coffee.jpg")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from chromium import running_chromium
-from jupyter import Jupyter, running_jupyter
-from panel_page import Workbench, working
+from jupyter import Jupyter
+from panel_page import Workbench, jupyter_server, workbench
 from playwright.sync_api import Browser, Page
 
 
@@ -27,18 +27,21 @@ def page(chromium: Browser) -> Iterator[Page]:
     context.close()
 
 
-@pytest.fixture
-def jupyter(tmp_path: Path) -> Iterator[Jupyter]:
-    """A JupyterLab server of the test's own; its kernels see the test's environment."""
-    yield from running_jupyter(tmp_path / "jupyter")
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    """One JupyterLab server for all tests: starting it takes longer than most tests with it."""
+    with jupyter_server(tmp_path_factory.mktemp("jupyter")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def bench(migrated_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+def bench(
+    jupyter: Jupyter, migrated_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workbench]:
     """JupyterLab and a browser; every notebook opened on it has a kernel, a store and a home of its own.
 
     No page may have met an error of a script when it is done with.
     """
-    for made in working(tmp_path_factory.mktemp("bench"), migrated_store):
+    with workbench(jupyter, tmp_path_factory.mktemp("bench"), migrated_store) as made:
         yield made
         assert [] == made.errors

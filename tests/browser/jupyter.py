@@ -1,7 +1,7 @@
-"""JupyterLab without a screen, for tests: a server of the test's own, and notebooks opened and run in it.
+"""JupyterLab without a screen, for tests: one server for all tests, and notebooks opened and run in it.
 
-def test_something(jupyter: Jupyter, page: Page) -> None:
-    notebook = open_notebook(page, jupyter, "a.ipynb", ["import kontext_lab as kl", "kl.Panel()"])
+def test_something(bench: Workbench) -> None:
+    notebook = open_notebook(bench.page(), bench.jupyter, "a.ipynb", ["import kontext_lab as kl", "kl.Panel()"])
     notebook.run_all()
     expect(notebook.output(1).get_by_role("button", name="Run")).to_be_enabled()
 """
@@ -71,9 +71,14 @@ class Jupyter:
         """One more kind of kernel, with an environment of its own on top of the server's."""
         _write_kernel(self.root.parent / "data", name, environment)
 
+    def end_kernels(self) -> None:
+        """End every kernel that runs."""
+        for session in requests.get(f"{self.url}/api/sessions", timeout=20).json():
+            requests.delete(f"{self.url}/api/sessions/{session['id']}", timeout=20)
+
 
 def running_jupyter(folder: Path, settings: dict[str, object] | None = None) -> Iterator[Jupyter]:
-    """A JupyterLab server whose settings, kernels and notebooks live in `folder`.
+    """Start a JupyterLab server whose settings, kernels and notebooks live in `folder`.
 
     Args:
         folder: empty; the server's notebooks get a folder `notebooks` in it.

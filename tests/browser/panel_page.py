@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from kontext_lab.sandbox import Sandbox
 
-__all__ = ["KEY", "PANEL", "PanelPage", "Workbench", "until", "working"]
+__all__ = ["KEY", "PANEL", "PanelPage", "Workbench", "jupyter_server", "until", "workbench"]
 
 KEY = "marked-key-4711"
 PANEL = "import kontext_lab as kl\nlab = kl.Lab(concurrency=2, measure=False)\npanel = kl.Panel(lab)\npanel"
@@ -229,11 +230,11 @@ class Workbench:
     errors: list[str] = field(default_factory=list)
     context: BrowserContext | None = None
 
-    def page(self) -> Page:
-        """A new page; of earlier ones none stays open."""
+    def page(self, width: int = 1300, height: int = 1100) -> Page:
+        """A new page of this size in pixels; earlier ones are closed."""
         if self.context is not None:
             self.context.close()
-        self.context = self.browser.new_context(viewport={"width": 1300, "height": 1100})
+        self.context = self.browser.new_context(viewport={"width": width, "height": height})
         return self.another_page()
 
     def another_page(self) -> Page:
@@ -285,18 +286,35 @@ class Workbench:
         return panel
 
 
-def working(folder: Path, store: Path) -> Iterator[Workbench]:
-    """A workbench, as long as it is needed.
+@contextmanager
+def jupyter_server(folder: Path) -> Iterator[Jupyter]:
+    """A JupyterLab server without the settings of the person who runs the tests.
 
     Args:
         folder: empty.
-        store: a migrated, empty one, to copy.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in [one for one in os.environ if one.startswith(_OWN)]:
             patch.delenv(name)
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        with running_chromium() as browser:
-            for jupyter in running_jupyter(folder / "jupyter"):
-                yield Workbench(jupyter, browser, folder, store)
+        servers = running_jupyter(folder)
+        jupyter = next(servers)
+    try:
+        yield jupyter
+    finally:
+        servers.close()
+
+
+@contextmanager
+def workbench(jupyter: Jupyter, folder: Path, store: Path) -> Iterator[Workbench]:
+    """A browser beside a server; afterwards the kernels end.
+
+    Args:
+        jupyter: the server.
+        folder: where stores and homes are made.
+        store: a migrated, empty one, to copy.
+    """
+    with running_chromium() as browser:
+        yield Workbench(jupyter, browser, folder, store)
+    jupyter.end_kernels()

@@ -5,14 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import running_chromium
-from jupyter import Notebook, open_notebook, running_jupyter
+from jupyter import Notebook, open_notebook
+from panel_page import Workbench
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
@@ -46,20 +43,15 @@ _TILE = "canvas.plan.tiles[{}].rect"
 
 
 @pytest.fixture(scope="module")
-def opened(migrated_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def opened(bench: Workbench) -> Notebook:
     """A notebook with a canvas of 2 x 3 pictures in its second cell, and a figure of the user's in its third."""
-    folder = tmp_path_factory.mktemp("canvas")
-    shutil.copy(migrated_store, folder / "mlflow.db")
-    settings: dict[str, object] = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
-    with running_chromium() as browser:
-        page = browser.new_page(viewport={"width": 1700, "height": 1300})
-        for jupyter in running_jupyter(folder / "jupyter", settings):
-            cells = [_SETUP, "canvas.widget", "plt.plot([1, 2]); plt.show()"]
-            notebook = open_notebook(page, jupyter, "a.ipynb", cells)
-            # Cells that are run before there is a kernel ask for one.
-            page.wait_for_function(_CONNECTED, timeout=60_000)
-            notebook.run_all()
-            yield notebook
+    page = bench.page(1700, 1300)
+    cells = [_SETUP, "canvas.widget", "plt.plot([1, 2]); plt.show()"]
+    notebook = open_notebook(page, bench.jupyter, "canvas/a.ipynb", cells, kernel=bench.kernel("canvas"))
+    # Cells that are run before there is a kernel ask for one.
+    page.wait_for_function(_CONNECTED, timeout=60_000)
+    notebook.run_all()
+    return notebook
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import running_chromium
-from jupyter import Notebook, open_notebook, running_jupyter
+from jupyter import Notebook, open_notebook
+from panel_page import Workbench
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
@@ -74,16 +73,15 @@ _TWICE = "ipywidgets.HBox([aspect])"
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def opened(bench: Workbench) -> Notebook:
     """A notebook with all widgets, in four cells."""
-    with running_chromium() as browser:
-        page = browser.new_page(viewport={"width": 1300, "height": 1000})
-        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page.set_default_timeout(15_000)
-        for jupyter in running_jupyter(tmp_path_factory.mktemp("widgets")):
-            notebook = open_notebook(page, jupyter, "a.ipynb", [_VALUES, _FILES, _VIEWER, _TWICE])
-            notebook.run_all()
-            yield notebook
+    page = bench.page(1300, 1000)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.set_default_timeout(15_000)
+    cells = [_VALUES, _FILES, _VIEWER, _TWICE]
+    notebook = open_notebook(page, bench.jupyter, "widgets/a.ipynb", cells, kernel=bench.kernel("widgets"))
+    notebook.run_all()
+    return notebook
 
 
 @pytest.fixture

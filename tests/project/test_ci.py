@@ -24,7 +24,8 @@ done <<<"$ANSWERS"
 MAKES_PROGRAMS = (
     "mkdir -p .venv/bin; for one in pip python ruff mypy lint-imports; do cp -p $0 .venv/bin/$one; done"
 )
-MOST, PAGES = "python -m pytest -n 2", "python -m pytest -m browser"
+MOST = "python -m pytest --durations=20 -m not browser"
+PAGES = "python -m pytest --durations=20 -n 0 -m browser"
 RUNS_MOST, RUNS_PAGES = (f"echo '9 {ran}' >$KONTEXT_LAB_TESTS_COUNTS" for ran in (7, 2))
 
 
@@ -42,7 +43,7 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def run(checkout: Path, **answers: str) -> tuple[int, list[str]]:
+def run(checkout: Path, *parts: str, **answers: str) -> tuple[int, list[str]]:
     """The script's exit code and the calls it made, where the named calls are answered so."""
     told = {"python3 -m venv": MAKES_PROGRAMS, MOST: RUNS_MOST, PAGES: RUNS_PAGES} | answers
     calls = checkout / "calls"
@@ -54,7 +55,7 @@ def run(checkout: Path, **answers: str) -> tuple[int, list[str]]:
         "ANSWERS": "\n".join(f"{beginning}|{answer}" for beginning, answer in told.items()),
     }
     done = subprocess.run(
-        [checkout / ".ci" / "run"], env=environment, capture_output=True, timeout=60, check=False
+        [checkout / ".ci" / "run", *parts], env=environment, capture_output=True, timeout=60, check=False
     )
     return done.returncode, calls.read_text(encoding="utf-8").splitlines()
 
@@ -116,15 +117,40 @@ def test_nothing_of_the_callers_chooses_among_the_tests(
     assert (0, "none 1") == (code, (checkout / "seen").read_text(encoding="utf-8").strip())
 
 
+@pytest.mark.parametrize(
+    ("part", "steps"),
+    [("lint", STEPS[2:6]), ("test", [MOST]), ("browser", [PAGES])],
+    ids=["lint", "test", "browser"],
+)
+def test_a_part_runs_alone(checkout: Path, part: str, steps: list[str]) -> None:
+    """In the environment that is there."""
+    run(checkout)
+    (checkout / "calls").unlink()
+    code, calls = run(checkout, part)
+    assert 0 == code
+    assert [step for call in calls for step in STEPS if call.startswith(step)] == steps
+    assert len(steps) == len(calls)
+
+
+def test_an_unknown_part_is_one_line(checkout: Path) -> None:
+    """Nothing is run."""
+    run(checkout)
+    (checkout / "calls").unlink()
+    (checkout / "calls").touch()
+    assert (2, []) == run(checkout, "tests")
+
+
 def test_it_calls_the_readmes_commands_as_they_stand() -> None:
-    """What people are told to run is what runs here, line by line and in this order."""
+    """It installs as people are told to, and gives their test command more options."""
     block = re.search(r"```bash\n# work on it[^\n]*\n(.*?)```", README, re.DOTALL)
     assert block is not None
-    commands = block[1].splitlines()
-    assert [line for line in SCRIPT.splitlines() if line in commands] == commands
+    *install, test = block[1].splitlines()
+    lines = [line.strip() for line in SCRIPT.splitlines()]
+    assert [line for line in lines if line in install] == install
+    assert any(line.startswith(f"{test} ") for line in lines)
 
 
 def test_one_command_a_line() -> None:
     """No list and no pipe in which a failure could be overlooked."""
-    lines = [line for line in SCRIPT.splitlines() if not line.startswith("#")]
+    lines = [line for line in SCRIPT.splitlines() if not line.lstrip().startswith(("#", "echo"))]
     assert [] == [line for line in lines if re.search(r"&&|\|\||[^>]\|", line)]

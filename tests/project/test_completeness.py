@@ -143,3 +143,15 @@ def test_a_seed_gives_the_same_order_again(tmp_path: Path) -> None:
     files = {f"test_{letter}": FOUR.format("pass") for letter in "abcd"}
     first, again, other = (run(tmp_path, "--shuffle", seed, **files).order for seed in ("1", "1", "2"))
     assert (first, True) == (again, first != other)
+
+
+@pytest.mark.parametrize("processes", [[], ["-n", "2"]], ids=["one process", "two"])
+def test_the_last_line_says_what_was_left_to_ci(tmp_path: Path, processes: list[str]) -> None:
+    """By marker, each test once."""
+    text = (
+        "import pytest\n@pytest.mark.slow\n@pytest.mark.kill\ndef test_one(): pass\n"
+        "@pytest.mark.slow\ndef test_two(): pass\ndef test_three(): pass\n"
+    )
+    session = run(tmp_path, *processes, "-m", "not kill and not slow", test_a=text)
+    assert (0, "3 1\n") == (session.code, session.counts)
+    assert "left to .ci/run: 1 kill, 1 slow tests" == session.said.splitlines()[-1]
