@@ -21,6 +21,21 @@ from kontext_lab.journal import AttemptFolder, SweepJournal
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.tracking import Tracker, writing
 
+# What a process that runs a sweep imports, also on its way.
+PRELOAD = [
+    "killed",
+    "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "alembic.command",
+    "git",
+    "pandas",
+    "pillow_heif",
+    "imagehash",
+    "kontext_lab.figures",
+    "kontext_lab.lab.lab",
+    "kontext_lab.metrics",
+]
+
 POINTS = (
     "intent written",
     "request sent",

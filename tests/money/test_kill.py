@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed import POINTS, run_child
+from killed import POINTS, PRELOAD, run_child
 from mlflow import MlflowClient
 
 import kontext_lab as kl
@@ -28,7 +28,7 @@ AT_RANDOM = 25
 KILLS_PER_SWEEP = 5
 
 _fork = multiprocessing.get_context("forkserver")
-_fork.set_forkserver_preload(["killed", "mlflow", "kontext_lab.lab", "kontext_lab.figures", "pandas"])
+_fork.set_forkserver_preload(PRELOAD)
 
 
 class Study:

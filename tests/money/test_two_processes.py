@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed import run_child
+from killed import PRELOAD, run_child
 
 import kontext_lab as kl
 from kontext_lab.errors import AlreadyRunning
@@ -20,7 +20,7 @@ from kontext_lab.sandbox import Sandbox
 pytestmark = [pytest.mark.slow, pytest.mark.kill]
 
 _fork = multiprocessing.get_context("forkserver")
-_fork.set_forkserver_preload(["killed", "mlflow", "kontext_lab.lab", "kontext_lab.figures", "pandas"])
+_fork.set_forkserver_preload(PRELOAD)
 
 
 @pytest.fixture
