@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -38,15 +38,21 @@ NOT_RUN: Mapping[str, str] = {
 """Beginnings of other commands that are not run, with the reason."""
 
 
-def pages_with(language: str) -> pytest.MarkDecorator:
-    """All pages that have blocks in a language, one test each."""
-    names = [name for name, found in BY_PAGE.items() if language in {block.language for block in found}]
-    return pytest.mark.parametrize("page", names)
-
-
 def own_words(command: list[str]) -> list[str] | None:
     """The words after `kontext-lab`; None for another program."""
     return command[1:] if Path(command[0]).name == "kontext-lab" else None
+
+
+def is_run(command: list[str]) -> bool:
+    """True for a line of `kontext-lab` that ends by itself."""
+    words = own_words(command)
+    return words is not None and words[0] not in PARSED
+
+
+def pages_with(wanted: Callable[[Block], bool]) -> pytest.MarkDecorator:
+    """One test for each page that has such a block."""
+    names = [name for name, found in BY_PAGE.items() if any(map(wanted, found))]
+    return pytest.mark.parametrize("page", names)
 
 
 @pytest.fixture
@@ -61,7 +67,7 @@ def folder(api: Sandbox, workdir: Path, photo_file: Path) -> Path:
 
 
 @pytest.mark.slow
-@pages_with("python")
+@pages_with(lambda block: block.language == "python")
 def test_python_runs(page: str, execute: Execute) -> None:
     """The Python blocks of a page run from top to bottom in one notebook, without a key and without a warning."""
     with Sandbox() as sandbox:
@@ -75,14 +81,12 @@ def test_python_runs(page: str, execute: Execute) -> None:
 
 
 @pytest.mark.slow
-@pages_with("bash")
+@pages_with(lambda block: any(map(is_run, block.commands)))
 def test_commands_run(page: str, folder: Path) -> None:
     """The commands of a page run one after the other and end with 0; a sandbox stands in for the API."""
     for block in BY_PAGE[page]:
-        for command in block.commands:
-            words = own_words(command)
-            if words is not None and words[0] not in PARSED:
-                assert (0, command) == (run_command(words), command), block
+        for command in filter(is_run, block.commands):
+            assert (0, command) == (run_command(command[1:]), command), block
 
 
 @pytest.mark.parametrize("block", [one for one in EVERY if one.commands], ids=str)
@@ -98,7 +102,7 @@ def test_commands_are_known(block: Block) -> None:
             parsed.make_context(words[0], words[1:])
 
 
-@pages_with("yaml")
+@pages_with(lambda block: block.language == "yaml")
 def test_yaml_is_a_sweep(page: str, workdir: Path, photo_file: Path) -> None:
     """Every YAML block of a page is a sweep with more than one cell."""
     shutil.copy(photo_file, workdir / "photo.jpg")
