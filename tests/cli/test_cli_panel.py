@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
@@ -90,15 +95,69 @@ def test_without_jupyterlab_one_line_says_what_to_install(
     )
 
 
-@pytest.mark.slow
-def test_a_wheel_holds_the_notebook_and_the_scripts(tmp_path: Path) -> None:
-    """What is installed without a clone can open the panel."""
-    copy = tmp_path / "clone"
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source archive of a fresh clone, and with the wheel that is built from that archive."""
+    folder = tmp_path_factory.mktemp("built")
+    copy, backend = folder / "clone", folder / "backend"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(copy)], check=True)
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(copy)]
-    subprocess.run(command, check=True)
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        names = wheel.namelist()
+    pip = [sys.executable, "-m", "pip"]
+    requires = tomllib.loads((copy / "pyproject.toml").read_text(encoding="utf-8"))["build-system"][
+        "requires"
+    ]
+    subprocess.run([*pip, "install", "-q", "--target", str(backend), *requires], check=True)
+
+    def build(kind: str, source: Path) -> None:
+        call = f"from setuptools import build_meta; build_meta.build_{kind}({str(folder)!r})"
+        environment = {**os.environ, "PYTHONPATH": str(backend)}
+        command = [sys.executable, "-W", "ignore", "-c", call]
+        subprocess.run(command, cwd=source, env=environment, check=True, capture_output=True)
+
+    build("sdist", copy)
+    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    build("wheel", next((folder / "unpacked").iterdir()))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_all_files(built: Path) -> None:
+    """Every file of the package that git knows but notes for contributors, the notebook as the bytes that it is."""
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        packed = {name for name in wheel.namelist() if name.startswith("kontext_lab/")}
         assert QUICKSTART == wheel.read("kontext_lab/cli/quickstart.ipynb")
-    scripts = {path.name for path in (ROOT / "kontext_lab/panel/browser/static").iterdir()}
-    assert scripts == {Path(name).name for name in names if "/static/" in name}
+        described = next(name for name in wheel.namelist() if name.endswith("/METADATA"))
+        head, _, body = wheel.read(described).decode("utf-8").partition("\n\n")
+    listed = subprocess.run(["git", "ls-files", "kontext_lab"], cwd=ROOT, capture_output=True, check=True)
+    known = {name for name in listed.stdout.decode().splitlines() if not name.endswith(".md")}
+    assert known == packed
+    assert {"kontext_lab/py.typed", "kontext_lab/reports/templates/page.html"} <= packed
+    # What a package's page shows is the README.
+    assert "Description-Content-Type: text/markdown" in head
+    assert (ROOT / "README.md").read_text(encoding="utf-8").strip() == body.strip()
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_works(built: Path, tmp_path: Path) -> None:
+    """In an environment of its own, which has the dependencies of this one, the program and the import are the wheel's."""
+    fresh = tmp_path / "fresh"
+    venv.create(fresh, symlinks=True)
+    program = fresh / "bin" / "python"
+    wheel = next(built.glob("*.whl"))
+    install = ["-m", "pip", "--python", str(program), "install", "-q", "--no-deps", "--no-index", str(wheel)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([sys.executable, *install], env=environment, check=True)
+    packages = next(fresh.glob("lib/python*/site-packages"))
+    # A path in a .pth file adds the packages that lie there, and none of their own .pth files.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    call = "import kontext_lab as kl; print(kl.__file__, len(kl.Sweep('A', kl.sample('chelsea'))))"
+
+    def said(*command: str) -> str:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"kontext-lab, version {version}" == said(str(fresh / "bin" / "kontext-lab"), "--version")
+    assert f"{packages / 'kontext_lab' / '__init__.py'} 1" == said(str(program), "-c", call)

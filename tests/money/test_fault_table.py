@@ -1,4 +1,4 @@
-"""Every mishap the sandbox can act out, alone and mixed: state, reason and money are those of the README's table."""
+"""Every mishap the sandbox can act out, alone and mixed: state, reason and money are those of the guide's table."""
 
 from __future__ import annotations
 

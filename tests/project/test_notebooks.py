@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
 import pytest
-from nbclient import NotebookClient
+from documents import Execute
 from papermill.iorw import load_notebook_node
 
 import kontext_lab as kl
@@ -33,20 +32,6 @@ AXES = {
 WIDGET, PNG = "application/vnd.jupyter.widget-view+json", "image/png"
 
 every = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-
-Execute = Callable[[nbformat.NotebookNode], list[nbformat.NotebookNode]]
-
-
-@pytest.fixture
-def execute(store_uri: str, workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Execute:
-    """Runs a notebook in an empty folder, with a store and a journal of its own; returns the outputs."""
-    monkeypatch.setenv("KONTEXT_LAB_HOME", str(tmp_path / "journal"))
-
-    def run(content: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-        NotebookClient(content, timeout=300, resources={"metadata": {"path": str(workdir)}}).execute()
-        return [output for cell in content.cells if cell.cell_type == "code" for output in cell.outputs]
-
-    return run
 
 
 def with_parameters(name: str, given: dict[str, Any]) -> nbformat.NotebookNode:

@@ -1,4 +1,4 @@
-"""Short tests that keep promises: exported names, files the README names, the import rules."""
+"""Short tests that keep promises: exported names, files the documents name, the import rules."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
+from documents import PAGES, ROOT
 
 import kontext_lab as kl
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+def named(pattern: str) -> list[ParameterSet]:
+    """What a pattern finds in the documents, each with its page."""
+    return [
+        pytest.param(page, found, id=f"{page.relative_to(ROOT)}-{found}")
+        for page in PAGES
+        for found in dict.fromkeys(re.findall(pattern, page.read_text(encoding="utf-8")))
+    ]
 
 
 @pytest.mark.parametrize("name", kl.__all__)
@@ -21,22 +29,23 @@ def test_exported_names_exist(name: str) -> None:
     assert getattr(kl, name) is not None
 
 
-@pytest.mark.parametrize("path", re.findall(r"`((?:kontext_lab|tests|notebooks|\.)[\w./-]*)`", README))
-def test_paths_in_the_readme_exist(path: str) -> None:
-    """Every path the README names is there, but for those under names of the environment."""
+@pytest.mark.parametrize(
+    ("page", "path"), named(r"`((?:kontext_lab|tests|notebooks|\.ci|\.github|\.importlinter)[\w./-]*)`")
+)
+def test_paths_in_documents_exist(page: Path, path: str) -> None:
+    """Every path that a document names is in the repository."""
     assert (ROOT / path).exists()
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]+)\)", README))
-def test_pictures_in_the_readme_exist(path: str) -> None:
-    """Every picture and link inside the repository leads somewhere."""
-    assert (ROOT / path).exists()
-
-
-def test_readme_python_is_python() -> None:
-    """The README's Python example parses."""
-    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        ast.parse(block)
+@pytest.mark.parametrize(("page", "link"), named(r"\]\(((?!http)[^)]+)\)"))
+def test_links_in_documents_lead_somewhere(page: Path, link: str) -> None:
+    """Every picture and link inside the repository is there, and so is the heading that it names."""
+    path, _, heading = link.partition("#")
+    target = page.parent / path
+    assert target.exists()
+    if heading:
+        titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        assert heading in [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
 
 
 def test_top_level_holds_what_it_should() -> None:
