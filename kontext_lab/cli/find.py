@@ -7,7 +7,7 @@ from typing import Any
 
 from kontext_lab.cli.output import say, say_json
 from kontext_lab.images import load_reference
-from kontext_lab.lab.picture_search import QUERY_MEGAPIXELS, Found, find
+from kontext_lab.lab.lookup import QUERY_MEGAPIXELS, Found, find
 
 __all__ = ["find_file"]
 

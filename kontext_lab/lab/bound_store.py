@@ -16,7 +16,7 @@ from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult, Output, Results, State, TrackedCell
 from kontext_lab.tracking import Tracker
 
-__all__ = ["BoundJournal", "BoundStore", "draw_preview", "grid_png"]
+__all__ = ["BoundJournal", "BoundStore", "grid_png"]
 
 log = get_logger(__name__)
 
@@ -100,13 +100,6 @@ def _from_desk(path: str, output: Output) -> bytes:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputUnavailable(f"{output!r} can't be read from the journal: {reason}") from None
-
-
-def draw_preview(results: Results) -> bytes:
-    """A small static grid for notebooks, as PNG."""
-    from kontext_lab.figures import preview_png  # noqa: PLC0415 - matplotlib loads when something is drawn
-
-    return preview_png(results)
 
 
 def grid_png(results: Results) -> bytes:

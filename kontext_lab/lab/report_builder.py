@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -14,15 +15,16 @@ from typing import Any
 
 from PIL import Image
 
-from kontext_lab.errors import ConfigError, KontextLabError, shown
+from kontext_lab.errors import ConfigError, KontextLabError, WrongType, shown
 from kontext_lab.figures.axis_choice import choose
 from kontext_lab.figures.axis_values import Values
 from kontext_lab.figures.effects_figure import effects
 from kontext_lab.images import thumbnail
 from kontext_lab.lab.anonymous import without_references
 from kontext_lab.lab.change_maps import ChangeMaps
+from kontext_lab.lab.lab import Lab
+from kontext_lab.lab.lookup import with_requests
 from kontext_lab.lab.report_cells import Maps, axes_of, cards_of, expected_pictures
-from kontext_lab.lab.store_client import StoreClient
 from kontext_lab.redaction import get_logger
 from kontext_lab.reports import (
     BRIGHTEST,
@@ -42,6 +44,7 @@ from kontext_lab.results import ComparisonSource, Output, Results, State
 from kontext_lab.results.labels import VERDICT
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.wording import compared, shortened
+from kontext_lab.tracking import Tracker
 
 __all__ = ["report"]
 
@@ -69,7 +72,7 @@ def report(
     *,
     references: bool = True,
     originals: str | os.PathLike[str] | None = None,
-    lab: StoreClient | None = None,
+    lab: Lab | None = None,
 ) -> Path:
     """Write a study as one page that opens from a disk or a mail: pictures, pickers, numbers, effects.
 
@@ -91,49 +94,43 @@ def report(
         TrackingError: an original can't be loaded from the store.
     """
     if not isinstance(results, Results):
-        raise ConfigError(
-            f"report: is a {type(results).__name__}, allowed are results, such as lab.load('last')"
+        raise WrongType(
+            f"results must be kl.Results, not {type(results).__name__} (lab.load('last') reads some)"
         )
     target = writable_file(path, ".html", "report")
     archive = None if originals is None else writable_file(originals, ".zip", "originals")
-    store = lab or _store_of(results)
-    told = _with_requests(results, store) if references else without_references(results)
-    data = _rendered(told, references)
-    replace_file(target, data, "report")
-    _log(results, data, store)
-    if archive is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            told.save(folder)
-            packed(Path(folder), archive, "originals")
-    return target
-
-
-def _store_of(results: Results) -> StoreClient | None:
-    """The store that the pictures are in; None where nothing is loaded from one."""
+    # The store that the pictures are in; there is none where nothing was loaded from one.
     addresses = (getattr(output.load, "uri", "") for output in results.outputs)
     uri = next(filter(None, addresses), "") if results.run_id else ""
-    return StoreClient(uri, None) if uri else None
-
-
-def _with_requests(results: Results, store: StoreClient | None) -> Results:
-    """The results, knowing their references as far as they can be found."""
-    if store is None or all(cell.request is not None for cell in results):
-        return results
+    tracker = None
+    trouble: KontextLabError = ConfigError(
+        "which store the sweep is in is not known, report(…, lab=lab) tells"
+    )
     try:
-        return store.with_requests(results)
-    except KontextLabError:
-        return results  # a note on the page says that they are missing
-
-
-def _log(results: Results, data: bytes, store: StoreClient | None) -> None:
-    if not results.run_id:
-        return
-    try:
-        if store is None:
-            raise ConfigError("which store the sweep is in is not known, report(…, lab=lab) tells")
-        store.tracker.log_file(results.run_id, ARTIFACT, data)
+        tracker = lab.context.tracker if lab is not None else Tracker(uri) if uri else None
     except KontextLabError as error:
-        log.warning("the report is written, but not logged to MLflow: %s", error)
+        trouble = error
+    if not references:
+        shown_results = without_references(results)
+    else:
+        shown_results = results
+        with suppress(KontextLabError):  # a note on the page says that they are missing
+            if tracker is not None and any(cell.request is None for cell in results):
+                with_requests(tracker, results)
+    data = _rendered(shown_results, references)
+    replace_file(target, data, "report")
+    if results.run_id:
+        try:
+            if tracker is None:
+                raise trouble
+            tracker.log_file(results.run_id, ARTIFACT, data)
+        except KontextLabError as error:
+            log.warning("the report is written, but not logged to MLflow: %s", error)
+    if archive is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            shown_results.save(folder)
+            packed(Path(folder), archive, "originals")
+    return target
 
 
 def _rendered(results: Results, references: bool) -> bytes:

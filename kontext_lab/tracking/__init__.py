@@ -8,7 +8,8 @@ from kontext_lab.tracking.assessments import BOOKED, MEASURED
 from kontext_lab.tracking.database import may_hold
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.search import PictureLocation
+from kontext_lab.tracking.store import Store
 from kontext_lab.tracking.tracker import Tracker
 from kontext_lab.tracking.writing import Opening
 
-__all__ = ["BOOKED", "MEASURED", "Opening", "PictureLocation", "SweepRun", "Tracker", "may_hold"]
+__all__ = ["BOOKED", "MEASURED", "Opening", "PictureLocation", "Store", "SweepRun", "Tracker", "may_hold"]

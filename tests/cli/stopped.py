@@ -18,6 +18,7 @@ import kontext_lab as kl
 from kontext_lab.cli import main
 from kontext_lab.client import KontextClient
 from kontext_lab.lab import lab as labs
+from kontext_lab.lab import launch
 from kontext_lab.lab.measurer import Measurer
 from kontext_lab.tracking import Tracker
 
@@ -28,7 +29,7 @@ STAGES: dict[str, tuple[Any, str, float]] = {
     "reading the sweep": (kl.Sweep, "from_yaml", LONG),
     "opening the store": (Tracker, "__init__", LONG),
     "planning": (labs, "make_plan", LONG),
-    "starting": (labs, "prepare_sweep", LONG),
+    "starting": (launch, "prepare_run", LONG),
     "opening the run": (Tracker, "begin", LONG),
     "sending": (KontextClient, "post", SHORT),
     "downloading": (KontextClient, "collect", SHORT),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kontext_lab.lab.options import RunOptions
 from kontext_lab.lab.plan import Action, Decision, Plan, decide
 from kontext_lab.request.attempt import Reason
 from kontext_lab.results import State, TrackedCell
@@ -297,7 +298,8 @@ def plan(**options: Any) -> Plan:
     """Of four seeds, the first in the store."""
     made, prints = study(seed="1-4")
     found = decide(made.cells, prints, here={}, anywhere={prints[0]: known(prints[0])})
-    return Plan(made, "https://api.aimlapi.com", found, **options)
+    chosen = {name: options.pop(name) for name in ("budget", "concurrency") if name in options}
+    return Plan(made, "https://api.aimlapi.com", found, RunOptions(**chosen), **options)
 
 
 def test_counts_and_cost() -> None:

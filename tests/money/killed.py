@@ -42,7 +42,7 @@ def run_child(setting: dict[str, str], sweep_file: str, how: dict[str, Any], rep
     sweep = kl.Sweep.from_yaml(sweep_file)
     # At a random moment most of the time would be measuring, where nothing is at stake.
     with kl.Lab("api", concurrency=4, measure="point" in how) as lab:
-        _ = lab.tracker
+        _ = lab.context.tracker
         if "seconds" in how:
             _die_after(how["seconds"])
         results = lab.run(

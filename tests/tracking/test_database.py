@@ -292,8 +292,8 @@ def test_cell_is_written_when_the_store_is_free(
                 kl.Sweep("Add a crab.", photo_file, axes={"seed": [1, 2]}, name="waited"), progress=False
             )
         printed = capfd.readouterr()
-        found = lab.tracker.store.client.search_runs(
-            [lab.tracker.store.experiment_id], f"tags.`mlflow.parentRunId` = '{results.run_id}'"
+        found = lab.context.tracker.store.client.search_runs(
+            [lab.context.tracker.store.experiment_id], f"tags.`mlflow.parentRunId` = '{results.run_id}'"
         )
 
     assert {"done": 2} == dict(results.counts)
