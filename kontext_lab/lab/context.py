@@ -23,7 +23,7 @@ from kontext_lab.lab.options import RunOptions
 from kontext_lab.lab.service import SANDBOX, ServiceConnection, connect, name_of
 from kontext_lab.lab.verdicts import check_criterion
 from kontext_lab.lab.worker import Worker
-from kontext_lab.tracking import Store, Tracker
+from kontext_lab.tracking import Store, Tracker, whereabouts
 
 __all__ = ["LabContext", "Lazy", "Metric", "ServiceCache"]
 
@@ -270,6 +270,12 @@ class LabContext:
         return Tracker.active_run_id(
             Tracker.in_use(self._tracking_uri) if opened is None else opened.store.uri
         )
+
+    def sweep_run_of(self, run_id: str) -> str:
+        """Return the run of the sweep that a cell's run belongs to; "" for none."""
+        if not run_id:
+            return ""
+        return self.tracker.call(f"run {run_id[:8]} can't be read from MLflow", whereabouts, run_id).parent_id
 
     @property
     def journal(self) -> Journal:

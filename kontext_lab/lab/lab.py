@@ -26,7 +26,7 @@ from kontext_lab.runner import Handle, Observer
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.statistics import Choice, Scores, Vote
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import SweepRun
+from kontext_lab.tracking import SweepRun, hide
 
 __all__ = ["Lab", "with_service"]
 
@@ -362,7 +362,8 @@ class Lab:
 
     def hide(self, run_id: str, hidden: bool = True) -> None:
         """Leave a sweep out of `history` and `kontext-lab list`, or show it again; nothing of it is deleted."""
-        self.context.tracker.hide(run_id, hidden)
+        trouble = f"run {run_id:.40} can't be {'hidden' if hidden else 'shown again'} in MLflow"
+        self.context.tracker.call(trouble, hide, run_id, hidden)
 
     def find(self, picture: Any) -> list[lookup.Found]:
         """Find the cells that made a picture, in any experiment of the store, the best match first.

@@ -20,24 +20,24 @@ from kontext_lab.errors import AlreadyRunning, ConfigError, ServiceError, Unauth
 from kontext_lab.images import Reference
 from kontext_lab.journal import FolderPermits, SweepFacts, SweepJournal, store_is_there
 from kontext_lab.lab import plan as planning
-from kontext_lab.lab.bound_store import BoundJournal, BoundStore
 from kontext_lab.lab.change_maps import ChangeMaps
 from kontext_lab.lab.context import LabContext
 from kontext_lab.lab.executors import DaemonExecutor, permits_for
-from kontext_lab.lab.lookup import draw_preview, with_origins
+from kontext_lab.lab.lookup import draw_grid, draw_preview, with_origins
 from kontext_lab.lab.measurer import Measurer
 from kontext_lab.lab.options import UNSET, RunOptions
 from kontext_lab.lab.plan import Action, Decision, Plan
 from kontext_lab.lab.recovery import ask_about, deliver, held_in, in_hand, is_doubtful, sum_up
 from kontext_lab.lab.service import SANDBOX_LATENCY
 from kontext_lab.lab.unfinished import follow_stores, left_by_others, recover_same
+from kontext_lab.lab.worker import BoundJournal
 from kontext_lab.request.attempt import BillingOutcome
 from kontext_lab.results import CellResult, Results, State, TrackedCell
 from kontext_lab.results.states import MISSING, PAID_AGAIN, fate_of
 from kontext_lab.runner import Budget, Coordinator, Handle, Observer, Permits, Task
 from kontext_lab.statistics.inert_axes import idle_pairs, idle_words
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import Opening
+from kontext_lab.tracking import Opening, SweepRecorder, settle_cell
 
 __all__ = ["IdleWatch", "facts_of", "make_plan", "prepare_run", "resolved"]
 
@@ -265,9 +265,10 @@ def _prepared(
     tracker, service = context.tracker, context.connection.name
     opening = Opening(sweep, service, sweep.digest(service), version("kontext-lab"), inside=inside)
     if journal.attempt_folders():
-        parent_id = tracker.begin(replace(opening, parent_id=journal.parent_id), journal.belongs_to)
-        deliver(journal, sweep, tracker, parent_id, context.worker, pacing=options.pacing)
-        sum_up(tracker, parent_id, sweep, service, quick=True)
+        owed = replace(opening, parent_id=journal.parent_id)
+        recorder = tracker.begin(owed, journal.belongs_to, draw_grid)
+        deliver(journal, sweep, recorder, context.worker, pacing=options.pacing)
+        sum_up(tracker, recorder, sweep, service, quick=True)
         journal.belongs_to("")  # ended as its children say; what goes wrong from here on changes nothing
     if options.reuse == "always":
         recover_same(context, journal.facts, sweep)
@@ -286,12 +287,16 @@ def _prepared(
         permits = permits_for(options.executor, context.worker, context.journal.folder, options.concurrency)
     for known, outcome in charges:
         if known.run_id:
-            tracker.settle(known.run_id, fate_of(outcome), outcome.cost_usd)
+            trouble = f"run {known.run_id[:8]} can't be recorded in MLflow"
+            tracker.call(trouble, settle_cell, known.run_id, fate_of(outcome), outcome.cost_usd)
     # The sweep that this one takes most of its reused cells from.
     parents = [known.parent_id for known in copied]
     extends = max(set(parents), key=parents.count) if parents else ""
-    tracker.begin(replace(opening, extends=extends, fresh=options.reuse == "never"), journal.belongs_to)
-    return _handle(context, replace(plan, prices=prices), observers, journal, permits)
+    opening = replace(opening, extends=extends, fresh=options.reuse == "never")
+    recorder = tracker.begin(opening, journal.belongs_to, draw_grid)
+    return _handle(
+        context, replace(plan, prices=prices), observers, journal, permits=permits, recorder=recorder
+    )
 
 
 def _check_others(
@@ -312,10 +317,16 @@ def _check_others(
 
 
 def _handle(
-    context: LabContext, plan: Plan, observers: Sequence[Observer], journal: SweepJournal, permits: Permits
+    context: LabContext,
+    plan: Plan,
+    observers: Sequence[Observer],
+    journal: SweepJournal,
+    *,
+    permits: Permits,
+    recorder: SweepRecorder,
 ) -> Handle:
     """Wire a planned sweep to store, journal, executors and service."""
-    parent_id, tracker, options = journal.facts.parent_id, context.tracker, plan.options
+    tracker, options = context.tracker, plan.options
     boxes = plan.sweep.boxes_in
     cells = [
         CellResult.from_cell(one.cell, plan.service, one.fingerprint, protect=boxes(one.cell.request))
@@ -324,7 +335,7 @@ def _handle(
     results = Results(
         cells,
         name=plan.sweep.name,
-        run_id=parent_id,
+        run_id=recorder.run_id,
         draw=draw_preview,
         comparison_source=ChangeMaps(tracker),
     )
@@ -337,7 +348,7 @@ def _handle(
         results,
         [_task(plan, decision) for decision in plan.decisions],
         worker=context.worker,
-        recorder=BoundStore(tracker, parent_id),
+        recorder=recorder,
         journal=BoundJournal(journal),
         permits=permits,
         executor=options.executor or local,
@@ -356,7 +367,7 @@ def _handle(
         paid = [cell.fingerprint for cell in results if cell.state is State.DONE and not cell.simulated]
         context.store_index.note(tracker.store.shown, paid)
         if coordinator.failed:
-            tracker.abandon(parent_id)
+            tracker.abandon(recorder.run_id)
         if measure_pool is not None:
             measure_pool.shutdown(wait=False, cancel_futures=True)
         local.shutdown(wait=False)

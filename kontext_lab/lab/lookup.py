@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from kontext_lab import tracking
 from kontext_lab.errors import (
     ImageError,
     KontextLabError,
@@ -30,15 +31,14 @@ from kontext_lab.redaction import get_logger
 from kontext_lab.results import CellResult, ComparisonSource, Output, Results
 from kontext_lab.results.saving import missing_line
 from kontext_lab.sweep import Sweep
-
-if TYPE_CHECKING:
-    from kontext_lab.tracking import SweepRun, Tracker
+from kontext_lab.tracking import SweepRun, Tracker
 
 __all__ = [
     "QUERY_MEGAPIXELS",
     "Found",
     "ancestors",
     "derived",
+    "draw_grid",
     "draw_preview",
     "find",
     "load_cells",
@@ -67,6 +67,21 @@ def draw_preview(results: Results) -> bytes:
     from kontext_lab.figures import preview_png  # noqa: PLC0415 - matplotlib loads when something is drawn
 
     return preview_png(results)
+
+
+def draw_grid(results: Results) -> bytes:
+    """Draw the grid that is logged with a sweep, of many cells its first page; empty if a picture can't be loaded back."""
+    from kontext_lab.figures import grid  # noqa: PLC0415 - as above
+
+    buffer = io.BytesIO()
+    try:
+        # Level 1: half a second less at the end of a sweep, for a tenth more bytes.
+        grid(results).savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
+    except Exception as error:  # whatever a picture does to a figure, it must not keep a sweep from ending
+        log.warning("the grid of %s can't be drawn: %s", results.name, shown(error, 200))
+        log.debug("what kept the grid from being drawn", exc_info=True)
+        return b""
+    return buffer.getvalue()
 
 
 def load_results(tracker: Tracker, which: str, source: ComparisonSource | None = None) -> Results:
@@ -103,7 +118,7 @@ def load_cells(tracker: Tracker, run_ids: Sequence[str], source: ComparisonSourc
     """
     given = [run_ids] if isinstance(run_ids, str) else run_ids
     wanted = list(dict.fromkeys(str(run_id).strip() for run_id in given))
-    cells = tracker.cells_with(wanted)
+    cells = tracker.call("the MLflow store can't be read", tracking.cells_with, wanted)
     missing = [run_id for run_id in wanted if run_id not in cells]
     if missing:
         named = ", ".join(shown(one, 40) for one in missing[:5]) + (" …" if len(missing) > 5 else "")
@@ -129,7 +144,7 @@ def thumbnail(tracker: Tracker, run: SweepRun, box: int = 96) -> bytes:
         box: pixels on the longest side, at most.
     """
     try:
-        output = tracker.first_done(run)
+        output = tracker.call("the MLflow store can't be read", tracking.first_done, run)
         if output is None:
             return b""
         # Above this the whole picture would have to be fetched.
@@ -171,7 +186,8 @@ def with_requests(tracker: Tracker, results: Results) -> Results:
         fill(results.run_id)
     left = [cell.run_id for cell in missing if cell.request is None and cell.run_id]
     try:
-        parents = [parent for _, parent in tracker.cells_with(left).values()] if left else []
+        found = tracker.call("the MLflow store can't be read", tracking.cells_with, left) if left else {}
+        parents = [parent for _, parent in found.values()]
     except KontextLabError:
         return results
     for parent in parents:
@@ -190,7 +206,7 @@ def ancestors(tracker: Tracker, what: CellResult | Output) -> list[Output]:
     seen = {cell.run_id}
     chain: list[Output] = []
     while cell.parents and cell.parents[0].run_id not in seen and len(chain) < LONGEST_CHAIN:
-        parent = tracker.output_at(cell.parents[0])
+        parent = tracker.call("the MLflow store can't be read", tracking.output_at, cell.parents[0])
         if parent is None:
             break
         chain.append(parent)
@@ -209,7 +225,8 @@ def derived(tracker: Tracker, what: CellResult | Output) -> list[Output]:
     """
     output = what.output if isinstance(what, CellResult) else what
     runs = [run_id for run_id in (output.run_id, output.cell.reused_from) if run_id]
-    return tracker.edits_of([Origin(run_id, output.number) for run_id in runs])
+    origins = [Origin(run_id, output.number) for run_id in runs]
+    return tracker.call("the MLflow store can't be searched", tracking.edits_of, origins)
 
 
 @dataclass(frozen=True, repr=False)
@@ -275,19 +292,21 @@ def find(tracker: Tracker, picture: Any) -> list[Found]:
     """
 
     def found(output: Output, how: Literal["exact", "perceptual"], distance: float) -> Found:
-        location = tracker.whereabouts(output.run_id)
+        location = tracker.call("the MLflow store can't be read", tracking.whereabouts, output.run_id)
         return Found(output, how, round(distance, 6), location.sweep, location.parent_id, location.experiment)
 
     given = load_reference(picture, max_megapixels=QUERY_MEGAPIXELS)
     if not given.resolved:
         raise ImageError(f"image: {given.source[:80]!r} is an address: save the picture, and give the file")
-    if exact := tracker.outputs_with(given.sha256):
+    if exact := tracker.call("the MLflow store can't be searched", tracking.outputs_with, given.sha256):
         return [found(output, "exact", 0.0) for output in exact]
     small = picture_of(given)
     if max(small.size) < SMALLEST:
         return []
     small.thumbnail((PREVIEW_BOX, PREVIEW_BOX))
-    candidates = tracker.outputs_like(perceptual_hash(small))
+    candidates = tracker.call(
+        "the MLflow store can't be searched", tracking.outputs_like, perceptual_hash(small)
+    )
     if missing := [output for output in candidates if output.is_missing]:
         log.warning("not compared: %s", missing_line(missing, candidates))
     alike: list[tuple[float, Output, float]] = []
@@ -313,7 +332,10 @@ def with_origins(sweep: Sweep, tracker: Tracker) -> Sweep:
         TrackingError: the store can't be read.
     """
     wanted = {one.sha256 for one in sweep.references if one.origin is None and one.sha256}
-    origins = {sha256: tracker.origin_of(sha256) for sha256 in sorted(wanted)}
+    origins = {
+        sha256: tracker.call("the MLflow store can't be searched", tracking.origin_of, sha256)
+        for sha256 in sorted(wanted)
+    }
     if not any(origins.values()):
         return sweep
 

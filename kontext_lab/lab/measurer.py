@@ -27,7 +27,7 @@ from kontext_lab.metrics import Comparison, Measured
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.results.labels import VERDICT
 from kontext_lab.sandbox import mark_box
-from kontext_lab.tracking import BOOKED, MEASURED, Tracker
+from kontext_lab.tracking import BOOKED, MEASURED, Tracker, write_measured
 
 __all__ = ["MeasuredValues", "Measurer", "check_metrics", "comparison_of", "measure"]
 
@@ -134,7 +134,8 @@ class Measurer:
         """
         recipe = _recipe(cell)
         if cell.run_id:
-            self._tracker.measured(cell, measured.values, recipe)
+            trouble = f"what was measured of {cell.title} can't be recorded in MLflow"
+            self._tracker.call(trouble, write_measured, cell.run_id, measured.values, recipe)
         cell.recipe = recipe
         for output in cell.outputs:
             if (values := measured.values.get(output.number)) is not None:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 
 from kontext_lab.errors import KontextLabError
 from kontext_lab.journal import AttemptFolder, Intent, SweepJournal
-from kontext_lab.lab.bound_store import grid_png
 from kontext_lab.lab.lookup import draw_preview
 from kontext_lab.lab.worker import Worker
 from kontext_lab.request.attempt import Attempt, BillingOutcome
@@ -22,7 +21,7 @@ from kontext_lab.results import CellResult, Results, State, TrackedCell
 from kontext_lab.results.states import fate_of
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import SweepRecorder, Tracker
 
 __all__ = ["Recovery", "ask_about", "deliver", "held_in", "in_hand", "is_doubtful", "sum_up", "withdraw"]
 
@@ -69,26 +68,25 @@ class Recovery:
 
 
 def deliver(
-    journal: SweepJournal, sweep: Sweep, tracker: Tracker, parent_id: str, worker: Worker, *, pacing: Pacing
+    journal: SweepJournal, sweep: Sweep, recorder: SweepRecorder, worker: Worker, *, pacing: Pacing
 ) -> Recovery:
     """Bring the contents of a sweep's journal into its parent run.
 
     Args:
         journal: the sweep's, with its lock taken.
         sweep: the sweep itself.
-        tracker: where the parent run was begun.
-        parent_id: the parent run.
+        recorder: of the parent run.
         worker: fetches pictures and asks the log.
         pacing: how often pictures are tried.
 
     Raises:
         TrackingError: the store can't be written; the rest stays in the journal.
     """
-    done = Recovery(journal.facts.name, parent_id)
+    done = Recovery(journal.facts.name, recorder.run_id)
     owed = []
     for intent, attempt_folder in journal.attempt_folders():
         answered = attempt_folder.answer is not None
-        if tracker.has_outcome(parent_id, intent.place, intent.request_id, answered=answered):
+        if recorder.has_outcome(intent.place, intent.request_id, answered=answered):
             journal.drop(attempt_folder)  # only the emptying was cut off
         elif not answered and withdraw(attempt_folder):
             done.free += 1
@@ -114,10 +112,10 @@ def deliver(
             done.problem = _UNREACHED if attempt is None else awaited
             continue
         one.cell.apply(attempt, one.intent.moment)
-        tracker.log(parent_id, one.intent.place, one.cell, attempt)
+        recorder.log(one.intent.place, one.cell, attempt)
         outcome = outcomes.get(one.intent.request_id)
         if outcome is not None and one.cell.state is State.IN_DOUBT:
-            tracker.settle(one.cell.run_id, fate_of(outcome), outcome.cost_usd)
+            recorder.settle(one.cell, fate_of(outcome), outcome.cost_usd)
         done.in_doubt += one.cell.state is State.IN_DOUBT
         done.answers += one.cell.state is not State.IN_DOUBT
         journal.drop(one.attempt_folder)
@@ -182,25 +180,26 @@ def _awaited(one: _Owed, attempt: Attempt) -> str:
     return _UNREACHED if young and any(picture.unreached for picture in pictures) else ""
 
 
-def sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str, *, quick: bool = False) -> None:
+def sum_up(
+    tracker: Tracker, recorder: SweepRecorder, sweep: Sweep, service: str, *, quick: bool = False
+) -> None:
     """End a parent run that no process is at work on, as its children say.
 
     Args:
-        tracker: where it was begun.
-        parent_id: the run.
+        tracker: the store.
+        recorder: of the run.
         sweep: its sweep.
         service: `sandbox` or the service's origin.
         quick: without table and figure.
     """
-    run, cells = tracker.load(parent_id)
+    run, cells = tracker.load(recorder.run_id)
     listed = [
         cells.get(cell.index) or CellResult.from_cell(cell, service, "", protect=sweep.boxes_in(cell.request))
         for cell in sweep.cells
     ]
-    results = Results(listed, name=run.name, run_id=parent_id, draw=draw_preview)
+    results = Results(listed, name=run.name, run_id=recorder.run_id, draw=draw_preview)
     stopped = any(cell.state is State.WAITING for cell in listed)
-    grid = b"" if quick else grid_png(results)
-    tracker.finish(results, stopped=stopped, seconds=0.0, grid=grid, table=not quick)
+    recorder.finish(results, stopped=stopped, seconds=0.0, quick=quick)
 
 
 def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[str, BillingOutcome]:

@@ -20,11 +20,10 @@ from kontext_lab.figures.axis_choice import choose
 from kontext_lab.figures.axis_values import Values
 from kontext_lab.figures.effects_figure import effects
 from kontext_lab.images import thumbnail
-from kontext_lab.lab.anonymous import without_references
 from kontext_lab.lab.change_maps import ChangeMaps
 from kontext_lab.lab.lab import Lab
 from kontext_lab.lab.lookup import with_requests
-from kontext_lab.lab.report_cells import Maps, axes_of, cards_of, expected_pictures
+from kontext_lab.lab.report_cells import Maps, axes_of, cards_of, expected_pictures, without_references
 from kontext_lab.redaction import get_logger
 from kontext_lab.reports import (
     BRIGHTEST,

@@ -11,6 +11,7 @@ from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
 from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, SweepError, TrackingError
 from kontext_lab.journal import SweepFacts, SweepJournal, store_is_there
 from kontext_lab.lab.context import LabContext
+from kontext_lab.lab.lookup import draw_grid
 from kontext_lab.lab.progress import ProgressBar, notify
 from kontext_lab.lab.recovery import Recovery, deliver, sum_up, withdraw
 from kontext_lab.lab.service import SANDBOX, picture_hosts
@@ -181,13 +182,13 @@ def _recover(context: LabContext, journal: SweepJournal) -> Recovery | None:
         sweep = journal.sweep()
         tracker = _tracker_for(context, facts.store, facts.experiment)
         opening = Opening(sweep, facts.service, facts.digest, facts.version, parent_id=facts.parent_id)
-        parent_id = tracker.begin(opening)
+        recorder = tracker.begin(opening, draw=draw_grid)
         try:
             worker, pacing = _worker_for(context, journal), context.options.pacing
-            recovery = deliver(journal, sweep, tracker, parent_id, worker, pacing=pacing)
-            sum_up(tracker, parent_id, sweep, facts.service)
+            recovery = deliver(journal, sweep, recorder, worker, pacing=pacing)
+            sum_up(tracker, recorder, sweep, facts.service)
         except BaseException:
-            tracker.abandon(parent_id)
+            tracker.abandon(recorder.run_id)
             raise
         if not journal.end():
             unread = f"an answer whose request can't be read is in {journal.folder}: look there"

@@ -9,11 +9,12 @@ import re
 import threading
 from collections.abc import Collection, Mapping
 
+from kontext_lab import tracking
 from kontext_lab.errors import ConfigError, NotFound, WrongType, shown, visible
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.results.labels import verdict_key
 from kontext_lab.statistics import Choice, Scores, Vote, scores
-from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import Tracker, read_votes, write_given, write_note, write_vote
 
 __all__ = [
     "annotate",
@@ -83,7 +84,8 @@ def set_verdict(tracker: Tracker, what: CellResult | Output, criterion: str, ver
         raise ConfigError(f"verdict must be True, False or None, not {shown(verdict)}")
     output = _picture(what, "to judge")
     value = None if verdict is None else float(verdict)
-    tracker.write_verdict(output, key, verdict)
+    trouble = f"the verdict on {output.cell.title} can't be recorded in MLflow"
+    tracker.call(trouble, write_given, output.run_id, {(key, output.number): value})
     put_metrics(output, (), {key: value})
 
 
@@ -102,7 +104,8 @@ def annotate(tracker: Tracker, what: CellResult | Output, text: str) -> None:
         raise ConfigError(f"note: has {len(comment)} characters, allowed are {LONGEST_COMMENT}")
     cell = _output(what).cell
     _check_tracked(cell)
-    tracker.annotate(cell, comment)
+    trouble = f"the note on {cell.title} can't be recorded in MLflow"
+    tracker.call(trouble, write_note, cell.run_id, comment)
     cell.comment = comment
 
 
@@ -152,7 +155,7 @@ def record_vote(tracker: Tracker, given: Vote, left: Output, right: Output) -> N
     """
     for output in (left, right):
         _check_tracked(output.cell)
-    if not tracker.vote(given, left, right):
+    if not tracker.call("the vote can't be recorded in MLflow", write_vote, given, left, right):
         raise NotFound(f"{left.cell.title}: is not in {tracker.store.shown}, give the lab that ran it")
 
 
@@ -168,7 +171,7 @@ def withdraw_vote(
     first, second = _picture(left, "to vote on"), _picture(right, "to vote on")
     if given.pair != {first.sha256, second.sha256}:
         raise NotFound(f"{first.cell.title} and {second.cell.title}: this vote was on other pictures")
-    tracker.take_back(given, first, second)
+    tracker.call("the vote can't be withdrawn in MLflow", tracking.withdraw_vote, given, first, second)
 
 
 def votes_on(tracker: Tracker, results: Results) -> list[Vote]:
@@ -198,7 +201,8 @@ def score(tracker: Tracker, results: Results) -> Scores:
             if output.metrics.get(name) != value
         }
         if changed and cell.run_id:
-            tracker.rate(cell, changed)
+            trouble = f"the scores of {cell.title} can't be recorded in MLflow"
+            tracker.call(trouble, write_given, cell.run_id, changed)
             for output, values in wanted.items():
                 put_metrics(output, (), values)
     return found
@@ -207,4 +211,4 @@ def score(tracker: Tracker, results: Results) -> Scores:
 def _all_votes(tracker: Tracker, results: Results) -> list[Vote]:
     # Votes on the original of a reused cell are votes on the same picture.
     run_ids = [one for cell in results for one in (cell.run_id, cell.reused_from) if one]
-    return tracker.votes(run_ids) if run_ids else []
+    return tracker.call("the votes can't be read from MLflow", read_votes, run_ids) if run_ids else []

@@ -259,7 +259,7 @@ class PanelController(Section):
         cell, lab = output.cell, self.session.lab
 
         def work() -> str:
-            run_id = lab.context.tracker.whereabouts(cell.run_id).parent_id if cell.run_id else ""
+            run_id = lab.context.sweep_run_of(cell.run_id)
             return code_export.cell_code(cell, run_id)
 
         self.post.background(work, self.guarded(lambda text: self.clipboard.put(text, "Python")), self.show)

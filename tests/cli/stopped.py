@@ -20,7 +20,7 @@ from kontext_lab.client import KontextClient
 from kontext_lab.lab import lab as labs
 from kontext_lab.lab import launch
 from kontext_lab.lab.measurer import Measurer
-from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import SweepRecorder, Tracker
 
 LONG, SHORT = 60.0, 1.0
 """Seconds at a stage that a signal interrupts, and at one on another thread, which goes on by itself."""
@@ -33,9 +33,9 @@ STAGES: dict[str, tuple[Any, str, float]] = {
     "opening the run": (Tracker, "begin", LONG),
     "sending": (KontextClient, "post", SHORT),
     "downloading": (KontextClient, "collect", SHORT),
-    "writing": (Tracker, "log", SHORT),
+    "writing": (SweepRecorder, "log", SHORT),
     "measuring": (Measurer, "measure", LONG),
-    "summing up": (Tracker, "finish", SHORT),
+    "summing up": (SweepRecorder, "finish", SHORT),
     "saving": (kl.Results, "save", LONG),
 }
 

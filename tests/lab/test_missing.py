@@ -15,7 +15,7 @@ from kontext_lab.figures.grid_plan import plan_grid
 from kontext_lab.lab.plan import Action
 from kontext_lab.results import Output, State
 from kontext_lab.sandbox import Sandbox
-from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import SweepRecorder
 
 Make = Callable[..., kl.Sweep]
 
@@ -250,7 +250,7 @@ class TestJournal:
             raise TrackingError("the disk is full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Tracker, "log", refuse)
+            patch.setattr(SweepRecorder, "log", refuse)
             run(lab, seeds(make_sweep))
         other = workdir.parent / "moved"
         monkeypatch.chdir(workdir.parent)
@@ -295,7 +295,7 @@ class TestJournal:
             raise TrackingError("the disk is full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Tracker, "log", refuse)
+            patch.setattr(SweepRecorder, "log", refuse)
             run(lab, seeds(make_sweep))
         copied = workdir.parent / "copied"
         shutil.copytree(workdir, copied)

@@ -19,7 +19,7 @@ import kontext_lab as kl
 from kontext_lab.client import KontextClient
 from kontext_lab.journal import AttemptFolder, SweepJournal
 from kontext_lab.runner.retry_policy import Pacing
-from kontext_lab.tracking import Tracker, writing
+from kontext_lab.tracking import SweepRecorder, Tracker, writing
 
 POINTS = (
     "intent written",
@@ -99,7 +99,7 @@ _PLACES: dict[str, tuple[Any, str, bool]] = {
     "answer read": (AttemptFolder, "keep_answer", False),
     "bytes on disk": (AttemptFolder, "keep_output", False),
     "child made": (writing, "_open_child", False),
-    "child written": (Tracker, "log", False),
+    "child written": (SweepRecorder, "log", False),
     "before emptying": (SweepJournal, "drop", True),
     "values written": (Tracker, "measured", False),
 }

@@ -16,10 +16,12 @@ import pytest
 
 import kontext_lab as kl
 from kontext_lab.errors import TrackingError
-from kontext_lab.tracking import Tracker, client_calls
+from kontext_lab.tracking import SweepRecorder, Tracker, client_calls
 from kontext_lab.tracking.store import check_reachable, open_store
 
-OPEN = "import sys; from kontext_lab.tracking import Tracker; Tracker(sys.argv[1]); print('open')"
+OPEN = (
+    "import sys; from kontext_lab.tracking import SweepRecorder, Tracker; Tracker(sys.argv[1]); print('open')"
+)
 
 
 def uri_of(file: Path) -> str:
@@ -343,10 +345,11 @@ def test_other_peoples_errors_are_still_printed(store_file: Path, caplog: pytest
 def test_store_is_reachable_while_its_file_is_there(store_file: Path) -> None:
     """A file that was deleted under us can't be written to."""
     tracker = Tracker(uri_of(store_file))
-    before = tracker.reachable()
+    recorder = SweepRecorder(tracker.store, "", {}, {}, lambda _: b"")
+    before = recorder.reachable()
     store_file.unlink()
 
-    assert (True, False) == (before, tracker.reachable())
+    assert (True, False) == (before, recorder.reachable())
 
 
 def test_store_that_was_deleted_is_made_anew_in_the_same_process(store_file: Path) -> None:

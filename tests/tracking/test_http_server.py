@@ -88,9 +88,7 @@ def test_hidden_chained_and_small(lab: kl.Lab, photo_file: Path) -> None:
     """Hiding, chains of edits, cells by their runs and thumbnails work over HTTP too."""
     first = lab.edit(photo_file, "Add a bird.", seed=77)
     second = lab.edit(first.output, "Add a crab.", seed=77)
-    run = next(
-        one for one in lab.history() if one.run_id == lab.context.tracker.whereabouts(first.run_id).parent_id
-    )
+    run = next(one for one in lab.history() if one.run_id == lab.context.sweep_run_of(first.run_id))
     lab.hide(run.run_id)
     assert run.run_id not in [one.run_id for one in lab.history()]
     assert [first.run_id] == [one.run_id for one in lab.ancestors(second)]
