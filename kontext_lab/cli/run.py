@@ -11,7 +11,7 @@ import click
 from kontext_lab.cli.output import FAILED, INTERRUPTED, OK, STOPPED, UNDELIVERED, say, say_json, stopped_by
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
-from kontext_lab.lab.options import Doubts, Missing, Reuse
+from kontext_lab.lab.options import Doubts, GivenOptions, Missing, Reuse
 from kontext_lab.lab.plan import Plan
 from kontext_lab.lab.service import wants_sandbox
 from kontext_lab.results import Results, State, checked_folder, writable_folder
@@ -89,7 +89,7 @@ def run_and_wait(lab: Lab, plan: Plan) -> Results:
     from kontext_lab.lab.launch import prepare_run  # noqa: PLC0415 - heavy, so after what can be wrong with the words
     from kontext_lab.lab.progress import follow  # noqa: PLC0415 - as above
 
-    handle = prepare_run(lab.context, plan)
+    handle = prepare_run(lab.context, plan, GivenOptions())
     with stop_signals().acting_on(handle):
         return follow(handle, shown=sys.stderr.isatty())
 

@@ -15,7 +15,7 @@ from kontext_lab.lab.change_maps import ChangeMaps
 from kontext_lab.lab.context import LabContext, Metric
 from kontext_lab.lab.launch import make_plan, prepare_run, resolved
 from kontext_lab.lab.measurer import check_metrics, measure
-from kontext_lab.lab.options import UNSET, Doubts, Missing, Reuse, RunOptions, Unset
+from kontext_lab.lab.options import UNSET, Doubts, GivenOptions, Missing, Reuse, RunOptions, Unset
 from kontext_lab.lab.plan import Plan
 from kontext_lab.lab.progress import follow, notify
 from kontext_lab.lab.recovery import Recovery
@@ -66,8 +66,6 @@ class Lab:
         >>> lab.close()
     """
 
-    context: LabContext
-
     def __init__(
         self,
         service: str = "auto",
@@ -108,8 +106,6 @@ class Lab:
         if not quiet:
             tell_unfinished(self.context)
 
-    # Running sweeps.
-
     def plan(
         self,
         sweep: Sweep,
@@ -129,12 +125,10 @@ class Lab:
     ) -> Plan:
         """Plan a sweep: the cells that are reused, the requests to send, their cost. Sends nothing that is billed.
 
-        Options that are left out are the lab's.
-
         Args:
             sweep: the sweep.
             fetch: GET its references by URL; without, the plan says what is not known.
-            budget: US dollars this run may spend; None for no limit.
+            budget: US dollars this run may spend; None for no limit; as all options the lab's if it is left out.
             reuse: `always` or `never`: whether a picture that was paid for is reused.
             in_doubt: `skip` or `resend` requests whose answer was lost.
             missing: `skip` or `resend` cells whose pictures are not in the store any more.
@@ -148,27 +142,17 @@ class Lab:
 
         Raises:
             SweepError: a reference by URL can't be fetched.
-            TrackingError: the store can't be used.
 
         Example:
             >>> lab.plan(kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"seed": "1-3"}), limit=2).requests
             2
         """
-        options = self.context.options.changed(
-            budget=budget,
-            reuse=reuse,
-            in_doubt=in_doubt,
-            missing=missing,
-            retry_failed=retry_failed,
-            limit=limit,
-            concurrency=concurrency,
-            executor=executor,
-            measure=measure,
-            pause_after=pause_after,
-            pacing=pacing,
-        )
-        plan, _ = make_plan(self.context, resolved(self.context, sweep, fetch=fetch), options, ask=True)
-        return plan
+        given = GivenOptions(
+            budget, reuse, in_doubt, missing, retry_failed, limit,
+            concurrency, executor, measure, pause_after, pacing,
+        )  # fmt: skip
+        options = self.context.options.changed(given)
+        return make_plan(self.context, resolved(self.context, sweep, fetch=fetch), options, ask=True)[0]
 
     def run(  # noqa: D417 - the options are those of `plan`
         self,
@@ -196,8 +180,7 @@ class Lab:
 
         Raises:
             ConfigError: an option that is not allowed, options beside a plan, or the plan of another service.
-            ServiceUnavailable: the service doesn't answer; nothing was sent.
-            Unauthorized: it doesn't accept the key; nothing was sent.
+            ServiceUnavailable, Unauthorized: the service doesn't answer, or refuses the key; nothing was sent.
             TrackingError: the store can't be used; nothing was sent.
 
         Example:
@@ -205,22 +188,11 @@ class Lab:
             >>> [str(cell.state) for cell in results]
             ['done', 'done']
         """
-        handle = prepare_run(
-            self.context,
-            sweep,
-            budget=budget,
-            reuse=reuse,
-            in_doubt=in_doubt,
-            missing=missing,
-            retry_failed=retry_failed,
-            limit=limit,
-            concurrency=concurrency,
-            executor=executor,
-            measure=measure,
-            pause_after=pause_after,
-            pacing=pacing,
-        )
-        return follow(handle, shown=progress)
+        given = GivenOptions(
+            budget, reuse, in_doubt, missing, retry_failed, limit,
+            concurrency, executor, measure, pause_after, pacing,
+        )  # fmt: skip
+        return follow(prepare_run(self.context, sweep, given), shown=progress)
 
     def start(  # noqa: D417 - the options are those of `plan`
         self,
@@ -254,24 +226,11 @@ class Lab:
             >>> len(lab.start(plan).wait())
             1
         """
-        handle = prepare_run(
-            self.context,
-            sweep,
-            observers,
-            inside,
-            budget=budget,
-            reuse=reuse,
-            in_doubt=in_doubt,
-            missing=missing,
-            retry_failed=retry_failed,
-            limit=limit,
-            concurrency=concurrency,
-            executor=executor,
-            measure=measure,
-            pause_after=pause_after,
-            pacing=pacing,
-        )
-        return handle.begin()
+        given = GivenOptions(
+            budget, reuse, in_doubt, missing, retry_failed, limit,
+            concurrency, executor, measure, pause_after, pacing,
+        )  # fmt: skip
+        return prepare_run(self.context, sweep, given, observers, inside).begin()
 
     def edit(self, image: Any, prompt: str, **fields: Any) -> CellResult:
         """Make one edit, logged as a sweep of one cell; `.image` of the result is the picture.
@@ -302,10 +261,6 @@ class Lab:
             results: changed in place, and returned.
             metrics: further callables `(references, output, request) -> {name: float}`; None for the lab's.
             progress: show a tqdm bar.
-
-        Raises:
-            ConfigError: there is no picture, or something that can't be a metric.
-            TrackingError: the values can't be recorded.
         """
         own = self.context.metrics if metrics is None else metrics
         results.notes += measure(self.context.tracker, results, own, progress=progress)
@@ -323,8 +278,6 @@ class Lab:
     def watch(self, which: str, *, progress: bool = True) -> Results:
         """Wait for a sweep that another process is running; takes the same names as `load`, returns its results."""
         return self.load(watch(self.context, which, shown=progress))
-
-    # Reading the store.
 
     def load(self, which: str) -> Results:
         """Load a sweep's results from the store, by name, run id, the beginning of that, or `last`.
@@ -385,8 +338,6 @@ class Lab:
         """List the pictures made directly from an output, oldest first, in any experiment; no copies."""
         return lookup.derived(self.context.tracker, what)
 
-    # What people say of pictures.
-
     def set_verdict(self, what: CellResult | Output, criterion: str, verdict: bool | None) -> None:
         """Record that a picture passes or fails on a criterion; in MLflow as `verdict/<criterion>`, also on later copies.
 
@@ -398,7 +349,6 @@ class Lab:
             verdict: True, False, or None to withdraw it.
 
         Raises:
-            ConfigError: the criterion can't be a metric's name.
             NotFound: there is no picture, or its cell is not in the store yet.
             TrackingError: the verdict can't be recorded; then nothing changes.
 
@@ -415,7 +365,6 @@ class Lab:
 
         Raises:
             NotFound: the cell is not in the store yet.
-            TrackingError: the note can't be recorded; then nothing changes.
         """
         verdicts.annotate(self.context.tracker, what, text)
 
@@ -433,9 +382,7 @@ class Lab:
             rater: the person's name.
 
         Raises:
-            ConfigError: an unknown choice, or twice the same picture.
             NotFound: there is no picture, or it is not in this store.
-            TrackingError: the vote can't be recorded.
         """
         return verdicts.vote(self.context.tracker, left, right, choice, rater)
 
@@ -453,8 +400,6 @@ class Lab:
         Also in the outputs' `metrics`, and so in `results.to_frame()`. A picture without votes has no score.
         """
         return verdicts.score(self.context.tracker, results)
-
-    # The service.
 
     @property
     def simulated(self) -> bool:

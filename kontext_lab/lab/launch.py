@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 from kontext_lab.errors import AlreadyRunning, ConfigError, ServiceError, Unauthorized, WrongType
 from kontext_lab.images import Reference
@@ -25,7 +24,7 @@ from kontext_lab.lab.context import LabContext
 from kontext_lab.lab.executors import DaemonExecutor, permits_for
 from kontext_lab.lab.lookup import draw_grid, draw_preview, with_origins
 from kontext_lab.lab.measurer import Measurer
-from kontext_lab.lab.options import UNSET, RunOptions
+from kontext_lab.lab.options import GivenOptions, RunOptions
 from kontext_lab.lab.plan import Action, Decision, Plan
 from kontext_lab.lab.recovery import ask_about, deliver, held_in, in_hand, is_doubtful, sum_up
 from kontext_lab.lab.service import SANDBOX_LATENCY
@@ -147,13 +146,11 @@ def _identified(sweep: Sweep) -> Sweep:
     """The sweep with a digest in the place of every picture that was not fetched: no store knows it."""
 
     def identified(reference: Reference) -> Reference:
-        if reference.resolved:
-            return reference
-        return replace(reference, digest=f"address {hashlib.sha256(str(reference.url).encode()).hexdigest()}")
+        digest = f"address {hashlib.sha256(str(reference.url).encode()).hexdigest()}"
+        return reference if reference.resolved else replace(reference, digest=digest)
 
-    if all(reference.resolved for reference in sweep.references):
-        return sweep
-    return sweep.with_references(identified)
+    whole = all(reference.resolved for reference in sweep.references)
+    return sweep if whole else sweep.with_references(identified)
 
 
 def _held_by_others(
@@ -202,18 +199,18 @@ def _with_prices(context: LabContext, plan: Plan) -> Plan:
 def prepare_run(
     context: LabContext,
     sweep: Sweep | Plan,
+    given: GivenOptions,
     observers: Sequence[Observer] = (),
     inside: str | None = None,
-    **options: Any,
 ) -> Handle:
     """Make a sweep ready: planned, locked, its run opened. Nothing is sent before the handle's `begin()`.
 
     Args:
         context: of the lab.
         sweep: the sweep, or its plan: at most its requests are sent.
+        given: options of this call; a plan has its own.
         observers: called with every cell whose state changed.
         inside: the run that a new parent run is put into, or ""; None for the calling thread's active one.
-        **options: as `Lab.run` takes them; those of a plan are its own.
 
     Raises:
         AlreadyRunning: a living process is at work on it.
@@ -223,8 +220,10 @@ def prepare_run(
     prices: Mapping[str, float] = {}
     if isinstance(sweep, Plan):
         plan, service = sweep, context.connection.name
-        if given := [name for name, value in options.items() if value is not UNSET]:
-            raise ConfigError(f"a plan has its options already: give {', '.join(given)} to lab.plan(…)")
+        if given.values:
+            raise ConfigError(
+                f"a plan has its options already: give {', '.join(given.values)} to lab.plan(…)"
+            )
         if plan.service != service:
             raise ConfigError(
                 f"the plan is for {plan.service}, this lab uses {service}: plan again with this lab"
@@ -232,7 +231,7 @@ def prepare_run(
         most = plan.requests if plan.options.limit is None else min(plan.requests, plan.options.limit)
         sweep, chosen, prices = plan.sweep, replace(plan.options, limit=most), plan.prices
     else:
-        chosen = context.options.changed(**options)
+        chosen = context.options.changed(given)
     context.answers.clear()
     ready = with_origins(resolved(context, sweep), context.tracker)
     if inside is None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from kontext_lab.errors import ConfigError
 from kontext_lab.runner.retry_policy import Pacing
 
-__all__ = ["UNSET", "Doubts", "Missing", "Reuse", "RunOptions", "Unset"]
+__all__ = ["UNSET", "Doubts", "GivenOptions", "Missing", "Reuse", "RunOptions", "Unset"]
 
 Reuse = Literal["always", "never"]
 Doubts = Literal["skip", "resend"]
@@ -84,13 +84,35 @@ class RunOptions:
             if not is_allowed:
                 raise ConfigError(f"{name} must be {allowed}, not {getattr(self, name)!r:.60}")
 
-    def changed(self, **options: Any) -> RunOptions:
-        """Return a copy with these options, but for those that are unset.
+    def changed(self, given: GivenOptions) -> RunOptions:
+        """Return a copy with the options that are given.
 
         Raises:
             ConfigError: a value that is not allowed.
         """
-        return replace(self, **{name: value for name, value in options.items() if value is not UNSET})
+        return replace(self, **given.values)
+
+
+@dataclass(frozen=True)
+class GivenOptions:
+    """Options of one call; those that are unset are the lab's."""
+
+    budget: float | Unset | None = UNSET
+    reuse: Reuse | Unset = UNSET
+    in_doubt: Doubts | Unset = UNSET
+    missing: Missing | Unset = UNSET
+    retry_failed: bool | Unset = UNSET
+    limit: int | Unset | None = UNSET
+    concurrency: int | Unset = UNSET
+    executor: Executor | Unset | None = UNSET
+    measure: bool | Unset = UNSET
+    pause_after: int | Unset = UNSET
+    pacing: Pacing | Unset = UNSET
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The options that are set, by name."""
+        return {name: value for name, value in vars(self).items() if value is not UNSET}
 
 
 def _is_number(value: Any, kinds: Any = int) -> bool:

@@ -13,6 +13,7 @@ import kontext_lab as kl
 WITHOUT = {
     "Action",
     "CellResult",
+    "Comparison",
     "Decision",
     "Differences",
     "EffectsView",
