@@ -1,7 +1,4 @@
-"""Plans a sweep with everything that is known of it, and makes it ready to run.
-
-The order of a start: lock the sweep, deliver leftovers of earlier runs, plan, check the service, create the MLflow run.
-"""
+"""Plans sweeps with the knowledge of store, journal and service, and makes them ready to run."""
 
 from __future__ import annotations
 
@@ -214,8 +211,7 @@ def prepare_run(
 
     Raises:
         AlreadyRunning: a living process is at work on it.
-        ConfigError: options beside a plan, or a plan of another service.
-        ServiceUnavailable, Unauthorized, TrackingError: before anything is sent.
+        ConfigError, ServiceUnavailable, Unauthorized, TrackingError: before anything is sent.
     """
     prices: Mapping[str, float] = {}
     if isinstance(sweep, Plan):
