@@ -141,15 +141,6 @@ class RunBar(Section):
         self._pressed = RetryRequest(button, planner.revision)
         self._on_plan()
 
-    def _go(self, pressed: RetryRequest) -> None:
-        """What was pressed, now that its plan is there; it is run as it was planned."""
-        plan, wanted = self._planner.plan, self._planner.wanted
-        if plan is None or wanted is None:
-            return
-        chosen = plan if pressed.button == "Run" else plan.head(1)
-        question = ConfirmPrompt(chosen, wanted.lab, replace(pressed, was_asked=True))
-        self._ask_about(question, always=pressed.was_asked)  # no run begins while its question stands open
-
     def _ask_about(self, asked: ConfirmPrompt, *, always: bool = False) -> None:
         if not always and (asked.lab.simulated or asked.plan.cost <= asked.lab.context.confirm_above):
             self._session.run(asked.plan, asked.lab)
@@ -190,7 +181,13 @@ class RunBar(Section):
                 )
         elif planner.state == "ready":
             self._pressed = None
-            self._go(pressed)
+            plan, wanted = planner.plan, planner.wanted
+            if plan is not None and wanted is not None:
+                chosen = plan if pressed.button == "Run" else plan.head(1)
+                question = ConfirmPrompt(chosen, wanted.lab, replace(pressed, was_asked=True))
+                self._ask_about(
+                    question, always=pressed.was_asked
+                )  # no run begins while its question is open
 
     def _why_not(self) -> str:
         """Why Run can't be pressed; "" where it can."""

@@ -365,3 +365,13 @@ def test_other_stores_are_named() -> None:
 def test_other_stores_are_no_matter_for_the_sandbox() -> None:
     """Nobody paid for simulated pictures."""
     assert () == replace(plan(other_stores={"sqlite:////data/mlflow.db": 2}), service="sandbox").warnings
+
+
+def test_the_head_of_a_plan() -> None:
+    """The first requests are sent, the others and their copies are left out."""
+    made, prints = study(seed=[1, 2, 2, 3])
+    whole = Plan(made, "x", decide(made.cells, prints, here={}, anywhere={}))
+    head = whole.head(1)
+    assert [Action.SEND, Action.LEAVE, Action.LEAVE, Action.LEAVE] == [one.action for one in head.decisions]
+    assert (1, 0.052) == (head.requests, head.cost)
+    assert whole.decisions == whole.head(3).decisions
