@@ -5,39 +5,59 @@ Importing it loads nothing heavy and touches nothing: names arrive when they are
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kontext_lab import errors
     from kontext_lab.errors import KontextLabError
     from kontext_lab.figures import effects, grid, grid_pages
+    from kontext_lab.figures.effects_figure import EffectsView
     from kontext_lab.images import Reference
     from kontext_lab.images.samples import sample
     from kontext_lab.lab import Lab
+    from kontext_lab.lab.lookup import Found
+    from kontext_lab.lab.plan import Action, Decision, Plan
+    from kontext_lab.lab.recovery import Recovery
     from kontext_lab.lab.report_builder import report
+    from kontext_lab.lab.unfinished import UnfinishedSweep
     from kontext_lab.metrics import Comparison, compare
     from kontext_lab.panel import Panel
-    from kontext_lab.panel.ranking_widget import rank
+    from kontext_lab.panel.ranking_widget import Ranking, rank
     from kontext_lab.request import EditRequest
-    from kontext_lab.results import CellResult, Output, Results, State
-    from kontext_lab.results.prompts import differences
+    from kontext_lab.results import CellResult, Output, Results, Spending, State
+    from kontext_lab.results.prompts import Differences, differences
+    from kontext_lab.runner import Handle
+    from kontext_lab.statistics import Scores, Vote
     from kontext_lab.sweep import Sweep
+    from kontext_lab.tracking import SweepRun
 
 __all__ = [
+    "Action",
     "CellResult",
     "Comparison",
+    "Decision",
+    "Differences",
     "EditRequest",
+    "EffectsView",
+    "Found",
+    "Handle",
     "KontextLabError",
     "Lab",
     "Output",
     "Panel",
+    "Plan",
+    "Ranking",
+    "Recovery",
     "Reference",
     "Results",
+    "Scores",
+    "Spending",
     "State",
     "Sweep",
+    "SweepRun",
+    "UnfinishedSweep",
+    "Vote",
     "compare",
     "differences",
     "effects",
@@ -50,17 +70,31 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Action": "lab.plan",
     "CellResult": "results",
     "Comparison": "metrics",
+    "Decision": "lab.plan",
+    "Differences": "results.prompts",
     "EditRequest": "request",
+    "EffectsView": "figures.effects_figure",
+    "Found": "lab.lookup",
+    "Handle": "runner",
     "KontextLabError": "errors",
     "Lab": "lab",
     "Output": "results",
     "Panel": "panel",
+    "Plan": "lab.plan",
+    "Ranking": "panel.ranking_widget",
+    "Recovery": "lab.recovery",
     "Reference": "images",
     "Results": "results",
+    "Scores": "statistics",
+    "Spending": "results",
     "State": "results",
     "Sweep": "sweep",
+    "SweepRun": "tracking",
+    "UnfinishedSweep": "lab.unfinished",
+    "Vote": "statistics",
     "compare": "metrics",
     "differences": "results.prompts",
     "effects": "figures",
@@ -84,14 +118,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted((*__all__, "__version__"))
-
-
-class _Package(ModuleType):
-    """Lets a function have the name of a room: that the room is imported doesn't put it in the function's place."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -56,8 +56,9 @@ def run_demo(out: Path) -> int:
 
     with Lab("sandbox") as lab:
         say("Simulated pictures: the sandbox on this machine answers, nothing is paid, no key is used.")
-        say(lab.plan(sweep))
-        results = run_and_wait(lab, sweep)
+        plan = lab.plan(sweep)
+        say(plan)
+        results = run_and_wait(lab, plan)
         tell(results, lab)
         shown = _shown(results, lab, out)
         tell_undelivered(results)
@@ -82,7 +83,9 @@ def _show(results: Results, lab: Lab, out: Path) -> None:
     _draw(results, figure)
     study = effects(results, _METRIC)
     study.figure.savefig(plot)
-    say(f"\ngrid     {figure}\neffects  {plot}\nsweep    {file}\nstore    {lab.tracker.store.shown}\n\nNext:")
+    say(
+        f"\ngrid     {figure}\neffects  {plot}\nsweep    {file}\nstore    {lab.context.tracker.store.shown}\n\nNext:"
+    )
     commands = {
         f"kontext-lab run {file} --sandbox": "after changing it: only new cells are sent",
         "kontext-lab ui": "every call, its parameters and its picture in MLflow",

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kontext_lab.cli.output import say, say_json
 from kontext_lab.images import load_reference
-from kontext_lab.lab.picture_search import QUERY_MEGAPIXELS, Found, find
+
+if TYPE_CHECKING:
+    from kontext_lab.lab.lookup import Found
 
 __all__ = ["find_file"]
 
 
 def find_file(file: Path, *, as_json: bool) -> int:
     """A line for every cell that made this picture; 1 where there is none."""
-    picture = load_reference(file, max_megapixels=QUERY_MEGAPIXELS)
-    from kontext_lab.tracking import Tracker  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+    picture = load_reference(
+        file, max_megapixels=0.3
+    )  # previews, which it is compared with, are smaller still
+    from kontext_lab.lab.lookup import find  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+    from kontext_lab.tracking import Tracker  # noqa: PLC0415 - as above
 
     tracker = Tracker()
     found = find(tracker, picture)

@@ -56,7 +56,7 @@ def show_run(which: str, *, as_json: bool, watch: bool = False) -> int:
     from kontext_lab.lab import Lab  # noqa: PLC0415 - `list` does without figures and measures
 
     lab = Lab("sandbox")
-    tracker = lab.tracker
+    tracker = lab.context.tracker
     results = lab.watch(which, progress=sys.stderr.isatty()) if watch else lab.load(which)
     run = tracker.find(results.run_id)
     if as_json:
@@ -180,7 +180,7 @@ def _check_journal() -> int:
 
     try:
         with Lab("sandbox", quiet=True) as lab:
-            folder, lines = lab.journal.folder, lab.unfinished
+            folder, lines = lab.context.journal.folder, lab.unfinished
     except KontextLabError as error:
         say(f"journal  {error}")
         return 2
@@ -242,7 +242,7 @@ def recover_everything() -> int:
     with Lab("auto" if key_from_environment() else "sandbox", quiet=True) as lab:
         found = lab.recover()
         if not found:
-            say(f"nothing to recover in {lab.journal.folder}")
+            say(f"nothing to recover in {lab.context.journal.folder}")
             return OK
         for one in found:
             run = f" · run {one.run_id[:8]}" if one.run_id else ""
@@ -252,6 +252,6 @@ def recover_everything() -> int:
     kept = sum(one.kept for one in found)
     if kept:
         requests = "1 request stays" if kept == 1 else f"{kept} requests stay"
-        say(f"{requests} in {lab.journal.folder}: `kontext-lab recover` tries again", err=True)
+        say(f"{requests} in {lab.context.journal.folder}: `kontext-lab recover` tries again", err=True)
         return UNDELIVERED
     return FAILED if any(one.problem for one in found) else OK

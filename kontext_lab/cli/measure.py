@@ -26,7 +26,7 @@ _LINES_SHOWN = 5
 def measure_run(which: str) -> int:
     """Measure a sweep and say what came out, a line a value; 1 where something could not be measured or recorded."""
     with Lab("sandbox", quiet=True) as lab:
-        lab.tracker.store.check_writable()
+        lab.context.tracker.store.check_writable()
         results = lab.load(which)
         told = len(results.notes)
         try:

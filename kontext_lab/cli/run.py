@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from kontext_lab.cli.output import FAILED, INTERRUPTED, OK, STOPPED, UNDELIVERED, say, say_json, stopped_by
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
+from kontext_lab.lab.options import Doubts, GivenOptions, Missing, Reuse
 from kontext_lab.lab.plan import Plan
 from kontext_lab.lab.service import wants_sandbox
 from kontext_lab.results import Results, State, checked_folder, writable_folder
@@ -33,9 +34,9 @@ def run_sweep(
     budget: float | None,
     concurrency: int,
     limit: int | None,
-    reuse: str,
-    in_doubt: str,
-    missing: str,
+    reuse: Reuse,
+    in_doubt: Doubts,
+    missing: Missing,
     retry_failed: bool,
     no_measure: bool,
     dry_run: bool,
@@ -56,24 +57,26 @@ def run_sweep(
     from kontext_lab.lab import Lab  # noqa: PLC0415 - heavy, so after what can be wrong with the words
 
     with Lab("sandbox" if sandbox else "api", concurrency=concurrency, budget=budget) as lab:
-        choices = {
-            "reuse": reuse,
-            "in_doubt": in_doubt,
-            "missing": missing,
-            "retry_failed": retry_failed,
-            "limit": limit,
-        }
-        plan = lab.plan(sweep, fetch=not dry_run, **choices)
+        plan = lab.plan(
+            sweep,
+            fetch=not dry_run,
+            reuse=reuse,
+            in_doubt=in_doubt,
+            missing=missing,
+            retry_failed=retry_failed,
+            limit=limit,
+            measure=not no_measure,
+        )
         if as_json:
             say_json(plan.as_dict())
         else:
             say(plan)
         if dry_run:
             return 0
-        _confirm(plan, lab.confirm_above, yes=yes)
+        _confirm(plan, lab.context.confirm_above, yes=yes)
         if out is not None:
             writable_folder(out)
-        results = run_and_wait(lab, sweep, measure=not no_measure, **choices)
+        results = run_and_wait(lab, plan)
         tell(results, lab)
         saved = out is None or _saved(results, out)
         tell_undelivered(results)
@@ -81,11 +84,12 @@ def run_sweep(
         return FAILED if code == OK and not saved else code
 
 
-def run_and_wait(lab: Lab, sweep: Sweep, **options: Any) -> Results:
-    """Run a sweep that stop signals stop: the first keeps what is under way, the second leaves."""
-    from kontext_lab.lab.progress import follow  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+def run_and_wait(lab: Lab, plan: Plan) -> Results:
+    """Run a plan that stop signals stop: the first keeps what is under way, the second leaves."""
+    from kontext_lab.lab.launch import prepare_run  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+    from kontext_lab.lab.progress import follow  # noqa: PLC0415 - as above
 
-    handle = lab.prepare(sweep, **options)
+    handle = prepare_run(lab.context, plan, GivenOptions())
     with stop_signals().acting_on(handle):
         return follow(handle, shown=sys.stderr.isatty())
 
@@ -109,7 +113,7 @@ def tell(results: Results, lab: Lab) -> None:
     paid = f"paid now ${results.spent:.2f}"
     if results.simulated and results.spent:
         paid = f"paid now $0.00, the sandbox is free (${results.spent:.2f} if it were real)"
-    say(f"{paid} · run {results.run_id[:8]} in {lab.tracker.store.shown}")
+    say(f"{paid} · run {results.run_id[:8]} in {lab.context.tracker.store.shown}")
     bad = [cell for cell in results if cell.state in (State.FAILED, State.IN_DOUBT)]
     for cell in bad[:FAILURES_SHOWN]:
         say(f"  {cell.title}: {cell.state} {cell.reason}: {cell.note}", err=True)
@@ -161,7 +165,7 @@ def exit_code(results: Results, signal: int | None = None) -> int:
 
 
 def _confirm(plan: Plan, above: float, *, yes: bool) -> None:
-    cost = plan.cost if plan.budget is None else min(plan.cost, plan.budget)
+    cost = plan.cost if plan.options.budget is None else min(plan.cost, plan.options.budget)
     if yes or plan.simulated or cost <= above:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -1,7 +1,6 @@
 """The lab: wires service, store, journal, runner and results together. The only place that knows all of them.
 
-What people call is in `lab`; how a sweep is started, what a crash left, and how pictures and money are found
-again are rooms of their own.
+`lab` is the public class, `context` everything its parts share; no part takes the lab itself.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["Lab"]
 def __getattr__(name: str) -> Any:
     if name != "Lab":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # The other rooms are used without it, and it loads figures, measures and a web server.
+    # The other modules are used without it, and it loads measures and a web server.
     from kontext_lab.lab.lab import Lab  # noqa: PLC0415
 
     return Lab

@@ -52,23 +52,37 @@ class ChangeMapCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Comparison | None:
-        """What is held, its map in steps of a quarter of a Lab unit; None where nothing is."""
+        """Return a comparison, its map in steps of a quarter of a Lab unit; None for an unknown key."""
         with self._lock:
-            found = self._held.get(key)
-            if found is not None:
+            packed = self._held.get(key)
+            if packed is not None:
                 self._held.move_to_end(key)
-        return None if found is None else _unpacked(found)
+        if packed is None:
+            return None
+        levels = np.frombuffer(zlib.decompress(packed.levels), np.uint8).reshape(packed.shape)
+        bits = np.frombuffer(zlib.decompress(packed.seen), np.uint8)
+        seen = np.unpackbits(bits, count=levels.size).reshape(packed.shape).astype(bool)
+        return replace(packed.comparison, change_map=(levels * np.float32(_STEP)), seen=seen)
 
     def put(self, key: Hashable, comparison: Comparison) -> Comparison:
-        """Hold one; returns it as it will be found."""
-        packed = _packed(comparison)
+        """Keep a comparison; returns it as `get` does from now on."""
+        steps = np.nan_to_num(comparison.change_map) / _STEP
+        # What changed at all stays more than nothing.
+        levels = np.where(steps > 0, np.clip(np.rint(steps), 1, 255), 0).astype(np.uint8)
+        nothing = np.zeros((0, 0), np.float32)
+        packed = _Packed(
+            replace(comparison, change_map=nothing, seen=nothing.astype(bool)),
+            levels.shape,
+            zlib.compress(levels.tobytes(), 1),
+            zlib.compress(np.packbits(comparison.seen).tobytes(), 1),
+        )
         with self._lock:
             old = self._held.pop(key, None)
             self._bytes += packed.weight - (old.weight if old is not None else 0)
             self._held[key] = packed
             while self._bytes > self._most and len(self._held) > 1:
                 self._bytes -= self._held.popitem(last=False)[1].weight
-        return _unpacked(packed)
+        return replace(comparison, change_map=levels * np.float32(_STEP))
 
     def __len__(self) -> int:
         return len(self._held)
@@ -78,28 +92,30 @@ _HELD = ChangeMapCache()
 
 
 class ChangeMaps:
-    """What a lab's results bring beside their pictures; see `results.Beside`.
+    """References and change maps of a lab's results; see `results.ComparisonSource`.
 
     Args:
-        tracker: reads what was sent; None where that is known in any case.
+        tracker: reads requests; None where they are known in any case.
     """
 
     def __init__(self, tracker: Tracker | None = None, held: ChangeMapCache = _HELD) -> None:
         self._tracker, self._held = tracker, held
 
     def know(self, results: Results) -> None:
-        """Fill in what was sent; nothing where that can't be known."""
+        """Fill in the requests, where they can be known."""
         if self._tracker is not None:
             with_requests(self._tracker, results)
 
     def comparison(self, output: Output) -> Comparison:
-        """What an edit changed; at once where that was asked before.
+        """Return what an edit changed; at once where that was asked before.
 
         Raises:
             ConfigError: its references are not at hand.
             KontextLabError: a picture can't be read.
         """
-        key = _key(output)
+        request, key = output.cell.request, None
+        if request is not None and output.sha256:
+            key = (output.sha256, output.cell.service, tuple(one.digest for one in request.images))
         found = self._held.get(key) if key else None
         if found is None:
             found = comparison_of(output)
@@ -107,14 +123,14 @@ class ChangeMaps:
         return found
 
     def __reduce__(self) -> tuple[type[ChangeMaps], tuple[()]]:
-        # As results that are pickled: what is known comes along, an open store doesn't.
+        # Pickled results keep the known requests, an open store does not come along.
         return (ChangeMaps, ())
 
 
 def on_references(
     output: Output, comparison_source: ComparisonSource | None
 ) -> list[tuple[Reference, Placement]]:
-    """An output's references, each with the frame that it shares with the output; one at most is registered.
+    """List an output's references, each with the frame that it shares with the output; one at most is registered.
 
     Args:
         output: of which; its cell's request is known, else there are none.
@@ -134,7 +150,7 @@ def on_references(
 def on_each_other(
     first: Output, second: Output, comparison_source: ComparisonSource | None
 ) -> Placement | None:
-    """The frame of two outputs: by the reference they share, else by what they have in common; None without sizes."""
+    """Lay two outputs on each other: by the reference they share, else by what they have in common; None without sizes."""
     size, other = (first.width, first.height), (second.width, second.height)
     if not all((*size, *other)):
         return None
@@ -157,31 +173,4 @@ def _measured(output: Output, comparison_source: ComparisonSource | None) -> Com
     try:
         return (comparison_source or ChangeMaps()).comparison(output)
     except KontextLabError:
-        return None  # what is wrong with a picture says whoever loads it
-
-
-def _key(output: Output) -> Hashable:
-    request = output.cell.request
-    if request is None or not output.sha256:
-        return None
-    return output.sha256, output.cell.service, tuple(one.digest for one in request.images)
-
-
-def _packed(comparison: Comparison) -> _Packed:
-    steps = np.nan_to_num(comparison.change_map) / _STEP
-    # What changed at all stays more than nothing.
-    levels = np.where(steps > 0, np.clip(np.rint(steps), 1, 255), 0).astype(np.uint8)
-    nothing = np.zeros((0, 0), np.float32)
-    return _Packed(
-        replace(comparison, change_map=nothing, seen=nothing.astype(bool)),
-        levels.shape,
-        zlib.compress(levels.tobytes(), 1),
-        zlib.compress(np.packbits(comparison.seen).tobytes(), 1),
-    )
-
-
-def _unpacked(packed: _Packed) -> Comparison:
-    levels = np.frombuffer(zlib.decompress(packed.levels), np.uint8).reshape(packed.shape)
-    bits = np.frombuffer(zlib.decompress(packed.seen), np.uint8)
-    seen = np.unpackbits(bits, count=levels.size).reshape(packed.shape).astype(bool)
-    return replace(packed.comparison, change_map=(levels * np.float32(_STEP)), seen=seen)
+        return None  # loading the picture tells what is wrong with it

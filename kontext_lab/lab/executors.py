@@ -1,10 +1,13 @@
-"""Executors that people bring: found out before money is spent whether their workers can send, and by which permits."""
+"""Executors: the permits that a user's executor can take, found out before money is spent, and one of daemon threads."""
 
 from __future__ import annotations
 
+import queue
+import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from kontext_lab.journal.permits import dask_client, run_on_workers
 from kontext_lab.lab.worker import Probe, Worker
 from kontext_lab.runner import Permits
 
-__all__ = ["permits_for"]
+__all__ = ["DaemonExecutor", "permits_for"]
 
 PROBE_SECONDS = 60.0
 """How long an executor's workers may take to say what they find."""
@@ -109,3 +112,71 @@ def _check(name: str, probe: Probe) -> None:
 
 def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+class DaemonExecutor(Executor):
+    """An executor of daemon threads: neither Stop nor the end of Python waits for its jobs.
+
+    Measuring runs functions of the user, and a function that hangs can't be ended from outside. A
+    `ThreadPoolExecutor` waits for its threads when Python ends; paid requests need that and stay there.
+
+    Args:
+        threads: how many, at most; each starts when it is first needed.
+        name: what they are called.
+    """
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._most = threads
+        self._name = name
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._shut = False
+        self._lock = threading.Lock()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a function on one of the threads.
+
+        Raises:
+            RuntimeError: it was shut down, or no thread can be started any more.
+        """
+        future: Future[Any] = Future()
+        with self._lock:
+            if self._shut:
+                raise RuntimeError("shut down")
+            if len(self._threads) < self._most:
+                thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+            self._jobs.put((future, partial(fn, *args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take nothing more.
+
+        Args:
+            wait: for what is being done.
+            cancel_futures: drop what waits.
+        """
+        with self._lock:
+            self._shut = True
+            if cancel_futures:
+                with suppress(queue.Empty):  # the threads take from it as well
+                    while True:
+                        job = self._jobs.get_nowait()
+                        if job is not None:
+                            job[0].cancel()
+            for _ in self._threads:
+                self._jobs.put(None)
+        for thread in self._threads if wait else ():
+            thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, do = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(do())
+            except BaseException as error:  # told to whoever asks for the result
+                future.set_exception(error)
+            del job, future, do  # an idle thread keeps no picture alive

@@ -8,36 +8,31 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kontext_lab import metrics
 from kontext_lab.errors import ConfigError, KontextLabError, shown
 from kontext_lab.images import Boxes, Origin, Reference, picture_of
-from kontext_lab.lab.daemon_executor import DaemonExecutor
+from kontext_lab.lab.context import Metric
+from kontext_lab.lab.executors import DaemonExecutor
 from kontext_lab.lab.lookup import ancestors, with_requests
 from kontext_lab.lab.progress import ProgressBar
-from kontext_lab.lab.verdicts import check_criterion, noting
+from kontext_lab.lab.verdicts import check_criterion, put_metrics
 from kontext_lab.metrics import Comparison, Measured
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.results.labels import VERDICT
 from kontext_lab.sandbox import mark_box
-from kontext_lab.tracking import BOOKED, MEASURED, Tracker
+from kontext_lab.tracking import BOOKED, MEASURED, Tracker, write_measured
 
-if TYPE_CHECKING:
-    from kontext_lab.lab.store_client import StoreClient
-
-__all__ = ["MeasuredValues", "Measurer", "OwnMetric", "check_metrics", "compared", "comparison_of", "measure"]
-
-
-OwnMetric = Callable[..., Mapping[str, float]]
-"""`(references, output, request) -> {name: float}`: PIL pictures, and the request or None where it isn't known."""
+__all__ = ["MeasuredValues", "Measurer", "check_metrics", "comparison_of", "measure"]
 
 FIRST = "first/"
-"""How the names of values begin that compare with the first picture of a chain of edits."""
+"""Prefix of values that compare with the first picture of a chain of edits."""
 
 _OF_FIRST = ("change/", "preserve/", "align/registered")
 
@@ -47,14 +42,19 @@ _MOST_REFUSED = 3
 _ALWAYS = "align/registered"
 """A value that everything measured has."""
 
+_THREADS = 2
+
+_ready = lru_cache(maxsize=4)(metrics.measured)
+"""References made ready; the cells of a sweep share theirs."""
+
 
 @dataclass
 class MeasuredValues:
-    """What was measured of a cell.
+    """Measured values of a cell.
 
     Attributes:
         values: by the output's number and by name.
-        trouble: what could not be, a line each.
+        trouble: why others could not be measured, a line each.
     """
 
     values: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -66,11 +66,11 @@ class Measurer:
 
     Args:
         tracker: the store.
-        own: further metrics.
-        keep: how many references are kept ready at once.
+        own: metrics of the user.
+        keep: number of references that are kept ready at once.
     """
 
-    def __init__(self, tracker: Tracker, own: Sequence[OwnMetric] = (), *, keep: int = 16) -> None:
+    def __init__(self, tracker: Tracker, own: Sequence[Metric] = (), *, keep: int = 16) -> None:
         self._tracker = tracker
         self._own = tuple(own)
         self._ready: Callable[[Reference], Measured] = lru_cache(maxsize=keep)(metrics.measured)
@@ -78,79 +78,77 @@ class Measurer:
         self._looking = threading.Lock()
 
     def wants(self, cell: CellResult) -> bool:
-        """Whether a cell has pictures that were not measured by this recipe and for its boxes."""
+        """Return whether a cell has pictures that were not measured by this recipe and for its boxes."""
         pictures = [output for output in cell.outputs if output.is_picture]
         return any(_ALWAYS not in output.metrics or cell.recipe != _recipe(cell) for output in pictures)
 
     def measure(self, cell: CellResult) -> MeasuredValues:
         """Measure every picture of a cell; raises nothing that a picture or a metric could cause."""
-        found = MeasuredValues()
+        measured = MeasuredValues()
         if cell.request is None:
-            found.trouble.append(f"{cell.title}: not measured, its references are not at hand")
-            return found
-        first = self._first(cell, found.trouble)
+            measured.trouble.append(f"{cell.title}: not measured, its references are not at hand")
+            return measured
+        first = None
+        if cell.parents:
+            with self._looking:  # the cells of a sweep mostly stand in one chain
+                if cell.parents not in self._firsts:
+                    self._firsts[cell.parents] = self._first(cell, measured.trouble)
+                first = self._firsts[cell.parents]
         for output in cell.outputs:
             if not output.is_picture:
                 continue
             try:
-                values = compared(output, cell.request.images, self._ready, cell.protect).values
+                values = _compared(output, cell.request.images, self._ready, cell.protect).values
                 if first is not None:
-                    values |= _of_first(compared(output, [first], self._ready))
-                found.values[output.number] = {**values, **_own_values(output, self._own, found.trouble)}
+                    of_first = _compared(output, [first], self._ready).values
+                    values |= {
+                        f"{FIRST}{name}": value
+                        for name, value in of_first.items()
+                        if name.startswith(_OF_FIRST)
+                    }
+                measured.values[output.number] = values | _own_values(output, self._own, measured.trouble)
             except KontextLabError as error:
-                found.trouble.append(f"{cell.title}: not measured: {error}")
-        return found
+                measured.trouble.append(f"{cell.title}: not measured: {error}")
+        return measured
 
-    def record(self, cell: CellResult, found: MeasuredValues) -> None:
-        """Write what was found, then show it; what isn't tracked is only shown.
+    def _first(self, cell: CellResult, trouble: list[str]) -> Reference | None:
+        """The picture that a chain of edits began with."""
+        what = "not measured against the first picture of the chain"
+        try:
+            chain = ancestors(self._tracker, cell)
+            oldest = chain[0].cell if chain else None
+            if oldest is not None and not oldest.parents:  # else something in between was deleted
+                with_requests(self._tracker, Results([oldest]))
+                if oldest.request is not None:
+                    return oldest.request.images[0]
+            trouble.append(f"{what}: it is not in this store")
+        except KontextLabError as error:
+            trouble.append(f"{what}: {error}")
+        return None
+
+    def record(self, cell: CellResult, measured: MeasuredValues) -> None:
+        """Write the values, then show them; those of a cell that isn't tracked are only shown.
 
         Raises:
-            TrackingError: it can't be written; then nothing changes.
+            TrackingError: they can't be written; then nothing changes.
         """
         recipe = _recipe(cell)
         if cell.run_id:
-            self._tracker.measured(cell, found.values, recipe)
-        with noting:
-            cell.recipe = recipe
-            for output in cell.outputs:
-                if (values := found.values.get(output.number)) is not None:
-                    said = {
-                        key: value for key, value in output.metrics.items() if not key.startswith(MEASURED)
-                    }
-                    output.metrics = said | values
-
-    def _first(self, cell: CellResult, trouble: list[str]) -> Reference | None:
-        """The picture that a chain of edits began with; None where a cell stands in none."""
-        if not cell.parents:
-            return None
-        with self._looking:  # the cells of a sweep mostly stand in one chain
-            if cell.parents not in self._firsts:
-                self._firsts[cell.parents] = _first_of(self._tracker, cell, trouble)
-            return self._firsts[cell.parents]
+            trouble = f"what was measured of {cell.title} can't be recorded in MLflow"
+            self._tracker.call(trouble, write_measured, cell.run_id, measured.values, recipe)
+        cell.recipe = recipe
+        for output in cell.outputs:
+            if (values := measured.values.get(output.number)) is not None:
+                put_metrics(output, [name for name in output.metrics if name.startswith(MEASURED)], values)
 
 
-def _first_of(tracker: Tracker, cell: CellResult, trouble: list[str]) -> Reference | None:
-    try:
-        chain = ancestors(tracker, cell)
-        oldest = chain[0].cell if chain else None
-        if oldest is not None and not oldest.parents:  # else something in between was deleted
-            with_requests(tracker, Results([oldest]))
-            if oldest.request is not None:
-                return oldest.request.images[0]
-    except KontextLabError as error:
-        trouble.append(f"not measured against the first picture of the chain: {error}")
-        return None
-    trouble.append("not measured against the first picture of the chain: it is not in this store")
-    return None
-
-
-def compared(
+def _compared(
     output: Output,
     references: Sequence[Reference],
     ready: Callable[[Reference], Measured],
     protect: Sequence[Boxes] = (),
 ) -> Comparison:
-    """An output against references; what the sandbox writes over its pictures is no edit."""
+    """Compare an output with references; the mark that the sandbox writes over its pictures is no edit."""
     covered = []
     if output.cell.simulated:
         width, height = output.width, output.height
@@ -159,51 +157,45 @@ def compared(
     return metrics.compare([ready(one) for one in references], output, protect=protect, ignore=covered)
 
 
-def _of_first(comparison: Comparison) -> dict[str, float]:
-    return {
-        f"{FIRST}{name}": value for name, value in comparison.values.items() if name.startswith(_OF_FIRST)
-    }
-
-
 def _recipe(cell: CellResult) -> str:
     given = cell.protect[0] if len(cell.protect) == 1 else cell.protect
     boxes = json.dumps(given, sort_keys=True, ensure_ascii=False) if any(cell.protect) else ""
     return f"{metrics.VERSION} {boxes}".strip()
 
 
-def _own_values(output: Output, own: Sequence[OwnMetric], trouble: list[str]) -> dict[str, float]:
-    """What the user's metrics say; one that fails costs its own values only."""
-    found: dict[str, float] = {}
+def _own_values(output: Output, own: Sequence[Metric], trouble: list[str]) -> dict[str, float]:
+    """Values of the user's metrics; one that fails costs its own values only."""
+    values: dict[str, float] = {}
     request = output.cell.request
     references = tuple(picture_of(one) for one in request.images) if own and request is not None else ()
     for metric in own:
-        name = getattr(metric, "__name__", type(metric).__name__)
+        refused, taken = [], {}
+        # Whatever a user's own function does, the rest is measured; an exception that ends a thread would end a sweep.
         try:
-            values, refused = _taken(metric(references, picture_of(output), request))
-        # Whatever somebody's own function does, the rest is measured; what ends a thread here would end a sweep.
+            returned = metric(references, picture_of(output), request)
+            if not isinstance(returned, Mapping):
+                raise ConfigError(f"returned {shown(returned)}, allowed is {{name: number}}")
+            for key, value in returned.items():
+                try:
+                    number = _checked(key, value)
+                except ConfigError as error:
+                    refused.append(str(error))
+                    continue
+                if math.isfinite(number):
+                    taken[key] = number
+            values |= taken
         except BaseException as error:
-            values, refused = {}, [_said(error)]
-        found.update(values)
+            try:
+                refused = [
+                    str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+                ]
+            except Exception:  # an error that can't be printed
+                refused = [type(error).__name__]
+        name = getattr(metric, "__name__", type(metric).__name__)
         trouble.extend(f"metric {name}: {line}" for line in refused[:_MOST_REFUSED])
         if len(refused) > _MOST_REFUSED:
             trouble.append(f"metric {name}: {len(refused) - _MOST_REFUSED} more values can't be recorded")
-    return found
-
-
-def _taken(values: Any) -> tuple[dict[str, float], list[str]]:
-    """What can be recorded of a metric's values, without those that are no numbers; and why the others can't."""
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"returned {shown(values)}, allowed is {{name: number}}")
-    found, refused = {}, []
-    for key, value in values.items():
-        try:
-            number = _checked(key, value)
-        except ConfigError as error:
-            refused.append(str(error))
-            continue
-        if math.isfinite(number):
-            found[key] = number
-    return found, refused
+    return values
 
 
 def _checked(key: Any, value: Any) -> float:
@@ -218,16 +210,8 @@ def _checked(key: Any, value: Any) -> float:
     raise ConfigError(f"{shown(key)}: {shown(value)}, allowed are numbers")
 
 
-def _said(error: BaseException) -> str:
-    """An error in a line, also one that can't tell itself."""
-    try:
-        return str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__
-
-
 def check_metrics(own: object) -> None:
-    """Whether these can be metrics of one's own.
+    """Check that these can be metrics of the user.
 
     Raises:
         ConfigError: says what is allowed.
@@ -238,67 +222,60 @@ def check_metrics(own: object) -> None:
         )
 
 
-_THREADS = 2
-
-_ready = lru_cache(maxsize=4)(metrics.measured)
-"""References made ready; the cells of a sweep share theirs."""
-
-
 def measure(
-    archive: StoreClient, results: Results, own: Sequence[OwnMetric], *, progress: bool = False
+    tracker: Tracker, results: Results, own: Sequence[Metric], *, progress: bool = False
 ) -> tuple[str, ...]:
-    """Measure every picture of some results, and record it.
+    """Measure every picture of some results, and record the values.
 
     Args:
-        archive: whose store they are in.
+        tracker: the store they are in.
         results: changed in place: their outputs have `metrics` afterwards.
-        own: further metrics.
+        own: metrics of the user.
         progress: show a tqdm bar.
 
     Returns:
-        What could not be measured, a line each; the same line once.
+        Why some could not be measured, a line each; the same line once.
 
     Raises:
-        ConfigError: there is nothing to measure, or a metric that can't be one.
-        TrackingError: it can't be recorded.
+        ConfigError: there is nothing to measure, or something that can't be a metric.
+        TrackingError: the values can't be recorded.
     """
     check_metrics(own)
-    archive.tracker.store.check_writable()
+    tracker.store.check_writable()
     cells = [cell for cell in results if any(output.is_picture for output in cell.outputs)]
     if not cells:
         raise ConfigError(f"measure: {results.name or 'these results'}: there is no picture to measure")
     lost = results.missing_line
     cells = [cell for cell in cells if not all(one.is_missing for one in cell.outputs if one.is_picture)]
-    archive.with_requests(results)
-    measurer = Measurer(archive.tracker, own)
+    with_requests(tracker, results)
+    measurer = Measurer(tracker, own)
     trouble: dict[str, None] = {f"not measured: {lost}": None} if lost else {}
+    pool = DaemonExecutor(_THREADS, "kontext-lab measure")
+    waiting: deque[tuple[CellResult, Future[MeasuredValues]]] = deque()
     with ProgressBar(len(cells), shown=progress, label="measuring") as bar:
-        for cell, found in _measured(cells, measurer):
-            trouble.update(dict.fromkeys(found.trouble))
-            if found.values:
-                measurer.record(cell, found)
+
+        def record_next() -> None:
+            cell, future = waiting.popleft()
+            measured = future.result()
+            trouble.update(dict.fromkeys(measured.trouble))
+            if measured.values:
+                measurer.record(cell, measured)
             bar.update()
+
+        try:
+            for cell in cells:
+                waiting.append((cell, pool.submit(measurer.measure, cell)))
+                if len(waiting) > 2 * _THREADS:  # a few ahead, so that pictures don't fill the memory
+                    record_next()
+            while waiting:
+                record_next()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait
     return tuple(trouble)
 
 
-def _measured(cells: Sequence[CellResult], measurer: Measurer) -> Iterator[tuple[CellResult, MeasuredValues]]:
-    """Each cell with what was found, in their order; a few ahead, so that pictures don't fill the memory."""
-    pool = DaemonExecutor(_THREADS, "kontext-lab measure")
-    waiting: list[tuple[CellResult, Future[MeasuredValues]]] = []
-    try:
-        for cell in cells:
-            waiting.append((cell, pool.submit(measurer.measure, cell)))
-            if len(waiting) > 2 * _THREADS:
-                first, future = waiting.pop(0)
-                yield first, future.result()
-        for first, future in waiting:
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # whoever interrupts does not wait
-
-
 def comparison_of(output: Output) -> Comparison:
-    """What an edit changed, measured now: with its map, which is kept nowhere.
+    """Measure now what an edit changed; the map is kept nowhere.
 
     Raises:
         ConfigError: its references are not at hand.
@@ -307,4 +284,4 @@ def comparison_of(output: Output) -> Comparison:
     request = output.cell.request
     if request is None:
         raise ConfigError(f"{output.cell.title}: its references are not at hand")
-    return compared(output, request.images, _ready, output.cell.protect)
+    return _compared(output, request.images, _ready, output.cell.protect)

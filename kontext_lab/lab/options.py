@@ -1,22 +1,37 @@
-"""What one call of `run` may set, checked before anything happens."""
+"""Options of one run, checked before anything happens."""
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, Final, Literal
 
-from kontext_lab.errors import ConfigError, meant
+from kontext_lab.errors import ConfigError
 from kontext_lab.runner.retry_policy import Pacing
 
-__all__ = ["RunOptions"]
+__all__ = ["UNSET", "Doubts", "GivenOptions", "Missing", "Reuse", "RunOptions", "Unset"]
 
-_CHOICES = {"reuse": ("always", "never"), "in_doubt": ("skip", "resend"), "missing": ("skip", "resend")}
+Reuse = Literal["always", "never"]
+Doubts = Literal["skip", "resend"]
+Missing = Literal["skip", "resend"]
+
+
+class Unset(Enum):
+    """The default of options that a call leaves to its lab."""
+
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return "the lab's"
+
+
+UNSET: Final = Unset.UNSET
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What one call of `run` may set differently from its lab.
+    """Options of one run.
 
     Attributes:
         budget: US dollars this call may spend; None for no limit.
@@ -24,20 +39,20 @@ class RunOptions:
         in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
         missing: `skip` leaves cells that were paid for and whose pictures are not in the store any more, `resend`
             sends them again.
-        retry_failed: send those again that were billed without a picture.
-        limit: send at most this many requests.
-        concurrency: requests at once.
-        executor: any `concurrent.futures.Executor`; threads of our own where it is None.
+        retry_failed: send requests again that were billed without a picture.
+        limit: send at most this many requests; None for no limit.
+        concurrency: requests at once, 1 to 64.
+        executor: any `concurrent.futures.Executor`; None for threads of the lab.
         measure: measure every picture once it is safe; the end of a run waits for that, a stop doesn't.
         pause_after: outcomes in a row that are billed without a picture, or refused alike, after which the run
             stops; 0 for never.
-        pacing: what is tried again, and how long to wait.
+        pacing: which failures are tried again, and how long to wait.
     """
 
     budget: float | None = None
-    reuse: str = "always"
-    in_doubt: str = "skip"
-    missing: str = "skip"
+    reuse: Reuse = "always"
+    in_doubt: Doubts = "skip"
+    missing: Missing = "skip"
     retry_failed: bool = False
     limit: int | None = None
     concurrency: int = 4
@@ -47,41 +62,58 @@ class RunOptions:
     pacing: Pacing = field(default_factory=Pacing)
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name}: {getattr(self, name)!r}, allowed are {' and '.join(allowed)}")
-        if not isinstance(self.concurrency, int) or not 1 <= self.concurrency <= 64:
-            raise ConfigError(f"concurrency: {self.concurrency!r}, allowed are 1 to 64")
-        if self.budget is not None and not (isinstance(self.budget, int | float) and self.budget >= 0):
-            raise ConfigError(f"budget: {self.budget!r}, allowed are US dollars, 0 or more")
-        if (
-            not isinstance(self.pause_after, int)
-            or isinstance(self.pause_after, bool)
-            or self.pause_after < 0
-        ):
-            raise ConfigError(f"pause_after: {self.pause_after!r}, allowed is a whole number, 0 for never")
-        if not isinstance(self.measure, bool):
-            raise ConfigError(f"measure: {self.measure!r:.60}, allowed are True and False")
-        if not isinstance(self.pacing, Pacing):
-            raise ConfigError(
-                f"pacing: {self.pacing!r:.60}, allowed is a kontext_lab.runner.retry_policy.Pacing"
-            )
-        given: object = self.executor
-        if given is not None and not isinstance(given, Executor):
-            dask = type(given).__module__.partition(".")[0] == "distributed"
-            way = "; of a Dask client that is client.get_executor()" if dask else ""
-            raise ConfigError(f"executor: {given!r:.60}, allowed is a concurrent.futures.Executor{way}")
-        if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 0):
-            raise ConfigError(f"limit: {self.limit!r}, allowed is a whole number, 0 or more")
+        executor: object = self.executor
+        dask = type(executor).__module__.partition(".")[0] == "distributed"
+        checks: dict[str, tuple[bool, str]] = {
+            "budget": (self.budget is None or _is_number(self.budget, int | float), "US dollars, 0 or more"),
+            "reuse": (self.reuse in ("always", "never"), "always or never"),
+            "in_doubt": (self.in_doubt in ("skip", "resend"), "skip or resend"),
+            "missing": (self.missing in ("skip", "resend"), "skip or resend"),
+            "retry_failed": (isinstance(self.retry_failed, bool), "True or False"),
+            "limit": (self.limit is None or _is_number(self.limit), "a whole number, 0 or more"),
+            "concurrency": (_is_number(self.concurrency) and 1 <= self.concurrency <= 64, "1 to 64"),
+            "executor": (
+                executor is None or isinstance(executor, Executor),
+                "a concurrent.futures.Executor" + ("; client.get_executor() is one of a Dask client" * dask),
+            ),
+            "measure": (isinstance(self.measure, bool), "True or False"),
+            "pause_after": (_is_number(self.pause_after), "a whole number, 0 for never"),
+            "pacing": (isinstance(self.pacing, Pacing), "a kontext_lab.runner.retry_policy.Pacing"),
+        }
+        for name, (is_allowed, allowed) in checks.items():
+            if not is_allowed:
+                raise ConfigError(f"{name} must be {allowed}, not {getattr(self, name)!r:.60}")
 
-    def replace(self, changes: dict[str, Any]) -> RunOptions:
-        """A changed copy.
+    def changed(self, given: GivenOptions) -> RunOptions:
+        """Return a copy with the options that are given.
 
         Raises:
-            ConfigError: no such option, or a value that can't be.
+            ConfigError: a value that is not allowed.
         """
-        known = [one.name for one in fields(self)]
-        for name in changes:
-            if name not in known:
-                raise ConfigError(f"{name}: no such option, {meant(name, known)}there are {', '.join(known)}")
-        return replace(self, **changes)
+        return replace(self, **given.values)
+
+
+@dataclass(frozen=True)
+class GivenOptions:
+    """Options of one call; those that are unset are the lab's."""
+
+    budget: float | Unset | None = UNSET
+    reuse: Reuse | Unset = UNSET
+    in_doubt: Doubts | Unset = UNSET
+    missing: Missing | Unset = UNSET
+    retry_failed: bool | Unset = UNSET
+    limit: int | Unset | None = UNSET
+    concurrency: int | Unset = UNSET
+    executor: Executor | Unset | None = UNSET
+    measure: bool | Unset = UNSET
+    pause_after: int | Unset = UNSET
+    pacing: Pacing | Unset = UNSET
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The options that are set, by name."""
+        return {name: value for name, value in vars(self).items() if value is not UNSET}
+
+
+def _is_number(value: Any, kinds: Any = int) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool) and bool(value >= 0)

@@ -1,18 +1,19 @@
-"""What a run of a sweep would do, cell by cell, and what it would cost: decided before anything is paid.
+"""Plans: the action for each cell of a sweep, and the cost of all, decided before anything is paid.
 
-Pure: tables in, tables out. It asks no service and no store; whoever makes a plan passes what they know.
+Pure: tables in, tables out. Nothing here asks a service or a store; the caller passes what is known.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from kontext_lab.errors import visible
+from kontext_lab.lab.options import RunOptions
 from kontext_lab.request import EditRequest, find_model
 from kontext_lab.results import State, TrackedCell
 from kontext_lab.sweep import Cell, Sweep
@@ -20,11 +21,11 @@ from kontext_lab.sweep import Cell, Sweep
 __all__ = ["Action", "Decision", "Plan", "decide"]
 
 TYPICAL_SECONDS = 10.0
-"""What the real service takes for a picture: 5 to 20 s were seen."""
+"""Time of the real service for a picture; 5 to 20 s were seen."""
 
 
 class Action(StrEnum):
-    """What is done about a cell."""
+    """The action for a cell."""
 
     SEND = "send"
     KEEP = "keep"
@@ -43,14 +44,14 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """One cell, and what is done about it.
+    """One cell, and the action for it.
 
     Attributes:
         cell: of the sweep.
         fingerprint: of its request.
-        action: what is done.
-        known: the tracked cell it is kept or copied from; of one that is missing or sent again, the one without
-            its pictures.
+        action: the action for it.
+        known: the tracked cell it is kept or copied from; of one that is missing or sent again, the tracked cell
+            without its pictures.
         leader: the place of the earlier cell it follows.
     """
 
@@ -75,7 +76,7 @@ def decide(
     not_billed: Collection[str] = (),
     held: Mapping[int, TrackedCell | None] | None = None,
 ) -> tuple[Decision, ...]:
-    """What to do about each cell.
+    """Decide on the action for each cell.
 
     Args:
         cells: of the sweep, in order.
@@ -85,10 +86,10 @@ def decide(
         reuse: `always` takes pictures that were paid for before, `never` sends everything anew.
         in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
         missing: `skip` leaves cells whose pictures are not in the store any more, `resend` sends them again.
-        retry_failed: send those again that were billed without a picture.
+        retry_failed: send requests again that were billed without a picture.
         limit: send at most this many.
-        held: what the journal holds, by place: None where an answer came, else the request in doubt.
-        not_billed: ids of requests in doubt that failed by the service's log: nothing keeps them from being sent.
+        not_billed: ids of requests in doubt that failed by the service's log: they may be sent.
+        held: the journal's entries, by place: None where an answer came, else the request in doubt.
     """
     own_pictures = {one.fingerprint: one for one in here.values() if one.state is State.DONE}
     decisions: list[Decision] = []
@@ -155,56 +156,66 @@ def _worth_keeping(
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do and cost.
+    """The actions and the cost of a run; `lab.run(plan)` runs it.
 
     Attributes:
         sweep: with its references fetched, unless the plan was made without.
         service: `sandbox` or the service's origin.
         decisions: one per cell.
+        options: of the run.
         prices: US dollars per picture by model, where the service names another than the table.
-        charged: the same as the service really charged it, which counts more than any announcement.
+        charged: prices that the service really charged; they count more than announced ones.
         balance: US dollars left, or None where the service doesn't say.
-        budget: US dollars this run may spend, or None.
-        concurrency: requests at once.
-        seconds_each: what a request is expected to take.
-        other_stores: how many of the requests other stores hold the pictures of, by the store's URI.
-        notes: what could not be found out.
+        seconds_each: expected seconds of a request.
+        other_stores: number of requests whose pictures another store holds, by the store's URI.
+        notes: questions that could not be answered.
     """
 
     sweep: Sweep
     service: str
     decisions: tuple[Decision, ...]
+    options: RunOptions = field(default_factory=RunOptions)
     prices: Mapping[str, float] = field(default_factory=dict)
     charged: Mapping[str, float] = field(default_factory=dict)
     balance: float | None = None
-    budget: float | None = None
-    concurrency: int = 4
     seconds_each: float = TYPICAL_SECONDS
     other_stores: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def simulated(self) -> bool:
-        """Whether the sandbox would answer."""
+        """True if the sandbox would answer."""
         return self.service == "sandbox"
 
     def of(self, action: Action) -> list[Decision]:
         """The decisions of one kind."""
         return [decision for decision in self.decisions if decision.action is action]
 
+    def head(self, requests: int) -> Plan:
+        """Return the plan with only the first few of its requests; the others are left out."""
+        sends = [place for place, one in enumerate(self.decisions) if one.action is Action.SEND]
+        dropped = set(sends[requests:])
+        decisions = tuple(
+            replace(one, action=Action.LEAVE, known=None, leader=None)
+            if place in dropped or one.leader in dropped
+            else one
+            for place, one in enumerate(self.decisions)
+        )
+        return replace(self, decisions=decisions, options=replace(self.options, limit=requests))
+
     @property
     def requests(self) -> int:
-        """How many requests would be sent."""
+        """Number of requests to send."""
         return len(self.of(Action.SEND))
 
     @property
     def reused(self) -> int:
-        """How many cells have a picture already."""
+        """Number of cells that have a picture already."""
         return len(self._reused)
 
     @property
     def unfetched(self) -> int:
-        """How many of the requests have a reference by address that was not fetched: they may be known."""
+        """Number of requests with a reference by address that was not fetched: they may be known."""
         sends = (one.cell.request.images for one in self.of(Action.SEND))
         return sum(1 for images in sends if not all(reference.resolved for reference in images))
 
@@ -215,12 +226,12 @@ class Plan:
 
     @property
     def outside(self) -> tuple[str, ...]:
-        """The files outside of its folder that the sweep's own file leads to, each once."""
+        """The files outside of its folder that the sweep's file names, each once."""
         return tuple(dict.fromkeys(one.outside for one in self.sweep.references if one.outside))
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where pictures come from that a person may not know of, a line each."""
+        """Files and addresses of references that a person may not know of, a line each."""
         lines = []
         if files := self.outside:
             count = "1 file" if len(files) == 1 else f"{len(files)} files"
@@ -232,7 +243,7 @@ class Plan:
 
     @property
     def oldest(self) -> datetime | None:
-        """When the oldest reused picture was made."""
+        """Time of the oldest reused picture."""
         return min((one.when for one in self._reused), default=None)
 
     @property
@@ -242,35 +253,35 @@ class Plan:
 
     @property
     def missing(self) -> int:
-        """How many cells are left because their pictures are not in the store any more."""
+        """Number of cells left out because their pictures are not in the store any more."""
         return len(self.of(Action.MISSING))
 
     @property
     def missing_cost(self) -> float:
-        """US dollars that sending those again is expected to cost."""
+        """Expected cost of sending those again, in US dollars."""
         requests = {one.fingerprint: one.cell.request for one in self.of(Action.MISSING)}
         return round(sum(self.cost_of(request) for request in requests.values()), 6)
 
     @property
     def in_doubt(self) -> int:
-        """How many cells are left because their answer was lost."""
+        """Number of cells left out because their answer was lost."""
         return sum(1 for one in self.decisions if one.known is not None and one.known.state is State.IN_DOUBT)
 
     def cost_of(self, request: EditRequest) -> float:
-        """What a request is expected to cost, in US dollars."""
+        """Expected cost of a request, in US dollars."""
         announced = request.price if request.price is not None else self.prices.get(request.model)
         price = self.charged.get(request.model, announced)
         return request.cost if price is None else round(price * request.pictures, 6)
 
     @property
     def cost(self) -> float:
-        """US dollars all requests together are expected to cost."""
+        """Expected cost of all requests together, in US dollars."""
         return round(sum(self.cost_of(one.cell.request) for one in self.of(Action.SEND)), 6)
 
     @property
     def affordable(self) -> int:
-        """How many of the requests fit into the budget."""
-        left, count = self.budget, 0
+        """Number of requests that fit into the budget."""
+        left, count = self.options.budget, 0
         if left is None:
             return self.requests
         for one in self.of(Action.SEND):
@@ -282,24 +293,29 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """About how long it takes."""
-        rounds = -(-self.requests // max(1, self.concurrency))
+        """Expected time, in seconds."""
+        rounds = -(-self.requests // self.options.concurrency)
         return rounds * self.seconds_each
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should read before paying, a line each."""
+        """Warnings to read before paying, a line each."""
         lines = list(self.sweep.warnings)
         if self.affordable < self.requests:
             fit = f"{self.affordable} of {self.requests} requests fit"
-            lines.append(f"${self.budget:.2f} of budget: {fit}, the rest is skipped")
+            lines.append(f"${self.options.budget:.2f} of budget: {fit}, the rest is skipped")
         if self.balance is not None and self.cost > self.balance and not self.simulated:
             lines.append(f"${self.cost:.2f} is more than the ${self.balance:.2f} left on the account")
         lines += self._missing_lines()
         if self.in_doubt:
             lines.append(f"{self.in_doubt} in doubt: their answers were lost, they may have been billed")
         if not self.simulated:  # nobody paid for a simulated picture
-            lines += [self._other_store_line(store, count) for store, count in self.other_stores.items()]
+            for store, held in self.other_stores.items():
+                were = "was" if held == 1 else "were"
+                lines.append(
+                    f"{held} of these {self.requests} {were} paid for in that other store {store}: "
+                    "set MLFLOW_TRACKING_URI to use it"
+                )
         if self.unfetched:
             count = f"{self.unfetched} of these {self.requests} requests"
             lines.append(
@@ -310,13 +326,13 @@ class Plan:
             lines.append(f"{kept} were billed before without a picture and are not bought again unasked")
         models = {one.cell.request.model for one in self.of(Action.SEND)}
         for model in filter(None, (find_model(name) for name in sorted(models))):
-            if self.concurrency > model.concurrency:
+            if self.options.concurrency > model.concurrency:
                 polite = f"more than is polite for {model.short} ({model.concurrency})"
-                lines.append(f"{self.concurrency} at once is {polite}")
+                lines.append(f"{self.options.concurrency} at once is {polite}")
         return (*lines, *self.notes)
 
     def _missing_lines(self) -> list[str]:
-        """What is not in the store any more: what is left out, what is paid for again, what is not whole."""
+        """Lines about pictures that are not in the store any more."""
         left = self.of(Action.MISSING)
         again = [one for one in self.of(Action.SEND) if one.known is not None]
         part = [one for one in self._reused if one.missing]
@@ -336,13 +352,6 @@ class Plan:
 
     def _price(self, cost: float) -> str:
         return f"≈ ${cost:.2f}" if not self.simulated else f"free (≈ ${cost:.2f} if it were real)"
-
-    def _other_store_line(self, store: str, count: int) -> str:
-        were = "was" if count == 1 else "were"
-        return (
-            f"{count} of these {self.requests} {were} paid for in that other store {store}: "
-            "set MLFLOW_TRACKING_URI to use it"
-        )
 
     @property
     def line(self) -> str:
@@ -367,17 +376,21 @@ class Plan:
         if self.requests != len(self.decisions):
             parts.append(f"{most}{self.requests} to send")
         if not self.requests:
-            # What nothing costs and takes no time needs no figures.
+            # Without requests there is no cost and no time to show.
             return " · ".join([*parts, *(["simulated pictures (sandbox)"] if self.simulated else [])])
         if self.simulated:
             parts += [f"free ({most}≈ ${self.cost:.2f} if it were real)", "simulated pictures (sandbox)"]
         else:
             parts.append(f"{most}≈ ${self.cost:.2f}")
-        parts.append(f"≈ {_duration(self.seconds)}")
+        seconds = max(1.0, self.seconds) if self.seconds else 0.0
+        if seconds < 90:
+            parts.append(f"≈ {seconds:.0f} s")
+        else:
+            parts.append(f"≈ {seconds / 60:.0f} min" if seconds < 5400 else f"≈ {seconds / 3600:.1f} h")
         return " · ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan for other programs."""
+        """Return the plan as plain values, for other programs."""
         return {
             "name": self.sweep.name,
             "service": self.service,
@@ -392,7 +405,7 @@ class Plan:
             "missing_cost_usd": self.missing_cost,
             "cost_usd": self.cost,
             "seconds": round(self.seconds, 1),
-            "budget_usd": self.budget,
+            "budget_usd": self.options.budget,
             "affordable": self.affordable,
             "balance_usd": self.balance,
             "files_outside": [visible(file) for file in self.outside],
@@ -423,14 +436,6 @@ def _were(count: int) -> str:
 
 
 def _gone(decisions: Sequence[Decision]) -> str:
-    """Where pictures were looked for in vain."""
+    """The place of missing pictures, in words."""
     place = next((one.known.place for one in decisions if one.known), "")
     return f"{'its pictures are' if len(decisions) == 1 else 'their pictures are'} missing in {place}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return "0 s" if seconds == 0 else "1 s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Waiting for a sweep with a bar, in the caller's thread: notebooks drop what other threads print."""
+"""Progress bars and notices, in the caller's thread: notebooks drop the prints of other threads."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["ProgressBar", "follow", "notify"]
 log = get_logger(__name__)
 
 MOST_INTERRUPTS = 2
-"""The first stops, the second leaves; one more does not even wait for what is left to be written down."""
+"""The first stops, the second leaves; one more does not even wait for the last writes."""
 
 LEAVE_SECONDS = 5.0
-"""How long a sweep that was left is waited for: a store that hangs must not hold up who wants to leave."""
+"""Seconds to wait for a sweep that was left: a store that hangs must not hold a person up."""
 
 
 class ProgressBar(tqdm):  # type: ignore[type-arg]
@@ -60,14 +60,14 @@ def notify(line: str) -> None:
 
 
 def notices() -> TextIO:
-    """Where notices are written: stderr, so that no output is spoilt; a notebook colours that as an error."""
+    """The stream for notices: stderr, so that no output is spoilt; stdout in a notebook, which colours stderr as an error."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return sys.stdout if getattr(shell, "kernel", None) is not None else sys.stderr
 
 
 def printable(line: str) -> str:
-    """A line as notices can be written: signs that their stream has no code for are replaced."""
+    """Replace signs that the stream of notices has no code for."""
     encoding = getattr(notices(), "encoding", None) or "utf-8"
     return visible(line).encode(encoding, "replace").decode(encoding)
 
@@ -100,14 +100,10 @@ def _wait(handle: Handle, display: _Display) -> None:
             interrupts += 1
             if interrupts > MOST_INTERRUPTS:
                 raise
-            _interrupt(handle, interrupts)
-
-
-def _interrupt(handle: Handle, count: int) -> None:
-    if count == 1:
-        handle.cancel()
-    else:
-        handle.leave()
+            if interrupts == 1:
+                handle.cancel()
+            else:
+                handle.leave()
 
 
 class _Display:
@@ -116,31 +112,31 @@ class _Display:
     def __init__(self, results: Results, bar: ProgressBar) -> None:
         self._results = results
         self._bar = bar
-        self._told = 0
+        self._shown = 0
         self._works = True
 
     def update(self) -> None:
         if not self._works:
             return
         try:
-            _show(self._bar, self._results)
+            self._show_counts()
             # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
-            for line in () if self._bar.disable else self._results.notes[self._told :]:
-                self._told += 1
+            for line in () if self._bar.disable else self._results.notes[self._shown :]:
+                self._shown += 1
                 tqdm.write(printable(line), file=notices())
         except Exception:
             self._works = False
             log.warning("the progress can't be shown any more", exc_info=True)
 
-
-def _show(bar: ProgressBar, results: Results) -> None:
-    counts = results.counts
-    finished = sum(counts[state] for state in State if state.is_finished)
-    if finished != bar.n or bar.total == finished:
-        failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
-        failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
-        money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
-        bar.set_postfix_str(money + failed, refresh=False)
-        bar.update(finished - bar.n)
-    if bar.total == finished and results.measuring:
-        bar.set_postfix_str(f"measuring, {results.measuring} to go")
+    def _show_counts(self) -> None:
+        bar, results = self._bar, self._results
+        counts = results.counts
+        finished = sum(counts[state] for state in State if state.is_finished)
+        if finished != bar.n or bar.total == finished:
+            failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
+            failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
+            money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
+            bar.set_postfix_str(money + failed, refresh=False)
+            bar.update(finished - bar.n)
+        if bar.total == finished and results.measuring:
+            bar.set_postfix_str(f"measuring, {results.measuring} to go")

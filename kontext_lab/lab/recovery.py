@@ -1,4 +1,4 @@
-"""What a crash, a second interrupt or a store that was away left in the journal, brought into the store.
+"""Delivery of what a crash, a second interrupt or a store that was away left in the journal.
 
 An answer that was read is paid for: its pictures are taken from disk or downloaded, and logged. An intent
 without an answer is in doubt, unless the service's log knows better. Nothing here sends a request.
@@ -14,35 +14,35 @@ from datetime import UTC, datetime, timedelta
 
 from kontext_lab.errors import KontextLabError
 from kontext_lab.journal import AttemptFolder, Intent, SweepJournal
-from kontext_lab.lab.bound_store import draw_preview, grid_png
+from kontext_lab.lab.lookup import draw_preview
 from kontext_lab.lab.worker import Worker
 from kontext_lab.request.attempt import Attempt, BillingOutcome
 from kontext_lab.results import CellResult, Results, State, TrackedCell
 from kontext_lab.results.states import fate_of
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import SweepRecorder, Tracker
 
-__all__ = ["Recovery", "ask_about", "deliver", "doubtful", "held_in", "in_hand", "sum_up", "withdrawn"]
+__all__ = ["Recovery", "ask_about", "deliver", "held_in", "in_hand", "is_doubtful", "sum_up", "withdraw"]
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
 _ADDRESSES_LIVE = timedelta(days=3)
-"""How long a picture's address is thought worth trying; nobody says how long it lives, a day was seen elsewhere."""
+"""How long a picture's address is tried; its lifetime is not documented, a day was seen elsewhere."""
 
 _UNREACHED = "pictures could not be reached yet: recover again later"
 
 
 @dataclass
 class Recovery:
-    """What was brought from the journal into the store.
+    """What `recover` brought from the journal of one sweep into the store.
 
     Attributes:
         name: the sweep's.
         run_id: its parent run, or "" where the store can't be used.
         answers: cells whose answer was at hand.
         in_doubt: cells whose answer is lost.
-        free: requests that never left, or were not billed by the service's log; they are simply sent again.
+        free: requests that never left, or were not billed by the service's log; a run sends them again.
         problem: why something could not be delivered, or "".
         kept: requests that stay in the journal because of that.
     """
@@ -68,28 +68,27 @@ class Recovery:
 
 
 def deliver(
-    journal: SweepJournal, sweep: Sweep, tracker: Tracker, parent_id: str, worker: Worker, *, pacing: Pacing
+    journal: SweepJournal, sweep: Sweep, recorder: SweepRecorder, worker: Worker, *, pacing: Pacing
 ) -> Recovery:
-    """Bring everything that a sweep's journal holds into its parent run.
+    """Bring the contents of a sweep's journal into its parent run.
 
     Args:
         journal: the sweep's, with its lock taken.
         sweep: the sweep itself.
-        tracker: where the parent run was begun.
-        parent_id: the parent run.
+        recorder: of the parent run.
         worker: fetches pictures and asks the log.
         pacing: how often pictures are tried.
 
     Raises:
-        TrackingError: the store can't be written; what was not delivered stays.
+        TrackingError: the store can't be written; the rest stays in the journal.
     """
-    done = Recovery(journal.facts.name, parent_id)
+    done = Recovery(journal.facts.name, recorder.run_id)
     owed = []
     for intent, attempt_folder in journal.attempt_folders():
         answered = attempt_folder.answer is not None
-        if tracker.has_outcome(parent_id, intent.place, intent.request_id, answered=answered):
+        if recorder.has_outcome(intent.place, intent.request_id, answered=answered):
             journal.drop(attempt_folder)  # only the emptying was cut off
-        elif not answered and withdrawn(attempt_folder):
+        elif not answered and withdraw(attempt_folder):
             done.free += 1
             journal.drop(attempt_folder)
         elif intent.place < len(sweep.cells):
@@ -102,9 +101,9 @@ def deliver(
                 f"cell {intent.title!r} is not part of the sweep any more: see {attempt_folder.path}"
             )
     lost = [(one.intent.request_id, one.intent.moment) for one in owed if one.attempt_folder.answer is None]
-    fates = ask_about(worker, lost)
+    outcomes = ask_about(worker, lost)
     for one in owed:
-        if (fate := fates.get(one.intent.request_id)) is not None and not fate.billed:
+        if (outcome := outcomes.get(one.intent.request_id)) is not None and not outcome.billed:
             done.free += 1
             journal.drop(one.attempt_folder)
     owed = [one for one in owed if one.attempt_folder.intent is not None]
@@ -112,7 +111,11 @@ def deliver(
         if attempt is None or (awaited := _awaited(one, attempt)):
             done.problem = _UNREACHED if attempt is None else awaited
             continue
-        _log(tracker, parent_id, one, attempt, fates.get(one.intent.request_id))
+        one.cell.apply(attempt, one.intent.moment)
+        recorder.log(one.intent.place, one.cell, attempt)
+        outcome = outcomes.get(one.intent.request_id)
+        if outcome is not None and one.cell.state is State.IN_DOUBT:
+            recorder.settle(one.cell, fate_of(outcome), outcome.cost_usd)
         done.in_doubt += one.cell.state is State.IN_DOUBT
         done.answers += one.cell.state is not State.IN_DOUBT
         journal.drop(one.attempt_folder)
@@ -128,8 +131,8 @@ class _Owed:
     cell: CellResult
 
 
-def withdrawn(attempt_folder: AttemptFolder) -> bool:
-    """Whether nobody sent what was intended there, and nobody can any more."""
+def withdraw(attempt_folder: AttemptFolder) -> bool:
+    """Withdraw an attempt's permit; True if nothing was sent by it, and nothing can be any more."""
     try:
         return attempt_folder.withdraw()
     except OSError:
@@ -137,9 +140,9 @@ def withdrawn(attempt_folder: AttemptFolder) -> bool:
 
 
 def _fetched(worker: Worker, owed: list[_Owed], pacing: Pacing) -> Iterator[tuple[_Owed, Attempt | None]]:
-    """Answers with their pictures, one after another; those that don't come at once are tried again together.
+    """Fetch answers with their pictures, one after another; those that don't come at once are tried again together.
 
-    Hosts that hang are given a time for all cells together; with None come those that are left for later.
+    Hosts that hang are given a time for all cells together; those that are left for later come with None.
     """
     # Where not all can be tried, a cell whose host hangs must not be the first every time.
     left: list[tuple[_Owed, Attempt | None]] = [(one, None) for one in random.sample(owed, len(owed))]
@@ -168,7 +171,7 @@ def _fetched(worker: Worker, owed: list[_Owed], pacing: Pacing) -> Iterator[tupl
 
 
 def _awaited(one: _Owed, attempt: Attempt) -> str:
-    """Why a cell stays in the journal, or "": its picture was not had, and may be there later."""
+    """The reason why a cell stays in the journal, because its picture may come later; or ""."""
     pictures = attempt.answer.pictures if attempt.answer else ()
     refused = next((picture.note for picture in pictures if picture.refused), "")
     if refused:
@@ -177,36 +180,30 @@ def _awaited(one: _Owed, attempt: Attempt) -> str:
     return _UNREACHED if young and any(picture.unreached for picture in pictures) else ""
 
 
-def _log(tracker: Tracker, parent_id: str, one: _Owed, attempt: Attempt, fate: BillingOutcome | None) -> None:
-    one.cell.apply(attempt, one.intent.moment)
-    tracker.log(parent_id, one.intent.place, one.cell, attempt)
-    if fate is not None and one.cell.state is State.IN_DOUBT:
-        tracker.settle(one.cell.run_id, fate_of(fate), fate.cost_usd)
-
-
-def sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str, *, quick: bool = False) -> None:
-    """End a parent run that nobody is at work on by what its children say.
+def sum_up(
+    tracker: Tracker, recorder: SweepRecorder, sweep: Sweep, service: str, *, quick: bool = False
+) -> None:
+    """End a parent run that no process is at work on, as its children say.
 
     Args:
-        tracker: where it was begun.
-        parent_id: the run.
-        sweep: what it is a run of.
+        tracker: the store.
+        recorder: of the run.
+        sweep: its sweep.
         service: `sandbox` or the service's origin.
         quick: without table and figure.
     """
-    run, cells = tracker.load(parent_id)
+    run, cells = tracker.load(recorder.run_id)
     listed = [
         cells.get(cell.index) or CellResult.from_cell(cell, service, "", protect=sweep.boxes_in(cell.request))
         for cell in sweep.cells
     ]
-    results = Results(listed, name=run.name, run_id=parent_id, draw=draw_preview)
+    results = Results(listed, name=run.name, run_id=recorder.run_id, draw=draw_preview)
     stopped = any(cell.state is State.WAITING for cell in listed)
-    grid = b"" if quick else grid_png(results)
-    tracker.finish(results, stopped=stopped, seconds=0.0, grid=grid, table=not quick)
+    recorder.finish(results, stopped=stopped, seconds=0.0, quick=quick)
 
 
 def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[str, BillingOutcome]:
-    """What the service's log says of requests whose answer was lost.
+    """Ask the service's log about requests whose answer was lost.
 
     Args:
         worker: asks.
@@ -219,16 +216,16 @@ def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[s
     try:
         return worker.ask([request_id for request_id, _ in named], since)
     except KontextLabError:
-        return {}  # silence proves nothing, and neither does a service that is away
+        return {}  # neither silence nor a service that is away proves anything
 
 
 def held_in(journal: SweepJournal) -> dict[int, TrackedCell | None]:
-    """What a sweep's journal holds, by the cell's place: None where an answer came, else the request in doubt."""
+    """Read a sweep's journal, by the cell's place: None where an answer came, else the request in doubt."""
     return {intent.place: in_hand(intent, attempt_folder) for intent, attempt_folder in journal.owed()}
 
 
 def in_hand(intent: Intent, attempt_folder: AttemptFolder) -> TrackedCell | None:
-    """What an attempt folder holds: None where an answer came, else the request in doubt."""
+    """Read an attempt folder: None where an answer came, else the request in doubt."""
     if attempt_folder.answer is not None:
         return None
     return TrackedCell(
@@ -243,6 +240,6 @@ def in_hand(intent: Intent, attempt_folder: AttemptFolder) -> TrackedCell | None
     )
 
 
-def doubtful(known: TrackedCell) -> bool:
-    """Whether it is still unknown if a tracked cell in doubt was billed."""
+def is_doubtful(known: TrackedCell) -> bool:
+    """Return whether it is still unknown if a tracked cell in doubt was billed."""
     return known.state is State.IN_DOUBT and bool(known.request_id) and not known.cost

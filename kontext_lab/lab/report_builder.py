@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -14,15 +15,15 @@ from typing import Any
 
 from PIL import Image
 
-from kontext_lab.errors import ConfigError, KontextLabError, shown
+from kontext_lab.errors import ConfigError, KontextLabError, WrongType, shown
 from kontext_lab.figures.axis_choice import choose
 from kontext_lab.figures.axis_values import Values
 from kontext_lab.figures.effects_figure import effects
 from kontext_lab.images import thumbnail
-from kontext_lab.lab.anonymous import without_references
 from kontext_lab.lab.change_maps import ChangeMaps
-from kontext_lab.lab.report_cells import Maps, axes_of, cards_of, expected_pictures
-from kontext_lab.lab.store_client import StoreClient
+from kontext_lab.lab.lab import Lab
+from kontext_lab.lab.lookup import with_requests
+from kontext_lab.lab.report_cells import Maps, axes_of, cards_of, expected_pictures, without_references
 from kontext_lab.redaction import get_logger
 from kontext_lab.reports import (
     BRIGHTEST,
@@ -42,6 +43,7 @@ from kontext_lab.results import ComparisonSource, Output, Results, State
 from kontext_lab.results.labels import VERDICT
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.wording import compared, shortened
+from kontext_lab.tracking import Tracker
 
 __all__ = ["report"]
 
@@ -69,7 +71,7 @@ def report(
     *,
     references: bool = True,
     originals: str | os.PathLike[str] | None = None,
-    lab: StoreClient | None = None,
+    lab: Lab | None = None,
 ) -> Path:
     """Write a study as one page that opens from a disk or a mail: pictures, pickers, numbers, effects.
 
@@ -77,9 +79,9 @@ def report(
     warning, the file is there all the same.
 
     Args:
-        results: what it is about.
+        results: the study.
         path: where to; a file that is there is replaced. The suffix `.html` may be left out.
-        references: show what was given to the model. Without, the page holds no pixel of it and no name of its file.
+        references: show the references. Without, the page holds no pixel of them and no name of their files.
         originals: a `.zip` to write besides: the exact bytes under readable names, and a table.
         lab: whose store holds them; None for the one the pictures were loaded from.
 
@@ -89,51 +91,52 @@ def report(
     Raises:
         ConfigError: a file can't be written; says which.
         TrackingError: an original can't be loaded from the store.
+
+    Example:
+        >>> lab = kl.Lab("sandbox", quiet=True, measure=False)
+        >>> results = lab.run(kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"seed": [1, 2]}))
+        >>> kl.report(results, "birds", lab=lab).name
+        'birds.html'
+        >>> lab.close()
     """
     if not isinstance(results, Results):
-        raise ConfigError(
-            f"report: is a {type(results).__name__}, allowed are results, such as lab.load('last')"
+        raise WrongType(
+            f"results must be kl.Results, not {type(results).__name__} (lab.load('last') reads some)"
         )
     target = writable_file(path, ".html", "report")
     archive = None if originals is None else writable_file(originals, ".zip", "originals")
-    store = lab or _store_of(results)
-    told = _with_requests(results, store) if references else without_references(results)
-    data = _rendered(told, references)
-    replace_file(target, data, "report")
-    _log(results, data, store)
-    if archive is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            told.save(folder)
-            packed(Path(folder), archive, "originals")
-    return target
-
-
-def _store_of(results: Results) -> StoreClient | None:
-    """The store that the pictures are in; None where nothing is loaded from one."""
+    # The store that the pictures are in; there is none where nothing was loaded from one.
     addresses = (getattr(output.load, "uri", "") for output in results.outputs)
     uri = next(filter(None, addresses), "") if results.run_id else ""
-    return StoreClient(uri, None) if uri else None
-
-
-def _with_requests(results: Results, store: StoreClient | None) -> Results:
-    """The results, knowing their references as far as they can be found."""
-    if store is None or all(cell.request is not None for cell in results):
-        return results
+    tracker = None
+    trouble: KontextLabError = ConfigError(
+        "which store the sweep is in is not known, report(…, lab=lab) tells"
+    )
     try:
-        return store.with_requests(results)
-    except KontextLabError:
-        return results  # a note on the page says that they are missing
-
-
-def _log(results: Results, data: bytes, store: StoreClient | None) -> None:
-    if not results.run_id:
-        return
-    try:
-        if store is None:
-            raise ConfigError("which store the sweep is in is not known, report(…, lab=lab) tells")
-        store.tracker.log_file(results.run_id, ARTIFACT, data)
+        tracker = lab.context.tracker if lab is not None else Tracker(uri) if uri else None
     except KontextLabError as error:
-        log.warning("the report is written, but not logged to MLflow: %s", error)
+        trouble = error
+    if not references:
+        shown_results = without_references(results)
+    else:
+        shown_results = results
+        with suppress(KontextLabError):  # a note on the page says that they are missing
+            if tracker is not None and any(cell.request is None for cell in results):
+                with_requests(tracker, results)
+    data = _rendered(shown_results, references)
+    replace_file(target, data, "report")
+    if results.run_id:
+        try:
+            if tracker is None:
+                raise trouble
+            tracker.log_file(results.run_id, ARTIFACT, data)
+        except KontextLabError as error:
+            log.warning("the report is written, but not logged to MLflow: %s", error)
+    if archive is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            shown_results.save(folder)
+            packed(Path(folder), archive, "originals")
+    return target
 
 
 def _rendered(results: Results, references: bool) -> bytes:
@@ -142,10 +145,14 @@ def _rendered(results: Results, references: bool) -> bytes:
     maps = _change_maps(results, comparison_source) if references else {}
     album = Album(expected_pictures(results, maps))
     choice = choose(values, None, None, None)
+    count = sum(cell.simulated for cell in results)
+    simulated = SIMULATED if count else ""
+    if 0 < count < len(results):
+        simulated = f"{count} of {len(results)} cells: {SIMULATED}"
     page = Page(
         title=results.name or "Results",
         summary=results.brief,
-        simulated=_simulated(results),
+        simulated=simulated,
         facts=tuple(_facts(values)),
         prompts=tuple(_prompts(values)),
         notes=tuple(_notes(results, references)),
@@ -161,7 +168,7 @@ def _rendered(results: Results, references: bool) -> bytes:
 
 
 def _change_maps(results: Results, comparison_source: ComparisonSource) -> Maps:
-    """What changed, anew, since maps are kept nowhere; of outputs that were measured, or framed anew."""
+    """Change maps, computed anew since they are kept nowhere; of outputs that were measured, or have another ratio."""
     wanted = [
         (place, output)
         for place, cell in enumerate(results)
@@ -185,7 +192,7 @@ def _is_reframed(output: Output) -> bool:
 
 
 def _change_map(output: Output, comparison_source: ComparisonSource) -> Image.Image | None:
-    """The reference with what changed; None where it is a new picture, or can't be compared any more."""
+    """The reference with its changes; None for a new picture, or one that can't be compared any more."""
     try:
         found = comparison_source.comparison(output)
         request = output.cell.request
@@ -197,15 +204,8 @@ def _change_map(output: Output, comparison_source: ComparisonSource) -> Image.Im
     return glowing(reference, found.change_map, seen=found.seen)
 
 
-def _simulated(results: Results) -> str:
-    count = sum(cell.simulated for cell in results)
-    if not count:
-        return ""
-    return SIMULATED if count == len(results) else f"{count} of {len(results)} cells: {SIMULATED}"
-
-
 def _facts(values: Values) -> Iterator[Fact]:
-    """When, which service, what varies, and the parameters that are the same throughout."""
+    """Time, service, axes, and the parameters that are the same throughout."""
     results = values.results
     services = dict.fromkeys("sandbox (simulated)" if cell.simulated else cell.service for cell in results)
     yield Fact("service", ", ".join(filter(None, services)) or "not known")
@@ -213,7 +213,10 @@ def _facts(values: Values) -> Iterator[Fact]:
     if days:
         first, last = f"{min(days):%d %b %Y %H:%M}", f"{max(days):%d %b %Y %H:%M}"
         yield Fact("pictures from", first if first == last else f"{first} to {last}")
-    yield from _varying(values)
+    for key in values.axes:
+        labels = shortened([value.label for value in values.of(key)], 60)
+        more = f" … ({len(labels)})" if len(labels) > LISTED else ""
+        yield Fact(key, ", ".join(labels[:LISTED]) + more)
     yield from _fixed(results)
     yield from _protected(results)
     if results.run_id:
@@ -224,18 +227,12 @@ def _facts(values: Values) -> Iterator[Fact]:
     )
 
 
-def _varying(values: Values) -> Iterator[Fact]:
-    for key in values.axes:
-        labels = shortened([value.label for value in values.of(key)], 60)
-        more = f" … ({len(labels)})" if len(labels) > LISTED else ""
-        yield Fact(key, ", ".join(labels[:LISTED]) + more)
-
-
 def _fixed(results: Results) -> Iterator[Fact]:
     """Parameters that are the same in every cell; those left to the service in one line."""
     left = []
     for key in dict.fromkeys(key for cell in results for key in cell.params):
-        texts = {_text(key, cell.params.get(key)) for cell in results}
+        values = (cell.params.get(key) for cell in results)
+        texts = {str(value) if key == "image" else value_text(key, value) for value in values}
         if len(texts) > 1 or key == "prompt" or key.endswith(".label"):
             continue
         text = texts.pop()
@@ -263,10 +260,6 @@ def _protected(results: Results) -> Iterator[Fact]:
     ]
     if lines:
         yield Fact("protected", "; ".join(lines))
-
-
-def _text(key: str, value: Any) -> str:
-    return str(value) if key == "image" else value_text(key, value)
 
 
 def _prompts(values: Values) -> Iterator[PagePrompt]:
@@ -302,7 +295,9 @@ def _plots(results: Results) -> Iterator[Plot]:
     """Effects on what was measured and judged; of a single cell there are none."""
     if len(results) < 2:
         return
-    for metric in _measured(results):
+    names = dict.fromkeys(name for output in results.outputs for name in output.metrics)
+    measured = [name for name in METRICS if name in names]
+    for metric in (*measured, *(name for name in names if name.startswith(VERDICT))):
         try:
             light, dark = (effects(results, metric, dark=dark) for dark in (False, True))
             yield Plot(metric, _png(light.figure), light.sentences, _png(dark.figure))
@@ -311,11 +306,6 @@ def _plots(results: Results) -> Iterator[Plot]:
         except Exception as error:  # whatever a value does to a figure, the report is written
             log.warning("effects on %s can't be drawn: %s", metric, shown(error, 200))
             log.debug("what kept effects from being drawn", exc_info=True)
-
-
-def _measured(results: Results) -> Sequence[str]:
-    names = dict.fromkeys(name for output in results.outputs for name in output.metrics)
-    return [name for name in METRICS if name in names] + [name for name in names if name.startswith(VERDICT)]
 
 
 def _png(figure: Any) -> bytes:

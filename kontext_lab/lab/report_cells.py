@@ -6,7 +6,9 @@ Loads pictures as it goes; what can't be loaded says so on its own card.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +26,7 @@ from kontext_lab.results import CellResult, ComparisonSource, Output, Results, S
 from kontext_lab.results.labels import FAVOURITE, VERDICT, criterion_of, verdict_key
 from kontext_lab.sweep.axes import value_text
 
-__all__ = ["Maps", "axes_of", "cards_of", "expected_pictures"]
+__all__ = ["Maps", "axes_of", "cards_of", "expected_pictures", "without_references"]
 
 Maps = Mapping[tuple[int, int], Image.Image | None]
 """Change maps by a cell's place in the results and its output's number; None where there is none to show."""
@@ -65,7 +67,8 @@ def cards_of(
     places = {id(cell): index for index, cell in enumerate(values.results)}
     tokens = {key: [value.token for value in values.of(key)] for key in values.axes}
     for shot in values.shots:
-        output = _output(shot.cell, shot.output)
+        outputs = (output for output in shot.cell.outputs if output.number == shot.output)
+        output = next(outputs, None) or Output(shot.cell, shot.output)
         found = {key: values.value(shot, key) for key in values.axes}
         place = tuple(
             tokens[key].index(value.token) if value.token in tokens[key] else None
@@ -75,10 +78,6 @@ def cards_of(
         key = (places[id(shot.cell)], shot.output)
         compared = comparison_source if key in maps else None
         yield _card(output, place, title, album, change=maps.get(key), comparison_source=compared)
-
-
-def _output(cell: CellResult, number: int) -> Output:
-    return next((one for one in cell.outputs if one.number == number), None) or Output(cell, number)
 
 
 def _card(
@@ -93,10 +92,13 @@ def _card(
     cell = output.cell
     picture, said = _picture(output, title, album)
     references = list(_reference_places(output, album, comparison_source))
+    moderated = "moderated" in (output.reason, cell.reason)
+    kind = "moderated" if moderated else str(State.FAILED if output.reason else cell.state)
+    kind = "done" if picture is not None else kind
     return PageCard(
         place=place,
         title=title,
-        kind="done" if picture is not None else _kind(output),
+        kind=kind,
         said=said,
         mark=verdicts_of(output),
         simulated=cell.simulated,
@@ -106,8 +108,16 @@ def _card(
         change=None if change is None else _change_place(change, output, title, album),
         facts=tuple(_facts(output)),
         params=tuple(_params(cell.params)),
-        measured=tuple(_measured({**cell.metrics, **output.metrics})),
-        verdicts=tuple(_verdicts(output.metrics)),
+        measured=tuple(
+            Fact(name, f"{value:.4g}")
+            for name, value in {**cell.metrics, **output.metrics}.items()
+            if not name.startswith(VERDICT) and math.isfinite(value)
+        ),
+        verdicts=tuple(
+            Fact(criterion_of(name), "pass" if value == 1 else "fail")
+            for name, value in output.metrics.items()
+            if name.startswith(VERDICT) and (name != verdict_key(FAVOURITE) or value == 1)
+        ),
         comment=cell.comment,
     )
 
@@ -131,12 +141,6 @@ def _why(output: Output) -> str:
     state = str(cell.state).replace("_", " ")
     reason = " ".join(filter(None, (state, cell.reason)))
     return f"{reason}: {cell.note}" if cell.note else reason
-
-
-def _kind(output: Output) -> str:
-    if "moderated" in (output.reason, output.cell.reason):
-        return "moderated"
-    return str(State.FAILED if output.reason else output.cell.state)
 
 
 def _references(cell: CellResult) -> list[Reference]:
@@ -180,7 +184,12 @@ def _facts(output: Output) -> Iterator[Fact]:
     if len(cell.outputs) > 1:
         yield Fact("cost is of", f"all {len(cell.outputs)} outputs of the cell")
     yield Fact("seed", str(cell.params.get("seed", "not given")))
-    yield from _sizes(output)
+    asked = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
+    expected = cell.request.expected_size if cell.request is not None else (0, 0)
+    yield Fact("asked for", asked + (f", {expected[0]}×{expected[1]} expected" if expected[1] else ""))
+    if output.width and output.height:
+        ratio = output.width / output.height
+        yield Fact("came", f"{output.width}×{output.height} {output.format}, ratio {ratio:.3f}")
     if cell.latency_s is not None:
         yield Fact("time", f"{cell.latency_s:.1f} s")
     if cell.arrived is not None:
@@ -189,17 +198,6 @@ def _facts(output: Output) -> Iterator[Fact]:
         yield Fact("reused from run", cell.reused_from[:8])
     if cell.run_id:
         yield Fact("run", cell.run_id[:8])
-
-
-def _sizes(output: Output) -> Iterator[Fact]:
-    """What was asked for against what came."""
-    cell = output.cell
-    asked = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
-    expected = cell.request.expected_size if cell.request is not None else (0, 0)
-    yield Fact("asked for", asked + (f", {expected[0]}×{expected[1]} expected" if expected[1] else ""))
-    if output.width and output.height:
-        ratio = output.width / output.height
-        yield Fact("came", f"{output.width}×{output.height} {output.format}, ratio {ratio:.3f}")
 
 
 def _params(params: Mapping[str, Any]) -> Iterator[Fact]:
@@ -211,14 +209,64 @@ def _params(params: Mapping[str, Any]) -> Iterator[Fact]:
         yield Fact(key, f"{name}: {text}" if name else text)
 
 
-def _measured(metrics: Mapping[str, float]) -> Iterator[Fact]:
-    """Measured values that are numbers; what could not be measured is left out."""
-    for name, value in metrics.items():
-        if not name.startswith(VERDICT) and math.isfinite(value):
-            yield Fact(name, f"{value:.4g}")
+Identity = tuple[str, tuple[str, ...]]
+"""The name of a cell's references, and their digests as far as they are known."""
+
+_LEAST = 3
+"""Shorter names stand in other words too often to be looked for."""
 
 
-def _verdicts(metrics: Mapping[str, float]) -> Iterator[Fact]:
-    for name, value in metrics.items():
-        if name.startswith(VERDICT) and (name != verdict_key(FAVOURITE) or value == 1):
-            yield Fact(criterion_of(name), "pass" if value == 1 else "fail")
+def without_references(results: Results) -> Results:
+    """The same cells, each reference called by a number, in order of appearance."""
+    found = dict.fromkeys(_identity(cell) for cell in results if "image" in cell.params)
+    names = {identity: f"reference {number}" for number, identity in enumerate(found, 1)}
+    secrets = {name for name, _ in names}
+    secrets |= {str(cell.params["image.label"]) for cell in results if "image.label" in cell.params}
+    # Several references in one request are named together.
+    secrets |= {name for cell in results for name in str(cell.params.get("image", "")).split(" + ")}
+    references = {one for cell in results if cell.request is not None for one in cell.request.images}
+    secrets |= {text for one in references for text in (one.url, one.source) if text and len(text) > 12}
+    words = sorted((word for word in secrets if len(word) >= _LEAST), key=len, reverse=True)
+    made = Results(
+        [_without(cell, names, words) for cell in results],
+        name=results.name,
+        run_id=results.run_id,
+        notes=[_scrubbed(note, words, "(reference)") for note in results.notes],
+    )
+    made.spent, made.stopped = results.spent, results.stopped
+    return made
+
+
+def _identity(cell: CellResult) -> Identity:
+    """What tells a cell's references from others, also from those of the same name."""
+    references = () if cell.request is None else cell.request.images
+    return str(cell.params["image"]), tuple(one.digest for one in references)
+
+
+def _without(cell: CellResult, names: dict[Identity, str], secrets: Sequence[str]) -> CellResult:
+    params: dict[str, Any] = {key: value for key, value in cell.params.items() if key != "image.label"}
+    title = cell.title
+    if "image" in params:
+        params["image"] = names[_identity(cell)]
+        # In a title the reference's name is one part among others.
+        title = _scrubbed(title, secrets, params["image"]) if "image" in cell.swept else title
+    made = replace(
+        cell,
+        params=params,
+        title=title,
+        note=_scrubbed(cell.note, secrets, "(reference)"),
+        metrics=dict(cell.metrics),
+        parents=(),
+        request=None,
+    )
+    made.outputs = [
+        replace(output, cell=made, note=_scrubbed(output.note, secrets, "(reference)"))
+        for output in cell.outputs
+    ]
+    return made
+
+
+def _scrubbed(text: str, secrets: Sequence[str], word: str) -> str:
+    for secret in secrets:
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", lambda _: word, text)
+    return text

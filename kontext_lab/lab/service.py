@@ -1,8 +1,4 @@
-"""Which service answers, the real API or the sandbox, and one client for it.
-
-Knows the environment's names, the client and the sandbox. Reads the environment when a connection is made,
-never at import.
-"""
+"""The connection to the service, the real API or the sandbox. Reads the environment when it is made, never at import."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ __all__ = ["SANDBOX", "Service", "ServiceConnection", "connect", "name_of", "pic
 Service = Literal["auto", "api", "sandbox"]
 
 SANDBOX = "sandbox"
-"""What fingerprints and tags call the sandbox, wherever it listens."""
+"""The sandbox's name in fingerprints and tags, wherever it listens."""
 
 MOST_AT_ONCE = 64
 """As many connections are kept as any run may use: each call of `run` sets its own concurrency."""
@@ -36,7 +32,7 @@ SANDBOX_LATENCY = 0.25
 
 @dataclass
 class ServiceConnection:
-    """A client and what it speaks to.
+    """A client and its service.
 
     Attributes:
         client: for the service.
@@ -50,7 +46,7 @@ class ServiceConnection:
 
     @property
     def simulated(self) -> bool:
-        """Whether the sandbox answers."""
+        """True if the sandbox answers."""
         return self.name == SANDBOX
 
     def close(self) -> None:
@@ -61,18 +57,18 @@ class ServiceConnection:
 
 
 def wants_sandbox(service: str) -> bool:
-    """Whether this choice means the sandbox: asked for, or `auto` without a key in the environment.
+    """Return whether this choice means the sandbox: by name, or `auto` without a key in the environment.
 
     Raises:
-        ConfigError: no such choice.
+        ConfigError: an unknown choice.
     """
     if service not in ("auto", "api", "sandbox"):
-        raise ConfigError(f"service: {service!r}, allowed are auto, api and sandbox")
+        raise ConfigError(f"service must be auto, api or sandbox, not {service!r:.60}")
     return service == "sandbox" or (service == "auto" and key_from_environment() is None)
 
 
 def name_of(service: str) -> str:
-    """`sandbox`, or the origin of the service's address as it is set; opens nothing.
+    """Return `sandbox`, or the origin of the service's address as it is set; opens nothing.
 
     Raises:
         ConfigError: an address that can't be used.
@@ -81,7 +77,7 @@ def name_of(service: str) -> str:
 
 
 def connect(service: str, key: str | None = None) -> ServiceConnection:
-    """A connection to the service that is chosen.
+    """Connect to the chosen service.
 
     Args:
         service: `auto` (the API where the environment has a key), `api` or `sandbox`.
@@ -113,7 +109,7 @@ def _api_settings() -> ClientSettings:
 
 
 def picture_hosts() -> tuple[str, ...]:
-    """Hosts that pictures may come from although they are not public, as the environment lists them.
+    """List the hosts that pictures may come from although they are not public, as the environment names them.
 
     Raises:
         ConfigError: an entry that can't be used.
@@ -124,7 +120,7 @@ def picture_hosts() -> tuple[str, ...]:
 def _own_sandbox() -> ServiceConnection:
     from kontext_lab.sandbox import Sandbox  # noqa: PLC0415 - the web framework loads only where it serves
 
-    # The balance is what nobody uses up: here the sandbox is a place to try things, not to run out.
+    # A balance that is never used up: this sandbox is a place to try things.
     # It loads references itself: the client does so as well, to measure against the same picture.
     box = Sandbox(latency=SANDBOX_LATENCY, balance=1e9, fetch=True).start()
     settings = ClientSettings(base_url=box.url, pool=MOST_AT_ONCE)
@@ -143,5 +139,5 @@ def _is_sandbox(client: KontextClient) -> bool:
     try:
         client.ping()
     except ServiceError:
-        return False  # whoever sends something will be told
+        return False  # sending something will tell
     return bool(client.simulated)

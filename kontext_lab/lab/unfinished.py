@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient
-from kontext_lab.errors import (
-    AlreadyRunning,
-    ConfigError,
-    KontextLabError,
-    SweepError,
-    TrackingError,
-)
+from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, SweepError, TrackingError
 from kontext_lab.journal import SweepFacts, SweepJournal, store_is_there
-from kontext_lab.lab.progress import notify
-from kontext_lab.lab.recovery import Recovery, deliver, sum_up, withdrawn
+from kontext_lab.lab.context import LabContext
+from kontext_lab.lab.lookup import draw_grid
+from kontext_lab.lab.progress import ProgressBar, notify
+from kontext_lab.lab.recovery import Recovery, deliver, sum_up, withdraw
 from kontext_lab.lab.service import SANDBOX, picture_hosts
 from kontext_lab.lab.worker import Worker
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, Tracker, may_hold
 
-if TYPE_CHECKING:
-    from kontext_lab.lab.lab import Lab
-import time
-from typing import TYPE_CHECKING
-
-from kontext_lab.lab.progress import ProgressBar
-from kontext_lab.results import Results
-from kontext_lab.tracking import SweepRun
-
-if TYPE_CHECKING:
-    from kontext_lab.lab.lab import Lab
-
 __all__ = [
     "UnfinishedSweep",
     "follow_stores",
     "left_by_others",
-    "leftovers_of",
+    "list_unfinished",
     "recover_all",
     "recover_same",
     "tell_unfinished",
-    "watch_sweep",
+    "unfinished_line",
+    "watch",
 ]
+
+LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,10 +40,10 @@ class UnfinishedSweep:
 
     Attributes:
         name: the sweep's.
-        line: what is owed, in words.
+        line: its open requests, in words.
         service: `sandbox` or the service's origin.
         store: its MLflow store, without a password.
-        here: the lab that was asked speaks to this service and this store: running the sweep again goes on with it.
+        here: the lab uses this service and this store: running the sweep again goes on with it.
         started: when it was last begun, or None.
     """
 
@@ -69,7 +56,7 @@ class UnfinishedSweep:
     _journal: SweepJournal | None = field(default=None, repr=False, compare=False)
 
     def sweep(self) -> Sweep:
-        """The sweep itself, as the journal holds it.
+        """Read the sweep itself from the journal.
 
         Raises:
             SweepError: its file can't be read, or it ended meanwhile.
@@ -78,66 +65,66 @@ class UnfinishedSweep:
             raise SweepError(f"sweep {self.name!r}: it is not from a journal")
         return self._journal.sweep()
 
-
-def leftovers_of(lab: Lab) -> list[UnfinishedSweep]:
-    """The unfinished sweeps in the journal; opens neither store nor service."""
-    found = []
-    for journal in lab.journal.unfinished():
-        facts = journal.facts
-        here = (facts.service, facts.store) == _where(lab)
-        line = unfinished_line(journal)
-        found.append(
-            UnfinishedSweep(
-                facts.name, line, facts.service, facts.store, here, journal.lock.since, _journal=journal
-            )
-        )
-    return found
+    def __str__(self) -> str:
+        return self.line
 
 
-def _where(lab: Lab) -> tuple[str, str]:
+def list_unfinished(context: LabContext) -> list[UnfinishedSweep]:
+    """List the unfinished sweeps in the journal; opens neither store nor service."""
     try:
-        return lab.answering, lab.store_shown
+        here = context.service_name, context.store_address
     except KontextLabError:
-        return "", ""  # whoever uses them is told
+        here = "", ""  # their use tells what is wrong
+    return [
+        UnfinishedSweep(
+            journal.facts.name,
+            unfinished_line(journal),
+            journal.facts.service,
+            journal.facts.store,
+            (journal.facts.service, journal.facts.store) == here,
+            journal.lock.since,
+            _journal=journal,
+        )
+        for journal in context.journal.unfinished()
+    ]
 
 
 def unfinished_line(journal: SweepJournal) -> str:
-    """One unfinished sweep in words."""
-    attempt_folders = journal.owed()
-    answered = sum(1 for _, attempt_folder in attempt_folders if attempt_folder.answer is not None)
-    owed = [
+    """Describe one unfinished sweep in a line."""
+    owed = journal.owed()
+    answered = sum(1 for _, attempt_folder in owed if attempt_folder.answer is not None)
+    lost = len(owed) - answered
+    parts = [
         f"{answered} answer{'' if answered == 1 else 's'} to be logged" if answered else "",
-        f"{len(attempt_folders) - answered} sent without a known answer"
-        if len(attempt_folders) > answered
-        else "",
+        f"{lost} sent without a known answer" if lost else "",
     ]
-    words = ", ".join(filter(None, owed)) or "cut off"
+    words = ", ".join(filter(None, parts)) or "cut off"
     store = journal.facts.store
     moved = "" if store_is_there(store) else ", which is not there any more: recover where it is now"
     return f"{journal.facts.name}: {words} ({store}{moved})"
 
 
-def tell_unfinished(lab: Lab) -> None:
-    """Name what is unfinished, with the command that goes on."""
+def tell_unfinished(context: LabContext) -> None:
+    """Name the unfinished sweeps, with the command that goes on."""
     try:
-        lines = lab.unfinished
+        lines = [unfinished_line(journal) for journal in context.journal.unfinished()]
     except KontextLabError:
-        return  # whoever runs a sweep is told what is wrong with the journal
+        return  # running a sweep tells what is wrong with the journal
     if lines:
         count = "1 sweep did not end" if len(lines) == 1 else f"{len(lines)} sweeps did not end"
         more = "; ".join(lines[:3]) + (" …" if len(lines) > 3 else "")
         notify(f"{count}: {more}. Run it again to go on, or `kontext-lab recover` to log what came.")
 
 
-def recover_all(lab: Lab) -> list[Recovery]:
-    """Bring what every unfinished sweep's journal holds into its store, and end its parent run truthfully."""
+def recover_all(context: LabContext) -> list[Recovery]:
+    """Bring the contents of every unfinished sweep's journal into its store, and end its parent run truthfully."""
     with suppress(TrackingError):  # a store that can't be used now is told with each sweep
-        follow_stores(lab)
-    found = [_recover(lab, journal) for journal in lab.journal.unfinished()]
-    return [one for one in found if one is not None]
+        follow_stores(context)
+    recoveries = [_recover(context, journal) for journal in context.journal.unfinished()]
+    return [recovery for recovery in recoveries if recovery is not None]
 
 
-def follow_stores(lab: Lab) -> None:
+def follow_stores(context: LabContext) -> None:
     """See that unfinished sweeps of the store in use belong to it, also where it was moved since.
 
     A store is known by the sweep's run: it is in the store in use, and no longer in the one that the journal names.
@@ -146,8 +133,8 @@ def follow_stores(lab: Lab) -> None:
         TrackingError: the store can't be used.
         ConfigError: the journal can't be written.
     """
-    for journal in lab.journal.unfinished():
-        facts, tracker = journal.facts, lab.tracker
+    for journal in context.journal.unfinished():
+        facts, tracker = journal.facts, context.tracker
         store = tracker.store.shown
         if not (facts.parent_id and facts.store != store and facts.store.startswith("sqlite:")):
             continue
@@ -161,25 +148,25 @@ def follow_stores(lab: Lab) -> None:
                 journal.lock.release()
 
 
-def recover_same(lab: Lab, facts: SweepFacts, sweep: Sweep) -> None:
+def recover_same(context: LabContext, facts: SweepFacts, sweep: Sweep) -> None:
     """Bring into the store what other sweeps left of the same requests, so that they are not paid for twice."""
-    others = left_by_others(lab, facts)
+    others = left_by_others(context, facts)
     if not others:
-        return  # as nearly always: nothing is worked out for it
+        return  # as nearly always: no fingerprints are needed
     fingerprints = {cell.request.fingerprint(facts.service) for cell in sweep.cells}
     for journal in others:
         if any(intent.fingerprint in fingerprints for intent, _ in journal.attempt_folders()):
-            _recover(lab, journal)
+            _recover(context, journal)
 
 
-def left_by_others(lab: Lab, facts: SweepFacts) -> list[SweepJournal]:
-    """The unfinished sweeps of the same store, without the one itself."""
-    others = (one for one in lab.journal.unfinished() if one.facts.key != facts.key)
+def left_by_others(context: LabContext, facts: SweepFacts) -> list[SweepJournal]:
+    """List the unfinished sweeps of the same store, without the one itself."""
+    others = (one for one in context.journal.unfinished() if one.facts.key != facts.key)
     return [one for one in others if one.facts.store == facts.store]
 
 
-def _recover(lab: Lab, journal: SweepJournal) -> Recovery | None:
-    """What was delivered of one sweep; None where a living process is at work on it."""
+def _recover(context: LabContext, journal: SweepJournal) -> Recovery | None:
+    """Recover one sweep; None where a living process is at work on it."""
     try:
         journal.lock.take()
     except AlreadyRunning:
@@ -189,44 +176,40 @@ def _recover(lab: Lab, journal: SweepJournal) -> Recovery | None:
     # First: what can't be delivered now must not be sent by a worker that outlived its program either.
     for _, attempt_folder in journal.attempt_folders():
         if attempt_folder.answer is None:
-            withdrawn(attempt_folder)
+            withdraw(attempt_folder)
+    facts = journal.facts
     try:
-        return _recovered(lab, journal)
+        sweep = journal.sweep()
+        tracker = _tracker_for(context, facts.store, facts.experiment)
+        opening = Opening(sweep, facts.service, facts.digest, facts.version, parent_id=facts.parent_id)
+        recorder = tracker.begin(opening, draw=draw_grid)
+        try:
+            worker, pacing = _worker_for(context, journal), context.options.pacing
+            recovery = deliver(journal, sweep, recorder, worker, pacing=pacing)
+            sum_up(tracker, recorder, sweep, facts.service)
+        except BaseException:
+            tracker.abandon(recorder.run_id)
+            raise
+        if not journal.end():
+            unread = f"an answer whose request can't be read is in {journal.folder}: look there"
+            recovery.kept, recovery.problem = len(journal.attempt_folders()), recovery.problem or unread
     except KontextLabError as error:
         return _not_delivered(journal, error)
     finally:
         journal.close()
+    return recovery
 
 
 def _not_delivered(journal: SweepJournal, error: KontextLabError) -> Recovery:
-    return Recovery(
-        journal.facts.name, problem=f"not delivered: {error}", kept=len(journal.attempt_folders())
-    )
+    kept = len(journal.attempt_folders())
+    return Recovery(journal.facts.name, problem=f"not delivered: {error}", kept=kept)
 
 
-def _recovered(lab: Lab, journal: SweepJournal) -> Recovery:
-    facts, sweep = journal.facts, journal.sweep()
-    tracker = _tracker_for(lab, facts.store, facts.experiment)
-    opening = Opening(sweep, facts.service, facts.digest, facts.version, parent_id=facts.parent_id)
-    parent_id = tracker.begin(opening)
-    worker = _worker_for(lab, journal)
-    try:
-        done = deliver(journal, sweep, tracker, parent_id, worker, pacing=lab.options.pacing)
-        sum_up(tracker, parent_id, sweep, facts.service)
-    except BaseException:
-        tracker.abandon(parent_id)
-        raise
-    if not journal.end():
-        done.kept = len(journal.attempt_folders())
-        done.problem = (
-            done.problem or f"an answer whose request can't be read is in {journal.folder}: look there"
-        )
-    return done
-
-
-def _tracker_for(lab: Lab, store: str, experiment: str) -> Tracker:
-    """The store that the journal names: the lab's own, or another one opened for this."""
-    own = _own_tracker(lab)
+def _tracker_for(context: LabContext, store: str, experiment: str) -> Tracker:
+    """The store that the journal names: the context's own, or another one opened for this."""
+    own = None
+    with suppress(KontextLabError):
+        own = context.tracker
     if own is not None and own.store.shown == store:
         return own if own.store.experiment == experiment else Tracker(own.store.uri, experiment)
     if not store.startswith("sqlite:"):
@@ -240,44 +223,31 @@ def _tracker_for(lab: Lab, store: str, experiment: str) -> Tracker:
     return Tracker(store, experiment)
 
 
-def _own_tracker(lab: Lab) -> Tracker | None:
-    try:
-        return lab.tracker
-    except KontextLabError:
-        return None
-
-
-def _worker_for(lab: Lab, journal: SweepJournal) -> Worker:
-    """The lab's own where it speaks to the same service; else one without key, which can only download."""
+def _worker_for(context: LabContext, journal: SweepJournal) -> Worker:
+    """The context's own where it uses the same service; else one without key, which can only download."""
     facts = journal.facts
-    if lab.speaks_to(facts.service, facts.base_url):
-        return lab.worker
+    if context.uses_service(facts.service, facts.base_url):
+        return context.worker
     settings = ClientSettings(base_url=facts.base_url, connect_timeout=3.0, picture_hosts=picture_hosts())
     return Worker(KontextClient(settings, SANDBOX_KEY if facts.service == SANDBOX else None))
 
 
-LOOK_SECONDS = 1.0
-
-
-def watch_sweep(lab: Lab, which: str, *, shown: bool) -> Results:
-    """Follow a sweep in the store until no process of this machine is at work on it any more."""
-    run = lab.tracker.find(which)
-    lock = lab.journal.sweep(_facts(lab, run)).lock
-    with ProgressBar(run.cells, shown=shown) as bar:
-        while lock.is_taken:
-            bar.update(lab.tracker.outcomes(run.run_id) - bar.n)
-            time.sleep(LOOK_SECONDS)
-        results = lab.load(run.run_id)
-        bar.update(sum(1 for cell in results if cell.run_id) - bar.n)
-    return results
-
-
-def _facts(lab: Lab, run: SweepRun) -> SweepFacts:
-    return SweepFacts(
+def watch(context: LabContext, which: str, *, shown: bool) -> str:
+    """Follow a sweep in the store until no process of this machine is at work on it any more; returns its run."""
+    tracker = context.tracker
+    run = tracker.find(which)
+    facts = SweepFacts(
         name=run.name,
         digest=run.digest,
         service=run.service,
         base_url="",
-        store=lab.tracker.store.shown,
-        experiment=lab.tracker.experiment_name(run.experiment_id),
+        store=tracker.store.shown,
+        experiment=tracker.experiment_name(run.experiment_id),
     )
+    lock = context.journal.sweep(facts).lock
+    with ProgressBar(run.cells, shown=shown) as bar:
+        while lock.is_taken:
+            bar.update(tracker.outcomes(run.run_id) - bar.n)
+            time.sleep(LOOK_SECONDS)
+        bar.update(tracker.outcomes(run.run_id) - bar.n)
+    return run.run_id

@@ -7,44 +7,46 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Collection, Mapping
 
-from kontext_lab.errors import ConfigError, NotFound, shown, visible
+from kontext_lab import tracking
+from kontext_lab.errors import ConfigError, NotFound, WrongType, shown, visible
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.results.labels import verdict_key
 from kontext_lab.statistics import Choice, Scores, Vote, scores
-from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import Tracker, read_votes, write_given, write_note, write_vote
 
 __all__ = [
-    "SCORE",
-    "SCORE_SE",
     "annotate",
     "check_criterion",
-    "give",
-    "noting",
-    "rate",
+    "put_metrics",
+    "record_vote",
+    "score",
     "set_verdict",
-    "take_back",
+    "vote",
     "votes_on",
+    "withdraw_vote",
 ]
-
 
 LONGEST_CRITERION = 100
 
 LONGEST_COMMENT = 5000
 
-# What MLflow takes in a metric's name, which is a path: no part of it is empty, or leads upwards.
+SCORE, SCORE_SE = "rank/score", "rank/score_se"
+
+# MLflow takes a metric's name as a path: no part of it is empty, or leads upwards.
 _CRITERION = re.compile(r"(?! )(?!\.{1,2}(?:/|$))[\w\-.: ]+(?:/(?!\.{1,2}(?:/|$))[\w\-.: ]+)*(?<! )")
 
-noting = threading.Lock()
-"""Held while the values of an output are put in place, by whichever thread."""
+_changing = threading.Lock()
+"""Held while the metrics of an output are changed, by whichever thread."""
 
 
-def check_criterion(criterion: object, what: str = "criterion") -> str:
-    """The criterion itself, if a verdict can be given on it.
+def check_criterion(criterion: object, name: str = "criterion") -> str:
+    """Return the criterion itself, if a verdict can be given on it.
 
     Args:
-        criterion: it.
-        what: what the error calls it.
+        criterion: the criterion.
+        name: of the argument, for the error.
 
     Raises:
         ConfigError: says what is allowed.
@@ -52,59 +54,75 @@ def check_criterion(criterion: object, what: str = "criterion") -> str:
     if isinstance(criterion, str) and len(criterion) <= LONGEST_CRITERION and _CRITERION.fullmatch(criterion):
         return criterion
     raise ConfigError(
-        f"{what}: {shown(criterion)}, allowed are up to {LONGEST_CRITERION} letters, digits, blanks and _-.:/"
+        f"{name}: {shown(criterion)}, allowed are up to {LONGEST_CRITERION} letters, digits, blanks and _-.:/"
     )
+
+
+def put_metrics(output: Output, old: Collection[str], new: Mapping[str, float | None]) -> None:
+    """Replace metrics of an output, in a new mapping: a reader of the one before goes on undisturbed.
+
+    Args:
+        output: whose.
+        old: names of metrics that go.
+        new: metrics that come; None for none.
+    """
+    with _changing:
+        kept = {name: value for name, value in output.metrics.items() if name not in old and name not in new}
+        output.metrics = kept | {name: value for name, value in new.items() if value is not None}
 
 
 def set_verdict(tracker: Tracker, what: CellResult | Output, criterion: str, verdict: bool | None) -> None:
     """Record a verdict on an output, of a cell on its first; None withdraws it.
 
     Raises:
-        ConfigError: the criterion can't be the name of a metric, or the verdict is none.
+        ConfigError: the criterion can't be the name of a metric, or the verdict is not one.
         NotFound: the cell isn't tracked yet, or there is no picture.
         TrackingError: it can't be recorded; then nothing changes.
     """
     key = verdict_key(check_criterion(criterion))
     if verdict not in (True, False, None):
-        raise ConfigError(f"verdict: {shown(verdict)}, allowed are True, False and None")
-    output = what.output if isinstance(what, CellResult) else what
-    _check_kind(output)
-    if not output.is_picture:
-        raise NotFound(f"{output.cell.title}: there is no picture to judge, the cell is {output.state}")
-    _check_tracked(output.cell)
-    tracker.write_verdict(output, key, verdict)
-    with noting:
-        # A new mapping: whoever is reading the old one just now goes on doing so.
-        metrics = {name: value for name, value in output.metrics.items() if name != key}
-        output.metrics = metrics if verdict is None else {**metrics, key: float(verdict)}
+        raise ConfigError(f"verdict must be True, False or None, not {shown(verdict)}")
+    output = _picture(what, "to judge")
+    value = None if verdict is None else float(verdict)
+    trouble = f"the verdict on {output.cell.title} can't be recorded in MLflow"
+    tracker.call(trouble, write_given, output.run_id, {(key, output.number): value})
+    put_metrics(output, (), {key: value})
 
 
 def annotate(tracker: Tracker, what: CellResult | Output, text: str) -> None:
     """Record a note on a cell, in place of the one it has; empty text removes it.
 
     Raises:
-        ConfigError: it is too long, or no text.
+        ConfigError: the note is too long, or not text.
         NotFound: the cell isn't tracked.
         TrackingError: it can't be recorded; then nothing changes.
     """
     if not isinstance(text, str):
-        raise ConfigError(f"note: {shown(text)}, allowed is text")
+        raise WrongType(f"note must be text, not {shown(text)}")
     comment = visible("\n".join(text.strip().splitlines()))
     if len(comment) > LONGEST_COMMENT:
         raise ConfigError(f"note: has {len(comment)} characters, allowed are {LONGEST_COMMENT}")
-    output = what.output if isinstance(what, CellResult) else what
-    _check_kind(output)
-    cell = output.cell
+    cell = _output(what).cell
     _check_tracked(cell)
-    tracker.annotate(cell, comment)
+    trouble = f"the note on {cell.title} can't be recorded in MLflow"
+    tracker.call(trouble, write_note, cell.run_id, comment)
     cell.comment = comment
 
 
-def _check_kind(output: object) -> None:
-    if not isinstance(output, Output):
-        raise ConfigError(
-            f"{type(output).__name__}: allowed is a cell, such as results[0], or an output of it"
-        )
+def _output(what: object) -> Output:
+    output = what.output if isinstance(what, CellResult) else what
+    if isinstance(output, Output):
+        return output
+    raise WrongType(f"expected a cell, such as results[0], or an output of it, not {type(output).__name__}")
+
+
+def _picture(what: object, purpose: str) -> Output:
+    """The output that is meant, if it is a picture."""
+    output = _output(what)
+    if not output.is_picture:
+        raise NotFound(f"{output.cell.title}: there is no picture {purpose}, the cell is {output.state}")
+    _check_tracked(output.cell)
+    return output
 
 
 def _check_tracked(cell: CellResult) -> None:
@@ -112,26 +130,23 @@ def _check_tracked(cell: CellResult) -> None:
         raise NotFound(f"{cell.title}: is not in MLflow (yet), the cell is {cell.state}")
 
 
-SCORE, SCORE_SE = "rank/score", "rank/score_se"
-
-
-def give(
+def vote(
     tracker: Tracker, left: CellResult | Output, right: CellResult | Output, choice: Choice, rater: str
 ) -> Vote:
     """Record one vote on two pictures; of cells, on their first.
 
     Raises:
-        ConfigError: one is no output, the choice is none, or both are the same picture.
+        ConfigError: one is not an output, the choice is unknown, or both are the same picture.
         NotFound: there is no picture, or it isn't in the store yet.
         TrackingError: it can't be recorded; then nothing changes.
     """
-    first, second = _picture(left), _picture(right)
-    vote = Vote(first.sha256, second.sha256, choice, rater)
-    record(tracker, vote, first, second)
-    return vote
+    first, second = _picture(left, "to vote on"), _picture(right, "to vote on")
+    given = Vote(first.sha256, second.sha256, choice, rater)
+    record_vote(tracker, given, first, second)
+    return given
 
 
-def record(tracker: Tracker, vote: Vote, left: Output, right: Output) -> None:
+def record_vote(tracker: Tracker, given: Vote, left: Output, right: Output) -> None:
     """Write a vote that was given on these two.
 
     Raises:
@@ -139,33 +154,34 @@ def record(tracker: Tracker, vote: Vote, left: Output, right: Output) -> None:
         TrackingError: it can't be recorded.
     """
     for output in (left, right):
-        if not output.run_id:
-            raise NotFound(f"{output.cell.title}: is not in MLflow (yet), the cell is {output.state}")
-    if not tracker.vote(vote, left, right):
+        _check_tracked(output.cell)
+    if not tracker.call("the vote can't be recorded in MLflow", write_vote, given, left, right):
         raise NotFound(f"{left.cell.title}: is not in {tracker.store.shown}, give the lab that ran it")
 
 
-def take_back(tracker: Tracker, vote: Vote, left: CellResult | Output, right: CellResult | Output) -> None:
-    """Take back a vote on these two, for good.
+def withdraw_vote(
+    tracker: Tracker, given: Vote, left: CellResult | Output, right: CellResult | Output
+) -> None:
+    """Withdraw a vote on these two, for good.
 
     Raises:
         NotFound: it was not on these two.
         TrackingError: it can't be recorded; then the vote counts as before.
     """
-    first, second = _picture(left), _picture(right)
-    if vote.pair != {first.sha256, second.sha256}:
+    first, second = _picture(left, "to vote on"), _picture(right, "to vote on")
+    if given.pair != {first.sha256, second.sha256}:
         raise NotFound(f"{first.cell.title} and {second.cell.title}: this vote was on other pictures")
-    tracker.take_back(vote, first, second)
+    tracker.call("the vote can't be withdrawn in MLflow", tracking.withdraw_vote, given, first, second)
 
 
 def votes_on(tracker: Tracker, results: Results) -> list[Vote]:
-    """Every vote on two pictures that are both among these, by anybody; the oldest first."""
+    """List every vote on two pictures that are both among these, by anybody; the oldest first."""
     there = {output.sha256 for output in results.outputs if output.is_picture}
-    return [vote for vote in _all_votes(tracker, results) if vote.pair <= there]
+    return [given for given in _all_votes(tracker, results) if given.pair <= there]
 
 
-def rate(tracker: Tracker, results: Results) -> Scores:
-    """Scores from all votes of these sweeps, written to the runs of these cells and put onto their outputs.
+def score(tracker: Tracker, results: Results) -> Scores:
+    """Compute scores from all votes of these sweeps, and write them to the runs of these cells and onto their outputs.
 
     Raises:
         ConfigError: the votes can't be brought into scores.
@@ -173,7 +189,11 @@ def rate(tracker: Tracker, results: Results) -> Scores:
     """
     found = scores(_all_votes(tracker, results))
     for cell in results:
-        wanted = {output: _wanted(output, found) for output in cell.outputs if output.is_picture}
+        wanted = {
+            output: {SCORE: found.means.get(output.sha256), SCORE_SE: found.errors.get(output.sha256)}
+            for output in cell.outputs
+            if output.is_picture
+        }
         changed = {
             (name, output.number): value
             for output, values in wanted.items()
@@ -181,35 +201,14 @@ def rate(tracker: Tracker, results: Results) -> Scores:
             if output.metrics.get(name) != value
         }
         if changed and cell.run_id:
-            tracker.rate(cell, changed)
-            with noting:
-                for output, values in wanted.items():
-                    _put(output, values)
+            trouble = f"the scores of {cell.title} can't be recorded in MLflow"
+            tracker.call(trouble, write_given, cell.run_id, changed)
+            for output, values in wanted.items():
+                put_metrics(output, (), values)
     return found
 
 
 def _all_votes(tracker: Tracker, results: Results) -> list[Vote]:
     # Votes on the original of a reused cell are votes on the same picture.
     run_ids = [one for cell in results for one in (cell.run_id, cell.reused_from) if one]
-    return tracker.votes(run_ids) if run_ids else []
-
-
-def _wanted(output: Output, found: Scores) -> dict[str, float | None]:
-    return {SCORE: found.means.get(output.sha256), SCORE_SE: found.errors.get(output.sha256)}
-
-
-def _put(output: Output, values: dict[str, float | None]) -> None:
-    # A new mapping: whoever is reading the old one just now goes on doing so.
-    kept = {name: value for name, value in output.metrics.items() if name not in values}
-    output.metrics = {**kept, **{name: value for name, value in values.items() if value is not None}}
-
-
-def _picture(what: CellResult | Output) -> Output:
-    output = what.output if isinstance(what, CellResult) else what
-    if not isinstance(output, Output):
-        raise ConfigError(
-            f"{type(output).__name__}: allowed is a cell, such as results[0], or an output of it"
-        )
-    if not output.is_picture:
-        raise NotFound(f"{output.cell.title}: there is no picture to vote on, the cell is {output.state}")
-    return output
+    return tracker.call("the votes can't be read from MLflow", read_votes, run_ids) if run_ids else []

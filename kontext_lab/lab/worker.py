@@ -9,17 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kontext_lab.client import KontextClient
-from kontext_lab.errors import InDoubt, ServiceError
-from kontext_lab.journal import AttemptFolder, Permit
+from kontext_lab.errors import InDoubt, OutputUnavailable, ServiceError
+from kontext_lab.journal import AttemptFolder, Intent, Permit, SweepJournal
 from kontext_lab.request import EditRequest
 from kontext_lab.request.attempt import Answer, Attempt, BillingOutcome, Reason
+from kontext_lab.results import CellResult, Output
 
-__all__ = ["Probe", "Worker", "keep_answer"]
+__all__ = ["BoundJournal", "Probe", "Worker"]
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Probe:
     failure: ServiceError | None = None
 
 
-def keep_answer(attempt: Attempt, attempt_folder: AttemptFolder) -> Attempt:
+def _keep_answer(attempt: Attempt, attempt_folder: AttemptFolder) -> Attempt:
     """Write down an answer that travelled back with its attempt; `trouble` says why that failed."""
     if attempt.raw is None or attempt.answer is None:
         return attempt
@@ -165,3 +167,47 @@ class _Keeping:
             for place, picture in enumerate(answer.pictures)
         )
         return replace(answer, pictures=tuple(pictures))
+
+
+class BoundJournal:
+    """The journal, bound to one sweep."""
+
+    def __init__(self, journal: SweepJournal) -> None:
+        self._journal = journal
+
+    def intend(self, place: int, cell: CellResult, request_id: str, price: float) -> AttemptFolder:
+        """Write down what is about to be sent."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        intent = Intent(place, cell.title, request_id, cell.fingerprint, price, now)
+        return self._journal.intend(intent, outputs=cell.request.pictures if cell.request else 1)
+
+    def answered(self, attempt_folder: AttemptFolder) -> bool:
+        """Return whether an answer lies there."""
+        return attempt_folder.answer is not None
+
+    def keep(self, attempt_folder: AttemptFolder, attempt: Attempt) -> Attempt:
+        """Write down an answer that its worker could not write down itself."""
+        return _keep_answer(attempt, attempt_folder)
+
+    def drop(self, attempt_folder: AttemptFolder) -> None:
+        """The store has it, or nothing was billed."""
+        self._journal.drop(attempt_folder)
+
+    def shelve(self, cell: CellResult, attempt: Attempt) -> Attempt:
+        """Release the bytes that lie in an attempt folder: the outputs load them from there."""
+        if attempt.answer is None:
+            return attempt
+        pictures = list(attempt.answer.pictures)
+        for place, (output, picture) in enumerate(zip(cell.outputs, pictures, strict=True)):
+            if picture.kept_at:
+                pictures[place] = replace(picture, data=b"")
+                output.release(partial(_read_output, picture.kept_at, output))
+        return replace(attempt, answer=replace(attempt.answer, pictures=tuple(pictures)))
+
+
+def _read_output(path: str, output: Output) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputUnavailable(f"{output!r} can't be read from the journal: {reason}") from None

@@ -236,7 +236,7 @@ def _read(lab: Lab, which: str) -> Results:
         return lab.load(which)
     except NotFound as error:
         try:
-            return lab.cells([which])
+            return lab.load_cells([which])
         except KontextLabError:
             raise error from None
 

@@ -12,6 +12,7 @@ from ipywidgets import Tab
 from kontext_lab.errors import ConfigError, NotFound, SweepError
 from kontext_lab.images import Boxes, Reference, load_reference
 from kontext_lab.images.samples import sample
+from kontext_lab.lab.lookup import with_requests
 from kontext_lab.panel import code_export
 from kontext_lab.panel.browser import PageFrame
 from kontext_lab.panel.compare_tab import Compare
@@ -172,8 +173,8 @@ class PanelController(Section):
 
     def _on_lab(self, change: Any) -> None:
         """Another lab: how its runs are done is how it was made, not how those of the one before were."""
-        if change["old"] is None or change["new"].options != change["old"].options:
-            self.form.more.put_options(change["new"].options)
+        if change["old"] is None or change["new"].context.options != change["old"].context.options:
+            self.form.more.put_options(change["new"].context.options)
         self.plan()
 
     def _marked(self, _: object) -> None:
@@ -258,7 +259,7 @@ class PanelController(Section):
         cell, lab = output.cell, self.session.lab
 
         def work() -> str:
-            run_id = lab.sweep_run_of(cell) if cell.run_id else ""
+            run_id = lab.context.sweep_run_of(cell.run_id)
             return code_export.cell_code(cell, run_id)
 
         self.post.background(work, self.guarded(lambda text: self.clipboard.put(text, "Python")), self.show)
@@ -283,7 +284,7 @@ class PanelController(Section):
         self._opening = run
 
         def work() -> tuple[Results, Sweep | None]:
-            results = lab.with_requests(lab.load(run.run_id))
+            results = with_requests(lab.context.tracker, lab.load(run.run_id))
             try:
                 return results, lab.load_sweep(run.run_id)
             except (SweepError, NotFound):
@@ -301,7 +302,7 @@ class PanelController(Section):
         self._with_sweep(run, self.put)
 
     def _resume_run(self, run: SweepRun) -> None:
-        answering = self.session.lab.answering
+        answering = self.session.lab.context.service_name
         if run.service != answering:
             raise ConfigError(
                 f"{run.name}: was sent to {run.service}, not to {answering}: switch to that service to go on with "

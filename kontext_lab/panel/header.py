@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ipywidgets import HTML, ToggleButtons, Widget
 
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
+from kontext_lab.lab.lab import with_service
 from kontext_lab.panel.browser import KeyField
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.session import Session
@@ -40,10 +41,10 @@ class Header(Section):
         super().__init__()
         self._going_on = False
         self._session, self._post, self._resume = session, post, resume
-        self._labs: dict[str, Lab] = {session.lab.service_name: session.lab}
+        self._labs: dict[str, Lab] = {session.lab.context.service: session.lab}
         self.switch = ToggleButtons(
             options=[("Sandbox", "sandbox"), ("AI/ML API", "api")],
-            value=session.lab.service_name,
+            value=session.lab.context.service,
             tooltips=["Simulated pictures, free", "Real pictures, paid"],
             **plain(ToggleButtons),
         )
@@ -69,15 +70,15 @@ class Header(Section):
             lambda: _account(lab), self.watched(self._show_account), self.show, key=(id(self), "account")
         )
         found = self.watched(lambda leftovers: self._show_unfinished(lab, leftovers))
-        self._post.background(lab.leftovers, found, self.show, key=(id(self), "unfinished"))
+        self._post.background(lambda: lab.unfinished, found, self.show, key=(id(self), "unfinished"))
 
     def _on_lab(self, _: object = None) -> None:
         lab = self._session.lab
-        if self._labs.get(lab.service_name) is not lab:
-            self._labs = {lab.service_name: lab}  # another's settings hold for the other service as well
+        if self._labs.get(lab.context.service) is not lab:
+            self._labs = {lab.context.service: lab}  # another's settings hold for the other service as well
         show_if(False, self.key)
-        self.switch.value = lab.service_name
-        self._show_account(_Account(lab, lab.service_name == "sandbox", "…"))
+        self.switch.value = lab.context.service
+        self._show_account(_Account(lab, lab.context.service == "sandbox", "…"))
         self.look()
 
     def _show_account(self, account: _Account) -> None:
@@ -95,26 +96,26 @@ class Header(Section):
 
     def _switched(self, change: dict[str, str]) -> None:
         wanted, lab = change["new"], self._session.lab
-        if wanted == lab.service_name:
+        if wanted == lab.context.service:
             return
-        if wanted not in self._labs and wanted == "api" and not lab.has_key:
-            self.switch.value = lab.service_name  # it says what answers, at any time
+        if wanted not in self._labs and wanted == "api" and not lab.context.has_key:
+            self.switch.value = lab.context.service  # it says what answers, at any time
             show_if(True, self.key)
             self.notice.say(
                 "No API key in the environment: give one here; it is kept in this kernel only.", "warning"
             )
             return
         try:
-            self.use(self._labs.get(wanted) or lab.on(wanted))
+            self.use(self._labs.get(wanted) or with_service(lab, wanted))
         finally:
-            self.switch.value = self._session.lab.service_name
+            self.switch.value = self._session.lab.context.service
 
     def _key_given(self, key: str) -> None:
-        self.use(self._session.lab.on("api", key=key))
+        self.use(with_service(self._session.lab, "api", key))
 
     def use(self, lab: Lab) -> None:
         """Have this lab run what is ordered from now on."""
-        self._labs[lab.service_name] = lab
+        self._labs[lab.context.service] = lab
         self._session.lab = lab
 
     def _show_unfinished(self, lab: Lab, leftovers: Sequence[UnfinishedSweep]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ipywidgets import HTML, Checkbox, Text, Widget
 
+from kontext_lab.lab.lookup import thumbnail
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
@@ -168,7 +169,7 @@ class History(Section):
 
 
 def _thumbnails(lab: Lab, runs: Sequence[SweepRun]) -> dict[str, bytes]:
-    return {run.run_id: lab.thumbnail(run) for run in runs}
+    return {run.run_id: thumbnail(lab.context.tracker, run) for run in runs}
 
 
 def _described(run: SweepRun, thumbnail: bytes) -> str:

@@ -14,6 +14,7 @@ from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import change_webp
 from kontext_lab.images.heat import BRIGHTEST
 from kontext_lab.lab.change_maps import ChangeMaps, on_references
+from kontext_lab.lab.lookup import with_requests
 from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.cell_details import details_of, facts_of, state_of, title_of
@@ -168,7 +169,7 @@ class Inspector(Section):
         )
 
     def _show_address(self, cell: CellResult) -> None:
-        where = self._session.lab.address(cell) if cell.run_id else ""
+        where = self._session.lab.context.tracker.address(cell.run_id) if cell.run_id else ""
         link = f'<a class="kl-link" target="_blank" rel="noopener" href="{html.escape(where, quote=True)}">Open in MLflow</a>'
         self.address.value = link if where else ""
 
@@ -278,7 +279,7 @@ def _load(lab: Lab, results: Results | None, output: Output) -> _Loaded:
     """Everything that takes time; touches no widget."""
     cell = output.cell
     if cell.request is None and results is not None and cell in list(results):
-        lab.with_requests(results)
+        with_requests(lab.context.tracker, results)
     before, placement = cell.request.images[0] if cell.request is not None else None, None
     after, trouble = None, ""
     if output.is_picture:
@@ -292,9 +293,9 @@ def _load(lab: Lab, results: Results | None, output: Output) -> _Loaded:
             trouble = str(error)
     answer = ""
     try:
-        answer = lab.answer_to(cell)
+        answer = lab.context.tracker.answer_to(cell.run_id) if cell.run_id else ""
         chain = tuple(lab.ancestors(output)) if cell.parents else ()
-        edits = tuple(lab.edits_of(output)) if cell.run_id and output.is_picture else ()
+        edits = tuple(lab.derived(output)) if cell.run_id and output.is_picture else ()
     except KontextLabError as error:
         chain, edits, trouble = (), (), trouble or str(error)
     picture = before.png or None if before is not None else None

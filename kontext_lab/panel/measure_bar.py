@@ -59,7 +59,7 @@ class MeasureBar(Section):
     @property
     def _measures(self) -> bool:
         order = self._session.order
-        return bool(order and order.options.get("measure", order.lab.options.measure))
+        return bool(order and order.plan.options.measure)
 
     def measure(self) -> None:
         """Measure what was not."""

@@ -188,9 +188,9 @@ class Panel(VBox):
 
 def rooms_for(lab: Lab, *, static: bool = False) -> PanelController:
     """The rooms of a lab: those there are for the same store and journal in this kernel, else new ones."""
-    found = _ROOMS.get(lab.place)
+    found = _ROOMS.get(lab.context.identity)
     if found is None:
-        found = _ROOMS[lab.place] = PanelController(Session(lab, UiDispatcher()), static=static)
+        found = _ROOMS[lab.context.identity] = PanelController(Session(lab, UiDispatcher()), static=static)
     elif found.session.lab is not lab:
         found.session.lab = lab  # for what is ordered from now on; what is under way keeps its own
     found.post.attend()

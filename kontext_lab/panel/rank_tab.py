@@ -15,11 +15,11 @@ from ipywidgets import HTML, Dropdown, Text, ToggleButton
 
 from kontext_lab.errors import NotFound
 from kontext_lab.lab.change_maps import on_each_other
-from kontext_lab.lab.pairing import Match, rankable
-from kontext_lab.lab.verdicts import record
+from kontext_lab.lab.verdicts import record_vote
 from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.layouts import plain, show_if
+from kontext_lab.panel.pairs import Match, rankable
 from kontext_lab.panel.score_table import standings
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.panel.vote_session import Sides, VoteSession
@@ -28,7 +28,7 @@ from kontext_lab.results import Results
 from kontext_lab.statistics import Choice, Vote
 
 if TYPE_CHECKING:
-    from kontext_lab.lab.store_client import StoreClient
+    from kontext_lab.lab import Lab
 
 __all__ = ["KEYS", "Rank"]
 
@@ -69,7 +69,7 @@ class Rank(Section):
 
     def __init__(
         self,
-        lab: Callable[[], StoreClient],
+        lab: Callable[[], Lab],
         post: UiDispatcher,
         *,
         axis: str = "",
@@ -279,7 +279,7 @@ class Rank(Section):
         vote, sides = self.ballot.give(choice)
         lab, results = self._lab(), self.results
         self._post.background(
-            lambda: record(lab.tracker, vote, sides.left, sides.right),
+            lambda: record_vote(lab.context.tracker, vote, sides.left, sides.right),
             lambda _: self._rate_soon(results),
             partial(self._not_recorded, vote),
             lane="votes",
@@ -298,7 +298,7 @@ class Rank(Section):
         vote, sides = self.ballot.undo()
         lab, results = self._lab(), self.results
         self._post.background(
-            lambda: lab.take_back(vote, sides.left, sides.right),
+            lambda: lab.withdraw_vote(vote, sides.left, sides.right),
             lambda _: self._rate_soon(results),
             partial(self._not_taken_back, vote),
             lane="votes",

@@ -7,10 +7,10 @@ from typing import Any
 from ipywidgets import Layout, VBox
 
 from kontext_lab.errors import ConfigError, shown
-from kontext_lab.lab.pairing import pairs
-from kontext_lab.lab.store_client import StoreClient
+from kontext_lab.lab import Lab
 from kontext_lab.panel.browser import PageFrame
 from kontext_lab.panel.environment import keep_messages
+from kontext_lab.panel.pairs import pairs
 from kontext_lab.panel.rank_tab import KEYS, Rank
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.results import Results
@@ -20,9 +20,7 @@ from kontext_lab.statistics.votes import check_rater
 __all__ = ["Ranking", "rank"]
 
 
-def rank(
-    results: Results, axis: str | None = None, lab: StoreClient | None = None, rater: str = ""
-) -> Ranking:
+def rank(results: Results, axis: str | None = None, lab: Lab | None = None, rater: str = "") -> Ranking:
     """Ask blind which of two pictures is better, and make scores of the answers.
 
     Pairs differ in one axis, at the same seed and reference. Votes are in MLflow as they are given; what comes of
@@ -40,14 +38,14 @@ def rank(
     """
     if not isinstance(results, Results):
         raise ConfigError(f"rank: {type(results).__name__} is no results, give those of lab.run or lab.load")
-    if lab is not None and not isinstance(lab, StoreClient):
+    if lab is not None and not isinstance(lab, Lab):
         raise ConfigError(f"lab: {type(lab).__name__} is none, give a kl.Lab()")
     if axis is not None:
         if not isinstance(axis, str):
             raise ConfigError(f"axis: {shown(axis)}, allowed is the name of a parameter")
         if len(results):
             pairs(results, axis)  # names the parameters there are
-    return Ranking(results, axis or "", lab or StoreClient(None, None), check_rater(rater))
+    return Ranking(results, axis or "", lab or Lab("sandbox", quiet=True), check_rater(rater))
 
 
 class Ranking(VBox):
@@ -56,7 +54,7 @@ class Ranking(VBox):
     While a cell executes, clicks wait: `wait()` shows what comes.
     """
 
-    def __init__(self, results: Results, axis: str, lab: StoreClient, rater: str) -> None:
+    def __init__(self, results: Results, axis: str, lab: Lab, rater: str) -> None:
         self._post = UiDispatcher()
         self._lab, self._results = lab, results
         self._frame = PageFrame(tuple(KEYS))

@@ -48,26 +48,20 @@ class ConfirmPrompt:
     """What is asked before paying.
 
     Attributes:
-        lab: what would run it.
-        cost: US dollars.
-        requests: how many.
-        start: what a yes does.
+        plan: what a yes starts.
+        lab: the lab that made it.
         pressed: the button it is about, where it is about the form.
-        sources: where pictures come from that a person may not know of.
     """
 
+    plan: Plan
     lab: Lab
-    cost: float
-    requests: int
-    start: Callable[[], None]
     pressed: RetryRequest | None = None
-    sources: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
         """The question itself."""
-        many = "1 request" if self.requests == 1 else f"{self.requests} requests"
-        return "\n".join((*self.sources, f"{many} to the real API, ≈ ${self.cost:.2f}."))
+        many = "1 request" if self.plan.requests == 1 else f"{self.plan.requests} requests"
+        return "\n".join((*self.plan.sources, f"{many} to the real API, ≈ ${self.plan.cost:.2f}."))
 
 
 class Retry:
@@ -107,7 +101,7 @@ class Retry:
         if results is None or session.sweep is None or not results.counts[State.FAILED]:
             return "there is nothing to retry: no sweep with failed cells is on show"
         services = {cell.service for cell in results}
-        if services != {session.lab.answering}:
+        if services != {session.lab.context.service_name}:
             where = ", ".join(sorted(services))
             return f"what failed was sent to {where}: switch to that service to send it again"
         return ""
@@ -186,6 +180,4 @@ class Retry:
     def _go_on(self) -> None:
         plan, wish = self._plan, self._wish
         if plan is not None and wish is not None:
-            lab, _, options = wish
-            start = partial(self._session.run, plan.sweep, lab=lab, most=plan.requests, **options)
-            self._ask(ConfirmPrompt(lab, plan.cost, plan.requests, start, sources=plan.sources))
+            self._ask(ConfirmPrompt(plan, wish[0]))

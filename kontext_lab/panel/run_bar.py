@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from ipywidgets import HTML
 
 from kontext_lab.errors import ConfigError
-from kontext_lab.lab.plan import Action
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.planner import Planner
 from kontext_lab.panel.retry import ConfirmPrompt, Retry, RetryRequest
@@ -120,7 +118,7 @@ class RunBar(Section):
         if self._asked is not None:
             asked = self._asked
             self.decline()
-            asked.start()
+            self._session.run(asked.plan, asked.lab)
 
     def decline(self) -> None:
         """No to what was asked, and to what was pressed and is not asked yet."""
@@ -143,24 +141,9 @@ class RunBar(Section):
         self._pressed = RetryRequest(button, planner.revision)
         self._on_plan()
 
-    def _go(self, pressed: RetryRequest) -> None:
-        """What was pressed, now that its plan is there; it is run as it was planned."""
-        plan, wanted = self._planner.plan, self._planner.wanted
-        if plan is None or wanted is None:
-            return
-        cost, most, options = plan.cost, plan.requests, dict(wanted.options)
-        if pressed.button != "Run":
-            sends = plan.of(Action.SEND)[:1]
-            cost, most = sum(plan.cost_of(one.cell.request) for one in sends), len(sends)
-            options["limit"] = 1
-        start = partial(self._session.run, plan.sweep, lab=wanted.lab, most=most, **options)
-        again = replace(pressed, was_asked=True)
-        question = ConfirmPrompt(wanted.lab, cost, most, start, again, sources=plan.sources)
-        self._ask_about(question, always=pressed.was_asked)  # no run begins while its question stands open
-
     def _ask_about(self, asked: ConfirmPrompt, *, always: bool = False) -> None:
-        if not always and (asked.lab.simulated or asked.cost <= asked.lab.confirm_above):
-            asked.start()
+        if not always and (asked.lab.simulated or asked.plan.cost <= asked.lab.context.confirm_above):
+            self._session.run(asked.plan, asked.lab)
             return
         self._asked = asked
         self._show_question()
@@ -198,7 +181,13 @@ class RunBar(Section):
                 )
         elif planner.state == "ready":
             self._pressed = None
-            self._go(pressed)
+            plan, wanted = planner.plan, planner.wanted
+            if plan is not None and wanted is not None:
+                chosen = plan if pressed.button == "Run" else plan.head(1)
+                question = ConfirmPrompt(chosen, wanted.lab, replace(pressed, was_asked=True))
+                self._ask_about(
+                    question, always=pressed.was_asked
+                )  # no run begins while its question is open
 
     def _why_not(self) -> str:
         """Why Run can't be pressed; "" where it can."""
@@ -251,7 +240,7 @@ class RunBar(Section):
             words.append("stopping: waiting for what is under way; Stop once more leaves that to the journal")
         self.hint.say(_WAITING if session.busy else "")
         if session.queue:
-            names = ", ".join(order.sweep.name for order in session.queue)
+            names = ", ".join(order.plan.sweep.name for order in session.queue)
             words.append(f"{len(session.queue)} waiting: {names}")
         self.progress.say(" · ".join(words))
         self.notes.say(session.line)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from traitlets import Any as AnyTrait
 from traitlets import HasTraits, Int, Tuple, Unicode
@@ -23,6 +22,7 @@ from kontext_lab.results import CellResult, Output, Results
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
+    from kontext_lab.lab.plan import Plan
     from kontext_lab.runner import Handle
     from kontext_lab.sweep import Sweep
 
@@ -36,29 +36,25 @@ _GOES_ON = ("", "asked", "left", "refused")
 """Why a run ended that leaves those behind it as good as before."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a plan of 10,000 cells takes long to compare
 class QueuedRun:
     """A run that was asked for, as it was when it was: whatever is chosen later holds for later ones.
 
     Attributes:
-        sweep: what to run.
-        lab: what runs it.
-        options: as `lab.run` takes them.
-        most: requests that were planned, and that nothing goes beyond; None for no such number.
+        plan: what to run, as a person saw it.
+        lab: runs it.
         inside: the MLflow run that was active, or "".
     """
 
-    sweep: Sweep
+    plan: Plan
     lab: Lab
-    options: Mapping[str, Any] = field(default_factory=dict)
-    most: int | None = field(default=None, compare=False)
-    inside: str = field(default="", compare=False)
+    inside: str = ""
 
-    @property
-    def limit(self) -> int | None:
-        """How many requests are sent at most."""
-        given = [one for one in (self.options.get("limit"), self.most) if one is not None]
-        return min(given, default=None)
+    def same_as(self, other: QueuedRun | None) -> bool:
+        """Return whether another run is of the same sweep, by the same lab, with the same options."""
+        if other is None or other.lab is not self.lab or other.plan.options != self.plan.options:
+            return False
+        return other.plan.sweep == self.plan.sweep
 
 
 class Session(HasTraits):
@@ -104,25 +100,23 @@ class Session(HasTraits):
         """Whether a run is being started or under way."""
         return self.state != "idle"
 
-    def run(self, sweep: Sweep, *, lab: Lab | None = None, most: int | None = None, **options: Any) -> None:
-        """Run a sweep now, or after what is under way.
+    def run(self, plan: Plan, lab: Lab) -> None:
+        """Run a plan now, or after what is under way.
 
         Args:
-            sweep: what to run.
-            lab: what runs it; None for the one in use.
-            most: send at most this many requests, as a plan said.
-            **options: as for `lab.run`.
+            plan: what a person saw; at most its requests are sent.
+            lab: the lab that made it.
 
         Raises:
             AlreadyRunning: exactly this is under way or waits; a second press is no second order.
-            TrackingError: the store can be none.
+            TrackingError: there can be no store at its address.
         """
-        chosen = lab or self.lab
         # Of this thread and this moment, which are the notebook's.
-        order = QueuedRun(sweep, chosen, options, most, chosen.active_run_id())
-        if order in self.queue or (order == self.order and self.state in ("starting", "running")):
-            where = "waits" if order in self.queue else "is under way"
-            raise AlreadyRunning(f"{sweep.name}: {where} already, it is not sent twice")
+        order = QueuedRun(plan, lab, lab.context.active_run_id())
+        waits = any(order.same_as(other) for other in self.queue)
+        if waits or (self.state in ("starting", "running") and order.same_as(self.order)):
+            where = "waits" if waits else "is under way"
+            raise AlreadyRunning(f"{plan.sweep.name}: {where} already, it is not sent twice")
         if self.busy:
             self.queue = (*self.queue, order)
         else:
@@ -133,19 +127,17 @@ class Session(HasTraits):
         self.line = ""
         self.order = order
         self.state = "starting"
-        self.post.background(
-            lambda: self._begun(order, stop), partial(self._started, order), self._refused, lane="start"
-        )
 
-    def _begun(self, order: QueuedRun, stop: threading.Event) -> Handle | None:
-        """Start it, on another thread; None where it was stopped before."""
-        if stop.is_set():
-            return None
-        options = {**order.options, "limit": order.limit}
-        handle = order.lab.start(order.sweep, observers=[self._tell], inside=order.inside, **options)
-        if stop.is_set():  # while it was being started: the widgets' thread may be busy for long now
-            handle.cancel()
-        return handle
+        def begin() -> Handle | None:
+            """Start it, on another thread; None if it was stopped before."""
+            if stop.is_set():
+                return None
+            handle = order.lab.start(order.plan, observers=[self._tell], inside=order.inside)
+            if stop.is_set():  # while it was being started: the widgets' thread may be busy for long now
+                handle.cancel()
+            return handle
+
+        self.post.background(begin, partial(self._started, order), self._refused, lane="start")
 
     def _started(self, order: QueuedRun, handle: Handle | None) -> None:
         if handle is None:
@@ -158,7 +150,7 @@ class Session(HasTraits):
             target=self._watch, args=(handle,), name="kontext-lab panel watch", daemon=True
         ).start()
         self.began = time.monotonic()
-        self.sweep = order.sweep
+        self.sweep = order.plan.sweep
         self.selection = None
         self.results = handle.results
         if self.state == "stopping":

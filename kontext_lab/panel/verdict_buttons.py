@@ -31,7 +31,7 @@ class Verdicts(Section):
     def __init__(self, session: Session, post: UiDispatcher) -> None:
         super().__init__()
         self._session, self._post, self._filling = session, post, False
-        names = session.lab.criteria
+        names = session.lab.context.criteria
         self.criterion = ToggleButtons(
             options=[(criterion_of(name), name) for name in names],
             tooltips=["1 pass, 0 fail"] * len(names),

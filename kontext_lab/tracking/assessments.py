@@ -31,7 +31,6 @@ __all__ = [
     "write_given",
     "write_measured",
     "write_note",
-    "write_verdict",
 ]
 
 RANK = "rank/"
@@ -50,19 +49,6 @@ NOTE = "mlflow.note.content"
 """The tag that MLflow's own pages show as a run's description."""
 
 HIDDEN = "kontext.hidden"
-
-
-def write_verdict(store: Store, run_id: str, number: int, key: str, verdict: bool | None) -> None:
-    """Give an output a verdict; None withdraws the one it has.
-
-    Args:
-        store: where.
-        run_id: the cell's run.
-        number: the output's, from 1.
-        key: `verdict/<criterion>`.
-        verdict: passed, failed, or None.
-    """
-    write_given(store, run_id, {(key, number): None if verdict is None else float(verdict)})
 
 
 def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], float | None]) -> None:

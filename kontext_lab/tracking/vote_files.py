@@ -22,7 +22,7 @@ from kontext_lab.tracking.artifacts import fetched, put
 from kontext_lab.tracking.reading import search
 from kontext_lab.tracking.store import Store
 
-__all__ = ["read_votes", "sweeps_of", "take_back", "write_vote"]
+__all__ = ["read_votes", "sweeps_of", "withdraw_vote", "write_vote"]
 
 log = get_logger(__name__)
 
@@ -62,7 +62,7 @@ def write_vote(store: Store, vote: Vote, left: Output, right: Output) -> list[st
     return _write(store, text, _file_name(vote.given_at, vote.rater, vote.key), left, right)
 
 
-def take_back(store: Store, vote: Vote, left: Output, right: Output) -> list[str]:
+def withdraw_vote(store: Store, vote: Vote, left: Output, right: Output) -> list[str]:
     """Take back a vote on these two, wherever `write_vote` wrote it; returns the sweeps' runs."""
     now = datetime.now(UTC)
     text = json.dumps({WITHDRAWS: vote.key, "at": now.isoformat()})

@@ -118,7 +118,7 @@ def arrival(bench: Workbench, photo: Path) -> None:
 
 
 def _arrival(bench: Workbench, photo: Path, *, measure: bool) -> None:
-    choice = f"lab = panel._rooms.session.lab\nlab.options = lab.options.replace({{'measure': {measure}}})\n"
+    choice = f"lab = panel._rooms.session.lab\nlab.options = lab.context.options.replace({{'measure': {measure}}})\n"
     with Sandbox(latency=0.5) as box:
         panel = bench.panel(f"arrival-{measure}", box, choice + _TOLD)
         panel.notebook.run(1)

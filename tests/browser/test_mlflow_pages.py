@@ -46,7 +46,7 @@ def test_image_grid_compares_the_outputs(page: Page, photo_file: Path, pages: st
             kl.Sweep("Add a bird.", photo_file, axes={"guidance_scale": [2, 5, 8]}, name="seen"),
             progress=False,
         )
-        experiment = lab.tracker.store.experiment_id
+        experiment = lab.context.tracker.store.experiment_id
     page.goto(f"{pages}/#/experiments/{experiment}/runs?compareRunsMode=CHART", timeout=90_000)
     expect(page.get_by_text("seen").first).to_be_visible(timeout=60_000)
     page.locator("[role=gridcell] button").first.click()

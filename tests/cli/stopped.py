@@ -18,8 +18,9 @@ import kontext_lab as kl
 from kontext_lab.cli import main
 from kontext_lab.client import KontextClient
 from kontext_lab.lab import lab as labs
+from kontext_lab.lab import launch
 from kontext_lab.lab.measurer import Measurer
-from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import SweepRecorder, Tracker
 
 LONG, SHORT = 60.0, 1.0
 """Seconds at a stage that a signal interrupts, and at one on another thread, which goes on by itself."""
@@ -28,13 +29,13 @@ STAGES: dict[str, tuple[Any, str, float]] = {
     "reading the sweep": (kl.Sweep, "from_yaml", LONG),
     "opening the store": (Tracker, "__init__", LONG),
     "planning": (labs, "make_plan", LONG),
-    "starting": (labs, "prepare_sweep", LONG),
+    "starting": (launch, "prepare_run", LONG),
     "opening the run": (Tracker, "begin", LONG),
     "sending": (KontextClient, "post", SHORT),
     "downloading": (KontextClient, "collect", SHORT),
-    "writing": (Tracker, "log", SHORT),
+    "writing": (SweepRecorder, "log", SHORT),
     "measuring": (Measurer, "measure", LONG),
-    "summing up": (Tracker, "finish", SHORT),
+    "summing up": (SweepRecorder, "finish", SHORT),
     "saving": (kl.Results, "save", LONG),
 }
 

@@ -67,7 +67,7 @@ def test_no_table_holds_a_formula(kontext: Callable[..., Said], store_uri: str, 
     with kl.Lab("sandbox", quiet=True, measure=False) as lab:
         sweep = kl.Sweep("{word} a bird.", photo_file, axes={"word": {f"={word}": word for word in words}})
         results = lab.run(sweep, progress=False)
-        logged = lab.tracker.store.client.download_artifacts(results.run_id, "results.csv")
+        logged = lab.context.tracker.store.client.download_artifacts(results.run_id, "results.csv")
     results.save("saved")
     codes = [
         kontext("export", "last", "exported").code,

@@ -19,7 +19,7 @@ from kontext_lab.journal.attempt_folder import AttemptFolder
 from kontext_lab.request.attempt import Reason
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import FAULTS, Sandbox
-from kontext_lab.tracking import Tracker, writing
+from kontext_lab.tracking import writing
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -210,7 +210,7 @@ def test_measured_values_that_cannot_be_recorded_end_with_1(
 ) -> None:
     """Not 2, which means bad usage."""
     run()
-    monkeypatch.setattr(Tracker, "measured", raising(TrackingError("no answer")))
+    monkeypatch.setattr("kontext_lab.lab.measurer.write_measured", raising(TrackingError("no answer")))
     said = kontext("measure", "last")
 
     assert (1, True) == (said.code, "no answer; `kontext-lab measure last`" in said.err)

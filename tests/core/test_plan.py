@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kontext_lab.lab.options import RunOptions
 from kontext_lab.lab.plan import Action, Decision, Plan, decide
 from kontext_lab.request.attempt import Reason
 from kontext_lab.results import State, TrackedCell
@@ -297,7 +298,8 @@ def plan(**options: Any) -> Plan:
     """Of four seeds, the first in the store."""
     made, prints = study(seed="1-4")
     found = decide(made.cells, prints, here={}, anywhere={prints[0]: known(prints[0])})
-    return Plan(made, "https://api.aimlapi.com", found, **options)
+    chosen = {name: options.pop(name) for name in ("budget", "concurrency") if name in options}
+    return Plan(made, "https://api.aimlapi.com", found, RunOptions(**chosen), **options)
 
 
 def test_counts_and_cost() -> None:
@@ -363,3 +365,13 @@ def test_other_stores_are_named() -> None:
 def test_other_stores_are_no_matter_for_the_sandbox() -> None:
     """Nobody paid for simulated pictures."""
     assert () == replace(plan(other_stores={"sqlite:////data/mlflow.db": 2}), service="sandbox").warnings
+
+
+def test_the_head_of_a_plan() -> None:
+    """The first requests are sent, the others and their copies are left out."""
+    made, prints = study(seed=[1, 2, 2, 3])
+    whole = Plan(made, "x", decide(made.cells, prints, here={}, anywhere={}))
+    head = whole.head(1)
+    assert [Action.SEND, Action.LEAVE, Action.LEAVE, Action.LEAVE] == [one.action for one in head.decisions]
+    assert (1, 0.052) == (head.requests, head.cost)
+    assert whole.decisions == whole.head(3).decisions

@@ -37,9 +37,9 @@ def test_downwards(lab: kl.Lab, chain: list[CellResult], photo_file: object) -> 
     first, second, third = chain
     with kl.Lab(experiment="another") as other:
         more = other.edit(first.output, "Make it day.", aspect_ratio="1:1", num_images=2)
-    assert runs([second.output, *more.outputs]) == runs(lab.edits_of(first))
-    assert runs([third.output]) == runs(lab.edits_of(second.output))
-    assert [] == lab.edits_of(third)
+    assert runs([second.output, *more.outputs]) == runs(lab.derived(first))
+    assert runs([third.output]) == runs(lab.derived(second.output))
+    assert [] == lab.derived(third)
 
 
 def test_several_parents(lab: kl.Lab, chain: list[CellResult]) -> None:
@@ -47,8 +47,8 @@ def test_several_parents(lab: kl.Lab, chain: list[CellResult]) -> None:
     first, _, third = chain
     sweep = kl.Sweep("Join both.", images=[third.output, first.output], aspect_ratio="1:1")
     (joined,) = lab.run(sweep, progress=False)
-    assert joined.run_id in [output.run_id for output in lab.edits_of(first)]
-    assert joined.run_id in [output.run_id for output in lab.edits_of(third)]
+    assert joined.run_id in [output.run_id for output in lab.derived(first)]
+    assert joined.run_id in [output.run_id for output in lab.derived(third)]
     assert runs([third.output]) == runs(lab.ancestors(joined))[-1:]
 
 
@@ -56,8 +56,8 @@ def test_numbers_that_begin_alike(lab: kl.Lab, chain: list[CellResult], store_ur
     """What was made from output 12 was not made from output 1."""
     first, second, _ = chain
     MlflowClient(store_uri).set_tag(second.run_id, "kontext.parent_output", f"{first.run_id}/12")
-    assert [] == lab.edits_of(first)
-    assert [] == lab.ancestors(lab.cells([second.run_id])[0])
+    assert [] == lab.derived(first)
+    assert [] == lab.ancestors(lab.load_cells([second.run_id])[0])
 
 
 def test_copies(lab: kl.Lab, chain: list[CellResult]) -> None:
@@ -67,8 +67,8 @@ def test_copies(lab: kl.Lab, chain: list[CellResult]) -> None:
     longer = lab.run(sweep, progress=False)
     copy, new = longer
     assert (second.run_id, "") == (copy.reused_from, new.reused_from)
-    assert runs([second.output, new.output]) == runs(lab.edits_of(first))
-    assert runs(lab.edits_of(second)) == runs(lab.edits_of(copy))
+    assert runs([second.output, new.output]) == runs(lab.derived(first))
+    assert runs(lab.derived(second)) == runs(lab.derived(copy))
     assert runs([first.output]) == runs(lab.ancestors(copy))
 
 
@@ -93,7 +93,7 @@ def test_a_sweep_is_no_output(lab: kl.Lab, chain: list[CellResult], store_uri: s
     """A parent that is no cell's run ends the chain."""
     parent = lab.history()[0].run_id
     MlflowClient(store_uri).set_tag(chain[2].run_id, "kontext.parent_output", f"{parent}/1")
-    assert [] == lab.ancestors(lab.cells([chain[2].run_id])[0])
+    assert [] == lab.ancestors(lab.load_cells([chain[2].run_id])[0])
 
 
 def test_long_chains(lab: kl.Lab, chain: list[CellResult], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,4 +104,4 @@ def test_long_chains(lab: kl.Lab, chain: list[CellResult], monkeypatch: pytest.M
 
 def test_not_tracked(lab: kl.Lab) -> None:
     """A cell that never ran has neither."""
-    assert ([], []) == (lab.ancestors(CellResult("x", {})), lab.edits_of(CellResult("x", {})))
+    assert ([], []) == (lab.ancestors(CellResult("x", {})), lab.derived(CellResult("x", {})))

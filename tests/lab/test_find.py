@@ -15,7 +15,7 @@ from PIL import Image
 
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
-from kontext_lab.lab.picture_search import find, with_origins
+from kontext_lab.lab.lookup import find, with_origins
 from kontext_lab.sandbox import Sandbox
 
 AXES = {"guidance_scale": [2, 5], "animal": ["bird", "crab"]}
@@ -37,7 +37,7 @@ def saved(picture: Image.Image, form: str = "JPEG", **options: object) -> bytes:
 def test_exact_bytes(lab: kl.Lab, finished: kl.Results) -> None:
     """The very bytes lead to their own cell, and the answer says so."""
     for cell in finished:
-        (found,) = find(lab.tracker, cell.bytes)
+        (found,) = find(lab.context.tracker, cell.bytes)
         assert (cell.run_id, "exact", 0.0) == (found.cell.run_id, found.how, found.distance)
 
 
@@ -46,12 +46,12 @@ def test_the_lab_finds_too(lab: kl.Lab, finished: kl.Results) -> None:
     with kl.Lab("sandbox") as looking:
         (found,) = looking.find(finished[0].bytes)
         assert (finished[0].run_id, "<Lab: sandbox") == (found.cell.run_id, repr(looking)[:13])
-        assert looking._connection is None
+        assert not looking.context.connected
 
 
 def test_where_it_is(lab: kl.Lab, finished: kl.Results) -> None:
     """The answer names sweep, run and experiment."""
-    (found,) = find(lab.tracker, finished[0].bytes)
+    (found,) = find(lab.context.tracker, finished[0].bytes)
     assert ("siblings", finished.run_id, "kontext-lab") == (found.sweep, found.sweep_run_id, found.experiment)
 
 
@@ -60,7 +60,7 @@ def test_copies_among_siblings(lab: kl.Lab, finished: kl.Results) -> None:
     for cell in (finished[0], finished[3]):
         for quality, share in itertools.product((30, 60, 90), (1.0, 0.5, 0.25)):
             size = (round(cell.image.width * share), round(cell.image.height * share))
-            found = find(lab.tracker, saved(cell.image.resize(size), quality=quality))
+            found = find(lab.context.tracker, saved(cell.image.resize(size), quality=quality))
             assert [(cell.run_id, "perceptual")] == [(one.cell.run_id, one.how) for one in found]
 
 
@@ -70,14 +70,14 @@ def test_whatever_a_picture_comes_as(lab: kl.Lab, finished: kl.Results, tmp_path
     file = tmp_path / "from-slack.png"
     cell.image.save(file)
     given = [file, str(file), file.read_bytes(), cell.image, np.asarray(cell.image), cell.outputs[0]]
-    found = [find(lab.tracker, one)[0] for one in (*given, kl.Sweep("x", file).references[0])]
+    found = [find(lab.context.tracker, one)[0] for one in (*given, kl.Sweep("x", file).references[0])]
     assert [cell.run_id] * 7 == [one.cell.run_id for one in found]
 
 
 def test_pictures_of_nobody(lab: kl.Lab, finished: kl.Results, photo: np.ndarray) -> None:
     """Neither the reference itself nor another photograph is taken for an output."""
     strangers = [photo, *(kl.sample(name) for name in ("chelsea", "astronaut", "rocket"))]
-    assert [[], [], [], []] == [find(lab.tracker, one) for one in strangers]
+    assert [[], [], [], []] == [find(lab.context.tracker, one) for one in strangers]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_pictures_of_nobody(lab: kl.Lab, finished: kl.Results, photo: np.ndarray
 def test_unreadable(lab: kl.Lab, picture: object, complaint: str) -> None:
     """What is no picture is told in one line."""
     with pytest.raises(kl.errors.ImageError, match=complaint) as told:
-        find(lab.tracker, picture)
+        find(lab.context.tracker, picture)
     assert "\n" not in str(told.value)
 
 
@@ -102,8 +102,8 @@ def test_originals_before_copies(
     """A reused cell's picture leads to the cell that was paid for."""
     longer = lab.run(make_sweep(name="longer", axes=AXES).replace(seed=[1, 2]), progress=False)
     copy = next(cell for cell in longer if cell.reused_from)
-    again = find(lab.tracker, saved(copy.image, quality=80))
-    exact = find(lab.tracker, copy.bytes)
+    again = find(lab.context.tracker, saved(copy.image, quality=80))
+    exact = find(lab.context.tracker, copy.bytes)
     assert [[copy.reused_from]] * 2 == [[one.cell.run_id for one in found] for found in (exact, again)]
 
 
@@ -114,29 +114,29 @@ def test_a_copy_stands_in_for_a_deleted_original(
     longer = lab.run(make_sweep(name="longer", axes=AXES).replace(seed=[1, 2]), progress=False)
     copy = next(cell for cell in longer if cell.reused_from)
     MlflowClient(store_uri).delete_run(copy.reused_from)
-    again = find(lab.tracker, saved(copy.image, quality=80))
-    exact = find(lab.tracker, copy.bytes)
+    again = find(lab.context.tracker, saved(copy.image, quality=80))
+    exact = find(lab.context.tracker, copy.bytes)
     assert [[copy.run_id]] * 2 == [[one.cell.run_id for one in found] for found in (exact, again)]
 
 
 def test_in_every_experiment(api: Sandbox, lab: kl.Lab, finished: kl.Results) -> None:
     """A picture is found from whatever experiment one works in."""
     with kl.Lab(experiment="another") as other:
-        assert ["kontext-lab"] == [one.experiment for one in find(other.tracker, finished[0].bytes)]
+        assert ["kontext-lab"] == [one.experiment for one in find(other.context.tracker, finished[0].bytes)]
 
 
 def test_runs_from_before_there_were_hashes(lab: kl.Lab, finished: kl.Results, store_uri: str) -> None:
     """Without the tag a picture is found by its bytes, and not by its looks."""
     cell = finished[0]
     MlflowClient(store_uri).delete_tag(cell.run_id, "kontext.output_phash")
-    found = [find(lab.tracker, cell.bytes), find(lab.tracker, saved(cell.image, quality=80))]
+    found = [find(lab.context.tracker, cell.bytes), find(lab.context.tracker, saved(cell.image, quality=80))]
     assert [[cell.run_id], []] == [[one.cell.run_id for one in hits] for hits in found]
 
 
 def test_several_outputs(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -> None:
     """Of a cell with several pictures the answer names the right one."""
     cell = lab.run(make_sweep(axes={"animal": ["bird"]}, num_images=2), progress=False)[0]
-    (found,) = find(lab.tracker, saved(cell.outputs[1].image, quality=80))
+    (found,) = find(lab.context.tracker, saved(cell.outputs[1].image, quality=80))
     assert (cell.run_id, 2) == (found.cell.run_id, found.output.number)
 
 
@@ -150,7 +150,10 @@ def test_hashes_come_back(lab: kl.Lab, finished: kl.Results) -> None:
 def test_found_reads_well(lab: kl.Lab, finished: kl.Results) -> None:
     """Its repr says how, which cell, which sweep; a notebook shows the picture."""
     cell = finished[0]
-    (exact,), (copy,) = find(lab.tracker, cell.bytes), find(lab.tracker, saved(cell.image, quality=50))
+    (exact,), (copy,) = (
+        find(lab.context.tracker, cell.bytes),
+        find(lab.context.tracker, saved(cell.image, quality=50)),
+    )
     assert f"<Found exact: {cell.title} of 'siblings' (the same bytes, simulated)" in repr(exact)
     assert f"<Found perceptual: {cell.title} of 'siblings' (saved again or resized, off by 0.0" in repr(copy)
     assert "data:image/jpeg" in exact._repr_html_()
@@ -168,7 +171,7 @@ def test_command(
     out, err = capfd.readouterr()
     assert ([0, 1], 1) == (codes, len(out.splitlines()))
     assert finished[1].title in out
-    assert f"no picture like it in {lab.tracker.store.shown}" in err
+    assert f"no picture like it in {lab.context.tracker.store.shown}" in err
 
 
 def test_command_as_json(
@@ -186,7 +189,9 @@ def test_command_as_json(
 
 def chained(lab: kl.Lab, sweep: kl.Sweep) -> tuple[kl.Results, MlflowClient]:
     """A sweep run with its references linked to the outputs they are."""
-    return lab.run(with_origins(sweep, lab.tracker), progress=False), MlflowClient(lab.tracker.store.uri)
+    return lab.run(with_origins(sweep, lab.context.tracker), progress=False), MlflowClient(
+        lab.context.tracker.store.uri
+    )
 
 
 def parent_outputs(client: MlflowClient, *run_ids: str) -> list[str]:
@@ -217,7 +222,7 @@ def test_a_reference_by_url_is_linked(
     # As if the address served that output: the store knows its bytes.
     served = kl.Sweep("Add a hat.", served_photo[0]).resolve(lambda _: made.bytes)
     assert [made.run_id] == [
-        one.origin.run_id for one in with_origins(served, lab.tracker).references if one.origin
+        one.origin.run_id for one in with_origins(served, lab.context.tracker).references if one.origin
     ]
     assert client.get_run(made.run_id).info.status == "FINISHED"
 
@@ -259,7 +264,7 @@ def test_links_survive_the_sweep_file(lab: kl.Lab, finished: kl.Results) -> None
 def test_fingerprints_know_nothing_of_links(lab: kl.Lab, finished: kl.Results) -> None:
     """The same bytes are the same request, linked or not."""
     plain = kl.Sweep("Add a hat.", finished[2].bytes)
-    linked = with_origins(plain, lab.tracker)
+    linked = with_origins(plain, lab.context.tracker)
     assert ([None], [True]) == (
         [one.origin for one in plain.references],
         [one.origin is not None for one in linked.references],
@@ -272,7 +277,7 @@ def test_fingerprints_know_nothing_of_links(lab: kl.Lab, finished: kl.Results) -
 def test_nothing_to_link_leaves_the_sweep(lab: kl.Lab, photo: np.ndarray, photo_file: Path) -> None:
     """Where no reference is an output, it is the very same sweep."""
     sweep = kl.Sweep("Add a hat.", axes={"image": [photo, photo_file]})
-    assert with_origins(sweep, lab.tracker) is sweep
+    assert with_origins(sweep, lab.context.tracker) is sweep
 
 
 def test_somebody_elses_text_in_the_tag_is_no_link(lab: kl.Lab, finished: kl.Results, store_uri: str) -> None:

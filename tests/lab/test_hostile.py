@@ -268,13 +268,21 @@ def test_what_pickles_holds_no_key(lab: kl.Lab, photo_file: Path, api: Sandbox) 
     """Results, cells, worker and sweep pickle without it; lab and handle, which hold connections, don't pickle."""
     handle = lab.start(kl.Sweep("Add a bird.", photo_file, aspect_ratio="1:1"))
     results = handle.wait()
-    for one in (lab, handle, lab.connection, results, results[0], results[0].output, lab.worker):
+    for one in (
+        lab,
+        handle,
+        lab.context.connection,
+        results,
+        results[0],
+        results[0].output,
+        lab.context.worker,
+    ):
         try:
             data = pickle.dumps(one)
         except (TypeError, AttributeError):
             continue
         assert KEY.encode() not in data
-    assert pickle.dumps(lab.worker)
+    assert pickle.dumps(lab.context.worker)
 
 
 def test_a_picture_of_a_hostile_name_is_found_by_command(

@@ -20,8 +20,10 @@ from PIL import Image
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
 from kontext_lab.journal import Intent
+from kontext_lab.lab.context import Lazy, ServiceCache
+from kontext_lab.lab.lab import with_service
 from kontext_lab.lab.launch import facts_of
-from kontext_lab.lab.services import Lazy, ServiceCache
+from kontext_lab.lab.lookup import thumbnail, with_requests
 from kontext_lab.sandbox import Sandbox
 
 KEY = "marked-key-given-1234"
@@ -47,35 +49,43 @@ def together(call: Callable[[], Any], count: int = 6) -> list[Any]:
 
 
 class TestOtherServices:
-    """`lab.on`, and what a lab says of its service without opening it."""
+    """`with_service`, and what a context says of its service without opening it."""
 
     def test_the_same_settings(self, lab: kl.Lab) -> None:
         """Settings and the open store are shared; the service is another one."""
-        lab.criteria = ("sharp",)
-        with lab.on("sandbox") as other:
-            assert lab.tracker is other.tracker
-            assert (lab.options, ("sharp",), lab.place) == (other.options, other.criteria, other.place)
-            assert ("api", "sandbox") == (lab.service_name, other.service_name)
-            assert lab.connection is not other.connection
+        lab.context.criteria = ("sharp",)
+        with with_service(lab, "sandbox") as other:
+            assert lab.context.tracker is other.context.tracker
+            assert (lab.context.options, ("sharp",), lab.context.identity) == (
+                other.context.options,
+                other.context.criteria,
+                other.context.identity,
+            )
+            assert ("api", "sandbox") == (lab.context.service, other.context.service)
+            assert lab.context.connection is not other.context.connection
 
     @pytest.mark.usefixtures("api")
     def test_a_store_opened_later_is_shared_too(self) -> None:
         """Whichever of the two opens the store, opens it for both."""
-        with kl.Lab(quiet=True) as lab, lab.on("sandbox") as other:
-            assert other.tracker is lab.tracker
+        with kl.Lab(quiet=True) as lab, with_service(lab, "sandbox") as other:
+            assert other.context.tracker is lab.context.tracker
 
     @pytest.mark.usefixtures("store_uri")
     def test_a_given_key_is_used(self, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without a key in the environment one can be given, for that lab alone."""
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
         with kl.Lab("sandbox", quiet=True) as lab:
-            assert not lab.has_key
-            with lab.on("api", key=f" {KEY}\n") as other:
-                assert ("api", True, False) == (other.service_name, other.has_key, lab.has_key)
+            assert not lab.context.has_key
+            with with_service(lab, "api", f" {KEY}\n") as other:
+                assert ("api", True, False) == (
+                    other.context.service,
+                    other.context.has_key,
+                    lab.context.has_key,
+                )
                 assert box.balance == other.balance()
-                assert other.connection.client.has_key
+                assert other.context.connection.client.has_key
             with pytest.raises(kl.errors.ConfigError, match="no API key"):
-                lab.on("api")
+                with_service(lab, "api")
 
     @pytest.mark.usefixtures("store_uri")
     def test_a_given_key_is_nowhere(
@@ -87,11 +97,19 @@ class TestOtherServices:
     ) -> None:
         """Neither environment, repr, vars nor pickle shows it, and no file holds it after a sweep."""
         monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
-        with kl.Lab("sandbox", quiet=True) as lab, lab.on("api", key=KEY) as other:
+        with kl.Lab("sandbox", quiet=True) as lab, with_service(lab, "api", KEY) as other:
             other.run(small(make_sweep), progress=False)
-            inside = [vars(one) for one in (other, other._line, other.connection, other.connection.client)]
+            inside = [
+                vars(one)
+                for one in (
+                    other,
+                    other.context._connection,
+                    other.context.connection,
+                    other.context.connection.client,
+                )
+            ]
             assert KEY not in repr((other, inside, dict(os.environ)))
-            assert KEY.encode() not in pickle.dumps(other.worker)
+            assert KEY.encode() not in pickle.dumps(other.context.worker)
             with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
                 pickle.dumps(other)
         files = [file for file in workdir.parent.rglob("*") if file.is_file()]
@@ -100,17 +118,17 @@ class TestOtherServices:
     @pytest.mark.parametrize(
         ("service", "key", "told"),
         [
-            ("auto", None, "service: 'auto', allowed are api and sandbox"),
-            ("sandbox", KEY, "the sandbox takes none"),
+            ("auto", None, "service must be api or sandbox, not 'auto'"),
+            ("sandbox", KEY, "the sandbox takes no key"),
             ("api", "  ", "is empty"),
             ("api", "marked key", "holds spaces"),
-            ("api", 7, "is a int, allowed is text"),
+            ("api", 7, "key must be text, not int"),
         ],
     )
     def test_what_cannot_be(self, lab: kl.Lab, service: str, key: Any, told: str) -> None:
         """A wrong service or key is refused, and the key not shown."""
         with pytest.raises(kl.errors.ConfigError, match=told) as error:
-            lab.on(service, key=key)
+            with_service(lab, service, key)
         frames = [entry.locals for entry in error.traceback if "kontext_lab" in str(entry.path)]
         assert frames
         assert "marked" not in str(error.value) + repr(frames)
@@ -118,16 +136,20 @@ class TestOtherServices:
     def test_nothing_is_opened(self, store_uri: str) -> None:
         """Service, key, place and leftovers are told without starting a sandbox or opening the store."""
         lab = kl.Lab("sandbox", quiet=True)
-        assert ("sandbox", False, store_uri) == (lab.service_name, lab.has_key, lab.place[0])
-        assert ([], "") == (lab.leftovers(), lab.active_run_id())
-        assert (None, None) == (lab._connection, lab._store.made)
+        assert ("sandbox", False, store_uri) == (
+            lab.context.service,
+            lab.context.has_key,
+            lab.context.identity[0],
+        )
+        assert ([], "") == (lab.unfinished, lab.context.active_run_id())
+        assert (False, False) == (lab.context.connected, lab.context.store_opened)
 
     @pytest.mark.usefixtures("store_uri")
     def test_auto_stays_what_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A lab that chose the sandbox for want of a key doesn't begin to pay when one appears."""
         with kl.Lab(quiet=True) as lab:
             monkeypatch.setenv("AIMLAPI_API_KEY", KEY)
-            assert ("sandbox", True, True) == (lab.service_name, lab.simulated, lab.has_key)
+            assert ("sandbox", True, True) == (lab.context.service, lab.simulated, lab.context.has_key)
 
     def test_balance(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
         """The balance is asked for anew each time."""
@@ -149,8 +171,8 @@ class TestThreads:
     def test_store_and_service(self) -> None:
         """Threads that ask at once get the same store and the same service."""
         with kl.Lab("sandbox", quiet=True) as lab:
-            assert 1 == len({id(one) for one in together(lambda: lab.tracker)})
-            assert 1 == len({id(one) for one in together(lambda: lab.connection)})
+            assert 1 == len({id(one) for one in together(lambda: lab.context.tracker)})
+            assert 1 == len({id(one) for one in together(lambda: lab.context.connection)})
             assert 1 == sum(thread.name == "sandbox" for thread in threading.enumerate())
 
     def test_after_a_failure_it_is_tried_again(self) -> None:
@@ -167,16 +189,16 @@ class TestThreads:
         with pytest.raises(OSError, match="away"):
             once.get()
         assert ["open", "open"] == [once.get(), once.get()]
-        assert ["open", None] == [once.give_up(), once.made]
+        assert ["open", None] == [once.release(), once.value]
 
 
 def left(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """Leave in the journal what a process leaves that dies after sending."""
-    journal = lab.journal.sweep(facts_of(lab, sweep))
+    journal = lab.context.journal.sweep(facts_of(lab.context, sweep))
     journal.lock.take()
     journal.begin(sweep)
     cell = sweep.cells[0]
-    fingerprint = cell.request.fingerprint(lab.connection.name)
+    fingerprint = cell.request.fingerprint(lab.context.connection.name)
     attempt_folder = journal.intend(
         Intent(0, cell.title, "kl-x", fingerprint, 0.052, "2099-01-01T00:00:00+00:00")
     )
@@ -191,14 +213,14 @@ class TestLeftovers:
         """Name, line, where it belongs, when it began, and the sweep itself."""
         sweep = small(make_sweep)
         left(lab, sweep)
-        (found,) = lab.leftovers()
-        assert ("small", "sandbox", lab.place[0], True) == (
+        (found,) = lab.unfinished
+        assert ("small", "sandbox", lab.context.identity[0], True) == (
             found.name,
             found.service,
             found.store,
             found.here,
         )
-        assert lab.unfinished == [found.line]
+        assert [str(one) for one in lab.unfinished] == [found.line]
         assert found.started is not None
         assert found.started.tzinfo is not None
         assert (sweep.digest("sandbox"), "small") == (found.sweep().digest("sandbox"), found.sweep().name)
@@ -207,10 +229,10 @@ class TestLeftovers:
     def test_gone_on_with(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
         """Running the sweep it brings goes on with it; then nothing is left."""
         left(lab, small(make_sweep))
-        (found,) = lab.leftovers()
+        (found,) = lab.unfinished
         results = lab.run(found.sweep(), progress=False)
         assert ["in_doubt", "done"] == [cell.state for cell in results]
-        assert [] == lab.leftovers()
+        assert [] == lab.unfinished
         with pytest.raises(kl.errors.SweepError):
             found.sweep()
 
@@ -221,7 +243,7 @@ class TestLeftovers:
         monkeypatch.setenv("AIMLAPI_BASE_URL", "http://api.example.test")
         paying = kl.Lab("api", quiet=True)
         same = kl.Lab("sandbox", quiet=True)
-        assert [False, False, True] == [one.leftovers()[0].here for one in (elsewhere, paying, same)]
+        assert [False, False, True] == [one.unfinished[0].here for one in (elsewhere, paying, same)]
         assert not Path("other.db").exists()
 
 
@@ -231,7 +253,7 @@ class TestOuterRuns:
     def test_read_before_started_elsewhere(self, lab: kl.Lab, make_sweep: MakeSweep, store_uri: str) -> None:
         """A sweep started on another thread is put into the run that was active here."""
         with mlflow.start_run() as outer:
-            inside = lab.active_run_id()
+            inside = lab.context.active_run_id()
             with ThreadPoolExecutor(1) as pool:
                 handle = pool.submit(lambda: lab.start(small(make_sweep), inside=inside)).result()
             results = handle.wait()
@@ -241,7 +263,7 @@ class TestOuterRuns:
     def test_none_if_so_asked(self, lab: kl.Lab, make_sweep: MakeSweep, store_uri: str) -> None:
         """Empty text puts it into none, though one is active."""
         with mlflow.start_run():
-            results = lab.run(small(make_sweep), progress=False, inside="")
+            results = lab.start(small(make_sweep), inside="").wait()
         assert "mlflow.parentRunId" not in MlflowClient(store_uri).get_run(results.run_id).data.tags
 
 
@@ -254,7 +276,7 @@ class TestStoredCells:
         lab.run(sweep, progress=False)
         loaded = lab.load("small")
         assert [None, None] == [cell.request for cell in loaded]
-        assert loaded is lab.with_requests(loaded)
+        assert loaded is with_requests(lab.context.tracker, loaded)
         assert [cell.request for cell in sweep.cells] == [cell.request for cell in loaded]
         assert [sweep.references[0].png] == [one.png for one in (loaded[0].request or sweep).images]  # type: ignore[union-attr]
 
@@ -263,7 +285,7 @@ class TestStoredCells:
         first = lab.run(small(make_sweep), progress=False)
         with kl.Lab(experiment="another", quiet=True) as other:
             second = other.run(small(make_sweep, "other", guidance_scale=7), progress=False)
-        cells = lab.with_requests(lab.cells([second[1].run_id, first[0].run_id]))
+        cells = with_requests(lab.context.tracker, lab.load_cells([second[1].run_id, first[0].run_id]))
         assert [second[1].request, first[0].request] == [cell.request for cell in cells]
 
     def test_requests_that_cannot_be_known(self, lab: kl.Lab, make_sweep: MakeSweep, workdir: Path) -> None:
@@ -271,7 +293,9 @@ class TestStoredCells:
         results = lab.run(small(make_sweep), progress=False)
         (file,) = workdir.rglob("sweep.yaml")
         file.unlink()
-        assert [None, None] == [cell.request for cell in lab.with_requests(lab.load(results.run_id))]
+        assert [None, None] == [
+            cell.request for cell in with_requests(lab.context.tracker, lab.load(results.run_id))
+        ]
 
     def test_cells(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
         """Cells of any experiment come in the order asked for, each once."""
@@ -279,17 +303,17 @@ class TestStoredCells:
         with kl.Lab(experiment="another", quiet=True) as other:
             second = other.run(small(make_sweep, "other", guidance_scale=7), progress=False)
         wanted = [second[1].run_id, first[0].run_id, second[0].run_id]
-        found = lab.cells([*wanted, wanted[0]])
+        found = lab.load_cells([*wanted, wanted[0]])
         assert (wanted, "other + small") == ([cell.run_id for cell in found], found.name)
         assert second[1].bytes == found[0].bytes
         assert {"guidance_scale", "animal"} == set(found.axes)
-        assert 0 == len(lab.cells([]))
+        assert 0 == len(lab.load_cells([]))
 
     def test_cells_that_are_none(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
         """Sweeps, strangers and nonsense are named."""
         results = lab.run(small(make_sweep), progress=False)
         with pytest.raises(kl.errors.NotFound, match=f"these run ids: '{results.run_id}', 'no one'") as told:
-            lab.cells([results[0].run_id, results.run_id, "no one"])
+            lab.load_cells([results[0].run_id, results.run_id, "no one"])
         assert results[0].run_id not in str(told.value)
 
 
@@ -328,28 +352,28 @@ class TestLists:
         for file in workdir.rglob("outputs/*"):
             file.unlink()
         (run,) = lab.history()
-        data = lab.thumbnail(run)
+        data = thumbnail(lab.context.tracker, run)
         with Image.open(io.BytesIO(data)) as picture:
             assert ("JPEG", 96) == (picture.format, max(picture.size))
         assert 6000 > len(data)
-        with Image.open(io.BytesIO(lab.thumbnail(run, 40))) as picture:
+        with Image.open(io.BytesIO(thumbnail(lab.context.tracker, run, 40))) as picture:
             assert 40 == max(picture.size)
 
     def test_no_thumbnail(self, lab: kl.Lab, make_sweep: MakeSweep, workdir: Path) -> None:
         """A sweep without a picture, or whose files are gone, has none."""
         lab.run(small(make_sweep), progress=False, limit=0)
         (run,) = lab.history()
-        assert b"" == lab.thumbnail(run)
+        assert b"" == thumbnail(lab.context.tracker, run)
         lab.run(small(make_sweep), progress=False)
         for file in (*workdir.rglob("outputs/*"), *workdir.rglob("images/*")):
             file.unlink()
-        assert b"" == lab.thumbnail(run)
+        assert b"" == thumbnail(lab.context.tracker, run)
 
     def test_no_address(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
         """A store in a file has no pages."""
         results = lab.run(small(make_sweep), progress=False)
         things = (results, results[0], results[0].output, lab.history()[0])
-        assert [""] * 4 == [lab.address(one) for one in things]
+        assert [""] * 4 == [lab.context.tracker.address(one.run_id) for one in things]
 
 
 class TestReferences:
@@ -371,7 +395,7 @@ class TestReferences:
         lab = kl.Lab("sandbox", quiet=True)
         found = lab.reference(photo_file, max_megapixels=0.01)
         assert 10_000 >= found.sent_size[0] * found.sent_size[1]
-        assert None is lab._connection
+        assert not lab.context.connected
 
     def test_what_cannot_be_fetched(self, lab: kl.Lab) -> None:
         """It is told in our words."""
@@ -385,20 +409,20 @@ class TestRememberedAnswers:
     @pytest.fixture
     def asked(self, lab: kl.Lab) -> list[str]:
         """The addresses that were asked from now on; for once the sandbox passes for the API itself."""
-        lab.connection.name = lab.connection.client.service
+        lab.context.connection.name = lab.context.connection.client.service
         seen: list[str] = []
 
         def note(response: requests.Response, **_: Any) -> None:
             if response.request.method == "GET" and "/v" in str(response.url):
                 seen.append(str(response.url).split("/", 3)[3].split("&")[0])
 
-        lab.connection.client._connection.session.hooks["response"].append(note)
+        lab.context.connection.client._connection.session.hooks["response"].append(note)
         return seen
 
     def test_for_half_a_minute(self, lab: kl.Lab, make_sweep: MakeSweep, asked: list[str]) -> None:
         """Three questions for the first plan, none for the next, three again after 30 seconds."""
         now = [100.0]
-        lab.asked = ServiceCache(lambda: now[0])
+        lab.context.answers = ServiceCache(lambda: now[0])
         sweep = small(make_sweep)
         first = lab.plan(sweep)
         assert 3 == len(asked)
@@ -425,7 +449,7 @@ class TestRememberedAnswers:
 
     def test_a_start_forgets(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
         """After a sweep the plan knows the new balance."""
-        lab.connection.name = lab.connection.client.service
+        lab.context.connection.name = lab.context.connection.client.service
         before = lab.plan(small(make_sweep)).balance
         results = lab.run(small(make_sweep), progress=False)
         after = lab.plan(small(make_sweep, seed=9)).balance
@@ -435,8 +459,8 @@ class TestRememberedAnswers:
     def test_a_failure_for_five_seconds(self, lab: kl.Lab, make_sweep: MakeSweep, api: Sandbox) -> None:
         """A dead service is not asked with every change, and found again soon."""
         now = [100.0]
-        lab.asked = ServiceCache(lambda: now[0])
-        lab.connection.name = lab.connection.client.service
+        lab.context.answers = ServiceCache(lambda: now[0])
+        lab.context.connection.name = lab.context.connection.client.service
         url = api.url
         api.stop()
         assert "doesn't answer" in " ".join(lab.plan(small(make_sweep)).notes)
@@ -451,7 +475,7 @@ class TestRememberedAnswers:
         asked = ServiceCache()
 
         def slow() -> int:
-            asked.forget()
+            asked.clear()
             return 1
 
         assert [1, 2] == [asked.get("balance", slow), asked.get("balance", lambda: 2)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -502,7 +503,6 @@ def test_a_cell_shows_its_picture_in_a_notebook(lab: kl.Lab, photo_file: object)
         ({"reuse": "sometimes"}, "reuse"),
         ({"in_doubt": "?"}, "in_doubt"),
         ({"limit": -1}, "limit"),
-        ({"colour": 1}, "colour"),
     ],
 )
 def test_wrong_options_are_named(
@@ -519,3 +519,21 @@ def test_a_missing_url_reference_is_a_sweep_error(lab: kl.Lab, api: Sandbox) -> 
     """A reference that can't be fetched is told before anything is sent."""
     with pytest.raises(SweepError):
         lab.plan(kl.Sweep("Add a bird.", f"{api.url}/nothing-here.png"))
+
+
+def test_a_plan_is_run_as_it_was_seen(lab: kl.Lab, make_sweep: MakeSweep) -> None:
+    """Its options hold, and no more than its requests are sent."""
+    plan = lab.plan(make_sweep(prompt="Add a bird.", axes={"seed": "1-3"}), measure=False)
+    results = lab.run(plan.head(1), progress=False)
+    assert {"done": 1, "skipped": 2} == {state: count for state, count in results.counts.items() if count}
+    assert ["", "limit", "limit"] == [cell.reason for cell in results]
+    assert {"done": 3} == {str(cell.state): 3 for cell in lab.start(plan).wait()}  # one is reused by now
+
+
+def test_a_plan_has_its_options_already(lab: kl.Lab, make_sweep: MakeSweep) -> None:
+    """Others beside it are refused, and so is the plan of another service."""
+    plan = lab.plan(make_sweep())
+    with pytest.raises(ConfigError, match=r"a plan has its options already: give budget to lab\.plan"):
+        lab.run(plan, budget=1.0)
+    with pytest.raises(ConfigError, match="the plan is for elsewhere, this lab uses"):
+        lab.start(replace(plan, service="elsewhere"))

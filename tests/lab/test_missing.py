@@ -15,7 +15,7 @@ from kontext_lab.figures.grid_plan import plan_grid
 from kontext_lab.lab.plan import Action
 from kontext_lab.results import Output, State
 from kontext_lab.sandbox import Sandbox
-from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import SweepRecorder
 
 Make = Callable[..., kl.Sweep]
 
@@ -85,7 +85,7 @@ class TestLost:
         plan = lab.plan(seeds(make_sweep, "1-3"))
         results = run(lab, seeds(make_sweep, "1-3"))
         assert (1, 1, 1) == (plan.missing, plan.reused, plan.requests)
-        assert 1 == sum("sent again only with --missing resend" in line for line in plan.warnings)
+        assert 1 == sum("sent again only with --missing resend" in str(line) for line in plan.warnings)
         assert [("skipped", "missing"), ("done", ""), ("done", "")] == [
             (cell.state, cell.reason) for cell in results
         ]
@@ -112,7 +112,7 @@ class TestLost:
         again = run(lab, seeds(make_sweep), missing="resend")
         price = first[0].cost
         assert (1, 1, round(price, 6)) == (plan.requests, plan.reused, plan.cost)
-        assert 1 == sum("paid for before and sent again" in line for line in plan.warnings)
+        assert 1 == sum("paid for before and sent again" in str(line) for line in plan.warnings)
         assert {State.DONE: 2} == dict(again.counts)
         assert round(price, 6) == again.spent
         assert all(len(output.bytes) > 100 for output in lab.load("last").outputs)
@@ -250,7 +250,7 @@ class TestJournal:
             raise TrackingError("the disk is full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Tracker, "log", refuse)
+            patch.setattr(SweepRecorder, "log", refuse)
             run(lab, seeds(make_sweep))
         other = workdir.parent / "moved"
         monkeypatch.chdir(workdir.parent)
@@ -283,7 +283,7 @@ class TestJournal:
         with kl.Lab(measure=False, quiet=True) as lab:
             (done,) = lab.recover()
             assert "is not there any more: if it was moved" in done.problem
-            assert ["2 answers to be logged" in line for line in lab.unfinished] == [True]
+            assert ["2 answers to be logged" in str(line) for line in lab.unfinished] == [True]
         assert not workdir.exists()
 
     def test_original_keeps_its_journal(
@@ -295,11 +295,11 @@ class TestJournal:
             raise TrackingError("the disk is full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Tracker, "log", refuse)
+            patch.setattr(SweepRecorder, "log", refuse)
             run(lab, seeds(make_sweep))
         copied = workdir.parent / "copied"
         shutil.copytree(workdir, copied)
-        before = lab.journal.unfinished()[0].facts
+        before = lab.context.journal.unfinished()[0].facts
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{copied / 'mlflow.db'}")
         with kl.Lab(measure=False, quiet=True) as other:
             other.recover()

@@ -248,9 +248,9 @@ def test_the_same_address_twice_is_one_request(lab: kl.Lab) -> None:
 def test_a_plan_without_fetching_leaves_nothing_behind(lab: kl.Lab, tmp_path: Path) -> None:
     """No lock and no folder of a sweep that is none yet."""
     lab.plan(kl.Sweep("x", GREY), fetch=False)
-    before = sorted(Path(lab.journal.folder).rglob("*"))
+    before = sorted(Path(lab.context.journal.folder).rglob("*"))
     lab.plan(kl.Sweep("x", "http://h.example/a.png"), fetch=False)
-    assert before == sorted(Path(lab.journal.folder).rglob("*"))
+    assert before == sorted(Path(lab.context.journal.folder).rglob("*"))
 
 
 def test_a_plan_in_python_fetches(lab: kl.Lab, served_photo: tuple[str, list[str]]) -> None:

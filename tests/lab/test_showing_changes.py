@@ -43,7 +43,7 @@ def test_loaded_results_find_their_references(lab: kl.Lab, results: Results) -> 
 
 def test_cells_by_their_runs_find_theirs(lab: kl.Lab, results: Results) -> None:
     """Of any sweep."""
-    picked = lab.cells([results[1].run_id])
+    picked = lab.load_cells([results[1].run_id])
     kl.grid(picked, show="change")
     assert picked[0].request is not None
 

@@ -41,7 +41,7 @@ def test_simulated_money_stands_apart(
     simulated = lab.run(make_sweep(), progress=False)
     real = lab.run(make_sweep(seed=7, axes={"animal": ["bird"]}, name="real"), progress=False)
     make_real(store_uri, real)
-    spending = lab.tracker.spending()
+    spending = lab.context.tracker.spending()
     assert (real.cost, simulated.cost) == (spending.total, spending.simulated)
 
 
@@ -49,7 +49,7 @@ def test_copies_cost_nothing(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -
     """A sweep that reuses eight cells is counted with its own four only."""
     lab.run(make_sweep(name="short"), progress=False)
     longer = lab.run(make_sweep(name="longer").replace(seed=[1, 2, 3]), progress=False)
-    rows = {row.sweep: row for row in lab.tracker.spending().rows}
+    rows = {row.sweep: row for row in lab.context.tracker.spending().rows}
     assert (8, 4) == (rows["short"].cells, rows["longer"].cells)
     assert longer.cost == rows["longer"].usd == rows["short"].usd / 2
 
@@ -58,7 +58,7 @@ def test_every_model_has_its_row(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep
     """A sweep over models is one row for each."""
     lab.run(make_sweep(axes={"model": ["pro", "max"], "animal": ["bird"]}), progress=False)
     assert {"flux/kontext-pro/image-to-image": 0.052, "flux/kontext-max/image-to-image": 0.104} == {
-        row.model: pytest.approx(row.usd) for row in lab.tracker.spending().rows
+        row.model: pytest.approx(row.usd) for row in lab.context.tracker.spending().rows
     }
 
 
@@ -71,7 +71,7 @@ def test_what_is_in_doubt_is_counted_beside(
     client = MlflowClient(store_uri)
     client.set_tag(results[0].run_id, "kontext.state", "in_doubt")
     client.log_metric(results[0].run_id, "cost/usd", 0.0)
-    spending = lab.tracker.spending()
+    spending = lab.context.tracker.spending()
     assert (0.0, 1) == (spending.total, spending.in_doubt)
     assert "1 in doubt" in spending.summary
 
@@ -80,7 +80,7 @@ def test_every_experiment_counts(api: Sandbox, lab: kl.Lab, make_sweep: Callable
     """Money spent in one experiment is told in another."""
     lab.run(make_sweep(axes={"animal": ["bird"]}, name="here"), progress=False)
     with kl.Lab(experiment="another") as other:
-        assert ["here"] == [row.sweep for row in other.tracker.spending().rows]
+        assert ["here"] == [row.sweep for row in other.context.tracker.spending().rows]
 
 
 def test_page_by_page(
@@ -89,12 +89,12 @@ def test_page_by_page(
     """Cells on later pages count as well."""
     results = lab.run(make_sweep(), progress=False)
     monkeypatch.setattr("kontext_lab.tracking.reading.PAGE", 3)
-    assert results.cost == lab.tracker.spending().simulated
+    assert results.cost == lab.context.tracker.spending().simulated
 
 
 def test_nothing_spent(lab: kl.Lab) -> None:
     """An empty store has a table with its columns and no rows."""
-    spending = lab.tracker.spending()
+    spending = lab.context.tracker.spending()
     assert (0.0, 0.0, 0) == (spending.total, spending.simulated, len(spending))
     assert ["day", "sweep", "run_id", "model"] == list(spending.to_frame().columns)[:4]
 

@@ -120,7 +120,7 @@ def test_a_picture_made_anew_has_none(lab: kl.Lab, make_sweep: Callable[..., kl.
     lab.set_verdict(cell.outputs[0], "follows prompt", True)
     lab.set_verdict(cell.outputs[1], "follows prompt", False)
     lab.annotate(cell, "look again")
-    client = MlflowClient(lab.tracker.store.uri)
+    client = MlflowClient(lab.context.tracker.store.uri)
     client.set_tag(cell.run_id, "kontext.state", "failed")  # so that it is sent again
     client.set_tag(cell.run_id, "kontext.reason", "500")
     (again,) = lab.run(sweep, progress=False)
@@ -138,7 +138,7 @@ def test_what_is_said_of_the_new_picture_stays(lab: kl.Lab, two: kl.Results, sto
     lab.set_verdict(two[0], "follows prompt", True)
     run = MlflowClient(store_uri).get_run(two[0].run_id)
     assert two[0].arrived is not None
-    assessments.withdraw(lab.tracker.store, run, before=two[0].arrived.timestamp())
+    assessments.withdraw(lab.context.tracker.store, run, before=two[0].arrived.timestamp())
     assert {KEY: 1.0} == lab.load("two")[0].output.metrics
 
 
@@ -212,8 +212,8 @@ def test_of_what(lab: kl.Lab, two: kl.Results) -> None:
 
 def test_a_store_that_is_away(lab: kl.Lab, two: kl.Results) -> None:
     """What can't be recorded is not shown as if it were."""
-    file = Path(lab.tracker.store.uri.removeprefix("sqlite:///"))
-    lab.tracker.store.client._tracking_client.store.engine.dispose()
+    file = Path(lab.context.tracker.store.uri.removeprefix("sqlite:///"))
+    lab.context.tracker.store.client._tracking_client.store.engine.dispose()
     file.write_bytes(b"no database at all" * 100)
     with pytest.raises(kl.errors.TrackingError):
         lab.set_verdict(two[0], "favourite", True)

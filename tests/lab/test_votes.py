@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
-from kontext_lab.lab.pairing import by_value, pairs, rankable
+from kontext_lab.panel.pairs import by_value, pairs, rankable
 from kontext_lab.results import CellResult, Output, Results, State
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.statistics import Vote
@@ -241,7 +241,7 @@ def test_taken_back(lab: kl.Lab, three: Results) -> None:
     """The vote counts no more, and the score it made is gone."""
     vote = lab.vote(three[0], three[1], "left")
     lab.scores(three)
-    lab.take_back(vote, three[0], three[1])
+    lab.withdraw_vote(vote, three[0], three[1])
     lab.scores(three)
     assert ([], [{}] * 3, [{}] * 3) == (
         lab.votes(three),
@@ -254,7 +254,7 @@ def test_a_vote_on_others_is_not_taken_back(lab: kl.Lab, three: Results) -> None
     """Whoever names other pictures is told."""
     vote = lab.vote(three[0], three[1], "left")
     with pytest.raises(NotFound, match="this vote was on other pictures"):
-        lab.take_back(vote, three[0], three[2])
+        lab.withdraw_vote(vote, three[0], three[2])
     assert [vote] == lab.votes(three)
 
 

@@ -19,7 +19,7 @@ import kontext_lab as kl
 from kontext_lab.client import KontextClient
 from kontext_lab.journal import AttemptFolder, SweepJournal
 from kontext_lab.runner.retry_policy import Pacing
-from kontext_lab.tracking import Tracker, writing
+from kontext_lab.tracking import SweepRecorder, Tracker, writing
 
 # What a process that runs a sweep imports, also on its way.
 PRELOAD = [
@@ -57,7 +57,7 @@ def run_child(setting: dict[str, str], sweep_file: str, how: dict[str, Any], rep
     sweep = kl.Sweep.from_yaml(sweep_file)
     # At a random moment most of the time would be measuring, where nothing is at stake.
     with kl.Lab("api", concurrency=4, measure="point" in how) as lab:
-        _ = lab.tracker
+        _ = lab.context.tracker
         if "seconds" in how:
             _die_after(how["seconds"])
         results = lab.run(
@@ -114,7 +114,7 @@ _PLACES: dict[str, tuple[Any, str, bool]] = {
     "answer read": (AttemptFolder, "keep_answer", False),
     "bytes on disk": (AttemptFolder, "keep_output", False),
     "child made": (writing, "_open_child", False),
-    "child written": (Tracker, "log", False),
+    "child written": (SweepRecorder, "log", False),
     "before emptying": (SweepJournal, "drop", True),
     "values written": (Tracker, "measured", False),
 }

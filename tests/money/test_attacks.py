@@ -149,10 +149,10 @@ def test_an_unreadable_intent_does_not_cost_the_answer_beside_it(
     full_store(True)
     lab.run(sweep, progress=False, pacing=quick)
     full_store(False)
-    for intent in lab.journal.folder.glob("*/*/intent.json"):
+    for intent in lab.context.journal.folder.glob("*/*/intent.json"):
         intent.write_text("{")
     lab.recover()
-    assert 2 == len(list(lab.journal.folder.glob("*/*/output-0")))
+    assert 2 == len(list(lab.context.journal.folder.glob("*/*/output-0")))
 
 
 def test_a_cell_deleted_by_a_person_is_written_anew_by_the_same_lab(

@@ -101,9 +101,11 @@ def test_the_journal_is_its_owners_alone(lab: kl.Lab, sweep: kl.Sweep, tmp_path:
 
     def look(_: kl.CellResult) -> None:
         # A picture that has just become an artifact is as open as the store, but still behind closed folders.
-        found = [path for path in lab.journal.folder.rglob("*") if not path.name.startswith("output-")]
+        found = [
+            path for path in lab.context.journal.folder.rglob("*") if not path.name.startswith("output-")
+        ]
         seen.extend(path.stat().st_mode & 0o077 for path in found)
-        seen.append(lab.journal.folder.stat().st_mode & 0o077)
+        seen.append(lab.context.journal.folder.stat().st_mode & 0o077)
 
     lab.start(sweep, observers=[look]).wait()
     assert len(seen) > 10

@@ -32,11 +32,11 @@ def cut_off(
     lab: kl.Lab, sweep: kl.Sweep, place: int, raw: RawAnswer | None, request_id: str = "kl-x"
 ) -> None:
     """Leave in the journal what a process leaves that dies after sending, or after reading an answer."""
-    journal = lab.journal.sweep(facts_of(lab, sweep))
+    journal = lab.context.journal.sweep(facts_of(lab.context, sweep))
     if not journal.folder.is_dir():
         journal.begin(sweep)
     cell = sweep.cells[place]
-    print_ = cell.request.fingerprint(lab.connection.name)
+    print_ = cell.request.fingerprint(lab.context.connection.name)
     attempt_folder = journal.intend(
         Intent(place, cell.title, request_id, print_, 0.052, "2099-01-01T00:00:00+00:00")
     )
@@ -47,7 +47,7 @@ def cut_off(
 
 def answered(lab: kl.Lab, sweep: kl.Sweep, place: int) -> RawAnswer:
     """A real answer to a cell's request."""
-    return lab.connection.client.post(sweep.cells[place].request, "kl-x")
+    return lab.context.connection.client.post(sweep.cells[place].request, "kl-x")
 
 
 def test_an_answer_in_the_journal_is_downloaded_and_logged_first(
@@ -82,7 +82,7 @@ def test_an_intent_whose_permit_nobody_took_is_simply_sent(
     lab: kl.Lab, api: Sandbox, sweep: kl.Sweep
 ) -> None:
     """A process that died before its request left owes nothing, whatever the service's log says."""
-    journal = lab.journal.sweep(facts_of(lab, sweep))
+    journal = lab.context.journal.sweep(facts_of(lab.context, sweep))
     journal.begin(sweep)
     cell = sweep.cells[1]
     attempt_folder = journal.intend(Intent(1, cell.title, "kl-x", cell.request.fingerprint("x"), 0.052, ""))
@@ -99,7 +99,7 @@ def test_an_intent_that_the_log_knows_as_failed_is_simply_sent(
     """The log's word makes a doubt free."""
     api.script(["server_error"])
     with pytest.raises(kl.KontextLabError):
-        lab.connection.client.post(sweep.cells[1].request, "kl-failed")
+        lab.context.connection.client.post(sweep.cells[1].request, "kl-failed")
     cut_off(lab, sweep, 1, None, "kl-failed")
     results = lab.run(sweep, progress=False)
     assert {"done": 4} == results.counts
@@ -161,7 +161,7 @@ def test_a_picture_whose_host_is_away_waits_in_the_journal(
     assert ["skipped", "done", "done", "done"] == [cell.state for cell in results]
     assert 1 == len(lab.unfinished)
 
-    ((_, attempt_folder),) = lab.journal.unfinished()[0].attempt_folders()
+    ((_, attempt_folder),) = lab.context.journal.unfinished()[0].attempt_folders()
     attempt_folder.keep_answer(
         RawAnswer(200, b'{"images": [{"url": "%s"}]}' % address.encode(), raw.headers, 1.0)
     )

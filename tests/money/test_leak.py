@@ -88,10 +88,10 @@ def test_no_file_and_no_log_line_holds_the_key(
         lab.run(sweep, progress=False, pacing=quick, pause_after=0, in_doubt="resend", retry_failed=True)
         results.save(tmp_path / "saved")
         sweep.to_yaml(tmp_path / "sweep.yaml")
-        shown = [repr(one) for one in (lab, results, lab.worker, lab.connection, *results)]
+        shown = [repr(one) for one in (lab, results, lab.context.worker, lab.context.connection, *results)]
         shown += [str(cell.note) for cell in results]
-        pickled = [pickle.dumps(one) for one in (lab.worker, sweep)]
-        copies = [repr(copy.copy(lab.connection.client)), str(vars(lab))]
+        pickled = [pickle.dumps(one) for one in (lab.context.worker, sweep)]
+        copies = [repr(copy.copy(lab.context.connection.client)), str(vars(lab))]
         box.script(["unauthorized"])
         lab.run(sweep.replace(prompt="Add a crab."), progress=False, pacing=quick)
         handle = lab.start(sweep.replace(prompt="Add a dog."), pacing=quick)
@@ -120,7 +120,7 @@ def test_no_traceback_holds_the_key(
     api.script([fault])
     request = kl.Sweep("Add a bird.", photo_file).cells[0].request
     try:
-        lab.connection.client.edit(request)
+        lab.context.connection.client.edit(request)
     except kl.KontextLabError as error:
         shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     assert "marked-key-4711" not in shown

@@ -210,7 +210,7 @@ def test_a_refused_picture_is_not_given_up_with_time(
     """Addresses live for days at most, but one that nobody tried is tried before it is given up."""
     with kl.Lab(measure=False) as lab:
         lab.run(sweep.replace(seed=1), progress=False, pacing=quick)
-        (journal,) = lab.journal.unfinished()
+        (journal,) = lab.context.journal.unfinished()
         ((intent, attempt_folder),) = journal.attempt_folders()
         long_ago = datetime.now(UTC) - timedelta(days=30)
         attempt_folder.keep_intent(type(intent)(**{**vars(intent), "when": long_ago.isoformat()}))
@@ -239,7 +239,7 @@ def test_hosts_that_hang_are_given_one_time_for_all(
         assert ("billed", {"failed": 5, "cancelled": 3}) == (results.stopped, results.counts)
         assert "did not deliver it within" in results[0].note
         asked = service.gets
-        hasty = replace(lab.options, pacing=replace(quick, fetching=0.0))
+        hasty = replace(lab.context.options, pacing=replace(quick, fetching=0.0))
         monkeypatch.setattr(lab, "options", hasty)
         (found,) = lab.recover()
         assert (0, "pictures could not be reached yet: recover again later") == (found.answers, found.problem)

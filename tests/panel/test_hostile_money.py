@@ -28,7 +28,7 @@ def slow(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 def as_if_real(lab: kl.Lab) -> kl.Lab:
     """The lab, as if the real service answered it."""
-    lab.connection.name = lab.connection.client.service
+    lab.context.connection.name = lab.context.connection.client.service
     return lab
 
 
@@ -53,7 +53,7 @@ def type_seeds(panel: Panel, *seeds: int) -> None:
 
 def test_two_clicks_on_run_are_one_run(real: Panel, slow: Sandbox) -> None:
     """Also where nothing is reused: the second press is no second order."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real._rooms.form.more.reuse.value = "never"
     real.wait(30)
     button(real, "Run").click()
@@ -64,7 +64,7 @@ def test_two_clicks_on_run_are_one_run(real: Panel, slow: Sandbox) -> None:
 
 def test_a_second_press_says_why_nothing_came_of_it(real: Panel) -> None:
     """In one line below the buttons, that stays while cells arrive."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     button(real, "Run").click()
     button(real, "Run").click()
     real.wait(60)
@@ -73,7 +73,7 @@ def test_a_second_press_says_why_nothing_came_of_it(real: Panel) -> None:
 
 def test_trying_one_twice_sends_one(real: Panel, slow: Sandbox) -> None:
     """A double click is one."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     button(real, "Try 1 first").click()
     button(real, "Try 1 first").click()
     real.wait(60)
@@ -82,7 +82,7 @@ def test_trying_one_twice_sends_one(real: Panel, slow: Sandbox) -> None:
 
 def test_trying_one_then_run_sends_each_once(real: Panel, slow: Sandbox) -> None:
     """Run goes on where the one ends."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real.try_one()
     real.run()
     real.wait(60)
@@ -139,7 +139,7 @@ def test_megapixels_that_are_none_are_not_run(real: Panel) -> None:
 
 def test_a_budget_typed_while_running_holds_for_the_next(real: Panel, slow: Sandbox) -> None:
     """The run under way keeps its own; the one behind it has the new one."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real.run()
     type_seeds(real, 11, 12, 13)
     real._rooms.form.more.budget.value = "0.06"
@@ -152,7 +152,7 @@ def test_a_budget_typed_while_running_holds_for_the_next(real: Panel, slow: Sand
 def test_what_waits_runs_at_the_service_it_was_ordered_at(real: Panel, slow: Sandbox) -> None:
     """Switching to another one meanwhile changes nothing of it, and is asked about again."""
     paid, session = real.lab, real._rooms.session
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real.run()
     real._rooms.header.switch.value = "sandbox"
     type_seeds(real, 5)
@@ -173,9 +173,9 @@ def test_a_switched_service_takes_the_question_back(real: Panel) -> None:
 
 def test_a_question_is_asked_again_where_a_run_ends_behind_it(real: Panel, slow: Sandbox) -> None:
     """The plan is made anew; the form is the same, so the question stands, and starts nothing by itself."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real.run()
-    real.lab.confirm_above = 0.0
+    real.lab.context.confirm_above = 0.0
     type_seeds(real, 1, 2, 3, 4)
     real._rooms.post.wait(lambda: real._rooms.planner.state == "ready", 30)
     real.run()
@@ -186,12 +186,12 @@ def test_a_question_is_asked_again_where_a_run_ends_behind_it(real: Panel, slow:
 
 def test_no_more_is_sent_than_was_planned(real: Panel, slow: Sandbox) -> None:
     """Where pictures vanish from the store behind the plan, they are not bought again unasked."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real.run()
     done = real.wait(60)
     plan = real._rooms.planner.plan
     for cell in done:
-        real.lab.tracker.store.client.delete_run(cell.run_id)
+        real.lab.context.tracker.store.client.delete_run(cell.run_id)
     real.run()
     real.wait(60)
     assert (0, [1, 2, 3]) == (plan.requests, seeds_sent(slow))
@@ -199,12 +199,12 @@ def test_no_more_is_sent_than_was_planned(real: Panel, slow: Sandbox) -> None:
 
 def test_retry_waits_for_its_price_and_asks(real: Panel, slow: Sandbox) -> None:
     """Pressed at once, it is no way around the question."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     slow.script(["moderated"] * 3)
     real.run()
     rooms = real._rooms
     rooms.post.wait(lambda: rooms.session.ends == 1, 60)
-    real.lab.confirm_above = 0.1
+    real.lab.context.confirm_above = 0.1
     real.retry_failed()
     real.wait(60)
     assert "3 requests to the real API, ≈ $0.16." == rooms.bar.question.text
@@ -213,7 +213,7 @@ def test_retry_waits_for_its_price_and_asks(real: Panel, slow: Sandbox) -> None:
 
 def test_retry_is_refused_while_running(real: Panel) -> None:
     """Its price is not known before the end."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real.run()
     with pytest.raises(AlreadyRunning, match="when it has ended"):
         real.retry_failed()
@@ -224,7 +224,7 @@ def test_retry_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sandb
     """What failed in the sandbox is not bought from the API."""
     real._rooms.header.switch.value = "sandbox"
     real.wait(30)
-    real.lab.connection.box.script(["moderated"] * 3)
+    real.lab.context.connection.box.script(["moderated"] * 3)
     real.run()
     real.wait(60)
     real._rooms.header.switch.value = "api"
@@ -243,7 +243,7 @@ def test_resume_asks_as_run_does(real: Panel, slow: Sandbox) -> None:
 
 def test_resume_pays_for_nothing_again(real: Panel, slow: Sandbox) -> None:
     """Whatever the form says about pictures that were paid for: it sends what is missing."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real.try_one()
     real.wait(60)
     real._rooms.form.more.reuse.value = "never"
@@ -271,7 +271,7 @@ def test_resume_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sand
 
 def test_a_resume_is_dropped_where_the_service_is_switched(real: Panel, slow: Sandbox) -> None:
     """Between the press and the reading of the sweep."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real.try_one()
     real.wait(60)
     real._rooms._resume_run(one_run(real))
@@ -286,7 +286,7 @@ def test_a_new_lab_of_the_same_place_brings_its_own_limits(real: Panel) -> None:
     other = as_if_real(kl.Lab(quiet=True, budget=1234567.89, confirm_above=0.5))
     again = Panel(other)
     assert again._rooms is real._rooms
-    assert (1234567.89, 0.5) == (again._rooms.form.options["budget"], again.lab.confirm_above)
+    assert (1234567.89, 0.5) == (again._rooms.form.options["budget"], again.lab.context.confirm_above)
 
 
 def test_a_new_lab_does_not_leave_the_old_ones_other_service(real: Panel) -> None:
@@ -295,12 +295,12 @@ def test_a_new_lab_does_not_leave_the_old_ones_other_service(real: Panel) -> Non
     real._rooms.header.switch.value = "api"
     rooms = rooms_for(kl.Lab("sandbox", quiet=True, confirm_above=0.01))
     rooms.header.switch.value = "api"
-    assert 0.01 == rooms.session.lab.confirm_above
+    assert 0.01 == rooms.session.lab.context.confirm_above
 
 
 def test_a_run_stopped_while_it_starts_goes_no_further(real: Panel, slow: Sandbox) -> None:
     """Stop holds although its start is under way."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     type_seeds(real, *range(1, 41))
     real.wait(30)
     real.run()
@@ -344,7 +344,7 @@ def test_a_value_that_can_not_be_read_is_not_left_out(real: Panel, slow: Sandbox
 
 def test_a_value_that_is_still_being_typed_counts(real: Panel, slow: Sandbox) -> None:
     """Run is what is read in the form, also before Enter."""
-    real.lab.confirm_above = 10.0
+    real.lab.context.confirm_above = 10.0
     real._rooms.form.fields["guidance_scale"].field.pending = "7"
     real.run()
     results = real.wait(60)

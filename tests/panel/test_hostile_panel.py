@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_typed_key_is_kept_nowhere_that_is_saved_or_shown(
             caplog.text,
         )
     )
-    assert ("api", False) == (panel.lab.service_name, KEY in seen)
+    assert ("api", False) == (panel.lab.context.service, KEY in seen)
 
 
 def test_a_key_that_can_not_be_sent_is_said_without_it(
@@ -70,7 +71,7 @@ def test_a_key_that_can_not_be_sent_is_said_without_it(
     panel._rooms.header.key._handle_custom_msg({"type": "key", "key": KEY + "\nschlüssel"}, [])
     panel.wait(30)
     said = panel._rooms.header.key.status + panel._rooms.header.trouble.text
-    assert (True, False, "sandbox") == (bool(said), KEY in texts_of(panel), panel.lab.service_name)
+    assert (True, False, "sandbox") == (bool(said), KEY in texts_of(panel), panel.lab.context.service)
 
 
 def test_the_switch_says_what_answers(store_uri: str) -> None:
@@ -89,7 +90,9 @@ def test_a_refused_key_can_be_given_anew(store_uri: str, monkeypatch: pytest.Mon
         header = panel._rooms.header
         header.switch.value = "api"
         header.key._handle_custom_msg({"type": "key", "key": "the-wrong-key"}, [])
-        panel.lab.connection.name = panel.lab.connection.client.service  # as if it were no sandbox
+        panel.lab.context.connection.name = (
+            panel.lab.context.connection.client.service
+        )  # as if it were no sandbox
         header.look()
         panel.wait(30)
         assert (None, True) == (header.key.layout.display, "key" in header.notice.text)
@@ -152,7 +155,8 @@ def test_no_credits_are_said_and_nothing_follows(typed: Panel, api: Sandbox, pho
     """What waits behind is not started into the same trouble."""
     api.script(["out_of_credits"] * 8)
     typed.run()
-    typed._rooms.session.run(kl.Sweep("Add a crab.", photo_file, name="second"))
+    second = kl.Sweep("Add a crab.", photo_file, name="second")
+    typed._rooms.session.run(typed.lab.plan(second), typed.lab)
     typed.wait(60)
     notes = typed._rooms.bar.notes.text
     assert (True, True) == ("credits" in notes, "1 waiting not started" in notes)
@@ -169,7 +173,7 @@ def test_a_sweep_opened_late_does_not_take_the_place_of_a_run(typed: Panel) -> N
     typed._rooms.form.fields["seed"].field.value = ("8", "9")
     typed._rooms.post.wait(lambda: typed._rooms.planner.state == "ready", 30)
     typed._rooms._open(run)
-    typed._rooms.session.run(typed.sweep)
+    typed._rooms.session.run(typed.lab.plan(typed.sweep), typed.lab)
     results = typed.wait(60)
     assert {8, 9} == {cell.params["seed"] for cell in results}
 
@@ -185,9 +189,9 @@ def test_results_are_not_replaced_while_a_run_is_under_way(typed: Panel) -> None
 def test_a_run_that_fails_to_start_leaves_the_panel_idle(typed: Panel) -> None:
     """Its line says why; the next run is possible."""
     session = typed._rooms.session
-    session.run(typed.sweep, budget="much")
+    session.run(replace(typed.lab.plan(typed.sweep), service="another"), typed.lab)
     typed.wait(30)
-    assert ("idle", True) == (session.state, "budget" in session.line)
+    assert ("idle", True) == (session.state, "the plan is for another" in session.line)
     typed.run()
     assert 4 == typed.wait(60).counts[State.DONE]
 
@@ -231,12 +235,12 @@ def test_a_store_that_breaks_in_the_middle_keeps_the_pictures(
     """One line says so; nothing is paid for twice when the store is back."""
     typed.run()
     typed._rooms.post.wait(lambda: typed._rooms.session.state == "running", 30)
-    typed.lab.tracker.store.client._tracking_client.store.engine.dispose()
+    typed.lab.context.tracker.store.client._tracking_client.store.engine.dispose()
     whole = (workdir / "mlflow.db").read_bytes()
     (workdir / "mlflow.db").write_bytes(b"no database any more" * 1000)
     typed.wait(120)
     said = typed._rooms.session.line
-    typed.lab.tracker.store.client._tracking_client.store.engine.dispose()
+    typed.lab.context.tracker.store.client._tracking_client.store.engine.dispose()
     (workdir / "mlflow.db").write_bytes(whole)
     typed.run()
     typed.wait(120)

@@ -125,7 +125,8 @@ def test_stopping_twice_waits_for_nothing(
 def test_stop_empties_the_queue(typed: Panel, photo_file: Path) -> None:
     """What waited is not started."""
     typed.run()
-    typed._rooms.session.run(kl.Sweep("Add a crab.", photo_file, name="second"))
+    second = kl.Sweep("Add a crab.", photo_file, name="second")
+    typed._rooms.session.run(typed.lab.plan(second), typed.lab)
     typed.stop()
     assert "second" != typed.wait(60).name
 

@@ -20,7 +20,7 @@ def ran(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -> kl.Results:
 
 def artifact(lab: kl.Lab, run_id: str, folder: Path) -> bytes:
     """The report in a run."""
-    path = lab.tracker.store.client.download_artifacts(run_id, "report.html", str(folder))
+    path = lab.context.tracker.store.client.download_artifacts(run_id, "report.html", str(folder))
     return Path(path).read_bytes()
 
 

@@ -16,10 +16,12 @@ import pytest
 
 import kontext_lab as kl
 from kontext_lab.errors import TrackingError
-from kontext_lab.tracking import Tracker, client_calls
+from kontext_lab.tracking import SweepRecorder, Tracker, client_calls
 from kontext_lab.tracking.store import check_reachable, open_store
 
-OPEN = "import sys; from kontext_lab.tracking import Tracker; Tracker(sys.argv[1]); print('open')"
+OPEN = (
+    "import sys; from kontext_lab.tracking import SweepRecorder, Tracker; Tracker(sys.argv[1]); print('open')"
+)
 
 
 def uri_of(file: Path) -> str:
@@ -292,8 +294,8 @@ def test_cell_is_written_when_the_store_is_free(
                 kl.Sweep("Add a crab.", photo_file, axes={"seed": [1, 2]}, name="waited"), progress=False
             )
         printed = capfd.readouterr()
-        found = lab.tracker.store.client.search_runs(
-            [lab.tracker.store.experiment_id], f"tags.`mlflow.parentRunId` = '{results.run_id}'"
+        found = lab.context.tracker.store.client.search_runs(
+            [lab.context.tracker.store.experiment_id], f"tags.`mlflow.parentRunId` = '{results.run_id}'"
         )
 
     assert {"done": 2} == dict(results.counts)
@@ -343,10 +345,11 @@ def test_other_peoples_errors_are_still_printed(store_file: Path, caplog: pytest
 def test_store_is_reachable_while_its_file_is_there(store_file: Path) -> None:
     """A file that was deleted under us can't be written to."""
     tracker = Tracker(uri_of(store_file))
-    before = tracker.reachable()
+    recorder = SweepRecorder(tracker.store, "", {}, {}, lambda _: b"")
+    before = recorder.reachable()
     store_file.unlink()
 
-    assert (True, False) == (before, tracker.reachable())
+    assert (True, False) == (before, recorder.reachable())
 
 
 def test_store_that_was_deleted_is_made_anew_in_the_same_process(store_file: Path) -> None:

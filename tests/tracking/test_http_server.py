@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import kontext_lab as kl
+from kontext_lab.lab.lookup import thumbnail
 from kontext_lab.results import State
 
 
@@ -36,7 +37,7 @@ def test_a_sweep_is_tracked_reused_and_loaded(lab: kl.Lab, server: str, photo_fi
 
 def test_web_address_is_the_server_s(lab: kl.Lab, server: str) -> None:
     """Pages of a run can be opened where the store has a web address."""
-    assert server == lab.tracker.store.web_address
+    assert server == lab.context.tracker.store.web_address
 
 
 def test_verdicts_and_notes_travel(lab: kl.Lab, photo_file: Path) -> None:
@@ -66,10 +67,11 @@ def test_addresses_lead_to_runs(lab: kl.Lab, server: str, photo_file: Path) -> N
     """Cells, outputs, results and sweeps have pages; what has no run, or none any more, has none."""
     results = lab.run(kl.Sweep("Add a bird.", photo_file, name="paged"), progress=False)
     (run,) = [one for one in lab.history() if one.name == "paged"]
-    pages = f"{server}/#/experiments/{lab.tracker.store.experiment_id}/runs"
-    addresses = [lab.address(one) for one in (results[0], results[0].output, results, run)]
+    pages = f"{server}/#/experiments/{lab.context.tracker.store.experiment_id}/runs"
+    address = lab.context.tracker.address
+    addresses = [address(one.run_id) for one in (results[0], results[0].output, results, run)]
     assert [f"{pages}/{results[0].run_id}"] * 2 + [f"{pages}/{results.run_id}"] * 2 == addresses
-    assert ["", ""] == [lab.address(kl.Results([])), lab.address(kl.Results([], run_id="0" * 32))]
+    assert ["", ""] == [address(""), address("0" * 32)]
 
 
 def test_addresses_hold_no_password(
@@ -79,22 +81,24 @@ def test_addresses_hold_no_password(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.replace("http://", "http://ann:marked-word@"))
     with kl.Lab("sandbox") as lab:
         results = lab.run(kl.Sweep("Add a bird.", photo_file, name="signed"), progress=False)
-        assert lab.address(results).startswith(f"{server}/#/")
+        assert lab.context.tracker.address(results.run_id).startswith(f"{server}/#/")
 
 
 def test_hidden_chained_and_small(lab: kl.Lab, photo_file: Path) -> None:
     """Hiding, chains of edits, cells by their runs and thumbnails work over HTTP too."""
     first = lab.edit(photo_file, "Add a bird.", seed=77)
     second = lab.edit(first.output, "Add a crab.", seed=77)
-    run = next(one for one in lab.history() if one.run_id == lab.tracker.whereabouts(first.run_id).parent_id)
+    run = next(one for one in lab.history() if one.run_id == lab.context.sweep_run_of(first.run_id))
     lab.hide(run.run_id)
     assert run.run_id not in [one.run_id for one in lab.history()]
     assert [first.run_id] == [one.run_id for one in lab.ancestors(second)]
-    assert [second.run_id] == [one.run_id for one in lab.edits_of(first)]
-    assert [second.run_id, first.run_id] == [one.run_id for one in lab.cells([second.run_id, first.run_id])]
-    assert 0 < len(lab.thumbnail(run)) < 6000
+    assert [second.run_id] == [one.run_id for one in lab.derived(first)]
+    assert [second.run_id, first.run_id] == [
+        one.run_id for one in lab.load_cells([second.run_id, first.run_id])
+    ]
+    assert 0 < len(thumbnail(lab.context.tracker, run)) < 6000
     with pytest.raises(kl.errors.NotFound, match="no cell with this run id"):
-        lab.cells(["0" * 32])
+        lab.load_cells(["0" * 32])
 
 
 def test_votes(lab: kl.Lab, photo_file: Path) -> None:
@@ -135,7 +139,7 @@ def test_pictures_that_cannot_be_asked_for(
     lab.run(sweep, progress=False)
     longer = sweep.replace(seed=[95, 96, 97], name="out of reach longer")
     sent: list[object] = []
-    monkeypatch.setattr(type(lab.connection.client), "post", lambda *given: sent.append(given))
+    monkeypatch.setattr(type(lab.context.connection.client), "post", lambda *given: sent.append(given))
 
     def away(*_: object, **__: object) -> None:
         raise ConnectionError("no route to the artifacts")

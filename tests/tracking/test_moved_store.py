@@ -110,7 +110,7 @@ def test_mlflow_finds_them_too(a: Path, photo_file: Path, monkeypatch: pytest.Mo
         run(lab, photo_file)
     b = moved(a, "b", monkeypatch)
     with enter(b, monkeypatch) as lab:
-        store = lab.tracker.store
+        store = lab.context.tracker.store
     client = MlflowClient(store.uri)
     place = (b / "mlartifacts" / "kontext-lab").as_uri()
     assert place == client.get_experiment(store.experiment_id).artifact_location
@@ -273,7 +273,7 @@ def test_other_experiments_are_left_as_they_are(
     b = moved(a, "b", monkeypatch)
     with enter(b, monkeypatch) as lab:
         lab.load("last")
-        client = MlflowClient(lab.tracker.store.uri)
+        client = MlflowClient(lab.context.tracker.store.uri)
     assert before == (client.get_experiment(own).artifact_location, client.get_run(run_id).info.artifact_uri)
 
 
@@ -298,7 +298,7 @@ def test_path_in_the_tag_never_leads_out(
     """A tag that leads out of the database's folder corrects nothing."""
     with enter(a, monkeypatch) as lab:
         run(lab, photo_file)
-        store = lab.tracker.store
+        store = lab.context.tracker.store
         store.client.set_experiment_tag(store.experiment_id, artifact_location.RELATIVE, relative)
     before = records(a / "mlflow.db")
     b = moved(a, "b", monkeypatch)
@@ -333,7 +333,7 @@ def test_store_moved_under_a_lab_is_not_made_again(
         results = run(lab, photo_file)
         moved(a, "b", monkeypatch)
         with pytest.raises(TrackingError, match="is gone"):
-            lab.tracker.log_file(results.run_id, "report.html", b"page")
+            lab.context.tracker.log_file(results.run_id, "report.html", b"page")
     assert not a.exists()
 
 

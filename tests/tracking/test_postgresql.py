@@ -70,7 +70,7 @@ def test_pictures_stay_where_the_experiment_was_first_used(
     monkeypatch.chdir(tmp_path)
     with kl.Lab("sandbox") as other:
         second = other.run(sweep.replace(seed=7, name="second"), progress=False)
-        parent = other.tracker.store.client.get_run(second.run_id)
+        parent = other.context.tracker.store.client.get_run(second.run_id)
 
     assert parent.info.artifact_uri.startswith((workdir / "mlartifacts" / "kontext-lab").as_uri())
     assert [] == list(tmp_path.glob("ml*"))
@@ -93,12 +93,20 @@ def test_password_is_nowhere_to_be_seen(lab: kl.Lab, sweep: kl.Sweep, workdir: P
     """Neither what is shown, nor the store, nor a picture's origin, nor a file of the run names the password."""
     results = lab.run(sweep, progress=False)
     loaded = lab.load("on postgresql")
-    shown = [lab, lab.tracker, lab.tracker.store, results, loaded, lab.plan(sweep), *lab.history()]
-    shown.append(Artifact(lab.tracker.store.uri, results.run_id, "file:///", "outputs/0.jpg"))
-    parent = lab.tracker.store.client.get_run(results.run_id)
+    shown = [
+        lab,
+        lab.context.tracker,
+        lab.context.tracker.store,
+        results,
+        loaded,
+        lab.plan(sweep),
+        *lab.history(),
+    ]
+    shown.append(Artifact(lab.context.tracker.store.uri, results.run_id, "file:///", "outputs/0.jpg"))
+    parent = lab.context.tracker.store.client.get_run(results.run_id)
 
     assert not [value for value in shown if PASSWORD in repr(value) + str(value)]
-    assert PASSWORD not in lab.tracker.store.shown
+    assert PASSWORD not in lab.context.tracker.store.shown
     assert PASSWORD not in str(parent.to_dictionary())
     assert [] == [
         path for path in workdir.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()

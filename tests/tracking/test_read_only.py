@@ -66,7 +66,7 @@ def archive(
     with kl.Lab("sandbox", quiet=True, measure=False) as lab:
         sweep = kl.Sweep("Add a bird.", photo_file, name="old", aspect_ratio="1:1", seed=[1, 2])
         results = lab.run(sweep, progress=False)
-        lab.tracker.store.client._tracking_client.store.engine.dispose()
+        lab.context.tracker.store.client._tracking_client.store.engine.dispose()
     Path("picture.jpg").write_bytes(results[0].bytes)
     Path("new.yaml").write_text(f"prompt: Add a crab.\nimage: {photo_file}\n")
     folder = tmp_path / "archive"

@@ -47,7 +47,7 @@ class Form(Section):
         self.prompts = Prompts(post, self.guarded(self._prompts_changed))
         self.references = ReferenceFields(post, lab, self.guarded(self._changed))
         self.protect = Protect(post, lab, self.guarded(self._changed))
-        self.more = More(lab().options, self.guarded(self._changed))
+        self.more = More(lab().context.options, self.guarded(self._changed))
         self.fields: dict[str, AxisField] = {key: field_for(key, self.guarded(self._changed)) for key in MAIN}
         self.fields |= self.more.fields
         self.words: dict[str, AxisField] = {}

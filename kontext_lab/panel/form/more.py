@@ -130,7 +130,7 @@ class More(Section):
             "in_doubt": self.in_doubt.value,
             "budget": _budget(self.budget.value),
         }
-        RunOptions().replace(chosen)
+        RunOptions(**chosen)
         return chosen
 
 
