@@ -10,6 +10,7 @@ split at commas. Rows come newest first.
 
 from __future__ import annotations
 
+import io
 import re
 import time
 import uuid
@@ -17,13 +18,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import numpy as np
 from flask import Flask, Response, request
+from PIL import Image
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from kontext_lab.sandbox.billing import Ledger
 from kontext_lab.sandbox.faults import FAULTS
-from kontext_lab.sandbox.hosting import mask_png
 from kontext_lab.sandbox.http_server import DELIVERY, TOO_LARGE
 from kontext_lab.sandbox.replies import CREDITS_PER_USD, Reply, json_reply, proxy_reply
 from kontext_lab.sandbox.simulated_service import GENERATIONS_PATH, Arrival, Service
@@ -161,9 +163,12 @@ def _add_control(app: Flask, service: Service) -> None:
     def show_mask(which: str, sha256: str) -> Response:
         store = service.truths if which == "truth" else service.marks
         try:
-            return Response(mask_png(store.get(sha256)), content_type="image/png")
+            mask = store.get(sha256)
         except KeyError:
             return _respond(json_reply(404, {"error": f"no picture {sha256} was made here"}))
+        buffer = io.BytesIO()  # white where the mask is true
+        Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG", compress_level=1)
+        return Response(buffer.getvalue(), content_type="image/png")
 
 
 def _models(prices: Mapping[str, float], query: MultiDict[str, str]) -> dict[str, Any]:
@@ -201,19 +206,23 @@ def _log_page(ledger: Ledger, query: MultiDict[str, str]) -> dict[str, Any]:
         ValueError: a parameter is missing or wrong.
     """
     start, end = _window(query)
-    limit = _whole(query, "limit", 50, 1, 100)
-    offset = _whole(query, "offset", 0, 0, None)
+    limit, offset = query.get("limit", "50"), query.get("offset", "0")
+    if not limit.isdecimal() or not 1 <= int(limit) <= 100:
+        raise ValueError("limit must be a whole number from 1 to 100")
+    if not offset.isdecimal():
+        raise ValueError("offset must be a whole number from 0")
+    first, end_of_page = int(offset), int(offset) + int(limit)
     statuses = query.getlist("status")
     if any(status not in ("succeeded", "failed") for status in statuses):
         raise ValueError("status must be succeeded or failed")
     rows = ledger.rows(start, end, statuses, query.getlist("model"))
     return {
-        "data": [row.to_json() for row in rows[offset : offset + limit]],
+        "data": [row.to_json() for row in rows[first:end_of_page]],
         "pagination": {
-            "limit": limit,
-            "offset": offset,
+            "limit": int(limit),
+            "offset": first,
             "total": len(rows),
-            "has_more": offset + limit < len(rows),
+            "has_more": end_of_page < len(rows),
         },
     }
 
@@ -246,13 +255,3 @@ def _window(query: MultiDict[str, str]) -> tuple[float, float]:
     if last - first > _MAX_WINDOW_S:
         raise ValueError("the window must not exceed 92 days")
     return first, last
-
-
-def _whole(query: MultiDict[str, str], name: str, default: int, low: int, high: int | None) -> int:
-    """Read a whole number within limits."""
-    text = query.get(name)
-    if text is None:
-        return default
-    if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
-        raise ValueError(f"{name} must be a whole number from {low}" + (f" to {high}" if high else ""))
-    return int(text)

@@ -97,13 +97,26 @@ class ReferenceLoader:
         return self._decoded.get(hashlib.sha256(data).digest(), lambda: _read(data))
 
     def _stand_in(self, uri: str) -> DecodedReference:
+        """Cut, mirror and tint a photograph by a digest: 4:3, as the references of the service's own examples."""
         key = hashlib.sha256(b"stand-in for " + uri.encode("utf-8", "surrogatepass")).digest()
 
         def make() -> DecodedReference:
             if key not in self._warned:  # once, also where a long sweep makes it again
                 self._warned.add(key)
                 logger.warning(_STAND_IN, shown(uri))
-            return _photograph(key, shown(uri))
+            draws = np.frombuffer(key, ">u2") / 65535
+            name = _PHOTOGRAPHS[key[17] % len(_PHOTOGRAPHS)]
+            with Image.open(str(files("skimage") / "data" / name)) as opened:
+                whole = opened.convert("RGB")
+            width, height = _STAND_IN_SIZE
+            scale = min(whole.width / width, whole.height / height) * (0.72 + 0.28 * draws[1])
+            left, top = (whole.width - width * scale) * draws[2], (whole.height - height * scale) * draws[3]
+            box = (left, top, left + width * scale, top + height * scale)
+            cut = np.asarray(whole.resize(_STAND_IN_SIZE, Image.Resampling.LANCZOS, box=box))
+            cut = cut[:, ::-1] if draws[4] < 0.5 else cut
+            pixels = np.clip(cut * (0.85 + 0.27 * draws[5:8]), 0, 255).astype(np.uint8)
+            digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+            return DecodedReference(digest, Image.fromarray(pixels), shown(uri))
 
         return self._decoded.get(key, make)
 
@@ -163,21 +176,6 @@ def _read(data: bytes) -> DecodedReference:
         Image.DecompressionBombWarning,
     ):
         raise ReferenceRefusedError("Could not decode image; use jpg, png, webp, gif or avif") from None
-
-
-def _photograph(key: bytes, name: str) -> DecodedReference:
-    """Cut, mirror and tint a photograph by a digest: 4:3, as the references of the service's own examples."""
-    draws = np.frombuffer(key, ">u2") / 65535
-    with Image.open(str(files("skimage") / "data" / _PHOTOGRAPHS[key[17] % len(_PHOTOGRAPHS)])) as opened:
-        whole = opened.convert("RGB")
-    width, height = _STAND_IN_SIZE
-    scale = min(whole.width / width, whole.height / height) * (0.72 + 0.28 * draws[1])
-    left, top = (whole.width - width * scale) * draws[2], (whole.height - height * scale) * draws[3]
-    box = (left, top, left + width * scale, top + height * scale)
-    cut = np.asarray(whole.resize(_STAND_IN_SIZE, Image.Resampling.LANCZOS, box=box))
-    cut = cut[:, ::-1] if draws[4] < 0.5 else cut
-    pixels = np.clip(cut * (0.85 + 0.27 * draws[5:8]), 0, 255).astype(np.uint8)
-    return DecodedReference(hashlib.sha256(pixels.tobytes()).hexdigest(), Image.fromarray(pixels), name)
 
 
 def _names_public(host: str) -> bool:
@@ -254,7 +252,16 @@ def _follow(url: str, allowed: Callable[[_Address], bool], deadline: float) -> b
             with connection.getresponse() as response:
                 location = response.headers.get("Location")
                 if not (300 <= response.status < 400 and location):
-                    return _body(url, response, deadline)
+                    if response.status != 200:
+                        raise _could_not_fetch(url, f"HTTP {response.status}")
+                    data = bytearray()
+                    while block := response.read1(64 * 1024):
+                        data += block
+                        if len(data) > MAX_BYTES:
+                            raise _could_not_fetch(url, f"larger than {MAX_BYTES} bytes")
+                        if time.monotonic() > deadline:
+                            raise _could_not_fetch(url, f"it took longer than {_FETCH_S:g} s")
+                    return bytes(data)
         target = urljoin(target, location)
         allowed = allowed if _is_loopback(address) else _is_public
     raise _could_not_fetch(url, f"more than {_REDIRECTS} redirects")
@@ -283,16 +290,3 @@ def _connect(
     if parts.scheme == "https":
         sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
     return sock, address
-
-
-def _body(url: str, response: http.client.HTTPResponse, deadline: float) -> bytes:
-    if response.status != 200:
-        raise _could_not_fetch(url, f"HTTP {response.status}")
-    data = bytearray()
-    while block := response.read1(64 * 1024):
-        data += block
-        if len(data) > MAX_BYTES:
-            raise _could_not_fetch(url, f"larger than {MAX_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise _could_not_fetch(url, f"it took longer than {_FETCH_S:g} s")
-    return bytes(data)

@@ -6,7 +6,6 @@ Also keeps the ground truth of every picture by its digest. It must not know how
 from __future__ import annotations
 
 import hashlib
-import io
 import secrets
 import threading
 import time
@@ -20,7 +19,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from kontext_lab.sandbox.faults import DOWNLOAD_KINDS, Fault
 from kontext_lab.sandbox.http_server import Delivery
@@ -170,10 +168,3 @@ class TruthStore:
             (height, width), packed = self._masks[sha256]
         bits = np.frombuffer(zlib.decompress(packed), np.uint8)
         return np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
-
-
-def mask_png(mask: Mask) -> bytes:
-    """Encode a mask as a black-and-white PNG, white where it is true."""
-    buffer = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

@@ -229,11 +229,18 @@ class LoopbackServer(ThreadedWSGIServer):
         self.stopping = threading.Event()
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._connections_lock = threading.Lock()
-        listener = _listen(port)
-        try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            if os.name != "nt":  # on Windows this option would let two programs share the port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, port))
+                listener.listen(128)
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                    message = f"port {port} on {HOST} is in use or not allowed"
+                    raise PortInUseError(error.errno, message) from None
+                raise
             super().__init__(HOST, port, app, Handler, fd=listener.fileno())
-        finally:
-            listener.close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread of its own."""
@@ -272,18 +279,3 @@ class LoopbackServer(ThreadedWSGIServer):
         deadline = time.monotonic() + _JOIN_S
         for thread in open_now.values():
             thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if os.name != "nt":  # on Windows this option would let two programs share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise PortInUseError(error.errno, f"port {port} on {HOST} is in use or not allowed") from None
-        raise
-    return listener

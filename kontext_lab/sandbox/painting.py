@@ -141,8 +141,14 @@ def _stamp(pixels: NDArray[np.uint8], stand_ins: Sequence[str]) -> tuple[Box, ..
     """Write the mark into the lower right corner, and above it a line for each stand-in, in place."""
     height, width = pixels.shape[:2]
     _, top, right, bottom = mark_box(width, height)
+    lines = ["SANDBOX"]
+    for address in reversed(stand_ins):
+        # Host and last part, each shortened in the middle: at most 50 characters.
+        host, *parts = address.partition("://")[2].removesuffix("?...").strip("/").split("/")
+        kept = [part if len(part) <= 23 else f"{part[:8]}...{part[-12:]}" for part in (host, *parts[-1:])]
+        lines.append(f"stand-in for {('/.../' if len(parts) > 1 else '/').join(kept)}")
     boxes = []
-    for text in ("SANDBOX", *(f"stand-in for {_shortened(name)}" for name in reversed(stand_ins))):
+    for text in lines:
         paint, cover = _mark(text, width, height)
         box = (right - cover.shape[1], top, right, bottom)
         area = pixels[box[1] : box[3], box[0] : box[2]]
@@ -150,13 +156,6 @@ def _stamp(pixels: NDArray[np.uint8], stand_ins: Sequence[str]) -> tuple[Box, ..
         boxes.append(box)
         top, bottom = top - (bottom - top) - 2, top - 2
     return tuple(boxes)
-
-
-def _shortened(address: str) -> str:
-    """Cut an address to its host and last part, each shortened in the middle: at most 50 characters."""
-    host, *parts = address.partition("://")[2].removesuffix("?...").strip("/").split("/")
-    kept = [part if len(part) <= 23 else f"{part[:8]}...{part[-12:]}" for part in (host, *parts[-1:])]
-    return ("/.../" if len(parts) > 1 else "/").join(kept)
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ arrays of floats; smooth fields are computed on a coarse grid.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import numpy as np
@@ -49,16 +49,19 @@ def apply_edit(framed: Pixels, plan: EditPlan, prints: list[Image.Image]) -> tup
     """
     edited = framed.copy()
     mask = np.zeros(framed.shape[:2], bool)
-    if plan.kind == "object":
-        _place_object(edited, mask, plan)
-    else:
-        _change_region(edited, mask, plan)
-    for number, image in enumerate(prints):
-        _place_print(edited, mask, plan, image, number)
+    steps = [_place_object if plan.kind == "object" else _change_region]
+    steps += [partial(_place_print, image=image, number=number) for number, image in enumerate(prints)]
+    for step in steps:
+        area, after = step(edited, plan)
+        before = edited[area]
+        differs = (np.maximum(after, before) - np.minimum(after, before)) > _VISIBLE
+        changed = differs[..., 0] | differs[..., 1] | differs[..., 2]
+        np.copyto(before, after, where=changed[..., None])
+        mask[area] |= changed
     return edited, mask
 
 
-def _place_object(edited: Pixels, mask: Mask, plan: EditPlan) -> None:
+def _place_object(edited: Pixels, plan: EditPlan) -> tuple[Area, Pixels]:
     """Paste an object or a cloth with its shadow.
 
     Low guidance makes it small and as dull as its surroundings, high guidance large and stronger in colour
@@ -84,10 +87,10 @@ def _place_object(edited: Pixels, mask: Mask, plan: EditPlan) -> None:
     lit = colour * ((0.86 + 0.14 * scene / 128) * contrast) + cover[..., None] * dull
     solid = 1 - 0.5 * (1 - plan.drive) ** 4
     shade *= 0.5 + 0.5 * solid
-    _blend(edited, mask, area, (np.clip(lit, 0, 255), cover), shade=shade, solid=solid)
+    return area, _blend(edited[area], np.clip(lit, 0, 255), cover, shade=shade, solid=solid)
 
 
-def _place_print(edited: Pixels, mask: Mask, plan: EditPlan, image: Image.Image, number: int) -> None:
+def _place_print(edited: Pixels, plan: EditPlan, *, image: Image.Image, number: int) -> tuple[Area, Pixels]:
     """Lay a further reference into the scene as a tilted print with a white border and a shadow."""
     reach = int(min(edited.shape[:2]) * 0.27)
     inner = image.copy()
@@ -101,11 +104,11 @@ def _place_print(edited: Pixels, mask: Mask, plan: EditPlan, image: Image.Image,
     turned = np.asarray(room.rotate(tilt, Image.Resampling.BICUBIC).convert("RGBa"), np.float32)
     far = sorted(_ANCHORS, key=lambda anchor: -((anchor[0] - plan.x) ** 2 + (anchor[1] - plan.y) ** 2))
     area = _window(*far[number], edited.shape, room.width // 2, room.height // 2)
-    rows, columns = mask[area].shape
+    rows, columns = edited[area].shape[:2]
     colour, cover = turned[:rows, :columns, :3], turned[:rows, :columns, 3] / 255
     solid = 1 - 0.5 * (1 - plan.drive) ** 4
     shade = _blurred(np.roll(cover, pad // 2, axis=0), pad * 0.35) * 0.5 * solid
-    _blend(edited, mask, area, (colour, cover), shade=shade, solid=solid)
+    return area, _blend(edited[area], colour, cover, shade=shade, solid=solid)
 
 
 def _window(x: float, y: float, shape: tuple[int, ...], half_width: int, half_height: int) -> Area:
@@ -123,22 +126,10 @@ def _blurred(values: Array, sigma: float) -> Array:
     return np.asarray(image.filter(ImageFilter.GaussianBlur(sigma)), np.float32) / 255
 
 
-def _blend(
-    edited: Pixels, mask: Mask, area: Area, layer: tuple[Array, Array], *, shade: Array, solid: float
-) -> None:
-    """Darken an area by a shadow and lay premultiplied colour with its cover over it, in place."""
-    colour, cover = layer
-    after = edited[area] * ((1 - shade) * (1 - cover * solid))[..., None] + colour * solid
-    _write(edited, mask, area, np.clip(after + 0.5, 0, 255).astype(np.uint8))
-
-
-def _write(edited: Pixels, mask: Mask, area: Area, after: Pixels) -> None:
-    """Write the visibly changed pixels of an area, in place."""
-    before = edited[area]
-    differs = (np.maximum(after, before) - np.minimum(after, before)) > _VISIBLE
-    changed = differs[..., 0] | differs[..., 1] | differs[..., 2]
-    np.copyto(before, after, where=changed[..., None])
-    mask[area] |= changed
+def _blend(under: Pixels, colour: Array, cover: Array, *, shade: Array, solid: float) -> Pixels:
+    """Darken an area by a shadow and lay premultiplied colour with its cover over it."""
+    after = under * ((1 - shade) * (1 - cover * solid))[..., None] + colour * solid
+    return np.clip(after + 0.5, 0, 255).astype(np.uint8)
 
 
 @cache
@@ -150,7 +141,7 @@ def _grain() -> Array:
 # Changes of the picture itself
 
 
-def _change_region(edited: Pixels, mask: Mask, plan: EditPlan) -> None:
+def _change_region(edited: Pixels, plan: EditPlan) -> tuple[Area, Pixels]:
     """Recolour, light up or remove a region."""
     reach = min(edited.shape[:2]) * {"glow": 0.42, "remove": 0.22}.get(plan.kind, 0.37)
     area = _window(plan.x, plan.y, edited.shape, int(reach * 1.15), int(reach))
@@ -167,7 +158,7 @@ def _change_region(edited: Pixels, mask: Mask, plan: EditPlan) -> None:
         case _:
             new, where = _remove(under, wobble)
     where = where.point([round(level * strength) for level in range(256)])
-    _write(edited, mask, area, np.asarray(Image.composite(new, under, where)))
+    return area, np.asarray(Image.composite(new, under, where))
 
 
 def _recolour(area: Image.Image, paint: Colour, wobble: float) -> Patch:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kontext_lab.cli.jupyter import NOTEBOOK, put_notebook
 from kontext_lab.cli.main import run_command
+from kontext_lab.cli.servers import NOTEBOOK, put_notebook
 from kontext_lab.cli.signals import STOP_SIGNALS
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def started(monkeypatch: pytest.MonkeyPatch, workdir: Path) -> list[list[str]]:
         commands.append(command)
         return begin([sys.executable, "-c", ""])
 
-    monkeypatch.setattr("kontext_lab.cli.jupyter.subprocess.Popen", note)
+    monkeypatch.setattr("kontext_lab.cli.servers.subprocess.Popen", note)
     return commands
 
 
@@ -66,7 +66,7 @@ def test_a_stop_ends_jupyterlab_in_order(
     )
     begin = subprocess.Popen
     monkeypatch.setattr(
-        "kontext_lab.cli.jupyter.subprocess.Popen", lambda _: begin([sys.executable, "-c", child])
+        "kontext_lab.cli.servers.subprocess.Popen", lambda _: begin([sys.executable, "-c", child])
     )
     assert (0, True) == (run_command(["panel", "--no-browser"]), ended.exists())
 
