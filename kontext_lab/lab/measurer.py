@@ -21,14 +21,13 @@ from kontext_lab.lab.daemon_executor import DaemonExecutor
 from kontext_lab.lab.lookup import ancestors, with_requests
 from kontext_lab.lab.progress import ProgressBar
 from kontext_lab.lab.verdicts import check_criterion, noting
-from kontext_lab.metrics import Comparison, Measured
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.results.labels import VERDICT
-from kontext_lab.sandbox import mark_box
 from kontext_lab.tracking import BOOKED, MEASURED, Tracker
 
 if TYPE_CHECKING:
     from kontext_lab.lab.store_client import StoreClient
+    from kontext_lab.metrics import Comparison, Measured
 
 __all__ = ["MeasuredValues", "Measurer", "OwnMetric", "check_metrics", "compared", "comparison_of", "measure"]
 
@@ -73,7 +72,9 @@ class Measurer:
     def __init__(self, tracker: Tracker, own: Sequence[OwnMetric] = (), *, keep: int = 16) -> None:
         self._tracker = tracker
         self._own = tuple(own)
-        self._ready: Callable[[Reference], Measured] = lru_cache(maxsize=keep)(metrics.measured)
+        self._ready: Callable[[Reference], Measured] = lru_cache(maxsize=keep)(
+            lambda reference: metrics.measured(reference)  # noqa: PLW0108 - loads scipy, when the first is measured
+        )
         self._firsts: dict[tuple[Origin, ...], Reference | None] = {}
         self._looking = threading.Lock()
 
@@ -153,6 +154,8 @@ def compared(
     """An output against references; what the sandbox writes over its pictures is no edit."""
     covered = []
     if output.cell.simulated:
+        from kontext_lab.sandbox import mark_box  # noqa: PLC0415 - loads the web framework
+
         width, height = output.width, output.height
         left, top, right, bottom = mark_box(width, height)
         covered = [(left / width, top / height, right / width, bottom / height)]
@@ -240,7 +243,12 @@ def check_metrics(own: object) -> None:
 
 _THREADS = 2
 
-_ready = lru_cache(maxsize=4)(metrics.measured)
+
+@lru_cache(maxsize=4)
+def _ready(reference: Reference) -> Measured:
+    return metrics.measured(reference)
+
+
 """References made ready; the cells of a sweep share theirs."""
 
 

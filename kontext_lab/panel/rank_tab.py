@@ -17,7 +17,6 @@ from kontext_lab.errors import NotFound
 from kontext_lab.lab.change_maps import on_each_other
 from kontext_lab.lab.pairing import Match, rankable
 from kontext_lab.lab.verdicts import record
-from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.score_table import standings
@@ -29,6 +28,7 @@ from kontext_lab.statistics import Choice, Vote
 
 if TYPE_CHECKING:
     from kontext_lab.lab.store_client import StoreClient
+    from kontext_lab.metrics import Placement
 
 __all__ = ["KEYS", "Rank"]
 
@@ -52,7 +52,7 @@ _PAUSE = 0.3
 _REST = 1.0
 """Seconds without a vote after which scores are worked out and recorded."""
 
-Pictures = tuple[bytes, bytes, Placement | None]
+Pictures = tuple[bytes, bytes, "Placement | None"]
 """Of the left and the right one, and their common frame."""
 
 
