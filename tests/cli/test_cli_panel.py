@@ -91,7 +91,7 @@ def test_without_jupyterlab_one_line_says_what_to_install(
 
 
 @pytest.mark.slow
-def test_a_wheel_holds_the_notebook_and_the_scripts(tmp_path: Path) -> None:
+def test_a_wheel_holds_the_notebook_the_scripts_and_the_sprites(tmp_path: Path) -> None:
     """What is installed without a clone can open the panel."""
     copy = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(copy)], check=True)
@@ -102,3 +102,5 @@ def test_a_wheel_holds_the_notebook_and_the_scripts(tmp_path: Path) -> None:
         assert QUICKSTART == wheel.read("kontext_lab/cli/quickstart.ipynb")
     scripts = {path.name for path in (ROOT / "kontext_lab/panel/browser/static").iterdir()}
     assert scripts == {Path(name).name for name in names if "/static/" in name}
+    sprites = {path.name for path in (ROOT / "kontext_lab/sandbox/sprites").iterdir()}
+    assert sprites == {Path(name).name for name in names if "/sprites/" in name}
