@@ -44,7 +44,7 @@ class PortInUseError(OSError):
 
 @dataclass(frozen=True)
 class Delivery:
-    """How an answer is written; the application puts one into the WSGI environment.
+    """Way of writing an answer; the application puts one into the WSGI environment.
 
     Attributes:
         hold: seconds to hold the connection silently, at most until the client has gone.

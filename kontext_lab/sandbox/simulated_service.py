@@ -61,7 +61,7 @@ _STAND_IN_HEADER: Final = "x-kontext-sandbox-stand-in"
 
 @dataclass(frozen=True)
 class Settings:
-    """How a sandbox behaves; `Sandbox` describes each setting."""
+    """Checked settings of a sandbox; `Sandbox` describes each."""
 
     shape: Shape = "legacy"
     latency: float = 0.0
@@ -87,7 +87,7 @@ class Settings:
         if self.concurrency is not None and self.concurrency < 1:
             raise ValueError("concurrency must be at least 1")
         if isinstance(self.keys, str):
-            raise ValueError("keys is a set of keys, not one key")
+            raise ValueError("keys must be a set of keys, not one key")
 
 
 @dataclass(frozen=True)
