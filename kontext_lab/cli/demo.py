@@ -1,4 +1,4 @@
-"""`kontext-lab demo`: a small sweep on a real photograph, from nothing to a grid and what came out, with simulated pictures."""
+"""`kontext-lab demo`: a small sweep on a real photograph with simulated pictures, a grid and its findings."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from kontext_lab.cli.output import FAILED, OK, say
-from kontext_lab.cli.run import exit_code, run_and_wait, tell, tell_undelivered
+from kontext_lab.cli.run import exit_code, report_outcome, run_and_wait
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
-from kontext_lab.images.samples import sample
-from kontext_lab.results import Results, checked_folder
-from kontext_lab.sweep import Sweep
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
+    from kontext_lab.results import Results
 
-__all__ = ["run_demo"]
+__all__ = ["demo"]
 
 SWEEP_YAML = """\
 # A sweep: fixed parameters, and axes that vary. Change it and run it again:
@@ -44,43 +44,50 @@ axes:                        # every combination is one request: 3 x 2 x 2 = 12
 _METRIC = "change/area"
 
 
-def run_demo(out: Path) -> int:
-    """Run the demo in a folder; returns the exit code.
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("kontext-lab-demo"),
+    show_default=True,
+    help="Write the sweep file and the figures to a folder.",
+)
+def demo(out: Path) -> int:
+    """Run a small sweep on the sandbox: simulated pictures, free, no key needed."""
+    from kontext_lab.results import checked_folder
+    from kontext_lab.sweep import Sweep
 
-    Raises:
-        ConfigError: the folder can't be written.
-    """
     checked_folder(out)
     sweep = Sweep.from_yaml(_prepared(out))
-    from kontext_lab.lab import Lab  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+    from kontext_lab.lab import Lab  # heavy, so only once the arguments are known to be right
 
     with Lab("sandbox") as lab:
         say("Simulated pictures: the sandbox on this machine answers, nothing is paid, no key is used.")
         plan = lab.plan(sweep)
         say(plan)
         results = run_and_wait(lab, plan)
-        tell(results, lab)
-        shown = _shown(results, lab, out)
-        tell_undelivered(results)
+        report_outcome(results, lab)
+        drawn = True
+        try:
+            _draw(results, lab, out)
+        except KontextLabError as error:  # a picture that can't be loaded again
+            say(f"  not drawn: {error}", err=True)
+            drawn = False
+        if results.undelivered_line:
+            say(results.undelivered_line, err=True)
     code = exit_code(results, stop_signals().first)
-    return FAILED if code == OK and not shown else code
+    return FAILED if code == OK and not drawn else code
 
 
-def _shown(results: Results, lab: Lab, out: Path) -> bool:
-    """Draw what came, and say what is where; a picture that can't be had back costs a line."""
-    try:
-        _show(results, lab, out)
-    except KontextLabError as error:
-        say(f"  not drawn: {error}", err=True)
-        return False
-    return True
-
-
-def _show(results: Results, lab: Lab, out: Path) -> None:
-    from kontext_lab.figures import effects  # noqa: PLC0415 - as above
+def _draw(results: Results, lab: Lab, out: Path) -> None:
+    """Draw grid and effects, and print where everything is."""
+    from kontext_lab.figures import effects, grid
 
     figure, plot, file = out / "grid.png", out / "effects.png", out / "sweep.yaml"
-    _draw(results, figure)
+    # All three axes at once, unless a person has changed them.
+    as_written = {"guidance_scale", "animal", "seed"} == set(results.axes)
+    nested: dict[str, Any] = {"rows": "guidance_scale", "columns": ["animal", "seed"]} if as_written else {}
+    grid(results, **nested).savefig(figure)
     study = effects(results, _METRIC)
     study.figure.savefig(plot)
     say(
@@ -99,24 +106,17 @@ def _show(results: Results, lab: Lab, out: Path) -> None:
         say(f"  {sentence}")
 
 
-def _draw(results: Results, file: Path) -> None:
-    """All three axes at once, as the demo leaves them; whatever a person made of them otherwise."""
-    from kontext_lab.figures import grid  # noqa: PLC0415 - as above
-
-    as_made = {"guidance_scale", "animal", "seed"} == set(results.axes)
-    nested: dict[str, Any] = {"rows": "guidance_scale", "columns": ["animal", "seed"]} if as_made else {}
-    grid(results, **nested).savefig(file)
-
-
 def _prepared(out: Path) -> Path:
-    """The folder with the photograph and the sweep file; what is there already is left as it is."""
+    """Write photograph and sweep file into the folder, unless they are there; returns the sweep file."""
+    from kontext_lab.images.samples import sample
+
     file, photograph = out / "sweep.yaml", out / "coffee.png"
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not photograph.exists():
             photograph.write_bytes(sample("coffee").png)
         if not file.exists():
-            # As the bytes that its name has: those of a locale without UTF-8 are no letters to Python.
+            # From the bytes of the name: in a locale without UTF-8 Python has no letters for them.
             path = os.fsencode(file).decode("utf-8", "replace")
             file.write_text(SWEEP_YAML.format(path=path), encoding="utf-8")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`kontext-lab run`: plan, ask, run, say what happened."""
+"""`kontext-lab run`: plan, ask, run, report the outcome."""
 
 from __future__ import annotations
 
@@ -11,23 +11,61 @@ import click
 from kontext_lab.cli.output import FAILED, INTERRUPTED, OK, STOPPED, UNDELIVERED, say, say_json, stopped_by
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
-from kontext_lab.lab.options import Doubts, GivenOptions, Missing, Reuse
-from kontext_lab.lab.plan import Plan
-from kontext_lab.lab.service import wants_sandbox
-from kontext_lab.results import Results, State, checked_folder, writable_folder
-from kontext_lab.results.states import MISSING
-from kontext_lab.sweep import Sweep
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
+    from kontext_lab.lab.options import Doubts, Missing, Reuse
+    from kontext_lab.lab.plan import Plan
+    from kontext_lab.results import Results
 
-__all__ = ["exit_code", "run_and_wait", "run_sweep", "tell", "tell_undelivered"]
+__all__ = ["exit_code", "report_outcome", "run", "run_and_wait"]
 
 
 FAILURES_SHOWN = 5
 
 
-def run_sweep(
+@click.command()
+@click.argument("sweep_file", metavar="SWEEP.yaml", type=click.Path(path_type=Path))
+@click.option("--sandbox", is_flag=True, help="Use simulated pictures, free, even if a key is set.")
+@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Spend at most this much.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Send this many requests at once.",
+)
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Send at most N requests.")
+@click.option(
+    "--reuse",
+    type=click.Choice(["always", "never"]),
+    default="always",
+    show_default=True,
+    help="Reuse pictures that were paid for before.",
+)
+@click.option(
+    "--in-doubt",
+    type=click.Choice(["skip", "resend"]),
+    default="skip",
+    show_default=True,
+    help="Skip or resend requests whose answer was lost.",
+)
+@click.option(
+    "--missing",
+    type=click.Choice(["skip", "resend"]),
+    default="skip",
+    show_default=True,
+    help="Skip or resend paid cells whose pictures are no longer in the store.",
+)
+@click.option("--retry-failed", is_flag=True, help="Resend requests that were billed without a picture.")
+@click.option("--no-measure", is_flag=True, help="Skip the measurements.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and its cost; send nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (with --dry-run).")
+@click.option("--yes", is_flag=True, help="Don't ask before paying.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Save pictures and index.csv in a folder."
+)
+def run(
     *,
     sweep_file: Path,
     sandbox: bool,
@@ -44,7 +82,11 @@ def run_sweep(
     yes: bool,
     out: Path | None,
 ) -> int:
-    """Run one sweep file; returns the exit code."""
+    """Run a sweep, or continue it. Nothing that was paid for is paid for again."""
+    from kontext_lab.lab.service import wants_sandbox
+    from kontext_lab.results import checked_folder, writable_folder
+    from kontext_lab.sweep import Sweep
+
     if as_json and not dry_run:
         raise ConfigError("--json goes with --dry-run")
     if out is not None:
@@ -54,7 +96,7 @@ def run_sweep(
         raise ConfigError(
             "no API key: set AIMLAPI_API_KEY to pay for real pictures, or add --sandbox for simulated ones"
         )
-    from kontext_lab.lab import Lab  # noqa: PLC0415 - heavy, so after what can be wrong with the words
+    from kontext_lab.lab import Lab  # heavy, so only once the arguments are known to be right
 
     with Lab("sandbox" if sandbox else "api", concurrency=concurrency, budget=budget) as lab:
         plan = lab.plan(
@@ -77,38 +119,38 @@ def run_sweep(
         if out is not None:
             writable_folder(out)
         results = run_and_wait(lab, plan)
-        tell(results, lab)
-        saved = out is None or _saved(results, out)
-        tell_undelivered(results)
+        report_outcome(results, lab)
+        saved = True
+        if out is not None and any(output.sha256 for output in results.outputs):
+            try:
+                say(f"saved in {results.save(out)}")
+            except KontextLabError as error:
+                again = f"`kontext-lab export {results.run_id[:8]} DIR` does it later"
+                say(f"  not saved: {error}; {again}", err=True)
+                saved = False
+        # Last of all: a hint that must not scroll away.
+        if results.undelivered_line:
+            say(results.undelivered_line, err=True)
         code = exit_code(results, stop_signals().first)
         return FAILED if code == OK and not saved else code
 
 
 def run_and_wait(lab: Lab, plan: Plan) -> Results:
-    """Run a plan that stop signals stop: the first keeps what is under way, the second leaves."""
-    from kontext_lab.lab.launch import prepare_run  # noqa: PLC0415 - heavy, so after what can be wrong with the words
-    from kontext_lab.lab.progress import follow  # noqa: PLC0415 - as above
+    """Run a plan. The first stop signal waits for requests under way, the second leaves at once."""
+    from kontext_lab.lab.launch import prepare_run
+    from kontext_lab.lab.options import GivenOptions
+    from kontext_lab.lab.progress import follow
 
     handle = prepare_run(lab.context, plan, GivenOptions())
     with stop_signals().acting_on(handle):
         return follow(handle, shown=sys.stderr.isatty())
 
 
-def _saved(results: Results, out: Path) -> bool:
-    """Save what there is; what can't be saved costs a line, since it is paid for and kept."""
-    if not any(output.sha256 for output in results.outputs):
-        return True
-    try:
-        say(f"saved in {results.save(out)}")
-    except KontextLabError as error:
-        again = f"`kontext-lab export {results.run_id[:8]} DIR` does it later"
-        say(f"  not saved: {error}; {again}", err=True)
-        return False
-    return True
+def report_outcome(results: Results, lab: Lab) -> None:
+    """Print the outcome of a run in a few lines; failures go to stderr."""
+    from kontext_lab.results import State
+    from kontext_lab.results.states import MISSING
 
-
-def tell(results: Results, lab: Lab) -> None:
-    """What happened, in a few lines; what went wrong goes to stderr."""
     say(f"{results.name}: {results.brief}")
     paid = f"paid now ${results.spent:.2f}"
     if results.simulated and results.spent:
@@ -129,42 +171,40 @@ def tell(results: Results, lab: Lab) -> None:
         say("  in doubt: sent again only with --in-doubt resend", err=True)
 
 
-def tell_undelivered(results: Results) -> None:
-    """The last line, where MLflow lacks something: what it lacks, and the way out."""
-    if results.undelivered_line:
-        say(results.undelivered_line, err=True)
-
-
 def exit_code(results: Results, signal: int | None = None) -> int:
-    """How a run ended. Where several apply, the first of these.
+    """Return the exit code of a run. If several apply, the first of these.
 
     Args:
-        results: the run's.
-        signal: the number of the first one that asked the command to stop, or None.
+        results: the results of the run.
+        signal: the number of the first signal that asked the command to stop, or None.
 
     Returns:
-        128 + signal: stopped by it; 130 as well where a person stopped it otherwise.
+        128 + signal: stopped by a signal; 130 also if a person stopped it otherwise.
         3: stopped by budget or credits.
         4: paid for and safe in the journal, but not in MLflow; or MLflow does not know how the run ended.
         1: a cell failed, is in doubt, was not sent though no limit left it out, or is kept nowhere.
-        0: all that was asked for is done and in MLflow.
+        0: everything that was asked for is done and in MLflow.
     """
+    from kontext_lab.results import State
+    from kontext_lab.results.states import MISSING
+
     if signal is not None:
         return stopped_by(signal)
     if results.stopped in ("asked", "left"):
         return INTERRUPTED
     if results.stopped == "OutOfCredits" or any(cell.reason == "budget" for cell in results):
         return STOPPED
-    # Of what is kept nowhere, "safe in the journal" would be untrue.
+    # "Safe in the journal" would be untrue of pictures that are kept nowhere.
     if results.undelivered or (results.unended and not results.unkept):
         return UNDELIVERED
     counts = results.counts
-    # What a limit leaves out was asked for.
+    # Cells left out by a limit were left out on request.
     bad = counts[State.FAILED] + counts[State.IN_DOUBT] + counts[State.CANCELLED] + results.unkept
     return FAILED if bad or any(cell.reason == MISSING for cell in results) else OK
 
 
 def _confirm(plan: Plan, above: float, *, yes: bool) -> None:
+    """Ask before paying more than the limit; raises `click.Abort` unless the answer is yes."""
     cost = plan.cost if plan.options.budget is None else min(plan.cost, plan.options.budget)
     if yes or plan.simulated or cost <= above:
         return

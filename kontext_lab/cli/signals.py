@@ -1,6 +1,6 @@
 """Signals that ask a command to stop: Ctrl-C, SIGTERM (docker stop, slurm, systemd) and SIGHUP (a closed terminal).
 
-Handlers belong to the command line: whoever calls `lab.run` in a program of their own keeps theirs.
+Handlers belong to the command line: a program that calls `lab.run` keeps its own.
 """
 
 from __future__ import annotations
@@ -24,22 +24,21 @@ __all__ = ["STOP_SIGNALS", "StopSignals", "Stoppable", "Stopped", "stop_signals"
 
 STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Windows has no SIGHUP
+SAME_SECONDS = (
+    0.1  # signals this close together count as one: shells, `timeout` and systemd send a stop twice
 )
-"""Windows has no SIGHUP."""
-
-SAME_SECONDS = 0.1
-"""Signals this close together are one: shells, `timeout` and systemd send one and the same stop twice."""
-
-STEP_SECONDS = 0.2
-"""A wait in the main thread is done in steps: a signal that comes just before it blocks would end with it only."""
+STEP_SECONDS = (
+    0.2  # the main thread waits in steps: a signal just before a wait blocks would be handled after it
+)
 
 
 class Stopped(KeyboardInterrupt):
-    """A stop signal that arrived while nothing was under way that knows how to stop."""
+    """A stop signal that arrived while nothing that can be stopped was running."""
 
 
 class Stoppable(Protocol):
-    """Something under way that signals stop, such as a sweep's handle. Called inside a signal handler."""
+    """Running work that signals stop, such as a sweep's handle. Called inside a signal handler."""
 
     def cancel(self) -> None:
         """End in order."""
@@ -49,17 +48,17 @@ class Stoppable(Protocol):
 
 
 class StopSignals:
-    """The stop signals of one command line, from `with` on until its end; handlers are restored then.
+    """Handling of the stop signals during a `with` block; the handlers of before are restored at its end.
 
-    While a sweep is under way the first one stops it and the second leaves; at any other moment a signal raises
-    `Stopped` in the main thread. A third one ends the process where it is.
+    During a sweep the first signal stops it and the second leaves at once; at any other moment a signal raises
+    `Stopped` in the main thread. A third signal ends the process immediately.
 
     Args:
-        clock: seconds that only go forward.
+        clock: monotonic time in seconds.
 
     Attributes:
-        first: the number of the first one, or None.
-        count: how many came.
+        first: number of the first signal, or None.
+        count: number of signals received.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -87,10 +86,10 @@ class StopSignals:
 
     @contextmanager
     def acting_on(self, what: Stoppable) -> Iterator[None]:
-        """Let signals stop this, in place of raising."""
+        """Let signals stop this work in place of raising."""
         self._acting_on = what
         try:
-            if self.first is not None:  # swallowed by whatever ran when it came
+            if self.first is not None:  # code that ran at the time swallowed it
                 what.cancel()
             yield
         finally:
@@ -100,25 +99,25 @@ class StopSignals:
         """Read a line from stdin; empty at its end.
 
         Raises:
-            Stopped: a signal came, also one that was swallowed, or that came while the read was being begun.
+            Stopped: a signal came, perhaps swallowed, or just as the read began.
         """
-        # Python's own read misses a signal that comes in the microseconds before it blocks, and waits for good.
+        # Python's own read misses a signal in the microseconds before it blocks, and then waits for ever.
         while os.name == "posix" and not select.select([sys.stdin], [], [], STEP_SECONDS)[0]:
             if self.first is not None:
                 raise Stopped
         return sys.stdin.readline()
 
     def forget(self) -> None:
-        """A stop is how the command was meant to end, as that of a server."""
+        """Ignore the signals so far: a stop is the regular end of a server."""
         self.first = None
 
     @property
     def leaving(self) -> bool:
-        """Whether nothing is waited for any more."""
+        """True if the command must end without waiting for anything."""
         return self.first is not None and self.count > 1
 
     def code(self, otherwise: int) -> int:
-        """The exit code: that of the first signal, else another one."""
+        """Return the exit code of the first signal, or else another one."""
         return otherwise if self.first is None else stopped_by(self.first)
 
     def _received(self, number: int, _: FrameType | None) -> None:
@@ -129,7 +128,7 @@ class StopSignals:
         self.count += 1
         self.first = number if self.first is None else self.first
         if self.count > 2:
-            os._exit(stopped_by(self.first))  # what was sent and what came is in the journal
+            os._exit(stopped_by(self.first))  # requests and answers are in the journal
         if self._acting_on is None:
             raise Stopped
         if self.count == 1:
@@ -139,7 +138,7 @@ class StopSignals:
 
 
 def stop_signals() -> StopSignals:
-    """Those of the command that is running."""
-    found = click.get_current_context().find_object(StopSignals)
-    assert found is not None, "commands run inside run_command"
-    return found
+    """Return the stop signals of the running command."""
+    signals = click.get_current_context().find_object(StopSignals)
+    assert signals is not None, "commands run inside run_command"
+    return signals

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kontext_lab.figures import text
 from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.images import Reference
-from kontext_lab.metrics import Comparison
 from kontext_lab.results import CellResult, Output
+
+if TYPE_CHECKING:
+    from kontext_lab.metrics import Comparison
 
 __all__ = [
     "ColourBar",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps
 
@@ -16,8 +17,10 @@ from kontext_lab.figures.geometry import Tile
 from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.images import Reference, thumbnail
 from kontext_lab.images.heat import glowing
-from kontext_lab.metrics import Comparison, in_output
 from kontext_lab.results import Output
+
+if TYPE_CHECKING:
+    from kontext_lab.metrics import Comparison
 
 __all__ = ["change_webp", "changed_picture", "compare_ahead", "incomparable"]
 
@@ -84,6 +87,8 @@ def _drawn(output: Output, found: Comparison, over_output: bool, box: int) -> Im
     if over_output and found.matrix is not None:
         picture = output.thumbnail(box)
         full = _within(picture.size, max(width, height))
+        from kontext_lab.metrics import in_output  # noqa: PLC0415 - loads scipy
+
         distances, shared = in_output(found.change_map, found.matrix, full)
         compared, _ = in_output(found.seen, found.matrix, full)
         return glowing(picture, distances, seen=shared & (compared > 0.5), size=_within(picture.size, box))

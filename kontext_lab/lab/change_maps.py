@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kontext_lab import metrics
 from kontext_lab.errors import KontextLabError
 from kontext_lab.lab.lookup import with_requests
 from kontext_lab.lab.measurer import comparison_of
-from kontext_lab.metrics import Comparison, Placement, compare, placed
 from kontext_lab.results import ComparisonSource, Output, Results
 
 if TYPE_CHECKING:
     from kontext_lab.images import Reference
+    from kontext_lab.metrics import Comparison, Placement
     from kontext_lab.tracking import Tracker
 
 __all__ = ["ChangeMapCache", "ChangeMaps", "on_each_other", "on_references"]
@@ -141,7 +142,10 @@ def on_references(
         return []
     found = _measured(output, comparison_source)
     return [
-        (one, placed(one.sent_size, size, found.matrix if found and place == found.reference else None))
+        (
+            one,
+            metrics.placed(one.sent_size, size, found.matrix if found and place == found.reference else None),
+        )
         for place, one in enumerate(request.images)
         if one.png and all(one.sent_size)
     ]
@@ -162,11 +166,11 @@ def on_each_other(
         if found is not None and found.matrix is not None and output.cell.request is not None:
             maps.append((output.cell.request.images[found.reference].digest, found.matrix))
     if len(maps) == 2 and maps[0][0] == maps[1][0]:
-        return placed(size, other, maps[1][1] @ np.linalg.inv(maps[0][1]))
+        return metrics.placed(size, other, maps[1][1] @ np.linalg.inv(maps[0][1]))
     try:
-        return placed(size, other, compare(first, second).matrix)
+        return metrics.placed(size, other, metrics.compare(first, second).matrix)
     except KontextLabError:
-        return placed(size, other, None)
+        return metrics.placed(size, other, None)
 
 
 def _measured(output: Output, comparison_source: ComparisonSource | None) -> Comparison | None:

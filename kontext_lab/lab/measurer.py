@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kontext_lab import metrics
 from kontext_lab.errors import ConfigError, KontextLabError, shown
@@ -23,11 +23,12 @@ from kontext_lab.lab.executors import DaemonExecutor
 from kontext_lab.lab.lookup import ancestors, with_requests
 from kontext_lab.lab.progress import ProgressBar
 from kontext_lab.lab.verdicts import check_criterion, put_metrics
-from kontext_lab.metrics import Comparison, Measured
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.results.labels import VERDICT
-from kontext_lab.sandbox import mark_box
 from kontext_lab.tracking import BOOKED, MEASURED, Tracker, write_measured
+
+if TYPE_CHECKING:
+    from kontext_lab.metrics import Comparison, Measured
 
 __all__ = ["MeasuredValues", "Measurer", "check_metrics", "comparison_of", "measure"]
 
@@ -44,8 +45,11 @@ _ALWAYS = "align/registered"
 
 _THREADS = 2
 
-_ready = lru_cache(maxsize=4)(metrics.measured)
-"""References made ready; the cells of a sweep share theirs."""
+
+@lru_cache(maxsize=4)
+def _ready(reference: Reference) -> Measured:
+    """Prepare a reference; the cells of a sweep share theirs."""
+    return metrics.measured(reference)
 
 
 @dataclass
@@ -73,7 +77,9 @@ class Measurer:
     def __init__(self, tracker: Tracker, own: Sequence[Metric] = (), *, keep: int = 16) -> None:
         self._tracker = tracker
         self._own = tuple(own)
-        self._ready: Callable[[Reference], Measured] = lru_cache(maxsize=keep)(metrics.measured)
+        self._ready: Callable[[Reference], Measured] = lru_cache(maxsize=keep)(
+            lambda reference: metrics.measured(reference)  # noqa: PLW0108 - loads scipy, when the first is measured
+        )
         self._firsts: dict[tuple[Origin, ...], Reference | None] = {}
         self._looking = threading.Lock()
 
@@ -151,6 +157,8 @@ def _compared(
     """Compare an output with references; the mark that the sandbox writes over its pictures is no edit."""
     covered = []
     if output.cell.simulated:
+        from kontext_lab.sandbox import mark_box  # noqa: PLC0415 - loads the web framework
+
         width, height = output.width, output.height
         left, top, right, bottom = mark_box(width, height)
         covered = [(left / width, top / height, right / width, bottom / height)]

@@ -1,8 +1,17 @@
-"""What an edit changed, and how well it kept the rest: measured from the pictures alone. Knows no sweep and no store."""
+"""What an edit changed, and how well it kept the rest: measured from the pictures alone. Knows no sweep and no store.
 
-from kontext_lab.metrics.change import Region
-from kontext_lab.metrics.comparison import VERSION, Comparison, Measured, compare, measured
-from kontext_lab.metrics.placement import Placement, boxes_in_output, in_output, placed
+Its names arrive when they are first used (PEP 562): scipy and scikit-image take a second to load.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kontext_lab.metrics.change import Region
+    from kontext_lab.metrics.comparison import VERSION, Comparison, Measured, compare, measured
+    from kontext_lab.metrics.placement import Placement, boxes_in_output, in_output, placed
 
 __all__ = [
     "VERSION",
@@ -16,3 +25,14 @@ __all__ = [
     "measured",
     "placed",
 ]
+
+_MODULES = {
+    "Region": "change",
+    **dict.fromkeys(("Placement", "boxes_in_output", "in_output", "placed"), "placement"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'comparison')}"), name)

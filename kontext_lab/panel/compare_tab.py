@@ -12,7 +12,6 @@ from ipywidgets import HTML, Combobox, VBox
 from kontext_lab.errors import KontextLabError, NotFound
 from kontext_lab.figures import Mark, Tile
 from kontext_lab.lab.change_maps import on_each_other
-from kontext_lab.metrics import Placement
 from kontext_lab.panel.axis_pickers import AxisPickers
 from kontext_lab.panel.browser import PageFrame, Viewer
 from kontext_lab.panel.gestures import FULL
@@ -26,11 +25,12 @@ from kontext_lab.results import Output, Results
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
+    from kontext_lab.metrics import Placement
     from kontext_lab.tracking import SweepRun
 
 __all__ = ["Compare"]
 
-Pair = tuple[bytes, bytes, Placement | None]
+Pair = tuple[bytes, bytes, "Placement | None"]
 """Two pictures, and their common frame."""
 
 _HINT = "Click a cell for A, another for B; Shift-click changes B."

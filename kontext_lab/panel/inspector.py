@@ -15,7 +15,6 @@ from kontext_lab.figures import change_webp
 from kontext_lab.images.heat import BRIGHTEST
 from kontext_lab.lab.change_maps import ChangeMaps, on_references
 from kontext_lab.lab.lookup import with_requests
-from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.cell_details import details_of, facts_of, state_of, title_of
 from kontext_lab.panel.layouts import plain, show_if
@@ -27,6 +26,7 @@ from kontext_lab.results import CellResult, Output, Results
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
+    from kontext_lab.metrics import Placement
 
 __all__ = ["Actions", "Inspector"]
 

@@ -16,7 +16,6 @@ from ipywidgets import HTML, Dropdown, Text, ToggleButton
 from kontext_lab.errors import NotFound
 from kontext_lab.lab.change_maps import on_each_other
 from kontext_lab.lab.verdicts import record_vote
-from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.pairs import Match, rankable
@@ -29,6 +28,7 @@ from kontext_lab.statistics import Choice, Vote
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
+    from kontext_lab.metrics import Placement
 
 __all__ = ["KEYS", "Rank"]
 
@@ -52,7 +52,7 @@ _PAUSE = 0.3
 _REST = 1.0
 """Seconds without a vote after which scores are worked out and recorded."""
 
-Pictures = tuple[bytes, bytes, Placement | None]
+Pictures = tuple[bytes, bytes, "Placement | None"]
 """Of the left and the right one, and their common frame."""
 
 

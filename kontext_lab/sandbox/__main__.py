@@ -1,4 +1,4 @@
-"""`python -m kontext_lab.sandbox`: the sandbox in a process of its own. Only reads arguments."""
+"""`python -m kontext_lab.sandbox`: the sandbox in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kontext_lab.sandbox.server import DEFAULT_PORT, serve
 
 
 def _faults(text: str) -> Any:
-    """Faults as JSON: a list is a script, an object gives probabilities; a plain name always strikes."""
+    """Read faults: a JSON list is a script, a JSON object gives probabilities; a plain name always strikes."""
     if not text.lstrip().startswith(("[", "{")):
         return {text: 1.0}
     try:
@@ -21,19 +21,21 @@ def _faults(text: str) -> Any:
 
 
 def _prices(text: str) -> Any:
+    """Read a JSON object of prices."""
     try:
         return {str(name): float(price) for name, price in json.loads(text).items()}
     except (ValueError, AttributeError, TypeError):
         raise argparse.ArgumentTypeError("must be a JSON object of model: USD per picture") from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def main(arguments: list[str] | None = None) -> int:
+    """Run the sandbox; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m kontext_lab.sandbox",
         description="A local image service with simulated pictures. Free, needs no key.",
     )
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)"
+        "--port", type=int, default=DEFAULT_PORT, help="Port; 0 takes a free one (default: %(default)s)."
     )
     parser.add_argument("--shape", choices=["legacy", "hybrid", "current"], default="legacy")
     parser.add_argument("--envelope", choices=["new", "old"], default="new")
@@ -42,23 +44,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--url-lifetime", type=float, default=3600.0, metavar="SECONDS")
     parser.add_argument("--balance", type=float, default=100.0, metavar="USD")
     parser.add_argument(
-        "--prices", type=_prices, default=None, metavar="JSON", help="USD per picture by model"
+        "--prices", type=_prices, default=None, metavar="JSON", help="Set USD per picture by model."
     )
     parser.add_argument("--concurrency", type=int, default=None, metavar="N")
-    parser.add_argument("--keys", nargs="*", default=None, metavar="KEY", help="accept only these keys")
+    parser.add_argument("--keys", nargs="*", default=None, metavar="KEY", help="Accept only these keys.")
     parser.add_argument("--faults", type=_faults, default=(), metavar="NAME|JSON")
     parser.add_argument(
         "--fetch",
         action="store_true",
-        help="load references from public addresses, not only from this machine",
+        help="Load references from public addresses, not only from this machine.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the faults' probabilities")
-    return parser
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the sandbox; returns the exit code."""
-    settings = vars(_parser().parse_args(arguments))
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the faults' probabilities.")
+    settings = vars(parser.parse_args(arguments))
     return serve(settings.pop("port"), **settings)
 
 

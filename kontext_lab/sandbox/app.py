@@ -1,36 +1,61 @@
-"""The addresses of the sandbox: a thin Flask application over the service.
+"""Addresses of the sandbox: a thin Flask application over the service.
 
-Translates between HTTP and the service's values. It must not decide anything about requests, money or
-pictures.
+Translates between HTTP and the service's values, and answers the account's questions (models, balance, log) as the
+provider's published schemas say. It must not decide anything about generations, money or pictures.
+
+`GET /v2/logs` wants either `period` ("24h", "7d") or both `start` and `end` (ISO 8601, at most 92 days);
+`limit` is 1–100 (50), `offset` from 0, `status` (succeeded, failed) and `model` may be repeated and are not
+split at commas. Rows come newest first.
 """
 
 from __future__ import annotations
 
+import io
+import re
+import time
 import uuid
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
 
+import numpy as np
 from flask import Flask, Response, request
+from PIL import Image
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
-from kontext_lab.sandbox.account_routes import AccountError, billing, log_page, models
+from kontext_lab.sandbox.billing import Ledger
 from kontext_lab.sandbox.faults import FAULTS
-from kontext_lab.sandbox.hosting import mask_png
 from kontext_lab.sandbox.http_server import DELIVERY, TOO_LARGE
 from kontext_lab.sandbox.replies import CREDITS_PER_USD, Reply, json_reply, proxy_reply
 from kontext_lab.sandbox.simulated_service import GENERATIONS_PATH, Arrival, Service
 
 __all__ = ["make_app"]
 
-_CONTROL = "/sandbox"
+_MAX_WINDOW_S: Final = 92 * 86400
+_NAMES: Final = {
+    "flux/kontext-pro/image-to-image": "FLUX.1 Kontext [pro]",
+    "flux/kontext-max/image-to-image": "FLUX.1 Kontext [max]",
+}
 
 
 def make_app(service: Service) -> Flask:
-    """The WSGI application of one sandbox."""
+    """Build the WSGI application of one sandbox."""
     app = Flask("kontext_lab.sandbox", static_folder=None)
-    _add_guards(app, service)
+
+    @app.errorhandler(HTTPException)
+    def in_envelope(error: HTTPException) -> Response:
+        status = 404 if error.code == 405 else error.code or 500
+        return _refused(service, status, f"Cannot {request.method} {request.path}" if status == 404 else None)
+
+    @app.after_request
+    def mark_as_simulated(response: Response) -> Response:
+        response.headers["x-kontext-sandbox"] = "simulated"
+        if response.is_json:  # a proxy's page knows no id
+            response.headers.setdefault("x-request-id", uuid.uuid4().hex)
+        return response
+
     _add_service(app, service)
-    _add_pictures(app, service)
     _add_control(app, service)
     return app
 
@@ -43,85 +68,82 @@ def _respond(reply: Reply) -> Response:
     return Response(reply.body, reply.status, headers=reply.headers, content_type=reply.content_type)
 
 
-def _add_guards(app: Flask, service: Service) -> None:
-    """What holds for every address: the errors' envelope, the simulated header."""
-
-    @app.errorhandler(HTTPException)
-    def in_envelope(error: HTTPException) -> Response:
-        status = 404 if error.code == 405 else error.code or 500
-        message = f"Cannot {request.method} {request.path}" if status == 404 else None
-        return _respond(service.error(status, request.path, uuid.uuid4().hex, message=message))
-
-    @app.after_request
-    def mark_as_simulated(response: Response) -> Response:
-        response.headers["x-kontext-sandbox"] = "simulated"
-        if response.is_json:  # a proxy's page knows no id
-            response.headers.setdefault("x-request-id", uuid.uuid4().hex)
-        return response
+def _refused(service: Service, status: int, message: str | None = None) -> Response:
+    return _respond(service.error(status, request.path, uuid.uuid4().hex, message=message))
 
 
 def _add_service(app: Flask, service: Service) -> None:
+    """Addresses that the real service and its picture host have."""
+
     @app.post(GENERATIONS_PATH, strict_slashes=False)
     def generate() -> Response:
         arrival = Arrival(
             _headers(), request.get_data(), bool(request.environ.get(TOO_LARGE)), request.host_url
         )
-        outcome = service.generate(arrival)
-        request.environ[DELIVERY] = outcome.delivery
-        return _respond(outcome.reply)
+        reply, request.environ[DELIVERY] = service.generate(arrival)
+        return _respond(reply)
 
     @app.get("/v1/models")
     def list_models() -> Response:
-        return _respond(json_reply(200, models(service.settings.prices, request.args)))
+        return _respond(json_reply(200, _models(service.settings.prices, request.args)))
 
     @app.get("/v2/billing")
     def show_balance() -> Response:
         if not service.knows_key(_headers()):
-            return _respond(service.error(401, request.path, uuid.uuid4().hex))
-        return _respond(json_reply(200, billing(service.ledger)))
+            return _refused(service, 401)
+        balance = service.ledger.balance_credits / CREDITS_PER_USD
+        return _respond(json_reply(200, {"current_balance": balance, "currency": "USD"}))
 
     @app.get("/v2/logs")
     def show_log() -> Response:
         if not service.knows_key(_headers()):
-            return _respond(service.error(401, request.path, uuid.uuid4().hex))
+            return _refused(service, 401)
         try:
-            return _respond(json_reply(200, log_page(service.ledger, request.args)))
-        except AccountError as error:
-            return _respond(service.error(400, request.path, uuid.uuid4().hex, message=str(error)))
+            return _respond(json_reply(200, _log_page(service.ledger, request.args)))
+        except ValueError as error:
+            return _refused(service, 400, str(error))
 
-
-def _add_pictures(app: Flask, service: Service) -> None:
     @app.get("/outputs/<path:name>")
     def download(name: str) -> Response:
         if authorization := request.headers.get("Authorization"):
-            # The real host learns the key here: the sandbox remembers that, and serves the picture as that one may.
+            # The real host would learn the key here. The sandbox records that and serves the picture.
             scheme, space, _ = authorization.partition(" ")
             service.ledger.leak(request.path, scheme[:20] if space else "")
         if request.headers.get("User-Agent", "").lower().startswith("python-urllib"):
             return _respond(proxy_reply(403, "text"))
-        found = service.hosting.get(name, request.args.get("hop", 0, int), request.host_url)
-        request.environ[DELIVERY] = found.delivery
-        body: bytes | Iterable[bytes] = found.body
-        return Response(body, found.status, headers=found.headers, content_type=found.content_type)
+        file = service.hosting.get(name, request.args.get("hop", 0, int), request.host_url)
+        request.environ[DELIVERY] = file.delivery
+        body: bytes | Iterable[bytes] = file.body
+        return Response(body, file.status, headers=file.headers, content_type=file.content_type)
 
 
 def _add_control(app: Flask, service: Service) -> None:
     """Addresses for tests and scripts whose sandbox lives in another process."""
 
-    @app.get(f"{_CONTROL}/calls")
+    @app.get("/sandbox/calls")
     def list_calls() -> Response:
         return _respond(json_reply(200, [call.to_json() for call in service.ledger.calls()]))
 
-    @app.get(f"{_CONTROL}/bill")
+    @app.get("/sandbox/bill")
     def show_bill() -> Response:
-        return _respond(json_reply(200, _bill(service)))
+        ledger = service.ledger
+        bill = {
+            "usd": ledger.billed_credits / CREDITS_PER_USD,
+            "credits": ledger.billed_credits,
+            "balance": ledger.balance_credits / CREDITS_PER_USD,
+            "in_flight": ledger.in_flight,
+            "max_in_flight": ledger.max_in_flight,
+            "key_leaks": [leak.path for leak in ledger.leaks()],
+            "simulated": True,
+        }
+        return _respond(json_reply(200, bill))
 
-    @app.get(f"{_CONTROL}/faults")
+    @app.get("/sandbox/faults")
     def list_faults() -> Response:
         presets = {name: fault.to_json() for name, fault in FAULTS.items()}
         return _respond(json_reply(200, {"presets": presets, **service.faults.to_json()}))
 
-    @app.post(f"{_CONTROL}/faults")
+    @app.post("/sandbox/faults")
     def set_faults() -> Response:
         body = request.get_json(force=True, silent=True)
         if not isinstance(body, dict | list):
@@ -132,28 +154,104 @@ def _add_control(app: Flask, service: Service) -> None:
             return _respond(json_reply(400, {"error": str(error)}))
         return _respond(json_reply(200, service.faults.to_json()))
 
-    @app.delete(f"{_CONTROL}/faults")
+    @app.delete("/sandbox/faults")
     def clear_faults() -> Response:
         service.faults.clear()
         return _respond(json_reply(200, service.faults.to_json()))
 
-    @app.get(f"{_CONTROL}/<any(truth, mark):which>/<sha256>.png")
+    @app.get("/sandbox/<any(truth, mark):which>/<sha256>.png")
     def show_mask(which: str, sha256: str) -> Response:
         store = service.truths if which == "truth" else service.marks
         try:
-            return Response(mask_png(store.get(sha256)), content_type="image/png")
+            mask = store.get(sha256)
         except KeyError:
             return _respond(json_reply(404, {"error": f"no picture {sha256} was made here"}))
+        buffer = io.BytesIO()  # white where the mask is true
+        Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG", compress_level=1)
+        return Response(buffer.getvalue(), content_type="image/png")
 
 
-def _bill(service: Service) -> dict[str, Any]:
-    ledger = service.ledger
+def _models(prices: Mapping[str, float], query: MultiDict[str, str]) -> dict[str, Any]:
+    """Answer `GET /v1/models`: filtered by `id`, prices only if `include` asks for them."""
+    # Both may be repeated or separated by commas.
+    wanted, include = (
+        {part.strip() for value in query.getlist(name) for part in value.split(",") if part.strip()}
+        for name in ("id", "include")
+    )
+    wanted = {name.lower() for name in wanted}
+    if query.get("details") == "true":
+        include.add("all")
+    data = []
+    for name, price in prices.items():
+        if wanted and name.lower() not in wanted:
+            continue
+        entry: dict[str, Any] = {
+            "id": name,
+            "aliases": [],
+            "type": "openai/image-generations",
+            "info": {"name": _NAMES.get(name, name), "developer": "Flux"},
+            "tags": [],
+        }
+        if include & {"pricing", "all"}:
+            unit = {"name": "image", "content": "image", "origin": "generated", "price": price, "per": 1}
+            entry["pricing"] = {"kind": "fixed", "units": [unit]}
+        data.append(entry)
+    return {"object": "list", "data": data}
+
+
+def _log_page(ledger: Ledger, query: MultiDict[str, str]) -> dict[str, Any]:
+    """Answer `GET /v2/logs`.
+
+    Raises:
+        ValueError: a parameter is missing or wrong.
+    """
+    start, end = _window(query)
+    limit, offset = query.get("limit", "50"), query.get("offset", "0")
+    if not limit.isdecimal() or not 1 <= int(limit) <= 100:
+        raise ValueError("limit must be a whole number from 1 to 100")
+    if not offset.isdecimal():
+        raise ValueError("offset must be a whole number from 0")
+    first, end_of_page = int(offset), int(offset) + int(limit)
+    statuses = query.getlist("status")
+    if any(status not in ("succeeded", "failed") for status in statuses):
+        raise ValueError("status must be succeeded or failed")
+    rows = ledger.rows(start, end, statuses, query.getlist("model"))
     return {
-        "usd": ledger.billed_credits / CREDITS_PER_USD,
-        "credits": ledger.billed_credits,
-        "balance": ledger.balance_credits / CREDITS_PER_USD,
-        "in_flight": ledger.in_flight,
-        "max_in_flight": ledger.max_in_flight,
-        "key_leaks": [leak.path for leak in ledger.leaks()],
-        "simulated": True,
+        "data": [row.to_json() for row in rows[first:end_of_page]],
+        "pagination": {
+            "limit": int(limit),
+            "offset": first,
+            "total": len(rows),
+            "has_more": end_of_page < len(rows),
+        },
     }
+
+
+def _window(query: MultiDict[str, str]) -> tuple[float, float]:
+    """Read the window's start and end, in seconds since the epoch."""
+    period, start, end = query.get("period"), query.get("start"), query.get("end")
+    if period is not None and start is None and end is None:
+        match = re.fullmatch(r"([1-9]\d{0,5})([hd])", period)
+        if match is None:
+            raise ValueError("period must be a positive integer followed by h or d")
+        seconds = int(match[1]) * (3600 if match[2] == "h" else 86400)
+        if seconds > _MAX_WINDOW_S:
+            raise ValueError("the window must not exceed 92 days")
+        # Open at the end: a row that appears while the question is asked belongs to it.
+        return time.time() - seconds, time.time() + 60
+    if period is not None or start is None or end is None:
+        raise ValueError("provide either period or both start and end")
+    instants = []
+    for name, text in (("start", start), ("end", end)):
+        try:
+            # A plus sign that was not escaped arrives as a space.
+            moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        except ValueError:
+            raise ValueError(f"{name} must be an ISO 8601 date") from None
+        instants.append((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    first, last = instants
+    if last < first:
+        raise ValueError("end must not be earlier than start")
+    if last - first > _MAX_WINDOW_S:
+        raise ValueError("the window must not exceed 92 days")
+    return first, last

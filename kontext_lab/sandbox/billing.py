@@ -1,4 +1,4 @@
-"""What the sandbox remembers of each call, and the money: bill, balance, reservations and the service's log.
+"""The ledger of a sandbox: its calls, bill, balance, reservations and the service's log.
 
 Thread-safe bookkeeping only. It must not know HTTP, pictures or how a fault is acted out. Money is kept in
 whole credits (2,000,000 to the dollar), so sums are exact.
@@ -22,31 +22,31 @@ _SETTLE_S: Final = 2.0  # how long a reader waits for answers that are just bein
 
 
 def to_credits(usd: float | str | Decimal) -> int:
-    """Dollars as whole credits, rounded half up."""
+    """Convert dollars to whole credits, rounded half up."""
     return int((Decimal(str(usd)) * CREDITS_PER_USD).to_integral_value(ROUND_HALF_UP))
 
 
 @dataclass(frozen=True)
 class Call:
-    """One generation request as it arrived, and what became of it.
+    """One generation request and its outcome.
 
     Attributes:
-        number: Order of arrival, from 1.
-        client_request_id: The well-formed `X-Client-Request-Id` it carried, if any.
-        request_id: The service's id of the HTTP call.
-        inference_id: The service's id of the work.
-        body: The request's JSON with picture data replaced by `sha256:…`.
+        number: order of arrival, from 1.
+        client_request_id: the well-formed `X-Client-Request-Id` it carried, if any.
+        request_id: the service's id of the HTTP call.
+        inference_id: the service's id of the work.
+        body: the request's JSON with picture data replaced by `sha256:…`.
         references: SHA-256 of each reference's bytes, in order; of a stand-in, of its pixels.
-        stand_ins: The addresses that got a stand-in photograph, without passwords and query values.
-        unknown_keys: Keys of the body that are no fields of the service.
-        headers: Request headers, names in lower case, without Authorization.
+        stand_ins: the addresses that got a stand-in photograph, without passwords and query values.
+        unknown_keys: keys of the body that the service does not know.
+        headers: request headers, names in lower case, without Authorization.
         status: HTTP status of the answer; None while under way or if the connection was cut without one.
-        billed_usd: What it cost.
-        delivered: Whether the whole answer was written to a client that was still there.
+        billed_usd: its cost.
+        delivered: True if the whole answer was written to a client that was still there.
         outputs: SHA-256 of each picture made, before any damage done to its download.
-        fault: Name of the fault that struck, if any.
-        received: When it arrived, seconds since the epoch.
-        answered: When its answer was finished or cut; None while under way.
+        fault: name of the fault that struck, if any.
+        received: time of arrival, seconds since the epoch.
+        answered: time at which its answer was finished or cut; None while under way.
     """
 
     number: int
@@ -127,8 +127,6 @@ class Ledger:
         self._most_open = 0
         self._working = 0
 
-    # calls
-
     def open(self, call: Call) -> Call:
         """Record an arriving call; it counts as in flight until `close`."""
         with self._changed:
@@ -144,7 +142,7 @@ class Ledger:
             self._calls[number - 1] = replace(self._calls[number - 1], **changes)
 
     def close(self, number: int, status: int | None, *, writing: bool) -> None:
-        """The call is no longer in flight; `settle` must follow. `writing` if its answer is written now."""
+        """Count a call as no longer in flight; `settle` must follow. `writing`: its answer is written now."""
         with self._changed:
             self._calls[number - 1] = replace(self._calls[number - 1], status=status)
             self._open -= 1
@@ -152,7 +150,7 @@ class Ledger:
                 self._writing.add(number)
 
     def settle(self, number: int, delivered: bool) -> None:
-        """The answer was written, or the connection is gone."""
+        """Record that the answer was written, or that the connection is gone."""
         with self._changed:
             done = replace(self._calls[number - 1], delivered=delivered, answered=time.time())
             self._calls[number - 1] = done
@@ -160,7 +158,7 @@ class Ledger:
             self._changed.notify_all()
 
     def calls(self) -> list[Call]:
-        """Calls in order of arrival.
+        """Return the calls in order of arrival.
 
         A client can hold its whole answer a moment before the sandbox has noted that it was delivered, so
         this waits shortly for answers that are being written.
@@ -194,8 +192,6 @@ class Ledger:
         with self._changed:
             self._working -= 1
 
-    # money
-
     def reserve(self, credits: int) -> bool:
         """Set credits aside before the work; False if the balance does not cover them."""
         with self._changed:
@@ -205,7 +201,7 @@ class Ledger:
             return True
 
     def release(self, credits: int) -> None:
-        """Give reserved credits back: the work failed."""
+        """Give reserved credits back after failed work."""
         with self._changed:
             self._reserved -= credits
 
@@ -225,11 +221,9 @@ class Ledger:
 
     @property
     def balance_credits(self) -> int:
-        """What is left of the balance, in credits."""
+        """Rest of the balance, in credits."""
         with self._changed:
             return self._balance - self._billed
-
-    # log and leaks
 
     def log(self, number: int, *, succeeded: bool, model: str, credits: int) -> None:
         """Write a log row, which shows after the log's delay."""
@@ -250,7 +244,7 @@ class Ledger:
     def rows(
         self, start: float, end: float, statuses: Sequence[str] = (), models: Sequence[str] = ()
     ) -> list[LedgerRow]:
-        """Visible log rows of a time window, newest first. A model matches in full or by its last part."""
+        """Return visible log rows of a time window, newest first. A model matches in full or by its last part."""
         now = time.time()
         with self._changed:
             rows = list(self._rows)
@@ -269,6 +263,6 @@ class Ledger:
             self._leaks.append(KeyLeak(path, scheme, time.time()))
 
     def leaks(self) -> list[KeyLeak]:
-        """All keys that were sent to the picture host, in order."""
+        """Return all keys that were sent to the picture host, in order."""
         with self._changed:
             return list(self._leaks)

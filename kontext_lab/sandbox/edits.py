@@ -1,9 +1,9 @@
-"""What an edit will be: decided from prompt, model, seed, guidance and reference, not yet drawn.
+"""The plan of an edit, decided from prompt, model, seed, guidance and reference.
 
-The prompt decides the kind of edit (a word it knows, else its hash), the seed and the reference decide the
-place, guidance decides the strength. Model and prompt give a figure its colours and pose. safety_tolerance
-changes nothing, as is reported of the real service once a reference is given. Everything is drawn from
-SHA-256, so the same request makes the same picture in every process. This module must not know pixels.
+The prompt decides the kind of edit (by a known word, else by its hash), the seed and the reference decide the
+place, guidance decides the strength. Model and prompt give an object its colour and pose. safety_tolerance
+changes nothing, as is reported of the real service once a reference is given. Every choice comes from SHA-256,
+so the same request makes the same picture in every process. This module must not know pixels.
 """
 
 from __future__ import annotations
@@ -14,81 +14,37 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from kontext_lab.sandbox.objects import SHAPES
-from kontext_lab.sandbox.shapes import Colour
+from kontext_lab.sandbox.objects import CLOTHS, OBJECTS, Colour
 
 __all__ = ["EditPlan", "plan_edit", "stable_hash"]
 
-_KINDS: Final[dict[str, tuple[str, ...]]] = {
-    "remove": ("remove", "delete", "erase", "without", "clean", "clear"),
-    "glow": (
-        "glow",
-        "glowing",
-        "light",
-        "lamp",
-        "candle",
-        "neon",
-        "sun",
-        "sunset",
-        "sunlight",
-        "fire",
-        "shine",
-        "magic",
-    ),
-    "pattern": (
-        "pattern",
-        "texture",
-        "stripes",
-        "striped",
-        "dots",
-        "dotted",
-        "checkered",
-        "tiles",
-        "print",
-        "fabric",
-        "wood",
-        "marble",
-        "wavy",
-    ),
-    "recolour": ("recolour", "recolor", "colour", "color", "paint", "dye", "turn", "tint", "change", "make"),
+_KINDS: Final = {
+    "remove": "remove delete erase without clean clear",
+    "glow": "glow glowing light lamp candle neon sun sunset sunlight fire shine magic",
+    "cloth": "pattern texture stripes striped dots dotted checkered tiles print fabric wood marble wavy",
+    "recolour": "recolour recolor colour color paint dye turn tint change make",
+    "object": "add put place insert wear wearing",
 }
-_SHAPE_WORDS: Final[dict[str, str]] = {
-    "parrot": "bird",
-    "sparrow": "bird",
-    "robin": "bird",
-    "gull": "bird",
-    "seagull": "bird",
-    "duck": "bird",
-    "owl": "bird",
-    "lobster": "crab",
-    "tiara": "crown",
-    "king": "crown",
-    "queen": "crown",
-    "moth": "butterfly",
-    "wings": "butterfly",
-    "rose": "flower",
-    "daisy": "flower",
-    "tulip": "flower",
-    "sunflower": "flower",
-    "bouquet": "flower",
-    "flowers": "flower",
-    "goldfish": "fish",
-    "shark": "fish",
-    "kitten": "cat",
-    "cap": "hat",
-    "fedora": "hat",
-    "ball": "balloon",
-    "stars": "star",
-    "fungus": "mushroom",
-    "hearts": "heart",
-    "love": "heart",
-    "ship": "boat",
-    "sailboat": "boat",
-    "birds": "bird",
-    "crabs": "crab",
-    "cats": "cat",
-    "balloons": "balloon",
-    "butterflies": "butterfly",
+_OBJECT_WORDS: Final = {
+    "bird": "birds parrot sparrow robin gull seagull duck owl",
+    "crab": "crabs lobster",
+    "crown": "tiara king queen",
+    "butterfly": "butterflies moth wings",
+    "flower": "flowers rose daisy tulip sunflower bouquet",
+    "fish": "goldfish shark",
+    "cat": "cats kitten",
+    "hat": "cap fedora",
+    "balloon": "balloons ball",
+    "star": "stars",
+    "mushroom": "fungus",
+    "heart": "hearts love",
+    "boat": "ship sailboat",
+}
+_CLOTH_WORDS: Final = {
+    "stripes": "stripes striped",
+    "dots": "dots dotted",
+    "checks": "checkered tiles",
+    "waves": "wavy marble",
 }
 _COLOURS: Final[dict[str, Colour]] = {
     "red": (204, 44, 48),
@@ -112,18 +68,7 @@ _COLOURS: Final[dict[str, Colour]] = {
     "warm": (255, 184, 96),
     "cold": (130, 184, 255),
 }
-_STYLES: Final[dict[str, int]] = {
-    "stripes": 0,
-    "striped": 0,
-    "dots": 1,
-    "dotted": 1,
-    "checkered": 2,
-    "tiles": 2,
-    "wavy": 3,
-    "marble": 3,
-}
 _FLAMES: Final = frozenset(["candle", "fire", "lamp", "sun", "sunlight", "sunset"])
-_ADDING: Final = frozenset(["add", "put", "place", "insert", "wear", "wearing"])
 _PLACE_STEP: Final = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)  # odd: consecutive seeds fall far apart
 
 
@@ -132,13 +77,13 @@ class EditPlan:
     """One edit, decided but not drawn.
 
     Attributes:
-        kind: "object", "recolour", "glow", "pattern" or "remove".
-        shape: Which figure, if the kind is "object".
-        paint: Main colour, or None for the figure's own palette.
-        look: A number that picks palette, pose and outline.
-        x: Place of the middle, as a fraction of the width.
-        y: Place of the middle, as a fraction of the height.
-        drive: Strength from 0 (guidance 1) to 1 (guidance 20), growing with its logarithm.
+        kind: "object", "recolour", "glow" or "remove".
+        shape: name of the object or cloth, if the kind is "object".
+        paint: main colour, or None for one of the object's own.
+        look: a number that picks colour, pose and outline.
+        x: place of the middle, as a fraction of the width.
+        y: place of the middle, as a fraction of the height.
+        drive: strength from 0 (guidance 1) to 1 (guidance 20), growing with its logarithm.
     """
 
     kind: str
@@ -154,7 +99,7 @@ def plan_edit(prompt: str, *, model: str, seed: int, variant: int, guidance: flo
     """Decide an edit.
 
     Args:
-        prompt: What to do; its words pick the kind, figure, colour and side of the picture.
+        prompt: What to do; its words pick the kind, object, colour and side of the picture.
         model: The model's name; it changes the pose a little.
         seed: Moves the edit.
         variant: Number of the picture within one request, from 0; moves it too.
@@ -163,45 +108,36 @@ def plan_edit(prompt: str, *, model: str, seed: int, variant: int, guidance: flo
     """
     words = re.findall(r"[a-zà-ÿ]+", prompt.lower())
     look = stable_hash(model, prompt)
-    shape = next((name for word in words if (name := _SHAPE_WORDS.get(word, word)) in SHAPES), "")
-    kind = "object" if shape else _kind_of(words, look)
+    shape = _first_named(_OBJECT_WORDS, words)
+    chance = ("object", "object", "recolour", "glow", "cloth")[look % 5]
+    kind = next((name for name, triggers in _KINDS.items() if set(triggers.split()) & set(words)), chance)
+    if shape is None and kind == "cloth":
+        shape = _first_named(_CLOTH_WORDS, words) or tuple(CLOTHS)[look % 4]
+    paint = next((_COLOURS[word] for word in words if word in _COLOURS), None)
+    if paint is None and kind == "glow" and _FLAMES & set(words):
+        paint = _COLOURS["warm"]
     x, y = _place(words, seed, variant, picture)
     return EditPlan(
-        kind=kind,
-        shape=shape or tuple(SHAPES)[look % len(SHAPES)],
-        paint=_paint_of(words, kind),
-        look=look if kind != "pattern" else _pattern_look(words, look),
+        kind="object" if shape else kind,
+        shape=shape or tuple(OBJECTS)[look % len(OBJECTS)],
+        paint=paint,
+        look=look,
         x=x,
         y=y,
         drive=math.log(guidance) / math.log(20),
     )
 
 
+def _first_named(table: dict[str, str], words: list[str]) -> str | None:
+    """Return the name that the first known word stands for; None if no word is known."""
+    names = (name for word in words for name, others in table.items() if word in (name, *others.split()))
+    return next(names, None)
+
+
 def stable_hash(*parts: object) -> int:
-    """A 64-bit number from values, the same in every process."""
+    """Hash values to a 64-bit number, the same in every process."""
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8])
-
-
-def _kind_of(words: list[str], look: int) -> str:
-    for kind, triggers in _KINDS.items():
-        if any(word in triggers for word in words):
-            return kind
-    if _ADDING & set(words):
-        return "object"
-    return ("object", "object", "recolour", "glow", "pattern")[look % 5]
-
-
-def _paint_of(words: list[str], kind: str) -> Colour | None:
-    named = next((_COLOURS[word] for word in words if word in _COLOURS), None)
-    if named is None and kind == "glow" and _FLAMES & set(words):
-        return _COLOURS["warm"]
-    return named
-
-
-def _pattern_look(words: list[str], look: int) -> int:
-    style = next((_STYLES[word] for word in words if word in _STYLES), look % 4)
-    return look - look % 4 + style
 
 
 def _place(words: list[str], seed: int, variant: int, picture: str) -> tuple[float, float]:

@@ -1,7 +1,7 @@
-"""What can go wrong, as values: one `Fault` per mishap, named presets, and the plan that deals them out.
+"""Faults as values: one `Fault` per mishap, named presets, and the plan that gives them to requests.
 
-This module decides which request meets which fault and checks that a fault makes sense. It must not know
-HTTP, sockets or pictures: those who act on a fault (service, hosting, wire) read its fields.
+This module chooses the fault of each request and checks that faults are valid. It must not know HTTP, sockets or
+pictures: service, hosting and HTTP server read a fault's fields and act on them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["DOWNLOAD_KINDS", "FAULTS", "KINDS", "Envelope", "Fault", "FaultPlan"
 
 Envelope = Literal["new", "old", "html", "text", "empty"]
 
-# kind -> the variants `where` may name; the first one is the default.
+# kind -> values of `where`; the first one is the default.
 KINDS: Final[dict[str, tuple[str, ...]]] = {
     "error": ("", "credits"),
     "lost": ("",),
@@ -50,17 +50,17 @@ class Fault:
     """One thing that goes wrong with one generation request or with the download of its pictures.
 
     Attributes:
-        kind: What happens, one of `KINDS`.
+        kind: one of `KINDS`.
         status: HTTP status of an `error`, `expired` or `download_5xx`.
-        envelope: Body of an `error`: the service's own ("new", "old"), or a proxy's ("html", "text",
+        envelope: body of an `error`: the service's own ("new", "old"), or a proxy's ("html", "text",
             "empty"). None takes the sandbox's setting.
-        retry_after: Value of a Retry-After header (seconds or an HTTP date).
-        seconds: Extra wait before the answer; for `lost` how long the connection is held at most.
-        where: The variant of the kind, see `KINDS`.
-        times: How many downloads fail, or how many redirects follow each other.
-        picture: Which picture of an answer is meant, from 1; None means every one.
-        billed: Whether the request is charged; None follows the contract for its kind.
-        logged: Whether the service's log ever shows the request; None follows the kind.
+        retry_after: value of a Retry-After header (seconds or an HTTP date).
+        seconds: extra wait before the answer; for `lost` how long the connection is held at most.
+        where: the variant of the kind, see `KINDS`.
+        times: number of failing downloads, or of redirects in a row.
+        picture: number of the affected picture, from 1; None means every picture.
+        billed: true if the request is charged; None follows the contract for its kind.
+        logged: true if the service's log ever shows the request; None follows the kind.
     """
 
     kind: str
@@ -103,27 +103,27 @@ class Fault:
 
     @property
     def from_proxy(self) -> bool:
-        """Whether the error page comes from something in front of the service, without its envelope."""
+        """True if the error page comes from a proxy in front of the service, without its envelope."""
         return self.kind == "error" and self.envelope in _PROXY_ENVELOPES
 
     @property
     def is_billed(self) -> bool:
-        """Whether the work is done and charged although the fault strikes."""
+        """True if the work is done and charged despite the fault."""
         return self.billed if self.billed is not None else self.kind not in _UNBILLED_KINDS
 
     @property
     def is_logged(self) -> bool:
-        """Whether the service's log shows the request: not if it never reached the service."""
+        """True if the service's log shows the request: not if it never reached the service."""
         if self.logged is not None:
             return self.logged
         return self.is_billed or not (self.kind == "cut_before" or self.from_proxy)
 
     def strikes(self, picture: int) -> bool:
-        """Whether picture number `picture` (from 1) is meant."""
+        """True if picture number `picture` (from 1) is affected."""
         return self.picture is None or self.picture == picture
 
     def to_json(self) -> dict[str, Any]:
-        """The fields that differ from their defaults, for the control address."""
+        """Return the fields that differ from their defaults, for the control address."""
         return {
             field.name: value
             for field, value in zip(fields(self), asdict(self).values(), strict=True)
@@ -145,7 +145,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "bad_gateway": Fault("error", status=502),
     "unavailable": Fault("error", status=503),
     "generation_timeout": Fault("error", status=504),
-    # A proxy's page says nothing of the work behind it: two were billed, the two after them never arrived.
+    # A proxy's page does not show the work behind it: the first two were billed, the next two never arrived.
     "proxy_timeout": Fault("error", status=504, envelope="html", billed=True),
     "proxy_524": Fault("error", status=524, envelope="text", billed=True),
     "proxy_bad_gateway": Fault("error", status=502, envelope="html"),
@@ -207,16 +207,16 @@ def as_fault(spec: FaultSpec) -> Fault | None:
 
 
 def name_of(fault: Fault | None) -> str | None:
-    """The preset's name of a fault, or its kind if it is not a preset."""
+    """Return the preset's name of a fault, or its kind if it is not a preset."""
     if fault is None:
         return None
     return next((name for name, preset in FAULTS.items() if preset == fault), fault.kind)
 
 
 class FaultPlan:
-    """Deals one fault, or none, to each arriving request: first the script, then by probability.
+    """The fault, or none, of each arriving request: first by the script, then by probability.
 
-    Draws depend only on the seed and on the request's place in the order of arrival: a run can be repeated.
+    Draws depend only on the seed and on the order of arrival, so a run can be repeated.
     """
 
     def __init__(self, faults: Mapping[str, float] | Sequence[FaultSpec] = (), seed: int = 0) -> None:
@@ -264,7 +264,7 @@ class FaultPlan:
             self._chances = ()
 
     def next(self) -> Fault | None:
-        """The fault of the request that just arrived."""
+        """Return the fault of the request that just arrived."""
         with self._lock:
             self._dealt += 1
             if self._script:
@@ -277,7 +277,7 @@ class FaultPlan:
             return None
 
     def to_json(self) -> dict[str, Any]:
-        """Script and probabilities still to come, for the control address."""
+        """Return the remaining script and the probabilities, for the control address."""
         with self._lock:
             return {
                 "script": [fault.to_json() if fault else None for fault in self._script],

@@ -1,4 +1,4 @@
-"""Output sizes and re-framing: how a reference becomes a picture of one of the model's sizes.
+"""Output sizes, and re-framing of a reference to one of them.
 
 Pure functions over sizes and Pillow images. It must not know edits, requests or HTTP.
 """
@@ -47,7 +47,7 @@ _MAX_STRETCH: Final = 1.03  # beyond this a picture is cropped, not stretched
 
 
 def output_size(aspect_ratio: str | None, reference: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of the output: the asked ratio's size, or the trained one nearest to the reference."""
+    """Return width and height of the output: the ratio's size, or the trained size nearest to the reference."""
     if aspect_ratio is not None:
         return RATIO_SIZES[aspect_ratio]
     ratio = reference[0] / reference[1]

@@ -1,25 +1,24 @@
-"""The picture host: outputs by name for a limited time, with whatever damage a fault does to a download.
+"""The picture host: outputs by name for a limited time, with the damage that a fault does to a download.
 
-Also keeps the ground truth of every picture by its digest. It must not know how pictures are made or what
-was paid for them.
+Also keeps the ground truth of every picture by its digest. It must not know how pictures are made, nor their price.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import secrets
 import threading
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import Final
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from kontext_lab.sandbox.faults import DOWNLOAD_KINDS, Fault
 from kontext_lab.sandbox.http_server import Delivery
@@ -30,8 +29,7 @@ Mask = NDArray[np.bool_]
 
 _MAX_HELD: Final = 256 * 1024 * 1024  # bytes of pictures kept; the oldest go first
 _MAX_TRUTHS: Final = 20_000
-_HUGE: Final = 200 * 1024 * 1024
-_ENDLESS: Final = 1024 * 1024 * 1024
+_MEGABYTE: Final = bytes(2**20)
 _HTML_PAGE: Final = (
     b"<!DOCTYPE html><html><head><title>Error</title></head><body>Not a picture.</body></html>"
 )
@@ -56,16 +54,6 @@ class _Hosted:
     fault: Fault | None
     expires: float
     fetches: int = 0
-
-
-@dataclass(frozen=True)
-class _Get:
-    """One download: of what, for the how-manieth time, after how many redirects, by which address."""
-
-    name: str
-    fetches: int
-    hop: int
-    base_url: str
 
 
 class Hosting:
@@ -110,29 +98,7 @@ class Hosting:
             return _page(410)
         if hosted.fault is None:
             return HostedFile(200, hosted.data, hosted.content_type)
-        request = _Get(name, fetches, hop, base_url)
-        return _damaged(hosted, hosted.fault, request)
-
-
-def _damaged(hosted: _Hosted, fault: Fault, request: _Get) -> HostedFile:
-    whole = HostedFile(200, hosted.data, hosted.content_type)
-    match fault.kind:
-        case "expired":
-            return _page(fault.status or 404)
-        case "download_5xx":
-            return _page(fault.status or 503) if request.fetches <= fault.times else whole
-        case "download_redirect":
-            return _redirect(fault, request) if request.hop < fault.times else whole
-        case "download_huge":
-            return _huge(fault, hosted.content_type)
-        case "download_slow":
-            return HostedFile(
-                200, hosted.data, hosted.content_type, delivery=Delivery(hold=fault.seconds or 1.0)
-            )
-        case "truncated":
-            return _truncated(fault, hosted)
-        case _:
-            return _corrupt(fault, hosted)
+        return _damaged(hosted, hosted.fault, fetches, f"{base_url.rstrip('/')}/outputs/{name}", hop)
 
 
 def _page(status: int) -> HostedFile:
@@ -143,52 +109,48 @@ def _page(status: int) -> HostedFile:
     return HostedFile(status, page.encode(), "text/html; charset=utf-8")
 
 
-def _redirect(fault: Fault, request: _Get) -> HostedFile:
-    base_url = request.base_url
-    target = f"/outputs/{request.name}?hop={request.hop + 1}"
-    if fault.variant == "host":
-        # The same machine under another name: to a client it is another host.
-        here, there = ("127.0.0.1", "localhost") if "127.0.0.1" in base_url else ("localhost", "127.0.0.1")
-        target = base_url.rstrip("/").replace(here, there) + target
-    return HostedFile(302, b"", "text/html; charset=utf-8", {"Location": target})
-
-
-def _huge(fault: Fault, content_type: str) -> HostedFile:
-    if fault.variant == "length":
-        return HostedFile(200, _zeros(_HUGE), content_type, {"Content-Length": str(_HUGE)})
-    return HostedFile(200, _zeros(_ENDLESS), content_type)
-
-
-def _zeros(size: int) -> Iterator[bytes]:
-    block = bytes(1024 * 1024)
-    for _ in range(size // len(block)):
-        yield block
-
-
-def _truncated(fault: Fault, hosted: _Hosted) -> HostedFile:
-    cut = len(hosted.data) * 6 // 10
-    if fault.variant == "connection":
-        return HostedFile(200, hosted.data, hosted.content_type, delivery=Delivery(cut="close", limit=cut))
-    return HostedFile(200, hosted.data[:cut], hosted.content_type)
-
-
-def _corrupt(fault: Fault, hosted: _Hosted) -> HostedFile:
-    if fault.variant == "html":
-        return HostedFile(200, _HTML_PAGE, "text/html; charset=utf-8")
-    seed = int.from_bytes(hashlib.sha256(hosted.data).digest()[:8])
-    noise = np.random.default_rng(seed).bytes(max(0, len(hosted.data) - _KEPT_HEAD))
-    return HostedFile(200, hosted.data[:_KEPT_HEAD] + noise, hosted.content_type)
+def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) -> HostedFile:
+    """Answer the download number `fetches` of a picture, after `hop` redirects, as a fault wants it."""
+    data = hosted.data
+    whole = HostedFile(200, data, hosted.content_type)
+    match fault.kind, fault.variant:
+        case "expired", _:
+            return _page(fault.status or 404)
+        case "download_5xx", _:
+            return _page(fault.status or 503) if fetches <= fault.times else whole
+        case "download_redirect", _ if hop >= fault.times:
+            return whole
+        case "download_redirect", variant:
+            here, there = ("127.0.0.1", "localhost") if "127.0.0.1" in url else ("localhost", "127.0.0.1")
+            # The same machine under another name: to a client it is another host.
+            target = url.replace(here, there) if variant == "host" else urlsplit(url).path
+            return HostedFile(302, b"", "text/html; charset=utf-8", {"Location": f"{target}?hop={hop + 1}"})
+        case "download_huge", "length":
+            return replace(whole, body=repeat(_MEGABYTE, 200), headers={"Content-Length": str(200 * 2**20)})
+        case "download_huge", _:
+            return replace(whole, body=repeat(_MEGABYTE, 1024))
+        case "download_slow", _:
+            return replace(whole, delivery=Delivery(hold=fault.seconds or 1.0))
+        case "truncated", "connection":
+            return replace(whole, delivery=Delivery(cut="close", limit=len(data) * 6 // 10))
+        case "truncated", _:
+            return replace(whole, body=data[: len(data) * 6 // 10])
+        case _, "html":
+            return HostedFile(200, _HTML_PAGE, "text/html; charset=utf-8")
+    seed = int.from_bytes(hashlib.sha256(data).digest()[:8])
+    noise = np.random.default_rng(seed).bytes(max(0, len(data) - _KEPT_HEAD))
+    return replace(whole, body=data[:_KEPT_HEAD] + noise)
 
 
 class TruthStore:
-    """Which pixels were edited, by the SHA-256 of the picture; packed, since a sweep makes many."""
+    """Masks of edited pixels by the SHA-256 of the picture; packed, since a sweep makes many."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._masks: OrderedDict[str, tuple[tuple[int, int], bytes]] = OrderedDict()
 
     def put(self, sha256: str, mask: Mask) -> None:
-        """Keep a mask."""
+        """Store a mask."""
         packed = zlib.compress(np.packbits(mask).tobytes(), level=1)
         height, width = mask.shape
         with self._lock:
@@ -197,7 +159,7 @@ class TruthStore:
                 self._masks.popitem(last=False)
 
     def get(self, sha256: str) -> Mask:
-        """The mask of a picture.
+        """Return the mask of a picture.
 
         Raises:
             KeyError: No picture with this digest was made here.
@@ -206,10 +168,3 @@ class TruthStore:
             (height, width), packed = self._masks[sha256]
         bits = np.frombuffer(zlib.decompress(packed), np.uint8)
         return np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
-
-
-def mask_png(mask: Mask) -> bytes:
-    """A mask as a black-and-white PNG, white where it is true."""
-    buffer = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

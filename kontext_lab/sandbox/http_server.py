@@ -1,7 +1,7 @@
 """HTTP on the socket: a threaded loopback server that keeps connections alive and can really cut them.
 
-It reads requests, runs a WSGI application and writes what the application returns, as its `Delivery` says:
-whole, partly, late or never. It must not know what the requests are about.
+It reads requests, runs a WSGI application and writes the application's answer as its `Delivery` says: whole, partly,
+late or never. It must not know the requests' meaning.
 
 Werkzeug's own request handler closes every connection after one answer and cannot leave an answer
 unfinished, so the writing is done here; parsing and the WSGI environment stay Werkzeug's.
@@ -44,13 +44,13 @@ class PortInUseError(OSError):
 
 @dataclass(frozen=True)
 class Delivery:
-    """How an answer is written; the application puts one into the WSGI environment.
+    """Way of writing an answer; the application puts one into the WSGI environment.
 
     Attributes:
-        hold: Seconds to hold the connection without a word, or until the client has gone.
-        cut: End the connection afterwards, by a reset or by a plain close.
-        limit: How many bytes of the body are written; None means all. 0 with `cut` means no answer at all.
-        done: Called once with True if the whole answer was written to a client that was still there.
+        hold: seconds to hold the connection silently, at most until the client has gone.
+        cut: end the connection afterwards, by a reset or by a plain close.
+        limit: number of bytes of the body to write; None means all. 0 with `cut` means no answer at all.
+        done: called once with True if the whole answer was written to a client that was still there.
     """
 
     hold: float = 0.0
@@ -60,7 +60,7 @@ class Delivery:
 
     @property
     def silent(self) -> bool:
-        """Whether nothing of the answer is written, not even its status."""
+        """True if nothing of the answer is written, not even its status."""
         return self.cut is not None and self.limit == 0
 
 
@@ -101,7 +101,7 @@ class Handler(WSGIRequestHandler):
                 delivery.done(delivered)
 
     def _read_body(self, environ: dict[str, Any]) -> bytes | None:
-        """The request's body, or None if it is over the limit (then drained, so that the client sees why)."""
+        """Read the request's body; None if it is over the limit (then drained, so that the client sees why)."""
         stream = environ["wsgi.input"]
         if not environ.get("wsgi.input_terminated"):
             length = environ.get("CONTENT_LENGTH") or "0"
@@ -134,7 +134,7 @@ class Handler(WSGIRequestHandler):
     def _deliver(
         self, delivery: Delivery, status: str, headers: list[tuple[str, str]], result: Iterable[bytes]
     ) -> bool:
-        """Write the answer as told; True if all of it was written to a client that was still there."""
+        """Write the answer as `delivery` says; True if all of it was written to a client that was still there."""
         try:
             if delivery.hold:
                 self._hold(delivery.hold)
@@ -182,14 +182,14 @@ class Handler(WSGIRequestHandler):
         return True
 
     def _hold(self, seconds: float) -> None:
-        """Say nothing for a while; ends early when the client goes away or the server stops."""
+        """Stay silent for a while; ends early when the client goes away or the server stops."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._client_gone():
             if self.server.stopping.wait(0.02):
                 return
 
     def _client_gone(self) -> bool:
-        """Whether the client has closed its side of the connection."""
+        """True if the client has closed its side of the connection."""
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(self.connection, selectors.EVENT_READ)
@@ -200,7 +200,7 @@ class Handler(WSGIRequestHandler):
             return True
 
     def _cut(self, how: Literal["reset", "close"]) -> None:
-        """End the connection at once; a reset discards what lies unsent, a close ends it in order."""
+        """End the connection at once; a reset discards unsent data, a close ends it in order."""
         self.close_connection = True
         if how == "reset":
             linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -229,11 +229,18 @@ class LoopbackServer(ThreadedWSGIServer):
         self.stopping = threading.Event()
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._connections_lock = threading.Lock()
-        listener = _listen(port)
-        try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            if os.name != "nt":  # on Windows this option would let two programs share the port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, port))
+                listener.listen(128)
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                    message = f"port {port} on {HOST} is in use or not allowed"
+                    raise PortInUseError(error.errno, message) from None
+                raise
             super().__init__(HOST, port, app, Handler, fd=listener.fileno())
-        finally:
-            listener.close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread of its own."""
@@ -256,7 +263,7 @@ class LoopbackServer(ThreadedWSGIServer):
                 self._connections.pop(request, None)
 
     def handle_error(self, *_: Any) -> None:
-        """Note an error outside of any request; clients that vanish are no news."""
+        """Log an error outside of any request; vanished clients are nothing unusual."""
         logger.debug("a connection failed", exc_info=True)
 
     def abort_connections(self) -> None:
@@ -272,18 +279,3 @@ class LoopbackServer(ThreadedWSGIServer):
         deadline = time.monotonic() + _JOIN_S
         for thread in open_now.values():
             thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if os.name != "nt":  # on Windows this option would let two programs share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise PortInUseError(error.errno, f"port {port} on {HOST} is in use or not allowed") from None
-        raise
-    return listener

@@ -1,7 +1,7 @@
-"""From a valid request and its references to finished picture files, their masks and their mark.
+"""Finished picture files, with their masks and their mark, from a valid request and its references.
 
-Ties framing, edits, the "SANDBOX" mark and encoding together and caches what is asked for again. It must not
-know HTTP, money or faults (a black picture is just another thing it can make).
+Ties framing, edits, the "SANDBOX" mark and encoding together and caches repeated requests. It must not know HTTP,
+money or faults (a black picture is one more kind of picture here).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class SimulatedPicture:
     """A finished picture.
 
     Attributes:
-        data: The file's bytes.
-        sha256: Digest of the bytes.
+        data: the file's bytes.
+        sha256: digest of the bytes.
         content_type: "image/jpeg" or "image/png".
-        truth: Mask (height, width) of the pixels edited, without the mark's.
-        marks: Where "SANDBOX" and the names of stand-ins are written.
+        truth: mask (height, width) of the edited pixels, without the marks'.
+        marks: boxes of "SANDBOX" and of the names of stand-ins.
     """
 
     data: bytes
@@ -66,55 +66,52 @@ _finished: Cache[SimulatedPicture] = Cache(12)
 def make_picture(
     request: Generation, references: Sequence[DecodedReference], seed: int, variant: int
 ) -> SimulatedPicture:
-    """One simulated output of a request: picture number `variant`, from 0."""
+    """Make one simulated output of a request: picture number `variant`, from 0."""
+
+    def make() -> SimulatedPicture:
+        first = references[0]
+        size = output_size(request.aspect_ratio, first.image.size)
+        framed = _framed.get((first.sha256, size), lambda: reframe(first.image, size))
+        plan = plan_edit(
+            request.prompt,
+            model=request.model,
+            seed=seed,
+            variant=variant,
+            guidance=request.guidance_scale,
+            picture=first.sha256,
+        )
+        edited, truth = apply_edit(framed, plan, [reference.image for reference in references[1:]])
+        marks = _stamp(edited, [reference.stand_in for reference in references if reference.stand_in])
+        for left, top, right, bottom in marks:
+            truth[top:bottom, left:right] = False
+        return _finish(edited, request.output_format, truth, marks)
+
     digests = tuple(reference.sha256 for reference in references)
     key = (replace(request, image_urls=(), num_images=1, seed=seed), digests, variant)
-    return _finished.get(key, lambda: _make(request, references, seed, variant))
+    return _finished.get(key, make)
 
 
 def black_picture(request: Generation, references: Sequence[DecodedReference]) -> SimulatedPicture:
-    """The black picture that moderation leaves; every pixel counts as edited."""
+    """Make the black picture that moderation leaves; every pixel counts as edited."""
     width, height = output_size(request.aspect_ratio, references[0].image.size)
     pixels = np.zeros((height, width, 3), np.uint8)
     return _finish(pixels, request.output_format, np.ones((height, width), bool), ())
 
 
-def _make(
-    request: Generation, references: Sequence[DecodedReference], seed: int, variant: int
-) -> SimulatedPicture:
-    first = references[0]
-    size = output_size(request.aspect_ratio, first.image.size)
-    framed = _framed.get((first.sha256, size), lambda: reframe(first.image, size))
-    plan = plan_edit(
-        request.prompt,
-        model=request.model,
-        seed=seed,
-        variant=variant,
-        guidance=request.guidance_scale,
-        picture=first.sha256,
-    )
-    edited, truth = apply_edit(framed, plan, [reference.image for reference in references[1:]])
-    marks = _stamp(edited, [reference.stand_in for reference in references if reference.stand_in])
-    for left, top, right, bottom in marks:
-        truth[top:bottom, left:right] = False
-    return _finish(edited, request.output_format, truth, marks)
-
-
 def _finish(
     pixels: NDArray[np.uint8], output_format: str, truth: NDArray[np.bool_], marks: tuple[Box, ...]
 ) -> SimulatedPicture:
-    data = _png(pixels) if output_format == "png" else _jpeg(pixels)
+    if output_format == "png":
+        data = _png(pixels)
+    else:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+        data = buffer.getvalue()
     return SimulatedPicture(data, hashlib.sha256(data).hexdigest(), f"image/{output_format}", truth, marks)
 
 
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()
-
-
 def _png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG with one filter for all rows (difference to the left neighbour) and without matching.
+    """Encode a PNG with one filter for all rows (difference to the left neighbour) and without matching.
 
     As small as Pillow's fastest and more than twice as quick, which counts when a sweep asks for dozens.
     """
@@ -134,24 +131,25 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def mark_box(width: int, height: int) -> Box:
-    """Where "SANDBOX" stands on a picture of so many pixels: left, top, right, bottom."""
-    _, cover = _mark("SANDBOX", _mark_size(width, height))
-    rows, columns = cover.shape
+    """Return the box of "SANDBOX" on a picture of a size: left, top, right, bottom."""
+    rows, columns = _mark("SANDBOX", width, height)[1].shape
     margin = rows // 2
     return (width - margin - columns, height - margin - rows, width - margin, height - margin)
-
-
-def _mark_size(width: int, height: int) -> int:
-    return max(14, min(height, width) // 42)
 
 
 def _stamp(pixels: NDArray[np.uint8], stand_ins: Sequence[str]) -> tuple[Box, ...]:
     """Write the mark into the lower right corner, and above it a line for each stand-in, in place."""
     height, width = pixels.shape[:2]
     _, top, right, bottom = mark_box(width, height)
+    lines = ["SANDBOX"]
+    for address in reversed(stand_ins):
+        # Host and last part, each shortened in the middle: at most 50 characters.
+        host, *parts = address.partition("://")[2].removesuffix("?...").strip("/").split("/")
+        kept = [part if len(part) <= 23 else f"{part[:8]}...{part[-12:]}" for part in (host, *parts[-1:])]
+        lines.append(f"stand-in for {('/.../' if len(parts) > 1 else '/').join(kept)}")
     boxes = []
-    for text in ("SANDBOX", *(f"stand-in for {_shortened(name)}" for name in reversed(stand_ins))):
-        paint, cover = _mark(text, _mark_size(width, height))
+    for text in lines:
+        paint, cover = _mark(text, width, height)
         box = (right - cover.shape[1], top, right, bottom)
         area = pixels[box[1] : box[3], box[0] : box[2]]
         area[:] = (area * (1 - cover[..., None]) + paint * cover[..., None] + 0.5).astype(np.uint8)
@@ -160,16 +158,10 @@ def _stamp(pixels: NDArray[np.uint8], stand_ins: Sequence[str]) -> tuple[Box, ..
     return tuple(boxes)
 
 
-def _shortened(address: str) -> str:
-    """An address's host and last part, with the middle of either cut out where it is long: at most 50 characters."""
-    host, *parts = address.partition("://")[2].removesuffix("?...").strip("/").split("/")
-    kept = [part if len(part) <= 23 else f"{part[:8]}...{part[-12:]}" for part in (host, *parts[-1:])]
-    return ("/.../" if len(parts) > 1 else "/").join(kept)
-
-
 @lru_cache(maxsize=64)
-def _mark(text: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Colour and opacity of a line of the mark: white letters on a dark, half transparent pill."""
+def _mark(text: str, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Draw a line of the mark for a picture of a size: colour and opacity of white letters on a dark pill."""
+    size = max(14, min(height, width) // 42)
     font = ImageFont.load_default(size)
     left, _, right, _ = font.getbbox(text)
     _, top, _, bottom = font.getbbox("SANDBOX")  # all lines are as high

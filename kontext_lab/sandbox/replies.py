@@ -1,4 +1,4 @@
-"""The service's answers as data: three shapes of success, two envelopes of error, a proxy's pages.
+"""Answers of the service as data: three shapes of success, two envelopes of error, pages of a proxy.
 
 Pure functions from values to JSON-ready data or text. It must not know Flask, sockets or the ledger.
 """
@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-__all__ = ["CREDITS_PER_USD", "OutputItem", "Reply", "Shape", "error_reply", "proxy_reply", "success_body"]
+__all__ = [
+    "CREDITS_PER_USD",
+    "OUT_OF_CREDITS",
+    "OutputItem",
+    "Reply",
+    "Shape",
+    "error_reply",
+    "json_reply",
+    "proxy_reply",
+    "success_body",
+]
 
 Shape = Literal["legacy", "hybrid", "current"]
 CREDITS_PER_USD: Final = 2_000_000
@@ -59,11 +69,14 @@ MESSAGES: Final = {
     503: _TRY_LATER,
     504: "Generation timeout",
 }
-OUT_OF_CREDITS: Final = (
-    "You've run out of credits. Please top up your balance or update your payment method to continue: "
-    "https://aimlapi.com/app/billing"
-)
-CREDITS_KIND: Final = "err_insufficent_credits"  # the service's own spelling
+OUT_OF_CREDITS: Final[dict[str, Any]] = {
+    "name": "OutOfFundsException",
+    "message": (
+        "You've run out of credits. Please top up your balance or update your payment method to continue: "
+        "https://aimlapi.com/app/billing"
+    ),
+    "data": {"kind": "err_insufficent_credits"},  # the service's own spelling
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class OutputItem:
-    """One picture in an answer: where it lies, or its bytes if the answer carries them itself."""
+    """One picture in an answer: its address, or its bytes if the answer carries them itself."""
 
     url: str | None
     content_type: str
@@ -92,46 +105,38 @@ class OutputItem:
 def success_body(
     shape: Shape, items: Sequence[OutputItem], *, seed: int, prompt: str, credits: int
 ) -> dict[str, Any]:
-    """The JSON of a successful generation in one of the three shapes."""
+    """Build the JSON of a successful generation in one of the three shapes."""
+    listed: list[dict[str, Any]] = []
+    for item in items:
+        if shape == "current":
+            entry: dict[str, Any] = {"url": item.url, "b64_json": None}
+        else:
+            entry = {
+                "url": item.url,
+                "content_type": item.content_type,
+                "width": item.width,
+                "height": item.height,
+                "file_name": None,
+                "file_size": None,
+            }
+        if item.data is not None:
+            entry |= {"url": None, item.data_key: base64.b64encode(item.data).decode()}
+        listed.append(entry)
     usage = {"usage": {"credits_used": credits, "usd_spent": credits / CREDITS_PER_USD}}
     if shape == "current":
-        return {"data": [_plain_item(item) for item in items], "meta": usage}
-    images = [_legacy_item(item) for item in items]
+        return {"data": listed, "meta": usage}
     body: dict[str, Any] = {
-        "images": images,
+        "images": listed,
         "timings": {},
         "seed": seed,
         "has_nsfw_concepts": [item.flagged for item in items],
         "prompt": prompt,
     }
-    return body if shape == "legacy" else {**body, "data": images, "meta": usage}
-
-
-def _plain_item(item: OutputItem) -> dict[str, Any]:
-    listed: dict[str, Any] = {"url": item.url, "b64_json": None}
-    return listed | _carried(item)
-
-
-def _legacy_item(item: OutputItem) -> dict[str, Any]:
-    listed: dict[str, Any] = {
-        "url": item.url,
-        "content_type": item.content_type,
-        "width": item.width,
-        "height": item.height,
-        "file_name": None,
-        "file_size": None,
-    }
-    return listed | _carried(item)
-
-
-def _carried(item: OutputItem) -> dict[str, Any]:
-    if item.data is None:
-        return {}
-    return {"url": None, item.data_key: base64.b64encode(item.data).decode()}
+    return body if shape == "legacy" else {**body, "data": listed, "meta": usage}
 
 
 def json_reply(status: int, body: Any, content_type: str = "application/json; charset=utf-8") -> Reply:
-    """A reply with a JSON body."""
+    """Build a reply with a JSON body."""
     return Reply(status, json.dumps(body).encode(), content_type)
 
 
@@ -145,19 +150,21 @@ def error_reply(
     name: str | None = None,
     data: Any = None,
 ) -> Reply:
-    """An error in the service's own envelope, "new" (problem+json) or "old".
+    """Build an error in the service's own envelope, "new" (problem+json) or "old".
 
     The old envelope has no place for data: issues become its list of messages.
     """
     text = message or MESSAGES.get(status) or _TITLES.get(status, "Error")
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if envelope == "old":
+        issues = data if isinstance(data, list) else []
+        lines = [f"{'.'.join(map(str, issue['path']))}: {issue['message']}" for issue in issues]
         body = {
             "requestId": request_id,
             "statusCode": status,
             "timestamp": stamp,
             "path": path,
-            "message": _messages(data) or text,
+            "message": lines or text,
         }
         return json_reply(status, body)
     error: dict[str, Any] = {"name": name or _NAMES.get(status, "HttpException"), "message": text}
@@ -175,14 +182,8 @@ def error_reply(
     return json_reply(status, problem, PROBLEM_JSON)
 
 
-def _messages(data: Any) -> list[str]:
-    if not isinstance(data, list):
-        return []
-    return [f"{'.'.join(str(step) for step in issue['path'])}: {issue['message']}" for issue in data]
-
-
 def proxy_reply(status: int, envelope: str) -> Reply:
-    """An answer that something in front of the service gave, without the service's envelope."""
+    """Build the answer of a proxy in front of the service: HTML, text or nothing, without the service's envelope."""
     title = _TITLES.get(status, "Error")
     if envelope == "empty":
         return Reply(status, b"", "text/plain; charset=UTF-8")

@@ -1,4 +1,4 @@
-"""The sandbox's life: start, stop, and what a test or a notebook asks of it while it runs.
+"""Start, stop and inspection of a sandbox.
 
 `Sandbox` runs the service in this process, `serve` in the foreground of a terminal. Nothing here knows how
 requests are answered.
@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 from kontext_lab.sandbox.app import make_app
 from kontext_lab.sandbox.billing import Call, KeyLeak
-from kontext_lab.sandbox.configuration import DEFAULT_PRICES, Settings
 from kontext_lab.sandbox.faults import FaultSpec
 from kontext_lab.sandbox.http_server import HOST, LoopbackServer, PortInUseError
 from kontext_lab.sandbox.replies import CREDITS_PER_USD, Shape
-from kontext_lab.sandbox.simulated_service import Service
+from kontext_lab.sandbox.simulated_service import DEFAULT_PRICES, Service, Settings
 
 __all__ = ["DEFAULT_PORT", "Sandbox", "serve"]
 
@@ -32,10 +31,16 @@ _POLL_S: Final = 0.02  # how soon the accepting thread notices a stop
 
 
 class Sandbox:
-    """A service on this machine that speaks the contract with simulated pictures, for free.
+    """A free service on this machine that speaks the contract with simulated pictures.
 
-    Start it with `start()` or a `with` block. It listens on 127.0.0.1 only. It remembers everything that was
-    asked of it, also after it was stopped.
+    Start it with `start()` or a `with` block. It listens on 127.0.0.1 only. It remembers every request, also after
+    it was stopped.
+
+    Example:
+        >>> from kontext_lab.sandbox import Sandbox
+        >>> with Sandbox() as box:
+        ...     box.calls
+        []
 
     Args:
         port: Port to listen on; 0 takes a free one.
@@ -54,7 +59,7 @@ class Sandbox:
         fetch: Whether references at public addresses are loaded; otherwise each gets a stand-in photograph.
 
     Raises:
-        ValueError: A setting is not possible.
+        ValueError: A setting is invalid.
     """
 
     def __init__(
@@ -151,12 +156,12 @@ class Sandbox:
 
     @property
     def bill(self) -> float:
-        """What all calls would have cost, in USD."""
+        """Simulated cost of all calls, in USD."""
         return self._service.ledger.billed_credits / CREDITS_PER_USD
 
     @property
     def balance(self) -> float:
-        """What is left of the balance, in USD."""
+        """Rest of the balance, in USD."""
         return self._service.ledger.balance_credits / CREDITS_PER_USD
 
     @property
@@ -175,14 +180,14 @@ class Sandbox:
         return self._service.ledger.leaks()
 
     def script(self, faults: Iterable[FaultSpec]) -> None:
-        """Let the next generation requests, in order of arrival, meet these faults; None behaves.
+        """Give the next generation requests, in order of arrival, these faults; None means no fault.
 
         Replaces a script that has not run out. Faults may be given as `Fault` or by preset name.
         """
         self._service.faults.script(faults)
 
     def truth(self, sha256: str) -> NDArray[np.bool_]:
-        """Which pixels (height, width) of an output were edited; the mark's pixels are not among them.
+        """Return the mask (height, width) of an output's edited pixels, without the mark's.
 
         Raises:
             KeyError: No picture with this SHA-256 was made here.
@@ -190,7 +195,7 @@ class Sandbox:
         return self._service.truths.get(sha256)
 
     def mark(self, sha256: str) -> NDArray[np.bool_]:
-        """Which pixels (height, width) of an output belong to the "SANDBOX" mark.
+        """Return the mask (height, width) of an output's "SANDBOX" mark.
 
         Raises:
             KeyError: No picture with this SHA-256 was made here.
@@ -206,7 +211,7 @@ def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:
         settings: As for `Sandbox`.
 
     Returns:
-        Exit code: 0 after a stop, 2 if the port is taken or a setting is not possible.
+        Exit code: 0 after a stop, 2 if the port is taken or a setting is invalid.
     """
     try:
         box = Sandbox(port, **settings).start()
@@ -227,7 +232,7 @@ def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """An event that stop signals set; ignored ones, and all outside the main thread, stay as they are."""
+    """Let stop signals set an event; ignored ones, and all outside the main thread, keep their handlers."""
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopped

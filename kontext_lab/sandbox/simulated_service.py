@@ -1,27 +1,28 @@
-"""The service itself: one generation request from arrival to answer, with faults and money.
+"""The simulated service: one generation request from arrival to answer, with faults and money.
 
-Decides in the contract's order – key, limits, body, model, credits, work, bill – and says how the answer is
-delivered. It must not know Flask or sockets: it takes an `Arrival` and gives an `Outcome`.
+Decides in the contract's order – key, limits, body, model, credits, work, bill – and how the answer is delivered.
+It must not know Flask or sockets: it takes an `Arrival` and returns a `Reply` and its `Delivery`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import secrets
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Final
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final, Literal, NoReturn, get_args
 
-from kontext_lab.sandbox import replies
 from kontext_lab.sandbox.billing import Call, Ledger, to_credits
-from kontext_lab.sandbox.configuration import Settings
-from kontext_lab.sandbox.faults import Fault, FaultPlan, name_of
+from kontext_lab.sandbox.faults import Fault, FaultPlan, FaultSpec, name_of
 from kontext_lab.sandbox.fetched_references import (
     DecodedReference,
     ReferenceLoader,
@@ -33,23 +34,60 @@ from kontext_lab.sandbox.http_server import Delivery
 from kontext_lab.sandbox.painting import SimulatedPicture, black_picture, make_picture
 from kontext_lab.sandbox.replies import (
     CREDITS_PER_USD,
+    OUT_OF_CREDITS,
     OutputItem,
     Reply,
+    Shape,
     error_reply,
+    json_reply,
     proxy_reply,
     success_body,
 )
 from kontext_lab.sandbox.validation import FIELDS, Generation, check_body, reference_issue
 
-__all__ = ["Arrival", "Outcome", "Service"]
+__all__ = ["DEFAULT_PRICES", "GENERATIONS_PATH", "Arrival", "Service", "Settings"]
 
 logger = logging.getLogger(__name__)
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
+DEFAULT_PRICES: Final[Mapping[str, float]] = MappingProxyType(
+    {"flux/kontext-pro/image-to-image": 0.052, "flux/kontext-max/image-to-image": 0.104}
+)
 _LOST_S: Final = 600.0
 _SCHEME: Final = re.compile(r"bearer\s+(\S.*)", re.IGNORECASE)
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _STAND_IN_HEADER: Final = "x-kontext-sandbox-stand-in"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked settings of a sandbox; `Sandbox` describes each."""
+
+    shape: Shape = "legacy"
+    latency: float = 0.0
+    faults: Mapping[str, float] | Sequence[FaultSpec] = ()
+    seed: int = 0
+    balance: float = 100.0
+    prices: Mapping[str, float] = field(default_factory=lambda: DEFAULT_PRICES)
+    log_delay: float = 0.0
+    concurrency: int | None = None
+    keys: Collection[str] | None = None
+    url_lifetime: float = 3600.0
+    envelope: Literal["new", "old"] = "new"
+    fetch: bool = False
+
+    def __post_init__(self) -> None:
+        if self.shape not in get_args(Shape):
+            raise ValueError(f"shape must be one of {', '.join(get_args(Shape))}, not {self.shape!r}")
+        if self.envelope not in ("new", "old"):
+            raise ValueError(f"envelope must be new or old, not {self.envelope!r}")
+        for name in ("latency", "balance", "log_delay", "url_lifetime"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a finite number, not negative")
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ValueError("concurrency must be at least 1")
+        if isinstance(self.keys, str):
+            raise ValueError("keys must be a set of keys, not one key")
 
 
 @dataclass(frozen=True)
@@ -62,16 +100,8 @@ class Arrival:
     base_url: str
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """An answer and how it is to be written."""
-
-    reply: Reply
-    delivery: Delivery
-
-
 class Refusal(Exception):
-    """The request ends with an error reply."""
+    """End of a request with an error reply: the given one, or one made from status and details."""
 
     def __init__(self, status: int, reply: Reply | None = None, **details: Any) -> None:
         super().__init__(status)
@@ -82,14 +112,14 @@ class Refusal(Exception):
 
 @dataclass
 class _Job:
-    """What is known of one request while it is being worked on."""
+    """State of one request during its work."""
 
     call: Call
     arrival: Arrival
     fault: Fault | None
     started: float
     model: str = "unknown"
-    passed: bool = False  # the key was accepted: from here on the account's log knows of it
+    passed: bool = False  # the key was accepted: from here on the request is logged
     billed: bool = False
     stand_ins: tuple[str, ...] = ()
     pictures: list[SimulatedPicture] = field(default_factory=list)
@@ -109,22 +139,18 @@ class Service:
         self._admission = threading.Lock()
         self._references = ReferenceLoader(settings.fetch)
 
-    # shared by several addresses
-
     def error(self, status: int, path: str, request_id: str, **details: Any) -> Reply:
-        """An error in the envelope the sandbox is set to."""
+        """Build an error in the envelope of the settings."""
         details.setdefault("envelope", self.settings.envelope)
         return error_reply(status, path=path, request_id=request_id, **details)
 
     def knows_key(self, headers: Mapping[str, str]) -> bool:
-        """Whether the Authorization header carries an accepted key."""
+        """True if the Authorization header carries an accepted key."""
         match = _SCHEME.fullmatch(headers.get("authorization", "").strip())
         return match is not None and (self.settings.keys is None or match[1].strip() in self.settings.keys)
 
-    # generation
-
-    def generate(self, arrival: Arrival) -> Outcome:
-        """Answer one `POST /v1/images/generations`."""
+    def generate(self, arrival: Arrival) -> tuple[Reply, Delivery]:
+        """Answer one `POST /v1/images/generations`; returns the answer and the way to write it."""
         job = self._admit(arrival)
         try:
             reply = self._answer(job)
@@ -136,10 +162,10 @@ class Service:
         delivery = self._delivery(job, reply)
         status = None if delivery.silent else reply.status
         self.ledger.close(job.call.number, status, writing=not delivery.hold)
-        return Outcome(reply, delivery)
+        return reply, delivery
 
     def _admit(self, arrival: Arrival) -> _Job:
-        """Record the arrival and deal it its fault, in one step, so that both keep the same order."""
+        """Record the arrival and choose its fault in one step, so that both keep the same order."""
         headers = {name: value for name, value in arrival.headers.items() if name != "authorization"}
         client_id = headers.get("x-client-request-id", "")
         with self._admission:
@@ -149,7 +175,7 @@ class Service:
                     number=0,
                     request_id=uuid.uuid4().hex,
                     inference_id=secrets.token_urlsafe(16),
-                    # A malformed one is dropped without a word.
+                    # A malformed id is dropped silently, as the service does.
                     client_request_id=client_id if _CLIENT_ID.fullmatch(client_id) else None,
                     headers=headers,
                     fault=name_of(fault),
@@ -158,7 +184,7 @@ class Service:
         return _Job(call, arrival, fault, time.monotonic())
 
     def _answer(self, job: _Job) -> Reply:
-        """The order of checks; raises `Refusal` where one fails."""
+        """Run the checks in order; a failing one raises `Refusal`."""
         fault = job.fault
         if fault is not None and fault.kind == "cut_before":
             return Reply(500, b"")  # never written
@@ -168,7 +194,7 @@ class Service:
             self._note_body(job)
             self._pause(fault.seconds or 0.0)
             job.passed = fault.is_logged
-            raise Refusal(fault.status or 500, _fault_reply(fault), **self._fault_details(fault))
+            self._refuse_by(fault, 500)
         job.passed = True
         if not self.ledger.start_work():
             self._note_body(job)
@@ -179,15 +205,25 @@ class Service:
             self.ledger.end_work()
 
     def _note_body(self, job: _Job) -> Any:
-        """Decode the body and record it without picture data; None if it is not JSON."""
-        body = _decode_json(job.arrival.body)
+        """Decode the body and record it without picture data; None if it is not JSON (NaN is not)."""
+
+        def refuse(constant: str) -> NoReturn:
+            raise ValueError(constant)
+
+        def recorded(uris: Any) -> Any:
+            if isinstance(uris, list):
+                return [record_of_uri(uri) if isinstance(uri, str) else uri for uri in uris]
+            return record_of_uri(uris) if isinstance(uris, str) else uris
+
+        try:
+            body = json.loads(job.arrival.body, parse_constant=refuse)
+        except (ValueError, RecursionError):
+            return None
         if isinstance(body, dict):
             job.model = str(body.get("model", "unknown"))[:200]
-            self.ledger.update(
-                job.call.number,
-                body=_without_pictures(body),
-                unknown_keys=tuple(key for key in body if key not in FIELDS),
-            )
+            kept = {name: recorded(value) if name == "image_url" else value for name, value in body.items()}
+            unknown = tuple(key for key in body if key not in FIELDS)
+            self.ledger.update(job.call.number, body=kept, unknown_keys=unknown)
         return body
 
     def _work(self, job: _Job) -> Reply:
@@ -205,11 +241,15 @@ class Service:
         references = self._load(job, request, single=isinstance(body["image_url"], str))
         price = to_credits(Decimal(str(self.settings.prices[request.model])) * request.num_images)
         if not self.ledger.reserve(price):
-            raise Refusal(403, **_out_of_credits())
+            raise Refusal(403, **OUT_OF_CREDITS)
         try:
             seed = request.seed or secrets.randbelow(2**32 - 1) + 1
             reply = self._make(job, request, references, seed, price)
-            self._pause(self.settings.latency + self._extra(job.fault) - (time.monotonic() - job.started))
+            extra = 0.0
+            # A lost answer's seconds are spent holding the connection instead.
+            if job.fault is not None and job.fault.kind not in ("lost", "download_slow"):
+                extra = job.fault.seconds or 0.0
+            self._pause(self.settings.latency + extra - (time.monotonic() - job.started))
         except BaseException:
             self.ledger.release(price)
             raise
@@ -233,59 +273,55 @@ class Service:
         self, job: _Job, request: Generation, references: Sequence[DecodedReference], seed: int, price: int
     ) -> Reply:
         """Make the pictures, host them and write the answer, damaged as the fault wants it."""
-        fault = job.fault
+        fault, count = job.fault, request.num_images
+        kind, variant = (fault.kind, fault.variant) if fault is not None else ("", "")
+        if kind == "no_picture":
+            count = 0
+        elif (kind, variant) == ("missing_one", "fewer"):
+            count -= 1
         items = []
-        for number in range(1, self._count(fault, request.num_images) + 1):
-            flagged = fault is not None and fault.kind == "moderated" and fault.strikes(number)
-            if flagged or _is_black(fault, number, request.num_images):
+        for number in range(1, count + 1):
+            struck = fault if fault is not None and fault.strikes(number) else None
+            flagged = struck is not None and kind == "moderated"
+            black = flagged or (struck is not None and kind == "black")
+            if fault is not None and (kind, variant) == ("missing_one", "black"):
+                black = number == (fault.picture or request.num_images)
+            if black:
                 picture = black_picture(request, references)
             else:
                 picture = make_picture(request, references, seed, number - 1)
             job.pictures.append(picture)
-            items.append(self._item(picture, number, flagged, fault, job.arrival.base_url))
-        if fault is not None and fault.kind == "unreadable":
-            return _unreadable(fault)
+            items.append(self._item(picture, flagged, struck, job.arrival.base_url))
+        if (kind, variant) == ("unreadable", "text"):
+            return Reply(200, b"OK, your picture is ready", "text/plain; charset=utf-8")
+        if kind == "unreadable":
+            return json_reply(200, {"result": {"status": "succeeded", "assets": [{"kind": "image"}]}})
         body = success_body(
             self.settings.shape, items, seed=seed % 2**32 or 1, prompt=request.prompt, credits=price
         )
-        return replies.json_reply(200, body)
+        return json_reply(200, body)
 
     def _item(
-        self, picture: SimulatedPicture, number: int, flagged: bool, fault: Fault | None, base_url: str
+        self, picture: SimulatedPicture, flagged: bool, fault: Fault | None, base_url: str
     ) -> OutputItem:
+        """Host a picture, or put its bytes into the answer if the fault wants that."""
         height, width = picture.truth.shape
-        sha256 = picture.sha256
-        self.truths.put(sha256, picture.truth)
-        self.marks.put(sha256, picture.mark_mask)
-        if fault is not None and fault.kind == "b64" and fault.strikes(number):
-            return OutputItem(None, picture.content_type, width, height, flagged, picture.data, fault.variant)
-        damage = fault if fault is not None and fault.strikes(number) else None
-        name = self.hosting.put(picture.data, picture.content_type, damage)
-        return OutputItem(
-            f"{base_url.rstrip('/')}/outputs/{name}", picture.content_type, width, height, flagged
+        self.truths.put(picture.sha256, picture.truth)
+        self.marks.put(picture.sha256, picture.mark_mask)
+        item = partial(
+            OutputItem, content_type=picture.content_type, width=width, height=height, flagged=flagged
         )
-
-    @staticmethod
-    def _count(fault: Fault | None, asked: int) -> int:
-        if fault is not None and fault.kind == "no_picture":
-            return 0
-        if fault is not None and fault.kind == "missing_one" and fault.variant == "fewer":
-            return asked - 1
-        return asked
-
-    @staticmethod
-    def _extra(fault: Fault | None) -> float:
-        """Seconds the fault adds before the answer; a lost answer's seconds are spent holding instead."""
-        if fault is None or fault.seconds is None or fault.kind in ("lost", "download_slow"):
-            return 0.0
-        return fault.seconds
+        if fault is not None and fault.kind == "b64":
+            return item(None, data=picture.data, data_key=fault.variant)
+        name = self.hosting.put(picture.data, picture.content_type, fault)
+        return item(f"{base_url.rstrip('/')}/outputs/{name}")
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
             self.stopping.wait(seconds)
 
     def _settle(self, job: _Job, reply: Reply, price: int) -> Reply:
-        """Bill the work, unless the fault says that it failed."""
+        """Bill the work, unless the fault makes it fail."""
         fault = job.fault
         outputs = tuple(picture.sha256 for picture in job.pictures)
         self.ledger.update(job.call.number, outputs=outputs)
@@ -297,14 +333,14 @@ class Service:
         if fault is None or fault.is_logged:
             self.ledger.log(job.call.number, succeeded=True, model=job.model, credits=price)
         if fault is not None and fault.kind == "error":
-            raise Refusal(fault.status or 502, _fault_reply(fault), **self._fault_details(fault))
+            self._refuse_by(fault, 502)
         usd = Decimal(price) / CREDITS_PER_USD
         money = {"x-aimlapi-credits-used": str(price), "x-aimlapi-usd-spent": f"{usd:.9f}"}
         stand_ins = {_STAND_IN_HEADER: ", ".join(job.stand_ins)} if job.stand_ins else {}
         return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | money | stand_ins)
 
     def _refuse(self, job: _Job, refusal: Refusal) -> Reply:
-        """An error reply; refused work is logged as failed and costs nothing."""
+        """Build an error reply; refused work is logged as failed and costs nothing."""
         fault = job.fault
         if job.passed and not job.billed and (fault is None or fault.logged is not False):
             self.ledger.log(job.call.number, succeeded=False, model=job.model, credits=0)
@@ -316,9 +352,13 @@ class Service:
             retry = {"Retry-After": str(fault.retry_after)}
         return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | retry)
 
-    def _fault_details(self, fault: Fault) -> dict[str, Any]:
-        details: dict[str, Any] = {"envelope": fault.envelope or self.settings.envelope}
-        return details | (_out_of_credits() if fault.variant == "credits" else {})
+    def _refuse_by(self, fault: Fault, status: int) -> NoReturn:
+        """Refuse as an error fault says: in the service's envelope, or with the page of a proxy."""
+        status = fault.status or status
+        if fault.from_proxy:
+            raise Refusal(status, proxy_reply(status, str(fault.envelope)))
+        details = OUT_OF_CREDITS if fault.variant == "credits" else {}
+        raise Refusal(status, envelope=fault.envelope or self.settings.envelope, **details)
 
     @staticmethod
     def _ids(job: _Job) -> dict[str, str]:
@@ -329,73 +369,24 @@ class Service:
         return ids
 
     def _delivery(self, job: _Job, reply: Reply) -> Delivery:
-        """How the answer is written, and who is told about it."""
-        number = job.call.number
-        done: Callable[[bool], None] = lambda delivered: self.ledger.settle(number, delivered)  # noqa: E731  one use
+        """Decide how the answer is written; the ledger learns whether it arrived."""
+        done = partial(self.ledger.settle, job.call.number)
         fault = job.fault
         if fault is None:
             return Delivery(done=done)
+        silent = Delivery(cut="close" if fault.variant == "close" else "reset", limit=0, done=done)
         if fault.kind == "cut_before":
-            return Delivery(cut="close" if fault.variant == "close" else "reset", limit=0, done=done)
-        struck = bool(job.pictures)  # a request refused before the work gets its refusal
-        if fault.kind == "lost" and struck:
-            hold = _LOST_S if fault.seconds is None else fault.seconds
-            return Delivery(hold=hold, cut="reset", limit=0, done=done)
-        if fault.kind == "cut_after" and struck:
-            if fault.variant == "middle":
-                address = reply.body.find(b"http")
-                half = len(reply.body) // 2
-                return Delivery(cut="close", limit=half if address < 0 else address + 8, done=done)
-            if fault.variant == "late":
-                return Delivery(cut="close", limit=len(reply.body) - 4, done=done)
-            return Delivery(cut="close" if fault.variant == "close" else "reset", limit=0, done=done)
-        return Delivery(done=done)
-
-
-def _fault_reply(fault: Fault) -> Reply | None:
-    """A proxy's page, if the fault is one."""
-    return proxy_reply(fault.status or 502, str(fault.envelope)) if fault.from_proxy else None
-
-
-def _out_of_credits() -> dict[str, Any]:
-    return {
-        "name": "OutOfFundsException",
-        "message": replies.OUT_OF_CREDITS,
-        "data": {"kind": replies.CREDITS_KIND},
-    }
-
-
-def _is_black(fault: Fault | None, number: int, asked: int) -> bool:
-    if fault is None:
-        return False
-    if fault.kind == "missing_one" and fault.variant == "black":
-        return number == (fault.picture or asked)
-    return fault.kind == "black" and fault.strikes(number)
-
-
-def _unreadable(fault: Fault) -> Reply:
-    if fault.variant == "text":
-        return Reply(200, b"OK, your picture is ready", "text/plain; charset=utf-8")
-    return replies.json_reply(200, {"result": {"status": "succeeded", "assets": [{"kind": "image"}]}})
-
-
-def _decode_json(body: bytes) -> Any:
-    """The decoded body; None for anything that is not JSON (NaN included), or JSON null."""
-
-    def refuse(constant: str) -> None:
-        raise ValueError(constant)
-
-    try:
-        return json.loads(body, parse_constant=refuse)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _without_pictures(body: Mapping[str, Any]) -> dict[str, Any]:
-    kept = dict(body)
-    references = kept.get("image_url")
-    if isinstance(references, str):
-        kept["image_url"] = record_of_uri(references)
-    elif isinstance(references, list):
-        kept["image_url"] = [record_of_uri(uri) if isinstance(uri, str) else uri for uri in references]
-    return kept
+            return silent
+        if not job.pictures:  # a request refused before the work gets its refusal
+            return Delivery(done=done)
+        if fault.kind == "lost":
+            return replace(silent, hold=_LOST_S if fault.seconds is None else fault.seconds)
+        if fault.kind != "cut_after":
+            return Delivery(done=done)
+        if fault.variant == "middle":
+            address = reply.body.find(b"http")
+            limit = len(reply.body) // 2 if address < 0 else address + 8
+            return Delivery(cut="close", limit=limit, done=done)
+        if fault.variant == "late":
+            return Delivery(cut="close", limit=len(reply.body) - 4, done=done)
+        return silent

@@ -14,8 +14,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from kontext_lab.cli.jupyter import NOTEBOOK, put_notebook
+
 from kontext_lab.cli.main import run_command
 from kontext_lab.cli.signals import STOP_SIGNALS
 

@@ -269,13 +269,13 @@ def test_the_pages_of_a_store_are_opened_without_a_word_on_the_command_line(
     folder: Path, postgres_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every user of a machine can read command lines, so the store's address goes another way."""
-    from kontext_lab.cli import inspect
+    from kontext_lab.cli import servers
 
     seen: list[tuple[list[str], dict[str, str]]] = []
-    monkeypatch.setattr(inspect.os, "execve", lambda _, *given: seen.append(given))
-    monkeypatch.setattr(inspect.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
+    monkeypatch.setattr(servers.os, "execve", lambda _, *given: seen.append(given))
+    monkeypatch.setattr(servers.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "of a person")
-    inspect.serve_ui(1)
+    servers.ui.callback(1)
     ((command, environment),) = seen
     assert "marked-password" not in str(command)
     assert postgres_uri == environment["MLFLOW_BACKEND_STORE_URI"]

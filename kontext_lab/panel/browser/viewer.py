@@ -7,12 +7,14 @@ state, which a saved notebook keeps. This module must not decode a picture nor k
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser.widget import STATIC, BrowserWidget, source
+
+if TYPE_CHECKING:
+    from kontext_lab.metrics import Placement
 
 __all__ = ["Viewer"]
 

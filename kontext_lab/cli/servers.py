@@ -1,0 +1,136 @@
+"""The commands `panel`, `sandbox` and `ui`: programs that serve until they are stopped."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from kontext_lab.cli.output import BAD, OK, say
+from kontext_lab.cli.signals import STEP_SECONDS, stop_signals
+from kontext_lab.errors import ConfigError
+
+__all__ = ["NOTEBOOK", "panel", "put_notebook", "sandbox", "ui"]
+
+NOTEBOOK = "kontext-lab.ipynb"
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Port for JupyterLab.")
+@click.option("--no-browser", is_flag=True, help="Start JupyterLab without opening a browser.")
+def panel(port: int | None, no_browser: bool) -> int:
+    """Open JupyterLab on a notebook with the panel."""
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ConfigError('JupyterLab is not installed: pip install "kontext-lab[lab]"')
+    notebook = put_notebook(Path.cwd())
+    # The printed address leads to the notebook even if no browser is opened.
+    command = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url=/lab/tree/{notebook.name}"]
+    command += [] if port is None else [f"--ServerApp.port={port}"]
+    command += ["--no-browser"] if no_browser else []
+    # Containers often run as root; JupyterLab refuses that without this flag.
+    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    stops = stop_signals()
+    with subprocess.Popen(command) as process, stops.acting_on(_Server(process)):
+        code = None
+        while code is None:  # in steps, so that a signal is never missed
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(STEP_SECONDS)
+    if stops.first is not None:
+        stops.forget()
+        return OK  # the usual way to end JupyterLab
+    return OK if code == 0 else BAD
+
+
+class _Server:
+    """JupyterLab as a process that signals stop: in order with its kernels, or at once."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def cancel(self) -> None:
+        self._process.terminate()
+
+    def leave(self) -> None:
+        self._process.kill()
+
+
+def put_notebook(folder: Path) -> Path:
+    """Copy the quickstart into a folder, unless its notebook is there already; returns the path.
+
+    Raises:
+        ConfigError: it can't be written.
+    """
+    target = folder / NOTEBOOK
+    if target.exists():
+        say(f"{target.name} is there already: opening it as it is")
+        return target
+    try:
+        target.write_bytes(resources.files("kontext_lab.cli").joinpath("quickstart.ipynb").read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{target}: can't be written: {error.strerror or error}") from None
+    return target
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="Port of the sandbox; 0 takes a free one.",
+)
+@click.option(
+    "--latency",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time from a request to its answer.",
+)
+@click.option(
+    "--fetch", is_flag=True, help="Load images from public addresses, in place of stand-in photographs."
+)
+def sandbox(port: int, latency: float, fetch: bool) -> int:
+    """Serve the sandbox to any client on this machine: simulated pictures, free."""
+    from kontext_lab.sandbox import serve
+
+    return serve(port, latency=latency, fetch=fetch)
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port for MLflow's pages."
+)
+def ui(port: int) -> int:
+    """Open MLflow's own pages on the store in use."""
+    from kontext_lab.tracking import Tracker
+
+    store = Tracker().store
+    if store.web_address:
+        say(f"the store is a server, its pages are at {store.web_address}")
+        return 0
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise ConfigError(f"port {port} is in use: choose another with --port")
+    say(f"{store.shown} at http://127.0.0.1:{port} (Ctrl-C stops it); experiment {store.experiment}")
+    environment = {
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        # Without this MLflow starts eight more processes for jobs that no sweep has.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **os.environ,
+        # Not on the command line, which every user of the machine can read.
+        "MLFLOW_BACKEND_STORE_URI": store.uri,
+    }
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
+    if os.name == "posix":
+        # MLflow takes this process over, so that a signal to us stops its workers, too.
+        sys.stdout.flush()
+        os.execve(sys.executable, command, environment)
+    return subprocess.run(command, check=False, env=environment).returncode
