@@ -29,7 +29,7 @@ from kontext_lab.lab.service import SANDBOX_LATENCY
 from kontext_lab.lab.unfinished import follow_stores, left_by_others, recover_same
 from kontext_lab.request.attempt import BillingOutcome
 from kontext_lab.results import CellResult, Results, State, TrackedCell
-from kontext_lab.results.states import MISSING, PAID_AGAIN, fate_of
+from kontext_lab.results.states import MISSING, PAID_AGAIN, outcome_by_log
 from kontext_lab.runner import Budget, Coordinator, Handle, Observer, Permits, Task
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening
@@ -264,7 +264,7 @@ def _prepared(
         permits = permits_for(options.executor, lab.worker, lab.journal.folder, options.concurrency)
     for known, fate in charges:
         if known.run_id:
-            lab.tracker.settle(known.run_id, fate_of(fate), fate.cost_usd)
+            lab.tracker.settle(known.run_id, outcome_by_log(fate), fate.cost_usd)
     opening = _opening(lab, sweep, inside, extends=_extended(plan), fresh=options.reuse == "never")
     lab.tracker.begin(opening, journal.belongs_to)
     return _running(lab, plan, options, observers, journal, permits=permits)

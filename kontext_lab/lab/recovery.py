@@ -18,7 +18,7 @@ from kontext_lab.lab.bound_store import draw_preview, grid_png
 from kontext_lab.lab.worker import Worker
 from kontext_lab.request.attempt import Attempt, BillingOutcome
 from kontext_lab.results import CellResult, Results, State, TrackedCell
-from kontext_lab.results.states import fate_of
+from kontext_lab.results.states import outcome_by_log
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Tracker
@@ -181,7 +181,7 @@ def _log(tracker: Tracker, parent_id: str, one: _Owed, attempt: Attempt, fate: B
     one.cell.apply(attempt, one.intent.moment)
     tracker.log(parent_id, one.intent.place, one.cell, attempt)
     if fate is not None and one.cell.state is State.IN_DOUBT:
-        tracker.settle(one.cell.run_id, fate_of(fate), fate.cost_usd)
+        tracker.settle(one.cell.run_id, outcome_by_log(fate), fate.cost_usd)
 
 
 def sum_up(tracker: Tracker, parent_id: str, sweep: Sweep, service: str, *, quick: bool = False) -> None:

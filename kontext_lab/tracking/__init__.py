@@ -4,8 +4,8 @@ The only place that imports mlflow. Works through `MlflowClient` with explicit r
 API, so that what a notebook has active stays as it is. Knows no service and no figure.
 """
 
-from kontext_lab.tracking.assessments import BOOKED, MEASURED
 from kontext_lab.tracking.database import may_hold
+from kontext_lab.tracking.layout import BOOKED, MEASURED
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.search import PictureLocation
 from kontext_lab.tracking.tracker import Tracker

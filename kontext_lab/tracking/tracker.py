@@ -23,16 +23,7 @@ from kontext_lab.results import CellResult, Output, Results, Spending, State, Tr
 from kontext_lab.results.states import MISSING
 from kontext_lab.statistics import Vote
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import (
-    artifact_location,
-    assessments,
-    cost_rows,
-    lineage,
-    reading,
-    search,
-    vote_files,
-    writing,
-)
+from kontext_lab.tracking import assessments, reading, search, writing
 from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.search import PictureLocation
@@ -82,7 +73,7 @@ class Tracker:
     def holds(self, run_id: str) -> bool:
         """Whether a run is in this store, and was not deleted."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return lineage.run_if_there(self.store, run_id) is not None
+            return reading.run_if_there(self.store, run_id) is not None
 
     @staticmethod
     def active_run_id(tracking_uri: str) -> str:
@@ -147,7 +138,7 @@ class Tracker:
             opened: told of its id as soon as there is a run, so that one half made can be ended.
         """
         with mlflow_trouble("the sweep can't be recorded in MLflow"):
-            artifact_location.prepare_folder(self.store)
+            self.store.prepare_folder()
             parent = self._parent(opening)
             if parent is None:
                 parent = writing.make_parent(self.store, opening, self.context, opened)
@@ -169,7 +160,7 @@ class Tracker:
     def _parent(self, opening: Opening) -> Run | None:
         """The run to go on with: never one that was deleted."""
         if opening.parent_id:
-            found = reading.active_run(self.store, opening.parent_id)
+            found = reading.run_if_there(self.store, opening.parent_id)
             if found is not None:
                 return found
         return None if opening.fresh else reading.sweep_with_digest(self.store, opening.digest)
@@ -338,17 +329,17 @@ class Tracker:
     def vote(self, vote: Vote, left: Output, right: Output) -> bool:
         """Write a vote on two outputs onto their sweeps; False where neither is in the store."""
         with mlflow_trouble("the vote can't be recorded in MLflow"):
-            return bool(vote_files.write_vote(self.store, vote, left, right))
+            return bool(assessments.write_vote(self.store, vote, left, right))
 
     def take_back(self, vote: Vote, left: Output, right: Output) -> None:
         """Take back a vote on two outputs."""
         with mlflow_trouble("the vote can't be taken back in MLflow"):
-            vote_files.take_back(self.store, vote, left, right)
+            assessments.withdraw_vote(self.store, vote, left, right)
 
     def votes(self, run_ids: Iterable[str]) -> list[Vote]:
         """Every vote on the sweeps of these cells, by anybody; the oldest first."""
         with mlflow_trouble("the votes can't be read from MLflow"):
-            return vote_files.read_votes(self.store, run_ids)
+            return assessments.read_votes(self.store, run_ids)
 
     def rate(self, cell: CellResult, values: Mapping[tuple[str, int], float | None]) -> None:
         """Write what votes make of a cell's outputs, by `rank/…` and the output's number; None withdraws."""
@@ -372,22 +363,22 @@ class Tracker:
     def output_at(self, origin: Origin) -> Output | None:
         """The output that an origin names; None where it isn't there any more."""
         with mlflow_trouble(f"run {origin.run_id[:8]} can't be read from MLflow"):
-            return lineage.output_at(self.store, origin)
+            return search.output_at(self.store, origin)
 
     def edits_of(self, origins: Iterable[Origin]) -> list[Output]:
         """The pictures made directly from any of these outputs, the oldest first; no copies."""
         with mlflow_trouble("the MLflow store can't be searched"):
-            return lineage.edits_of(self.store, origins)
+            return search.edits_of(self.store, origins)
 
     def cells_with(self, run_ids: Sequence[str]) -> dict[str, tuple[CellResult, str]]:
         """Cells of any experiment by their runs' ids, each with its sweep's run; others are left out."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return lineage.cells_with(self.store, run_ids)
+            return search.cells_with(self.store, run_ids)
 
     def first_done(self, run: SweepRun) -> Output | None:
         """A picture of the cell of a sweep that was done first; None where there is none."""
         with mlflow_trouble(f"run {run.run_id[:8]} can't be read from MLflow"):
-            return lineage.first_done(self.store, run)
+            return search.first_done(self.store, run)
 
     def address(self, run_id: str, experiment_id: str = "") -> str:
         """Where MLflow's pages show a run, without name or password; "" where there are no pages or no run."""
@@ -396,7 +387,7 @@ class Tracker:
             return ""
         if not experiment_id:
             with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
-                run = lineage.run_if_there(self.store, run_id)
+                run = reading.run_if_there(self.store, run_id)
             experiment_id = "" if run is None else run.info.experiment_id
         return f"{web}/#/experiments/{experiment_id}/runs/{run_id}" if experiment_id else ""
 
@@ -429,12 +420,12 @@ class Tracker:
     def spending(self) -> Spending:
         """US dollars by day, sweep and model, of all experiments."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return cost_rows.read_spending(self.store)
+            return reading.read_spending(self.store)
 
     def name_of(self, run_id: str) -> str:
         """What a run is called; "" where there is none."""
         with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
-            run = lineage.run_if_there(self.store, run_id)
+            run = reading.run_if_there(self.store, run_id)
             return "" if run is None else str(run.info.run_name or "")
 
     def experiment_name(self, experiment_id: str) -> str:

@@ -104,7 +104,7 @@ def test_nothing_in_a_new_store_knows_the_name_it_was_made_under(file: Path) -> 
     assert b"making-" not in file.read_bytes()
 
 
-def test_store_of_zero_bytes_is_made_by_mlflow(file: Path) -> None:
+def test_store_of_zero_bytes_is_filled(file: Path) -> None:
     """An empty file is a store that has nothing yet."""
     file.touch()
 
@@ -231,7 +231,7 @@ def test_file_that_is_no_database_says_so(file: Path) -> None:
     """Any other file is left as it is."""
     file.write_text("this is no database, it only looks like a file of that name")
 
-    assert "no SQLite database" in refusal(file)
+    assert "not a SQLite database" in refusal(file)
 
 
 def test_damaged_store_says_so(store_file: Path) -> None:
