@@ -85,7 +85,7 @@ class FolderPermits:
             return False
 
     def is_taken(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the attempt folder is the permit
-        """Whether somebody took it."""
+        """True if a sender may have taken it."""
         return attempt_folder.may_have_left
 
     def retire(self, permit: Permit) -> None:
@@ -97,7 +97,7 @@ class QueuePermit:
     """A permit in a queue on Dask's scheduler, for workers that don't see the journal's disk.
 
     Attributes:
-        name: of the queue; it holds one item until somebody takes the permit.
+        name: of the queue; it holds one item until the permit is taken.
     """
 
     name: str

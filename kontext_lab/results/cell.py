@@ -44,7 +44,8 @@ class Output:
     """One picture of a cell, or the reason why there is none.
 
     Example:
-        >>> output = kl.Lab("sandbox", quiet=True).edit(kl.sample("coffee"), "Add a bird.").output
+        >>> with kl.Lab("sandbox", quiet=True) as lab:
+        ...     output = lab.edit(kl.sample("coffee"), "Add a bird.").output
         >>> output.number, output.format, output.image.size == (output.width, output.height)
         (1, 'jpeg', True)
 
@@ -205,7 +206,8 @@ class CellResult:
     """One cell: its parameters, its state and its outputs.
 
     Example:
-        >>> cell = kl.Lab("sandbox", quiet=True).edit(kl.sample("coffee"), "Add a bird.", seed=3)
+        >>> with kl.Lab("sandbox", quiet=True) as lab:
+        ...     cell = lab.edit(kl.sample("coffee"), "Add a bird.", seed=3)
         >>> cell.params["seed"], cell.state, len(cell.outputs), cell.simulated
         (3, <State.DONE: 'done'>, 1, True)
 

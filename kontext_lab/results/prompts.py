@@ -111,7 +111,7 @@ def differences(source: Sweep | Results | Mapping[str, str] | Sequence[str]) -> 
     Example:
         >>> kl.differences({"plain": "Add a bird.", "counted": "Add two birds."})
         plain    Add a bird.
-        counted  Add [-a bird-][+two birds+].
+        counted  Add [-a bird-] [+two birds+].
     """
     prompts = [(visible(name), visible(text)) for name, text in _prompts(source)]
     first = prompts[0][1] if prompts else ""

@@ -65,7 +65,8 @@ class Results(Sequence[CellResult]):
 
     Example:
         >>> sweep = kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"guidance_scale": [2, 5]}, name="demo")
-        >>> results = kl.Lab("sandbox", quiet=True).run(sweep, progress=False)
+        >>> with kl.Lab("sandbox", quiet=True) as lab:
+        ...     results = lab.run(sweep, progress=False)
         >>> results.axes
         {'guidance_scale': [2.0, 5.0]}
         >>> results.cell(guidance_scale=5).state, len(results.sel(guidance_scale=[2, 5])), len(results.to_frame())
@@ -290,7 +291,7 @@ class Results(Sequence[CellResult]):
 
     @property
     def undelivered_line(self) -> str:
-        """What MLflow lacks of this run, and the way out, in one line; "" if it lacks nothing."""
+        """The parts of this run that MLflow lacks, and the way out, in one line; "" if it lacks nothing."""
         parts = []
         if self.unkept:
             cells = "1 cell is" if self.unkept == 1 else f"{self.unkept} cells are"
@@ -416,7 +417,7 @@ def _row(cell: CellResult, output: Output | None) -> dict[str, Any]:
         **cell.metrics,
         **(output.metrics if output else {}),
         "sha256": (output.sha256 or None) if output else None,
-        "note": cell.comment or None,  # `note` is no placeholder, so it can be no column twice
+        "note": cell.comment or None,  # a placeholder can't be called `note`
         "reused_from": cell.reused_from or None,
         "run_id": cell.run_id or None,
     }

@@ -1,7 +1,7 @@
-"""The one store: MLflow. Every sweep a parent run, every cell with an outcome a child run.
+"""The store, MLflow: a parent run for each sweep, a child run for each cell that has an outcome.
 
-The only place that imports mlflow. Works through `MlflowClient` with explicit run ids, never the fluent
-API, so that what a notebook has active stays as it is. Knows no service and no figure.
+The only room that imports mlflow. It uses `MlflowClient` with explicit run ids, never the fluent API, so that a
+notebook's active run stays active. Knows no service and no figure.
 """
 
 from kontext_lab.tracking.database import may_hold

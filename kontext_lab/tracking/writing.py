@@ -43,6 +43,7 @@ Opened = Callable[[Run], None]
 """Called with a child run as soon as it exists, so that a second try at writing finds it."""
 
 PROTECT = "kontext.protect"
+"""The tag with the protect boxes of a sweep, as JSON."""
 
 _KEPT_WHEN_COPIED = ("outputs", "output_sha256", "output_phash", "arrived", "reason", "state")
 
@@ -115,7 +116,7 @@ def make_parent(
     # The outputs that every cell starts from: the sweep's fixed references.
     tags |= layout.parent_tag(origins_of(sweep.fixed.get("images", ())))
     if sweep.protect:
-        tags[PROTECT] = _boxes(sweep)
+        tags[PROTECT] = json.dumps(sweep.protect, sort_keys=True, ensure_ascii=False)
     run: Run = store.client.create_run(store.experiment_id, run_name=sweep.name, tags=tags)
     opened(str(run.info.run_id))
     store.client.log_batch(run.info.run_id, params=layout.to_params(layout.sweep_params(sweep)))
@@ -131,7 +132,8 @@ def reopen_parent(store: Store, run: Run, opening: Opening) -> None:
     for key, text in layout.parent_tag(origins_of(opening.sweep.fixed.get("images", ()))).items():
         if run.data.tags.get(key) != text:
             store.client.set_tag(run.info.run_id, key, text)
-    protect = _boxes(opening.sweep)
+    # The digest leaves the boxes out: the tag shows that they have changed.
+    protect = json.dumps(opening.sweep.protect, sort_keys=True, ensure_ascii=False)
     if run.data.tags.get(PROTECT, "{}") != protect:
         _put_sweep(store, run, opening.sweep)
         store.client.set_tag(run.info.run_id, PROTECT, protect)
@@ -139,11 +141,6 @@ def reopen_parent(store: Store, run: Run, opening: Opening) -> None:
 
 def _put_sweep(store: Store, run: Run, sweep: Sweep) -> None:
     put(store, run, lambda folder: sweep.to_yaml(folder / "sweep.yaml", self_contained=True))
-
-
-def _boxes(sweep: Sweep) -> str:
-    """The protect boxes of a sweep. The sweep's digest leaves them out: this text shows that they have changed."""
-    return json.dumps(sweep.protect, sort_keys=True, ensure_ascii=False)
 
 
 def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opened: Opened) -> None:

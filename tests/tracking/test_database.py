@@ -170,6 +170,38 @@ def test_killed_while_making_a_store(file: Path, after: float) -> None:
     assert [file.name] == [path.name for path in file.parent.iterdir()]
 
 
+KILLED = """
+import os, signal, sqlite3, sys
+
+class Connection(sqlite3.Connection):
+    statements = 0
+
+    def execute(self, *args):
+        Connection.statements += 1
+        if Connection.statements == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(*args)
+
+from kontext_lab.tracking import Tracker, database
+connect = sqlite3.connect
+database.sqlite3.connect = lambda *args, **kwargs: connect(*args, factory=Connection, **kwargs)
+Tracker(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("statement", [1, 3, 100])
+def test_killed_while_writing_a_store(file: Path, statement: int) -> None:
+    """A kill before, at the beginning and in the middle of the transaction leaves a store that the next start makes."""
+    killed = subprocess.run([sys.executable, "-c", KILLED, uri_of(file), str(statement)], check=False)
+    left = sorted(path.name for path in file.parent.iterdir())
+    assert -9 == killed.returncode
+    assert {file.name} <= {*left} <= {file.name, f"{file.name}-journal"}
+    Tracker(uri_of(file))
+
+    assert [file.name] == [path.name for path in file.parent.iterdir()]
+
+
 # Looking
 
 
