@@ -1,11 +1,10 @@
-"""What is paid for but not in the store yet: on disk, readable by a person, safe against a power cut.
+"""Files of requests that are or may be paid for and are not in the store yet; they survive a power cut.
 
 Knows folders, files and locks; neither service nor store, widgets nor figures.
 """
 
 from kontext_lab.journal.attempt_folder import AttemptFolder, Intent
-from kontext_lab.journal.home import home_folder
-from kontext_lab.journal.journal import Journal, SweepFacts, SweepJournal
+from kontext_lab.journal.journal import Journal, SweepFacts, SweepJournal, home_folder
 from kontext_lab.journal.permits import FolderPermits, Permit, QueuePermits
 from kontext_lab.journal.store_index import StoreIndex, store_is_there
 

@@ -1,6 +1,6 @@
 """The folder of one attempt: its intent, the raw answer, and the downloaded pictures.
 
-Only the worker writes while it runs, in whatever process that is.
+While a worker runs, in any process, only the worker writes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 from kontext_lab.journal.durable_files import create_durably, read_json, write_durably, write_json
 from kontext_lab.request.attempt import RawAnswer
 
-__all__ = ["AttemptFolder", "Intent"]
+__all__ = ["ANSWER", "AttemptFolder", "Intent"]
 
-_INTENT, _SENT, _ANSWER, _OUTPUT = "intent.json", "sent", "answer.json", "output-"
+_INTENT, _SENT, ANSWER, _OUTPUT = "intent.json", "sent", "answer.json", "output-"
 
 _WITHDRAWN = "withdrawn"
 
@@ -27,14 +27,14 @@ _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True)
 class Intent:
-    """What is about to be sent.
+    """The record of a request that is about to be sent.
 
     Attributes:
-        place: the cell's place in its sweep.
+        place: the cell's index in its sweep.
         title: the cell's, for a person.
-        request_id: sent along as `X-Client-Request-Id`.
+        request_id: sent as `X-Client-Request-Id`.
         fingerprint: of the request.
-        price: US dollars it is expected to cost.
+        price: expected cost in US dollars.
         when: the moment before it is sent, ISO 8601 in UTC.
     """
 
@@ -47,18 +47,18 @@ class Intent:
 
     @property
     def moment(self) -> datetime:
-        """When it was about to be sent."""
+        """The time `when`; 1970 for a damaged file."""
         try:
             when = datetime.fromisoformat(self.when)
             when = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
             return _LONG_AGO
-        # A damaged file must not lead to the ends of the calendar, where adding a minute is an error.
+        # Not the ends of the calendar, where adding a minute is an error.
         return when if _LONG_AGO.year <= when.year < 9000 else _LONG_AGO
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Intent | None:
-        """An intent from its file's facts; None where they make no sense."""
+        """An intent from the facts of its file; None if they are damaged."""
         try:
             intent = cls(
                 place=int(facts["place"]),
@@ -76,7 +76,7 @@ class Intent:
 
 @dataclass(frozen=True)
 class AttemptFolder:
-    """A folder by its path, so that it may travel to another process."""
+    """A folder by its path; pickles."""
 
     path: str
 
@@ -87,39 +87,39 @@ class AttemptFolder:
 
     @property
     def intent(self) -> Intent | None:
-        """What was intended; None while that was not durable, so that nothing was sent."""
+        """The intent; None until it is durable, so that nothing was sent."""
         facts = read_json(self.folder / _INTENT)
         return None if facts is None else Intent.read(facts)
 
     def keep_intent(self, intent: Intent) -> None:
-        """Write down what is about to be sent; durable when this returns."""
+        """Write the intent; durable when this returns."""
         write_json(self.folder / _INTENT, asdict(intent))
 
     def mark_sent(self, by: str) -> bool:
-        """Say that the request is about to leave; durable when this returns.
+        """Record that the request is about to leave; durable when this returns.
 
         Args:
-            by: who sends it, for a person.
+            by: the sender, for a person.
 
         Returns:
-            Whether nobody said so before: of several callers one may send.
+            True for the first caller only, who may send.
 
         Raises:
-            OSError: it can't be said.
+            OSError: it can't be written.
         """
         return create_durably(self.folder / _SENT, by)
 
     def withdraw(self) -> bool:
-        """Make sure that the request does not leave any more; False where it may have left.
+        """Make sure that the request does not leave any more; False if it may have left.
 
         Raises:
-            OSError: that can't be written down.
+            OSError: it can't be written.
         """
         return create_durably(self.folder / _SENT, _WITHDRAWN) or not self.may_have_left
 
     @property
     def may_have_left(self) -> bool:
-        """Whether somebody took the right to send the request."""
+        """True if a sender took the right to send the request."""
         try:
             return (self.folder / _SENT).read_text(encoding="utf-8", errors="replace") != _WITHDRAWN
         except FileNotFoundError:
@@ -128,48 +128,39 @@ class AttemptFolder:
             return True
 
     def keep_answer(self, raw: RawAnswer) -> None:
-        """Write down an answer as it was read."""
+        """Write an answer as it was read."""
         try:
             body: dict[str, str] = {"body": raw.body.decode("utf-8")}
         except UnicodeDecodeError:
             body = {"body_base64": base64.b64encode(raw.body).decode("ascii")}
         facts = {"status": raw.status, "latency_s": raw.latency_s, "headers": dict(raw.headers), **body}
-        write_json(self.folder / _ANSWER, facts)
+        write_json(self.folder / ANSWER, facts)
 
     @property
     def answer(self) -> RawAnswer | None:
-        """The answer as it was read, or None where none was."""
-        facts = read_json(self.folder / _ANSWER)
+        """The answer as it was read; None if there is none, or its file is damaged."""
+        facts = read_json(self.folder / ANSWER) or {}
         try:
-            return None if facts is None else _raw_answer(facts)
+            if "body_base64" in facts:
+                body = base64.b64decode(facts["body_base64"], validate=True)
+            else:
+                body = str(facts["body"]).encode("utf-8")
+            headers = {str(name): str(text) for name, text in facts["headers"].items()}
+            return RawAnswer(int(facts["status"]), body, headers, float(facts["latency_s"]))
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             return None
 
     def keep_output(self, place: int, data: bytes) -> None:
-        """Write down a picture's exact bytes.
-
-        Args:
-            place: in the answer, from 0.
-            data: as received.
-        """
+        """Write the exact bytes of the picture at a place of the answer, from 0."""
         write_durably(self.folder / f"{_OUTPUT}{place}", data)
 
     @property
     def output_files(self) -> dict[int, Path]:
         """The files of all pictures that were downloaded whole, by their place in the answer."""
-        found = [(path.name.removeprefix(_OUTPUT), path) for path in self.folder.glob(f"{_OUTPUT}*")]
-        return {int(place): path for place, path in sorted(found) if place.isdecimal() and path.is_file()}
+        files = [(path.name.removeprefix(_OUTPUT), path) for path in self.folder.glob(f"{_OUTPUT}*")]
+        return {int(place): path for place, path in sorted(files) if place.isdecimal() and path.is_file()}
 
     @property
     def outputs(self) -> dict[int, bytes]:
-        """Every picture that was downloaded whole, by its place in the answer."""
+        """The bytes of all pictures that were downloaded whole, by their place in the answer."""
         return {place: path.read_bytes() for place, path in self.output_files.items()}
-
-
-def _raw_answer(facts: Mapping[str, Any]) -> RawAnswer:
-    if "body_base64" in facts:
-        body = base64.b64decode(facts["body_base64"], validate=True)
-    else:
-        body = str(facts["body"]).encode("utf-8")
-    headers = {str(name): str(text) for name, text in facts["headers"].items()}
-    return RawAnswer(int(facts["status"]), body, headers, float(facts["latency_s"]))

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also after a power cut: temporary name, fsync, rename, fsync of the folder."""
+"""Files that are either whole or absent, also after a power cut: temporary name, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kontext_lab.errors import ConfigError, shown
+
 __all__ = [
+    "HOME_VARIABLE",
     "clear_out",
     "create_durably",
     "make_folder",
+    "private_folder",
     "read_json",
     "seal",
     "set_aside",
@@ -21,6 +25,8 @@ __all__ = [
     "write_durably",
     "write_json",
 ]
+
+HOME_VARIABLE = "KONTEXT_LAB_HOME"
 
 _GONE = ".gone-"
 
@@ -31,7 +37,7 @@ def write_durably(file: Path, data: bytes) -> None:
     Raises:
         OSError: it can't be; nothing is left behind under the name.
     """
-    # A name of its own: two workers may be at the same file, where an executor ran a task twice.
+    # A unique name: two workers may write the same file if an executor runs a task twice.
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -47,13 +53,13 @@ def write_durably(file: Path, data: bytes) -> None:
 
 
 def create_durably(file: Path, text: str) -> bool:
-    """Create a file that is not there yet; of several callers, on several machines, one succeeds.
+    """Create a file that does not exist yet; of several callers, on several machines, one succeeds.
 
     Returns:
-        Whether this call created it.
+        True if this call created it.
 
     Raises:
-        OSError: the folder is missing or can't be written; the file may be there or not.
+        OSError: the folder is missing or can't be written; the file may exist or not.
     """
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -68,29 +74,29 @@ def create_durably(file: Path, text: str) -> bool:
 
 
 def write_json(file: Path, facts: Mapping[str, Any]) -> None:
-    """Facts as a JSON file that a person can read."""
+    """Write facts durably as a JSON file that a person can read."""
     write_durably(file, json.dumps(facts, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
-    """The facts of a JSON file; None where there is none, or none that can be read."""
+    """The facts of a JSON file; None if it is missing or can't be read."""
     try:
-        found = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
+        facts = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return facts if isinstance(facts, dict) else None
 
 
 def make_folder(folder: Path) -> None:
-    """A new folder, known to its parent also after a power cut."""
+    """Make a folder durably, readable by its owner alone."""
     folder.mkdir(mode=0o700)
     sync_folder(folder.parent)
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Take a folder's name away, so that it counts as removed; what is left of it, or None if it isn't there.
+    """Rename a folder so that it counts as removed; returns its new path.
 
-    None as well where the system won't have it: what still lies there is looked at by the next run.
+    Returns None if it is missing or can't be renamed; then the next run finds it again.
     """
     gone = folder.with_name(f"{_GONE}{uuid.uuid4().hex}")
     try:
@@ -101,13 +107,31 @@ def set_aside(folder: Path) -> Path | None:
 
 
 def clear_out(folder: Path) -> None:
-    """Remove what `set_aside` left in a folder, also in an earlier process."""
+    """Remove the folders that `set_aside` renamed in a folder, also in an earlier process."""
     for gone in folder.glob(f"{_GONE}*"):
         shutil.rmtree(gone, ignore_errors=True)
 
 
+def private_folder(folder: Path) -> Path:
+    """The folder, made if it is missing, readable by its owner alone.
+
+    Raises:
+        ConfigError: it can't be made, or is not a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"the journal's folder {shown(str(folder))} can't be used: {reason}; {HOME_VARIABLE} sets another"
+        ) from None
+    return folder
+
+
 def seal(folder: Path) -> None:
-    """Make all that somebody wrote into a folder durable, and its owner's alone."""
+    """Make the contents of a folder durable, and readable by its owner alone."""
     for path in sorted(folder.rglob("*")):
         path.chmod(0o700 if path.is_dir() else 0o600)
         if path.is_dir():

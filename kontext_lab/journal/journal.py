@@ -1,14 +1,14 @@
-"""The journal: sweeps under way, and of each what was sent and has not reached the store.
+"""The journal: unfinished sweeps, each with the requests that were sent and have not reached the store.
 
     journal/
       locks/                        one lock a sweep, kept
       3f09a1… demo/                 a sweep that has not ended
         sweep.json                  store, experiment, service, parent run
         sweep.yaml, references/     the sweep itself
-        sends.txt                   fingerprints of what it is about to send
+        sends.txt                   fingerprints of the requests it is about to send
         00007 kl-5d0c…/             an attempt at cell 7
           intent.json               written before the request leaves
-          sent                      made by whoever sends it, once; its permit
+          sent                      made once by the sender; the permit
           answer.json               as soon as it is read
           output-0                  as soon as it is downloaded: the exact bytes
 
@@ -19,44 +19,70 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import shutil
+import socket
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from platformdirs import user_data_path
 
-from kontext_lab.errors import ConfigError
-from kontext_lab.journal.attempt_folder import AttemptFolder, Intent
-from kontext_lab.journal.durable_files import clear_out, make_folder, read_json, seal, set_aside, write_json
-from kontext_lab.journal.home import private_folder
-from kontext_lab.journal.sweep_lock import SweepLock
+from kontext_lab.errors import AlreadyRunning, ConfigError, shown
+from kontext_lab.journal.attempt_folder import ANSWER, AttemptFolder, Intent
+from kontext_lab.journal.durable_files import (
+    HOME_VARIABLE,
+    clear_out,
+    make_folder,
+    private_folder,
+    read_json,
+    seal,
+    set_aside,
+    write_json,
+)
 from kontext_lab.sweep import Sweep
 from kontext_lab.sweep.files import safe_name
 
-__all__ = ["Journal", "SweepFacts", "SweepJournal"]
+__all__ = ["Journal", "SweepFacts", "SweepJournal", "SweepLock", "home_folder"]
 
 _FACTS, _SWEEP, _SENDS = "sweep.json", "sweep.yaml", "sends.txt"
 
 START_SECONDS = 60.0
-"""How long a start waits for the start of another sweep, which asks store and service."""
+"""Longest wait of a start for the start of another sweep, which asks store and service."""
 
 ROOM_PER_OUTPUT = 16 * 1024 * 1024
-"""Free bytes asked for before a request is sent, for each of its pictures: there must be room for the answer."""
+"""Free bytes that each picture of a request needs before it is sent."""
+
+
+def home_folder(given: str | os.PathLike[str] | None = None) -> Path:
+    """The folder that holds the journal: the one given, else the environment's, else the platform's for user data.
+
+    Raises:
+        ConfigError: the given text is not the name of a folder.
+    """
+    chosen = given or os.environ.get(HOME_VARIABLE, "").strip()
+    if not chosen:
+        return user_data_path("kontext-lab", appauthor=False)
+    try:
+        return Path(chosen).expanduser().absolute()
+    except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
+        raise ConfigError(f"home: {shown(chosen)} is not the name of a folder: {error}") from None
 
 
 @dataclass(frozen=True)
 class SweepFacts:
-    """What a sweep's folder says of it.
+    """The facts of a sweep's folder.
 
     Attributes:
         name: the sweep's.
         digest: the sweep's, for its service.
         service: `sandbox` or the service's origin.
-        base_url: where the service is.
+        base_url: of the service.
         store: the MLflow store, absolute, without a password.
         experiment: the name of MLflow's experiment.
         parent_id: the parent run, once there is one.
@@ -74,35 +100,107 @@ class SweepFacts:
 
     @property
     def key(self) -> str:
-        """Names this sweep in this store: 32 hexadecimal digits."""
+        """An id of this sweep in this store: 32 hexadecimal digits."""
         text = "\0".join((self.store, self.experiment, self.service, self.digest))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     @classmethod
     def read(cls, facts: dict[str, Any]) -> SweepFacts | None:
-        """Facts from a file; None where something is missing."""
+        """Facts from a file; None if a fact is missing."""
         try:
             return cls(**{name: str(facts[name]) for name in cls.__dataclass_fields__})
         except KeyError:
             return None
 
 
+class SweepLock:
+    """The lock of one sweep, for one process at a time; the system releases the lock of a dead process.
+
+    Args:
+        folder: of the locks.
+        key: of the sweep.
+        name: the sweep's, for a person.
+    """
+
+    def __init__(self, folder: Path, key: str, name: str) -> None:
+        self._name = name
+        self._owner = folder / f"{key}.json"
+        # Taken in the caller's thread, released in the coordinator's.
+        self._lock = FileLock(folder / f"{key}.lock", thread_local=False, mode=0o600)
+
+    def take(self) -> None:
+        """Take the lock.
+
+        Raises:
+            AlreadyRunning: a living process has it; tells which, and since when.
+            ConfigError: the folder can't be used.
+        """
+        try:
+            # `is_taken` of another process holds it for a moment.
+            self._lock.acquire(timeout=0.3, poll_interval=0.02)
+            now = datetime.now().astimezone().isoformat(timespec="seconds")
+            write_json(self._owner, {"pid": os.getpid(), "host": socket.gethostname(), "since": now})
+        except Timeout:
+            raise AlreadyRunning(
+                f"sweep {self._name!r} is running already{self.owner}: `kontext-lab show NAME --watch`, or "
+                "lab.watch(name), waits for it"
+            ) from None
+        except OSError as error:
+            self._lock.release()
+            raise ConfigError(f"the journal can't be written: {error.strerror}: nothing was sent") from None
+
+    def release(self) -> None:
+        """Release the lock, also if it is not held."""
+        self._lock.release()
+
+    @property
+    def is_taken(self) -> bool:
+        """True if a process has it, this one included."""
+        if self._lock.is_locked:
+            return True
+        try:
+            self._lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            return True
+        self._lock.release()
+        return False
+
+    @property
+    def since(self) -> datetime | None:
+        """When it was last taken; None if that is unknown."""
+        try:
+            return datetime.fromisoformat(str((read_json(self._owner) or {}).get("since")))
+        except ValueError:
+            return None
+
+    @property
+    def owner(self) -> str:
+        """Its owner, as the end of a sentence."""
+        facts = read_json(self._owner) or {}
+        if not isinstance(facts.get("pid"), int):
+            return ""
+        here = facts["pid"] == os.getpid() and facts.get("host") == socket.gethostname()
+        who = "in this process" if here else f"in process {facts['pid']} on {facts.get('host')}"
+        since = self.since
+        return f" {who}" + (f", since {since:%d %b %H:%M}" if since else "")
+
+
 class SweepJournal:
-    """The folder of one sweep under way.
+    """The folder of one unfinished sweep.
 
     Attributes:
-        facts: what it says of the sweep.
-        lock: the right to work on it.
+        facts: of the sweep.
+        lock: of the sweep.
     """
 
     def __init__(self, folder: Path, facts: SweepFacts, lock: SweepLock) -> None:
         self.folder = folder
         self.facts = facts
         self.lock = lock
-        self._broom: ThreadPoolExecutor | None = None
+        self._remover: ThreadPoolExecutor | None = None
 
     def begin(self, sweep: Sweep, sends: Collection[str] = ()) -> None:
-        """Write down which sweep this is, before anything of it is sent.
+        """Write the sweep, before a request of it is sent.
 
         Args:
             sweep: the sweep.
@@ -111,7 +209,7 @@ class SweepJournal:
         Raises:
             ConfigError: the folder can't be written.
         """
-        with _told("begun"):
+        with _disk_errors("begun"):
             if not self.folder.is_dir():
                 make_folder(self.folder)
             clear_out(self.folder)
@@ -121,31 +219,31 @@ class SweepJournal:
             write_json(self.folder / _FACTS, asdict(self.facts))
 
     def belongs_to(self, parent_id: str) -> None:
-        """Write down the sweep's parent run, or "" where none is open.
+        """Write the id of the sweep's parent run, or "" if none is open.
 
         Raises:
             ConfigError: the folder can't be written.
         """
         self.facts = replace(self.facts, parent_id=parent_id)
-        with _told("written"):
+        with _disk_errors("written"):
             write_json(self.folder / _FACTS, asdict(self.facts))
 
     @property
     def parent_id(self) -> str:
-        """The parent run that was begun for what lies here, or ""."""
+        """The id of the sweep's parent run, as it was written, or ""."""
         recorded = SweepFacts.read(read_json(self.folder / _FACTS) or {})
         return recorded.parent_id if recorded is not None else ""
 
     @property
     def sends(self) -> set[str]:
-        """Fingerprints of the requests it was about to send when it began."""
+        """Fingerprints of the requests that it was about to send when it began."""
         try:
             return set((self.folder / _SENDS).read_text(encoding="ascii").split())
         except (OSError, ValueError):
             return set()
 
     def sweep(self) -> Sweep:
-        """The sweep itself.
+        """The sweep, read from its file.
 
         Raises:
             SweepError: its file can't be read.
@@ -153,17 +251,17 @@ class SweepJournal:
         return Sweep.from_yaml(self.folder / _SWEEP, own=True).replace(name=self.facts.name)
 
     def intend(self, intent: Intent, outputs: int = 1) -> AttemptFolder:
-        """Write down what is about to be sent; returns the attempt's folder once that is durable.
+        """Write an intent into a new folder of its attempt; durable when this returns.
 
         Args:
-            intent: what.
-            outputs: how many pictures there must be room for.
+            intent: of the request.
+            outputs: number of pictures that the disk needs room for.
 
         Raises:
             ConfigError: it can't be written, or the disk is nearly full: nothing may be sent.
         """
         attempt_folder = AttemptFolder(str(self.folder / f"{intent.place:05d} {intent.request_id}"))
-        with _told("written"):
+        with _disk_errors("written"):
             if shutil.disk_usage(self.folder).free < outputs * ROOM_PER_OUTPUT:
                 raise OSError(errno.ENOSPC, "No space left on device")
             make_folder(attempt_folder.folder)
@@ -176,38 +274,34 @@ class SweepJournal:
 
     def attempt_folders(self) -> list[tuple[Intent, AttemptFolder]]:
         """Attempts that have not reached the store, in the order of the sweep, then of sending."""
-        found = [AttemptFolder(str(path)) for path in sorted(self.folder.glob("[0-9]*")) if path.is_dir()]
-        known = [
-            (intent, attempt_folder)
-            for attempt_folder in found
-            if (intent := attempt_folder.intent) is not None
-        ]
-        return sorted(known, key=lambda one: (one[0].place, one[0].when))
+        folders = [AttemptFolder(str(path)) for path in sorted(self.folder.glob("[0-9]*")) if path.is_dir()]
+        attempts = [(intent, folder) for folder in folders if (intent := folder.intent) is not None]
+        return sorted(attempts, key=lambda attempt: (attempt[0].place, attempt[0].when))
 
     def owed(self) -> list[tuple[Intent, AttemptFolder]]:
-        """Those of the attempts that may have been paid for: their request may have left."""
-        return [one for one in self.attempt_folders() if one[1].answer is not None or one[1].may_have_left]
-
-    def _unread(self) -> bool:
-        """Whether an answer lies here whose intent can't be read: it is paid for, so a person has to look."""
-        return any(self.folder.glob("[0-9]*/answer.json"))
+        """The attempts that may have been paid for, because their request may have left."""
+        return [
+            (intent, folder)
+            for intent, folder in self.attempt_folders()
+            if folder.answer is not None or folder.may_have_left
+        ]
 
     def drop(self, attempt_folder: AttemptFolder) -> None:
-        """The store has it, or nothing was billed: the attempt's folder goes."""
+        """Remove the folder of an attempt that the store has, or that was not billed."""
         gone = set_aside(attempt_folder.folder)
         if gone is not None:
-            # Giving a picture's blocks back takes the file system longer than all else a cell does here.
-            self._broom = self._broom or ThreadPoolExecutor(1, thread_name_prefix="kontext-lab broom")
+            # Freeing a picture's blocks takes the file system longer than the rest of a cell.
+            self._remover = self._remover or ThreadPoolExecutor(1, thread_name_prefix="kontext-lab remover")
             try:
-                self._broom.submit(shutil.rmtree, gone, ignore_errors=True)
+                self._remover.submit(shutil.rmtree, gone, ignore_errors=True)
             except RuntimeError:  # Python is about to end
                 shutil.rmtree(gone, ignore_errors=True)
 
     def follow_store(self, store: str) -> bool:
-        """Write down that the sweep's store has moved; False where the same sweep has a folder there already.
+        """Write the new address of the sweep's store; False if the same sweep already has a folder for that store.
 
         Args:
-            store: its address now, without a password.
+            store: its address, without a password.
 
         Raises:
             ConfigError: the folder can't be written.
@@ -216,44 +310,45 @@ class SweepJournal:
         target = self.folder.with_name(self.folder.name.replace(self.facts.key, facts.key, 1))
         if target != self.folder and any(self.folder.parent.glob(f"{facts.key} *")):
             return False
-        with _told("written"):
+        with _disk_errors("written"):
             self.folder = self.folder.rename(target)
             self.facts = facts
             write_json(self.folder / _FACTS, asdict(facts))
         return True
 
     def end(self) -> bool:
-        """Remove the sweep's folder if everything reached the store; returns whether it did."""
+        """Remove the sweep's folder if everything has reached the store; returns True if so."""
         self._end_dropping()
-        if self.attempt_folders() or self._unread():
+        # An answer without a readable intent is paid for: a person has to look at it.
+        if self.attempt_folders() or any(self.folder.glob(f"[0-9]*/{ANSWER}")):
             return False
         set_aside(self.folder)
         clear_out(self.folder.parent)
         return True
 
     def close(self) -> None:
-        """Give the sweep up: wait until what was dropped is removed, then release the lock."""
+        """Wait until dropped folders are removed, then release the lock."""
         self._end_dropping()
         self.lock.release()
 
     def _end_dropping(self) -> None:
-        if self._broom is not None:
-            self._broom.shutdown()
-            self._broom = None
+        if self._remover is not None:
+            self._remover.shutdown()
+            self._remover = None
 
 
 class Journal:
-    """All sweeps of one person that have not ended.
+    """All unfinished sweeps of one person.
 
     Args:
-        home: the folder for what is not in the store yet.
+        home: the folder that holds the journal.
     """
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "journal"
 
     def sweep(self, facts: SweepFacts) -> SweepJournal:
-        """The place of a sweep, there or not yet; its lock is not taken.
+        """The journal of a sweep, begun or not; its lock is not taken.
 
         Raises:
             ConfigError: the journal's folder can't be used.
@@ -265,19 +360,19 @@ class Journal:
         return SweepJournal(folder, facts, SweepLock(locks, facts.key, facts.name))
 
     def unfinished(self) -> list[SweepJournal]:
-        """Sweeps that did not end and that no process works on; touches nothing where there is no journal."""
-        return [one for one in self._sweeps() if not one.lock.is_taken]
+        """Sweeps that no process works on; makes no folder."""
+        return [sweep for sweep in self._sweeps() if not sweep.lock.is_taken]
 
     def at_work(self) -> list[SweepJournal]:
         """Sweeps that a living process works on."""
-        return [one for one in self._sweeps() if one.lock.is_taken]
+        return [sweep for sweep in self._sweeps() if sweep.lock.is_taken]
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """To be held from looking at what others send until one's own sends are written down.
+        """A lock, held from reading what other sweeps send until the own sends are written.
 
         Raises:
-            ConfigError: the journal's folder can't be used, or another start does not come to an end.
+            ConfigError: the journal's folder can't be used, or another start does not end.
         """
         locks = private_folder(private_folder(self.folder) / "locks")
         lock = FileLock(locks / "starting.lock", thread_local=False, mode=0o600)
@@ -304,19 +399,17 @@ class Journal:
                 yield SweepJournal(folder, facts, lock)
 
 
-class _told:  # noqa: N801 - reads as a word in `with _told(…)`
-    """Whatever the disk says, as one clear line: nothing was sent."""
+@contextmanager
+def _disk_errors(action: str) -> Iterator[None]:
+    """Turn an error of the disk into one clear line: nothing was sent.
 
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            raise ConfigError(
-                f"the journal can't be {self._what} ({reason}): stopped before sending; "
-                "make room, or set KONTEXT_LAB_HOME to another folder"
-            ) from None
+    Args:
+        action: the failed action as a participle, such as `written`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"the journal can't be {action} ({error.strerror or error}): stopped before sending; "
+            f"make room, or set {HOME_VARIABLE} to another folder"
+        ) from None

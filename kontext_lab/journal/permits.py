@@ -1,7 +1,7 @@
 """Permits: the right to send one attempt's request, taken at most once.
 
-An executor may run an attempt twice, lose its result, or call a running attempt cancelled. So whether a request left
-is decided by its permit alone. Knows the journal's folders and Dask's queues; neither service nor sweep.
+An executor may run an attempt twice, lose its result, or call a running attempt cancelled. So a permit alone decides
+whether a request left. Knows the journal's folders and Dask's queues; neither service nor sweep.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ __all__ = [
 ]
 
 QUEUE_SECONDS = 10.0
-"""How long the scheduler may take to answer about a permit."""
+"""Longest wait for the scheduler's answer about a permit."""
 
 
 class Permit(Protocol):
-    """The right to send one request. It pickles, and goes along with the attempt."""
+    """The right to send one request; pickles, and travels with the attempt."""
 
     @property
     def attempt_folder(self) -> AttemptFolder | None:
-        """The attempt's folder where the worker sees it; None where answer and bytes travel back instead."""
+        """The attempt's folder if the worker sees it; None if answer and bytes travel back instead."""
 
     def take(self) -> bool:
-        """Take the permit, in whatever process; False where it is gone or can't be had, so that nothing is sent."""
+        """Take the permit, in any process; False if it is gone or can't be reached, so that nothing is sent."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class FolderPermit:
 
     Attributes:
         attempt_folder: the attempt's folder.
-        request_id: of the attempt; the intent in the folder must hold the same, else it is another disk's folder.
+        request_id: of the attempt; the intent in the folder must hold the same, else the folder is on another disk.
     """
 
     attempt_folder: AttemptFolder
     request_id: str
 
     def take(self) -> bool:
-        """Create the file `sent` in the attempt's folder, which must be there with its intent."""
+        """Create the file `sent` in the attempt's folder, which must hold its intent."""
         intent = self.attempt_folder.intent
         if intent is None or intent.request_id != self.request_id:
             return False
@@ -71,25 +71,25 @@ class FolderPermit:
 
 
 class FolderPermits:
-    """Issues permits in the attempts' folders, and takes back those that nobody took."""
+    """Issues permits in the attempts' folders, and withdraws them."""
 
     def issue(self, attempt_folder: AttemptFolder, request_id: str) -> FolderPermit:
-        """The permit of an attempt: its intent is all that it needs."""
+        """The permit of an attempt; it needs nothing but the intent."""
         return FolderPermit(attempt_folder, request_id)
 
     def withdraw(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the attempt folder is the permit
-        """Take a permit back."""
+        """Withdraw a permit; False if it may have been taken."""
         try:
             return attempt_folder.withdraw()
         except OSError:
             return False
 
     def is_taken(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the attempt folder is the permit
-        """Whether somebody took it."""
+        """True if a sender may have taken it."""
         return attempt_folder.may_have_left
 
     def retire(self, permit: Permit) -> None:
-        """Nothing to forget: a permit goes with its folder."""
+        """Nothing to do: a permit is removed with its folder."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,17 @@ class QueuePermit:
     """A permit in a queue on Dask's scheduler, for workers that don't see the journal's disk.
 
     Attributes:
-        name: of the queue; it holds one item until somebody takes the permit.
+        name: of the queue; it holds one item until the permit is taken.
     """
 
     name: str
 
     @property
     def attempt_folder(self) -> None:
-        """Not to be seen from a worker."""
+        """None: the worker does not see it."""
 
     def take(self) -> bool:
-        """Take the one item out of the queue, inside a task of the cluster."""
+        """Take the only item of the queue, inside a task of the cluster."""
         from distributed import get_client  # noqa: PLC0415 - only where the worker is Dask's
 
         try:
@@ -115,18 +115,18 @@ class QueuePermit:
         except Exception:  # a worker that lost its scheduler
             return False
         try:
-            return bool(_items(queue))
-        except Exception:  # it may be taken or not: nothing is sent
+            return bool(_take_items(queue))
+        except Exception:  # taken or not, nothing is sent
             return False
         finally:
             queue.close()
 
 
 class QueuePermits:
-    """Issues permits in queues on Dask's scheduler, and takes back those that nobody took.
+    """Issues permits in queues on Dask's scheduler, and withdraws them.
 
     Args:
-        client: speaks to the scheduler.
+        client: of the scheduler.
     """
 
     def __init__(self, client: Client) -> None:
@@ -135,8 +135,8 @@ class QueuePermits:
         self._silent_until = -math.inf
 
     def issue(self, attempt_folder: AttemptFolder, request_id: str) -> QueuePermit:
-        """Put the one item into a new queue."""
-        # After a crash nobody can ask the queue, so the folder says from now on that the request may have left.
+        """Put one item into a new queue."""
+        # After a crash the queue can't be asked, so the folder records from now on that the request may have left.
         attempt_folder.mark_sent("queue")
         permit = QueuePermit(f"kontext-lab {request_id}")
         try:
@@ -148,12 +148,12 @@ class QueuePermits:
         return permit
 
     def withdraw(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the queue is the permit
-        """Take the item out of the queue."""
-        return bool(self._asked(permit, _items))
+        """Take the item out of the queue; False if it is gone, or the scheduler does not answer."""
+        return bool(self._ask(permit, _take_items))
 
     def is_taken(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the queue is the permit
-        """Whether somebody took it; False also where the scheduler does not answer."""
-        return bool(self._asked(permit, lambda queue: _size(queue) == 0))
+        """True if a worker took it; False also if the scheduler does not answer."""
+        return bool(self._ask(permit, lambda queue: queue.qsize(callback_timeout=QUEUE_SECONDS) == 0))
 
     def retire(self, permit: Permit) -> None:
         """Close the queue."""
@@ -162,10 +162,10 @@ class QueuePermits:
         if queue is not None:
             queue.close()
 
-    def _asked(self, permit: Permit, ask: Callable[[Queue], Any]) -> Any:
-        """What the scheduler says of a queue; None where it says nothing."""
+    def _ask(self, permit: Permit, ask: Callable[[Queue], Any]) -> Any:
+        """The scheduler's answer about a queue; None without an answer."""
         assert isinstance(permit, QueuePermit), "issued here"
-        # A client that lost its scheduler would wait for it to come back; one that hangs is not asked of each permit.
+        # A client without a scheduler would wait for it; a scheduler that hangs is not asked for every permit.
         if self._client.status != "running" or monotonic() < self._silent_until:
             return None
         try:
@@ -176,7 +176,7 @@ class QueuePermits:
 
 
 def _queue(name: str, client: Client) -> Queue:
-    """A queue of the scheduler; made in a thread of its own, since Dask would wait for a silent one for ever.
+    """A queue of the scheduler; made in a thread of its own, since Dask would wait for a silent scheduler for ever.
 
     Raises:
         TimeoutError: the scheduler does not answer.
@@ -195,22 +195,16 @@ def _queue(name: str, client: Client) -> Queue:
     return made.result(QUEUE_SECONDS)
 
 
-def _items(queue: Queue) -> list[int]:
-    """All items of a queue, taken out: the only way to ask for one that never waits for it."""
-    found: list[int] = queue.get(batch=True, callback_timeout=QUEUE_SECONDS)
-    return found
-
-
-def _size(queue: Queue) -> int:
-    size: int = queue.qsize(callback_timeout=QUEUE_SECONDS)
-    return size
+def _take_items(queue: Queue) -> Any:
+    """Take all items of a queue: asking for one would wait for it."""
+    return queue.get(batch=True, callback_timeout=QUEUE_SECONDS)
 
 
 def dask_client(executor: Executor) -> Client | None:
-    """The client behind an executor of Dask's, made by `client.get_executor()`; None for every other executor.
+    """The client of an executor that `client.get_executor()` of Dask made; None for any other executor.
 
     Raises:
-        ConfigError: a client that can't be used from here.
+        ConfigError: the client is asynchronous.
     """
     if type(executor).__module__.partition(".")[0] != "distributed":
         return None
@@ -227,15 +221,15 @@ def run_on_workers(client: Client, ask: Callable[[], Any], seconds: float) -> di
     """Call a function on every worker of a cluster, busy or not.
 
     Args:
-        client: speaks to the scheduler.
-        ask: pickles.
+        client: of the scheduler.
+        ask: the function; pickles.
         seconds: longest wait.
 
     Returns:
-        By the worker's address what it returned, or the exception that it raised.
+        The function's result, or the exception that it raised, by the worker's address.
 
     Raises:
         TimeoutError: not every worker answered in time.
     """
-    found: dict[str, Any] = client.run(ask, on_error="return", callback_timeout=seconds)
-    return found
+    answers: dict[str, Any] = client.run(ask, on_error="return", callback_timeout=seconds)
+    return answers

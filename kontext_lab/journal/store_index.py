@@ -1,30 +1,34 @@
-"""An index of the fingerprints that other stores hold, so that a plan can name another store.
+"""An index of the fingerprints in other stores, so that a plan can name another store.
 
-A hint that can be rebuilt: it may be lost, damaged or locked. Nothing here raises or waits.
+It is a hint that can be rebuilt: it may be lost, damaged or locked. Nothing here raises or waits.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
 from kontext_lab.errors import ConfigError
-from kontext_lab.journal.home import private_folder
+from kontext_lab.journal.durable_files import private_folder
 
 __all__ = ["StoreIndex", "store_is_there"]
 
 FILE = "notices.db"
 
 VERSION = 1
-"""Of the table; a file of another version is made anew."""
+"""Of the tables; a file of another version is made anew."""
+
+LENGTH = 32
+"""Characters of a fingerprint in the index, as in the store's dataset digests."""
 
 LOCK_SECONDS = 0.05
-"""A hint is not worth waiting for."""
+"""Longest wait for another process: a hint is not worth more."""
 
 # In one statement and one transaction: another process may be making the same file.
 _STATE = "SELECT (SELECT user_version FROM pragma_user_version), (SELECT COUNT(*) FROM sqlite_master)"
@@ -42,30 +46,30 @@ Answer = TypeVar("Answer")
 
 
 class StoreIndex:
-    """What is remembered in one home folder.
+    """The index in one home folder.
 
     Args:
-        home: the journal's folder; made when something is noted, for its owner alone.
+        home: the folder that holds the journal; made by the first note, for its owner alone.
     """
 
     def __init__(self, home: Path) -> None:
         self._file = home / FILE
 
     def note(self, store: str, fingerprints: Iterable[str]) -> None:
-        """Remember that a store holds pictures that were paid for; nothing happens where that can't be.
+        """Note that a store holds cells that were paid for; does nothing if the file can't be written.
 
         Args:
             store: its URI without a password.
-            fingerprints: of the cells; the sandbox's don't belong here.
+            fingerprints: of the cells; not the sandbox's.
         """
-        wanted = sorted({_short(one) for one in fingerprints})
+        wanted = sorted({fingerprint[:LENGTH] for fingerprint in fingerprints})
         if not wanted:
             return
 
         def write(database: sqlite3.Connection) -> None:
             database.execute("INSERT OR IGNORE INTO stores (uri) VALUES (?)", (store,))
             (number,) = database.execute("SELECT id FROM stores WHERE uri = ?", (store,)).fetchone()
-            rows = ((one, number) for one in wanted)
+            rows = ((fingerprint, number) for fingerprint in wanted)
             database.executemany("INSERT OR IGNORE INTO held VALUES (?, ?)", rows)
 
         with suppress(OSError, ConfigError):
@@ -73,26 +77,25 @@ class StoreIndex:
             self._with_database(write, None)
 
     def holding(self, fingerprints: Iterable[str], besides: str) -> dict[str, int]:
-        """How many of these cells other stores hold, by store, the one with most first.
+        """The number of these cells in each other store, the largest number first; no SQLite files that are gone.
 
         Args:
             fingerprints: of the cells in question.
             besides: the URI of the store in use, without a password.
-
-        Returns:
-            Nothing for stores that are SQLite files and not there any more, and for what nobody noted.
         """
-        wanted = sorted({_short(one) for one in fingerprints})
+        wanted = sorted({fingerprint[:LENGTH] for fingerprint in fingerprints})
 
         def read(database: sqlite3.Connection) -> dict[str, int]:
-            found: dict[int, int] = {}
-            for part in _parts(wanted):
-                places = ",".join("?" * len(part))
-                query = f"SELECT store, COUNT(*) FROM held WHERE fingerprint IN ({places}) GROUP BY store"
-                for number, count in database.execute(query, part):
-                    found[number] = found.get(number, 0) + count
-            uris = dict(database.execute("SELECT id, uri FROM stores"))
-            return {uris[number]: count for number, count in found.items() if number in uris}
+            counts: dict[str, int] = Counter()
+            for start in range(0, len(wanted), 500):
+                part = wanted[start : start + 500]
+                query = (
+                    "SELECT uri, COUNT(*) FROM held JOIN stores ON id = store "
+                    f"WHERE fingerprint IN ({','.join('?' * len(part))}) GROUP BY uri"
+                )
+                for uri, count in database.execute(query, part):
+                    counts[uri] += count
+            return counts
 
         if not wanted or not _is_file(self._file):
             return {}
@@ -102,54 +105,35 @@ class StoreIndex:
         return {store: count for store, count in ordered if store != besides and store_is_there(store)}
 
     def _with_database(self, action: Callable[[sqlite3.Connection], Answer], otherwise: Answer) -> Answer:
-        """Do something with the file; a damaged one is replaced, and it is done once more."""
+        """Call a function with the file; a damaged file is replaced, and the function called again."""
         for _ in range(2):
             try:
-                return self._once(action)
+                # SQLite would make a file that the umask may let everyone read.
+                os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
+                with closing(sqlite3.connect(self._file, timeout=LOCK_SECONDS)) as database:
+                    # A power cut may cost the hint: no waiting for the disk, no file to undo changes by.
+                    database.execute("PRAGMA synchronous = OFF")
+                    database.execute("PRAGMA journal_mode = MEMORY")
+                    version, tables = database.execute(_STATE).fetchone()
+                    if version != VERSION and tables:
+                        raise sqlite3.DatabaseError("the file is of another version of this package")
+                    if version != VERSION:
+                        database.executescript(_MAKE)
+                    with database:
+                        return action(database)
             except sqlite3.OperationalError:
                 return otherwise  # locked, a full disk, no right to write: the file may be whole
-            except (sqlite3.DatabaseError, _OtherVersion):
-                self._remove()
+            except sqlite3.DatabaseError:
+                for suffix in ("", "-journal", "-wal", "-shm"):
+                    with suppress(OSError):
+                        self._file.with_name(FILE + suffix).unlink(missing_ok=True)
             except (sqlite3.Error, OSError, ValueError):
                 return otherwise
         return otherwise
 
-    def _once(self, action: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        # SQLite would make a file that everyone reads whom the umask lets.
-        os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
-        with closing(sqlite3.connect(self._file, timeout=LOCK_SECONDS)) as database:
-            # What a power cut costs is a hint: no waiting for the disk, no file to undo things by.
-            database.execute("PRAGMA synchronous = OFF")
-            database.execute("PRAGMA journal_mode = MEMORY")
-            version, tables = database.execute(_STATE).fetchone()
-            if version != VERSION and tables:
-                raise _OtherVersion
-            if version != VERSION:
-                database.executescript(_MAKE)
-            with database:
-                return action(database)
-
-    def _remove(self) -> None:
-        for name in (FILE, f"{FILE}-journal", f"{FILE}-wal", f"{FILE}-shm"):
-            with suppress(OSError):
-                (self._file.parent / name).unlink(missing_ok=True)
-
-
-class _OtherVersion(Exception):
-    """The file is of another version of this package."""
-
-
-def _short(fingerprint: str) -> str:
-    return fingerprint[:32]  # as the store's dataset digests: half of it tells them apart just as well
-
-
-def _parts(wanted: list[str], size: int = 500) -> Iterator[list[str]]:
-    for start in range(0, len(wanted), size):
-        yield wanted[start : start + size]
-
 
 def store_is_there(store: str) -> bool:
-    """Whether a store is still where its address says: False for a SQLite file that is gone; what a server has nobody asks here."""
+    """False if a store is a SQLite file that is gone; True for any other store, which is not asked."""
     if not store.startswith("sqlite"):
         return True
     return _is_file(Path(unquote(store.partition(":///")[2].partition("?")[0])))
@@ -158,5 +142,5 @@ def store_is_there(store: str) -> bool:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # no right to look, or no name of a file
+    except (OSError, ValueError):  # no right to look, or an invalid name
         return False

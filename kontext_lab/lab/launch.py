@@ -29,7 +29,7 @@ from kontext_lab.lab.unfinished import follow_stores, left_by_others, recover_sa
 from kontext_lab.lab.worker import BoundJournal
 from kontext_lab.request.attempt import BillingOutcome
 from kontext_lab.results import CellResult, Results, State, TrackedCell
-from kontext_lab.results.states import MISSING, PAID_AGAIN, fate_of
+from kontext_lab.results.states import MISSING, PAID_AGAIN, outcome_by_log
 from kontext_lab.runner import Budget, Coordinator, Handle, Observer, Permits, Task
 from kontext_lab.statistics.inert_axes import idle_pairs, idle_words
 from kontext_lab.sweep import Sweep
@@ -283,7 +283,7 @@ def _prepared(
     for known, outcome in charges:
         if known.run_id:
             trouble = f"run {known.run_id[:8]} can't be recorded in MLflow"
-            tracker.call(trouble, settle_cell, known.run_id, fate_of(outcome), outcome.cost_usd)
+            tracker.call(trouble, settle_cell, known.run_id, outcome_by_log(outcome), outcome.cost_usd)
     # The sweep that this one takes most of its reused cells from.
     parents = [known.parent_id for known in copied]
     extends = max(set(parents), key=parents.count) if parents else ""

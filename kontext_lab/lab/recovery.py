@@ -18,7 +18,7 @@ from kontext_lab.lab.lookup import draw_preview
 from kontext_lab.lab.worker import Worker
 from kontext_lab.request.attempt import Attempt, BillingOutcome
 from kontext_lab.results import CellResult, Results, State, TrackedCell
-from kontext_lab.results.states import fate_of
+from kontext_lab.results.states import outcome_by_log
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import SweepRecorder, Tracker
@@ -115,7 +115,7 @@ def deliver(
         recorder.log(one.intent.place, one.cell, attempt)
         outcome = outcomes.get(one.intent.request_id)
         if outcome is not None and one.cell.state is State.IN_DOUBT:
-            recorder.settle(one.cell, fate_of(outcome), outcome.cost_usd)
+            recorder.settle(one.cell, outcome_by_log(outcome), outcome.cost_usd)
         done.in_doubt += one.cell.state is State.IN_DOUBT
         done.answers += one.cell.state is not State.IN_DOUBT
         journal.drop(one.attempt_folder)

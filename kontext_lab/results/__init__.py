@@ -1,10 +1,9 @@
-"""The waist: a sweep's cells with their states and outputs. The runner writes them, everything else reads.
+"""A sweep's cells with their states and outputs. The runner writes them, all other rooms read them.
 
-Knows no service, no store and no figure: where bytes are loaded from and how a picture of itself is drawn
-are passed in.
+Knows no service, no store and no figure: functions that load bytes and draw figures are passed in.
 """
 
-from kontext_lab.results.cell import CellResult, Output, typed_params
+from kontext_lab.results.cell import CellResult, Output, TrackedCell, typed_params
 from kontext_lab.results.labels import (
     FAVOURITE,
     VERDICT,
@@ -18,7 +17,6 @@ from kontext_lab.results.results import ComparisonSource, Results
 from kontext_lab.results.saving import checked_folder, writable_folder
 from kontext_lab.results.spending import Spending, Spent
 from kontext_lab.results.states import State, outcome_of
-from kontext_lab.results.tracked_cell import TrackedCell
 from kontext_lab.sweep.files import safe_name
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""One cell's result and its outputs: what people's hands are on when they look at a picture."""
+"""Cells with their outputs, as a run or a store gives them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from kontext_lab.errors import KontextLabError, NotFound, OutputMissing
 from kontext_lab.images import PREVIEW_BOX, Boxes, Origin, open_picture, origins_of, thumbnail
 from kontext_lab.request import DEFAULT, FIELDS, EditRequest
 from kontext_lab.request.attempt import Attempt, Picture, Reason
-from kontext_lab.results.states import State, outcome_of
+from kontext_lab.results.states import BILLED_REASONS, State, outcome_of
 from kontext_lab.sweep import Cell
 
-__all__ = ["MADE", "CellResult", "Output", "together", "typed_params"]
+__all__ = ["MADE", "CellResult", "Output", "TrackedCell", "together", "typed_params"]
 
 MADE = "made"
-"""The parameter that tells pictures of one request apart: which time it was made, from 1."""
+"""The parameter that numbers the pictures of one request, from 1 for the oldest."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def typed_params(texts: Mapping[str, str]) -> dict[str, Any]:
-    """Logged text back as plain values: numbers for number fields, everything else as it stands."""
+    """Parameters from logged text: numbers for number fields, text for all others."""
     numbers: dict[str, Callable[[str], Any]] = {"guidance_scale": float}
     numbers.update(dict.fromkeys(("seed", "num_images", "repeat"), int))
     return {
@@ -41,20 +41,26 @@ def typed_params(texts: Mapping[str, str]) -> dict[str, Any]:
 
 @dataclass(eq=False, repr=False)
 class Output:
-    """One picture that came back, or the reason why it did not.
+    """One picture of a cell, or the reason why there is none.
+
+    Example:
+        >>> with kl.Lab("sandbox", quiet=True) as lab:
+        ...     output = lab.edit(kl.sample("coffee"), "Add a bird.").output
+        >>> output.number, output.format, output.image.size == (output.width, output.height)
+        (1, 'jpeg', True)
 
     Attributes:
         cell: the cell it belongs to.
         number: 1 … num_images.
-        sha256: hex digest of the exact bytes; empty where nothing came.
+        sha256: hex digest of the exact bytes; "" if nothing came.
         format: `jpeg`, `png` …
         width: pixels.
         height: pixels.
-        reason: why it is no picture to keep, or "".
-        note: one line for a person where there is a reason.
-        phash: by which `lab.find` knows a copy that was saved again; empty where there is no picture.
+        reason: why it is not a picture to keep, or "".
+        note: the reason in one line for a person.
+        phash: perceptual hash, by which `lab.find` recognises a copy that was saved again; "" without a picture.
         metrics: measured values by name, such as `change/area`.
-        kept_at: a file with just these bytes while the store has none yet, or "".
+        kept_at: a file with these bytes until the store has them, or "".
     """
 
     cell: CellResult = field(repr=False)
@@ -96,9 +102,9 @@ class Output:
         """The exact bytes received.
 
         Raises:
-            KontextLabError: there are none; its class says why.
+            KontextLabError: there are none; its class tells the reason.
         """
-        data = self.data  # read once: the thread that writes the store lets go of it
+        data = self.data  # read once: the thread that writes the store clears it
         if data:
             return data
         if self.load is not None and self.sha256:
@@ -110,14 +116,14 @@ class Output:
         """The picture, decoded at full resolution, upright.
 
         Raises:
-            KontextLabError: it is no picture to look at; its class says why.
+            KontextLabError: it is not a picture; its class tells the reason.
         """
         if not self.format:
             raise self.error
         return open_picture(self.bytes, f"{self.cell.title}, output {self.number}").picture
 
     def thumbnail(self, box: int) -> Image.Image:
-        """A small version for figures, longest side at most `box` pixels."""
+        """A small version for figures, at most `box` pixels on its longest side."""
         if not self.format:
             raise self.error
         if box > PREVIEW_BOX:
@@ -128,7 +134,7 @@ class Output:
         return thumbnail(self.preview or self.bytes, box)
 
     def release(self, load: Callable[[], builtins.bytes]) -> None:
-        """Let go of the bytes, which `load` brings back: a sweep's pictures need not all fit into memory."""
+        """Free the memory of the bytes; `load` reads them again when they are needed."""
         self.load = load
         self.data = b""
 
@@ -141,7 +147,7 @@ class Output:
 
     @property
     def error(self) -> KontextLabError:
-        """What `bytes` and `image` raise where there is no picture."""
+        """The error that `bytes` and `image` raise without a picture."""
         where = f"{self.cell.title}, output {self.number}: "
         if self.reason in tuple(Reason):
             return Reason(self.reason).error(where + (self.note or self.reason))
@@ -149,28 +155,28 @@ class Output:
 
     @property
     def is_missing(self) -> bool:
-        """Whether its bytes are definitely not in the store any more, by a quick look; False where that isn't known."""
-        look = getattr(self.load, "is_missing", None)
-        if self.data or not self.sha256 or look is None:
+        """True if its bytes are gone from the store; a quick test that returns False where the answer is unknown."""
+        is_missing = getattr(self.load, "is_missing", None)
+        if self.data or not self.sha256 or is_missing is None:
             return False
         try:
-            return bool(look())
+            return bool(is_missing())
         except KontextLabError:
-            return False  # whoever loads it is told
+            return False  # loading it raises the error
 
     @property
     def is_picture(self) -> bool:
-        """Whether it is a picture to keep and measure."""
+        """True if it is a picture to keep and measure."""
         return bool(self.sha256) and not self.reason
 
     @property
     def params(self) -> dict[str, Any]:
-        """The cell's parameters, and which output of the cell this is."""
+        """The cell's parameters, and the number of this output."""
         return {**self.cell.params, "output": self.number}
 
     @property
     def cost(self) -> float:
-        """Its share of what the cell cost, in US dollars."""
+        """Its share of the cell's cost, in US dollars."""
         return self.cell.cost / max(1, len(self.cell.outputs))
 
     @property
@@ -185,7 +191,7 @@ class Output:
 
     @property
     def origin(self) -> Origin | None:
-        """Where it is tracked, for chains of edits; None while it is not."""
+        """Its run and number, for chains of edits; None while it is not tracked."""
         return Origin(self.run_id, self.number, self.sha256) if self.run_id else None
 
     @property
@@ -197,7 +203,13 @@ class Output:
 
 @dataclass(eq=False, repr=False)
 class CellResult:
-    """One cell: its parameters, where it stands, and what came back.
+    """One cell: its parameters, its state and its outputs.
+
+    Example:
+        >>> with kl.Lab("sandbox", quiet=True) as lab:
+        ...     cell = lab.edit(kl.sample("coffee"), "Add a bird.", seed=3)
+        >>> cell.params["seed"], cell.state, len(cell.outputs), cell.simulated
+        (3, <State.DONE: 'done'>, 1, True)
 
     Attributes:
         title: readable and short: `g5 s2 1:1 crab`.
@@ -205,21 +217,21 @@ class CellResult:
         swept: the keys that varied in its sweep, in the order of the axes.
         service: `sandbox` or the service's origin.
         fingerprint: hex sha256, "the same request to the same service".
-        state: where it stands.
-        reason: why it is not done, in one word: a status, `moderated`, `budget` …
-        note: the same in a line for a person.
-        cost: US dollars billed for this cell in this sweep; 0 where it was reused.
+        state: one of `State`.
+        reason: why it is not done, in one word: an HTTP status, `moderated`, `budget` …
+        note: the reason in one line for a person.
+        cost: US dollars billed for this cell in this sweep; 0 if it was reused.
         latency_s: seconds the service took, or None.
-        outputs: one per picture asked for, once there is an answer.
+        outputs: one per requested picture, once there is an answer.
         run_id: its MLflow run, or "".
         reused_from: the run its pictures were copied from, or "".
         arrived: when the answer came.
         metrics: values of the whole cell by name, besides those above.
-        parents: the tracked outputs its references are, in their order: chains of edits go along these.
-        request: what was sent; None for results read back from a store.
+        parents: the tracked outputs that its references are, in order: the links of chains of edits.
+        request: the request; None for results read back from a store.
         comment: a person's own note on it, or "".
-        protect: of each reference the boxes that should be kept, by name: left, top, right, bottom as fractions; none at all: ().
-        recipe: by which recipe and boxes its outputs were measured, or "".
+        protect: for each reference the boxes that should be kept, by name: left, top, right, bottom as fractions.
+        recipe: recipe and boxes of its measured values, or "".
     """
 
     title: str
@@ -248,17 +260,16 @@ class CellResult:
         cls, cell: Cell, service: str, fingerprint: str, *, protect: Sequence[Boxes] = ()
     ) -> CellResult:
         """A waiting result for a sweep's cell."""
-        made = cls(
+        return cls(
             cell.title,
             cell.params,
             cell.swept,
             service,
             fingerprint,
+            parents=origins_of(cell.request.images),
             request=cell.request,
             protect=protect,
         )
-        made.parents = origins_of(cell.request.images)
-        return made
 
     def __repr__(self) -> str:
         more = f" {self.reason}" if self.reason else ""
@@ -269,7 +280,7 @@ class CellResult:
         return _html(self.output, f"{self.title} · {self.state} {self.reason or ''}")
 
     def apply(self, attempt: Attempt, now: datetime) -> None:
-        """Take over how the last attempt ended."""
+        """Set state and outputs by the last attempt."""
         self.state, self.reason, self.note = outcome_of(attempt)
         self.arrived = now
         if attempt.answer is not None:
@@ -281,7 +292,7 @@ class CellResult:
             ]
 
     def take(self, other: CellResult) -> None:
-        """Take over the outcome of the same cell as a store holds it; parameters and title stay."""
+        """Copy the outcome of the same cell from a store; parameters and title stay."""
         self.state, self.reason, self.note = other.state, other.reason, other.note
         self.cost, self.latency_s, self.arrived = other.cost, other.latency_s, other.arrived
         self.run_id, self.reused_from, self.metrics = other.run_id, other.reused_from, dict(other.metrics)
@@ -292,19 +303,19 @@ class CellResult:
             output.cell = self
 
     def end(self, state: State, reason: str, note: str = "") -> None:
-        """End without an answer: skipped, cancelled, or failed before anything was sent."""
+        """Set a final state without an answer: skipped, cancelled, or failed before anything was sent."""
         self.state, self.reason, self.note = state, reason, note
 
     def numbered(self, number: int, began: datetime, makes: Sequence[CellResult]) -> CellResult:
-        """The same cell as one of several makes of its request.
+        """A copy of the cell as one of several makes of its request.
 
         Args:
-            number: which of them.
-            began: when the first cell of any request with this number came.
-            makes: all of them; one that was loaded learns from another one what was sent.
+            number: of this make, from 1.
+            began: arrival of the earliest cell with this number.
+            makes: all of them; a cell that was loaded takes the request of another one.
         """
         label = f"{number} ({began.astimezone():%d %b %Y %H:%M})" if began != _NEVER else str(number)
-        request = self.request or next((one.request for one in makes if one.request is not None), None)
+        request = self.request or next((cell.request for cell in makes if cell.request is not None), None)
         made = replace(self, request=request, params={**self.params, MADE: number, f"{MADE}.label": label})
         made.outputs = [replace(output, cell=made) for output in self.outputs]
         return made
@@ -314,7 +325,7 @@ class CellResult:
         """The first output that is a picture, else the first.
 
         Raises:
-            KontextLabError: there is none; says why.
+            KontextLabError: there is none; tells the reason.
         """
         for output in self.outputs:
             if output.is_picture:
@@ -333,26 +344,68 @@ class CellResult:
 
     @property
     def origin(self) -> Origin | None:
-        """Where the first output is tracked."""
+        """Run and number of the first output."""
         return self.output.origin
 
     @property
     def simulated(self) -> bool:
-        """Whether the sandbox made it."""
+        """True if the sandbox made it."""
         return self.service == "sandbox"
+
+
+@dataclass(frozen=True)
+class TrackedCell:
+    """A cell as a store remembers it, for a plan.
+
+    Attributes:
+        run_id: its run.
+        parent_id: its sweep's run.
+        index: its index in that sweep.
+        fingerprint: hex sha256.
+        state: its final state.
+        reason: why it is not done, or "".
+        when: when it ended; for a copy, when the original did.
+        cost: US dollars billed there.
+        copied: it was itself reused from another run.
+        request_id: of its attempt, as the service's log knows it.
+        missing: number of its pictures that are gone from the store.
+        is_gone: all of them are missing.
+        place: location of the missing pictures.
+    """
+
+    run_id: str
+    parent_id: str
+    index: int
+    fingerprint: str
+    state: State
+    reason: str
+    when: datetime
+    cost: float = 0.0
+    copied: bool = False
+    request_id: str = ""
+    missing: int = 0
+    is_gone: bool = False
+    place: str = ""
+
+    @property
+    def billed_without_picture(self) -> bool:
+        """True if it was billed but has no picture: it is not bought again unless asked for."""
+        return self.state is State.FAILED and self.reason in BILLED_REASONS
 
 
 def together(cells: Iterable[CellResult]) -> list[CellResult]:
     """Cells of several results, each picture once.
 
-    Cells are of one request where fingerprint, words and given names are equal. Of those every picture that was made
-    stays: copies of a picture share the moment it arrived and are one, pictures that were asked for anew differ in
-    it. Where a request was made more than once, all cells get the parameter `made`: 1 for the oldest, 2 for the
-    next, labelled by its date. What is not done stays where nothing of its request is done, the last one given.
+    Cells share a request if fingerprint, words and given names are equal. Every picture of a request stays: copies
+    share the moment of arrival and count as one picture, pictures made anew differ in it. If a request was made more
+    than once, all cells get the parameter `made`: 1 for the oldest, labelled by its date. Of a request without a
+    picture the last cell stays.
     """
     groups: dict[object, dict[object, CellResult]] = {}
     for cell in cells:
-        group = groups.setdefault(_request_of(cell), {})
+        others = (*FIELDS, "repeat", MADE, f"{MADE}.label")
+        named = sorted((key, str(value)) for key, value in cell.params.items() if key not in others)
+        group = groups.setdefault((cell.fingerprint, *named) if cell.fingerprint else id(cell), {})
         if cell.state is State.DONE:
             group.pop(None, None)
             make = (cell.arrived, *(output.sha256 for output in cell.outputs))
@@ -360,29 +413,22 @@ def together(cells: Iterable[CellResult]) -> list[CellResult]:
                 group[make] = cell  # the one that was paid for
         elif not group or None in group:
             group[None] = cell
-    found = [sorted(group.values(), key=lambda cell: cell.arrived or _NEVER) for group in groups.values()]
-    if all(len(makes) == 1 for makes in found):
-        return [cell for makes in found for cell in makes]
+    requests = [sorted(group.values(), key=lambda cell: cell.arrived or _NEVER) for group in groups.values()]
+    if all(len(makes) == 1 for makes in requests):
+        return [cell for makes in requests for cell in makes]
     began: dict[int, datetime] = {}
-    for number, cell in (one for makes in found for one in enumerate(makes, 1)):
-        began[number] = min(began.get(number, _NEVER), cell.arrived or _NEVER)
+    for makes in requests:
+        for number, cell in enumerate(makes, 1):
+            began[number] = min(began.get(number, _NEVER), cell.arrived or _NEVER)
     return [
-        cell.numbered(number, began[number], makes) for makes in found for number, cell in enumerate(makes, 1)
+        cell.numbered(number, began[number], makes)
+        for makes in requests
+        for number, cell in enumerate(makes, 1)
     ]
 
 
-def _request_of(cell: CellResult) -> object:
-    """What makes a cell the same request as another one, under the same words and names."""
-    named = {
-        key: str(value)
-        for key, value in cell.params.items()
-        if key not in (*FIELDS, "repeat", MADE, f"{MADE}.label")
-    }
-    return (cell.fingerprint, *sorted(named.items())) if cell.fingerprint else id(cell)
-
-
 def _html(output: Output, line: str) -> str:
-    """A picture no larger than its preview, and a line; what can't be shown says why."""
+    """A picture no larger than its preview, and a line; without a picture the reason."""
     words = html.escape(line) + (" · simulated picture (sandbox)" if output.cell.simulated else "")
     try:
         buffer = io.BytesIO()

@@ -14,13 +14,14 @@ __all__ = [
     "VERDICT",
     "criterion_of",
     "distinct",
+    "is_placeholder",
     "prompt_template",
     "value_token",
     "verdict_key",
 ]
 
 VERDICT = "verdict/"
-"""Beginning of the names under which verdicts are logged."""
+"""Prefix of the metrics that hold verdicts."""
 
 FAVOURITE = "favourite"
 
@@ -31,16 +32,16 @@ def verdict_key(criterion: str) -> str:
 
 
 def criterion_of(key: str) -> str:
-    """A criterion in words, from the metric of its verdicts."""
+    """The criterion of a metric of verdicts, in words."""
     return key.removeprefix(VERDICT).replace("_", " ")
 
 
 def value_token(cell: CellResult, key: str) -> Hashable:
-    """Equal for equal values of a parameter; None where the cell has no such parameter.
+    """A key that is equal for equal values of a parameter; None if the cell has no such parameter.
 
-    Of prompts the template, of references what they show: different pictures may well have one name.
+    Prompts are compared by template, references by digest: different pictures may have the same name.
     """
-    # An unset repeat is the first one: it is logged only where it says something.
+    # No repeat means the first one.
     value = cell.params.get(key, 1 if key == "repeat" else None)
     if value is None:
         return None
@@ -48,27 +49,30 @@ def value_token(cell: CellResult, key: str) -> Hashable:
         return prompt_template(cell)
     if key == "image":
         request = cell.request
-        digests = tuple(one.digest for one in request.images) if request is not None else ()
+        digests = tuple(reference.digest for reference in request.images) if request is not None else ()
         return ("image", str(value), digests)
     return value_text(key, value)
 
 
 def distinct(labels: Sequence[str]) -> list[str]:
-    """The labels with numbers behind those that stand more than once: `coffee (1)`, `coffee (2)`."""
+    """The labels, equal ones with a number: `coffee (1)`, `coffee (2)`."""
     return [
-        f"{label} ({labels[:at].count(label) + 1})" if labels.count(label) > 1 else label
-        for at, label in enumerate(labels)
+        f"{label} ({labels[:index].count(label) + 1})" if labels.count(label) > 1 else label
+        for index, label in enumerate(labels)
     ]
 
 
 def prompt_template(cell: CellResult) -> str:
-    """The prompt with its words taken out again, so that one template is one value, whatever fills it."""
+    """The prompt with its placeholders restored, so that one template is one value for all words."""
     prompt = str(cell.params["prompt"])
-    words = {key: str(value) for key, value in cell.params.items() if _is_word(key) and str(value).strip()}
+    words = {
+        key: str(value) for key, value in cell.params.items() if is_placeholder(key) and str(value).strip()
+    }
     for key in sorted(words, key=lambda key: -len(words[key])):
         prompt = re.sub(rf"(?<!\w){re.escape(words[key])}(?!\w)", lambda _, key=key: f"{{{key}}}", prompt)  # type: ignore[misc]
     return prompt
 
 
-def _is_word(key: str) -> bool:
+def is_placeholder(key: str) -> bool:
+    """True if a parameter's name is a placeholder of the prompt."""
     return key not in FIELDS and key not in ("image", "repeat", "output") and not key.endswith(".label")

@@ -1,7 +1,6 @@
-"""The wordings of a study and what tells them apart, to read as text or in a notebook.
+"""The wordings of a study and their differences, as text or in a notebook.
 
-Templates are compared, not what became of them: a `{placeholder}` is one word, whatever fills it. Knows no
-figure and no widget; the page's text is escaped here.
+Templates are compared, not filled prompts: a `{placeholder}` counts as one word. Knows no figure and no widget.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kontext_lab.errors import ConfigError, shown, visible
+from kontext_lab.errors import WrongType, shown, visible
 from kontext_lab.results.labels import prompt_template
 from kontext_lab.results.results import Results
 from kontext_lab.sweep import Sweep
@@ -19,7 +18,7 @@ from kontext_lab.sweep.wording import Piece, Wording, compared
 __all__ = ["Differences", "Prompt", "differences", "marked"]
 
 _TAGS = {"kept": "span", "left out": "del", "added": "ins"}
-# Words that are kept are grey by being faint, which holds on light and on dark paper.
+# Kept words are faint, which works on light and on dark backgrounds.
 _STYLES = {"kept": "opacity:0.68", "left out": "opacity:0.85", "added": "font-weight:600"}
 _CELL = "text-align:left;vertical-align:top;padding:2px 14px 2px 0;overflow-wrap:anywhere"
 _CAPTION = "caption-side:bottom;text-align:left;padding-top:4px;font-size:smaller"
@@ -30,9 +29,9 @@ class Prompt:
     """One wording.
 
     Attributes:
-        name: what a person called it, or P1, P2 …
+        name: given by a person, or P1, P2 …
         text: the template, on one line.
-        wording: how it differs from the first one; None for the first.
+        wording: its differences from the first one; None for the first.
     """
 
     name: str
@@ -45,7 +44,7 @@ class Prompt:
 
 @dataclass(frozen=True, repr=False)
 class Differences:
-    """Wordings, each but the first against the first.
+    """Wordings, each compared with the first.
 
     Attributes:
         prompts: in the order of the sweep.
@@ -70,27 +69,25 @@ class Differences:
     def _repr_html_(self) -> str:
         if not self:
             return "<div>There are no prompts.</div>"
-        rows = "".join(
-            f'<tr><th scope="row" style="{_CELL};white-space:nowrap">{html.escape(prompt.name)}</th>'
-            f'<td style="{_CELL}">{_body(prompt)}</td></tr>'
-            for prompt in self
-        )
+        rows = []
+        for prompt in self:
+            body = html.escape(prompt.text)
+            if prompt.wording is not None and prompt.wording.related:
+                body = "the same words" if prompt.wording.same else marked(prompt.wording.brief)
+            rows.append(
+                f'<tr><th scope="row" style="{_CELL};white-space:nowrap">{html.escape(prompt.name)}</th>'
+                f'<td style="{_CELL}">{body}</td></tr>'
+            )
         first = html.escape(self.prompts[0].name)
         key = f'<caption style="{_CAPTION}">against {first}: {_KEY}</caption>' if len(self) > 1 else ""
-        return f'<table style="border-collapse:collapse;color:inherit">{key}<tbody>{rows}</tbody></table>'
-
-
-def _body(prompt: Prompt) -> str:
-    if prompt.wording is None or not prompt.wording.related:
-        return html.escape(prompt.text)
-    return "the same words" if prompt.wording.same else marked(prompt.wording.brief)
+        return f'<table style="border-collapse:collapse;color:inherit">{key}<tbody>{"".join(rows)}</tbody></table>'
 
 
 def marked(pieces: Sequence[Piece]) -> str:
-    """Pieces as escaped HTML: added words underlined and bold, those left out struck through, kept ones faint."""
+    """Pieces as escaped HTML: added words underlined and bold, removed ones struck through, kept ones faint."""
     parts = []
-    for at, piece in enumerate(pieces):
-        tag, space = _TAGS[piece.kind], " " if piece.spaced and at else ""
+    for index, piece in enumerate(pieces):
+        tag, space = _TAGS[piece.kind], " " if piece.spaced and index else ""
         parts.append(f'{space}<{tag} style="{_STYLES[piece.kind]}">{html.escape(piece.text)}</{tag}>')
     return "".join(parts)
 
@@ -99,26 +96,31 @@ _KEY = marked((Piece("added", "added"), Piece("left out", "left out"), Piece("ke
 
 
 def differences(source: Sweep | Results | Mapping[str, str] | Sequence[str]) -> Differences:
-    """How wordings of a prompt differ from the first one, word by word.
+    """Compare the wordings of a prompt with the first one, word by word.
 
     Args:
         source: a sweep or results, whose prompts are compared with their `{placeholders}`; or prompts, in a list
             or by name.
 
     Returns:
-        What reads well in a notebook, and as text when it is printed: `[+added+]`, `[-left out-]`.
+        The wordings, shown as a table in a notebook and printed as text: `[+added+]`, `[-left out-]`.
 
     Raises:
-        ConfigError: it is none of these.
+        WrongType: the source has another type.
+
+    Example:
+        >>> kl.differences({"plain": "Add a bird.", "counted": "Add two birds."})
+        plain    Add a bird.
+        counted  Add [-a bird-] [+two birds+].
     """
-    found = [(visible(name), visible(text)) for name, text in _prompts(source)]
-    first = found[0][1] if found else ""
+    prompts = [(visible(name), visible(text)) for name, text in _prompts(source)]
+    first = prompts[0][1] if prompts else ""
     return Differences(
         tuple(
             Prompt(
                 name or f"P{number}", " ".join(text.split()), compared(first, text) if number > 1 else None
             )
-            for number, (name, text) in enumerate(found, 1)
+            for number, (name, text) in enumerate(prompts, 1)
         )
     )
 
@@ -126,35 +128,27 @@ def differences(source: Sweep | Results | Mapping[str, str] | Sequence[str]) -> 
 def _prompts(source: object) -> Iterator[tuple[str, str]]:
     """Names, or "", and templates."""
     if isinstance(source, Sweep):
-        yield from _of_sweep(source)
+        axis = next((axis for axis in source.axes if "prompt" in axis.keys), None)
+        if axis is None:
+            yield "prompt", str(source.fixed["prompt"])
+        else:
+            index = axis.keys.index("prompt")
+            texts = [str(entry[index]) for entry in axis.values]
+            yield from dict.fromkeys(zip(axis.labels, texts, strict=True))
     elif isinstance(source, Results):
-        yield from _of_results(source)
+        prompts: dict[tuple[bool, str], tuple[str, str]] = {}
+        for cell in source:
+            if "prompt" in cell.params:
+                name, text = str(cell.params.get("prompt.label", "")), prompt_template(cell)
+                prompts.setdefault((bool(name), name or text), (name, text))
+        only = "" if len(prompts) > 1 else "prompt"
+        yield from ((name or only, text) for name, text in prompts.values())
     elif isinstance(source, Mapping) and all(isinstance(text, str) for text in source.values()):
         yield from ((str(name), text) for name, text in source.items())
     elif isinstance(source, list | tuple) and all(isinstance(text, str) for text in source):
         yield from (("", text) for text in source)
     else:
-        raise ConfigError(
-            f"differences: {shown(source)}, allowed are a sweep, results, or prompts in a list or by name"
+        raise WrongType(
+            "differences() takes a Sweep, Results, a list of prompts, or a dict of prompts by name, "
+            f"not {shown(source)} ({type(source).__name__})"
         )
-
-
-def _of_sweep(sweep: Sweep) -> Iterator[tuple[str, str]]:
-    axis = next((axis for axis in sweep.axes if "prompt" in axis.keys), None)
-    if axis is None:
-        yield "prompt", str(sweep.fixed["prompt"])
-        return
-    at = axis.keys.index("prompt")
-    pairs = ((label, str(entry[at])) for label, entry in zip(axis.labels, axis.values, strict=True))
-    yield from dict.fromkeys(pairs)
-
-
-def _of_results(results: Results) -> Iterator[tuple[str, str]]:
-    found: dict[tuple[str, str], tuple[str, str]] = {}
-    for cell in results:
-        if "prompt" in cell.params:
-            name, text = str(cell.params.get("prompt.label", "")), prompt_template(cell)
-            found.setdefault(("name", name) if name else ("text", text), (name, text))
-    yield from (
-        found.values() if len(found) > 1 else ((name or "prompt", text) for name, text in found.values())
-    )

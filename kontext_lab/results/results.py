@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import base64
 import html
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from kontext_lab.errors import NotFound, meant, shown
+from kontext_lab.redaction import get_logger
 from kontext_lab.request import FIELDS, find_model, plain
 from kontext_lab.results import saving
 from kontext_lab.results.cell import MADE, CellResult, Output, together
+from kontext_lab.results.labels import is_placeholder
 from kontext_lab.results.states import MISSING, PAID_AGAIN, State
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.wording import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
-from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
     from kontext_lab.metrics import Comparison
-    from kontext_lab.results.cell import Output
 
 __all__ = ["ComparisonSource", "Results"]
 
+log = get_logger(__name__)
+
 
 class ComparisonSource(Protocol):
-    """Brings what results loaded from a store don't hold, and what is kept nowhere. May take long; in any thread."""
+    """A source of references and comparisons for results. Its methods may take long, and run in any thread."""
 
     def know(self, results: Results) -> object:
-        """Fill in what was sent, and with it the references, where that can be known."""
+        """Fill in the requests of the cells, and with them the references, where they can be found."""
 
     def comparison(self, output: Output) -> Comparison:
-        """What an edit changed of its reference.
+        """The comparison of an output with its reference.
 
         Raises:
-            KontextLabError: they can't be compared; says why.
+            KontextLabError: they can't be compared; tells the reason.
         """
 
 
@@ -46,25 +47,30 @@ Draw = Callable[["Results"], bytes]
 """Draws a small static grid and returns it as PNG."""
 
 
-_DELIVER = "`kontext-lab recover`, or running the sweep again, delivers it"
-_TELL = "`kontext-lab recover`, or running the sweep again, records it"
-
-
 class Results(Sequence[CellResult]):
     """Cells with their states and outputs, in the order of the sweep.
 
     Attributes:
         name: the sweep's name; several joined by ` + `.
-        run_id: the parent run in MLflow, or "" for results that have none of their own.
-        notes: lines a person should read, such as what stopped the sweep.
-        spent: US dollars billed by the call of `run` that made these results; `cost` counts earlier ones too.
-        measuring: how many cells are being measured just now, or wait for it.
-        stopped: `asked` where a person stopped it, `left` where nobody waited for what was under way, `journal`,
-            `executor`, `unreachable`, `billed`, `refused`, the name of the error that stopped it, or "".
-        undelivered: how many cells are paid for, or may be, and are safe in the journal but not in MLflow.
-        unkept: how many cells are paid for and neither in MLflow nor in the journal: they live in these results alone.
-        unended: MLflow does not know how the run ended.
-        comparison_source: brings references and change maps, or None; a lab's results have one.
+        run_id: the parent run in MLflow, or "" for results without a run of their own.
+        notes: lines for a person, such as why the sweep stopped.
+        spent: US dollars billed by the call of `run` that made these results; `cost` includes earlier calls.
+        measuring: number of cells whose measuring has not ended.
+        stopped: `asked` if a person stopped it, `left` if requests under way were left, `journal`, `executor`,
+            `unreachable`, `billed`, `refused`, the name of the error that stopped it, or "".
+        undelivered: number of cells that are or may be paid for, and are in the journal but not in MLflow.
+        unkept: number of cells that are paid for and neither in MLflow nor in the journal, only in these results.
+        unended: MLflow does not have the end of the run.
+        comparison_source: loads references and compares outputs, or None.
+
+    Example:
+        >>> sweep = kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"guidance_scale": [2, 5]}, name="demo")
+        >>> with kl.Lab("sandbox", quiet=True) as lab:
+        ...     results = lab.run(sweep, progress=False)
+        >>> results.axes
+        {'guidance_scale': [2.0, 5.0]}
+        >>> results.cell(guidance_scale=5).state, len(results.sel(guidance_scale=[2, 5])), len(results.to_frame())
+        (<State.DONE: 'done'>, 2, 2)
     """
 
     def __init__(
@@ -110,9 +116,9 @@ class Results(Sequence[CellResult]):
 
     @property
     def axes(self) -> dict[str, list[Any]]:
-        """What varies: parameter to its values in order of appearance; `output` where cells have several.
+        """The varying parameters with their values in order of appearance; `output` if cells have several outputs.
 
-        For results of several sweeps together, what they differ in is an axis as well.
+        Parameters that differ between the sweeps of joined results are axes as well.
         """
         # A cell whose run was cut off before its parameters were written has none.
         swept = (key for cell in self._cells for key in cell.swept if key in cell.params)
@@ -124,7 +130,7 @@ class Results(Sequence[CellResult]):
         return found
 
     def values(self, key: str) -> list[Any]:
-        """The distinct values of a parameter, in order of first appearance; numbers in order of size.
+        """The distinct values of a parameter in order of first appearance; numbers in ascending order.
 
         Raises:
             NotFound: no cell has such a parameter.
@@ -140,7 +146,7 @@ class Results(Sequence[CellResult]):
         return sorted(values) if numeric else values
 
     def label(self, key: str, value: Any) -> str:
-        """How a value is shown: the name a person gave it, else the value itself."""
+        """The label of a value: the name a person gave it, else the value itself."""
         for cell in self._cells:
             named = f"{key}.label" in cell.params and key in cell.params
             if named and _text(key, cell.params[key]) == _text(key, value):
@@ -148,66 +154,65 @@ class Results(Sequence[CellResult]):
         return _text(key, value)
 
     def cell(self, /, **where: Any) -> CellResult | Output:
-        """The one cell with these parameters, by value or by name; with `output=` that output of it.
+        """The one cell with these parameters, by value or by name; with `output=` that output of the cell.
 
-        Of several cells that are the same request, one that is done.
+        If several cells are the same request, a cell that is done.
 
         Raises:
-            NotFound: no cell or several; names the values there are.
+            NotFound: no cell or several; lists the values there are.
         """
         number = plain(where.pop("output", None))
-        found = self.sel(**where)
-        if not found:
+        cells = self.sel(**where)
+        if not cells:
             raise NotFound("there are no cells")
-        same = len({(cell.fingerprint or id(cell), cell.params.get(MADE)) for cell in found}) == 1
-        if not same:
-            raise NotFound(found._too_many(where))
-        cell = next((one for one in found if one.state is State.DONE), found[0])
+        if len({(cell.fingerprint or id(cell), cell.params.get(MADE)) for cell in cells}) > 1:
+            values = {key: cells.values(key) for key in cells.axes if key != "output"}
+            more = "; ".join(f"{key}: {_listed(key, some)}" for key, some in values.items() if len(some) > 1)
+            raise NotFound(
+                f"{len(cells)} cells have {_described(where) or 'any parameters'}, "
+                + (
+                    f"say more: {more}"
+                    if more
+                    else "they differ in reference or service: choose one as in results[0]"
+                )
+            )
+        cell = next((cell for cell in cells if cell.state is State.DONE), cells[0])
         if number is None:
             return cell
         for output in cell.outputs:
             if output.number == number:
                 return output
-        raise NotFound(
-            f"{cell.title} has {_plural(len(cell.outputs), 'output')}, output={shown(number)} is not among them"
-        )
-
-    def _too_many(self, where: Mapping[str, Any]) -> str:
-        values = {key: self.values(key) for key in self.axes if key != "output"}
-        more = "; ".join(f"{key}: {_listed(key, found)}" for key, found in values.items() if len(found) > 1)
-        say = (
-            f"say more: {more}"
-            if more
-            else "they differ in reference or service: pick one by its place, as in results[0]"
-        )
-        return f"{len(self)} cells have {_described(where) or 'any parameters'}, {say}"
+        count = _plural(len(cell.outputs), "output")
+        raise NotFound(f"{cell.title} has {count}, output={shown(number)} is not among them")
 
     def sel(self, /, **where: Any) -> Results:
-        """The cells with these parameters; a list means any of its values.
+        """The cells with these parameters; a list selects any of its values.
 
         Raises:
-            NotFound: no such parameter or value; names what there is.
+            NotFound: no such parameter or value; lists those there are.
         """
         where.pop("output", None)
         self._check_keys(where)
-        where = {key: _wanted(value) for key, value in where.items()}
-        found = [
+        for key, value in where.items():
+            where[key] = wanted = plain(value)
+            if isinstance(wanted, Iterable) and not isinstance(wanted, str | bytes | Mapping):
+                where[key] = tuple(plain(one) for one in wanted)
+        cells = [
             cell for cell in self._cells if all(_matches(cell, key, value) for key, value in where.items())
         ]
-        if where and not found:
+        if where and not cells:
             for key, value in where.items():
                 if not any(_matches(cell, key, value) for cell in self._cells):
-                    raise NotFound(
-                        f"{key}={shown(value)}: no cell has it, there are {_listed(key, self.values(key)) or 'none'}"
-                    )
+                    values = _listed(key, self.values(key)) or "none"
+                    raise NotFound(f"{key}={shown(value)}: no cell has it, there are {values}")
             raise NotFound(f"no cell has {_described(where)} together")
-        return self._part(found)
+        return self._part(cells)
 
     def __add__(self, other: Results) -> Results:
-        """Both together: every picture once, also where one request was made anew; done before not done.
+        """Join results; every picture stays once, and of equal requests a done cell replaces the others.
 
-        A picture that one of them reused is one cell. Those of a request that was paid for twice, as with
-        `reuse="never"`, all stay, and the axis `made` tells them apart: 1 the oldest, labelled by its date.
+        A picture and its reused copy are one cell. Pictures of a request that was paid for twice, as with
+        `reuse="never"`, all stay, on an axis `made`: 1 for the oldest, labelled by its date.
         """
         if not isinstance(other, Results):
             return NotImplemented
@@ -224,7 +229,7 @@ class Results(Sequence[CellResult]):
 
     def to_frame(self) -> pd.DataFrame:
         """A pandas table, one row per output; a cell without outputs has one row as well."""
-        import pandas as pd  # noqa: PLC0415 - only who asks for a table pays for pandas
+        import pandas as pd  # noqa: PLC0415 - only a table needs pandas
 
         rows = [_row(cell, output) for cell in self._cells for output in (*cell.outputs,) or (None,)]
         return pd.DataFrame(rows)
@@ -232,23 +237,30 @@ class Results(Sequence[CellResult]):
     def save(self, folder: str | Path) -> Path:
         """Write the exact bytes under readable names, and `index.csv`; returns the folder.
 
-        What is missing in the store is left out: a warning and a line of `notes` name it.
+        Pictures missing in the store are left out: a warning and a line of `notes` name them.
+
+        Raises:
+            ConfigError: the folder can't be made or written.
         """
-        return saving.save(self, folder)
+        line = saving.save(self, self.to_frame(), folder)
+        if line:
+            self.notes.append(line)
+            log.warning("%s", line)
+        return Path(folder).expanduser()
 
     @property
     def counts(self) -> Counter[State]:
-        """How many cells are in which state."""
+        """Number of cells by state."""
         return Counter(cell.state for cell in self._cells)
 
     @property
     def missing(self) -> list[Output]:
-        """The outputs whose bytes are not in the store any more, by a quick look at its files."""
+        """The outputs whose bytes are gone from the store, by a quick test of its files."""
         return [output for output in self.outputs if output.is_missing]
 
     @property
     def missing_line(self) -> str:
-        """How many pictures are missing, and where they were looked for; "" where there are all."""
+        """The number and the location of missing pictures in one line; "" if there are none."""
         return saving.missing_line(self.missing, self.outputs)
 
     @property
@@ -258,57 +270,58 @@ class Results(Sequence[CellResult]):
 
     @property
     def simulated(self) -> bool:
-        """Whether any picture here is the sandbox's."""
+        """True if a picture is the sandbox's."""
         return any(cell.simulated for cell in self._cells)
 
     @property
     def summary(self) -> str:
-        """One line: counts, money, and what to do next."""
-        return " · ".join((self.brief, *self._next()))
+        """One line: counts, money, and the next step."""
+        return " · ".join(filter(None, (self.brief, self._next_step())))
 
     @property
     def brief(self) -> str:
         """One line: counts and money."""
-        return f"{self._counted()} · ${self.cost:.2f}" + (" (simulated)" if self.simulated else "")
-
-    @property
-    def undelivered_line(self) -> str:
-        """What MLflow lacks of this run, and the way out, in one line; "" where it lacks nothing."""
-        words = []
-        if self.unkept:
-            pictures = "cell is" if self.unkept == 1 else "cells are"
-            words.append(
-                f"{self.unkept} {pictures} paid for and kept nowhere, neither in MLflow nor in the journal: "
-                "results.save(folder), or --out, before this process ends"
-            )
-        if self.undelivered:
-            cells = "1 cell is" if self.undelivered == 1 else f"{self.undelivered} cells are"
-            words.append(f"{cells} not in MLflow yet, what came is safe in the journal: {_DELIVER}")
-        elif self.unended:
-            words.append(f"how the run ended is not in MLflow yet: {_TELL}")
-        return "; ".join(words)
-
-    def _counted(self) -> str:
         counts = self.counts
         parts = [f"{counts[state]} {state.replace('_', ' ')}" for state in State if counts[state]]
         reused = sum(1 for cell in self._cells if cell.reused_from)
-        return f"{_plural(len(self), 'cell')}: {', '.join(parts) or 'none'}" + (
+        cells = f"{_plural(len(self), 'cell')}: {', '.join(parts) or 'none'}" + (
             f" ({reused} reused)" if reused else ""
         )
+        return f"{cells} · ${self.cost:.2f}" + (" (simulated)" if self.simulated else "")
 
-    def _next(self) -> list[str]:
+    @property
+    def undelivered_line(self) -> str:
+        """The parts of this run that MLflow lacks, and the way out, in one line; "" if it lacks nothing."""
+        parts = []
+        if self.unkept:
+            cells = "1 cell is" if self.unkept == 1 else f"{self.unkept} cells are"
+            parts.append(
+                f"{cells} paid for and kept nowhere, neither in MLflow nor in the journal: "
+                "results.save(folder), or --out, before this process ends"
+            )
+        way_out = "`kontext-lab recover`, or running the sweep again,"
+        if self.undelivered:
+            cells = "1 cell is" if self.undelivered == 1 else f"{self.undelivered} cells are"
+            parts.append(
+                f"{cells} not in MLflow yet, what came is safe in the journal: {way_out} delivers it"
+            )
+        elif self.unended:
+            parts.append(f"the end of the run is not in MLflow yet: {way_out} records it")
+        return "; ".join(parts)
+
+    def _next_step(self) -> str:
         counts = self.counts
         if self.undelivered_line:
-            return [self.undelivered_line]
+            return self.undelivered_line
         if any(cell.reason == MISSING for cell in self._cells):
-            return [f"missing in the store: {PAID_AGAIN}"]
+            return f"missing in the store: {PAID_AGAIN}"
         if counts[State.IN_DOUBT]:
-            return ['in doubt: sent again only with lab.run(sweep, in_doubt="resend")']
+            return 'in doubt: sent again only with lab.run(sweep, in_doubt="resend")'
         if counts[State.CANCELLED] or counts[State.SKIPPED] or counts[State.WAITING]:
-            return ["run the same sweep again to send the rest"]
+            return "run the same sweep again to send the rest"
         if counts[State.FAILED]:
-            return ["results.sel(state='failed') shows what failed"] if counts[State.DONE] else []
-        return ["compare with kl.grid(results)"] if len(self) > 1 else []
+            return "results.sel(state='failed') lists the failed cells" if counts[State.DONE] else ""
+        return "compare with kl.grid(results)" if len(self) > 1 else ""
 
     def __repr__(self) -> str:
         return f"<Results {self.name!r}: {self.summary}>"
@@ -342,39 +355,27 @@ class Results(Sequence[CellResult]):
     def _differing(self) -> list[str]:
         """Parameters that differ between cells though no sweep varied them."""
         swept = {key for cell in self._cells for key in cell.swept}
-        words = [
-            key for key in dict.fromkeys(key for cell in self._cells for key in cell.params) if _is_word(key)
-        ]
+        words = list(
+            filter(is_placeholder, dict.fromkeys(key for cell in self._cells for key in cell.params))
+        )
         keys = [key for key in (*FIELDS, "image", *words) if key not in swept]
         differing = [
             key for key in keys if len({_text(key, cell.params.get(key)) for cell in self._cells}) > 1
         ]
-        if "prompt" in differing and self._words_make_the_prompt(words):
-            differing.remove("prompt")
+        if "prompt" in differing:
+            prompts: dict[tuple[str, ...], set[str]] = defaultdict(set)
+            for cell in self._cells:
+                prompts[tuple(str(cell.params.get(word)) for word in words)].add(
+                    str(cell.params.get("prompt"))
+                )
+            # If equal words mean equal prompts, the words are the axis, and the prompt only follows.
+            if all(len(texts) == 1 for texts in prompts.values()):
+                differing.remove("prompt")
         return differing
-
-    def _words_make_the_prompt(self, words: Sequence[str]) -> bool:
-        """Whether equal words mean equal prompts: then the words are the axis, the prompt only follows."""
-        prompts: dict[tuple[str, ...], set[str]] = {}
-        for cell in self._cells:
-            key = tuple(str(cell.params.get(word)) for word in words)
-            prompts.setdefault(key, set()).add(str(cell.params.get("prompt")))
-        return all(len(texts) == 1 for texts in prompts.values())
-
-
-def _is_word(key: str) -> bool:
-    return key not in FIELDS and key not in ("image", "repeat") and not key.endswith(".label")
 
 
 def _text(key: str, value: Any) -> str:
     return value_text(key, value) if key != "image" else str(value)
-
-
-def _wanted(value: Any) -> Any:
-    """One value, or a tuple of several, whatever they came in."""
-    value = plain(value)
-    single = isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable)
-    return value if single else tuple(plain(one) for one in value)
 
 
 def _matches(cell: CellResult, key: str, wanted: Any) -> bool:
@@ -416,7 +417,7 @@ def _row(cell: CellResult, output: Output | None) -> dict[str, Any]:
         **cell.metrics,
         **(output.metrics if output else {}),
         "sha256": (output.sha256 or None) if output else None,
-        "note": cell.comment or None,  # `note` is no placeholder, so it can be no column twice
+        "note": cell.comment or None,  # a placeholder can't be called `note`
         "reused_from": cell.reused_from or None,
         "run_id": cell.run_id or None,
     }

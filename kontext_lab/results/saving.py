@@ -1,4 +1,4 @@
-"""Results as files in a folder: the exact bytes under readable names, and a table that spreadsheets open."""
+"""Results as files in a folder: the exact bytes under readable names, and a table for spreadsheets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kontext_lab.errors import ConfigError, OutputMissing, shown
-from kontext_lab.redaction import get_logger
+from kontext_lab.results.cell import CellResult, Output
 from kontext_lab.results.states import MISSING
 from kontext_lab.sweep.files import safe_name
 from kontext_lab.sweep.wording import shortened
@@ -17,18 +17,13 @@ from kontext_lab.sweep.wording import shortened
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kontext_lab.results.cell import Output
-    from kontext_lab.results.results import Results
-
 __all__ = ["checked_folder", "csv_text", "missing_line", "save", "writable_folder"]
 
-log = get_logger(__name__)
-
 NAMED = 5
-"""Cells that are named where their pictures are missing."""
+"""Most cells that are named if their pictures are missing."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""How a text begins that a spreadsheet takes for a formula."""
+"""Beginnings of texts that a spreadsheet takes for a formula."""
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -37,26 +32,26 @@ def csv_text(frame: pd.DataFrame) -> str:
     def neutral(value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        # Not every reader takes a lone carriage return for a part of the text.
+        # Some readers end a row at a lone carriage return.
         text = value.replace("\r\n", "\n").replace("\r", "\n")
-        # A leading apostrophe is how spreadsheets are told that text is text.
+        # A leading apostrophe marks text in a spreadsheet.
         return "'" + text if text.startswith(FORMULA) else text
 
-    # A metric of somebody's own heads a column by its name.
+    # Names of people's own metrics are titles of columns.
     return frame.map(neutral).rename(columns=neutral).to_csv(index=False)
 
 
 def checked_folder(folder: str | Path) -> Path:
-    """The folder as a path, if it is there or could be made as far as a look tells; makes nothing.
+    """The folder as a path, if it exists or could be made as far as permissions tell; makes nothing.
 
     Raises:
-        ConfigError: it is a file, or lies where nothing can be made.
+        ConfigError: it is a file, or can't be made.
     """
     try:
         target = Path(folder).expanduser()
-        place = next(one for one in (target, *target.absolute().parents) if os.path.lexists(one))
+        place = next(path for path in (target, *target.absolute().parents) if os.path.lexists(path))
     except (TypeError, RuntimeError, ValueError) as error:  # ~ without a home, a null byte in the name
-        raise ConfigError(f"{shown(folder)} is no folder: {error}") from None
+        raise ConfigError(f"{shown(folder)} is not the name of a folder: {error}") from None
     if not place.is_dir():
         what = "is a file" if place == target else f"can't be written: {shown(str(place))} is a file"
         raise ConfigError(f"{shown(str(target))}: {what}, give a folder")
@@ -66,7 +61,7 @@ def checked_folder(folder: str | Path) -> Path:
 
 
 def writable_folder(folder: str | Path) -> Path:
-    """The folder, made if it isn't there, and tried: asked before anything is paid that should go into it.
+    """The folder, made if it is missing, and tested by writing to it.
 
     Raises:
         ConfigError: it can't be made or written.
@@ -82,11 +77,11 @@ def writable_folder(folder: str | Path) -> Path:
 
 
 def missing_line(missing: Sequence[Output], outputs: Sequence[Output]) -> str:
-    """How many pictures are missing, and where the first was looked for; "" where none is.
+    """The number and the location of missing pictures in one line; "" if there are none.
 
     Args:
-        missing: the outputs that are.
-        outputs: all of them.
+        missing: the outputs whose pictures are missing.
+        outputs: all outputs.
     """
     if not missing:
         return ""
@@ -95,30 +90,33 @@ def missing_line(missing: Sequence[Output], outputs: Sequence[Output]) -> str:
     return f"{len(missing)} of {count} pictures {'is' if len(missing) == 1 else 'are'} missing in {place}"
 
 
-def save(results: Results, folder: str | Path) -> Path:
-    """Write every picture and `index.csv`; what is missing in the store is left out and named.
+def save(cells: Sequence[CellResult], frame: pd.DataFrame, folder: str | Path) -> str:
+    """Write every picture and `index.csv` into a folder; pictures missing in the store are left out.
+
+    Args:
+        cells: of the results.
+        frame: the table of these cells, one row per output; gets the column `file`.
+        folder: made if it is missing.
 
     Returns:
-        The folder.
+        A line that names what is missing, or "".
 
     Raises:
         ConfigError: the folder can't be made or written.
     """
     target = writable_folder(folder)
-    frame = results.to_frame()
     files: list[str] = []
     reasons = list(frame.get("reason", ()))  # results without cells make a table without columns
     missing = []
-    width = len(str(len(results)))
-    titles = [safe_name(title) for title in shortened([cell.title for cell in results], 80)]
+    width = len(str(len(cells)))
+    titles = [safe_name(title) for title in shortened([cell.title for cell in cells], 80)]
     try:
-        for number, (cell, title) in enumerate(zip(results, titles, strict=True), 1):
+        for number, (cell, title) in enumerate(zip(cells, titles, strict=True), 1):
             for output in (*cell.outputs,) or (None,):
                 name = ""
                 if output is not None and output.sha256:
                     part = f" {output.number}" if len(cell.outputs) > 1 else ""
-                    suffix = output.file_name.rpartition(".")[2]
-                    name = f"{number:0{width}} {title}{part}.{suffix}"
+                    name = f"{number:0{width}} {title}{part}.{output.file_name.rpartition('.')[2]}"
                     try:
                         (target / name).write_bytes(output.bytes)
                     except OutputMissing:
@@ -133,9 +131,9 @@ def save(results: Results, folder: str | Path) -> Path:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{shown(str(target))}: can't be written: {reason}") from None
-    if missing:
-        names = ", ".join(output.cell.title for output in missing[:NAMED]) + (" …" if missing[NAMED:] else "")
-        line = f"{missing_line(missing, results.outputs)}, not saved: {names}"
-        results.notes.append(line)
-        log.warning("%s", line)
-    return target
+    if not missing:
+        return ""
+    names = ", ".join(output.cell.title for output in missing[:NAMED]) + (" …" if missing[NAMED:] else "")
+    return (
+        f"{missing_line(missing, [output for cell in cells for output in cell.outputs])}, not saved: {names}"
+    )

@@ -1,4 +1,4 @@
-"""What was spent: US dollars by day, sweep and model. Simulated money stands apart and is never added to real."""
+"""Spent US dollars by day, sweep and model. Simulated money is kept apart and never added to real money."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Spending", "Spent"]
 
 ROWS_SHOWN = 14
-"""Rows of the table in a notebook; `frame` has them all."""
+"""Most rows of the table in a notebook; `to_frame()` has all rows."""
 
 _COLUMNS = ("day", "sweep", "run_id", "model", "service", "simulated", "cells", "pictures", "usd", "in_doubt")
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What one sweep spent on one model on one day.
+    """The spending of one sweep on one model on one day.
 
     Attributes:
         day: of the answers, in this machine's time zone.
@@ -30,10 +30,10 @@ class Spent:
         run_id: its run.
         model: the model's full id.
         service: `sandbox` or the service's origin.
-        cells: how many were sent; what was reused isn't among them.
-        pictures: how many came back, to look at.
+        cells: number of cells sent, without reused ones.
+        pictures: number of pictures that came back.
         usd: US dollars billed; simulated ones for the sandbox.
-        in_doubt: cells whose answer was lost: they may have been billed besides.
+        in_doubt: cells whose answer was lost; they may have been billed as well.
     """
 
     day: date
@@ -48,25 +48,25 @@ class Spent:
 
     @property
     def simulated(self) -> bool:
-        """Whether this is the sandbox's money."""
+        """True if this is the sandbox's money."""
         return self.service == "sandbox"
 
 
 @dataclass(frozen=True, repr=False)
 class Spending:
-    """All that a store knows was spent.
+    """All spending that a store has recorded.
 
     Attributes:
         rows: by day, sweep and model, the latest first.
-        store: where this was read.
+        store: the store that was read.
     """
 
     rows: tuple[Spent, ...]
     store: str = ""
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas table with every row; `simulated` says whose dollars they are."""
-        import pandas as pd  # noqa: PLC0415 - only who asks for a table pays for pandas
+        """A pandas table with every row; `simulated` marks the sandbox's dollars."""
+        import pandas as pd  # noqa: PLC0415 - only a table needs pandas
 
         return pd.DataFrame([self.as_dict(row) for row in self.rows], columns=list(_COLUMNS))
 
@@ -78,16 +78,16 @@ class Spending:
     @property
     def total(self) -> float:
         """Real US dollars."""
-        return _sum(row for row in self.rows if not row.simulated)
+        return round(sum(row.usd for row in self.rows if not row.simulated), 6)
 
     @property
     def simulated(self) -> float:
-        """US dollars the sandbox's pictures would have cost."""
-        return _sum(row for row in self.rows if row.simulated)
+        """Simulated US dollars: the price of the sandbox's pictures."""
+        return round(sum(row.usd for row in self.rows if row.simulated), 6)
 
     @property
     def in_doubt(self) -> int:
-        """Cells of the real service whose answer was lost: they may have been billed besides."""
+        """Cells of the real service whose answer was lost: they may have been billed as well."""
         return sum(row.in_doubt for row in self.rows if not row.simulated)
 
     def by(self, key: str) -> dict[Any, float]:
@@ -100,16 +100,16 @@ class Spending:
 
     @property
     def summary(self) -> str:
-        """One line: real money, what is in doubt, and simulated money apart."""
+        """One line: real money, cells in doubt, and simulated money apart."""
         parts = [f"${self.total:.2f} spent"]
         if self.in_doubt:
-            parts.append(f"{self.in_doubt} in doubt, which may have been billed besides")
+            parts.append(f"{self.in_doubt} in doubt, which may have been billed as well")
         if self.simulated:
             parts.append(f"${self.simulated:.2f} simulated (sandbox, free)")
         return " · ".join(parts)
 
     def lines(self, most: int | None = None) -> Iterator[str]:
-        """The table as text, a line a row; with `most`, the latest and a line on the rest."""
+        """The table as text, one line per row; with `most`, only the latest rows and a line on the rest."""
         shown = self.rows[:most]
         width = max((len(row.model) for row in shown), default=0)
         for row in shown:
@@ -129,30 +129,17 @@ class Spending:
         return f"<Spending: {self.summary}>"
 
     def _repr_html_(self) -> str:
-        body = "".join(_html_row(_shown(row)) for row in self.rows[:ROWS_SHOWN])
+        titles = ("day", "sweep", "model", "cells", "pictures", "US dollars", "in doubt")
+        lines = [_html_row(titles, "th")] if self.rows else []
+        for row in self.rows[:ROWS_SHOWN]:
+            money = f"{row.usd:.2f}" + (" simulated" if row.simulated else "")
+            day, counts = f"{row.day:%d %b %Y}", (str(row.cells), str(row.pictures))
+            lines.append(_html_row((day, row.sweep, row.model, *counts, money, str(row.in_doubt or ""))))
         rest = len(self.rows) - ROWS_SHOWN
         more = f"<div>… and {rest} more rows in <code>.to_frame()</code></div>" if rest > 0 else ""
-        head = _html_row(("day", "sweep", "model", "cells", "pictures", "US dollars", "in doubt"), "th")
-        table = f"<table>{head}{body}</table>" if self.rows else ""
+        table = f"<table>{''.join(lines)}</table>" if lines else ""
         return f"<div><b>{html.escape(self.summary)}</b>{table}{more}</div>"
-
-
-def _shown(row: Spent) -> Sequence[str]:
-    money = f"{row.usd:.2f}" + (" simulated" if row.simulated else "")
-    return (
-        f"{row.day:%d %b %Y}",
-        row.sweep,
-        row.model,
-        str(row.cells),
-        str(row.pictures),
-        money,
-        str(row.in_doubt or ""),
-    )
 
 
 def _html_row(texts: Sequence[str], tag: str = "td") -> str:
     return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
-
-
-def _sum(rows: Iterator[Spent]) -> float:
-    return round(sum(row.usd for row in rows), 6)

@@ -1,4 +1,4 @@
-"""The states of a cell, and which one an attempt leads to: the table of the README as one function."""
+"""The states of a cell, and the state that an attempt leads to."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ from enum import StrEnum
 from kontext_lab.errors import BadAnswer, BilledWithoutPicture, InDoubt, Moderated, ServiceError
 from kontext_lab.request.attempt import Attempt, BillingOutcome, Reason
 
-__all__ = ["MISSING", "PAID_AGAIN", "State", "fate_of", "outcome_of"]
+__all__ = ["BILLED_REASONS", "MISSING", "PAID_AGAIN", "State", "outcome_by_log", "outcome_of"]
+
+BILLED_REASONS = frozenset(str(reason) for reason in Reason)
+"""Reasons of failed cells that were billed."""
 
 MISSING = "missing"
-"""The reason of a cell that was paid for before and whose pictures are not in the store any more."""
+"""The reason of a cell that was paid for before and whose pictures are missing in the store."""
 
 PAID_AGAIN = 'paid for again only with --missing resend, in Python missing="resend"'
 
 
 class State(StrEnum):
-    """Where a cell stands; a reason says more wherever it is not done."""
+    """State of a cell; every state but `done` comes with a reason.
+
+    Example:
+        >>> kl.State("in_doubt").is_finished
+        True
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -28,54 +36,37 @@ class State(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether this run of the sweep is through with the cell."""
+        """True if this run of the sweep has nothing left to do for the cell."""
         return self not in (State.WAITING, State.RUNNING)
 
 
 def outcome_of(attempt: Attempt) -> tuple[State, str, str]:
-    """State, reason and a line for a person after an attempt that is not repeated.
+    """State, reason and a line for a person after a cell's last attempt.
 
-    The reason is one of `answer.Reason`, an HTTP status, `unreachable` or `lost`; empty where all is well.
+    The reason is one of `attempt.Reason`, an HTTP status, `unreachable` or `lost`; empty for a cell that is done.
     """
-    if attempt.answer is None:
-        return _after_error(attempt.error or ServiceError("no answer and no error"))
-    reasons = [picture for picture in attempt.answer.pictures if picture.reason is not None]
-    good = len(attempt.answer.pictures) - len(reasons)
-    if attempt.answer.reason is None:
-        missing = ", ".join(
-            f"output {n} {p.reason}" for n, p in enumerate(attempt.answer.pictures, 1) if p.reason
-        )
-        return (
-            State.DONE,
-            "",
-            f"{good} of {len(attempt.answer.pictures)} pictures: {missing}" if missing else "",
-        )
-    note = reasons[0].note if reasons else ""
-    return (
-        State.FAILED,
-        str(attempt.answer.reason),
-        note or f"billed, but no picture: {attempt.answer.reason}",
-    )
+    answer = attempt.answer
+    if answer is None:
+        error = attempt.error or ServiceError("no answer and no error")
+        if isinstance(error, InDoubt):
+            return State.IN_DOUBT, "lost", str(error)
+        if isinstance(error, BilledWithoutPicture):
+            unreadable = Reason.UNREADABLE if isinstance(error, BadAnswer) else Reason.EXPIRED
+            reason = Reason.MODERATED if isinstance(error, Moderated) else unreadable
+            return State.FAILED, str(reason), str(error)
+        return State.FAILED, str(error.status) if error.status else "unreachable", str(error)
+    total = len(answer.pictures)
+    faulty = {number: picture for number, picture in enumerate(answer.pictures, 1) if picture.reason}
+    if answer.reason is None:
+        missing = ", ".join(f"output {number} {picture.reason}" for number, picture in faulty.items())
+        return State.DONE, "", f"{total - len(faulty)} of {total} pictures: {missing}" if missing else ""
+    note = next((picture.note for picture in faulty.values()), "")
+    return State.FAILED, str(answer.reason), note or f"billed, but no picture: {answer.reason}"
 
 
-def fate_of(fate: BillingOutcome) -> tuple[State, str, str]:
-    """State, reason and a line for a person of a request in doubt whose fate the service's log knows."""
-    if fate.billed:
-        line = f"billed ${fate.cost_usd:.3f} by the service's log, its picture is lost"
+def outcome_by_log(outcome: BillingOutcome) -> tuple[State, str, str]:
+    """State, reason and a line for a person for a request in doubt that the service's log knows."""
+    if outcome.billed:
+        line = f"billed ${outcome.cost_usd:.3f} by the service's log, its picture is lost"
         return State.IN_DOUBT, "lost", line
     return State.FAILED, "lost", "failed by the service's log: nothing was billed"
-
-
-def _after_error(error: ServiceError) -> tuple[State, str, str]:
-    if isinstance(error, InDoubt):
-        return State.IN_DOUBT, "lost", str(error)
-    if isinstance(error, BilledWithoutPicture):
-        return State.FAILED, str(_billed_reason(error)), str(error)
-    return State.FAILED, str(error.status) if error.status else "unreachable", str(error)
-
-
-def _billed_reason(error: BilledWithoutPicture) -> Reason:
-    """Billed, also where it was raised: what is paid for is not sent again unasked."""
-    if isinstance(error, Moderated):
-        return Reason.MODERATED
-    return Reason.UNREADABLE if isinstance(error, BadAnswer) else Reason.EXPIRED

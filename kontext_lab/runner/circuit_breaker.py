@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kontext_lab.errors import FatalServiceError, InDoubt, RequestRefused, ServiceUnavailable
 from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult, State
-from kontext_lab.results.tracked_cell import BILLED_REASONS
+from kontext_lab.results.states import BILLED_REASONS
 
 __all__ = ["CircuitBreaker", "StopReason"]
 

@@ -17,7 +17,7 @@ from time import monotonic
 from kontext_lab.errors import OutputMissing, TrackingError
 from kontext_lab.request.attempt import Attempt, BillingOutcome
 from kontext_lab.results import Results, State, TrackedCell
-from kontext_lab.results.states import MISSING, PAID_AGAIN, fate_of
+from kontext_lab.results.states import MISSING, PAID_AGAIN, outcome_by_log
 from kontext_lab.runner.budget import Budget
 from kontext_lab.runner.circuit_breaker import CircuitBreaker, StopReason
 from kontext_lab.runner.dispatcher import Dispatcher
@@ -333,7 +333,7 @@ class Coordinator:
         if self._dispatcher.hurry(in_flight):
             self._unknown_outcomes.add(in_flight)  # its cell is not written yet: asked again once it is
             return
-        outcome = fate_of(fate)
+        outcome = outcome_by_log(fate)
         cell = self._state[in_flight.place]
 
         def then(failure: TrackingError | None) -> None:

@@ -1,9 +1,9 @@
-"""The place of artifacts that lie beside a SQLite database, wherever that has gone.
+"""The location of artifacts that lie beside a SQLite database, also after the database was moved.
 
-MLflow records artifacts by absolute path, in every run. Here their place is recorded besides as a path relative
-to the database file; where the two differ, the database was moved, renamed or copied, and MLflow's record is
+MLflow records artifacts by absolute path, in every run. Here their location is recorded a second time, as a path
+relative to the database file; if the two differ, the database was moved, renamed or copied, and MLflow's record is
 corrected in one transaction. So every reader finds them, MLflow's own pages too. Experiments without the relative
-path, and artifacts that lie elsewhere, are left as they are.
+path, and artifacts that lie elsewhere, stay as they are.
 """
 
 from __future__ import annotations
@@ -12,16 +12,11 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from kontext_lab.errors import TrackingError
 from kontext_lab.tracking.database import database_file
-
-if TYPE_CHECKING:
-    from kontext_lab.tracking.store import Store
 
 __all__ = [
     "RELATIVE",
@@ -32,7 +27,6 @@ __all__ = [
     "is_gone",
     "is_read_only",
     "local_folder",
-    "prepare_folder",
     "relative_to",
 ]
 
@@ -40,7 +34,7 @@ RELATIVE = "kontext.artifacts"
 """The experiment's tag with its artifacts' folder, relative to the folder of the database file."""
 
 WRITABLE = "allow writing to it, or choose another store with MLFLOW_TRACKING_URI"
-"""The way out for whoever wants to write."""
+"""The way out of a store that can't be written."""
 
 _RECORDS = (
     ("experiments", "artifact_location", "experiment_id = ?"),
@@ -52,20 +46,11 @@ _RECORDS = (
         "key = 'mlflow.artifactLocation' AND request_id IN (SELECT request_id FROM trace_info WHERE experiment_id = ?)",
     ),
 )
-"""Where MLflow records places of artifacts: table, column, and the rows of an experiment."""
-
-
-@dataclass(frozen=True)
-class _Moved:
-    """An experiment whose record is out of date."""
-
-    experiment_id: int
-    before: str
-    now: str
+"""Where MLflow records locations of artifacts: table, column, and the rows of an experiment."""
 
 
 def local_folder(artifact_uri: str) -> Path | None:
-    """The folder an artifact URI names on this machine, or None where artifacts have to be asked for."""
+    """The folder on this machine that an artifact URI names, or None if it names no folder here."""
     parts = urlsplit(artifact_uri)
     if parts.scheme == "file":
         return Path(unquote(parts.path))
@@ -73,10 +58,10 @@ def local_folder(artifact_uri: str) -> Path | None:
 
 
 def correct(file: Path) -> list[tuple[str, str]]:
-    """Correct the record where a database was moved, renamed or copied; changes nothing where it was not.
+    """Correct the record of a database that was moved, renamed or copied.
 
     Returns:
-        What the record says and what is right, where the database can only be read.
+        Recorded and actual locations, if the record is wrong and the database can only be read; else nothing.
 
     Raises:
         sqlite3.Error: it is locked, or can't be read.
@@ -89,24 +74,49 @@ def correct(file: Path) -> list[tuple[str, str]]:
         try:
             connection.execute("BEGIN IMMEDIATE")
             # Read again: another process may have corrected it meanwhile.
-            for one in list(_moved(connection, folder)):
-                _correct(connection, one)
+            for experiment_id, before, now in list(_moved(connection, folder)):
+                length = len(before)
+                for table, column, rows in _RECORDS:
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                        f"WHERE {rows} AND ({column} = ? OR substr({column}, 1, ?) = ?)",
+                        (now, length + 1, experiment_id, before, length + 1, f"{before}/"),
+                    )
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             denied = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
             if not denied:
                 raise
-            return [(one.before, one.now) for one in moved]
+            return [(before, now) for _, before, now in moved]
     return []
 
 
+def _moved(connection: sqlite3.Connection, folder: Path) -> Iterator[tuple[int, str, str]]:
+    """Experiments whose record is out of date: id, recorded location, actual location."""
+    query = (
+        "SELECT experiment_id, artifact_location, value FROM experiments "
+        "JOIN experiment_tags USING (experiment_id) WHERE key = ?"
+    )
+    for experiment_id, location, tag in connection.execute(query, (RELATIVE,)).fetchall():
+        recorded, relative = local_folder(location or ""), PurePosixPath(tag)
+        # A person may have written a path into the tag that leads out of the folder.
+        inside = relative.parts and not relative.is_absolute() and ".." not in relative.parts
+        if recorded is None or not inside:
+            continue
+        actual = folder / relative
+        # A folder is also reached through links.
+        if recorded != actual and recorded.resolve() != actual.resolve():
+            now = actual.as_uri() if urlsplit(location).scheme else str(actual)
+            yield experiment_id, location.rstrip("/"), now
+
+
 def is_read_only(file: Path) -> bool:
-    """Whether a database that is there can only be read: SQLite also writes beside it."""
+    """True if a database exists and can only be read: SQLite also writes beside it."""
     return file.exists() and not (os.access(file, os.W_OK) and os.access(file.resolve().parent, os.W_OK))
 
 
 def check_database(store_uri: str) -> None:
-    """Check that a store in a file is there and may be written.
+    """Check that the file of a store exists and can be written; any other store passes.
 
     Raises:
         TrackingError: it is gone, or read-only.
@@ -118,93 +128,34 @@ def check_database(store_uri: str) -> None:
         raise TrackingError(f"the MLflow store {store_uri} is read-only: {WRITABLE}")
 
 
-def _moved(connection: sqlite3.Connection, folder: Path) -> Iterator[_Moved]:
-    query = (
-        "SELECT experiment_id, artifact_location, value FROM experiments "
-        "JOIN experiment_tags USING (experiment_id) WHERE key = ?"
-    )
-    for experiment_id, location, relative in connection.execute(query, (RELATIVE,)).fetchall():
-        recorded, place = local_folder(location or ""), _joined(folder, relative)
-        if recorded is None or place is None or _same(recorded, place):
-            continue
-        before = location.rstrip("/")
-        now = place.as_uri() if urlsplit(location).scheme else str(place)
-        yield _Moved(experiment_id, before, now)
-
-
-def _joined(folder: Path, relative: str) -> Path | None:
-    """The place that a tag names; None where somebody wrote a path into it that leads out of the folder."""
-    path = PurePosixPath(relative)
-    return None if path.is_absolute() or not path.parts or ".." in path.parts else folder / path
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one place: a folder is also reached through links."""
-    return one == other or one.resolve() == other.resolve()
-
-
-def _correct(connection: sqlite3.Connection, moved: _Moved) -> None:
-    before, length = moved.before, len(moved.before)
-    for table, column, rows in _RECORDS:
-        connection.execute(
-            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
-            f"WHERE {rows} AND ({column} = ? OR substr({column}, 1, ?) = ?)",
-            (moved.now, length + 1, moved.experiment_id, before, length + 1, f"{before}/"),
-        )
-
-
-def prepare_folder(store: Store) -> None:
-    """Before a sweep begins: record the relative place of its experiment, and see that its folder may be written.
-
-    A folder outside the database's is made for a new experiment only: where sweeps were recorded already, it is on
-    a disk that isn't mounted, or the trace of a store that was moved.
-
-    Raises:
-        TrackingError: the folder is not there, or can't be written.
-    """
-    check_database(store.uri)
-    experiment = store.client.get_experiment(store.experiment_id)
-    root = local_folder(experiment.artifact_location)
-    if root is None:
-        return
-    file = database_file(store.uri)
-    relative = "" if file is None else relative_to(file, root)
-    if relative and RELATIVE not in experiment.tags:
-        store.client.set_experiment_tag(store.experiment_id, RELATIVE, relative)
-    if not relative and not root.is_dir() and root.parent.parent.is_dir():
-        sweeps = "tags.`kontext.kind` = 'sweep'"
-        if not store.client.search_runs([store.experiment_id], sweeps, max_results=1):
-            root.mkdir(parents=True, exist_ok=True)
-    check_writable(store.uri, root)
-
-
 def relative_to(file: Path, place: Path) -> str:
-    """A place relative to the folder of a database file, or "" where it is not inside."""
+    """A path relative to the folder of a database file, or "" if it lies outside."""
     folder = file.resolve().parent
-    for one in (place, place.resolve()):
-        if one != folder and one.is_relative_to(folder):
-            return one.relative_to(folder).as_posix()
+    for path in (place, place.resolve()):
+        if path != folder and path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
     return ""
 
 
 def check_writable(store_uri: str, root: Path) -> None:
-    """Check that artifacts may be written under an experiment's folder on this machine.
+    """Check that artifacts can be written to an experiment's folder on this machine.
 
     Raises:
-        TrackingError: the database file is gone or read-only, or so is the folder and not beside the database.
+        TrackingError: the database file or the folder is gone or read-only; a folder inside the database's may be
+            missing, since it is made.
     """
     check_database(store_uri)
     if root.is_dir() and not os.access(root, os.W_OK | os.X_OK):
-        raise TrackingError(f"artifacts are kept in {root}, which is read-only: {WRITABLE}")
+        raise TrackingError(f"the folder of artifacts {root} is read-only: {WRITABLE}")
     if not root.is_dir() and not is_gone(store_uri, root):
         raise TrackingError(
-            f"artifacts are kept in {root}, which is not there: mount that disk, bring the folder back, or choose "
+            f"the folder of artifacts {root} is missing: mount its disk, bring the folder back, or choose "
             "another experiment with MLFLOW_EXPERIMENT_NAME"
         )
 
 
 def is_gone(store_uri: str, root: Path) -> bool:
-    """Whether what is not found under an experiment's folder is definitely gone, and not only out of reach.
+    """True if a file that is not found under an experiment's folder is gone, and not only out of reach.
 
     Args:
         store_uri: of the store.
@@ -218,5 +169,5 @@ def is_gone(store_uri: str, root: Path) -> bool:
     folder = file.resolve().parent
     if not relative_to(file, root):
         return False  # it may lie on a disk that isn't mounted
-    between = [root, *(one for one in root.parents if one.is_relative_to(folder))]
-    return not any(one.is_symlink() for one in between if not one.exists())
+    between = [root, *(path for path in root.parents if path.is_relative_to(folder))]
+    return not any(path.is_symlink() for path in between if not path.exists())

@@ -1,7 +1,6 @@
-"""Artifacts into the store and out of it: straight from disk where they lie there, else through MLflow.
+"""Artifacts, read and written directly if they lie on this machine, else through MLflow.
 
-MLflow's own calls remember a run's folder for as long as the process lives, and make folders wherever they are
-told to. So what lies on this machine is read and written here.
+MLflow's own calls remember a run's folder as long as the process lives, and make folders wherever a URI leads.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ class Artifact:
         run_id: the run.
         root: the run's artifact URI.
         path: relative to that.
-        sha256: hex digest of its bytes, or "" where any bytes will do.
-        size: how many bytes, or 0 where that isn't known.
+        sha256: hex digest of its bytes, or "" if it is unknown.
+        size: number of bytes, or 0 if it is unknown.
     """
 
     uri: str = field(repr=False)  # may hold a password
@@ -49,113 +48,116 @@ class Artifact:
         """The artifact's bytes.
 
         Raises:
-            OutputMissing: it is not in the store any more, or what is there are not the bytes that were logged.
+            OutputMissing: it is not in the store any more, or its bytes are not those that were logged.
             TrackingError: the store can't be reached.
         """
         with mlflow_trouble(f"run {self.run_id[:8]}: {self.path} can't be loaded"):
             folder = local_folder(self.root)
-            data = self._sent() if folder is None else self._read(folder)
-        return self._checked(data)
+            return self._download() if folder is None else self.read(folder)
 
-    def verify(self, folder: Path) -> None:
-        """Look whether the exact bytes are in a folder of the run's artifacts.
+    def read(self, folder: Path) -> bytes:
+        """The artifact's bytes from a folder on this machine that holds the run's artifacts.
 
         Raises:
-            OutputMissing: they are not.
+            OutputMissing: it is not there, or its bytes are not those that were logged.
             TrackingError: the folder can't be reached.
         """
-        self._checked(self._read(folder))
-
-    def _checked(self, data: bytes) -> bytes:
-        if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
-            of = f" of {self.size:,}" if self.size else ""
-            raise OutputMissing(f"{self._what} was changed: {len(data):,}{of} bytes, not those that came")
-        return data
+        try:
+            data = (folder / self.path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_reachable(folder)
+            raise self._missing(root_of(folder)) from None
+        return self._checked(data)
 
     @property
     def place(self) -> str:
-        """Where the experiment's artifacts lie, for a person: a folder, or the beginning of a URI."""
+        """The location of the experiment's artifacts, for a person: a folder, or the beginning of a URI."""
         folder = local_folder(self.root)
         if folder is not None:
             return str(root_of(folder))
         return masked(self.root.rpartition("/artifacts")[0].rpartition("/")[0])
 
     def is_missing(self, *, thorough: bool = False) -> bool:
-        """Whether it is gone, or is not what was logged.
+        """True if it is gone, or is not what was logged.
 
         Args:
-            thorough: read it where it lies on this machine, and ask for it where it doesn't; else only a file on
-                this machine is looked at, for its size.
+            thorough: read the bytes, wherever they lie; else only the size of a file on this machine is compared.
 
         Raises:
-            TrackingError: it can't be reached, so that nobody knows.
+            TrackingError: it can't be reached, so that the answer is unknown.
         """
-        folder = local_folder(self.root)
         if thorough:
             try:
                 self()
             except OutputMissing:
                 return True
-        if folder is None or thorough:
+            return False
+        folder = local_folder(self.root)
+        if folder is None:
             return False
         try:
-            found = (folder / self.path).stat().st_size
+            size = (folder / self.path).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
-            if is_gone(self.uri, root_of(folder)):
-                return True
-            raise TrackingError(_out_of_reach(root_of(folder))) from None
+            self._check_reachable(folder)
+            return True
         except OSError as error:
-            raise TrackingError(f"{self._what} can't be looked at: {error.strerror}") from None
-        return bool(self.size) and found != self.size
+            raise TrackingError(f"{self._name} can't be read: {error.strerror}") from None
+        return bool(self.size) and size != self.size
 
     @property
-    def _what(self) -> str:
+    def _name(self) -> str:
         return f"run {self.run_id[:8]}: {self.path}"
 
-    def _read(self, folder: Path) -> bytes:
-        try:
-            return (folder / self.path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            root = root_of(folder)
-            if is_gone(self.uri, root):
-                raise OutputMissing(f"{self._what} is missing, looked for in {root}") from None
-            raise TrackingError(_out_of_reach(root)) from None
+    def _missing(self, place: object) -> OutputMissing:
+        return OutputMissing(f"{self._name} is missing, looked for in {place}")
 
-    def _sent(self) -> bytes:
+    def _checked(self, data: bytes) -> bytes:
+        if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
+            of = f" of {self.size:,}" if self.size else ""
+            raise OutputMissing(
+                f"{self._name} was changed: {len(data):,}{of} bytes, not those that were logged"
+            )
+        return data
+
+    def _check_reachable(self, folder: Path) -> None:
+        """Check that a file which is not found in a run's folder is gone, and not only out of reach."""
+        root = root_of(folder)
+        if not is_gone(self.uri, root):
+            raise TrackingError(
+                f"the artifacts in {root} can't be reached: the folder is not there; "
+                "if it is on another disk or machine, mount it, and try again"
+            )
+
+    def _download(self) -> bytes:
         client = connect(self.uri)
         with tempfile.TemporaryDirectory() as temporary:
             try:
-                return Path(client.download_artifacts(self.run_id, self.path, temporary)).read_bytes()
+                data = Path(client.download_artifacts(self.run_id, self.path, temporary)).read_bytes()
             except Exception:
                 # A store that lists the folder without the file has no such file; one that lists nothing is away.
-                listed = client.list_artifacts(self.run_id, str(PurePosixPath(self.path).parent))
-                if self.path in [item.path for item in listed]:
+                entries = client.list_artifacts(self.run_id, str(PurePosixPath(self.path).parent))
+                if self.path in [entry.path for entry in entries]:
                     raise
-        raise OutputMissing(f"{self._what} is missing, looked for in {self.place}")
+            else:
+                return self._checked(data)
+        raise self._missing(self.place)
 
 
 def root_of(folder: Path) -> Path:
-    """The experiment's folder, of a run's: MLflow puts `<run>/artifacts` into it."""
+    """The experiment's folder, from a run's: MLflow puts `<run>/artifacts` into it."""
     return folder.parent.parent
-
-
-def _out_of_reach(root: Path) -> str:
-    return (
-        f"the artifacts in {root} can't be reached: the folder is not there; "
-        "if it is on another disk or machine, mount it, and try again"
-    )
 
 
 def put(store: Store, run: Run, fill: Callable[[Path], object]) -> None:
     """Put artifacts into a run.
 
     Args:
-        store: where.
-        run: which.
-        fill: writes them into the folder it is given.
+        store: the store.
+        run: the run.
+        fill: writes the files into the folder it is given.
 
     Raises:
-        TrackingError: the folder of the experiment is not there.
+        TrackingError: the folder of the experiment is missing, or can't be written.
     """
     place = local_folder(run.info.artifact_uri)
     if place is not None:
@@ -170,20 +172,20 @@ def put(store: Store, run: Run, fill: Callable[[Path], object]) -> None:
 
 
 def names(store: Store, run: Run, path: str = "") -> list[str]:
-    """Names of what lies in a folder of a run's artifacts; none where there is no such folder."""
+    """Names of the files and folders in a folder of a run's artifacts; none if there is no such folder."""
     place = local_folder(run.info.artifact_uri)
     if place is None:
         listed = store.client.list_artifacts(run.info.run_id, path or None)
         return [PurePosixPath(item.path).name for item in listed]
     folder = place / path
-    return sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+    return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
 
 def fetch(store: Store, run: Run, path: str, folder: Path) -> None:
     """Copy an artifact, or a folder of them, out of a run into a folder, under the same name.
 
     Raises:
-        OSError: it is not there.
+        OSError: it is missing.
     """
     place = local_folder(run.info.artifact_uri)
     if place is None:
@@ -197,7 +199,7 @@ def fetch(store: Store, run: Run, path: str, folder: Path) -> None:
 
 @contextmanager
 def fetched(store: Store, run: Run, path: str = "") -> Iterator[Path]:
-    """A folder of a run's artifacts, to be read only: itself where it lies on this machine, else a copy."""
+    """A folder of a run's artifacts, for reading: itself if it lies on this machine, else a copy."""
     place = local_folder(run.info.artifact_uri)
     if place is not None:
         yield place / path

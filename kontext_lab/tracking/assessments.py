@@ -1,61 +1,56 @@
-"""What is said of pictures once they are there: measured values, verdicts, ranks, notes; and sweeps nobody wants to see.
+"""Assessments of pictures: measured values, verdicts, ranks, notes and votes; and sweeps hidden from lists.
 
-A verdict is a metric with the output's place as its step: 1 passed, 0 failed, NaN withdrawn. MLflow takes the
+A verdict is a metric with the output's index as its step: 1 passed, 0 failed, NaN withdrawn. MLflow takes the
 latest by step, then by millisecond, so each one is written later than all before it, whatever the clocks say.
+
+A vote is a small file of its own under `votes/` of the sweep's run, written once and never changed: people,
+kernels and machines never overwrite each other, and a kill costs one vote at most. Withdrawing adds one more file.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from datetime import UTC, datetime
+from pathlib import Path
 
 from mlflow.entities import Metric, Run, RunTag
 
-from kontext_lab.errors import NotFound
+from kontext_lab.errors import ConfigError, NotFound
+from kontext_lab.redaction import get_logger
 from kontext_lab.results import Output
+from kontext_lab.statistics import Vote
 from kontext_lab.tracking import layout
+from kontext_lab.tracking.artifacts import fetched, put
+from kontext_lab.tracking.reading import search_listed
 from kontext_lab.tracking.store import Store
 
 __all__ = [
-    "BOOKED",
-    "HIDDEN",
-    "MEASURED",
-    "METRICS",
-    "NOTE",
-    "RANK",
-    "carried",
     "hide",
-    "said_of",
+    "read_votes",
     "withdraw",
+    "withdraw_vote",
     "write_given",
     "write_measured",
     "write_note",
+    "write_vote",
 ]
 
-RANK = "rank/"
+log = get_logger(__name__)
 
-BOOKED = ("cost/", "time/", "output/")
-"""How the names of values begin that a request brought with it. All others were said of a picture afterwards: each at the step
-of its output, NaN where withdrawn."""
+VOTES = "votes"
 
-MEASURED = ("change/", "preserve/", "align/", "flag/", "first/")
-"""How the names of all values begin that `lab.measure` measures; `first/` against the first picture of a chain."""
-
-METRICS = "kontext.metrics"
-"""The tag with the recipe that a cell's outputs were measured by: its version, and boxes where there were some."""
-
-NOTE = "mlflow.note.content"
-"""The tag that MLflow's own pages show as a run's description."""
-
-HIDDEN = "kontext.hidden"
+WITHDRAWS = "withdraws"
+"""The key of a file that withdraws a vote; its value is the vote's key."""
 
 
 def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], float | None]) -> None:
-    """Give outputs of a cell values, in place of those they have; None withdraws one.
+    """Set values of a cell's outputs; None withdraws a value.
 
     Args:
-        store: where.
+        store: the store.
         run_id: the cell's run.
         values: by name and the output's number, from 1.
     """
@@ -64,31 +59,31 @@ def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], floa
     for (key, number), value in values.items():
         history: list[Metric] = histories[key]
         step = number - 1
-        last = _latest(history).get(step)
+        last = layout.latest_by_step(history).get(step)
         if value is None and (last is None or math.isnan(last.value)):
             continue
-        now = max([layout.milliseconds(), *(one.timestamp + 1 for one in history)])
+        now = max([layout.milliseconds(), *(metric.timestamp + 1 for metric in history)])
         metrics.append(Metric(key, math.nan if value is None else value, now, step))
     if metrics:
         store.client.log_batch(run_id, metrics=metrics)
 
 
 def write_measured(store: Store, run_id: str, values: Mapping[int, Mapping[str, float]], recipe: str) -> None:
-    """Write what was measured of a cell's outputs, in place of all that was before: also of earlier boxes.
+    """Write the measured values of a cell's outputs, in place of all earlier ones, those of earlier boxes included.
 
     Args:
-        store: where.
+        store: the store.
         run_id: the cell's run.
         values: by the output's number, from 1, and by name.
-        recipe: by which it was measured.
+        recipe: of the measurement.
     """
-    before = [key for key in store.client.get_run(run_id).data.metrics if key.startswith(MEASURED)]
+    before = [key for key in store.client.get_run(run_id).data.metrics if key.startswith(layout.MEASURED)]
     if before:
         given: dict[tuple[str, int], float | None] = {}
         for number, named in values.items():
             given |= {(key, number): named.get(key) for key in (*before, *named)}
         write_given(store, run_id, given)
-        store.client.set_tag(run_id, METRICS, recipe)
+        store.client.set_tag(run_id, layout.METRICS, recipe)
         return
     now = layout.milliseconds()
     metrics = [
@@ -96,54 +91,23 @@ def write_measured(store: Store, run_id: str, values: Mapping[int, Mapping[str, 
         for number, named in values.items()
         for key, value in named.items()
     ]
-    store.client.log_batch(run_id, metrics=metrics, tags=[RunTag(METRICS, recipe)])
-
-
-def said_of(store: Store, run: Run, outputs: int) -> dict[int, dict[str, float]]:
-    """What was said of a cell's outputs, by their numbers, without what was withdrawn.
-
-    Args:
-        store: where.
-        run: the cell's, with its metrics.
-        outputs: how many outputs it has: of a single one the run itself says all.
-    """
-    latest = {key: value for key, value in run.data.metrics.items() if not key.startswith(BOOKED)}
-    found: dict[int, dict[str, float]] = {}
-    for key, last in latest.items():
-        if outputs <= 1:
-            steps = {0: last}
-        else:
-            history = store.client.get_metric_history(run.info.run_id, key)
-            steps = {step: metric.value for step, metric in _latest(history).items()}
-        for step, value in steps.items():
-            if not math.isnan(value):
-                found.setdefault(step + 1, {})[key] = value
-    return found
-
-
-def carried(outputs: Iterable[Output], now: int) -> list[Metric]:
-    """What was said of some outputs as the metrics of their copies."""
-    return [
-        Metric(key, value, now, output.number - 1)
-        for output in outputs
-        for key, value in output.metrics.items()
-    ]
+    store.client.log_batch(run_id, metrics=metrics, tags=[RunTag(layout.METRICS, recipe)])
 
 
 def withdraw(store: Store, run: Run, before: float) -> None:
-    """Withdraw what was said of pictures that are being written over.
+    """Withdraw the assessments of pictures that are being overwritten.
 
     Args:
-        store: where.
+        store: the store.
         run: the cell's, read just now.
-        before: seconds since the epoch at which the new pictures came: what was said later is said of those.
+        before: arrival of the new pictures, in seconds since the epoch: later assessments are theirs.
     """
     metrics = [
-        # Just after the verdict itself: a second try at writing writes the same once more, and so nothing.
+        # Just after the assessment itself: a second try at writing repeats the same metric, which changes nothing.
         Metric(key, math.nan, last.timestamp + 1, step)
         for key in run.data.metrics
-        if not key.startswith(BOOKED)
-        for step, last in _latest(store.client.get_metric_history(run.info.run_id, key)).items()
+        if not key.startswith(layout.BOOKED)
+        for step, last in layout.latest_by_step(store.client.get_metric_history(run.info.run_id, key)).items()
         if not math.isnan(last.value) and last.timestamp < before * 1000
     ]
     if metrics:
@@ -151,37 +115,101 @@ def withdraw(store: Store, run: Run, before: float) -> None:
 
 
 def write_note(store: Store, run_id: str, text: str) -> None:
-    """A person's note on a cell, in place of the one it has; none for empty text."""
+    """Set a person's note on a cell; empty text removes it."""
     if text:
-        store.client.set_tag(run_id, NOTE, text)
-    else:
-        _remove_tag(store, store.client.get_run(run_id), NOTE)
+        store.client.set_tag(run_id, layout.NOTE, text)
+    elif layout.NOTE in store.client.get_run(run_id).data.tags:
+        store.client.delete_tag(run_id, layout.NOTE)
 
 
 def hide(store: Store, run_id: str, hidden: bool) -> None:
-    """Mark a sweep as one that lists leave out, or as one they show.
+    """Hide a sweep from lists, or show it again.
 
     Raises:
-        NotFound: the run is no sweep.
+        NotFound: the run is not a sweep's.
     """
-    run: Run = store.client.get_run(run_id)
-    if run.data.tags.get("kontext.kind") != "sweep":
-        raise NotFound(f"run {run_id:.40} is no sweep: only sweeps are hidden")
+    tags = store.client.get_run(run_id).data.tags
+    if tags.get("kontext.kind") != "sweep":
+        raise NotFound(f"run {run_id:.40} is not a sweep: only sweeps can be hidden")
     if hidden:
-        store.client.set_tag(run_id, HIDDEN, "true")
-    else:
-        _remove_tag(store, run, HIDDEN)
+        store.client.set_tag(run_id, layout.HIDDEN, "true")
+    elif layout.HIDDEN in tags:
+        store.client.delete_tag(run_id, layout.HIDDEN)
 
 
-def _remove_tag(store: Store, run: Run, name: str) -> None:
-    if name in run.data.tags:
-        store.client.delete_tag(run.info.run_id, name)
+def write_vote(store: Store, vote: Vote, left: Output, right: Output) -> list[str]:
+    """Write a vote to the sweeps of both pictures, usually one; returns the sweeps' runs.
+
+    Args:
+        store: the store.
+        vote: on these two.
+        left: was on the left.
+        right: was on the right.
+    """
+    text = vote.to_json(
+        left_output=f"{left.run_id}/{left.number}",
+        left_cell=left.cell.title,
+        right_output=f"{right.run_id}/{right.number}",
+        right_cell=right.cell.title,
+    )
+    rater = re.sub(r"[^0-9A-Za-z]+", "-", vote.rater).strip("-")[:24]
+    return _write_vote_file(store, text, (f"{vote.given_at:%Y%m%dT%H%M%S}", rater, vote.key), left, right)
 
 
-def _latest(history: Iterable[Any]) -> dict[int, Metric]:
-    """The last of each step."""
-    found: dict[int, Metric] = {}
-    for metric in history:
-        if metric.step not in found or metric.timestamp > found[metric.step].timestamp:
-            found[metric.step] = metric
-    return found
+def withdraw_vote(store: Store, vote: Vote, left: Output, right: Output) -> list[str]:
+    """Withdraw a vote on two pictures wherever `write_vote` wrote it; returns the sweeps' runs."""
+    now = datetime.now(UTC)
+    text = json.dumps({WITHDRAWS: vote.key, "at": now.isoformat()})
+    return _write_vote_file(store, text, (f"{now:%Y%m%dT%H%M%S}", "taken-back", vote.key), left, right)
+
+
+def _write_vote_file(
+    store: Store, text: str, name: tuple[str, str, str], left: Output, right: Output
+) -> list[str]:
+    """Write a file to the sweeps of both pictures; time and rater come first in its name, the key makes it unique."""
+    file_name = "-".join(filter(None, name)) + ".json"
+
+    def fill(folder: Path) -> None:
+        file = folder / VOTES / file_name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    sweeps = _sweeps_of(store, (left.run_id, right.run_id))
+    parents = list(
+        dict.fromkeys(sweeps[run_id] for run_id in (left.run_id, right.run_id) if run_id in sweeps)
+    )
+    for parent_id in parents:
+        put(store, store.client.get_run(parent_id), fill)
+    return parents
+
+
+def _sweeps_of(store: Store, run_ids: Iterable[str]) -> dict[str, str]:
+    """The sweeps' runs of cells' runs; runs that are gone, or are not cells, are left out."""
+    return {
+        run.info.run_id: run.data.tags["mlflow.parentRunId"]
+        for run in search_listed(store, "attributes.run_id", run_ids)
+        if run.data.tags.get("kontext.kind") == "cell" and run.data.tags.get("mlflow.parentRunId")
+    }
+
+
+def read_votes(store: Store, run_ids: Iterable[str]) -> list[Vote]:
+    """Every vote on the sweeps that these cells' runs belong to, by any rater; the oldest first.
+
+    Withdrawn votes are left out, and those that were cut off while they were written.
+    """
+    votes: dict[str, Vote] = {}
+    withdrawn: set[str] = set()
+    for parent in search_listed(store, "attributes.run_id", _sweeps_of(store, run_ids).values()):
+        with fetched(store, parent, VOTES) as folder:
+            texts = [file.read_bytes() for file in sorted(folder.glob("*.json"))]
+        for text in texts:
+            try:
+                vote = Vote.from_json(text)
+                votes[vote.key] = vote
+            except ConfigError:
+                try:
+                    withdrawn.add(str(json.loads(text)[WITHDRAWS]))
+                except (ValueError, KeyError, TypeError, IndexError):
+                    log.debug("a vote on run %s can't be read", parent.info.run_id)
+    kept = (vote for key, vote in votes.items() if key not in withdrawn)
+    return sorted(kept, key=lambda vote: (vote.given_at, vote.key))

@@ -1,7 +1,7 @@
-"""MLflow's client as the rest of the package calls it: locks are waited out, dead servers aren't, nothing is printed.
+"""MLflow's client with patience for locked databases, short timeouts for servers, and no output of its own.
 
-Every single call is tried again, never a sequence of them: a call is one transaction, or repeats exactly what it
-did before, so that nothing is written or counted twice.
+Single calls are tried again, never a sequence of them: a call is one transaction, or repeats exactly what it did
+before, so that nothing is written or counted twice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -25,38 +25,38 @@ from kontext_lab.redaction import redact_logs
 __all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "is_read_only", "patiently", "relocate"]
 
 LOCK_SECONDS = 60.0
-"""How long a database that another process has locked is waited for."""
+"""Longest wait for a database that another process has locked."""
 
 SERVER_SECONDS = 30
-"""How long a server may take over one call, and how long one that says "not now" is asked again."""
+"""Longest time of one call to a server, and of asking a server again that answers "not now"."""
 
 _SETTINGS = {
     # MLflow's own 7 retries block a call for 4 minutes on a dead server, and for 20 on one that hangs; they also
     # send a request again that timed out, which makes a second run where the first answer was only late.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SERVER_SECONDS),
-    # A bar for every picture that is looked at.
+    # A progress bar for every picture that is loaded.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 _FIXED = ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",)
-"""Set whatever a person has set: two lines for every cell, with the server's password in them, are nobody's wish."""
+"""Set also against a person's own setting: else two lines for every cell show the server's password."""
 
 _NOT_NOW = re.compile(r"too many (429|503) error responses")
 
-_LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool")
-"""These tell a terminal, with tracebacks, what our one line says."""
+_NOISY = ("mlflow.store.db.utils", "urllib3.connectionpool")
+"""Loggers that print to a terminal, with tracebacks, the same as our one line."""
 
-_TELLING = (
-    *_LOUD,
+_WITH_ADDRESSES = (
+    *_NOISY,
     "mlflow",
     "urllib3.util.retry",
     "sqlalchemy.pool.impl.NullPool",
     "sqlalchemy.pool.impl.QueuePool",
     "sqlalchemy.pool.impl.SingletonThreadPool",
 )
-"""These tell addresses, where somebody listens."""
+"""Loggers whose records hold addresses."""
 
 Answer = TypeVar("Answer")
 
@@ -66,73 +66,88 @@ def connect(uri: str) -> MlflowClient:
 
     Making it opens a database already, and makes and changes tables there.
     """
-    _hush()
+    redact_logs(*_WITH_ADDRESSES)
+    for name in _NOISY:
+        logging.getLogger(name).addFilter(_filter)  # adding it again does nothing
+    with _settings():
+        client = patiently(MlflowClient, tracking_uri=uri)
     # A proxy, not a subclass: the client's own methods call each other, and only the outermost call counts.
-    return cast(MlflowClient, _Client(_guarded(MlflowClient)(tracking_uri=uri)))
+    return cast(MlflowClient, _Client(client))
 
 
 class _Client:
-    """Stands before an `MlflowClient`."""
+    """A proxy of an `MlflowClient`.
+
+    Attributes:
+        moved: recorded and actual beginnings of artifact locations, if the store can't be corrected.
+    """
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
-        self._moved: list[tuple[str, str]] = []
+        self.moved: list[tuple[str, str]] = []
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self.__dict__["_client"], name)
-        return found if name.startswith("_") or not callable(found) else _guarded(found, self._moved)
+        attribute = getattr(self.__dict__["_client"], name)
+        if name.startswith("_") or not callable(attribute):
+            return attribute
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with _settings():
+                answer = patiently(attribute, *args, **kwargs)
+            for entity in (answer if isinstance(answer, list) else [answer]) if self.moved else ():
+                if isinstance(entity, Run):
+                    entity.info._artifact_uri = self._actual(entity.info.artifact_uri)
+                elif isinstance(entity, Experiment):
+                    entity._artifact_location = self._actual(entity.artifact_location)
+            return answer
+
+        return call
+
+    def _actual(self, recorded: str) -> str:
+        for before, now in self.moved:
+            if recorded == before or recorded.startswith(f"{before}/"):
+                return now + recorded[len(before) :]
+        return recorded
 
 
 def relocate(client: MlflowClient, moved: list[tuple[str, str]]) -> None:
-    """Have a client of `connect` give places of artifacts as they are, where the store can't be corrected.
+    """Make a client of `connect` return the actual locations of artifacts, if the store can't be corrected.
 
     Args:
         client: the client.
-        moved: what the beginning of a place is in the store, and what it is on this machine.
+        moved: recorded and actual beginnings of locations.
     """
-    cast(_Client, client)._moved[:] = moved
-
-
-def _guarded(what: Callable[..., Answer], moved: Sequence[tuple[str, str]] = ()) -> Callable[..., Answer]:
-    def call(*args: Any, **kwargs: Any) -> Answer:
-        with _settings():
-            answer = patiently(what, *args, **kwargs)
-        for one in (answer if isinstance(answer, list) else [answer]) if moved else ():
-            if isinstance(one, Run):
-                one.info._artifact_uri = _place(one.info.artifact_uri, moved)
-            elif isinstance(one, Experiment):
-                one._artifact_location = _place(one.artifact_location, moved)
-        return answer
-
-    return call
-
-
-def _place(recorded: str, moved: Sequence[tuple[str, str]]) -> str:
-    for before, now in moved:
-        if recorded == before or recorded.startswith(f"{before}/"):
-            return now + recorded[len(before) :]
-    return recorded
+    cast(_Client, client).moved = moved
 
 
 def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
     """Call something, and again while another process holds the database, or a server says "not now".
 
     Raises:
-        Exception: whatever the last try raised, unchanged.
+        Exception: the error of the last try, unchanged.
     """
-    trying = Retrying(
-        retry=retry_if_exception(_passes), wait=wait_random_exponential(max=2), stop=_enough, reraise=True
+
+    def is_over(state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        limit = LOCK_SECONDS if error is not None and is_locked(error) else SERVER_SECONDS
+        return (state.seconds_since_start or 0.0) >= limit
+
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: is_locked(error) or _is_not_now(error)),
+        wait=wait_random_exponential(max=2),
+        stop=is_over,
+        reraise=True,
     )
-    return trying(what, *args, **kwargs)
+    return retrying(what, *args, **kwargs)
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether a failure is, at its root, SQLite's word for a database that someone else holds."""
+    """True if the root of a failure is a SQLite database that another process holds."""
     return _is_sqlite(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether a failure is, at its root, that something can't be written to."""
+    """True if the root of a failure is a missing right to write."""
     denied = (errno.EACCES, errno.EPERM, errno.EROFS)
     files = any(isinstance(one, OSError) and one.errno in denied for one in _causes(error))
     return files or _is_sqlite(error, sqlite3.SQLITE_READONLY)
@@ -147,15 +162,10 @@ def _is_sqlite(error: BaseException, *codes: int) -> bool:
     )
 
 
-def _passes(error: BaseException) -> bool:
-    return is_locked(error) or _not_now(error)
+def _is_not_now(error: BaseException) -> bool:
+    """True for a server's 429 or 503, or a kept connection that the server had closed meanwhile.
 
-
-def _not_now(error: BaseException) -> bool:
-    """A server's 429 or 503, or a kept connection that it had closed meanwhile.
-
-    A refused connection is not among them: whoever writes in the background asks again when it suits, and
-    whoever waits at a prompt wants to know.
+    False for a refused connection: the writer in the background retries later, a person at a prompt wants to know.
     """
     return any(
         # By name: the library that MLflow speaks HTTP with is not for this package to import.
@@ -163,12 +173,6 @@ def _not_now(error: BaseException) -> bool:
         for cause in _causes(error)
         if type(cause).__module__.startswith("urllib3")
     )
-
-
-def _enough(state: RetryCallState) -> bool:
-    error = state.outcome.exception() if state.outcome else None
-    limit = LOCK_SECONDS if error is not None and is_locked(error) else SERVER_SECONDS
-    return (state.seconds_since_start or 0.0) >= limit
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -182,8 +186,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-class _Quiet(logging.Filter):
-    """Drops what a thread inside one of our calls logs, and nothing else."""
+class _OwnCallFilter(logging.Filter):
+    """Drops the records that a thread logs during one of our calls, and no others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,48 +197,32 @@ class _Quiet(logging.Filter):
         return not getattr(self.here, "calls", 0)
 
 
-_quiet = _Quiet()
-
-
-def _hush() -> None:
-    redact_logs(*_TELLING)
-    for name in _LOUD:
-        logging.getLogger(name).addFilter(_quiet)  # adding it again does nothing
-
-
-@contextmanager
-def _quiet_here() -> Iterator[None]:
-    _quiet.here.calls = getattr(_quiet.here, "calls", 0) + 1
-    try:
-        yield
-    finally:
-        _quiet.here.calls -= 1
-
-
-_limiting = threading.Lock()
+_filter = _OwnCallFilter()
+_settings_lock = threading.Lock()
 _before: dict[str, str | None] = {}
 _calls = 0
 
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    """MLflow's settings while a call of ours is under way: it reads them from the environment only.
+    """MLflow's settings during a call of ours: MLflow reads them from the environment only.
 
-    What a person has set stays as it is, but for `_FIXED`, and outside our calls nothing is changed.
+    A person's own settings stay, except for `_FIXED`, and outside our calls nothing is changed.
     """
     global _calls  # noqa: PLW0603 - the environment is the process's own, and so is the count of its users
-    with _limiting:
+    with _settings_lock:
         _calls += 1
         if _calls == 1:
             _before.update(
                 {name: os.environ.get(name) for name in _SETTINGS if name in _FIXED or name not in os.environ}
             )
             os.environ.update({name: _SETTINGS[name] for name in _before})
+    _filter.here.calls = getattr(_filter.here, "calls", 0) + 1
     try:
-        with _quiet_here():
-            yield
+        yield
     finally:
-        with _limiting:
+        _filter.here.calls -= 1
+        with _settings_lock:
             _calls -= 1
             if _calls == 0:
                 while _before:

@@ -1,7 +1,4 @@
-"""What a run holds, as plain values: tags, params, metrics, request and answer, laid out under fixed names.
-
-Pure: nothing here talks to the store.
-"""
+"""The contents of runs as plain values: tags, params, metrics, request and answer, under fixed names. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +7,8 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC
 from typing import Any
 
@@ -25,9 +23,15 @@ from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 from kontext_lab.sweep.wording import shortened
 
 __all__ = [
+    "BOOKED",
+    "HIDDEN",
+    "MEASURED",
+    "METRICS",
+    "NOTE",
     "cell_metrics",
     "cell_tags",
     "cost_of",
+    "latest_by_step",
     "milliseconds",
     "note",
     "parent_tag",
@@ -37,6 +41,21 @@ __all__ = [
     "sweep_params",
     "to_params",
 ]
+
+BOOKED = ("cost/", "time/", "output/")
+"""Prefixes of values that a request brought with it. All others are assessments: each at the step of its output, NaN
+if withdrawn."""
+
+MEASURED = ("change/", "preserve/", "align/", "flag/", "first/")
+"""Prefixes of the values that `lab.measure` measures; `first/` against the first picture of a chain."""
+
+METRICS = "kontext.metrics"
+"""The tag with the recipe of a cell's measured values: its version, and boxes if there are any."""
+
+NOTE = "mlflow.note.content"
+"""The tag that MLflow's own pages show as a run's description."""
+
+HIDDEN = "kontext.hidden"
 
 _MOST_USD = 1e12
 """More than any sum of costs; MLflow keeps infinity as a number close to the largest there is."""
@@ -48,8 +67,11 @@ LONGEST_PARAM = 6000
 
 LONGEST_TAG = 4000
 
+LISTED_VALUES = 12
+"""Most values of an axis that a summary lists."""
+
 MOST_BRACKETS = 200
-"""An answer needs about ten; what has many may be nested as deeply."""
+"""An answer needs about ten; one with many may be nested as deeply."""
 
 
 def sweep_params(sweep: Sweep) -> dict[str, Any]:
@@ -69,29 +91,25 @@ def sweep_params(sweep: Sweep) -> dict[str, Any]:
 
 
 def _axis_values(axis: Axis) -> Any:
-    """A list, or a mapping where values have names, as they were given."""
-    entries = [
-        [_plain(key, part) for key, part in zip(axis.keys, entry, strict=True)]
-        if len(axis.keys) > 1
-        else _plain(axis.keys[0], entry[0])
-        for entry in axis.values
-    ]
+    """The values as they were given: a list, or a mapping if they have names."""
+
+    def plain(key: str, value: Any) -> Any:
+        if key in REFERENCE_KEYS:
+            return value_text(key, value)
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    rows = [[plain(key, part) for key, part in zip(axis.keys, entry, strict=True)] for entry in axis.values]
+    entries = rows if len(axis.keys) > 1 else [row[0] for row in rows]
     return dict(zip(axis.labels, entries, strict=True)) if all(axis.labels) else entries
-
-
-def _plain(key: str, value: Any) -> Any:
-    if key in REFERENCE_KEYS:
-        return value_text(key, value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def to_params(values: Mapping[str, Any]) -> list[Param]:
     """Values as MLflow's params, numbers as plain decimal text."""
-    return [Param(key, _text(value)[:LONGEST_PARAM]) for key, value in values.items()]
-
-
-def _text(value: Any) -> str:
-    return decimal_text(value) if isinstance(value, int | float) else str(value)
+    texts = {
+        key: decimal_text(value) if isinstance(value, int | float) else str(value)
+        for key, value in values.items()
+    }
+    return [Param(key, text[:LONGEST_PARAM]) for key, text in texts.items()]
 
 
 def cell_tags(
@@ -109,7 +127,7 @@ def cell_tags(
         "kontext.reason": cell.reason,
         "kontext.note": cell.note[:LONGEST_TAG],
     }
-    # Written also where there are none: an earlier attempt at the same cell may have had some.
+    # Written also without outputs: an earlier attempt at the same cell may have had some.
     tags["kontext.output_sha256"] = ",".join(output.sha256 for output in cell.outputs)
     tags["kontext.output_phash"] = ",".join(output.phash for output in cell.outputs)
     tags["kontext.outputs"] = json.dumps(
@@ -124,7 +142,7 @@ def cell_tags(
 
 
 def parent_tag(origins: Iterable[Origin]) -> dict[str, str]:
-    """The tag that links a run to the outputs its references are; none where they are none."""
+    """The tag that links a run to the outputs that its references are; empty if none of them is an output."""
     linked = ",".join(str(origin) for origin in origins)
     return {"kontext.parent_output": linked} if linked else {}
 
@@ -146,10 +164,10 @@ def _output_facts(output: Output, preview: tuple[str, str] | None) -> dict[str, 
 
 
 def preview_names(output: Output) -> tuple[str, str]:
-    """The names MLflow gives to a picture logged with `key="output"` and a step: the full one and the small.
+    """MLflow's names for a picture logged with `key="output"` and a step: the full one and the small one.
 
-    Written by hand, since its own call encodes a PNG and a WebP in 107 ms, twice what all else of a cell takes.
-    Its pages take WebP for both, so the preview is encoded once, by the worker; a test looks at those pages.
+    MLflow's own call encodes a PNG and a WebP in 107 ms, twice the rest of a cell's time. Its pages take WebP for
+    both, so the preview is encoded once, by the worker.
     """
     stem = f"images/output+step+{output.number - 1}+timestamp+{milliseconds()}+{uuid.uuid4()}"
     return f"{stem}.webp", f"{stem}+compressed.webp"
@@ -176,7 +194,7 @@ def cell_metrics(cell: CellResult, attempt: Attempt) -> list[Metric]:
 
 
 def request_facts(cell: CellResult, attempt: Attempt) -> dict[str, Any]:
-    """`request.json`: what was sent, references as digests, no key."""
+    """The contents of `request.json`: the request with references as digests, without a key."""
     request = cell.request
     if request is None:
         return {"client_request_id": attempt.client_request_id}
@@ -203,7 +221,7 @@ def request_facts(cell: CellResult, attempt: Attempt) -> dict[str, Any]:
 
 
 def response_facts(attempt: Attempt) -> dict[str, Any]:
-    """`response.json`: what came back, or why nothing did."""
+    """The contents of `response.json`: the answer, or the reason why there is none."""
     if attempt.answer is None:
         error = attempt.error
         return {
@@ -214,51 +232,55 @@ def response_facts(attempt: Attempt) -> dict[str, Any]:
             "body": error.body if error else "",
         }
     answer = attempt.answer
+    body: Any = answer.raw
+    # An answer nested deeper than Python can write, or one that is not JSON, stays text.
+    if answer.raw.count("[") + answer.raw.count("{") <= MOST_BRACKETS:
+        with suppress(ValueError):
+            body = json.loads(answer.raw)
     return {
         "simulated": answer.simulated,
         "cost_usd": answer.cost_usd,
         "cost_source": answer.cost_source,
         "seed": answer.seed,
         "headers": dict(answer.headers),
-        "body": _readable(answer.raw),
+        "body": body,
     }
 
 
-def _readable(raw: str) -> Any:
-    """An answer as JSON to look into; as text where it is none, or may be nested deeper than Python can write."""
-    try:
-        return json.loads(raw) if raw.count("[") + raw.count("{") <= MOST_BRACKETS else raw
-    except ValueError:
-        return raw
-
-
 def note(results: Results) -> str:
-    """A short summary in markdown; names and prompts are data, so nothing in them is HTML or markdown."""
+    """A short summary in markdown; names and prompts are data, so they contain no HTML and no markdown."""
     lines = [f"**{_escaped(results.name)}**", "", _escaped(results.summary)]
     if results.simulated:
         lines += ["", "Simulated pictures: made by the sandbox, not by the model."]
-    axes = [f"- {_escaped(key)}: {_axis_line(results, key)}" for key in results.axes]
-    return "\n".join((*lines, "", *axes, "", *(_escaped(note) for note in results.notes))).strip()
-
-
-def _axis_line(results: Results, key: str, most: int = 12) -> str:
-    values: Sequence[Any] = results.values(key)
-    labels = [" ".join(results.label(key, value).split()) for value in values]
-    shown = [_escaped(label) for label in shortened(labels[:most], 60, labels)]
-    return ", ".join(shown) + (f" … {len(values)} in all" if len(values) > most else "")
+    lines.append("")
+    for key in results.axes:
+        labels = [" ".join(results.label(key, value).split()) for value in results.values(key)]
+        texts = [_escaped(label) for label in shortened(labels[:LISTED_VALUES], 60, labels)]
+        more = f" … {len(labels)} in all" if len(labels) > LISTED_VALUES else ""
+        lines.append(f"- {_escaped(key)}: {', '.join(texts)}{more}")
+    return "\n".join((*lines, "", *(_escaped(note) for note in results.notes))).strip()
 
 
 def _escaped(text: str) -> str:
-    """Text as markdown shows it: one line in which nothing is HTML, a link, or a picture from elsewhere."""
+    """Text as one line of markdown without HTML, links, or pictures from elsewhere."""
     return html.escape(_MARKDOWN.sub(r"\\\g<0>", " ".join(text.split())))
 
 
 def cost_of(metrics: Mapping[str, float]) -> float:
-    """What a run says it cost, in US dollars; 0 where others wrote something that is no amount."""
+    """The recorded cost of a run in US dollars; 0 if another program recorded something that is not an amount."""
     cost = float(metrics.get("cost/usd", 0.0))
     return cost if 0 <= cost < _MOST_USD else 0.0
 
 
 def milliseconds() -> int:
-    """Now, as MLflow counts time."""
+    """The current time as MLflow counts it."""
     return int(time.time() * 1000)
+
+
+def latest_by_step(history: Iterable[Metric]) -> dict[int, Metric]:
+    """The latest metric of each step."""
+    latest: dict[int, Metric] = {}
+    for metric in history:
+        if metric.step not in latest or metric.timestamp > latest[metric.step].timestamp:
+            latest[metric.step] = metric
+    return latest

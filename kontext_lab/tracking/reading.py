@@ -1,11 +1,13 @@
-"""Runs back into values: what is known of a fingerprint, a sweep's cells, the list of sweeps."""
+"""Runs read back into values: a fingerprint's best cell, a sweep's cells, the list of sweeps, the spending."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from mlflow.entities import Run
@@ -13,15 +15,13 @@ from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import ImageError, NotFound
 from kontext_lab.images import Origin
-from kontext_lab.results import CellResult, Output, State, TrackedCell, typed_params
-from kontext_lab.tracking import assessments, layout
+from kontext_lab.results import CellResult, Output, Spending, Spent, State, TrackedCell, typed_params
+from kontext_lab.tracking import layout
 from kontext_lab.tracking.artifacts import Artifact
 from kontext_lab.tracking.store import Store
 
 __all__ = [
     "SweepRun",
-    "active_run",
-    "arrived",
     "cell_of",
     "children",
     "count_in_doubt",
@@ -30,16 +30,25 @@ __all__ = [
     "known_cells",
     "known_of",
     "parents_of",
+    "read_spending",
+    "run_if_there",
     "search",
+    "search_listed",
     "sweep_runs",
     "sweep_with_digest",
     "with_bytes",
 ]
 
-DIGESTS_PER_QUERY = 500
-"""How many fingerprints one search asks for: MLflow takes about 0.4 s for these."""
+LISTED_PER_QUERY = 500
+"""Values in one query's list: MLflow takes about 0.4 s for these."""
 
 PAGE = 1000
+
+_OUTPUT_FACTS = ("sha256", "format", "width", "height", "reason", "note", "phash")
+"""Attributes of an output that its run's tag holds under the same name."""
+
+_NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""MLflow's codes for a run that isn't there, and for an invalid id."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +57,17 @@ class SweepRun:
 
     Attributes:
         run_id: the parent run.
-        name: what the sweep is called.
+        name: the sweep's name.
         service: `sandbox` or the service's origin.
-        digest: names the same sweep again.
+        digest: the same for the same sweep.
         status: MLflow's word: RUNNING, FINISHED, FAILED or KILLED.
         started: when it was first run.
-        cells: how many cells it has.
+        cells: number of cells.
         counts: cells by state, as last recorded.
         cost: US dollars, as last recorded.
-        experiment_id: where it is.
-        artifact_uri: where its artifacts are.
-        hidden: a person doesn't want to see it in lists.
+        experiment_id: of its experiment.
+        artifact_uri: of its artifacts.
+        hidden: lists leave it out.
     """
 
     run_id: str
@@ -91,12 +100,12 @@ class SweepRun:
             cost=layout.cost_of(metrics),
             experiment_id=run.info.experiment_id,
             artifact_uri=run.info.artifact_uri,
-            hidden=assessments.HIDDEN in run.data.tags,
+            hidden=layout.HIDDEN in run.data.tags,
         )
 
 
 def search(store: Store, experiments: Sequence[str], query: str, **options: Any) -> Iterator[Run]:
-    """Every active run a query finds, page by page."""
+    """Every active run that a query finds, page by page."""
     token = None
     while True:
         page = store.client.search_runs(
@@ -108,37 +117,64 @@ def search(store: Store, experiments: Sequence[str], query: str, **options: Any)
             return
 
 
+def search_listed(store: Store, attribute: str, values: Iterable[str]) -> Iterator[Run]:
+    """Every active run of any experiment whose `attributes.run_id` or `dataset.digest` is one of the values."""
+    wanted = [value for value in dict.fromkeys(values) if value.isalnum()]
+    experiments = store.experiment_ids() if wanted else []
+    for start in range(0, len(wanted), LISTED_PER_QUERY):
+        listed = ",".join(f"'{value}'" for value in wanted[start : start + LISTED_PER_QUERY])
+        yield from search(store, experiments, f"{attribute} IN ({listed})")
+
+
+def run_if_there(store: Store, run_id: str) -> Run | None:
+    """A run by its id; None if there is none, or it was deleted.
+
+    Raises:
+        MlflowException: the store can't be asked.
+    """
+    try:
+        run: Run = store.client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in _NO_SUCH_RUN:
+            return None
+        raise
+    return run if run.info.lifecycle_stage == "active" else None
+
+
 def known_cells(
     store: Store, fingerprints: Iterable[str], *, thorough: bool = False
 ) -> dict[str, TrackedCell]:
-    """The best that any experiment of the store knows of each fingerprint: a picture before anything else.
+    """The best cell of any experiment for each fingerprint: a picture before anything else.
 
     Args:
-        store: where.
+        store: the store.
         fingerprints: hex sha256 each.
-        thorough: look at the bytes of every picture, as `with_bytes` does.
+        thorough: read the bytes of every picture, as `with_bytes` does.
 
     Raises:
-        TrackingError: pictures can't be looked at.
+        TrackingError: pictures can't be read.
     """
     wanted = list(dict.fromkeys(fingerprints))
-    experiments = store.experiment_ids()
     best: dict[str, TrackedCell] = {}
-    for start in range(0, len(wanted), DIGESTS_PER_QUERY):
-        digests = ",".join(f"'{one[:32]}'" for one in wanted[start : start + DIGESTS_PER_QUERY])
-        for run in search(store, experiments, f"dataset.digest IN ({digests})"):
-            known = known_of(run)
-            if known is not None:
-                known = with_bytes(store, run, known, thorough=thorough)
-            if known is not None and (
-                known.fingerprint not in best or _worth(known) > _worth(best[known.fingerprint])
-            ):
+    for run in search_listed(store, "dataset.digest", (fingerprint[:32] for fingerprint in wanted)):
+        known = known_of(run)
+        if known is not None:
+            known = with_bytes(store, run, known, thorough=thorough)
+            other = best.get(known.fingerprint)
+            if other is None or _worth(known) > _worth(other):
                 best[known.fingerprint] = known
     return {fingerprint: best[fingerprint] for fingerprint in wanted if fingerprint in best}
 
 
+def _worth(known: TrackedCell) -> tuple[int, int, bool, float]:
+    """A sort key: done, in doubt, billed failures, lost pictures, the rest; among equals whole, original, old ones."""
+    rank = {State.DONE: 4, State.IN_DOUBT: 3}.get(known.state, 2 if known.billed_without_picture else 0)
+    rank = 1 if known.is_gone else rank
+    return rank, -known.missing, not known.copied, -known.when.timestamp()
+
+
 def known_of(run: Run) -> TrackedCell | None:
-    """What a child run says of its cell; None for one that is no cell or was cut off while being written."""
+    """The cell of a child run; None for any other run, and for one that was cut off while it was written."""
     tags = run.data.tags
     if tags.get("kontext.kind") != "cell" or run.info.status not in ("FINISHED", "FAILED"):
         return None
@@ -156,7 +192,7 @@ def known_of(run: Run) -> TrackedCell | None:
         fingerprint=tags.get("kontext.fingerprint", ""),
         state=state,
         reason=tags.get("kontext.reason", ""),
-        when=arrived(run),
+        when=_arrived(run),
         cost=layout.cost_of(run.data.metrics),
         copied=copied,
         # A copy's run may still name an earlier attempt of its own, which is not what it holds.
@@ -165,86 +201,77 @@ def known_of(run: Run) -> TrackedCell | None:
 
 
 def with_bytes(store: Store, run: Run, known: TrackedCell, *, thorough: bool = False) -> TrackedCell:
-    """The same, knowing how many of its pictures are missing.
+    """The same cell with the number of its missing pictures.
 
     Args:
-        store: where.
-        run: the cell's.
-        known: what it says.
-        thorough: read the bytes where they lie on this machine, ask for their sizes where they don't; else only
-            look at the sizes of files on this machine.
+        store: the store.
+        run: the cell's run.
+        known: the cell.
+        thorough: read the bytes of every picture; else only compare the sizes of files on this machine.
 
     Raises:
-        TrackingError: they can't be looked at.
+        TrackingError: pictures can't be read.
     """
     if known.state is not State.DONE:
         return known
-    found = pictures(store, run)
-    missing = [one for one in found if one.is_missing(thorough=thorough)]
+    artifacts = _pictures(store, run)
+    missing = [artifact for artifact in artifacts if artifact.is_missing(thorough=thorough)]
     if not missing:
         return known
-    return replace(known, missing=len(missing), is_gone=len(missing) == len(found), place=missing[0].place)
+    gone = len(missing) == len(artifacts)
+    return replace(known, missing=len(missing), is_gone=gone, place=missing[0].place)
 
 
 def count_missing(store: Store, most: int) -> tuple[int, int, str]:
-    """How many pictures of the newest cells of any experiment are missing.
+    """The missing pictures of the newest cells of any experiment.
 
     Args:
-        store: where.
-        most: how many cells are looked at.
+        store: the store.
+        most: number of cells to examine.
 
     Returns:
-        The count, how many cells were looked at, and where a picture was looked for.
+        The number of missing pictures, the number of cells examined, and the location of a missing picture.
     """
     order = ["attributes.start_time DESC"]
     query = "tags.`kontext.kind` = 'cell' AND tags.`kontext.state` = 'done'"
     page = store.client.search_runs(store.experiment_ids(), query, max_results=most, order_by=order)
-    missing = [one for run in page for one in pictures(store, run) if one.is_missing()]
+    missing = [artifact for run in page for artifact in _pictures(store, run) if artifact.is_missing()]
     return len(missing), len(page), missing[0].place if missing else ""
 
 
 def sweep_with_digest(store: Store, digest: str) -> Run | None:
     """The newest parent run of the same sweep in our experiment."""
     query = f"tags.`kontext.sweep` = '{digest}' AND tags.`kontext.kind` = 'sweep'"
-    found = search(store, [store.experiment_id], query, order_by=["attributes.start_time DESC"])
-    return next(found, None)
-
-
-def active_run(store: Store, run_id: str) -> Run | None:
-    """A run by its id; None where there is none, or it was deleted."""
-    try:
-        run: Run = store.client.get_run(run_id)
-    except MlflowException:
-        return None
-    return run if run.info.lifecycle_stage == "active" else None
+    runs = search(store, [store.experiment_id], query, order_by=["attributes.start_time DESC"])
+    return next(runs, None)
 
 
 def children(store: Store, parent: Run) -> list[Run]:
     """The cells of a sweep that have an outcome, in the order of the sweep."""
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' AND tags.`kontext.kind` = 'cell'"
-    found = list(search(store, [parent.info.experiment_id], query))
-    return sorted(found, key=lambda run: (int(run.data.tags.get("kontext.cell", 0)), run.info.start_time))
+    runs = search(store, [parent.info.experiment_id], query)
+    return sorted(runs, key=lambda run: (int(run.data.tags.get("kontext.cell", 0)), run.info.start_time))
 
 
 def sweep_runs(store: Store, *, everywhere: bool = False) -> Iterator[Run]:
-    """Parent runs, newest first; of our experiment, or of all."""
+    """Parent runs of our experiment, or of all, the newest first."""
     experiments = store.experiment_ids() if everywhere else [store.experiment_id]
     query = "tags.`kontext.kind` = 'sweep'"
     return search(store, experiments, query, order_by=["attributes.start_time DESC"])
 
 
 def count_in_doubt(store: Store) -> int:
-    """Cells of any experiment whose answer was lost; copies of one are not counted again."""
+    """Number of cells of any experiment whose answer was lost; copies don't count."""
     query = "tags.`kontext.kind` = 'cell' AND tags.`kontext.state` = 'in_doubt'"
-    found = search(store, store.experiment_ids(), query)
-    return sum(1 for run in found if "kontext.reused_from" not in run.data.tags)
+    runs = search(store, store.experiment_ids(), query)
+    return sum(1 for run in runs if "kontext.reused_from" not in run.data.tags)
 
 
 def find_run(store: Store, which: str) -> Run:
     """A sweep's parent run by name, run id, the beginning of one, or `last`.
 
     Raises:
-        NotFound: none, or several; those are listed.
+        NotFound: none matches, or several, which are then listed.
     """
     wanted = which.strip()
     runs = list(sweep_runs(store, everywhere=True))
@@ -252,21 +279,21 @@ def find_run(store: Store, which: str) -> Run:
         return max(runs, key=lambda run: run.info.start_time)
     exact = [run for run in runs if wanted in (run.info.run_id, run.info.run_name)]
     prefixed = [run for run in runs if len(wanted) >= 4 and run.info.run_id.startswith(wanted)]
-    found = exact or prefixed
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    matches = exact or prefixed
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
         names = ", ".join(repr(run.info.run_name) for run in runs[:5])
         there = f"the latest are {names}" if names else f"experiment {store.experiment} holds none yet"
         raise NotFound(f"no sweep {which!r} in {store.shown}; {there}")
-    hits = "; ".join(
-        f"{run.info.run_id[:8]} of {_time(run.info.start_time):%d %b %Y %H:%M}" for run in found[:10]
+    listed = "; ".join(
+        f"{run.info.run_id[:8]} of {_time(run.info.start_time):%d %b %Y %H:%M}" for run in matches[:10]
     )
-    raise NotFound(f"{len(found)} sweeps are called {which!r}, choose one by its id: {hits}")
+    raise NotFound(f"{len(matches)} sweeps are called {which!r}, choose one by its id: {listed}")
 
 
 def cell_of(store: Store, run: Run) -> CellResult:
-    """A child run as a cell's result; pictures are loaded when they are asked for."""
+    """The cell of a child run; its pictures are loaded on demand."""
     tags = run.data.tags
     try:
         state = State(tags.get("kontext.state", ""))
@@ -285,80 +312,107 @@ def cell_of(store: Store, run: Run) -> CellResult:
         latency_s=run.data.metrics.get("time/latency_s"),
         run_id=run.info.run_id,
         reused_from=tags.get("kontext.reused_from", ""),
-        arrived=arrived(run),
+        arrived=_arrived(run),
         parents=parents_of(run),
-        comment=tags.get(assessments.NOTE, ""),
-        recipe=tags.get(assessments.METRICS, ""),
+        comment=tags.get(layout.NOTE, ""),
+        recipe=tags.get(layout.METRICS, ""),
     )
-    cell.outputs = [
-        _output(store, run, cell, number, facts)
-        for number, facts in enumerate(json.loads(tags.get("kontext.outputs", "[]")), 1)
-    ]
-    said = assessments.said_of(store, run, len(cell.outputs))
-    for output in cell.outputs:
-        output.metrics.update(said.get(output.number, {}))
+    facts_of_outputs = json.loads(tags.get("kontext.outputs", "[]"))
+    metrics = _assessments(store, run, len(facts_of_outputs))
+    for number, facts in enumerate(facts_of_outputs, 1):
+        root, preview = run.info.artifact_uri, facts.get("preview", "")
+        output = Output(
+            cell,
+            number,
+            metrics=metrics.get(number, {}),
+            load=_artifact(store, run, facts),
+            load_preview=Artifact(store.uri, run.info.run_id, root, preview) if preview else None,
+            **{name: facts[name] for name in _OUTPUT_FACTS if name in facts},
+        )
+        cell.outputs.append(output)
     return cell
 
 
-def _output(store: Store, run: Run, cell: CellResult, number: int, facts: dict[str, Any]) -> Output:
-    preview = facts.get("preview", "")
-    return Output(
-        cell,
-        number,
-        sha256=facts.get("sha256", ""),
-        format=facts.get("format", ""),
-        width=facts.get("width", 0),
-        height=facts.get("height", 0),
-        reason=facts.get("reason", ""),
-        note=facts.get("note", ""),
-        phash=facts.get("phash", ""),
-        load=_artifact(store, run, facts),
-        load_preview=Artifact(store.uri, run.info.run_id, run.info.artifact_uri, preview)
-        if preview
-        else None,
-    )
+def _assessments(store: Store, run: Run, outputs: int) -> dict[int, dict[str, float]]:
+    """The values of a cell's outputs, by the outputs' numbers, without withdrawn ones.
+
+    Args:
+        store: the store.
+        run: the cell's.
+        outputs: number of outputs: for a single one the run itself holds the latest values.
+    """
+    values: dict[int, dict[str, float]] = defaultdict(dict)
+    for key, last in run.data.metrics.items():
+        if key.startswith(layout.BOOKED):
+            continue
+        steps = {0: last}
+        if outputs > 1:
+            history = store.client.get_metric_history(run.info.run_id, key)
+            steps = {step: metric.value for step, metric in layout.latest_by_step(history).items()}
+        for step, value in steps.items():
+            if not math.isnan(value):
+                values[step + 1][key] = value
+    return values
 
 
 def _artifact(store: Store, run: Run, facts: Mapping[str, Any]) -> Artifact | None:
-    """The exact bytes of an output, by what its tag says; None where nothing came."""
+    """The exact bytes of an output, by its facts in the run's tag; None if nothing came."""
     path, sha256, size = facts.get("file", ""), facts.get("sha256", ""), facts.get("bytes", 0)
     return Artifact(store.uri, run.info.run_id, run.info.artifact_uri, path, sha256, size) if path else None
 
 
-def pictures(store: Store, run: Run) -> list[Artifact]:
-    """The bytes of the pictures that a cell's run says it has; none where somebody changed its tag."""
+def _pictures(store: Store, run: Run) -> list[Artifact]:
+    """The bytes of a cell's pictures by the tag of its run; none if a person has damaged the tag."""
     try:
         outputs = json.loads(run.data.tags.get("kontext.outputs", "[]"))
-        found = [_artifact(store, run, facts) for facts in outputs if not facts.get("reason")]
+        artifacts = [_artifact(store, run, facts) for facts in outputs if not facts.get("reason")]
     except (ValueError, AttributeError, TypeError):
         return []
-    return [one for one in found if one is not None]
+    return [artifact for artifact in artifacts if artifact is not None]
 
 
 def parents_of(run: Run) -> tuple[Origin, ...]:
-    """The outputs a cell's references are; what somebody else wrote into the tag is no link."""
-    found = []
+    """The outputs that a cell's references are; foreign text in the tag is left out."""
+    origins = []
     for text in filter(None, run.data.tags.get("kontext.parent_output", "").split(",")):
         try:
-            found.append(Origin.parse(text.strip()))
+            origins.append(Origin.parse(text.strip()))
         except ImageError:
             continue
-    return tuple(found)
+    return tuple(origins)
 
 
-def _worth(known: TrackedCell) -> tuple[int, int, bool, float]:
-    """Done, in doubt, billed failures, those whose pictures are gone, the rest; of each whole, original, old ones."""
-    rank = {State.DONE: 4, State.IN_DOUBT: 3}.get(known.state, 2 if known.billed_without_picture else 0)
-    rank = 1 if known.is_gone else rank
-    return rank, -known.missing, not known.copied, -known.when.timestamp()
+def read_spending(store: Store) -> Spending:
+    """US dollars by day, sweep and model, of all experiments; runs deleted in MLflow are not seen."""
+    sums: dict[tuple[date, str, str, str], dict[str, Any]] = defaultdict(
+        lambda: {"cells": 0, "pictures": 0, "usd": 0.0, "in_doubt": 0}
+    )
+    for run in search(store, store.experiment_ids(), "tags.`kontext.kind` = 'cell'"):
+        tags, usd = run.data.tags, layout.cost_of(run.data.metrics)
+        copied = "kontext.reused_from" in tags
+        if copied and not usd:
+            continue  # a copy is free; the cost of earlier attempts at the same cell stays counted
+        # A copy bears the day of its original; its own attempts were paid for when its own run was made.
+        paid = _time(run.info.start_time) if copied else _arrived(run)
+        parent_id, service = tags.get("mlflow.parentRunId", ""), tags.get("kontext.service", "")
+        row = sums[paid.astimezone().date(), parent_id, run.data.params.get("model", ""), service]
+        row["cells"] += 1
+        row["usd"] += usd
+        row["pictures"] += 0 if copied else len(_pictures(store, run))
+        row["in_doubt"] += tags.get("kontext.state") == State.IN_DOUBT
+    names = {run.info.run_id: run.info.run_name or "" for run in sweep_runs(store, everywhere=True)}
+    rows = [
+        Spent(day, names.get(run_id, ""), run_id, model, service, **{**row, "usd": round(row["usd"], 6)})
+        for (day, run_id, model, service), row in sums.items()
+    ]
+    rows.sort(key=lambda row: (-row.day.toordinal(), row.sweep, row.run_id, row.model))
+    return Spending(tuple(rows), store.shown)
 
 
-def arrived(run: Run) -> datetime:
-    """When a cell's answer came; of a copy, when the original's did."""
+def _arrived(run: Run) -> datetime:
+    """When a cell's answer came; for a copy, when the original's did."""
     text = run.data.tags.get("kontext.arrived")
-    if text:
-        return datetime.fromisoformat(text)
-    return _time(run.info.end_time or run.info.start_time)
+    return datetime.fromisoformat(text) if text else _time(run.info.end_time or run.info.start_time)
 
 
 def _time(milliseconds: int) -> datetime:

@@ -1,38 +1,57 @@
-"""Outputs in the store by what they are: by the digest of their exact bytes, or by how alike they look.
+"""Outputs in the store by digest, by likeness, and along chains of edits.
 
-Reads tags only. What looks alike is a list of candidates: whoever asks compares pixels.
+Chains follow the tag `kontext.parent_output`, which names outputs as `<run id>/<number>`, separated by commas.
+Only tags are read: pictures that look alike are candidates, and the caller compares pixels.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mlflow.entities import Run
 
 from kontext_lab.images import Origin, bits_apart
-from kontext_lab.results import Output
-from kontext_lab.tracking.reading import cell_of, search
+from kontext_lab.results import CellResult, Output, State
+from kontext_lab.tracking.reading import (
+    SweepRun,
+    cell_of,
+    known_of,
+    parents_of,
+    run_if_there,
+    search,
+    search_listed,
+)
 from kontext_lab.tracking.store import Store
 
-__all__ = ["PictureLocation", "origin_of", "outputs_like", "outputs_with", "whereabouts"]
+__all__ = [
+    "PictureLocation",
+    "cells_with",
+    "edits_of",
+    "first_done",
+    "origin_of",
+    "output_at",
+    "outputs_like",
+    "outputs_with",
+    "whereabouts",
+]
 
 CANDIDATES = 16
-"""How many pictures are worth a closer look: among siblings, a copy's own picture was never behind the fourth."""
+"""Most pictures that look alike: among siblings, a copy's own picture was never behind the fourth."""
 
 MOST_BITS = 64
 """Of 256: a picture saved again, or shrunk to a quarter, stays below 14, a smooth one of 100 pixels below 44."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-Place = tuple[Run, int]
+RunOutput = tuple[Run, int]
 """A child run, and the number of one of its outputs."""
 
 
 @dataclass(frozen=True)
 class PictureLocation:
-    """Where a cell is in the store.
+    """A cell's location in the store.
 
     Attributes:
         sweep: the name of its sweep.
@@ -59,77 +78,94 @@ def whereabouts(store: Store, run_id: str) -> PictureLocation:
 
 def outputs_with(store: Store, sha256: str) -> list[Output]:
     """The outputs whose exact bytes have this digest, in any experiment: originals, the oldest first."""
-    return [_output(store, place) for place in _with_digest(store, sha256)]
+    if not _SHA256.fullmatch(sha256):
+        return []
+    runs = search(store, store.experiment_ids(), f"tags.`kontext.output_sha256` LIKE '%{sha256}%'")
+    places = [(run, number) for run in runs for number, digest, _ in _hashes(run) if digest == sha256]
+    return [_output(store, place) for place in _originals(places)]
 
 
 def origin_of(store: Store, sha256: str) -> Origin | None:
-    """The output whose exact bytes have this digest; of several, the oldest that was not reused."""
-    for run, number in _with_digest(store, sha256):
-        return Origin(run.info.run_id, number, sha256)
-    return None
+    """The output whose exact bytes have this digest; of several, the oldest that is not a copy."""
+    return next((output.origin for output in outputs_with(store, sha256)), None)
 
 
 def outputs_like(store: Store, phash: str) -> list[Output]:
-    """The few outputs of any experiment that look most like a hash, the nearest first; every cell is looked at.
+    """The outputs of any experiment that look most like a perceptual hash, the nearest first.
 
-    Outputs logged before there were hashes are not among them.
+    Reads every cell. Outputs logged before there were hashes are left out.
     """
-    nearest: dict[str, tuple[int, list[Place]]] = {}
+    nearest: dict[str, tuple[int, list[RunOutput]]] = {}
     for run in search(store, store.experiment_ids(), "tags.`kontext.kind` = 'cell'"):
         for number, sha256, own in _hashes(run):
-            bits = bits_apart(phash, own)
+            bits = bits_apart(phash, own) if sha256 and own else None
             if bits is not None and bits <= MOST_BITS:
                 nearest.setdefault(sha256, (bits, []))[1].append((run, number))
         if len(nearest) > 4 * CANDIDATES:  # not every run of a large store is kept in memory
-            nearest = _nearest(nearest)
-    groups = (places for _, places in _nearest(nearest).values())
-    return [_output(store, place) for places in groups for place in _originals(places)]
-
-
-def _nearest(found: dict[str, tuple[int, list[Place]]]) -> dict[str, tuple[int, list[Place]]]:
-    return dict(sorted(found.items(), key=lambda item: item[1][0])[:CANDIDATES])
-
-
-def _with_digest(store: Store, sha256: str) -> list[Place]:
-    if not _SHA256.fullmatch(sha256):
-        return []
-    query = f"tags.`kontext.output_sha256` LIKE '%{sha256}%'"
-    places = [
-        (run, number)
-        for run in search(store, store.experiment_ids(), query)
-        if _is_whole(run)
-        for number, one in enumerate(_listed(run, "output_sha256"), 1)
-        if one == sha256
-    ]
-    return _originals(places)
+            nearest = dict(sorted(nearest.items(), key=lambda item: item[1][0])[:CANDIDATES])
+    groups = sorted(nearest.values(), key=lambda group: group[0])[:CANDIDATES]
+    return [_output(store, place) for _, places in groups for place in _originals(places)]
 
 
 def _hashes(run: Run) -> Iterator[tuple[int, str, str]]:
-    """Number, digest and hash of each output that has them."""
-    hashes = _listed(run, "output_phash")
-    if any(hashes) and _is_whole(run):
-        digests = _listed(run, "output_sha256")
-        for number, (sha256, phash) in enumerate(zip(digests, hashes, strict=False), 1):
-            if sha256 and phash:
-                yield number, sha256, phash
+    """Number, digest and perceptual hash of each output of a cell; nothing of one that a crash cut off."""
+    tags = run.data.tags
+    if tags.get("kontext.kind") == "cell" and run.info.status in ("FINISHED", "FAILED"):
+        digests = tags.get("kontext.output_sha256", "").split(",")
+        hashes = tags.get("kontext.output_phash", "").split(",")
+        hashes += [""] * (len(digests) - len(hashes))
+        yield from zip(range(1, len(digests) + 1), digests, hashes, strict=False)
 
 
-def _listed(run: Run, name: str) -> list[str]:
-    return str(run.data.tags.get(f"kontext.{name}", "")).split(",")
-
-
-def _is_whole(run: Run) -> bool:
-    """Not one that a crash cut off while it was written."""
-    return run.data.tags.get("kontext.kind") == "cell" and run.info.status in ("FINISHED", "FAILED")
-
-
-def _originals(places: Iterable[Place]) -> list[Place]:
-    """The same picture's places without copies, the oldest first; the oldest copy where there are only those."""
+def _originals(places: Iterable[RunOutput]) -> list[RunOutput]:
+    """The places of one picture without copies, the oldest first; the oldest copy if there are only copies."""
     ordered = sorted(places, key=lambda place: (place[0].info.start_time, place[1]))
-    first = [place for place in ordered if "kontext.reused_from" not in place[0].data.tags]
-    return first or ordered[:1]
+    originals = [place for place in ordered if "kontext.reused_from" not in place[0].data.tags]
+    return originals or ordered[:1]
 
 
-def _output(store: Store, place: Place) -> Output:
+def _output(store: Store, place: RunOutput) -> Output:
     run, number = place
     return cell_of(store, run).outputs[number - 1]
+
+
+def output_at(store: Store, origin: Origin) -> Output | None:
+    """The output that an origin names; None if it isn't there any more."""
+    run = run_if_there(store, origin.run_id)
+    if run is None or run.data.tags.get("kontext.kind") != "cell":
+        return None
+    outputs = cell_of(store, run).outputs
+    return outputs[origin.output - 1] if origin.output <= len(outputs) else None
+
+
+def edits_of(store: Store, origins: Iterable[Origin]) -> list[Output]:
+    """The pictures made directly from any of these outputs, in any experiment, the oldest first; no copies."""
+    wanted = set(origins)
+    runs: dict[str, Run] = {}
+    for origin in wanted:
+        query = f"tags.`kontext.kind` = 'cell' AND tags.`kontext.parent_output` LIKE '%{origin}%'"
+        for run in search(store, store.experiment_ids(), query):
+            # `…/1` is the beginning of `…/12` as well.
+            if wanted & set(parents_of(run)) and known_of(run) and "kontext.reused_from" not in run.data.tags:
+                runs[run.info.run_id] = run
+    ordered = sorted(runs.values(), key=lambda run: (run.info.start_time, run.info.run_id))
+    return [output for run in ordered for output in cell_of(store, run).outputs if output.is_picture]
+
+
+def cells_with(store: Store, run_ids: Sequence[str]) -> dict[str, tuple[CellResult, str]]:
+    """Cells of any experiment by the ids of their runs, each with its sweep's run; other runs are left out."""
+    return {
+        run.info.run_id: (cell_of(store, run), run.data.tags.get("mlflow.parentRunId", ""))
+        for run in search_listed(store, "attributes.run_id", run_ids)
+        if run.data.tags.get("kontext.kind") == "cell"
+    }
+
+
+def first_done(store: Store, sweep: SweepRun) -> Output | None:
+    """A picture of the cell of a sweep that was done first, by one query."""
+    query = f"tags.`mlflow.parentRunId` = '{sweep.run_id}' AND tags.`kontext.state` = '{State.DONE}'"
+    page = store.client.search_runs(
+        [sweep.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"]
+    )
+    output = cell_of(store, page[0]).output if page else None
+    return output if output is not None and output.is_picture else None

@@ -1,4 +1,4 @@
-"""Which store is used, whether it can be, and which experiment of it: settled before anything is paid for."""
+"""The store in use and its experiment, opened and checked before anything is paid for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -23,13 +23,13 @@ from kontext_lab.redaction import get_logger, masked, redacted, remember
 from kontext_lab.sweep.files import safe_name
 from kontext_lab.tracking import artifact_location, client_calls, database
 
-__all__ = ["EXPERIMENT", "Store", "check_reachable", "mlflow_trouble", "open_store", "resolve_uri"]
+__all__ = ["Store", "check_reachable", "mlflow_trouble", "open_store", "resolve_uri"]
 
 EXPERIMENT = "kontext-lab"
-"""The experiment of sweeps where nothing else is set."""
+"""The experiment of sweeps if no other is set."""
 
 CONNECT_SECONDS = 5.0
-"""How long a server may take to accept a connection: MLflow's own retries would take minutes."""
+"""Longest wait for a server to accept a connection: MLflow's own retries would take minutes."""
 
 log = get_logger(__name__)
 
@@ -61,7 +61,7 @@ class Store:
 
     @property
     def web_address(self) -> str:
-        """Where MLflow's pages for this store are, or "" for a store without a server."""
+        """The address of MLflow's pages for this store, or "" for a store without a server."""
         if not self.uri.startswith("http"):
             return ""
         # A page is opened by a person, who signs in: no name or password goes into a link.
@@ -77,28 +77,52 @@ class Store:
 
     @property
     def read_only(self) -> bool:
-        """Whether it is a file that can only be read, as in an archive."""
+        """True if it is a file that can only be read, as in an archive."""
         file = database.database_file(self.uri)
         return file is not None and artifact_location.is_read_only(file)
 
     def check_writable(self) -> None:
-        """Check that it can be written to, as far as a look tells.
+        """Check that it can be written to, as far as permissions tell.
 
         Raises:
             TrackingError: it can't.
         """
         artifact_location.check_database(self.uri)
 
+    def prepare_folder(self) -> None:
+        """Record the relative location of the experiment's artifacts, and check that their folder can be written.
+
+        A folder outside the database's is made for a new experiment only: after earlier sweeps a missing folder
+        means that its disk isn't mounted, or that the store was moved.
+
+        Raises:
+            TrackingError: the folder is missing, or can't be written.
+        """
+        artifact_location.check_database(self.uri)
+        experiment = self.client.get_experiment(self.experiment_id)
+        root = artifact_location.local_folder(experiment.artifact_location)
+        if root is None:
+            return
+        file = database.database_file(self.uri)
+        relative = "" if file is None else artifact_location.relative_to(file, root)
+        if relative and artifact_location.RELATIVE not in experiment.tags:
+            self.client.set_experiment_tag(self.experiment_id, artifact_location.RELATIVE, relative)
+        if not relative and not root.is_dir() and root.parent.parent.is_dir():
+            sweeps = "tags.`kontext.kind` = 'sweep'"
+            if not self.client.search_runs([self.experiment_id], sweeps, max_results=1):
+                root.mkdir(parents=True, exist_ok=True)
+        artifact_location.check_writable(self.uri, root)
+
     def experiment_ids(self) -> list[str]:
         """Every experiment of the store, ours first."""
-        found = [self.experiment_id]
+        ids = [self.experiment_id]
         token = None
         while True:
             page = self.client.search_experiments(max_results=1000, page_token=token)
-            found += [one.experiment_id for one in page if one.experiment_id != self.experiment_id]
+            ids += [one.experiment_id for one in page if one.experiment_id != self.experiment_id]
             token = page.token
             if not token:
-                return found
+                return ids
 
 
 def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
@@ -115,72 +139,71 @@ def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
     uri = resolve_uri(tracking_uri or mlflow.get_tracking_uri())
     check_reachable(uri)
     with _quiet(), mlflow_trouble(f"the MLflow store {masked(uri)} can't be opened"):
-        client = _opened(uri)
-        experiment_id, name = _experiment(client, uri, experiment)
-    return Store(uri, client, experiment_id, name)
+        file = database.database_file(uri)
+        if file is not None:
+            client_calls.patiently(database.prepare, uri, file)
+        elif _scheme(uri) in _DATABASES:
+            from sqlalchemy import NullPool, create_engine  # noqa: PLC0415 - only a database needs it
 
-
-def _opened(uri: str) -> MlflowClient:
-    file = database.database_file(uri)
-    if file is not None:
-        client_calls.patiently(database.prepare, uri, file)
-    elif _scheme(uri) in _DATABASES:
-        database.knock(uri)
-    try:
-        client = client_calls.connect(uri)
-        client.search_experiments(max_results=1)
-    except Exception as error:
-        if file is not None and not client_calls.is_locked(error):
-            database.explain(uri, file)
-        raise
-    if file is not None:
-        client_calls.relocate(client, client_calls.patiently(artifact_location.correct, file))
-    return client
+            # With a wrong name or password MLflow would go on trying for 101 seconds.
+            create_engine(uri, poolclass=NullPool).connect().close()
+        try:
+            client = client_calls.connect(uri)
+            client.search_experiments(max_results=1)
+        except Exception as error:
+            if file is not None and not client_calls.is_locked(error):
+                database.explain(uri, file)
+            raise
+        if file is not None:
+            client_calls.relocate(client, client_calls.patiently(artifact_location.correct, file))
+        found = _experiment(client, uri, experiment)
+    return Store(uri, client, found.experiment_id, found.name)
 
 
 def resolve_uri(uri: str | os.PathLike[str]) -> str:
     """The URI with relative paths made absolute: a store stays where it was when it was first used.
 
     Raises:
-        TrackingError: a folder store, which MLflow no longer maintains.
+        TrackingError: a folder store, which MLflow no longer maintains, or not the address of a store.
     """
     text = os.fspath(uri)
-    remember(text)  # whoever quotes it in an error may quote parts of it
+    remember(text)  # an error may quote parts of it
     scheme = urlsplit(text).scheme.split("+")[0]
-    if scheme == "" and not _looks_like_folder(text):
-        raise TrackingError(
-            f"the MLflow store {masked(text)!r:.80} is no address: allowed are sqlite:///mlflow.db, "
-            "postgresql://user@host/name, or a server's http://…"
+    if scheme == "":
+        like_folder = (
+            "/" in text or os.sep in text or text.rstrip("/") in ("mlruns", "") or Path(text).is_dir()
         )
+        if not like_folder:
+            raise TrackingError(
+                f"the MLflow store {masked(text)!r:.80} is not an address: set sqlite:///mlflow.db, "
+                "postgresql://user@host/name, or a server's http://…"
+            )
     if scheme in ("", "file") or (len(scheme) == 1 and os.name == "nt"):
         raise TrackingError(
             f"the MLflow store {masked(text)} is an old folder store: set MLFLOW_TRACKING_URI=sqlite:///mlflow.db, "
             "or move it with `mlflow migrate-filestore`"
         )
-    if scheme == "sqlite":
-        head, _, path = text.partition(":///")
-        path, mark, query = path.partition("?")
-        if not path or path.startswith(":memory:"):
-            raise TrackingError(f"the MLflow store {text} keeps nothing: name a file, sqlite:///mlflow.db")
-        file = Path(unquote(path)).expanduser()
-        if file.is_dir():
-            raise TrackingError(f"the MLflow store {text} is a folder: name a file in it, such as mlflow.db")
-        return f"{head}:///{_quoted(file.absolute().as_posix())}{mark}{query}"
-    return text
-
-
-def _quoted(path: str) -> str:
-    """A path as an address holds it: readable, but for what SQLAlchemy would take for something else."""
-    return path.replace("%", "%25").replace("?", "%3F")
-
-
-def _looks_like_folder(text: str) -> bool:
-    return "/" in text or os.sep in text or text.rstrip("/") in ("mlruns", "") or Path(text).is_dir()
+    if scheme != "sqlite":
+        return text
+    head, _, path = text.partition(":///")
+    path, mark, query = path.partition("?")
+    if not path or path.startswith(":memory:"):
+        raise TrackingError(f"the MLflow store {text} keeps nothing: name a file, sqlite:///mlflow.db")
+    file = Path(unquote(path)).expanduser()
+    if file.is_dir():
+        raise TrackingError(f"the MLflow store {text} is a folder: name a file in it, such as mlflow.db")
+    # Readable, except for the characters that mean something else to SQLAlchemy.
+    quoted = file.absolute().as_posix().replace("%", "%25").replace("?", "%3F")
+    return f"{head}:///{quoted}{mark}{query}"
 
 
 @contextmanager
 def mlflow_trouble(what: str) -> Iterator[None]:
-    """Everything MLflow and its databases raise, as one TrackingError in one line without secrets."""
+    """Turn every error of MLflow and its databases into a TrackingError of one line without secrets.
+
+    Args:
+        what: the failed action, as the beginning of the line.
+    """
     try:
         yield
     except KontextLabError:
@@ -213,7 +236,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MLflow's and Alembic's notes on making a database out of people's notebooks and terminals."""
+    """Keep what MLflow and Alembic log about making a database out of notebooks and terminals."""
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "sqlalchemy")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -226,50 +249,41 @@ def _quiet() -> Iterator[None]:
 
 
 def check_reachable(uri: str, *, opened: bool = False) -> None:
-    """Tell within seconds of a store that can't be spoken to; asks MLflow nothing.
+    """Check within seconds that a store can be reached, without calling MLflow.
 
     Args:
         uri: absolute.
-        opened: whether it was open before, so that a database file has to be there.
+        opened: it was open before, so that a database file has to be there.
 
     Raises:
-        TrackingError: with what is missing.
+        TrackingError: it can't; says what is missing.
     """
     file = database.database_file(uri)
     if file is not None:
-        _check_file(uri, file, opened=opened)
+        if not file.parent.is_dir():
+            raise TrackingError(f"the MLflow store {uri} can't be made: there is no folder {file.parent}")
+        if not file.exists() and not os.access(file.parent, os.W_OK):
+            raise TrackingError(f"the MLflow store {uri} can't be made: no right to write in {file.parent}")
+        if opened and not file.exists():
+            raise TrackingError(f"the MLflow store {uri} is gone: there is no file {file} any more")
         return
-    host, port = _address(uri)
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port or _DEFAULT_PORTS.get(_scheme(uri))
+    except ValueError:  # a / in a password ends the part of an address that names the host
+        raise TrackingError(
+            f"the MLflow store {masked(uri)} is not an address: in a password, write / as %2F and @ as %40"
+        ) from None
     if not host or port is None:
-        return  # databricks, plug-ins and sockets in folders find their own way
+        return  # databricks, plug-ins and sockets in folders have ways of their own
     if uri.startswith("http") and {_scheme(uri), "all"} & getproxies().keys() and not proxy_bypass(host):
         return  # only the proxy may be able to reach it
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that can be none
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         cause = cause_of(error) or Cause(str(error) or type(error).__name__, "check MLFLOW_TRACKING_URI")
         raise TrackingError(
             f"the MLflow server {masked(uri)} doesn't answer: {cause.words}; {cause.way_out}"
-        ) from None
-
-
-def _check_file(uri: str, file: Path, *, opened: bool) -> None:
-    folder = file.parent
-    if not folder.is_dir():
-        raise TrackingError(f"the MLflow store {uri} can't be made: there is no folder {folder}")
-    if not file.exists() and not os.access(folder, os.W_OK):
-        raise TrackingError(f"the MLflow store {uri} can't be made: no right to write in {folder}")
-    if opened and not file.exists():
-        raise TrackingError(f"the MLflow store {uri} is gone: there is no file {file} any more")
-
-
-def _address(uri: str) -> tuple[str | None, int | None]:
-    try:
-        parts = urlsplit(uri)
-        return parts.hostname, parts.port or _DEFAULT_PORTS.get(_scheme(uri))
-    except ValueError:  # a / in a password ends the part of an address that names the host
-        raise TrackingError(
-            f"the MLflow store {masked(uri)} is no address: in a password, write / as %2F and @ as %40"
         ) from None
 
 
@@ -277,73 +291,53 @@ def _scheme(uri: str) -> str:
     return uri.partition(":")[0].partition("+")[0]
 
 
-def _experiment(client: MlflowClient, uri: str, name: str | None) -> tuple[str, str]:
-    """Id and name: the one asked for, the active run's, the one MLflow has set, or our own."""
+def _experiment(client: MlflowClient, uri: str, name: str | None) -> Experiment:
+    """The experiment asked for, the active run's, the one MLflow has set, or our own."""
     if name is None:
+        known = os.environ.get("MLFLOW_EXPERIMENT_ID")  # written by mlflow.set_experiment
         active = mlflow.active_run()
-        # mlflow.set_experiment writes MLFLOW_EXPERIMENT_ID.
-        known = (
-            active.info.experiment_id
-            if active and _same_store(uri)
-            else os.environ.get("MLFLOW_EXPERIMENT_ID")
-        )
+        with suppress(TrackingError):
+            if active and resolve_uri(mlflow.get_tracking_uri()) == uri:
+                known = active.info.experiment_id
         if known:
-            found = _experiment_by_id(client, known)
-            return found.experiment_id, found.name
+            try:
+                return client.get_experiment(known)
+            except MlflowException:
+                raise ConfigError(
+                    f"MLFLOW_EXPERIMENT_ID is {known!r:.40}, but the store has no such experiment"
+                ) from None
     wanted = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
     existing = client.get_experiment_by_name(wanted)
     if existing is None:
-        place = _artifact_location(uri, wanted)
-        file = database.database_file(uri)
-        if file is not None and artifact_location.is_read_only(file):
-            there = listed([one.name for one in client.search_experiments()], wanted)
-            raise ConfigError(
-                f"the MLflow store {uri} is read-only and has no experiment {wanted!r}: choose one of {there} with "
-                "MLFLOW_EXPERIMENT_NAME"
-            )
-        relative = "" if file is None or place is None else artifact_location.relative_to(file, place)
-        made = client.create_experiment(
-            wanted,
-            artifact_location=None if place is None else place.as_uri(),
-            tags={artifact_location.RELATIVE: relative} if relative else None,
-        )
-        return made, wanted
+        return _new_experiment(client, uri, wanted)
     if existing.lifecycle_stage != "active":
         raise ConfigError(
             f"the experiment {wanted!r} is deleted in MLflow: restore it there, or choose another"
         )
-    return existing.experiment_id, wanted
+    return existing
 
 
-def _experiment_by_id(client: MlflowClient, known: str) -> Experiment:
-    try:
-        return client.get_experiment(known)
-    except MlflowException:
-        raise ConfigError(
-            f"MLFLOW_EXPERIMENT_ID: {known!r:.40}, there is no such experiment in the store"
-        ) from None
+def _new_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
+    """Make an experiment; its artifacts lie beside a SQLite file, and where a server wants them otherwise.
 
-
-def _same_store(uri: str) -> bool:
-    try:
-        return resolve_uri(mlflow.get_tracking_uri()) == uri
-    except TrackingError:
-        return False
-
-
-def _artifact_location(uri: str, experiment: str) -> Path | None:
-    """Where a new experiment keeps its files; None leaves it to the server.
-
-    Beside the database file, for SQLite. A database on a server has no folder of its own, and MLflow's default is
-    `./mlruns` of whoever comes first: `mlartifacts` in the working folder then, written down as an absolute path,
-    so that every later process finds it again.
+    A database on a server has no folder of its own, and MLflow's default is `./mlruns` of the first process that
+    uses it: `mlartifacts` in the working folder then, as an absolute path, so that later processes find it again.
     """
     file = database.database_file(uri)
+    if file is not None and artifact_location.is_read_only(file):
+        there = listed([one.name for one in client.search_experiments()], name)
+        raise ConfigError(
+            f"the MLflow store {uri} is read-only and has no experiment {name!r}: choose one of {there} with "
+            "MLFLOW_EXPERIMENT_NAME"
+        )
     if file is None and _scheme(uri) not in _DATABASES:
-        return None
+        return client.get_experiment(client.create_experiment(name))
     folder = Path.cwd() if file is None else file.resolve().parent
-    slug = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in experiment).strip(".")
+    slug = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".")
     place = folder / "mlartifacts" / (safe_name(slug) if slug else EXPERIMENT)
     if file is None:
-        log.warning("experiment %r is new: its pictures are kept on this machine, in %s", experiment, place)
-    return place
+        log.warning("experiment %r is new: its pictures are kept on this machine, in %s", name, place)
+    relative = "" if file is None else artifact_location.relative_to(file, place)
+    tags = {artifact_location.RELATIVE: relative} if relative else None
+    made = client.create_experiment(name, artifact_location=place.as_uri(), tags=tags)
+    return client.get_experiment(made)

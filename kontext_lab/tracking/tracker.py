@@ -15,13 +15,7 @@ from mlflow.tracking.context import registry
 from kontext_lab.redaction import masked, redacted
 from kontext_lab.results import CellResult, Results, Spending, TrackedCell
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import (
-    artifact_location,
-    cost_rows,
-    lineage,
-    reading,
-    writing,
-)
+from kontext_lab.tracking import reading, writing
 from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.store import Store, mlflow_trouble, open_store, resolve_uri
@@ -88,7 +82,7 @@ class Tracker:
     def holds(self, run_id: str) -> bool:
         """Return whether a run is in this store, and was not deleted."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return lineage.run_if_there(self.store, run_id) is not None
+            return reading.run_if_there(self.store, run_id) is not None
 
     @staticmethod
     def active_run_id(tracking_uri: str) -> str:
@@ -152,9 +146,9 @@ class Tracker:
         """
         store = self.store
         with mlflow_trouble("the sweep can't be recorded in MLflow"):
-            artifact_location.prepare_folder(store)
+            store.prepare_folder()
             # Never a run that was deleted.
-            parent = reading.active_run(store, opening.parent_id) if opening.parent_id else None
+            parent = reading.run_if_there(store, opening.parent_id) if opening.parent_id else None
             if parent is None and not opening.fresh:
                 parent = reading.sweep_with_digest(store, opening.digest)
             runs: list[Run] = []
@@ -244,7 +238,7 @@ class Tracker:
             return ""
         if not experiment_id:
             with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
-                run = lineage.run_if_there(self.store, run_id)
+                run = reading.run_if_there(self.store, run_id)
             experiment_id = "" if run is None else run.info.experiment_id
         return f"{web}/#/experiments/{experiment_id}/runs/{run_id}" if experiment_id else ""
 
@@ -257,12 +251,12 @@ class Tracker:
     def spending(self) -> Spending:
         """Add up US dollars by day, sweep and model, of all experiments."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return cost_rows.read_spending(self.store)
+            return reading.read_spending(self.store)
 
     def name_of(self, run_id: str) -> str:
         """Return the name of a run; "" where there is no such run."""
         with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
-            run = lineage.run_if_there(self.store, run_id)
+            run = reading.run_if_there(self.store, run_id)
             return "" if run is None else str(run.info.run_name or "")
 
     def experiment_name(self, experiment_id: str) -> str:

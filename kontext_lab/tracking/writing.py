@@ -1,7 +1,7 @@
-"""Sweeps and cells into runs: the calls and their order.
+"""Writing sweeps and cells into runs: the calls and their order.
 
-Pictures are logged as the exact bytes received. A run is complete before it ends, so that a run which ended
-can be trusted: whatever a crash leaves half-written is still RUNNING.
+Pictures are logged as the exact bytes received. A run is complete before it ends, so a run that has ended can be
+trusted: a run that a crash cut off is still RUNNING.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
 
@@ -41,16 +40,17 @@ __all__ = [
 ]
 
 Opened = Callable[[Run], None]
-"""Told of a child run as soon as there is one, so that a second try at writing finds it."""
+"""Called with a child run as soon as it exists, so that a second try at writing finds it."""
 
 PROTECT = "kontext.protect"
+"""The tag with the protect boxes of a sweep, as JSON."""
 
 _KEPT_WHEN_COPIED = ("outputs", "output_sha256", "output_phash", "arrived", "reason", "state")
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What a sweep's parent run is made from.
+    """The ingredients of a sweep's parent run.
 
     Attributes:
         sweep: with its references fetched.
@@ -59,8 +59,8 @@ class Opening:
         version: of this package.
         extends: the parent run whose cells this sweep reuses, or "".
         inside: the run that was active in the caller's thread, or "".
-        fresh: make a new parent even where the same sweep has one.
-        parent_id: continue this one, if it is still there.
+        fresh: make a new parent even if the same sweep has one.
+        parent_id: the parent run to continue, if it still exists.
     """
 
     sweep: Sweep
@@ -75,13 +75,13 @@ class Opening:
 
 @dataclass(frozen=True)
 class Slot:
-    """Which child run a cell is written to.
+    """The child run that a cell is written to.
 
     Attributes:
         parent_id: the sweep's run.
-        index: the cell's place in the sweep.
+        index: the cell's index in the sweep.
         context: user and source tags.
-        existing: the child an earlier attempt at the same cell left, which is continued.
+        existing: the child run of an earlier attempt at the same cell, which is continued.
     """
 
     parent_id: str
@@ -93,13 +93,13 @@ class Slot:
 def make_parent(
     store: Store, opening: Opening, context: Mapping[str, str], opened: Callable[[str], None]
 ) -> Run:
-    """A new parent run with parameters, `sweep.yaml` and the references as they are sent.
+    """Make a parent run with parameters, `sweep.yaml` and the references as they are sent.
 
     Args:
-        store: where.
-        opening: what it is made from.
+        store: the store.
+        opening: its ingredients.
         context: user and source tags.
-        opened: told of its id as soon as it is made.
+        opened: called with its id as soon as it exists.
     """
     tags = {
         **context,
@@ -113,9 +113,10 @@ def make_parent(
     if opening.inside:
         tags["mlflow.parentRunId"] = opening.inside
     sweep = opening.sweep
-    tags |= _parent_tag(sweep)
+    # The outputs that every cell starts from: the sweep's fixed references.
+    tags |= layout.parent_tag(origins_of(sweep.fixed.get("images", ())))
     if sweep.protect:
-        tags[PROTECT] = _boxes(sweep)
+        tags[PROTECT] = json.dumps(sweep.protect, sort_keys=True, ensure_ascii=False)
     run: Run = store.client.create_run(store.experiment_id, run_name=sweep.name, tags=tags)
     opened(str(run.info.run_id))
     store.client.log_batch(run.info.run_id, params=layout.to_params(layout.sweep_params(sweep)))
@@ -124,15 +125,16 @@ def make_parent(
 
 
 def reopen_parent(store: Store, run: Run, opening: Opening) -> None:
-    """The same sweep continues its parent run."""
+    """Continue the parent run of the same sweep."""
     if "sweep.yaml" not in names(store, run):
         _put_sweep(store, run, opening.sweep)
     store.client.update_run(run.info.run_id, status="RUNNING", name=opening.sweep.name)
-    for key, text in _parent_tag(opening.sweep).items():
+    for key, text in layout.parent_tag(origins_of(opening.sweep.fixed.get("images", ()))).items():
         if run.data.tags.get(key) != text:
             store.client.set_tag(run.info.run_id, key, text)
-    protect = _boxes(opening.sweep)
-    if run.data.tags.get(PROTECT, _boxes()) != protect:
+    # The digest leaves the boxes out: the tag shows that they have changed.
+    protect = json.dumps(opening.sweep.protect, sort_keys=True, ensure_ascii=False)
+    if run.data.tags.get(PROTECT, "{}") != protect:
         _put_sweep(store, run, opening.sweep)
         store.client.set_tag(run.info.run_id, PROTECT, protect)
 
@@ -141,65 +143,59 @@ def _put_sweep(store: Store, run: Run, sweep: Sweep) -> None:
     put(store, run, lambda folder: sweep.to_yaml(folder / "sweep.yaml", self_contained=True))
 
 
-def _boxes(sweep: Sweep | None = None) -> str:
-    """The boxes of a sweep, or of none. They don't belong to its digest: by them a changed file is known."""
-    return json.dumps(sweep.protect if sweep else {}, sort_keys=True, ensure_ascii=False)
-
-
-def _parent_tag(sweep: Sweep) -> dict[str, str]:
-    """The outputs that every cell of a sweep starts from: its fixed references."""
-    return layout.parent_tag(origins_of(sweep.fixed.get("images", ())))
-
-
 def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opened: Opened) -> None:
-    """Write a cell that has an outcome to its child run, and end that.
+    """Write a cell that has an outcome to its child run, and end the run.
 
     Args:
-        store: where.
-        slot: the cell's place.
+        store: the store.
+        slot: the child run.
         cell: with the attempt applied.
-        attempt: how it ended, for request and answer as they were.
-        opened: told of the child run before anything else is written to it.
+        attempt: the last one, for request and answer as they were.
+        opened: called with the child run before anything else is written to it.
     """
     previews = {output.number: layout.preview_names(output) for output in cell.outputs if output.preview}
     tags = layout.cell_tags(cell, slot.parent_id, slot.index, previews)
     before = slot.existing
     ended = before is not None and before.info.status in ("FINISHED", "FAILED")
-    # What ended is trusted by what it says: it says something new only when that is there.
+    # The tags of a run that has ended are trusted: they change only when the new artifacts are there.
     run = _open_child(store, slot, cell, {} if ended else tags)
     run_id = run.info.run_id
     opened(run)
     if before is not None:
-        _withdraw(store, run_id, cell)
+        now = store.client.get_run(run_id)  # people write assessments at any time
+        assessments.withdraw(store, now, before=(cell.arrived or datetime.now(UTC)).timestamp())
+        cell.comment = now.data.tags.get(layout.NOTE, "")
     if ended:
-        _continue(store, run, cell, attempt)
+        _keep_earlier(store, run, cell, attempt)
     _log_dataset(store, run_id, cell)
     put(store, run, lambda folder: _write_artifacts(folder, cell, attempt, previews))
-    # The request's id comes last: whoever finds it may give up what the journal holds of that request.
-    said = {**(tags if ended else {}), "kontext.request_id": attempt.client_request_id}
+    # The request's id comes last: a run that has it allows the journal to give up what it holds of that request.
+    tags = {**(tags if ended else {}), "kontext.request_id": attempt.client_request_id}
     store.client.log_batch(
         run_id,
         metrics=layout.cell_metrics(cell, attempt),
         params=layout.to_params(cell.params),
-        tags=[RunTag(key, text) for key, text in said.items()],
+        tags=[RunTag(key, text) for key, text in tags.items()],
     )
     store.client.set_terminated(run_id, "FINISHED" if cell.state is State.DONE else "FAILED")
 
 
-def _withdraw(store: Store, run_id: str, cell: CellResult) -> None:
-    """What was said of earlier pictures is not said of these; a note on the cell stays."""
-    now = store.client.get_run(run_id)  # people speak at any time
-    assessments.withdraw(store, now, before=(cell.arrived or datetime.now(UTC)).timestamp())
-    cell.comment = now.data.tags.get(assessments.NOTE, "")
-
-
-def _continue(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> None:
-    """A run that holds an earlier attempt at the same cell: what that brought is kept, what it cost counts on."""
+def _keep_earlier(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> None:
+    """Keep what an earlier attempt at the same cell brought, under `earlier/`, and count its cost."""
     before = layout.cost_of(run.data.metrics)
     if run.data.tags.get("kontext.request_id") == attempt.client_request_id:
         cell.cost = before  # all but its end was written
         return
-    _set_aside(store, run)
+    there = names(store, run)
+    kept = [name for name in ("outputs", "response.json") if name in there]
+    if kept:
+        number = len(names(store, run, "earlier")) + 1 if "earlier" in there else 1
+
+        def fill(folder: Path) -> None:
+            for name in kept:
+                fetch(store, run, name, folder / "earlier" / str(number))
+
+        put(store, run, fill)
     # Counted from the attempt, so that a second try at writing counts it once.
     cell.cost = (attempt.answer.cost_usd if attempt.answer else 0.0) + before
     copied = "kontext.reused_from"
@@ -209,10 +205,10 @@ def _continue(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> Non
 
 
 def copy_cell(store: Store, slot: Slot, cell: CellResult, source: TrackedCell, opened: Opened) -> None:
-    """Write a cell that was paid for elsewhere to a child run of its own, at no cost, and end that.
+    """Write a cell that was paid for elsewhere to a child run of its own, at no cost, and end the run.
 
     Raises:
-        OutputMissing: its pictures are not in the store any more; nothing is written.
+        OutputMissing: its pictures are missing in the store; nothing is written.
     """
     original: Run = store.client.get_run(source.run_id)
     there = cell_of(store, original)
@@ -231,7 +227,7 @@ def copy_cell(store: Store, slot: Slot, cell: CellResult, source: TrackedCell, o
 def _copied_facts(
     store: Store, slot: Slot, cell: CellResult, original: Run, *, there: CellResult, opened: Opened
 ) -> Run:
-    """All of a copy but its artifacts."""
+    """Write a copy's run without its artifacts."""
     kept = {
         f"kontext.{key}": text
         for key in _KEPT_WHEN_COPIED
@@ -246,32 +242,31 @@ def _copied_facts(
         "mlflow.loggedImages": "True",
     }
     if there.comment:
-        tags[assessments.NOTE] = there.comment
-    if assessments.METRICS in original.data.tags:
-        tags[assessments.METRICS] = original.data.tags[assessments.METRICS]
+        tags[layout.NOTE] = there.comment
+    if layout.METRICS in original.data.tags:
+        tags[layout.METRICS] = original.data.tags[layout.METRICS]
     run = _open_child(store, slot, cell, tags)
     run_id = run.info.run_id
     opened(run)
     if slot.existing is not None:
         assessments.withdraw(store, store.client.get_run(run_id), before=time.time())
     now = layout.milliseconds()
-    # What an earlier try at this very cell cost stays counted; the copy itself is free.
+    # The cost of earlier attempts at this very cell stays counted; the copy itself is free.
     earlier = layout.cost_of(slot.existing.data.metrics) if slot.existing else 0.0
     values = {**original.data.metrics, "cost/usd": earlier}
-    metrics = [
-        Metric(key, value, now, 0) for key, value in values.items() if key.startswith(assessments.BOOKED)
+    metrics = [Metric(key, value, now, 0) for key, value in values.items() if key.startswith(layout.BOOKED)]
+    metrics += [
+        Metric(key, value, now, output.number - 1)
+        for output in there.outputs
+        for key, value in output.metrics.items()
     ]
-    store.client.log_batch(
-        run_id,
-        metrics=metrics + assessments.carried(there.outputs, now),
-        params=layout.to_params(cell.params),
-    )
+    store.client.log_batch(run_id, metrics=metrics, params=layout.to_params(cell.params))
     _log_dataset(store, run_id, cell)
     return run
 
 
 def settle_cell(store: Store, run_id: str, outcome: tuple[State, str, str], cost: float) -> None:
-    """What became of a cell in doubt: its state, and what it turned out to have cost besides."""
+    """Record the outcome of a cell in doubt: state, reason, note, and its cost in US dollars, if it was billed."""
     before = layout.cost_of(store.client.get_run(run_id).data.metrics)
     names = ("kontext.state", "kontext.reason", "kontext.note")
     store.client.log_batch(
@@ -284,7 +279,7 @@ def settle_cell(store: Store, run_id: str, outcome: tuple[State, str, str], cost
 def finish_sweep(
     store: Store, results: Results, status: str, *, seconds: float, grid: bytes, table: bool = True
 ) -> None:
-    """Counts, cost, table, figure and a short note on the parent run; then it ends."""
+    """Write counts, cost, table, figure and a short note to the parent run, and end it."""
     counts = results.counts
     states = (State.DONE, State.FAILED, State.IN_DOUBT, State.SKIPPED, State.CANCELLED)
     values = {f"cells/{state}": float(counts[state]) for state in states}
@@ -295,7 +290,7 @@ def finish_sweep(
     store.client.log_batch(
         results.run_id,
         metrics=[Metric(key, value, now, 0) for key, value in values.items()],
-        tags=[RunTag("mlflow.note.content", layout.note(results))],
+        tags=[RunTag(layout.NOTE, layout.note(results))],
     )
     files: dict[str, bytes] = {}
     if table:
@@ -309,7 +304,7 @@ def finish_sweep(
 
 
 def _open_child(store: Store, slot: Slot, cell: CellResult, tags: Mapping[str, str]) -> Run:
-    """The child run of a cell: the one an earlier attempt left, or a new one that has its tags from the start."""
+    """The child run of a cell: that of an earlier attempt, or a new one that has its tags from the start."""
     if slot.existing is not None:
         if tags:
             store.client.log_batch(
@@ -323,14 +318,14 @@ def _open_child(store: Store, slot: Slot, cell: CellResult, tags: Mapping[str, s
 
 
 def _verified(there: CellResult, folder: Path) -> str:
-    """Look whether the pictures of a cell are the exact bytes that came; returns what is missing, in words.
+    """Check that the pictures of a cell are the exact bytes that were logged; returns a note on missing ones.
 
     Args:
         there: the cell as the store has it.
         folder: of its artifacts, on this machine.
 
     Raises:
-        OutputMissing: there is none of them.
+        OutputMissing: all of them are missing.
     """
     trouble: dict[int, OutputMissing] = {}
     pictures = {
@@ -338,9 +333,9 @@ def _verified(there: CellResult, folder: Path) -> str:
         for output in there.outputs
         if output.is_picture and isinstance(output.load, Artifact)
     }
-    for number, picture in pictures.items():
+    for number, artifact in pictures.items():
         try:
-            picture.verify(folder)
+            artifact.read(folder)
         except OutputMissing as error:
             trouble[number] = error
     if trouble and len(trouble) == len(pictures):
@@ -348,23 +343,8 @@ def _verified(there: CellResult, folder: Path) -> str:
     return f"missing in the store: output {', '.join(map(str, trouble))}" if trouble else ""
 
 
-def _set_aside(store: Store, existing: Run) -> None:
-    """What an earlier attempt brought was paid for: kept under `earlier/`, before it is written over."""
-    there = names(store, existing)
-    kept = [name for name in ("outputs", "response.json") if name in there]
-    if not kept:
-        return
-    number = len(names(store, existing, "earlier")) + 1 if "earlier" in there else 1
-
-    def fill(folder: Path) -> None:
-        for name in kept:
-            fetch(store, existing, name, folder / "earlier" / str(number))
-
-    put(store, existing, fill)
-
-
 def _log_dataset(store: Store, run_id: str, cell: CellResult) -> None:
-    """The fingerprint as a dataset's digest: the one thing MLflow searches for in lists."""
+    """Log the fingerprint as a dataset's digest: MLflow searches lists of digests, but not of tags."""
     source = json.dumps({"service": cell.service, "fingerprint": cell.fingerprint})
     dataset = Dataset(name="request", digest=cell.fingerprint[:32], source_type="kontext", source=source)
     store.client.log_inputs(run_id, [DatasetInput(dataset, [])])
@@ -375,36 +355,28 @@ def _write_artifacts(
 ) -> None:
     for output in cell.outputs:
         if output.sha256:
-            _write_output(folder / "outputs" / output.file_name, output)
-        if output.number in previews:
-            for name in previews[output.number]:
-                _write(folder / name, output.preview)
-    _write_json(folder / "request.json", layout.request_facts(cell, attempt))
-    _write_json(folder / "response.json", layout.response_facts(attempt))
+            file = folder / "outputs" / output.file_name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _write_output(file, output)
+        for name in previews.get(output.number, ()):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(output.preview)
+    documents = {"request": layout.request_facts(cell, attempt), "response": layout.response_facts(attempt)}
+    for name, facts in documents.items():
+        text = json.dumps(facts, indent=2, ensure_ascii=False, default=str)
+        # Half a character, which an answer may hold, is written the way JSON escapes it.
+        (folder / f"{name}.json").write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _write_output(file: Path, output: Output) -> None:
-    """The exact bytes; a file that holds them already becomes the artifact, synced as it is."""
+    """Write the exact bytes; a file of the journal that holds them becomes the artifact, synced as it is."""
     if output.kept_at:
-        file.parent.mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
         try:
             os.link(output.kept_at, file)
-            # The journal's is its owner's alone; an artifact is as open as its folder.
+            # The journal's file is its owner's alone; an artifact is as open as its folder.
             file.chmod(file.parent.stat().st_mode & 0o666)
+            return
         except OSError:  # another file system, or one without links
             file.unlink(missing_ok=True)
-        else:
-            return
-    _write(file, output.bytes)
-
-
-def _write(file: Path, data: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data)
-
-
-def _write_json(path: Path, facts: Mapping[str, Any]) -> None:
-    text = json.dumps(facts, indent=2, ensure_ascii=False, default=str)
-    # Half a character, which an answer may hold, is written the way JSON escapes it.
-    path.write_bytes(text.encode("utf-8", "backslashreplace"))
+    file.write_bytes(output.bytes)

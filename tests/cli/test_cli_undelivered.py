@@ -139,7 +139,7 @@ def test_only_the_end_of_the_run_is_missing(
         said = run()
 
     assert (4, ["KILLED"]) == (said.code, statuses(store_uri))
-    assert said.err.splitlines()[-1].startswith("how the run ended is not in MLflow yet")
+    assert said.err.splitlines()[-1].startswith("the end of the run is not in MLflow yet")
     assert (0, ["FINISHED"]) == (kontext("recover").code, statuses(store_uri))
 
 

@@ -569,7 +569,7 @@ def test_save_where_it_can_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", [None, 3, "~nobody-of-this-name/x"])
 def test_save_where_nothing_is(folder: Any) -> None:
     """Something else than a folder is refused."""
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not the name of a folder"):
         results().save(folder)
 
 
@@ -613,7 +613,7 @@ def test_repr(grid: Results) -> None:
         (State.CANCELLED, "asked", "run the same sweep again to send the rest"),
         (State.SKIPPED, "budget", "run the same sweep again to send the rest"),
         (State.IN_DOUBT, "lost", 'in doubt: sent again only with lab.run(sweep, in_doubt="resend")'),
-        (State.FAILED, "400", "results.sel(state='failed') shows what failed"),
+        (State.FAILED, "400", "results.sel(state='failed') lists the failed cells"),
     ],
 )
 def test_summary_says_what_to_do(state: State, reason: str, says: str) -> None:

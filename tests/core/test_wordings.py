@@ -132,7 +132,7 @@ def test_no_results_have_no_prompts() -> None:
 @pytest.mark.parametrize("odd", [3, "Add a bird.", [1, 2], {"a": 1}])
 def test_what_has_no_prompts_is_refused(odd: object) -> None:
     """One clear line says what is allowed."""
-    with pytest.raises(ConfigError, match="allowed are a sweep, results, or prompts"):
+    with pytest.raises(ConfigError, match="takes a Sweep, Results, a list of prompts"):
         kl.differences(odd)  # type: ignore[arg-type]
 
 

@@ -340,7 +340,7 @@ class TestLists:
     def test_only_sweeps_are_hidden(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
         """A cell can't be hidden, nor what isn't there."""
         results = lab.run(small(make_sweep), progress=False)
-        with pytest.raises(kl.errors.NotFound, match="is no sweep"):
+        with pytest.raises(kl.errors.NotFound, match="is not a sweep"):
             lab.hide(results[0].run_id)
         with pytest.raises(kl.errors.KontextLabError, match="can't be hidden"):
             lab.hide("0" * 32)

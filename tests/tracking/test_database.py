@@ -106,7 +106,7 @@ def test_nothing_in_a_new_store_knows_the_name_it_was_made_under(file: Path) -> 
     assert b"making-" not in file.read_bytes()
 
 
-def test_store_of_zero_bytes_is_made_by_mlflow(file: Path) -> None:
+def test_store_of_zero_bytes_is_filled(file: Path) -> None:
     """An empty file is a store that has nothing yet."""
     file.touch()
 
@@ -167,6 +167,38 @@ def test_killed_while_making_a_store(file: Path, after: float) -> None:
             time.sleep(0.01)
         time.sleep(after)
         process.kill()
+    Tracker(uri_of(file))
+
+    assert [file.name] == [path.name for path in file.parent.iterdir()]
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+
+class Connection(sqlite3.Connection):
+    statements = 0
+
+    def execute(self, *args):
+        Connection.statements += 1
+        if Connection.statements == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(*args)
+
+from kontext_lab.tracking import Tracker, database
+connect = sqlite3.connect
+database.sqlite3.connect = lambda *args, **kwargs: connect(*args, factory=Connection, **kwargs)
+Tracker(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("statement", [1, 3, 100])
+def test_killed_while_writing_a_store(file: Path, statement: int) -> None:
+    """A kill before, at the beginning and in the middle of the transaction leaves a store that the next start makes."""
+    killed = subprocess.run([sys.executable, "-c", KILLED, uri_of(file), str(statement)], check=False)
+    left = sorted(path.name for path in file.parent.iterdir())
+    assert -9 == killed.returncode
+    assert {file.name} <= {*left} <= {file.name, f"{file.name}-journal"}
     Tracker(uri_of(file))
 
     assert [file.name] == [path.name for path in file.parent.iterdir()]
@@ -233,7 +265,7 @@ def test_file_that_is_no_database_says_so(file: Path) -> None:
     """Any other file is left as it is."""
     file.write_text("this is no database, it only looks like a file of that name")
 
-    assert "no SQLite database" in refusal(file)
+    assert "not a SQLite database" in refusal(file)
 
 
 def test_damaged_store_says_so(store_file: Path) -> None:

@@ -320,7 +320,7 @@ def test_folder_elsewhere_that_is_gone_is_not_made_again(
         shutil.rmtree(own)
         with pytest.raises(TrackingError, match="can't be reached"):
             run(lab, photo_file, "1-3")
-        with pytest.raises(TrackingError, match="which is not there"):
+        with pytest.raises(TrackingError, match="is missing: mount its disk"):
             run(lab, photo_file, "8-9")
     assert not own.exists()
 
