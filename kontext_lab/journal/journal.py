@@ -35,7 +35,7 @@ from kontext_lab.journal.durable_files import clear_out, make_folder, read_json,
 from kontext_lab.journal.home import private_folder
 from kontext_lab.journal.sweep_lock import SweepLock
 from kontext_lab.sweep import Sweep
-from kontext_lab.sweep.files import safe_name
+from kontext_lab.sweep.yaml_file import safe_name
 
 __all__ = ["Journal", "SweepFacts", "SweepJournal"]
 
