@@ -76,7 +76,15 @@ __all__ = [
 
 
 class KontextLabError(Exception):
-    """Base of every error raised on purpose by this package; its text is one clear line without secrets."""
+    """Base of every error raised on purpose by this package; its text is one clear line without secrets.
+
+    Example:
+        >>> try:
+        ...     kl.Sweep("Add a bird.", kl.sample("coffee"), seed=0)
+        ... except kl.KontextLabError as error:
+        ...     print(error)
+        seed: 0, allowed is a whole number from 1
+    """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*(redacted(one) if isinstance(one, str) else one for one in args))
@@ -86,11 +94,11 @@ class KontextLabError(Exception):
 
 
 class ServiceError(KontextLabError):
-    """What the service said, for the classes that stem from an answer of it.
+    """Base of the errors that the service's answers cause.
 
     Attributes:
         status: HTTP status, or None where no answer was read.
-        request_id: the service's own id of the request, where it gave one.
+        request_id: the service's own id of the request, or None.
         body: the beginning of the answer as text, for a person to look at.
         retry_after: seconds the service asked to wait, or None.
     """
@@ -115,11 +123,11 @@ class ServiceError(KontextLabError):
 
 
 class InvalidInput(KontextLabError):
-    """Change what was asked."""
+    """Wrong input: change it and try again."""
 
 
 class SweepError(InvalidInput, ValueError):
-    """A sweep, request or axis that cannot be; names the field, the value and what is allowed."""
+    """A sweep, request or axis that is not valid; names the field, the value and the allowed ones."""
 
 
 class ImageError(SweepError):
@@ -131,7 +139,7 @@ class ConfigError(InvalidInput):
 
 
 class AlreadyRunning(ConfigError):
-    """A living process is at work on the same sweep; says which, and how to watch it."""
+    """Another process runs the same sweep; says which, and how to watch it."""
 
 
 class WrongType(ConfigError, SweepError, TypeError):
@@ -139,7 +147,7 @@ class WrongType(ConfigError, SweepError, TypeError):
 
 
 class NotFound(InvalidInput, LookupError):
-    """No such run, cell or picture; names what there is instead."""
+    """No such run, cell or picture; names the existing ones."""
 
 
 class RequestRefused(ServiceError, SweepError):
@@ -203,7 +211,7 @@ class OutputMissing(TrackingError):
 
 
 def _one_line(text: str) -> str:
-    # What a server, a library or a person's value brings along may hold line breaks and more.
+    # A server's, a library's or a person's text may hold line breaks and more.
     lines = text.splitlines()
     return visible(" ".join(line.strip() for line in lines) if len(lines) > 1 else text)
 
@@ -213,23 +221,23 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud8
 
 
 def visible(text: str) -> str:
-    """Text that a terminal shows and does not obey: what it would act on is escaped, in the way JSON does it."""
+    """Text without control over a terminal: characters that it would act on are escaped, as in JSON."""
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shown(value: object, length: int = 80) -> str:
-    """A value as an error line shows it: one short line, whatever it is."""
+    """Any value as one short line for an error."""
     try:
         text = " ".join(_REPR.repr(value).split("\n"))
     except ValueError:  # an integer of more digits than Python writes
         text = f"<{type(value).__name__}>"
     if not isinstance(value, str):
-        text = _ADDRESS.sub("", text)  # says nothing to a reader, and differs every time
+        text = _ADDRESS.sub("", text)  # useless to a reader, and different every time
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def listed(names: Sequence[str], asked: object = "", most: int = 20) -> str:
-    """Names as an error line shows them: all in their order, of very many those most like what was asked for."""
+    """Names for an error line: all in their order; of very many, the ones most like the name asked for."""
     if len(names) <= most:
         return ", ".join(names)
     near = difflib.get_close_matches(asked, names, most) if isinstance(asked, str) else []
@@ -238,7 +246,7 @@ def listed(names: Sequence[str], asked: object = "", most: int = 20) -> str:
 
 
 def meant(asked: object, names: Iterable[str]) -> str:
-    """`did you mean guidance_scale? ` where one of the names is near what was asked for, else ""."""
+    """`did you mean guidance_scale? ` if one of the names is near the one asked for, else ""."""
     known = {name.lower(): name for name in names}
     text = "_".join(str(asked).lower().split())
     near = difflib.get_close_matches(text, known, 1) or [one for one in known if text in one.split("_")][:1]
@@ -249,7 +257,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")
 
 
 class _Repr(reprlib.Repr):
-    """Short reprs without secrets, which a cut would leave in halves that nobody knows again."""
+    """Short reprs without secrets: they are masked before the cut, which would make them unrecognizable."""
 
     def repr_str(self, x: str, level: int) -> str:
         ends = x if len(x) <= _BOTH_ENDS else x[: _BOTH_ENDS // 2] + x[-_BOTH_ENDS // 2 :]
@@ -257,30 +265,30 @@ class _Repr(reprlib.Repr):
 
 
 _BOTH_ENDS = 4000
-"""Characters of a long text that are looked through; of these 80 are shown."""
+"""Characters of a long text that are searched for secrets; 80 of them are shown."""
 
-# Of nested values only the outside is written: aliases in a YAML file can make an inside without end.
+# Only the outer levels of nested values are written: aliases in a YAML file can make them endless.
 _REPR = _Repr()
 _REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 3, 6, 6, 6
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
 
 
 class Cause(NamedTuple):
-    """Why a connection failed, in words, and the way out."""
+    """Cause of a connection's failure in words, and the way out."""
 
     words: str
     way_out: str = "check the network"
 
 
 def cause_of(error: BaseException, *, hidden: bool = False) -> Cause | None:
-    """The cause of a connection's failure, whichever library raised it; None for one that nobody knows.
+    """Cause of a connection's failure, from any library; None for an unknown one.
 
     Args:
-        error: what requests, urllib3 or a socket raised, or an error made from that.
-        hidden: also look at what was being handled when it was raised, which need not be a cause.
+        error: an exception of requests, urllib3 or a socket, or an error made from it.
+        hidden: also look at exceptions that were being handled at the time, which need not be a cause.
     """
     chain = list(chained(error, hidden=hidden))
-    # By name: this room imports neither of the libraries.
+    # By name, since this module imports neither library.
     kinds = {kind.__name__ for one in chain for kind in type(one).__mro__}
     text = " ".join(str(one) for one in chain)
     for needed, pattern, words, way_out in _CAUSES:
@@ -288,7 +296,9 @@ def cause_of(error: BaseException, *, hidden: bool = False) -> Cause | None:
             return Cause(words.format(*found.groups()), way_out.format(*found.groups()))
     if missing := re.search(r"(?:bundle|file), invalid path: (\S+)", text):
         path = missing[1].rstrip("')\"")
-        return Cause(f"there is no file of certificates {path}", f"correct or unset {_setting(path)}")
+        names = [name for name in _CERTIFICATE_SETTINGS if os.environ.get(name) == path]
+        way_out = " and ".join(names) or " or ".join(_CERTIFICATE_SETTINGS[:2])
+        return Cause(f"there is no file of certificates {path}", f"correct or unset {way_out}")
     certificate = next((one for one in chain if isinstance(one, ssl.SSLCertVerificationError)), None)
     if certificate is not None:
         # Only a handshake that really took place sets the attributes.
@@ -304,11 +314,11 @@ def cause_of(error: BaseException, *, hidden: bool = False) -> Cause | None:
 
 
 def chained(error: BaseException, *, hidden: bool = False) -> Iterator[BaseException]:
-    """An exception and everything it was made from: requests and SQLAlchemy hide that in attributes.
+    """An exception and its causes, also those that requests and SQLAlchemy keep in attributes.
 
     Args:
         error: the exception.
-        hidden: also what was being handled when each was raised; that may be the caller's own trouble.
+        hidden: also exceptions that were being handled when each was raised, which may be unrelated.
     """
     waiting, seen = [error], set()
     while waiting:
@@ -322,14 +332,14 @@ def chained(error: BaseException, *, hidden: bool = False) -> Iterator[BaseExcep
         waiting.extend(link for link in linked if isinstance(link, BaseException))
 
 
-def _setting(path: str) -> str:
-    """The environment's names that lead to a file of certificates."""
-    of_mlflow = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
-    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", *of_mlflow)
-    return " and ".join(name for name in names if os.environ.get(name) == path) or " or ".join(names[:2])
-
-
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
+
+_CERTIFICATE_SETTINGS = (
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "MLFLOW_TRACKING_CLIENT_CERT_PATH",
+)
 
 _TRUST = "name the bundle of whoever signed it in REQUESTS_CA_BUNDLE, as behind a company's proxy"
 
@@ -339,7 +349,7 @@ _CERTIFICATES = {
     62: "check the address",
     64: "check the address",
 }
-"""The way out of what OpenSSL calls by these numbers: not valid yet, expired, another name, another address."""
+"""The way out by OpenSSL's number: not valid yet, expired, another name, another address."""
 
 _CAUSES = (
     (
@@ -403,4 +413,4 @@ _CAUSES = (
     ("IncompleteRead", "", "the answer ended early", "try again later"),
     ("DecodeError", "", "the answer's compression is damaged", "a proxy may be between"),
 )
-"""Names of exceptions that are all there, what their text holds, the cause in words, and the way out."""
+"""Names of exceptions that must all occur, a pattern of their text, the cause in words, and the way out."""

@@ -1,7 +1,7 @@
-"""KontextClient: one request out, one answer back, its pictures downloaded and looked at.
+"""KontextClient: one request out, one answer back, its pictures downloaded and examined.
 
-Sends nothing twice and decides nothing about retries. Knows no sweep, no journal and no store; whoever calls
-it writes down the id before, and the raw answer after.
+Sends nothing twice and decides nothing about retries. Knows no sweep, no journal and no store; the caller writes down
+the id before the request, and the raw answer after it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
-from uuid import uuid4
 
 import requests
 
@@ -27,10 +26,10 @@ from kontext_lab.client.connection import SANDBOX_HEADER, Connection
 from kontext_lab.client.downloads import Download, Downloads, picture_of
 from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
 from kontext_lab.client.settings import ClientSettings
-from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable, ServiceError
+from kontext_lab.errors import ConfigError, ImageError, ServiceError
 from kontext_lab.redaction import masked
 from kontext_lab.request import MODELS, EditRequest
-from kontext_lab.request.attempt import Answer, Attempt, Picture, RawAnswer, Reason
+from kontext_lab.request.attempt import Answer, Picture, RawAnswer, Reason
 
 __all__ = ["KontextClient"]
 
@@ -39,11 +38,11 @@ CATALOGUE = "/v1/models"
 BILLING = "/v2/billing"
 LOGS = "/v2/logs"
 
-Keep = Callable[[int, bytes], None]
-
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LOG_PAGES = 50
 _LOG_SECONDS = 60.0
+
+_KeySource = Literal["none", "sandbox", "environment", "given"]
 
 
 class KontextClient:
@@ -53,7 +52,7 @@ class KontextClient:
     client had one. Only the sandbox's key, which is no secret, goes along.
 
     Attributes:
-        settings: address, waiting times, limits.
+        settings: address, timeouts, limits.
     """
 
     def __init__(
@@ -65,43 +64,48 @@ class KontextClient:
         """Make a client; nothing is opened or read from the environment.
 
         Args:
-            settings: address, waiting times, limits; the real API's unless given.
+            settings: address, timeouts, limits; by default those of the real API.
             key: the API key, or None to send none.
-            session: what to send with; it stays the caller's and is not closed here.
+            session: sends the requests; it stays the caller's and is not closed here.
 
         Raises:
             ConfigError: a key that cannot be sent.
         """
         key = Secret(key) if key is not None else None
         self.settings = settings or ClientSettings()
-        self._key_source = _source_of(key)
+        # Where another process gets the key from, since the key itself must not travel there.
+        self._key_source: _KeySource = "none"
+        if isinstance(key, GivenKey):
+            self._key_source = "given"  # without it the service refuses: better than another account's key
+        elif key is not None:
+            self._key_source = "sandbox" if key == SANDBOX_KEY else "environment"
         self._connection = Connection(self.settings, key, session)
         self._downloads = Downloads(self.settings, self._connection.session)
 
     @property
     def service(self) -> str:
-        """The origin of the base URL, lower case: what a fingerprint calls the service."""
+        """The origin of the base URL, lower case: the service in a fingerprint."""
         return self.settings.service
 
     @property
     def has_key(self) -> bool:
-        """Whether requests are sent with a key."""
+        """True if requests are sent with a key."""
         return self._connection.has_key
 
     @property
     def simulated(self) -> bool | None:
-        """Whether the sandbox answered last; None until an answer was seen."""
+        """True if the sandbox answered last; None before the first answer."""
         return self._connection.simulated
 
     def __repr__(self) -> str:
-        # A traceback with local variables asks also while __init__ is at work.
+        # A traceback with local variables may ask for it before __init__ has ended.
         return f"<KontextClient {self.settings.base_url}, {'no' if self._key_source == 'none' else 'with a'} key>"
 
     def __reduce__(self) -> Any:
         return _rebuilt, (self.settings, self._key_source)
 
     def close(self) -> None:
-        """Close the connections, unless the session was the caller's."""
+        """Close the connections, unless the session is the caller's."""
         self._connection.close()
         self._downloads.close()
 
@@ -111,37 +115,36 @@ class KontextClient:
         """Send one request, once.
 
         Args:
-            request: what to ask.
-            client_request_id: 1 to 128 of `A-Za-z0-9._:-`; the service's log knows the request by it.
+            request: the request.
+            client_request_id: 1 to 128 of `A-Za-z0-9._:-`; identifies the request in the service's log.
 
         Returns:
             A 2xx answer, unread.
 
         Raises:
-            ServiceError: the class of the tree that says what the failure means; `InDoubt` where the request
-                may have been accepted.
+            ServiceError: the class of the tree for the failure; `InDoubt` if the request may have been accepted.
             ConfigError: an id that cannot be sent.
         """
         if not _REQUEST_ID.fullmatch(client_request_id):
             raise ConfigError(
-                f"client_request_id: {client_request_id[:140]!r}, allowed are 1 to 128 of A-Za-z0-9._:-"
+                f"client_request_id must be 1 to 128 of A-Za-z0-9._:-, not {client_request_id[:140]!r}"
             )
         content = json.dumps(request.payload(), allow_nan=False).encode("ascii")
         # Inline pictures are a third longer as base64.
         limit = request.pictures * self.settings.max_output_bytes * 4 // 3 + answers.TEXT_BYTES
 
-        def is_of_use(raw: RawAnswer) -> bool:
+        def has_picture(raw: RawAnswer) -> bool:
             return any(item.reason is None for item in self.read(raw, request).items)
 
-        outcome = self._connection.post(GENERATIONS, content, client_request_id, limit, is_of_use)
+        outcome = self._connection.post(GENERATIONS, content, client_request_id, limit, has_picture)
         if isinstance(outcome, ServiceError):
             raise outcome
         return outcome
 
-    # What came back
+    # Answer and pictures
 
     def read(self, raw: RawAnswer, request: EditRequest) -> ParsedAnswer:
-        """Understand an answer as far as it can be understood; opens no connection and never raises."""
+        """Read an answer as far as it makes sense; opens no connection and never raises."""
         return answers.read_answer(raw, request, self.settings.max_output_bytes)
 
     def collect(
@@ -150,116 +153,89 @@ class KontextClient:
         request: EditRequest,
         *,
         have: Mapping[int, bytes] | None = None,
-        keep: Keep | None = None,
+        keep: Callable[[int, bytes], None] | None = None,
     ) -> Answer:
-        """Download and examine an answer's pictures; a bad one says so in its reason and raises nothing.
+        """Download and examine an answer's pictures; a bad one has a reason, and nothing is raised.
 
-        May be called again for the same answer: it sends GETs only, and none of them with the key.
+        May be called again for the same answer: it sends GETs only, and all of them without the key.
 
         Args:
             raw: the answer.
-            request: what was asked.
-            have: pictures that were downloaded before, by their place in the answer, from 0.
-            keep: given each picture as soon as it is downloaded, before anybody looks at it.
+            request: its request.
+            have: pictures downloaded before, by their index in the answer, from 0.
+            keep: called with index and bytes of each picture after its download, before it is examined.
         """
         parsed = self.read(raw, request)
         started = time.monotonic()
-        end = started + self.settings.read_timeout
+        deadline = started + self.settings.read_timeout
         pictures = []
-        for place, item in enumerate(parsed.items):
+        for index, item in enumerate(parsed.items):
             # A host that hangs takes its own share of the time, not that of the next picture.
-            share = max(0.0, end - time.monotonic()) / (len(parsed.items) - place)
-            had, keeping = (have or {}).get(place), functools.partial(keep, place) if keep else None
-            pictures.append(self._picture(item, had, keeping, share))
-        seconds = time.monotonic() - started
+            share = max(0.0, deadline - time.monotonic()) / (len(parsed.items) - index)
+            keep_this = functools.partial(keep, index) if keep else None
+            pictures.append(self._picture(item, (have or {}).get(index), keep_this, share))
+        # Stand-ins for pictures that did not come.
+        received, asked = len(parsed.items), request.pictures
+        reason, note = parsed.reason, parsed.note
+        if reason is None:
+            reason, note = Reason.EMPTY, f"the answer holds {received} of {asked} pictures"
+        pictures += [Picture(reason=reason, note=note)] * max(0, asked - received)
         return Answer(
-            pictures=(*pictures, *_missing(parsed, request.pictures)),
+            pictures=tuple(pictures),
             raw=parsed.text,
-            headers=answers.kept_headers(raw.headers),
+            headers={name: value for name, value in raw.headers.items() if name in answers.KEPT_HEADERS},
             cost_usd=parsed.cost,
             cost_source=parsed.cost_source,
             cost_note=parsed.cost_note,
             seed=parsed.seed,
             latency_s=raw.latency_s,
-            download_s=seconds,
+            download_s=time.monotonic() - started,
             simulated=SANDBOX_HEADER in raw.headers,
         )
 
     def _picture(
-        self, item: AnswerItem, had: bytes | None, keep: Callable[[bytes], None] | None, seconds: float
+        self, item: AnswerItem, earlier: bytes | None, keep: Callable[[bytes], None] | None, seconds: float
     ) -> Picture:
         if item.url is None:
             return picture_of(Download(item.data, item.reason, item.note), item.flagged)
-        if had is not None and (seen := picture_of(Download(had, status=200), item.flagged)).again is False:
-            return seen
-        found = self._downloads.output(item.url, seconds)
-        if keep is not None and found.reason is None:
-            keep(found.data)
-        if found.refused:
-            found = replace(found, note=f"{found.note}, then `kontext-lab recover` (free)")
-        return picture_of(found, item.flagged)
-
-    def fetch_output(self, url: str) -> bytes:
-        """The exact bytes of an output.
-
-        Raises:
-            OutputUnavailable: why there are none; its `reason` is EXPIRED where the host does not serve it,
-                CORRUPT where it broke off or is too large.
-        """
-        found = self._downloads.output(url, self.settings.read_timeout)
-        if found.reason is not None:
-            error = OutputUnavailable(f"the output could not be downloaded: {found.note}", found.status)
-            # Beyond what the tree's class declares; pickling keeps it.
-            error.reason = found.reason  # type: ignore[attr-defined]
-            raise error
-        return found.data
+        if earlier is not None:
+            picture = picture_of(Download(earlier, status=200), item.flagged)
+            if not picture.again:
+                return picture
+        download = self._downloads.output(item.url, seconds)
+        if keep is not None and download.reason is None:
+            keep(download.data)
+        if download.refused:
+            download = replace(download, note=f"{download.note}, then `kontext-lab recover` (free)")
+        return picture_of(download, item.flagged)
 
     def fetch_reference(self, url: str) -> bytes:
-        """The bytes a reference's URL serves: a GET without key.
+        """Fetch a reference: a GET without key.
 
         Raises:
-            ImageError: not http(s), not reachable, too large or cut off.
+            ImageError: a URL that is not http(s), not reachable, or whose file is too large or cut off.
         """
-        found = self._downloads.reference(url)
-        if found.reason is not None:
-            raise ImageError(
-                f"image: {failures.one_line(masked(url), 100)} could not be fetched: {found.note}"
-            )
-        return found.data
+        download = self._downloads.reference(url)
+        if download.reason is not None:
+            address = failures.one_line(masked(url), 100)
+            raise ImageError(f"image: {address} could not be fetched: {download.note}")
+        return download.data
 
-    # Both in one
-
-    def edit(self, request: EditRequest, client_request_id: str | None = None) -> Answer:
-        """Send one request and bring its pictures; errors as in `post`."""
-        return self.collect(self.post(request, client_request_id or f"kl-{uuid4().hex}"), request)
-
-    def attempt(self, request: EditRequest, client_request_id: str) -> Attempt:
-        """Like `edit`, with every error of the service inside the attempt; other exceptions propagate."""
-        started = time.monotonic()
-        answer, failure = None, None
-        try:
-            answer = self.edit(request, client_request_id)
-        except ServiceError as error:
-            # The traceback would keep the whole request, pictures included, alive with the attempt.
-            failure = error.with_traceback(None)
-        return Attempt(client_request_id, answer, failure, time.monotonic() - started)
-
-    # Optional addresses: free, and none of them is needed
+    # Optional addresses: free, and not needed for the work
 
     def ping(self) -> None:
-        """Find out, within the connect timeout, whether anything answers at the base URL; sends no key.
+        """Check, within the connect timeout, that something answers at the base URL; sends no key.
 
         Raises:
-            ServiceUnavailable: nothing does.
+            ServiceUnavailable: no answer.
         """
-        outcome = self._connection.get(
-            CATALOGUE, {"id": MODELS[0].id, "include": "pricing"}, key=False, quick=True
-        )
+        query = {"id": MODELS[0].id, "include": "pricing"}
+        outcome = self._connection.get(CATALOGUE, query, key=False, quick=True)
         if isinstance(outcome, ServiceError):
             raise outcome
 
     def balance(self) -> float | None:
-        """US dollars left on the account; None where the service doesn't tell.
+        """US dollars left on the account; None if the service doesn't say.
 
         Raises:
             Unauthorized: the key is missing or not accepted.
@@ -270,18 +246,18 @@ class KontextClient:
         return account.read_balance(_good_body(raw))
 
     def price(self, model_id: str) -> float | None:
-        """US dollars per picture by the service's catalogue; None where it doesn't tell. Sends no key."""
+        """US dollars per picture in the service's catalogue; None if it doesn't say. Sends no key."""
         raw = self._connection.get(CATALOGUE, {"id": model_id, "include": "pricing"}, key=False)
         return account.read_price(_good_body(raw), model_id)
 
     def logs(
         self, client_request_id: str | None = None, since: datetime | None = None
     ) -> list[LogRow] | None:
-        """Rows of the service's log, newest first; None where there is no log or it can't be read whole.
+        """Rows of the service's log, newest first; None without a log, or if it can't be read completely.
 
         Args:
             client_request_id: only the rows of this request.
-            since: the earliest moment of interest, a day ago unless given; at most 92 days.
+            since: the earliest moment of interest, by default a day ago; at most 92 days.
         """
         period = account.log_period(since, datetime.now(UTC))
         rows: list[LogRow] = []
@@ -290,11 +266,11 @@ class KontextClient:
             if time.monotonic() > deadline:
                 return None
             raw = self._connection.get(LOGS, {"period": period, "limit": "100", "offset": str(page * 100)})
-            found = account.read_logs(_good_body(raw))
-            if found is None:
+            parsed = account.read_logs(_good_body(raw))
+            if parsed is None:
                 return None
-            listed, more = found
-            rows += [row for row in listed if client_request_id in (None, row.client_request_id)]
+            page_rows, more = parsed
+            rows += [row for row in page_rows if client_request_id in (None, row.client_request_id)]
             if not more or (client_request_id is not None and rows):
                 return rows
         return None
@@ -304,45 +280,24 @@ def _good_body(raw: RawAnswer | ServiceError) -> bytes:
     return raw.body if isinstance(raw, RawAnswer) and raw.status == 200 else b""
 
 
-def _missing(parsed: ParsedAnswer, asked: int) -> list[Picture]:
-    """Stand-ins for the pictures that were asked for and did not come."""
-    received = len(parsed.items)
-    reason, note = parsed.reason, parsed.note
-    if reason is None:
-        reason, note = Reason.EMPTY, f"the answer holds {received} of {asked} pictures"
-    return [Picture(reason=reason, note=note)] * max(0, asked - received)
-
-
-KeySource = Literal["none", "sandbox", "environment", "given"]
-
-
-def _source_of(key: str | None) -> KeySource:
-    """Where another process gets the key from that must not travel there."""
-    if key is None:
-        return "none"
-    if isinstance(key, GivenKey):
-        return "given"  # without it the service refuses, which is free: better than another account's key
-    return "sandbox" if key == SANDBOX_KEY else "environment"
-
-
-def _rebuilt(settings: ClientSettings, source: KeySource) -> KontextClient:
-    """What a pickled client becomes: this process's one client of these settings, with this process's key."""
+def _rebuilt(settings: ClientSettings, source: _KeySource) -> KontextClient:
+    """A pickled client, rebuilt: this process's one client of these settings, with this process's key."""
     key = _key_from(source)
-    mark = hashlib.sha256(key.encode("ascii")).hexdigest() if key else ""
+    digest = hashlib.sha256(key.encode("ascii")).hexdigest() if key else ""
     # The process id, since connections must not be shared with a forked child.
-    return _cached(settings, source, mark, os.getpid())
+    return _cached(settings, source, digest, os.getpid())
 
 
 @functools.lru_cache(maxsize=8)
-def _cached(settings: ClientSettings, source: KeySource, _mark: str, _process: int) -> KontextClient:
+def _cached(settings: ClientSettings, source: _KeySource, _digest: str, _process: int) -> KontextClient:
     return KontextClient(settings, _key_from(source))
 
 
-def _key_from(source: KeySource) -> str | None:
+def _key_from(source: _KeySource) -> str | None:
     if source == "sandbox":
         return SANDBOX_KEY
     key = key_from_environment() if source == "environment" else None
     try:
         return check_key(key) if key is not None else None
     except ConfigError:
-        return None  # an error while unpickling would break a whole process pool; so the service says it
+        return None  # an error while unpickling would break a whole process pool; the service refuses instead

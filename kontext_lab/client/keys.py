@@ -1,7 +1,7 @@
-"""The API key: read, checked, sent, and kept out of everything a person or a file may show.
+"""The API key: read it, check it, sign a request with it, and keep it out of everything shown or stored.
 
-A key lives in closures and as `Secret` only, so that neither a repr, `vars()`, a pickle, a traceback with local
-variables nor a debugger's list of attributes shows it. Knows no address: whoever sends a request decides whether the key goes along.
+A key lives in closures and as `Secret` only, so that no repr, `vars()`, pickle, traceback with local variables or
+debugger's list of attributes shows it. Knows no address: the sender of a request decides whether the key goes along.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from requests import PreparedRequest
-from requests.auth import AuthBase
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.redaction import MASK
@@ -19,16 +18,16 @@ from kontext_lab.redaction import MASK
 __all__ = [
     "KEY_NAMES",
     "SANDBOX_KEY",
-    "BearerAuth",
     "GivenKey",
-    "NoAuth",
     "Secret",
+    "bearer_auth",
     "check_key",
     "key_from_environment",
+    "no_auth",
 ]
 
 KEY_NAMES = ("AIMLAPI_API_KEY", "AIML_API_KEY")
-"""The environment's names for the key, in the order they are looked at."""
+"""Environment variables for the key; the first one that is set counts."""
 
 SANDBOX_KEY = "sandbox"
 """A key for the sandbox, which accepts any. It is no secret: it is shown, and it travels in pickles."""
@@ -47,61 +46,44 @@ class Secret(str):
 
 
 class GivenKey(Secret):
-    """A key that a person gave to this process alone: no other process may send another one in its place."""
+    """A key that a person gave to this process alone: no other process may send a different one in its place."""
 
     __slots__ = ()
 
 
 def key_from_environment(environ: Mapping[str, str] | None = None) -> Secret | None:
-    """The key as the environment gives it, without blanks around it; None where there is only blank."""
-    found = os.environ if environ is None else environ
-    return next((Secret(key) for name in KEY_NAMES if (key := found.get(name, "").strip())), None)
+    """The key in the environment, without blanks around it; None where every variable is blank."""
+    variables = os.environ if environ is None else environ
+    return next((Secret(key) for name in KEY_NAMES if (key := variables.get(name, "").strip())), None)
 
 
 def check_key(key: str) -> str:
     """The key itself, if it can be sent in a header.
 
     Raises:
-        ConfigError: an empty key, or one with spaces, line ends or characters beyond ASCII; the key itself
-            is never shown.
+        ConfigError: an empty key, or one with spaces, line ends or characters beyond ASCII. The message never shows
+            the key.
     """
     if not key:
-        raise ConfigError("API key: is empty")
+        raise ConfigError(f"the API key is empty: paste it, for example into {KEY_NAMES[0]}")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigError(
-            f"API key: holds spaces, line ends or characters beyond ASCII ({len(key)} characters in all): "
+            f"the API key holds spaces, line ends or characters beyond ASCII ({len(key)} characters in all): "
             f"paste it again, for example into {KEY_NAMES[0]}"
         )
     return key
 
 
-class NoAuth(AuthBase):
-    """Sends a request as it is; given explicitly, it keeps `.netrc` out of the request."""
+def no_auth(request: PreparedRequest) -> PreparedRequest:
+    """Leave a request unsigned; given explicitly, it keeps `.netrc` out of the request."""
+    return request
 
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """The request, unchanged."""
+
+def bearer_auth(key: str) -> Callable[[PreparedRequest], PreparedRequest]:
+    """A function that puts the key into a request's Authorization header."""
+
+    def sign(request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = Secret(f"Bearer {key}")
         return request
 
-    def __repr__(self) -> str:
-        return "<NoAuth>"
-
-
-class BearerAuth(AuthBase):
-    """Puts the key into one request's Authorization header."""
-
-    def __init__(self, key: str) -> None:
-        def sign(request: PreparedRequest) -> PreparedRequest:
-            request.headers["Authorization"] = Secret(f"Bearer {key}")
-            return request
-
-        self._sign: Callable[[PreparedRequest], PreparedRequest] = sign
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """The request, signed."""
-        return self._sign(request)
-
-    def __repr__(self) -> str:
-        return f"<BearerAuth {MASK}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("an API key is never pickled")
+    return sign

@@ -1,23 +1,26 @@
-"""Where the service is and how long to wait for it: plain values that may be pickled, printed and logged.
+"""Settings of a client: address, timeouts, limits, allowed picture hosts. Plain values that pickle, print and log.
 
 Knows no key and opens no connection.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from dataclasses import dataclass, field
 from importlib import metadata
 from urllib.parse import urlsplit
 
-from kontext_lab.client.hosts import read_hosts
-from kontext_lab.client.transport import SENT_AT_ONCE
-from kontext_lab.errors import ConfigError
+from kontext_lab.client.http_session import SENT_AT_ONCE
+from kontext_lab.errors import ConfigError, shown
 from kontext_lab.images import MAX_REFERENCE_BYTES
 
-__all__ = ["ClientSettings", "origin_of"]
+__all__ = ["HOSTS_NAME", "MIB", "ClientSettings", "network_of", "origin_of", "read_hosts"]
 
 MIB = 1024 * 1024
+
+HOSTS_NAME = "AIMLAPI_PICTURE_HOSTS"
+"""The environment variable that allows further picture hosts."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -32,22 +35,22 @@ def _user_agent() -> str:
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """Address, waiting times and limits of a client.
+    """Address, timeouts and limits of a client.
 
     Attributes:
-        base_url: where the service is; a trailing `/v1` is dropped, since every path brings its own.
+        base_url: address of the service; a trailing `/v1` is dropped, since every path starts with its version.
         connect_timeout: seconds for a connection: name, addresses, proxy and handshake. Every 128 KiB of a request
-            that are sent have as long, so that tens of megabytes get through a slow line (13 kB/s) and a service
-            that stops reading is noticed.
-        read_timeout: seconds from having sent a request to having read the last byte of its answer, and for all
-            pictures of one answer together, redirects included; the slowest bytes make it no longer.
-        pool: connections kept open, as many as there are workers.
-        max_output_bytes: largest output that is accepted, after decompression.
-        max_redirects: how many redirects of a picture host are followed.
-        max_reference_bytes: largest reference that is fetched by URL.
-        user_agent: what the client calls itself.
-        picture_hosts: names, addresses and networks that pictures may come from although they are not public;
-            where the service is itself, they always may.
+            may take as long, so that tens of megabytes get through a slow line (13 kB/s) while a service that stops
+            reading is noticed.
+        read_timeout: seconds from the end of a request to the last byte of its answer; also for all pictures of one
+            answer together, redirects included. Slow bytes don't extend it.
+        pool: connections kept open, one per worker.
+        max_output_bytes: largest output accepted, after decompression.
+        max_redirects: redirects of a picture host that are followed.
+        max_reference_bytes: largest reference fetched by URL.
+        user_agent: name of the client in its requests.
+        picture_hosts: names, addresses and networks that may serve pictures although they are not public. The
+            service's own host always may.
 
     Raises:
         ConfigError: a value that cannot be used.
@@ -69,37 +72,32 @@ class ClientSettings:
         for name in ("connect_timeout", "read_timeout", "pool", "max_output_bytes", "max_reference_bytes"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{name}: {value!r}, allowed is a number above 0")
+                raise ConfigError(f"{name} must be a number above 0, not {value!r}")
         if self.max_redirects < 0:
-            raise ConfigError(f"max_redirects: {self.max_redirects!r}, allowed is a whole number from 0")
+            raise ConfigError(f"max_redirects must be a whole number from 0, not {self.max_redirects!r}")
         if not (self.user_agent.isascii() and self.user_agent.isprintable() and self.user_agent.strip()):
-            raise ConfigError("user_agent: allowed is a line of printable ASCII text")
+            raise ConfigError("user_agent must be one line of printable ASCII text")
 
     @property
     def service(self) -> str:
-        """The base URL's origin: `scheme://host[:port]`, lower case, without the scheme's own port."""
+        """The base URL's origin: `scheme://host[:port]`, lower case, without the scheme's default port."""
         return origin_of(self.base_url)
 
     def exchange_seconds(self, size: int) -> float:
-        """The longest that a request may take from its first byte to the last byte of its answer.
+        """Longest time from the first byte of a request to the last byte of its answer.
 
         Args:
             size: bytes of the request's body.
         """
-        # A connection waits for its name, its addresses and its handshake, each block for as long as that.
-        waits = 3 + math.ceil(size / SENT_AT_ONCE)
-        return waits * self.connect_timeout + self.read_timeout
-
-    def address(self, path: str) -> str:
-        """The full URL of one of the service's paths, which start with a slash."""
-        return self.base_url + path
+        # Name, addresses and handshake may each take the connect timeout, and so may every block that is sent.
+        return (3 + math.ceil(size / SENT_AT_ONCE)) * self.connect_timeout + self.read_timeout
 
 
 def origin_of(url: str) -> str:
     """The origin of an http(s) URL: `scheme://host[:port]`, lower case, default port dropped.
 
     Raises:
-        ValueError: no URL with a host, or a port out of range.
+        ValueError: a URL without a host, or with a port out of range.
     """
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
@@ -110,18 +108,45 @@ def origin_of(url: str) -> str:
     return f"{scheme}://{host}{port}"
 
 
-def _clean_base_url(given: str) -> str:
-    url = given.strip()
-    allowed = "allowed is an http or https address such as https://api.aimlapi.com"
+def _clean_base_url(text: str) -> str:
+    url = text.strip()
+    way_out = "give an http or https address such as https://api.aimlapi.com"
     try:
         parts = urlsplit(url)
         origin = origin_of(url)
     except ValueError as error:
-        named = "" if "@" in url else f" {url[:100]!r},"  # what stands before an @ may be a secret
-        raise ConfigError(f"base URL:{named} {error}; {allowed}") from None
+        named = "" if "@" in url else f" {url[:100]!r}"  # the part before an @ may be a secret
+        raise ConfigError(f"base URL{named}: {error}; {way_out}") from None
     if parts.username is not None or parts.password is not None:
-        # Not shown: what stands there may be a secret.
-        raise ConfigError(f"base URL: holds a user name or password; {allowed}")
+        # Not shown, since it may hold a secret.
+        raise ConfigError(f"the base URL must not hold a user name or password; {way_out}")
     if parts.scheme.lower() not in _DEFAULT_PORTS or parts.query or parts.fragment:
-        raise ConfigError(f"base URL: {url[:100]!r}, {allowed}")
+        raise ConfigError(f"base URL {url[:100]!r} can't be used; {way_out}")
     return origin + parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def read_hosts(text: str) -> tuple[str, ...]:
+    """Hosts out of a comma list: names, addresses and networks.
+
+    Raises:
+        ConfigError: an entry that is not a host.
+    """
+    hosts = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        host = part.lower().rstrip(".").strip("[]")
+        is_name = host and host.isascii() and host.isprintable() and not set("/:@*? ") & set(host)
+        if network_of(host) is None and not is_name:
+            raise ConfigError(
+                f"{HOSTS_NAME}: {shown(part)} is not a host; give host names, addresses and networks with "
+                "commas between, such as pictures.internal, 10.1.2.3 or 10.0.0.0/8"
+            )
+        hosts.append(host)
+    return tuple(hosts)
+
+
+def network_of(host: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The network that an address or a network in CIDR notation stands for; None for a name."""
+    try:
+        return ipaddress.ip_network(host, strict=False)
+    except ValueError:
+        return None

@@ -46,7 +46,7 @@ from kontext_lab.journal.durable_files import (
     write_json,
 )
 from kontext_lab.sweep import Sweep
-from kontext_lab.sweep.files import safe_name
+from kontext_lab.sweep.yaml_file import safe_name
 
 __all__ = ["Journal", "SweepFacts", "SweepJournal", "SweepLock", "home_folder"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, key_from_environment
-from kontext_lab.client.hosts import HOSTS_NAME, read_hosts
 from kontext_lab.client.keys import GivenKey
+from kontext_lab.client.settings import HOSTS_NAME, read_hosts
 from kontext_lab.errors import ConfigError, ServiceError
 
 if TYPE_CHECKING:

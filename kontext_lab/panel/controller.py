@@ -34,7 +34,7 @@ from kontext_lab.panel.sweep_files import Clipboard, Files
 from kontext_lab.panel.widgets import Section, TextLine
 from kontext_lab.results import Output, Results
 from kontext_lab.sweep import Sweep
-from kontext_lab.sweep.checks import transferred
+from kontext_lab.sweep.cells import transferred
 
 if TYPE_CHECKING:
     from kontext_lab.tracking import SweepRun

@@ -36,11 +36,11 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     """The output's address served nothing any more, or could not be reached."""
     UNREADABLE = "unreadable"
-    """The answer has a shape nobody knows; its raw text is kept."""
+    """The answer has an unknown shape; its raw text is kept."""
 
     @property
     def error(self) -> type[BilledWithoutPicture]:
-        """The class to raise where a caller wants the picture itself."""
+        """The class to raise if a caller wants the picture itself."""
         return {Reason.MODERATED: Moderated, Reason.EMPTY: BadAnswer, Reason.UNREADABLE: BadAnswer}.get(
             self, OutputUnavailable
         )
@@ -48,11 +48,11 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """An answer as it was read, before anybody tried to understand it; pickles.
+    """An answer as it was read, not yet parsed; pickles.
 
     Attributes:
         status: HTTP status.
-        body: the exact bytes, decompressed; a key in it is blackened.
+        body: the exact bytes, decompressed; a key in it is masked.
         headers: names in lower case.
         latency_s: seconds from sending the request to having read the answer.
     """
@@ -75,12 +75,12 @@ class Picture:
         height: pixels, 0 where unknown.
         preview: WebP, longest side at most 512 pixels; empty where the bytes are no picture.
         reason: None for a picture to keep.
-        note: one line for a person where there is a reason.
+        note: one line for a person, with a reason.
         phash: perceptual hash, empty where the bytes are no picture.
-        again: fetching it once more may bring it.
-        unreached: it was not had from its host in time, or not asked for; it may still be there.
-        refused: its host may not be connected to by a setting, so that nobody asked for it.
-        kept_at: the path of a file that holds just `data`, or "".
+        again: another fetch may succeed.
+        unreached: its host was not reached in time, or not asked; the picture may still be there.
+        refused: a setting forbids its host, so it was not asked.
+        kept_at: the path of a file with exactly `data`, or "".
     """
 
     data: bytes = field(default=b"", repr=False)
@@ -128,12 +128,12 @@ class Answer:
 
     @property
     def unreached(self) -> bool:
-        """A picture was not had from its host: it is paid for, and may be had later."""
+        """True if a paid picture could not be fetched, and may be fetched later."""
         return any(picture.unreached for picture in self.pictures)
 
     @property
     def refused(self) -> bool:
-        """A picture was not asked for, since a setting forbids its host."""
+        """True if a picture was not fetched, since a setting forbids its host."""
         return any(picture.refused for picture in self.pictures)
 
     @property
@@ -143,7 +143,7 @@ class Answer:
 
     @property
     def reason(self) -> Reason | None:
-        """None where at least one picture is good, else the first picture's reason."""
+        """None if at least one picture is good, else the first picture's reason."""
         if any(picture.reason is None for picture in self.pictures):
             return None
         return self.pictures[0].reason if self.pictures else Reason.EMPTY
@@ -151,16 +151,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Attempt:
-    """How one attempt ended: exactly one of `answer` and `error` is set.
+    """Outcome of one attempt: exactly one of `answer` and `error` is set.
 
     Attributes:
         client_request_id: the id sent along, by which the service's log can be asked.
         answer: a 2xx answer, whatever its pictures are worth.
         error: why there is no answer.
         seconds: how long the attempt took.
-        trouble: why what came could not be kept in the journal; it is in `answer` all the same.
-        permitted: the worker had the permit; without one it sent nothing, and somebody else may have.
-        raw: the answer as it was read, where the worker could not write it into the journal itself.
+        trouble: why the journal could not keep the answer; `answer` holds it all the same.
+        permitted: True if the worker had the permit; without one it sent nothing, and another worker may have.
+        raw: the answer as it was read, if the worker could not write it into the journal itself.
     """
 
     client_request_id: str
@@ -173,17 +173,17 @@ class Attempt:
 
     @property
     def free(self) -> bool:
-        """Whether the service is known to have billed nothing."""
+        """True if the service certainly billed nothing."""
         return isinstance(self.error, RetryLater | FatalServiceError | RequestRefused)
 
 
 @dataclass(frozen=True)
 class BillingOutcome:
-    """What the service's log says of a request whose answer was lost.
+    """Outcome, in the service's log, of a request whose answer was lost.
 
     Attributes:
-        billed: it was delivered and charged; otherwise it failed and cost nothing.
-        cost_usd: what was charged.
+        billed: True if it was delivered and charged, False if it failed and cost nothing.
+        cost_usd: US dollars charged.
     """
 
     billed: bool

@@ -49,21 +49,30 @@ __all__ = ["EditRequest", "check_field"]
 class EditRequest(BaseModel):
     """One API call's parameters, validated and frozen.
 
-    A field that is None is left out of the request: the service decides, and it is logged as `default`.
-    Wrong values raise a SweepError that names the field, the value and what is allowed.
+    A field that is None is left out of the request: the service decides, and the log says `default`. A wrong value
+    raises a SweepError that names the field, the value and the allowed ones.
 
     Attributes:
-        prompt: what to change, 1 to 4000 characters.
+        prompt: the edit in words, 1 to 4000 characters.
         images: 1 to 4 references, combined in this one request; `image=` takes a single one.
         model: a full model id, or `pro` or `max`.
         guidance_scale: 1 to 20, rounded to 6 significant digits; None leaves it to the service (its upstream uses 3.5).
-        seed: a whole number from 1; 1 unless given, so that a request is repeatable.
+        seed: a whole number from 1; by default 1, so that a request is repeatable.
         aspect_ratio: one of the nine, or `match_input`: follow the first reference.
         safety_tolerance: "1" (strictest) to "6".
         output_format: `jpeg` or `png`.
         num_images: pictures per request, 1 to 4.
-        repeat: tells otherwise equal requests apart; enters the fingerprint, is not sent.
-        price: US dollars per picture where the table's price doesn't hold, or knows no such model.
+        repeat: distinguishes otherwise equal requests; enters the fingerprint, is not sent.
+        price: US dollars per picture, for a model that is not in the table or has another price.
+
+    Example:
+        >>> request = kl.EditRequest(
+        ...     prompt="Add a bird.", image=kl.sample("coffee"), seed=3, aspect_ratio="16:9"
+        ... )
+        >>> request.cost, request.expected_size
+        (0.052, (1392, 752))
+        >>> len(request.fingerprint("sandbox"))
+        64
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -96,7 +105,7 @@ class EditRequest(BaseModel):
             fields["images"] = (fields.pop("image"),)
         fields = {name: value for name, value in fields.items() if value is not None}
         if "images" in fields:
-            # Read here, since pydantic would put its own words in place of what is wrong with a picture.
+            # Read here, since pydantic would replace the message about a bad picture by its own.
             fields["images"] = read_references(fields["images"])
         try:
             super().__init__(**fields)
@@ -116,7 +125,7 @@ class EditRequest(BaseModel):
 
     @property
     def pictures(self) -> int:
-        """How many pictures are asked for."""
+        """Number of pictures asked for."""
         return self.num_images or 1
 
     @property
@@ -126,28 +135,28 @@ class EditRequest(BaseModel):
 
     @property
     def cost(self) -> float:
-        """What the request is expected to cost, in US dollars."""
+        """Expected cost in US dollars."""
         return round(self.price_per_picture * self.pictures, 6)
 
     @property
     def expected_size(self) -> tuple[int, int]:
-        """(width, height) the output should have; (0, 0) while a URL is not fetched."""
+        """Expected (width, height) of the output in pixels; (0, 0) before a reference by URL is fetched."""
         if self.aspect_ratio != MATCH_INPUT:
             return SIZES[self.aspect_ratio]
         width, height = self.images[0].original_size
         return nearest_size(width, height) if height else (0, 0)
 
     def params(self) -> dict[str, Any]:
-        """Every field as a plain value for logs and frames; what is left to the service as `default`."""
+        """Every field as a plain value for logs and frames; `default` for a field left to the service."""
         values = {name: getattr(self, name) for name in FIELDS}
-        found = {name: DEFAULT if value is None else value for name, value in values.items()}
-        found["image"] = " + ".join(reference.name for reference in self.images)
+        params = {name: DEFAULT if value is None else value for name, value in values.items()}
+        params["image"] = " + ".join(reference.name for reference in self.images)
         if self.repeat != 1:
-            found["repeat"] = self.repeat
-        return found
+            params["repeat"] = self.repeat
+        return params
 
     def payload(self) -> dict[str, Any]:
-        """The JSON body to send: known keys only, without those left to the service."""
+        """The JSON body to send, without the fields left to the service."""
         uris = [reference.uri for reference in self.images]
         body: dict[str, Any] = {
             "model": self.model,
@@ -163,16 +172,16 @@ class EditRequest(BaseModel):
         return body
 
     def logged_payload(self) -> dict[str, Any]:
-        """The body as it is logged: every reference as its digest, no picture data."""
+        """The body for logs: every reference as its digest, no picture data."""
         body = self.payload()
         body["image_url"] = [reference.address or f"sha256:{reference.digest}" for reference in self.images]
         return body
 
     def fingerprint(self, service: str) -> str:
-        """Hex sha256 that says "the same request to the same service".
+        """Hex sha256 that identifies a request to a service.
 
-        Defaults the service documents (one JPEG, tolerance 2) and the same value written out are equal. The
-        recipe is pinned by tests: a change of it would make people pay again for what they have.
+        A default that the service documents (one JPEG, tolerance 2) equals the same value written out. Tests pin the
+        recipe: a change of it would make people pay again for pictures they have.
 
         Args:
             service: `sandbox`, or the origin of the service's base URL.
@@ -201,10 +210,10 @@ class EditRequest(BaseModel):
 
 
 def check_field(name: str, value: Any) -> Any:
-    """One field's value as the request would hold it: text read as a number, short names expanded.
+    """One field's value as a request holds it: text read as a number, short names expanded.
 
     Raises:
-        SweepError: the value is not allowed; names field, value and what is.
+        SweepError: names field, value and the allowed values.
     """
     try:
         return _adapter(name).validate_python(value)
@@ -213,7 +222,7 @@ def check_field(name: str, value: Any) -> Any:
 
 
 def _in_words(error: ValidationError) -> str:
-    """The first complaint as one line: field, value, what is allowed."""
+    """The first mistake as one line: field, value, allowed values."""
     first = error.errors()[0]
     if first["type"] == "value_error" and not first["loc"]:
         return str(first["ctx"]["error"])
@@ -222,7 +231,9 @@ def _in_words(error: ValidationError) -> str:
         return f"{name}: is missing, allowed is {ALLOWED[name]}"
     if first["type"] == "extra_forbidden":
         known = ", ".join((*FIELDS, "images", "repeat", "price"))
-        return f"{name}: is no field of a request; {meant(name, EditRequest.model_fields)}fields are {known}"
+        return (
+            f"{name}: is not a field of a request; {meant(name, EditRequest.model_fields)}fields are {known}"
+        )
     return f"{name}: {_short(name, first['input'])}, allowed is {ALLOWED[name]}"
 
 

@@ -1,4 +1,4 @@
-"""Values as people give them – text, numpy and pandas numbers, short names – read into what a field holds."""
+"""Values as people give them – text, numpy and pandas numbers, short names – read into values of fields."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
-"""Characters that no store, file or terminal takes well: control characters and halves of surrogate pairs."""
+"""Characters that stores, files and terminals mishandle: control characters and halves of surrogate pairs."""
 
 LONGEST_INTEGER = 14_000
 """In bits. Python writes integers of up to 4300 digits as text; the service knows no upper limit for seeds."""
@@ -75,10 +75,10 @@ def read_model(value: object) -> object:
 
 
 def read_number(value: object) -> object:
-    """A number, also one of numpy or pandas; truth values are none."""
+    """A number, also of numpy or pandas, but not a truth value."""
     value = read_stripped(value)
     if isinstance(value, bool | bytes | bytearray):
-        raise ValueError("no number")
+        raise ValueError("not a number")
     if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
         raise ValueError("too long to be written down")
     return value
@@ -101,7 +101,7 @@ def read_format(value: object) -> object:
 
 
 def read_ratio(value: object) -> object:
-    """An aspect ratio; nothing means match_input."""
+    """An aspect ratio; no value means match_input."""
     value = read_unset(value)
     return MATCH_INPUT if value is None else value
 
@@ -113,15 +113,15 @@ def read_stripped(value: object) -> object:
 
 
 def read_references(value: object) -> tuple[Reference, ...]:
-    """References out of whatever a person gave."""
-    given = value if isinstance(value, list | tuple) else (value,)
-    if len(given) > 4:
-        raise SweepError(f"images: {len(given)} references, allowed is {ALLOWED['images']}")
-    return tuple(load_reference(one) for one in given)
+    """References from one source, or from a list of them."""
+    sources = value if isinstance(value, list | tuple) else (value,)
+    if len(sources) > 4:
+        raise SweepError(f"images: {len(sources)} references, allowed is {ALLOWED['images']}")
+    return tuple(load_reference(source) for source in sources)
 
 
 def read_unset(value: object) -> object:
-    """None where a field is left to the service."""
+    """A value, or None for a field left to the service."""
     value = read_stripped(value)
     return None if isinstance(value, str) and value.lower() in (DEFAULT, "") else value
 
@@ -129,4 +129,4 @@ def read_unset(value: object) -> object:
 Number = BeforeValidator(read_number)
 OrDefault = BeforeValidator(read_unset)
 SixDigits = AfterValidator(lambda value: float(f"{value:.6g}"))
-"""As many significant digits of a number are sent: arithmetic leaves more, which nobody means to pay for."""
+"""Numbers are sent with six significant digits: arithmetic leaves more, which nobody means to pay for."""

@@ -17,7 +17,7 @@ from kontext_lab.results.results import ComparisonSource, Results
 from kontext_lab.results.saving import checked_folder, writable_folder
 from kontext_lab.results.spending import Spending, Spent
 from kontext_lab.results.states import State, outcome_of
-from kontext_lab.sweep.files import safe_name
+from kontext_lab.sweep.yaml_file import safe_name
 
 __all__ = [
     "FAVOURITE",

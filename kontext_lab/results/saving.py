@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from kontext_lab.errors import ConfigError, OutputMissing, shown
 from kontext_lab.results.cell import CellResult, Output
 from kontext_lab.results.states import MISSING
-from kontext_lab.sweep.files import safe_name
 from kontext_lab.sweep.wording import shortened
+from kontext_lab.sweep.yaml_file import safe_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,6 +1,6 @@
-"""Runs a plan: one coordinator decides, workers make one attempt each, observers are told in order.
+"""Runs a plan: one coordinator decides, workers make one attempt each, observers are called in order.
 
-Knows cells, attempts, a recorder and a book to write to; neither HTTP nor MLflow, widgets nor figures.
+Knows cells, attempts, a recorder and a journal to write to; no HTTP, MLflow, widgets or figures.
 """
 
 from kontext_lab.runner.budget import Budget

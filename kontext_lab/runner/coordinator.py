@@ -1,8 +1,8 @@
 """The coordinator: owns the state of a running sweep, in one thread.
 
-Has the dispatch send what the plan says, takes over what comes back, has it written down, and stops when it is
-told to or when no further request can succeed. Workers and the store writer never see any of this; no wait here is
-without a deadline or deaf to a stop.
+It has the dispatcher send the plan's requests, applies their outcomes, has the store writer write them, and stops on
+request or when no further request can succeed. Workers and the store writer never see this state. Every wait has a
+deadline and ends at a stop.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from kontext_lab.errors import OutputMissing, TrackingError
 from kontext_lab.request.attempt import Attempt, BillingOutcome
 from kontext_lab.results import Results, State, TrackedCell
 from kontext_lab.results.states import MISSING, PAID_AGAIN, outcome_by_log
-from kontext_lab.runner.budget import Budget
-from kontext_lab.runner.circuit_breaker import CircuitBreaker, StopReason
+from kontext_lab.runner.budget import Budget, CircuitBreaker, StopReason
 from kontext_lab.runner.dispatcher import Dispatcher
 from kontext_lab.runner.measure_queue import Measuring
 from kontext_lab.runner.protocols import (
@@ -38,43 +37,41 @@ from kontext_lab.runner.protocols import (
     WorkerProtocol,
 )
 from kontext_lab.runner.retry_policy import Pacing
-from kontext_lab.runner.run_state import RunState
+from kontext_lab.runner.run_state import RunState, Timers, UnknownOutcomes
 from kontext_lab.runner.store_writer import PendingWrite, StoreWriter
-from kontext_lab.runner.timers import Timers
-from kontext_lab.runner.unknown_outcomes import UnknownOutcomes
 
 __all__ = ["Coordinator"]
 
 RESUMABLE = "stopped; run the same sweep again to send the rest"
 
 LOG_SECONDS = 35.0
-"""How long the end of a sweep waits for the service's log."""
+"""Longest wait for the service's log at the end of a sweep."""
 
 
 class Coordinator:
     """One run of one sweep.
 
     Args:
-        results: one waiting cell per task; written here and by the recorder, nowhere else.
-        tasks: what to do about each.
+        results: one waiting cell per task; only this class and the recorder write to it.
+        tasks: one task per cell.
         worker: makes attempts.
         recorder: the store.
-        journal: where what was sent lies until the store has it.
+        journal: holds every outcome until the store has it.
         permits: the right to send each attempt.
         executor: any; sends; not shut down here.
-        local: threads of this process, for what is free; not shut down here.
-        concurrency: how many requests at once, at most.
+        local: threads of this process, for free work; not shut down here.
+        concurrency: limit of requests at once.
         budget: the money.
-        pacing: what is tried again, and when.
-        pause_after: outcomes in a row that are billed without a picture, or refused alike, which end the run.
-        observers: told of every change.
-        measurer: measures what is in the store; None where nothing is to be measured.
-        measure_pool: runs it; not shut down here.
+        pacing: retry policy.
+        pause_after: number of outcomes in a row, billed without a picture or refused alike, that end the run.
+        observers: called with every changed cell.
+        measurer: measures pictures in the store; None to measure nothing.
+        measure_pool: runs the measurer; not shut down here.
 
     Attributes:
-        left_behind: what nobody waits for any more; it still writes to its folder.
-        summed_up: the store knows how the run ended.
-        failed: a mistake in this program ended it.
+        left_behind: attempts that are no longer waited for; they still write to their folders.
+        summed_up: True if the store knows how the run ended.
+        failed: True if a mistake in this program ended the run.
     """
 
     def __init__(
@@ -102,13 +99,19 @@ class Coordinator:
         self._journal = journal
         self._budget = budget
         self._pacing = pacing
-        self._most_writing = 2 * concurrency
-        self._at_hand = deque(place for place, task in enumerate(self._tasks) if task.keep or task.copy)
+        self._max_writing = 2 * concurrency
+        self._reusable = deque(place for place, task in enumerate(self._tasks) if task.keep or task.copy)
         self._circuit_breaker = CircuitBreaker(pause_after)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._timers = Timers()
         self._state = RunState(results, observers)
-        self._store_writer = StoreWriter(recorder, journal, self._events.put, self._state.note, self._written)
+        self._store_writer = StoreWriter(
+            recorder,
+            journal,
+            self._events.put,
+            self._state.note,
+            self._measure,
+        )
         self._measuring = Measuring(self._state, self._store_writer, self._events.put, measurer, measure_pool)
         self._unknown_outcomes = UnknownOutcomes(worker, local, self._events.put)
         self._undelivered: set[int] = set()
@@ -120,17 +123,17 @@ class Coordinator:
             permits=permits,
             executor=executor,
             local=local,
-            doubted=self._doubt,
+            on_doubt=self._add_doubt,
             budget=budget,
             pacing=pacing,
             concurrency=concurrency,
-            clock=self._timers,
+            timers=self._timers,
             post=self._events.put,
         )
         self._asking = False
         self._left = False
-        self._through = False
-        self._late: list[InFlight] = []
+        self._all_ended = False
+        self._abandoned: list[InFlight] = []
         self.left_behind: list[Future[Attempt]] = []
         self.summed_up = False
         self.failed = False
@@ -138,17 +141,17 @@ class Coordinator:
     # from any thread
 
     def stop(self) -> None:
-        """Send nothing more; what is in flight is waited for and kept. Safe from any thread."""
+        """Send nothing more; requests in flight are waited for and kept. Safe from any thread."""
         self._events.put(StopRequested())
 
     def leave(self) -> None:
-        """Stop without waiting: what is in flight stays in the journal. Safe from any thread."""
+        """Stop without waiting: requests in flight stay in the journal. Safe from any thread."""
         self._events.put(StopRequested(leave=True))
 
     # the run, in one thread
 
     def run(self) -> None:
-        """Do all tasks; returns when every cell has ended and the store has everything it would take."""
+        """Do all tasks; returns when every cell has ended and the store has taken all it would."""
         self._store_writer.open()
         try:
             self._run()
@@ -164,7 +167,7 @@ class Coordinator:
         sends = [place for place, task in enumerate(self._tasks) if task.send is not None]
         for place in sends:
             self._dispatcher.add(InFlight(place, self._tasks[place].send or 0.0))
-        self._end_left_out()
+        self._skip_cells()
         self._work()
         while self._ask_at_the_end():
             self._work()
@@ -172,7 +175,7 @@ class Coordinator:
         self._work()
         self._deliver_backlog()
         seconds = monotonic() - began if sends else 0.0
-        self._through = True
+        self._all_ended = True
         while self._measuring.pending:
             self._wait()
             self._measuring.hurry(monotonic())
@@ -180,129 +183,126 @@ class Coordinator:
         self._finish(seconds)
 
     def _work(self) -> None:
-        """Until nothing is under way any more."""
+        """Send, reuse and handle events until nothing is under way."""
         while True:
-            # A stop that is on its way already comes before anything new is sent.
+            # A stop that was requested comes before anything new is sent.
             while not self._events.empty():
                 self._wait()
             # A store slower than the service must not fill the memory with pictures.
-            if self._store_writer.writing < self._most_writing or self._state.stopped:
+            if self._store_writer.writing < self._max_writing or self._state.stopped:
                 self._dispatcher.launch()
-            # What is known already is taken over while requests are under way; new pictures go first.
-            if self._at_hand and not self._store_writer.pending:
-                place = self._at_hand.popleft()
-                self._take_over(place, self._tasks[place])
-            if not (self._dispatcher.busy or self._store_writer.pending or self._at_hand):
+            # Known cells are reused while requests are under way; new pictures go first.
+            if self._reusable and not self._store_writer.pending:
+                place = self._reusable.popleft()
+                self._reuse(place, self._tasks[place])
+            if not (self._dispatcher.busy or self._store_writer.pending or self._reusable):
                 return
             self._wait()
 
     def _wait(self, most: float = 60.0) -> None:
-        """Handle the next event, or what is due."""
+        """Handle the next event and the timers that are due."""
         try:
             event = self._events.get(timeout=self._timers.seconds(monotonic(), most))
         except queue.Empty:
             event = Callback(lambda: None)
         if isinstance(event, StopRequested):
-            self._interrupted(event)
+            self._stop(event)
         elif isinstance(event, AttemptFinished):
             attempt = self._dispatcher.attempt_finished(event)
             if attempt is not None:
                 self._conclude(event.in_flight, attempt)
         elif isinstance(event, LogAnswered):
             self._asking = False
-            for request_id, fate in event.fates.items():
-                self._learn_fate(request_id, fate)
+            for request_id, outcome in event.fates.items():
+                self._apply_outcome(request_id, outcome)
         else:
             event.act()
         for act in self._timers.due(monotonic()):
             act()
-        # Not while it writes: a store slower than the timer would be tried again before it was through, for ever.
+        # Not while it writes: a store slower than the timer would be retried forever before it has finished.
         if self._store_writer.backlog and not (self._store_writer.pending or self._timers.has("store")):
             wait = self._pacing.before_store(max(1, self._store_writer.failures))
             self._timers.set("store", monotonic() + wait, self._store_writer.retry)
 
-    def _interrupted(self, signal: StopRequested) -> None:
+    def _stop(self, event: StopRequested) -> None:
         self._measuring.drop("stopped")
-        if self._through:
-            self._left = self._left or signal.leave
-            return  # every cell has ended: there is nothing to be sent again
+        if self._all_ended:
+            self._left = self._left or event.leave
+            return  # every cell has ended: nothing to send again
         self._state.stop("asked", RESUMABLE)
-        if signal.leave:
+        if event.leave:
             self._leave()
 
-    def _written(self, place: int) -> None:
-        self._measuring.consider(place)
+    def _measure(self, place: int) -> None:
+        self._measuring.enqueue(place)
 
     def _leave(self) -> None:
         self._left = True
         self.results.stopped = "left"
-        for place in self._at_hand:
+        for place in self._reusable:
             self._state.cancel(place)
-        self._at_hand.clear()
-        under_way = self._leave_behind()
-        for in_flight in under_way:
-            line = (
-                "left while it was under way: the next run of the sweep looks for its answer in the journal"
-            )
+        self._reusable.clear()
+        line = "left while it was under way: the next run of the sweep looks for its answer in the journal"
+        for in_flight in self._leave_behind():
             self._undelivered.add(in_flight.place)
             self._state.end(in_flight.place, State.IN_DOUBT, "left", line)
 
     def _leave_behind(self) -> list[InFlight]:
-        self._late = self._dispatcher.abandon()
-        self.left_behind = [in_flight.future for in_flight in self._late if in_flight.future is not None]
-        return self._late
+        self._abandoned = self._dispatcher.abandon()
+        self.left_behind = [in_flight.future for in_flight in self._abandoned if in_flight.future is not None]
+        return self._abandoned
 
     def keep_late(self) -> None:
-        """Write down what came of `left_behind` meanwhile. In any thread, once the run has ended."""
-        for in_flight in self._late:
+        """Write down the answers of `left_behind` that came meanwhile. In any thread, once the run has ended."""
+        for in_flight in self._abandoned:
             self._dispatcher.keep_late(in_flight)
 
     def _conclude(self, in_flight: InFlight, attempt: Attempt) -> None:
-        """A request's last attempt is the cell's outcome."""
+        """Apply a request's last attempt to its cell, budget and store."""
         cell = self._state[in_flight.place]
-        # Its answer may have come although its task was lost.
+        # An answer may come although its task was lost.
         self._unknown_outcomes.resolve(in_flight.request_id)
         cell.apply(attempt, datetime.now(UTC))
         self.results.spent = round(self.results.spent + cell.cost, 6)
         if cell.state is State.IN_DOUBT:
-            # Counts as spent until it is known; so its reservation stays.
+            # In doubt counts as spent, so its reservation stays.
             if not in_flight.stays:
-                self._doubt(in_flight)
+                self._add_doubt(in_flight)
         else:
             self._budget.settle(in_flight.price, cell.cost)
         if cell.request is not None:
             self._budget.learn(cell.request, attempt)
-        self._heed(self._circuit_breaker.hear(cell, attempt, self._planned(in_flight)))
+        self._stop_for(self._circuit_breaker.record(cell, attempt, self._planned(in_flight)))
         if attempt.answer is not None and attempt.answer.stand_ins:
             self._state.note(
-                f"the sandbox took another photograph for {attempt.answer.stand_ins}: what is measured against it "
-                "means nothing (start the sandbox with --fetch)"
+                f"the sandbox took another photograph for {attempt.answer.stand_ins}: measurements against it "
+                "mean nothing (start the sandbox with --fetch)"
             )
         unreached = attempt.answer is not None and attempt.answer.unreached
         if in_flight.stays or (unreached and not attempt.trouble):
             # Paid for and perhaps still there: it stays in its folder, and every later run tries again.
-            cell.note = f"{cell.note}; what came of it stays in the journal, the next run tries again"
+            cell.note = f"{cell.note}; its answer stays in the journal, the next run tries again"
             self._undelivered.add(in_flight.place)
-            self._state.tell(cell)
+            self._state.notify(cell)
             return
         if attempt.free:
-            # Nothing is owed for it, whether or not the store hears of it.
+            # Nothing is owed for it, also if the store never gets it.
             self._journal.drop(in_flight.attempt_folder)
         elif attempt.trouble and not self._journal.answered(in_flight.attempt_folder):
             self._unkept.add(in_flight.place)
-        self._state.tell(cell)
+        self._state.notify(cell)
         self._store_writer.write(PendingWrite(in_flight.place, cell, attempt, in_flight.attempt_folder))
 
     def _planned(self, in_flight: InFlight) -> float:
         return self._tasks[in_flight.place].send or 0.0
 
-    def _heed(self, alarm: StopReason | None) -> None:
-        if alarm is not None:
-            self._state.stop(alarm.word, alarm.line)
+    def _stop_for(self, reason: StopReason | None) -> None:
+        if reason is not None:
+            self._state.stop(reason.word, reason.line)
 
     # answers that were lost
 
-    def _doubt(self, in_flight: InFlight) -> None:
+    def _add_doubt(self, in_flight: InFlight) -> None:
         self._unknown_outcomes.add(in_flight)
         self._ask_later(0)
 
@@ -317,7 +317,7 @@ class Coordinator:
         self._timers.set("ask", monotonic() + self._pacing.asks[turn], ask)
 
     def _ask_at_the_end(self) -> bool:
-        """Ask once more about what is in doubt; True where something is under way again because of it."""
+        """Ask once more about requests in doubt; True if that puts something under way again."""
         if self._left or not self._unknown_outcomes.ask():
             return False
         self._asking = True
@@ -326,53 +326,49 @@ class Coordinator:
             self._wait(max(0.0, deadline - monotonic()))
         return self._dispatcher.busy or bool(self._store_writer.pending)
 
-    def _learn_fate(self, request_id: str, fate: BillingOutcome) -> None:
+    def _apply_outcome(self, request_id: str, outcome: BillingOutcome) -> None:
         in_flight = self._unknown_outcomes.resolve(request_id)
         if in_flight is None:
             return
-        if self._dispatcher.hurry(in_flight):
-            self._unknown_outcomes.add(in_flight)  # its cell is not written yet: asked again once it is
+        if self._dispatcher.shorten_wait(in_flight):
+            self._unknown_outcomes.add(in_flight)  # its cell is not written yet: ask again afterwards
             return
-        outcome = outcome_by_log(fate)
+        cell_end = outcome_by_log(outcome)
         cell = self._state[in_flight.place]
 
         def then(failure: TrackingError | None) -> None:
-            # What the store was not told stays in doubt: the next run asks again.
+            # A cell stays in doubt until the store knows its outcome: the next run asks again.
             if failure is None and not self._store_writer.owes(in_flight.place):
-                cell.end(*outcome)
-                self._settled(in_flight, fate)
+                cell.end(*cell_end)
+                self._apply_charge(in_flight, outcome)
 
-        self._store_writer.do(lambda: self._recorder.settle(cell, outcome, fate.cost_usd), then)
+        self._store_writer.do(lambda: self._recorder.settle(cell, cell_end, outcome.cost_usd), then)
 
-    def _settled(self, in_flight: InFlight, fate: BillingOutcome) -> None:
-        """The store knows: what was billed is counted, what was not is sent again; it is still reserved for."""
+    def _apply_charge(self, in_flight: InFlight, outcome: BillingOutcome) -> None:
+        """Count a charge that the store knows, or send an unbilled request again; its money is still reserved."""
         cell = self._state[in_flight.place]
-        self._heed(self._circuit_breaker.charge(cell, fate.cost_usd, self._planned(in_flight)))
-        cell.cost = round(cell.cost + fate.cost_usd, 6)
-        self.results.spent = round(self.results.spent + fate.cost_usd, 6)
-        self._state.tell(cell)
-        if fate.billed or self._state.stopped or in_flight.attempts >= self._pacing.attempts:
-            self._budget.settle(in_flight.price, fate.cost_usd)
+        self._stop_for(self._circuit_breaker.check_charge(cell, outcome.cost_usd, self._planned(in_flight)))
+        cell.cost = round(cell.cost + outcome.cost_usd, 6)
+        self.results.spent = round(self.results.spent + outcome.cost_usd, 6)
+        self._state.notify(cell)
+        if outcome.billed or self._state.stopped or in_flight.attempts >= self._pacing.attempts:
+            self._budget.settle(in_flight.price, outcome.cost_usd)
         else:
             self._dispatcher.add(InFlight(in_flight.place, in_flight.price, attempts=in_flight.attempts))
 
-    def _not_written(self, failure: TrackingError | None) -> None:
-        if failure is not None:
-            self._state.note(str(failure))
+    # cells without a request
 
-    # cells that nothing is sent for
-
-    def _end_left_out(self) -> None:
+    def _skip_cells(self) -> None:
         for place, task in enumerate(self._tasks):
             if task.leave:
                 self._state.end(place, State.SKIPPED, task.leave, task.note)
             if task.leave == "recover":
                 self._undelivered.add(place)
 
-    def _take_over(self, place: int, task: Task) -> None:
-        """Take what is known of a cell from the store."""
+    def _reuse(self, place: int, task: Task) -> None:
+        """Fill a cell from the store."""
         cell = self._state[place]
-        # Each try would wait for a store that is away; the next run takes them over.
+        # Each try would wait for a store that is away; the next run reuses these cells.
         if self._store_writer.down:
             self._state.end(place, State.CANCELLED, "tracking", "MLflow does not answer")
             return
@@ -389,8 +385,8 @@ class Coordinator:
             elif failure is not None:
                 self._state.note(str(failure))
                 cell.end(State.CANCELLED, "tracking", str(failure))
-            self._state.tell(cell)
-            self._measuring.consider(place)
+            self._state.notify(cell)
+            self._measuring.enqueue(place)
 
         self._store_writer.do(job, then)
 
@@ -414,7 +410,7 @@ class Coordinator:
                 reason=leader.reason,
                 when=leader.arrived or datetime.now(UTC),
             )
-            self._take_over(place, Task(copy=known))
+            self._reuse(place, Task(copy=known))
 
     # the end
 
@@ -431,10 +427,11 @@ class Coordinator:
             self._recorder.finish(self.results, stopped=stopped, seconds=seconds, quick=self._left)
 
         def then(failure: TrackingError | None) -> None:
-            self._not_written(failure)
+            if failure is not None:
+                self._state.note(str(failure))
             self.summed_up = failure is None
 
-        if not self._store_writer.down:  # waiting for it once more would help nobody: the next run sums up
+        if not self._store_writer.down:  # don't wait for it again: the next run sums up
             self._store_writer.do(finish, then)
             self._work()
         self.results.unended = not self.summed_up
@@ -442,8 +439,8 @@ class Coordinator:
             self._state.note(self.results.undelivered_line)
 
     def _count_undelivered(self) -> None:
-        """Count what is paid for, or may be, and is not in the store."""
-        owed = {page.place for page in self._store_writer.backlog if not page.attempt.free}
+        """Count cells that are paid for, or may be, and are not in the store."""
+        owed = {write.place for write in self._store_writer.backlog if not write.attempt.free}
         unkept = owed & self._unkept
         self.results.unkept = len(unkept)
         self.results.undelivered = len((owed | self._undelivered) - unkept)

@@ -1,4 +1,4 @@
-"""A running sweep as its owner sees it: wait for it, stop it, look at what is there."""
+"""Handle of a running sweep: wait for it, stop it, read its results."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["Handle"]
 
 
 class Handle:
-    """A sweep that runs in a thread of its own, from `begin` on.
+    """A sweep that runs in a thread of its own after `begin`.
 
     Args:
         coordinator: runs it.
-        close: called at the end, however that comes.
+        close: called at the end in any case.
 
     Attributes:
         results: the cells as they stand, live.
-        left: when `leave` was called, by the monotonic clock; None before.
+        left: moment of `leave` by the monotonic clock; None before.
     """
 
     def __init__(self, coordinator: Coordinator, close: Callable[[], None]) -> None:
@@ -31,14 +31,14 @@ class Handle:
         self._finished = threading.Event()
         self.results: Results = coordinator.results
         self.left: float | None = None
-        # Not a daemon: what is in flight is paid for, so leaving Python waits for it.
+        # Not a daemon: requests in flight are paid for, so leaving Python waits for them.
         self._thread = threading.Thread(target=self._run, name="kontext-lab sweep")
 
     def begin(self) -> Handle:
         """Start the thread, before which nothing is sent; returns the handle.
 
         Raises:
-            RuntimeError: there is no thread to be had; nothing was sent.
+            RuntimeError: no thread could be started; nothing was sent.
         """
         try:
             self._thread.start()
@@ -46,7 +46,7 @@ class Handle:
             self._coordinator.failed = True
             self._close()
             raise
-        except BaseException:  # an interrupt: the thread may run already, and nobody holds this handle
+        except BaseException:  # an interrupt: the thread may run already, and the caller gets no handle
             self.cancel()
             raise
         return self
@@ -61,25 +61,25 @@ class Handle:
         except BaseException as error:
             self._error = self._error or error
         finally:
-            self._finished.set()  # whatever happens: somebody waits for it
+            self._finished.set()  # in any case, since callers wait for it
 
     def cancel(self) -> None:
-        """Send nothing more; what is in flight is waited for and kept."""
+        """Send nothing more; requests in flight are waited for and kept."""
         self._coordinator.stop()
 
     def leave(self) -> None:
-        """Stop without waiting for what is in flight; the next run looks for its answers in the journal."""
+        """Stop without waiting for requests in flight; the next run looks for their answers in the journal."""
         self.left = monotonic() if self.left is None else self.left
         self._coordinator.leave()
 
     @property
     def done(self) -> bool:
-        """Whether every cell has ended."""
+        """True once every cell has ended."""
         return self._finished.is_set()
 
     def wait(self, timeout: float | None = None) -> Results:
         """The results once every cell has ended, or as they stand after `timeout` seconds."""
-        # An error is told when its run is ended as well: until then the store says that it is running.
+        # An error is raised only after its run has ended in the store, too.
         if self._finished.wait(timeout) and self._error is not None:
             raise self._error
         return self.results

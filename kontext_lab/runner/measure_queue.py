@@ -20,33 +20,32 @@ __all__ = ["Measuring"]
 _LATER = "`lab.measure(results)` or `kontext-lab measure` does it later"
 
 _MOST_LINES = 3
-"""Lines about what could not be measured: the next is seldom another reason."""
-
+"""Lines about failed measurements; further ones seldom have another reason."""
 
 PATIENCE = 600.0
-"""Seconds that the end of a run waits for the next cell to be measured: a metric of one's own may load a model first, or hang."""
+"""Longest wait for the next cell at the end of a run, in seconds: a person's own metric may load a model, or hang."""
 
 
 class Measuring:
-    """What is being measured of one run. Every method is called on the coordinator's thread, and so is what is posted.
+    """Queue of cells to be measured. All methods and posted events run on the coordinator's thread.
 
     Args:
-        sheet: the cells.
-        store_writer: writes down what was measured.
+        state: the cells.
+        store_writer: writes down the values.
         post: hands an event to the coordinator.
-        measurer: measures; None where nothing is to be.
-        pool: runs it; not shut down here.
+        measurer: measures; None to measure nothing.
+        pool: runs the measurer; not shut down here.
     """
 
     def __init__(
         self,
-        sheet: RunState,
+        state: RunState,
         store_writer: StoreWriter,
         post: Callable[[Callback], None],
         measurer: MeasurerProtocol | None,
         pool: Executor | None,
     ) -> None:
-        self._state = sheet
+        self._state = state
         self._store_writer = store_writer
         self._post = post
         self._measurer = measurer
@@ -55,31 +54,31 @@ class Measuring:
         self._recording: set[int] = set()
         self._lines = 0
         self._lost = 0
-        self._why = ""
+        self._drop_reason = ""
         self._refused = False
-        self._heard = monotonic()
+        self._last_result = monotonic()
 
     @property
     def pending(self) -> int:
-        """How many cells are not through yet."""
+        """Number of cells under way."""
         return len(self._under_way) + len(self._recording)
 
-    def consider(self, place: int) -> None:
-        """A cell is in the store: have it measured, unless it was before."""
+    def enqueue(self, place: int) -> None:
+        """Measure a cell that is in the store, unless it was measured before."""
         cell = self._state[place]
         if self._measurer is None or self._pool is None or not self._measurer.wants(cell):
             return
-        if self._why:
+        if self._drop_reason:
             self._lost += 1
             return
         try:
             future = self._pool.submit(self._measurer.measure, cell)
-        except RuntimeError:  # Python is about to end: what is paid for comes first
+        except RuntimeError:  # Python is about to end: paid pictures come first
             self._lost += 1
             self.drop("Python ends")
             return
         self._under_way[place] = future
-        self._heard = monotonic()
+        self._last_result = monotonic()
         self._count()
         future.add_done_callback(lambda _: self._post(Callback(lambda: self._measured(place, future))))
 
@@ -87,12 +86,14 @@ class Measuring:
         if self._under_way.get(place) is not future:
             return  # dropped
         del self._under_way[place]
-        self._heard = monotonic()
+        self._last_result = monotonic()
         self._count()
         measurer, cell = self._measurer, self._state[place]
         try:
             found = future.result(timeout=0)
-        except BaseException as error:  # a slip must not cost a sweep, not even one that ends its thread
+        except (
+            BaseException
+        ) as error:  # a bug in a metric must not cost a sweep, not even one that ends its thread
             self._trouble([f"{cell.title}: not measured: {type(error).__name__}: {error}"])
             return
         self._trouble(found.trouble)
@@ -108,7 +109,7 @@ class Measuring:
         def record() -> None:
             # Each try may wait a minute for a store that is locked, and pictures wait behind it.
             if self._refused:
-                raise TrackingError("MLflow did not take what was measured before")
+                raise TrackingError("MLflow did not take earlier measurements")
             try:
                 measurer.record(cell, found)
             except BaseException:
@@ -125,25 +126,25 @@ class Measuring:
             if self._lines <= _MOST_LINES:
                 self._state.note(line)
             elif self._lines == _MOST_LINES + 1:
-                self._state.note("more could not be measured: `lab.measure(results)` says all of it")
+                self._state.note("more could not be measured: `lab.measure(results)` names every failure")
 
     def _recorded(self, place: int, failure: TrackingError | None) -> None:
         self._recording.discard(place)
         self._count()
         if failure is None:
-            self._state.tell(self._state[place])
+            self._state.notify(self._state[place])
         else:
             self._lost += 1
             self.drop(str(failure))
 
     def hurry(self, now: float) -> None:
-        """Only this is waited for any more: give up what has hung for too long, by the monotonic clock."""
-        if self._under_way and now - self._heard > PATIENCE:
+        """Give up cells that have hung for PATIENCE seconds, when nothing else is waited for."""
+        if self._under_way and now - self._last_result > PATIENCE:
             self.drop(f"nothing came of it for {PATIENCE / 60:.0f} minutes")
 
-    def drop(self, why: str) -> None:
-        """Measure nothing more in this run; what is being measured just now is let go."""
-        self._why = self._why or why
+    def drop(self, reason: str) -> None:
+        """Measure nothing more in this run; results of running measurements are ignored."""
+        self._drop_reason = self._drop_reason or reason
         under_way, self._under_way = self._under_way, {}
         for future in under_way.values():
             future.cancel()
@@ -151,10 +152,10 @@ class Measuring:
         self._count()
 
     def close(self) -> None:
-        """Nothing comes any more: say what was not measured."""
+        """Note how many cells were not measured."""
         if self._lost:
             cells = "1 cell was" if self._lost == 1 else f"{self._lost} cells were"
-            self._state.note(f"{cells} not measured ({self._why}): {_LATER}")
+            self._state.note(f"{cells} not measured ({self._drop_reason}): {_LATER}")
 
     def _count(self) -> None:
         self._state.results.measuring = self.pending

@@ -1,4 +1,4 @@
-"""Retry and rate policy: which failures are retried, how long to wait, how many requests run at once.
+"""Retry and rate policy: retried failures, waiting times, number of requests at once.
 
 Pure: reads no clock and sends nothing; the caller passes events and times.
 """
@@ -19,7 +19,7 @@ GENERATION_TIMEOUT = 504
 
 @dataclass(frozen=True)
 class Pacing:
-    """How patient a run is.
+    """Retries and waiting times of a run.
 
     Attributes:
         attempts: at one request, the first included.
@@ -48,17 +48,19 @@ class Pacing:
     def __post_init__(self) -> None:
         for name in ("attempts", "timeouts", "downloads"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"pacing: {name} {getattr(self, name)!r}, allowed is a whole number from 1")
+                raise ConfigError(
+                    f"pacing: {name} must be a whole number from 1, not {getattr(self, name)!r}"
+                )
         for name in ("seconds", "first", "longest", "heed", "fetching", "store"):
             if not getattr(self, name) >= 0:
-                raise ConfigError(f"pacing: {name} {getattr(self, name)!r}, allowed are seconds, 0 or more")
+                raise ConfigError(f"pacing: {name} must be seconds, 0 or more, not {getattr(self, name)!r}")
 
     def after(self, error: ServiceError | None, attempts: int, waited: float) -> float | None:
-        """Seconds to wait before the next attempt at a request, or None where there is to be none.
+        """Seconds to wait before the next attempt at a request, or None for no further attempt.
 
         Args:
-            error: how the last attempt ended.
-            attempts: how many were made.
+            error: error of the last attempt.
+            attempts: number of attempts made.
             waited: seconds spent waiting between them so far.
         """
         # Only these are certain not to have been billed, whatever else looks worth a retry.
@@ -72,11 +74,11 @@ class Pacing:
         return seconds if waited + seconds <= self.seconds else None
 
     def pause(self, error: RateLimited, refusals: int) -> float:
-        """Seconds for which nobody sends after a 429.
+        """Seconds without sending after a 429.
 
         Args:
-            error: the refusal; what it asks for is heeded within bounds.
-            refusals: earlier ones in a row, after each of which fewer were sent at once.
+            error: the refusal, whose Retry-After counts within bounds.
+            refusals: earlier refusals in a row, after each of which fewer were sent at once.
         """
         if error.retry_after is not None:
             return min(error.retry_after, self.heed)
@@ -87,8 +89,8 @@ class Pacing:
         """Seconds to wait before fetching an answer's missing pictures again, or None for not.
 
         Args:
-            attempts: how often they were fetched.
-            spent: seconds since the first of these began.
+            attempts: number of fetches made.
+            spent: seconds since the first fetch began.
         """
         if attempts >= self.downloads:
             return None
@@ -110,14 +112,14 @@ _UNUSED: Any = None  # tenacity's waiting times look at the number of attempts a
 
 @dataclass(frozen=True)
 class Throttle:
-    """How many requests may be under way: halved when the service refuses, grown back while it answers.
+    """Limit of requests under way: halved when the service refuses, grown back while it answers.
 
     All requests of a run share one. A level that answered for a while is known to be good; one step above it
     is tried now and then, ever more rarely each time that is refused.
 
     Attributes:
-        most: what a person allowed.
-        level: how many may be under way now.
+        most: upper limit, set by a person.
+        level: current limit.
         proven: the highest level that answered for a while.
         since: when the level was last lowered; refusals of what was sent before then say nothing new.
         hold: the moment before which nothing is sent.
@@ -141,7 +143,7 @@ class Throttle:
         return cls(most=most, level=min(most, gently))
 
     def room(self, under_way: int, now: float) -> bool:
-        """Whether one more request may be sent."""
+        """True if one more request may be sent."""
         return under_way < self.level and now >= self.hold
 
     def answered(self) -> Throttle:
@@ -160,7 +162,7 @@ class Throttle:
         Args:
             sent: when the refused request was sent.
             now: the present, by the same clock.
-            pause: seconds for which nobody sends.
+            pause: seconds without sending.
         """
         held = replace(self, hold=max(self.hold, now + pause))
         if sent < self.since:

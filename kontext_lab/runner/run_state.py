@@ -1,67 +1,143 @@
-"""The visible state of a run: cells, notes, the reason of a stop. Calls observers in order."""
+"""State of a run: cells and notes that observers see, timers, and requests in doubt."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from datetime import UTC, datetime, timedelta
 
 from kontext_lab.redaction import get_logger
+from kontext_lab.request.attempt import BillingOutcome
 from kontext_lab.results import CellResult, Results, State
-from kontext_lab.runner.protocols import Observer
+from kontext_lab.runner.protocols import InFlight, LogAnswered, Observer, WorkerProtocol
 
-__all__ = ["RunState"]
+__all__ = ["RunState", "Timers", "UnknownOutcomes"]
 
 log = get_logger(__name__)
 
 
 class RunState:
-    """Results as they change.
+    """Results as they change; calls observers in order.
 
     Args:
         results: one waiting cell per task.
-        observers: told of every cell whose state changed.
-
-    Attributes:
-        results: the same.
+        observers: called with every cell whose state changed.
     """
 
     def __init__(self, results: Results, observers: Sequence[Observer]) -> None:
         self.results = results
         self._observers = list(observers)
-        self._why = ""
+        self._stop_line = ""
 
     def __getitem__(self, place: int) -> CellResult:
         return self.results[place]
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing more is to be sent."""
+        """True once nothing more is to be sent."""
         return bool(self.results.stopped)
 
-    def stop(self, word: str, why: str) -> None:
+    def stop(self, word: str, line: str) -> None:
         """Send nothing more; the first reason counts."""
         if not self.results.stopped:
             self.results.stopped = word
-            self._why = why
-            self.note(why)
+            self._stop_line = line
+            self.note(line)
 
     def note(self, line: str) -> None:
-        """A line that a person should read, once."""
+        """Add a line for a person, once."""
         if line not in self.results.notes:
             self.results.notes.append(line)
 
     def end(self, place: int, state: State, reason: str, note: str = "") -> None:
-        """A cell ends without an answer."""
+        """End a cell without an answer."""
         self.results[place].end(state, reason, note)
-        self.tell(self.results[place])
+        self.notify(self.results[place])
 
     def cancel(self, place: int) -> None:
-        """A cell is left for the next run, since this one stopped."""
-        self.end(place, State.CANCELLED, "stopped", self._why)
+        """Leave a cell to the next run, since this one stopped."""
+        self.end(place, State.CANCELLED, "stopped", self._stop_line)
 
-    def tell(self, cell: CellResult) -> None:
-        """A cell's state changed."""
+    def notify(self, cell: CellResult) -> None:
+        """Tell observers that a cell's state changed."""
         for observer in self._observers:
             try:
                 observer(cell)
             except Exception:  # a broken display must not cost a picture
                 log.warning("an observer failed on cell %s", cell.title, exc_info=True)
+
+
+class Timers:
+    """Timers by name; setting one again moves it."""
+
+    def __init__(self) -> None:
+        self._timers: dict[str, tuple[float, Callable[[], None]]] = {}
+
+    def set(self, name: str, moment: float, act: Callable[[], None]) -> None:
+        """Call `act` at a moment of the monotonic clock."""
+        self._timers[name] = (moment, act)
+
+    def has(self, name: str) -> bool:
+        """True if this timer is set."""
+        return name in self._timers
+
+    def cancel(self, name: str) -> None:
+        """Remove a timer."""
+        self._timers.pop(name, None)
+
+    def seconds(self, now: float, most: float = 60.0) -> float:
+        """Seconds until the next timer is due, at most `most`."""
+        return max(0.0, min((most, *(moment - now for moment, _ in self._timers.values()))))
+
+    def due(self, now: float) -> list[Callable[[], None]]:
+        """Remove the timers that are due; returns their calls in the order of their moments."""
+        names = [name for name, (moment, _) in self._timers.items() if moment <= now]
+        timers = sorted((self._timers.pop(name) for name in names), key=lambda timer: timer[0])
+        return [act for _, act in timers]
+
+
+class UnknownOutcomes:
+    """Requests in doubt: asks the service's log about them from time to time.
+
+    The service logs a charge only after delivery, so a missing row proves nothing.
+
+    Args:
+        worker: asks the log.
+        executor: runs the question.
+        post: hands the answer to the coordinator.
+    """
+
+    def __init__(
+        self, worker: WorkerProtocol, executor: Executor, post: Callable[[LogAnswered], None]
+    ) -> None:
+        self._worker = worker
+        self._executor = executor
+        self._post = post
+        self._requests: dict[str, InFlight] = {}
+
+    def add(self, in_flight: InFlight) -> None:
+        """Add a request whose answer was lost."""
+        self._requests[in_flight.request_id] = in_flight
+
+    def resolve(self, request_id: str) -> InFlight | None:
+        """Remove the request whose outcome is known now."""
+        return self._requests.pop(request_id, None)
+
+    def ask(self) -> bool:
+        """Ask about all of them and post the answer; False if there is nothing to ask, or no thread for it."""
+        if not self._requests:
+            return False
+        moments = [in_flight.when for in_flight in self._requests.values() if in_flight.when]
+        since = min(moments, default=datetime.now(UTC)) - timedelta(minutes=5)
+        try:
+            future = self._executor.submit(self._worker.ask, tuple(self._requests), since)
+        except RuntimeError:
+            return False
+
+        def answered(done: Future[dict[str, BillingOutcome]]) -> None:
+            # A question that fails is a question without an answer.
+            failed = done.cancelled() or done.exception() is not None
+            self._post(LogAnswered({} if failed else done.result()))
+
+        future.add_done_callback(answered)
+        return True

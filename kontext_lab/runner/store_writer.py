@@ -1,7 +1,7 @@
 """The store writer: writes outcomes to the store, one after another, in a thread of its own.
 
-A store that fails costs no picture: what could not be written stays in its folder and is tried again, while the
-sweep goes on. Knows the recorder and the book; decides nothing about sending.
+A store that fails costs no picture: an outcome that could not be written stays in its folder and is retried, while the
+sweep goes on. Knows the recorder and the journal; decides nothing about sending.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kontext_lab.runner.protocols import Callback, JournalProtocol, Recorder
 __all__ = ["PendingWrite", "StoreWriter"]
 
 HANG_SECONDS = 20.0
-"""A failure that takes this long is one of the whole store: the next outcome would take as long."""
+"""A failure that takes this long means that the whole store hangs: the next outcome would take as long."""
 
 
 @dataclass
@@ -31,9 +31,9 @@ class PendingWrite:
     Attributes:
         place: the cell's.
         cell: with the attempt applied.
-        attempt: how it ended.
-        attempt_folder: where its bytes lie until it is written.
-        tries: how often writing failed.
+        attempt: its last attempt.
+        attempt_folder: holds its bytes until it is written.
+        tries: number of failed tries.
     """
 
     place: int
@@ -46,18 +46,18 @@ class PendingWrite:
 class StoreWriter:
     """Owns the one thread that writes to the store.
 
-    Every method is called on the coordinator's thread, and so is everything that is posted.
+    All methods and posted events run on the coordinator's thread.
 
     Args:
         recorder: the store.
-        journal: where outcomes lie until the store has them.
+        journal: holds outcomes until the store has them.
         post: hands an event to the coordinator.
-        trouble: told of a failure in a line.
-        written: told of the place of every cell that the store has taken.
+        on_failure: called with a line for a person.
+        on_written: called with the place of every cell that the store has taken.
 
     Attributes:
         pending: jobs under way.
-        backlog: what the store did not take yet.
+        backlog: outcomes that the store did not take yet.
         down: the store is not tried until `retry`.
         failures: in a row.
     """
@@ -67,15 +67,15 @@ class StoreWriter:
         recorder: Recorder,
         journal: JournalProtocol,
         post: Callable[[Callback], None],
-        trouble: Callable[[str], None],
-        written: Callable[[int], None],
+        on_failure: Callable[[str], None],
+        on_written: Callable[[int], None],
     ) -> None:
         self._recorder = recorder
         self._journal = journal
         self._post = post
-        self._trouble = trouble
-        self._told = written
-        # No pool: those take nothing any more once Python is about to end, when what came must still be written.
+        self._on_failure = on_failure
+        self._on_written = on_written
+        # Not a pool: it takes no jobs once Python is about to end, when outcomes must still be written.
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.pending = 0
         self.backlog: list[PendingWrite] = []
@@ -85,11 +85,11 @@ class StoreWriter:
 
     @property
     def writing(self) -> int:
-        """How many outcomes wait for the store in memory."""
+        """Number of outcomes in memory that wait for the store."""
         return len(self._owed) - len(self.backlog)
 
     def owes(self, place: int) -> bool:
-        """Whether a cell's outcome has not reached the store yet."""
+        """True until a cell's outcome has reached the store."""
         return place in self._owed
 
     def open(self) -> None:
@@ -105,7 +105,7 @@ class StoreWriter:
             job()
 
     def do(self, job: Callable[[], None], then: Callable[[TrackingError | None], None]) -> None:
-        """Do something with the store; `then` is told of its failure, or of None."""
+        """Run a job with the store, then call `then` with its failure, or None."""
 
         def run() -> None:
             failure: TrackingError | None = None
@@ -133,7 +133,7 @@ class StoreWriter:
         self.do(lambda: self._log(write), lambda failure: self._written(write, failure))
 
     def retry(self) -> None:
-        """Try the store again, if it answers at all, with everything it did not take."""
+        """Try the store again with the whole backlog, if it answers."""
         answers: list[bool] = []
         self.do(lambda: answers.append(self._recorder.reachable()), lambda _: self._resume(any(answers)))
 
@@ -142,13 +142,13 @@ class StoreWriter:
             self.failures += 1
             return
         self.down = False
-        # What failed for a reason of its own must not keep the rest waiting.
-        pages, self.backlog = sorted(self.backlog, key=lambda write: write.tries), []
-        for write in pages:
+        # An outcome that fails for its own reason must not delay the rest.
+        writes, self.backlog = sorted(self.backlog, key=lambda write: write.tries), []
+        for write in writes:
             self.write(write)
 
     def _log(self, write: PendingWrite) -> None:
-        if self.down:  # found out while this one waited for its turn
+        if self.down:  # noticed while this one waited for its turn
             raise TrackingError("MLflow does not answer")
         began = monotonic()
         try:
@@ -163,12 +163,12 @@ class StoreWriter:
         if failure is None:
             self.failures = 0
             self._owed.discard(write.place)
-            self._told(write.place)
+            self._on_written(write.place)
             return
         write.tries += 1
         if not self.backlog:
             self.failures += 1
-            self._trouble(f"{failure}; pictures are safe in the journal, the sweep goes on")
+            self._on_failure(f"{failure}; pictures are safe in the journal, the sweep goes on")
         self._shelve(write)
 
     def _shelve(self, write: PendingWrite) -> None:

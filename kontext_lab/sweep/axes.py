@@ -1,4 +1,4 @@
-"""Axes: what a person writes for the values of a parameter, read into checked values with labels.
+"""Axes: the values of a parameter as a person writes them, read into checked values with labels.
 
 Knows the request's fields and the text people type for their values; nothing of sweeps as a whole.
 """
@@ -49,16 +49,16 @@ MAX_CELLS = 10_000
 """A sweep with more cells than this is a mistake before it is a bill."""
 
 MAX_HELD_BYTES = 2 * 1024**3
-"""All references of a sweep together, as they are held in memory: about 500 photographs at 2 megapixels."""
+"""All references of a sweep together, as held in memory: about 500 photographs at 2 megapixels."""
 
 NUMBER_KEYS = ("guidance_scale", "seed", "num_images", "repeat", "safety_tolerance")
 CLOSED_KEYS = ("aspect_ratio", "output_format", "model")
 REFERENCE_KEYS = ("image", "images")
 REPLICATE_KEYS = frozenset({"seed", "repeat"})
-"""Axes over these repeat a setting; they run outermost, so that what is left of a sweep stays balanced."""
+"""Axes over these repeat a setting; they run outermost, so that an interrupted sweep stays balanced."""
 
 SWEEPABLE = (*FIELDS, *REFERENCE_KEYS, "repeat")
-"""What an axis may be named besides the placeholders of the prompt."""
+"""Keys of an axis besides the placeholders of the prompt."""
 
 LARGEST_SEED = 2**32 - 1
 """The service's own seeds are unsigned 32-bit numbers."""
@@ -66,7 +66,7 @@ LARGEST_SEED = 2**32 - 1
 LONGEST_NAME = 250
 """Characters in the name of a value."""
 
-# At most twelve digits a side: more is no setting of this service, and would make ranges without end.
+# At most twelve digits a side: the service has no larger settings, and ranges of them would not end.
 _PLAIN = r"\d{1,12}(?:\.\d{1,12})?"
 _RANGE = re.compile(rf"({_PLAIN})\s*-\s*({_PLAIN})(?:\s*:\s*({_PLAIN}))?")
 
@@ -81,7 +81,7 @@ class Axis:
     Attributes:
         keys: request fields or placeholders; several for paired values.
         values: one entry per value, itself one checked value per key.
-        labels: one entry per value: the name a person gave it, or "".
+        labels: one entry per value: its name, or "" for a value without a name.
     """
 
     keys: tuple[str, ...]
@@ -90,12 +90,12 @@ class Axis:
 
     @property
     def key(self) -> str:
-        """The axis as it is written: the keys joined by `+`."""
+        """The keys joined by `+`."""
         return "+".join(self.keys)
 
     @property
     def is_replicate(self) -> bool:
-        """True for seeds and repeats: the same setting once more."""
+        """True for seeds and repeats, which run the same setting again."""
         return set(self.keys) <= REPLICATE_KEYS
 
     def __len__(self) -> int:
@@ -103,14 +103,9 @@ class Axis:
 
 
 class HeldReferences:
-    """The references of a sweep while they are read: equal ones are held once, all of them within a limit.
+    """The references of a sweep while they are read: equal ones are held once, all within MAX_HELD_BYTES."""
 
-    Args:
-        most: bytes they may hold together.
-    """
-
-    def __init__(self, most: int | None = None) -> None:
-        self._most = MAX_HELD_BYTES if most is None else most
+    def __init__(self) -> None:
         self._held: dict[Reference, Reference] = {}
         self._files: dict[str, Reference] = {}
         self._bytes = 0
@@ -119,30 +114,30 @@ class HeldReferences:
         """The reference, or an equal one that is held already.
 
         Raises:
-            SweepError: together they are too large.
+            SweepError: the references are too large together.
         """
         if reference not in self._held:
             self._bytes += len(reference.png)
-            if self._bytes > self._most:
+            if self._bytes > MAX_HELD_BYTES:
                 raise SweepError(
                     f"image: {len(self._held) + 1} references hold {self._bytes:,} bytes together, allowed are "
-                    f"at most {self._most:,}; split the sweep, or lower max_megapixels"
+                    f"at most {MAX_HELD_BYTES:,}; split the sweep, or lower max_megapixels"
                 )
         return self._held.setdefault(reference, reference)
 
     def load(self, source: Any, max_megapixels: float) -> Reference:
-        """A reference from what a person gave; the same file or text is read once."""
+        """Load a reference; the same file or text is read once."""
         text = os.fspath(source) if isinstance(source, str | os.PathLike) else None
-        if text not in self._files:
-            made = self.hold(load_reference(source, max_megapixels=max_megapixels))
-            if text is None:
-                return made
-            self._files[text] = made
-        return self._files[text]
+        if text in self._files:
+            return self._files[text]
+        reference = self.hold(load_reference(source, max_megapixels=max_megapixels))
+        if text is not None:
+            self._files[text] = reference
+        return reference
 
 
 def is_several(key: str, given: Any) -> bool:
-    """Whether a value given for a field stands for an axis: a list, a range, or text for several."""
+    """True if the value of a field makes an axis: a list, a range, or text for several values."""
     if key in (*REFERENCE_KEYS, "price"):
         return False
     if isinstance(given, str):
@@ -158,10 +153,10 @@ def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
         given: a list, a range, a mapping of names to values, or text (`1,2,5`, `1-4`, `2-8:3`, `1:1,16:9`).
         max_megapixels: how references among the values are prepared.
 
-    Raises:
-        SweepError: no values, too many, one that is not allowed, or a wrong number of paired values.
+    Guidance scales that are equal at the 6 digits that are sent, such as those of `np.arange`, are one value.
 
-    Guidance scales that are equal at the 6 digits that are sent, as of `np.arange`, are one value.
+    Raises:
+        SweepError: no values, too many, a value that is not allowed, or a wrong number of paired values.
     """
     keys = tuple(part.strip() for part in key.split("+"))
     key = "+".join(keys)
@@ -173,15 +168,26 @@ def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
     if len(entries) > MAX_CELLS:
         raise SweepError(f"axis {key!r}: more than {MAX_CELLS} values, allowed are at most {MAX_CELLS} cells")
     load = partial(HeldReferences().load, max_megapixels=max_megapixels)
-    values = tuple(_entry(keys, entry, number, load) for number, entry in enumerate(entries, 1))
+    checked = []
+    for number, entry in enumerate(entries, 1):
+        where = f"axis {key!r}, value {number}"
+        parts = (entry,) if len(keys) == 1 else list(entry) if isinstance(entry, np.ndarray) else entry
+        if not isinstance(parts, list | tuple) or len(parts) != len(keys):
+            needed = f"{len(keys)} values, one for each of {', '.join(keys)}"
+            raise SweepError(f"{where}: {shown(entry, 60)}, needs {needed}")
+        try:
+            checked.append(tuple(_checked(name, part, load) for name, part in zip(keys, parts, strict=True)))
+        except SweepError as error:
+            raise type(error)(f"{where}: {error}") from None
+    values = tuple(checked)
     if keys == ("guidance_scale",) and not any(labels):
         values = tuple(dict.fromkeys(values))
         labels = labels[: len(values)]
-    return Axis(keys, _told_apart(keys, values), labels)
+    return Axis(keys, _distinct_names(keys, values), labels)
 
 
 def check_value(key: str, value: Any, *, max_megapixels: float) -> Any:
-    """One value as the request will hold it; placeholder words as text, references prepared.
+    """One value as a request holds it: placeholder words as text, references prepared.
 
     Raises:
         SweepError: the value is not allowed for this key.
@@ -192,12 +198,17 @@ def check_value(key: str, value: Any, *, max_megapixels: float) -> Any:
 def _checked(key: str, value: Any, load: _Load) -> Any:
     if key == "seed" and isinstance(value, str) and value.strip().lower() == "random":
         return secrets.randbelow(LARGEST_SEED) + 1
-    if key == "image":
-        return (_reference(value, load),)
-    if key == "images":
-        if not isinstance(value, list | tuple):
+    if key in REFERENCE_KEYS:
+        if key == "images" and not isinstance(value, list | tuple):
             raise SweepError("images: takes a list of 1 to 4 references, which go into one request")
-        return check_field("images", tuple(_reference(one, load) for one in value))
+        references = value if key == "images" else (value,)
+        if any(isinstance(reference, list | tuple) for reference in references):
+            raise SweepError(
+                "image: takes one reference; several in one request are images=[…], "
+                'one after the other an axis {"image": […]}'
+            )
+        loaded = tuple(load(reference) for reference in references)
+        return check_field("images", loaded) if key == "images" else loaded
     value = plain(value)
     if key == "prompt":
         # Its length is checked once the placeholders are filled.
@@ -206,11 +217,17 @@ def _checked(key: str, value: Any, load: _Load) -> Any:
         return value
     if key in (*FIELDS, "repeat", "price"):
         return check_field(key, value)
-    return _word(key, value)
+    # A word for a placeholder; numbers are written out.
+    if isinstance(value, str) and not CONTROL.search(value):
+        return value
+    short = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= LONGEST_INTEGER
+    if short or (isinstance(value, float) and math.isfinite(value)):
+        return decimal_text(value)
+    raise SweepError(f"{key}: {shown(value)} is not a word, allowed are text and numbers")
 
 
 def value_text(key: str, value: Any) -> str:
-    """A checked value as it is written in a label, a YAML file or a digest."""
+    """A checked value as text, for labels, YAML files and digests."""
     if value is None:
         return "default"
     if key in REFERENCE_KEYS:
@@ -223,15 +240,26 @@ def value_text(key: str, value: Any) -> str:
 
 
 def _entries(keys: tuple[str, ...], given: Any) -> tuple[tuple[str, ...], list[Any]]:
-    """Labels and raw values, before they are checked."""
+    """Labels and values, before they are checked."""
+    key = "+".join(keys)
     if isinstance(given, Mapping):
-        return _names("+".join(keys), given), list(given.values())
+        names = tuple(" ".join(str(name).split()) for name in given)
+        times = Counter(names)
+        for name in names:
+            if not name or len(name) > LONGEST_NAME or CONTROL.search(name):
+                raise SweepError(
+                    f"axis {key!r}: {shown(name)} names a value, allowed are 1 to {LONGEST_NAME} characters, "
+                    "none of them control characters"
+                )
+            if times[name] > 1:
+                raise SweepError(f"axis {key!r}: {shown(name)} names two values")
+        return names, list(given.values())
     if isinstance(given, str):
         if len(keys) > 1 or keys[0] not in (*NUMBER_KEYS, *CLOSED_KEYS):
-            raise SweepError(f"axis {'+'.join(keys)!r}: {given[:60]!r} is text, give a list of values")
+            raise SweepError(f"axis {key!r}: {given[:60]!r} is text, give a list of values")
         entries: list[Any] = _from_text(keys[0], given)
     elif isinstance(given, set | frozenset):
-        raise SweepError(f"axis {'+'.join(keys)!r}: a set has no order, give a list of values")
+        raise SweepError(f"axis {key!r}: a set has no order, give a list of values")
     elif given is None:
         entries = []
     elif _is_one(keys, given):
@@ -242,38 +270,11 @@ def _entries(keys: tuple[str, ...], given: Any) -> tuple[tuple[str, ...], list[A
 
 
 def _is_one(keys: tuple[str, ...], given: Any) -> bool:
-    """Whether what was given is a single value, though some of those can be iterated over."""
+    """True for a single value, also if it can be iterated over."""
     if isinstance(given, np.ndarray):
-        # The rows of an array that is a picture are no pictures.
+        # The rows of a picture's array are not pictures.
         return given.ndim == 0 or (given.ndim <= 3 and any(key in REFERENCE_KEYS for key in keys))
     return isinstance(given, str | bytes | bytearray | memoryview) or not isinstance(given, Iterable)
-
-
-def _names(key: str, given: Mapping[Any, Any]) -> tuple[str, ...]:
-    names = tuple(" ".join(str(name).split()) for name in given)
-    times = Counter(names)
-    for name in names:
-        if not name or len(name) > LONGEST_NAME or CONTROL.search(name):
-            raise SweepError(
-                f"axis {key!r}: {shown(name)} names a value, allowed are 1 to {LONGEST_NAME} characters, "
-                "none of them control characters"
-            )
-        if times[name] > 1:
-            raise SweepError(f"axis {key!r}: {shown(name)} names two values")
-    return names
-
-
-def _entry(keys: tuple[str, ...], entry: Any, number: int, load: _Load) -> tuple[Any, ...]:
-    where = f"axis {'+'.join(keys)!r}, value {number}"
-    parts = (entry,) if len(keys) == 1 else list(entry) if isinstance(entry, np.ndarray) else entry
-    if not isinstance(parts, list | tuple) or len(parts) != len(keys):
-        raise SweepError(
-            f"{where}: {shown(entry, 60)}, needs {len(keys)} values, one for each of {', '.join(keys)}"
-        )
-    try:
-        return tuple(_checked(key, part, load) for key, part in zip(keys, parts, strict=True))
-    except SweepError as error:
-        raise type(error)(f"{where}: {error}") from None
 
 
 def _from_text(key: str, text: str) -> list[Any]:
@@ -282,13 +283,23 @@ def _from_text(key: str, text: str) -> list[Any]:
     if not text.strip():
         return values
     for part in (piece.strip() for piece in text.split(",", MAX_CELLS)):
-        found = _RANGE.fullmatch(part) if key in NUMBER_KEYS else None
-        if found:
-            values.extend(_from_range(key, part, *found.groups()))
-        elif part:
+        if not part:
+            raise SweepError(f"axis {key!r}: {text[:60]!r} has an empty place between commas")
+        match = _RANGE.fullmatch(part) if key in NUMBER_KEYS else None
+        if match is None:
             values.append(part)
         else:
-            raise SweepError(f"axis {key!r}: {text[:60]!r} has an empty place between commas")
+            start, end, step = Decimal(match[1]), Decimal(match[2]), Decimal(match[3] or 1)
+            if step == 0:
+                raise SweepError(f"axis {key!r}: {part!r} has step 0")
+            if end < start:
+                raise SweepError(f"axis {key!r}: {part!r} ends before it starts")
+            count = int((end - start) / step) + 1
+            if count > MAX_CELLS:
+                raise SweepError(
+                    f"axis {key!r}: {part!r} has {count} values, allowed are at most {MAX_CELLS}"
+                )
+            values.extend(format((start + index * step).normalize(), "f") for index in range(count))
         if len(values) > MAX_CELLS:
             raise SweepError(
                 f"axis {key!r}: more than {MAX_CELLS} values, allowed are at most {MAX_CELLS} cells"
@@ -296,35 +307,15 @@ def _from_text(key: str, text: str) -> list[Any]:
     return values
 
 
-def _from_range(key: str, part: str, low: str, high: str, step: str | None) -> list[str]:
-    start, end, pace = Decimal(low), Decimal(high), Decimal(step or 1)
-    if pace == 0:
-        raise SweepError(f"axis {key!r}: {part!r} has step 0")
-    if end < start:
-        raise SweepError(f"axis {key!r}: {part!r} ends before it starts")
-    count = int((end - start) / pace) + 1
-    if count > MAX_CELLS:
-        raise SweepError(f"axis {key!r}: {part!r} has {count} values, allowed are at most {MAX_CELLS}")
-    return [format((start + index * pace).normalize(), "f") for index in range(count)]
-
-
-def _word(key: str, value: Any) -> str:
-    """A word for a placeholder; numbers are written out."""
-    if isinstance(value, str) and not CONTROL.search(value):
-        return value
-    short = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= LONGEST_INTEGER
-    if short or (isinstance(value, float) and math.isfinite(value)):
-        return decimal_text(value)
-    raise SweepError(f"{key}: {shown(value)} is no word, allowed are text and numbers")
-
-
-def _told_apart(keys: tuple[str, ...], values: tuple[tuple[Any, ...], ...]) -> tuple[tuple[Any, ...], ...]:
-    """Different references of one name get a number each: results are picked and labelled by the name."""
+def _distinct_names(
+    keys: tuple[str, ...], values: tuple[tuple[Any, ...], ...]
+) -> tuple[tuple[Any, ...], ...]:
+    """The values with a number after the name of different references with one name, since names pick and label."""
     named: dict[Reference, Reference] = {}
     taken: set[str] = set()
     numbers: Counter[str] = Counter()
 
-    def told_apart(reference: Reference) -> Reference:
+    def renamed(reference: Reference) -> Reference:
         if reference not in named:
             name = reference.name
             while name in taken:
@@ -336,17 +327,8 @@ def _told_apart(keys: tuple[str, ...], values: tuple[tuple[Any, ...], ...]) -> t
 
     return tuple(
         tuple(
-            tuple(told_apart(one) for one in part) if key in REFERENCE_KEYS else part
+            tuple(renamed(reference) for reference in part) if key in REFERENCE_KEYS else part
             for key, part in zip(keys, entry, strict=True)
         )
         for entry in values
     )
-
-
-def _reference(value: Any, load: _Load) -> Reference:
-    if isinstance(value, list | tuple):
-        raise SweepError(
-            "image: takes one reference; several in one request are images=[…], "
-            'one after the other an axis {"image": […]}'
-        )
-    return load(value)

@@ -1,4 +1,4 @@
-"""The sweep: what a person defines. Fixed parameters, axes, a name; checked when it is made.
+"""The sweep that a person defines: fixed parameters, axes, a name; checked when it is made.
 
 Pure: it reads reference files when it is made and writes YAML when asked, and does nothing else.
 """
@@ -16,7 +16,7 @@ from typing import Any
 from kontext_lab.errors import ConfigError, SweepError, meant, shown
 from kontext_lab.images import MAX_MEGAPIXELS, Boxes, Reference, boxes_by_reference
 from kontext_lab.request import CONTROL, FIELDS, EditRequest
-from kontext_lab.sweep import checks, files
+from kontext_lab.sweep import cells, yaml_file
 from kontext_lab.sweep.axes import (
     REFERENCE_KEYS,
     Axis,
@@ -26,7 +26,7 @@ from kontext_lab.sweep.axes import (
     parse_axis,
     value_text,
 )
-from kontext_lab.sweep.cells import Cell, make_cells
+from kontext_lab.sweep.cells import Cell
 from kontext_lab.sweep.wording import short_prompt
 
 __all__ = ["Sweep"]
@@ -36,28 +36,41 @@ _OPTIONS = ("axes", "name", "note", "max_megapixels", "protect")
 
 
 class Sweep:
-    """Fixed parameters and axes: the cells are every combination of the axes' values.
+    """Fixed parameters and axes; its cells are all combinations of the axes' values.
 
     Args:
-        prompt: what to change; `{placeholders}` become axes of words. A list is an axis of prompts.
+        prompt: the edit in words; `{placeholders}` become axes of words. A list is an axis of prompts.
         image: one reference: path, URL, bytes, PIL image, array or an output.
         images: up to 4 references that go into one request together.
         axes: values by key. A key is a request field, a placeholder, `image`, `images`, `repeat`, or several
             joined by `+` for paired values. Values are a list, a range, a mapping of names to values, text:
             `1,2,5`, `1-4`, `2-8:3` (inclusive, step after the colon), `1:1,16:9`.
-        name: what the sweep is called; made from the prompt where it isn't given.
+        name: the sweep's name; by default made from the prompt.
         note: anything worth remembering.
-        max_megapixels: references above this are scaled down before they are sent.
+        max_megapixels: larger references are scaled down before they are sent.
         protect: parts of the reference that an edit should leave alone, by name: `{"face": (x0, y0, x1, y1)}`, as
-            fractions of its width and height; where there are several references, by their names (see
-            `reference_names`): `{"cat": {"face": (x0, y0, x1, y1)}}`. How well each was kept is measured as
-            `preserve/<name>`; nothing of it is sent, and the same sweep with other boxes is the same sweep.
-        **fields: model, guidance_scale, seed (1 unless given, `random` draws one and writes it down),
-            aspect_ratio, safety_tolerance, output_format, num_images, repeat, price. Several values for a
-            field make an axis of it.
+            fractions of its width and height; with several references, by their names (see `reference_names`):
+            `{"cat": {"face": (x0, y0, x1, y1)}}`. Each is scored as `preserve/<name>`. Boxes are not sent, and the
+            same sweep with other boxes is the same sweep.
+        **fields: model, guidance_scale, seed (by default 1; `random` draws one and writes it down), aspect_ratio,
+            safety_tolerance, output_format, num_images, repeat, price. Several values for a field make it an axis.
 
     Raises:
-        SweepError: anything that could not be sent as it stands, in one line that says what and where.
+        SweepError: a value that can't be sent, in one line that says what and where.
+
+    Example:
+        >>> sweep = kl.Sweep(
+        ...     "Add a {animal}.",
+        ...     kl.sample("coffee"),
+        ...     axes={"animal": ["bird", "crab"], "guidance_scale": "2-8:3"},
+        ...     aspect_ratio="1:1",
+        ... )
+        >>> len(sweep), sweep.cost
+        (6, 0.312)
+        >>> [axis.key for axis in sweep.axes]
+        ['animal', 'guidance_scale']
+        >>> len(sweep.replace(seed="1-4"))
+        24
     """
 
     def __init__(
@@ -73,35 +86,37 @@ class Sweep:
         protect: Boxes | Mapping[str, Boxes] | None = None,
         **fields: Any,
     ) -> None:
-        self.max_megapixels = files.checked_megapixels(max_megapixels)
-        self.note = _checked_note(note)
+        self.max_megapixels = yaml_file.checked_megapixels(max_megapixels)
+        self.note = str(note or "")
+        if CONTROL.search(self.note):
+            raise SweepError(f"note: {shown(self.note, 60)}, allowed is text without control characters")
         given = {"prompt": prompt, "image": image, "images": images, **fields}
-        self._fixed, from_fields = self._sorted_out(given)
+        self._fixed, from_fields = self._sort_out(given)
         if axes is not None and not isinstance(axes, Mapping):
             raise SweepError(f"axes: {shown(axes, 60)}, allowed is a mapping of keys to values")
-        templates = checks.read_templates(given, axes or {})
+        templates = cells.read_templates(given, axes or {})
         named = (self._axis(key, value, templates) for key, value in (axes or {}).items())
         self._axes = (*named, *from_fields)
-        checks.check_keys(self._fixed, self._axes)
+        cells.check_keys(self._fixed, self._axes)
         self._given_name = _checked_name(name)
-        self.name = self._given_name or _made_name(self._fixed, self._axes)
+        self.name = self._given_name or short_prompt(cells.prompts(self._fixed, self._axes)[0], 48)
         _ = self.cells  # every combination is checked before anything is planned
         names = self.reference_names if protect else {}
         boxes = boxes_by_reference("protect", protect, list(names.values()))
         self.boxes: dict[Reference, Boxes] = {
-            one: boxes[name] for one, name in names.items() if boxes.get(name)
+            reference: boxes[name] for reference, name in names.items() if boxes.get(name)
         }
-        self._transfer = ""
+        self._transfer_line = ""
 
-    def _sorted_out(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Axis]]:
-        """The given fields as checked fixed values, and as axes where they are several."""
+    def _sort_out(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Axis]]:
+        """The given fields as checked fixed values and as axes."""
         fixed: dict[str, Any] = {}
         several: list[Axis] = []
         for key, value in given.items():
             if key not in _FIELDS:
                 known = (*_FIELDS, *_OPTIONS)
                 hint = meant(key, known) or "words of the prompt go into axes; "
-                raise SweepError(f"{key:.60}: is no field of a sweep; {hint}known are {', '.join(known)}")
+                raise SweepError(f"{key:.60}: is not a field of a sweep; {hint}known are {', '.join(known)}")
             if value is None:
                 continue
             if is_several(key, value):
@@ -111,13 +126,13 @@ class Sweep:
                 if checked is not None:
                     fixed["images" if key == "image" else key] = checked
         if given.get("image") is not None and given.get("images") is not None:
-            raise SweepError("image and images are both given: images=[…] takes several for one request")
+            raise SweepError("image and images are both given: use images=[…] for several in one request")
         return fixed, several
 
     def _axis(self, key: str, value: Any, templates: Sequence[str] | None = None) -> Axis:
         if isinstance(value, Axis):
             return value
-        checks.check_name(str(key), templates)
+        cells.check_name(str(key), templates)
         return parse_axis(str(key), value, max_megapixels=self.max_megapixels)
 
     @property
@@ -132,8 +147,8 @@ class Sweep:
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """One combination of values each, replicates outermost: the order they are sent in."""
-        return tuple(make_cells(self._fixed, self._axes))
+        """All combinations of values, in the order they are sent: replicates outermost."""
+        return tuple(cells.make_cells(self._fixed, self._axes))
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -145,7 +160,7 @@ class Sweep:
 
     @property
     def cost(self) -> float:
-        """US dollars if every cell were sent, by list price or the sweep's own."""
+        """US dollars for all cells, by list price or the sweep's own."""
         return round(sum(cell.request.cost for cell in self.cells), 6)
 
     @property
@@ -157,29 +172,27 @@ class Sweep:
     @cached_property
     def reference_names(self) -> dict[Reference, str]:
         """The name of each reference in `protect`: its label on the axis, else its own."""
-        return checks.reference_names(self.cells)
+        return cells.reference_names(self.cells)
 
     @property
     def protect(self) -> dict[str, Any]:
-        """The boxes by name; where there are several references, by the names of those."""
+        """The boxes by name; with several references, by the references' names."""
         if len(self.reference_names) == 1:
             return dict(next(iter(self.boxes.values()), {}))
-        return {self.reference_names[one]: dict(boxes) for one, boxes in self.boxes.items()}
+        return {self.reference_names[reference]: dict(boxes) for reference, boxes in self.boxes.items()}
 
     def boxes_in(self, request: EditRequest) -> tuple[Boxes, ...]:
-        """The boxes of each reference of a request; () where none has any."""
-        found = tuple(self.boxes.get(one, {}) for one in request.images)
-        return found if any(found) else ()
+        """The boxes of each reference of a request; () if no reference has any."""
+        boxes = tuple(self.boxes.get(reference, {}) for reference in request.images)
+        return boxes if any(boxes) else ()
 
     def with_boxes(self, boxes: Mapping[Reference, Boxes]) -> Sweep:
-        """A copy with other boxes, by reference; those of references that it doesn't have are left out."""
-        given = {name: boxes[one] for one, name in self.reference_names.items() if boxes.get(one)}
-        return self.replace(
-            protect=next(iter(given.values()), {}) if len(self.reference_names) == 1 else given
-        )
+        """A copy with other boxes, by reference; boxes of references that it doesn't have are left out."""
+        own = {name: boxes[one] for one, name in self.reference_names.items() if boxes.get(one)}
+        return self.replace(protect=next(iter(own.values()), {}) if len(self.reference_names) == 1 else own)
 
     def digest(self, service: str) -> str:
-        """Hex sha256 over service, fixed parameters, axes and references: names the sweep's parent run.
+        """Hex sha256 over service, fixed parameters, axes and references; it identifies the sweep's parent run.
 
         Raises:
             SweepError: a reference by URL was not fetched yet.
@@ -206,12 +219,12 @@ class Sweep:
     def replace(self, **changes: Any) -> Sweep:
         """A changed copy: a value for a field fixes it, several make it an axis, `axes` replaces single axes.
 
-        An axis given as None is removed. `sweep.replace(seed="1-16")` extends a study: cells that were paid for
-        are reused. Protected boxes follow a reference into the picture that takes its place, such as an output of
-        its own, or are dropped; `warnings` says which.
+        An axis given as None is removed. `sweep.replace(seed="1-16")` extends a study: paid cells are reused.
+        Protected boxes follow a reference into the picture that replaces it, such as one of its outputs, or are
+        dropped; `warnings` says which.
 
         Raises:
-            SweepError: the changed sweep cannot be.
+            SweepError: the changed sweep is not valid.
         """
         fields: dict[str, Any] = dict(self._fixed)
         axes: dict[str, Any] = {axis.key: axis for axis in self._axes}
@@ -226,49 +239,46 @@ class Sweep:
         if not isinstance(changed_axes, Mapping):
             raise SweepError(f"axes: {shown(changed_axes, 60)}, allowed is a mapping of keys to values")
         for key, value in changed_axes.items():
-            _put_axis("+".join(part.strip() for part in str(key).split("+")), value, fields, axes)
+            _replace_axis("+".join(part.strip() for part in str(key).split("+")), value, fields, axes)
         for key, value in changes.items():
             if key in options:
                 options[key] = value
             elif key in _FIELDS and not is_several(key, value):
-                _forget(key, fields, axes)
+                _drop_key(key, fields, axes)
                 fields[key] = value
             else:
-                single = key not in _FIELDS and value is not None and not is_several(key, value)
                 # A word of the prompt stays an axis, also with a single value.
-                _put_axis(key, [value] if single else value, fields, axes)
+                single = key not in _FIELDS and value is not None and not is_several(key, value)
+                _replace_axis(key, [value] if single else value, fields, axes)
         self._check_preparation(options["max_megapixels"], fields, axes)
-        made = Sweep(
-            axes={key: value for key, value in axes.items() if value is not None}, **fields, **options
-        )
+        kept_axes = {key: value for key, value in axes.items() if value is not None}
+        changed = Sweep(axes=kept_axes, **fields, **options)
         if given or not self.boxes:
-            return made
-        boxes, line = checks.transferred(self.boxes, made.references)
-        return made.with_boxes(boxes)._said(line)
-
-    def _said(self, line: str) -> Sweep:
-        self._transfer = line
-        return self
+            return changed
+        boxes, line = cells.transferred(self.boxes, changed.references)
+        changed = changed.with_boxes(boxes)
+        changed._transfer_line = line
+        return changed
 
     def _check_preparation(
         self, max_megapixels: Any, fields: Mapping[str, Any], axes: Mapping[str, Any]
     ) -> None:
-        """References are prepared when a sweep is made: a copy can't prepare them differently."""
+        """Refuse another max_megapixels for references that were prepared already."""
         fixed = "images" in self._fixed and fields.get("images") is self._fixed["images"]
         kept = fixed or any(
             isinstance(axis, Axis) and set(axis.keys) & set(REFERENCE_KEYS) for axis in axes.values()
         )
-        if kept and files.checked_megapixels(max_megapixels) != self.max_megapixels:
+        if kept and yaml_file.checked_megapixels(max_megapixels) != self.max_megapixels:
             raise SweepError("max_megapixels: changes how references are prepared, give the image as well")
 
     def resolve(self, fetch: Callable[[str], bytes]) -> Sweep:
-        """The sweep with every reference by URL fetched once and frozen; itself where nothing is missing.
+        """The sweep with every reference by URL fetched once; itself if there is nothing to fetch.
 
         Args:
-            fetch: GETs a URL and returns the body; raises an ImageError where it cannot.
+            fetch: GETs a URL and returns the body; raises an ImageError on failure.
 
         Raises:
-            SweepError: what the URLs serve is too large together.
+            SweepError: the references are too large together.
         """
         if all(reference.resolved for reference in self.references):
             return self
@@ -276,7 +286,7 @@ class Sweep:
         return self.with_references(lambda reference: held.hold(reference.resolve(fetch)))
 
     def with_references(self, change: Callable[[Reference], Reference]) -> Sweep:
-        """The sweep with every reference exchanged for what `change` makes of it, called once for each."""
+        """The sweep with `change` applied to every reference, once for each."""
         done = {reference: change(reference) for reference in self.references}
 
         def swap(key: str, value: Any) -> Any:
@@ -293,61 +303,72 @@ class Sweep:
             )
             for axis in self._axes
         }
-        made = Sweep(
+        changed = Sweep(
             axes=axes,
             name=self._given_name,
             note=self.note,
             max_megapixels=self.max_megapixels,
             **fields,
         )
-        boxes = {done[one]: boxes for one, boxes in self.boxes.items()}
-        return (made.with_boxes(boxes) if boxes else made)._said(self._transfer)
+        if self.boxes:
+            changed = changed.with_boxes({done[reference]: own for reference, own in self.boxes.items()})
+        changed._transfer_line = self._transfer_line
+        return changed
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed but probably not meant, a line each."""
-        return (*filter(None, [self._transfer]), *checks.warnings(self._axes, self.cells))
+        """Legal but probably unintended settings, a line each."""
+        return (*filter(None, [self._transfer_line]), *cells.warnings(self._axes, self.cells))
 
     @classmethod
     def from_yaml(cls, path: str | Path, *, own: bool = False) -> Sweep:
         """Read a sweep from a file; paths in it are relative to it.
 
-        Plans name the references that lie outside of its folder.
+        Plans name the references outside of its folder.
 
         Args:
-            path: the file; of at most a megabyte and 60,000 lines and values, which is more than people write.
-            own: `to_yaml` wrote it, so that it may have any length.
+            path: the file, of at most a megabyte and 60,000 lines and values.
+            own: True for a file that `to_yaml` wrote, which may have any length.
 
         Raises:
-            SweepError: no such file, no YAML, or no sweep; names the file.
+            SweepError: a missing file, a file that is not YAML, or not a sweep; names the file.
         """
-        file = files.path_of(path)
+        file = yaml_file.path_of(path)
         try:
-            arguments = files.read(file, own=own)
+            arguments = yaml_file.read(file, own=own)
             if "self" in arguments:
-                raise SweepError("self: is no field of a sweep")
-            return files.marked_outside(cls(**arguments), file.parent)
+                raise SweepError("self: is not a field of a sweep")
+            sweep = cls(**arguments)
+            marks = {one: yaml_file.marked_outside(one, file.parent) for one in sweep.references}
+            unchanged = all(mark is one for one, mark in marks.items())
+            return sweep if unchanged else sweep.with_references(marks.__getitem__)
         except SweepError as error:
-            raise type(error)(f"{files.shown_path(file)}: {error}") from None
+            raise type(error)(f"{yaml_file.shown_path(file)}: {error}") from None
 
     def to_yaml(self, path: str | Path, *, self_contained: bool = False) -> Path:
         """Write the sweep to a file that `from_yaml` reads back to an equal one.
 
-        References without a path or URL of their own are written beside it, as they are sent.
+        References without a path or URL are written beside it, as they are sent.
 
         Args:
             path: the file to write.
-            self_contained: write all references beside it, also those that have a path.
+            self_contained: write all references beside it, also those with a path.
 
         Raises:
             ConfigError: the file or a reference beside it can't be written.
         """
-        file = files.path_of(path)
+        file = yaml_file.path_of(path)
         try:
-            return files.write(file, self, self_contained=self_contained)
+            options = {
+                "name": self._given_name,
+                "note": self.note,
+                "max_megapixels": self.max_megapixels,
+                "protect": self.protect,
+            }
+            return yaml_file.write(file, options, self._fixed, self._axes, self_contained=self_contained)
         except (OSError, ValueError) as error:  # ValueError: a name that the file system's encoding lacks
             reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"{files.shown_path(file)}: can't be written: {reason}") from None
+            raise ConfigError(f"{yaml_file.shown_path(file)}: can't be written: {reason}") from None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sweep):
@@ -364,15 +385,15 @@ class Sweep:
         return f"<Sweep {self.name!r}: {axes}, {len(self)} cells, ${self.cost:.2f}>"
 
 
-def _put_axis(key: str, value: Any, fields: dict[str, Any], axes: dict[str, Any]) -> None:
-    """An axis in its old place where there is one; whatever else its keys stood in goes."""
+def _replace_axis(key: str, value: Any, fields: dict[str, Any], axes: dict[str, Any]) -> None:
+    """Put an axis in its old position, if it has one; other uses of its keys are removed."""
     for part in key.split("+"):
-        _forget(part, fields, {} if part == key and key in axes else axes)
+        _drop_key(part, fields, {} if part == key and key in axes else axes)
     axes[key] = value
 
 
-def _forget(key: str, fields: dict[str, Any], axes: dict[str, Any]) -> None:
-    """Make room for a new value: the old one goes, whether it was fixed or an axis of its own."""
+def _drop_key(key: str, fields: dict[str, Any], axes: dict[str, Any]) -> None:
+    """Remove a key's old value, fixed or an axis."""
     same = REFERENCE_KEYS if key in REFERENCE_KEYS else (key,)
     for name in same:
         fields.pop(name, None)
@@ -390,17 +411,6 @@ def _checked_name(name: Any) -> str:
     ):
         raise SweepError(f"name: {shown(name, 60)}, allowed is one line of at most 250 characters")
     return name.strip()
-
-
-def _checked_note(note: Any) -> str:
-    text = str(note or "")
-    if CONTROL.search(text):
-        raise SweepError(f"note: {shown(text, 60)}, allowed is text without control characters")
-    return text
-
-
-def _made_name(fixed: Mapping[str, Any], axes: tuple[Axis, ...]) -> str:
-    return short_prompt(checks.prompts(fixed, axes)[0], 48)
 
 
 def _digestible(key: str, value: Any) -> Any:

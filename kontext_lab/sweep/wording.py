@@ -49,19 +49,19 @@ def short_prompt(prompt: str, length: int = 40) -> str:
 def shortened(
     labels: Sequence[str], room: int | Callable[[str], bool], among: Sequence[str] = ()
 ) -> list[str]:
-    """Labels cut to a room, each with what tells it from the others.
+    """Labels cut to a width, each with the words that distinguish it from the others.
 
-    A cut label keeps its beginning; where another label has the same beginning, it also keeps the places where the
-    two differ: `Add a small … with a red hat`. Different labels stay different whatever the room: where no cut tells
-    them apart their numbers do, even where these are wider than the room.
+    A cut label keeps its beginning; if another label has the same beginning, it also keeps the places where the two
+    differ: `Add a small … with a red hat`. Different labels stay different at any width: if no cut distinguishes them,
+    they become numbers, even if these are wider.
 
     Args:
         labels: one line each.
-        room: characters a label may have, or a test whether a text fits.
-        among: all labels that are to be told apart, where `labels` are some of them.
+        room: largest number of characters, or a function that is True for a text that fits.
+        among: all labels to be distinguished, if `labels` are some of them.
 
     Returns:
-        One text a label, in order; equal ones for equal labels.
+        One text per label, in order; equal texts for equal labels.
     """
 
     def fits(text: str) -> bool:
@@ -83,32 +83,31 @@ def shortened(
 
 
 def _cut(label: str, fits: Callable[[str], bool], everything: Sequence[str]) -> str | None:
-    """A label with parts left out that could be no other label with parts left out; None where there is none."""
+    """A label with parts left out that matches no other label; None if there is no such text."""
     places: list[int] = []
     while True:
         pieces = _largest(label, places, fits)
-        # Ends rule out nearly all: a pattern takes a hundred times as long.
-        near = [one for one in everything if one.startswith(pieces[0]) and one.endswith(pieces[-1])]
+        # The ends exclude nearly all labels: a pattern takes a hundred times as long.
+        near = [other for other in everything if other.startswith(pieces[0]) and other.endswith(pieces[-1])]
         pattern = ".*".join(map(re.escape, pieces))
-        rival = next((one for one in near if one != label and re.fullmatch(pattern, one, re.DOTALL)), None)
+        rivals = (other for other in near if other != label and re.fullmatch(pattern, other, re.DOTALL))
+        rival = next(rivals, None)
         if rival is None:
             return "…".join(pieces)
-        further = [place for place in _differing(label, rival) if place not in places]
+        # Where the label first differs from its rival, and where it last does.
+        last = len(label) - 1
+        first_place = min(_shared_start(label, rival), last)
+        last_place = max(0, last - _shared_start(label[::-1], rival[::-1]))
+        further = [place for place in (first_place, last_place) if place not in places]
         if not further or len("".join(pieces)) <= len(places):
             return None
         places = sorted([*places, further[0]])
 
 
-def _differing(label: str, rival: str) -> tuple[int, int]:
-    """Where a label first differs from another, and where it last does."""
-    last = len(label) - 1
-    return min(_alike(label, rival), last), max(0, last - _alike(label[::-1], rival[::-1]))
-
-
-def _alike(one: str, other: str) -> int:
-    """How many characters two texts begin alike."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (first, second) in pairs if first != second), min(len(one), len(other)))
+def _shared_start(text: str, other: str) -> int:
+    """Number of characters with which both texts begin."""
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(text), len(other)))
 
 
 def _largest(label: str, places: Sequence[int], fits: Callable[[str], bool]) -> list[str]:
@@ -116,15 +115,18 @@ def _largest(label: str, places: Sequence[int], fits: Callable[[str], bool]) -> 
     most, over = 0, len(label) + 1
     while over - most > 1:
         kept = (most + over) // 2
-        if fits("…".join(_pieces(label, _spans(label, places, kept)))):
+        if fits("…".join(_pieces(label, places, kept))):
             most = kept
         else:
             over = kept
-    return _pieces(label, _spans(label, places, most))
+    return _pieces(label, places, most)
 
 
-def _spans(label: str, places: Sequence[int], kept: int) -> list[tuple[int, int]]:
-    """The beginning and the words at some places, about `kept` characters in equal shares."""
+def _pieces(label: str, places: Sequence[int], kept: int) -> list[str]:
+    """The beginning and the words at some places, about `kept` characters in equal shares.
+
+    The last piece is empty if the label's end is not among them.
+    """
     share = kept // (len(places) + 1)
     head = kept - share * len(places)
     space = label.rfind(" ", 0, head)
@@ -140,11 +142,6 @@ def _spans(label: str, places: Sequence[int], kept: int) -> list[tuple[int, int]
             spans[-1] = (spans[-1][0], max(spans[-1][1], start + share))
         else:
             spans.append((start, start + share))
-    return spans
-
-
-def _pieces(label: str, spans: Sequence[tuple[int, int]]) -> list[str]:
-    """What is kept of a label; the last piece is empty where its end is not."""
     pieces = [label[start:end] for start, end in spans]
     if spans[-1][1] < len(label):
         pieces.append("")
@@ -161,11 +158,11 @@ _AROUND = 3
 """Kept words that are shown beside a difference."""
 
 _ALIKE, _HELD = 0.35, 0.75
-"""Wordings are told by their differences where they share this part of both, or the longer one holds this part of the
-shorter; else nearly everything would be one."""
+"""Two wordings are shown by their differences if they share this part of both, or the longer one holds this part of the
+shorter; else nearly everything would be a difference."""
 
 _FEW = 8
-"""Of so few words, one that is shared is enough."""
+"""Among so few words, a single shared one is enough."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +172,7 @@ class Piece:
     Attributes:
         kind: in both wordings, in the first alone, or in the second alone.
         text: the words, single spaces between them.
-        spaced: whether a space stands before it.
+        spaced: True if a space precedes it.
     """
 
     kind: Kind
@@ -185,12 +182,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class Wording:
-    """How one wording differs from another.
+    """Difference between two wordings.
 
     Attributes:
         text: the second wording, on one line.
-        pieces: both in one: what is kept, what of the first is left out, what is added.
-        related: whether they share enough words for the differences to say something; else only the whole text does.
+        pieces: both in one: words kept, words of the first left out, words added.
+        related: True if they share enough words for the differences to be useful.
     """
 
     text: str
@@ -199,19 +196,25 @@ class Wording:
 
     @property
     def same(self) -> bool:
-        """Whether the words are the same."""
+        """True if the words are the same."""
         return all(piece.kind == "kept" for piece in self.pieces)
 
     @property
     def brief(self) -> tuple[Piece, ...]:
-        """The pieces with long kept stretches shortened by `…`; the whole text, as added, where little is shared."""
+        """The pieces with long kept stretches shortened by `…`; the whole text, as added, if little is shared."""
         if not self.related:
             return (Piece("added", self.text),)
-        last = len(self.pieces) - 1
-        return tuple(
-            _shortened(piece, first=at == 0, last=at == last) if piece.kind == "kept" else piece
-            for at, piece in enumerate(self.pieces)
-        )
+        pieces = []
+        for number, piece in enumerate(self.pieces):
+            words = piece.text.split()
+            # Only the words beside differences; at both ends there is a difference on one side alone.
+            head = [] if number == 0 else words[:_AROUND]
+            tail = [] if number == len(self.pieces) - 1 else words[-_AROUND:]
+            if piece.kind == "kept" and len(words) > len(head) + len(tail) + 1:
+                pieces.append(replace(piece, text=" ".join((*head, "…", *tail))))
+            else:
+                pieces.append(piece)
+        return tuple(pieces)
 
     def __str__(self) -> str:
         """One line of plain text: `[-left out-]`, `[+added+]`."""
@@ -219,26 +222,42 @@ class Wording:
             return "the same words"
         if not self.related:
             return self.text
-        return "".join(
-            (" " if piece.spaced and at else "") + _marked(piece) for at, piece in enumerate(self.brief)
-        )
+        line = ""
+        for piece in self.brief:
+            before, after = {"kept": ("", ""), "left out": ("[-", "-]"), "added": ("[+", "+]")}[piece.kind]
+            line += f"{' ' if piece.spaced and line else ''}{before}{piece.text}{after}"
+        return line
 
 
 def compared(first: str, second: str) -> Wording:
-    """How a wording differs from the first one, word by word (difflib's longest matching stretches)."""
+    """Compare a wording with the first one, word by word (difflib's longest matching stretches)."""
     before, after = _words(first), _words(second)
     if [word.text for word in before] == [word.text for word in after]:
         return Wording(_joined(after), (Piece("kept", _joined(after)),))
-    # Its rule for words that are everywhere keeps long texts of few words from taking minutes.
+    # difflib's rule for popular words keeps long texts of few words from taking minutes.
     matcher = SequenceMatcher(None, [word.text for word in before], [word.text for word in after])
     changes = [
         _Change(before[i1:i2], after[j1:j2], tag == "equal") for tag, i1, i2, j1, j2 in matcher.get_opcodes()
     ]
-    shared = sum(change.size for change in changes if change.kept and not _is_only_punctuation(change.added))
+    shared = sum(
+        change.size
+        for change in changes
+        if change.kept and not all(_is_punctuation(char) for word in change.added for char in word.text)
+    )
     shorter, longer = sorted((len(before), len(after)))
     alike = 2 * shared >= _ALIKE * (shorter + longer) or shared >= _HELD * shorter
     related = alike or (shared > 0 and longer <= _FEW)
-    return Wording(_joined(after), tuple(_change_pieces(_calmed(changes))), related)
+    pieces: list[Piece] = []
+    for change in _without_chance_matches(changes):
+        if change.kept:
+            spaced = change.left[0].spaced or change.added[0].spaced
+            pieces.append(Piece("kept", _joined(change.added), spaced))
+            continue
+        if change.left:
+            pieces.append(Piece("left out", _joined(change.left), change.left[0].spaced))
+        if change.added:
+            pieces.append(Piece("added", _joined(change.added), change.added[0].spaced))
+    return Wording(_joined(after), tuple(pieces), related)
 
 
 @dataclass(frozen=True)
@@ -249,7 +268,7 @@ class _Word:
 
 @dataclass(frozen=True)
 class _Change:
-    """A stretch of the first wording and what stands in its place in the second."""
+    """A stretch of the first wording and its replacement in the second."""
 
     left: tuple[_Word, ...]
     added: tuple[_Word, ...]
@@ -264,25 +283,21 @@ class _Change:
 
 
 def _words(text: str) -> tuple[_Word, ...]:
-    found: list[_Word] = []
+    """Words, placeholders and single punctuation marks."""
+    words: list[_Word] = []
     for chunk in text.split():
-        parts = list(_split(chunk))
-        found += [_Word(part, at == 0) for at, part in enumerate(parts)]
-    return tuple(found)
-
-
-def _split(chunk: str) -> Iterator[str]:
-    """Words, placeholders and single signs of punctuation of a stretch without spaces."""
-    at = 0
-    for match in _PLACEHOLDER.finditer(chunk):
-        yield from _bare(chunk[at : match.start()])
-        yield match[0]
-        at = match.end()
-    yield from _bare(chunk[at:])
+        parts: list[str] = []
+        end = 0
+        for match in _PLACEHOLDER.finditer(chunk):
+            parts += [*_bare(chunk[end : match.start()]), match[0]]
+            end = match.end()
+        parts += _bare(chunk[end:])
+        words += [_Word(part, number == 0) for number, part in enumerate(parts)]
+    return tuple(words)
 
 
 def _bare(chunk: str) -> Iterator[str]:
-    """A word without the punctuation around it, and that sign by sign; inside, as in `don't` and `16:9`, it stays."""
+    """A word and, mark by mark, the punctuation around it; inside a word, as in `don't` and `16:9`, it stays."""
     start, end = 0, len(chunk)
     while start < end and _is_punctuation(chunk[start]):
         start += 1
@@ -297,12 +312,8 @@ def _is_punctuation(char: str) -> bool:
     return unicodedata.category(char).startswith("P")
 
 
-def _is_only_punctuation(words: Sequence[_Word]) -> bool:
-    return all(_is_punctuation(char) for word in words for char in word.text)
-
-
-def _calmed(changes: Sequence[_Change]) -> list[_Change]:
-    """The changes with chance matches taken in: a `the` between two long changes holds nothing together."""
+def _without_chance_matches(changes: Sequence[_Change]) -> list[_Change]:
+    """The changes, with chance matches merged into them: a `the` between two long changes means nothing."""
     calm: list[_Change] = []
     for change, following in zip(changes, (*changes[1:], None), strict=True):
         by_chance = following is not None and change.kept and change.size == 1 and following.size >= 3
@@ -313,32 +324,5 @@ def _calmed(changes: Sequence[_Change]) -> list[_Change]:
     return calm
 
 
-def _change_pieces(changes: Sequence[_Change]) -> Iterator[Piece]:
-    for change in changes:
-        if change.kept:
-            spaced = change.left[0].spaced or change.added[0].spaced
-            yield Piece("kept", _joined(change.added), spaced)
-            continue
-        if change.left:
-            yield Piece("left out", _joined(change.left), change.left[0].spaced)
-        if change.added:
-            yield Piece("added", _joined(change.added), change.added[0].spaced)
-
-
 def _joined(words: Sequence[_Word]) -> str:
     return "".join((" " if word.spaced and at else "") + word.text for at, word in enumerate(words))
-
-
-def _shortened(piece: Piece, *, first: bool, last: bool) -> Piece:
-    """A kept stretch with only the words beside differences; at both ends there is one on one side alone."""
-    words = piece.text.split()
-    head = [] if first else words[:_AROUND]
-    tail = [] if last else words[-_AROUND:]
-    if len(words) <= len(head) + len(tail) + 1:
-        return piece
-    return replace(piece, text=" ".join((*head, "…", *tail)))
-
-
-def _marked(piece: Piece) -> str:
-    signs = {"kept": ("", ""), "left out": ("[-", "-]"), "added": ("[+", "+]")}[piece.kind]
-    return signs[0] + piece.text + signs[1]

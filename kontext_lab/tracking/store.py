@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from kontext_lab.errors import Cause, ConfigError, KontextLabError, TrackingError, cause_of, chained, listed
 from kontext_lab.redaction import get_logger, masked, redacted, remember
-from kontext_lab.sweep.files import safe_name
+from kontext_lab.sweep.yaml_file import safe_name
 from kontext_lab.tracking import artifact_location, client_calls, database
 
 __all__ = ["Store", "check_reachable", "mlflow_trouble", "open_store", "resolve_uri"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from client_calls import attempt, edit
 from raw_server import Peer, RawServer
 
 from kontext_lab.client import KontextClient
@@ -21,7 +22,7 @@ MODEL = "flux/kontext-pro/image-to-image"
 
 def test_the_balance_is_told(client: KontextClient, box: Sandbox, plain_request: EditRequest) -> None:
     """The account's balance, after a paid request too."""
-    client.edit(plain_request)
+    edit(client, plain_request)
     assert client.balance() == pytest.approx(box.balance) == 99.948
 
 
@@ -37,7 +38,7 @@ def test_the_log_tells_what_became_of_a_lost_answer(
     client = connect(box.url, read_timeout=0.7)
     for number, preset in enumerate(["lost", "lost_failed", "cut_before"]):
         box.script([preset])
-        client.attempt(plain_request, f"kl-{number}")
+        attempt(client, plain_request, f"kl-{number}")
     stories = [
         [(row.status, row.cost_usd, row.client_request_id) for row in client.logs(f"kl-{number}") or []]
         for number in range(3)
@@ -52,7 +53,7 @@ def test_the_log_is_read_over_all_pages(
     client = connect(box.url)
     bad = make_request().model_copy(update={"guidance_scale": 99.0})
     for number in range(205):
-        client.attempt(bad, f"kl-{number}")
+        attempt(client, bad, f"kl-{number}")
     rows = client.logs()
     assert rows is not None
     assert len({row.client_request_id for row in rows}) == 205

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 import urllib3.exceptions as causes
+from client_calls import attempt, edit
 from raw_server import Peer, RawServer, own_certificate
 
 from kontext_lab.client import ClientSettings, KontextClient
@@ -37,9 +38,9 @@ def outcome(connect: Connect, plain_request: EditRequest) -> Callable[..., Servi
 
     def find(act: Callable[[Peer], None], **settings: object) -> ServiceError:
         with RawServer(act) as server:
-            error = (
-                connect(server.url, **{"read_timeout": 0.5, **settings}).attempt(plain_request, "kl-1").error
-            )
+            error = attempt(
+                connect(server.url, **{"read_timeout": 0.5, **settings}), plain_request, "kl-1"
+            ).error
         assert error is not None
         assert len(str(error).splitlines()) == 1
         return error
@@ -59,13 +60,13 @@ def test_a_refused_connection_sent_nothing(
 ) -> None:
     """Nobody listens: the service is unavailable, and the line says so."""
     with pytest.raises(ServiceUnavailable, match=r"could not connect to 127\.0\.0\.1.*connection refused"):
-        connect(f"http://127.0.0.1:{free_port}").edit(plain_request)
+        edit(connect(f"http://127.0.0.1:{free_port}"), plain_request)
 
 
 def test_an_unknown_host_sent_nothing(connect: Connect, plain_request: EditRequest) -> None:
     """A name that does not resolve is a service that is not there."""
     with pytest.raises(ServiceUnavailable, match=r"no-such-host\.invalid"):
-        connect("http://no-such-host.invalid").edit(plain_request)
+        edit(connect("http://no-such-host.invalid"), plain_request)
 
 
 def test_a_full_backlog_sent_nothing(connect: Connect, plain_request: EditRequest) -> None:
@@ -80,7 +81,7 @@ def test_a_full_backlog_sent_nothing(connect: Connect, plain_request: EditReques
             one.connect_ex(("127.0.0.1", port))
         started = time.monotonic()
         with pytest.raises(ServiceUnavailable, match="no connection in time"):
-            connect(f"http://127.0.0.1:{port}", connect_timeout=0.3).edit(plain_request)
+            edit(connect(f"http://127.0.0.1:{port}", connect_timeout=0.3), plain_request)
         assert time.monotonic() - started < 2
         for one in waiting:
             one.close()
@@ -92,7 +93,7 @@ def test_a_dead_proxy_sent_nothing(
     """A proxy that does not answer never saw the request."""
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
     with pytest.raises(ServiceUnavailable, match="proxy"):
-        connect("http://service.invalid").edit(plain_request)
+        edit(connect("http://service.invalid"), plain_request)
 
 
 def test_this_machine_is_reached_without_a_proxy(
@@ -100,7 +101,7 @@ def test_this_machine_is_reached_without_a_proxy(
 ) -> None:
     """A proxy in the environment does not come between the client and the sandbox."""
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
-    assert client.edit(plain_request).reason is None
+    assert edit(client, plain_request).reason is None
 
 
 def test_a_service_without_tls_got_nothing(connect: Connect, plain_request: EditRequest) -> None:
@@ -108,7 +109,7 @@ def test_a_service_without_tls_got_nothing(connect: Connect, plain_request: Edit
     with RawServer(lambda peer: peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
         address = server.url.replace("http:", "https:")
         with pytest.raises(ServiceUnavailable, match="could not connect"):
-            connect(address).edit(plain_request)
+            edit(connect(address), plain_request)
 
 
 def test_a_silent_handshake_got_nothing(connect: Connect, plain_request: EditRequest) -> None:
@@ -116,7 +117,7 @@ def test_a_silent_handshake_got_nothing(connect: Connect, plain_request: EditReq
     with RawServer(lambda peer: peer.stopped.wait(5) and None) as server:
         address = server.url.replace("http:", "https:")
         with pytest.raises(ServiceUnavailable, match="could not connect"):
-            connect(address, connect_timeout=0.3).edit(plain_request)
+            edit(connect(address, connect_timeout=0.3), plain_request)
 
 
 def test_a_reset_handshake_got_nothing(connect: Connect, plain_request: EditRequest) -> None:
@@ -130,7 +131,7 @@ def test_a_reset_handshake_got_nothing(connect: Connect, plain_request: EditRequ
     with RawServer(act) as server:
         address = server.url.replace("http:", "https:")
         with pytest.raises(ServiceUnavailable, match="could not connect"):
-            connect(address).edit(plain_request)
+            edit(connect(address), plain_request)
 
 
 def test_an_unknown_certificate_got_nothing(
@@ -141,7 +142,7 @@ def test_an_unknown_certificate_got_nothing(
         RawServer(lambda peer: peer.answer(500), tls=own_certificate(tmp_path)) as server,
         pytest.raises(ServiceUnavailable, match="certificate is not accepted"),
     ):
-        connect(server.url).edit(plain_request)
+        edit(connect(server.url), plain_request)
 
 
 def test_closing_before_reading_is_in_doubt(outcome: Callable[..., ServiceError]) -> None:
@@ -183,7 +184,7 @@ def test_a_request_that_gets_stuck_is_in_doubt(
     with RawServer(lambda peer: peer.stopped.wait(5) and None) as server:
         request = make_request().model_copy(update={"prompt": "x" * 20_000_000})
         with pytest.raises(InDoubt):
-            connect(server.url, connect_timeout=0.3, read_timeout=0.3).edit(request)
+            edit(connect(server.url, connect_timeout=0.3, read_timeout=0.3), request)
 
 
 def test_nonsense_is_in_doubt(outcome: Callable[..., ServiceError]) -> None:
@@ -284,7 +285,7 @@ def test_an_early_refusal_is_read(connect: Connect, make_request: Callable[..., 
 
     request = make_request().model_copy(update={"prompt": "x" * 20_000_000})
     with RawServer(act) as server, pytest.raises(RequestRefused, match="too large"):
-        connect(server.url).edit(request)
+        edit(connect(server.url), request)
 
 
 def test_a_reset_on_a_used_connection_is_in_doubt(connect: Connect, plain_request: EditRequest) -> None:
@@ -299,7 +300,7 @@ def test_a_reset_on_a_used_connection_is_in_doubt(connect: Connect, plain_reques
 
     with RawServer(act) as server:
         client = connect(server.url)
-        first, second = (client.attempt(plain_request, f"kl-{number}").error for number in (1, 2))
+        first, second = (attempt(client, plain_request, f"kl-{number}").error for number in (1, 2))
         assert (RequestRefused, InDoubt) == (type(first), type(second))
         assert (server.connections, len([head for head in seen if head])) == (1, 2)
 
@@ -313,7 +314,7 @@ def test_a_huge_answer_is_billed_and_unreadable(connect: Connect, plain_request:
         peer.trickle(b" " * 1_000_000, 0)
 
     with RawServer(act) as server:
-        answer = connect(server.url, max_output_bytes=1000, read_timeout=20.0).edit(plain_request)
+        answer = edit(connect(server.url, max_output_bytes=1000, read_timeout=20.0), plain_request)
     assert answer.reason == "unreadable"
     assert answer.cost_usd == 0.052
 
@@ -384,7 +385,7 @@ def test_an_older_exception_is_no_cause(connect: Connect, plain_request: EditReq
             raise causes.NewConnectionError(None, "an earlier trouble")  # type: ignore[arg-type]
         except causes.NewConnectionError:
             with pytest.raises(InDoubt):
-                client.edit(plain_request)
+                edit(client, plain_request)
 
 
 def test_ping_finds_a_dead_host(connect: Connect, free_port: int) -> None:

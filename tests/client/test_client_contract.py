@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from client_calls import edit
 
 from kontext_lab.client import KontextClient
 from kontext_lab.images import load_reference
@@ -39,7 +40,7 @@ def test_every_field_is_sent_as_asked(
         "output_format": "png",
         "num_images": 2,
     }
-    speaker.edit(make_request(**fields))
+    edit(speaker, make_request(**fields))
     sent = dict(shaped_box.calls[0].body)
     sent.pop("image_url")
     assert fields == sent
@@ -47,7 +48,7 @@ def test_every_field_is_sent_as_asked(
 
 def test_only_known_keys_are_sent(speaker: KontextClient, shaped_box: Sandbox, make_request: Make) -> None:
     """A request holds no key the service does not know."""
-    speaker.edit(make_request(repeat=3, price=0.01))
+    edit(speaker, make_request(repeat=3, price=0.01))
     assert shaped_box.calls[0].unknown_keys == ()
 
 
@@ -55,7 +56,7 @@ def test_fields_left_to_the_service_are_not_sent(
     speaker: KontextClient, shaped_box: Sandbox, make_request: Make
 ) -> None:
     """match_input and unset fields leave their keys out."""
-    speaker.edit(make_request(aspect_ratio="match_input"))
+    edit(speaker, make_request(aspect_ratio="match_input"))
     assert {"model", "prompt", "image_url", "seed"} == set(shaped_box.calls[0].body)
 
 
@@ -63,7 +64,7 @@ def test_one_reference_arrives_exactly(
     speaker: KontextClient, shaped_box: Sandbox, plain_request: EditRequest
 ) -> None:
     """The service gets the very bytes of the prepared reference, as one data URI."""
-    speaker.edit(plain_request)
+    edit(speaker, plain_request)
     call = shaped_box.calls[0]
     assert (hashlib.sha256(plain_request.images[0].png).hexdigest(),) == call.references
     assert isinstance(call.body["image_url"], str)
@@ -72,13 +73,13 @@ def test_one_reference_arrives_exactly(
 def test_four_references_arrive_in_order(speaker: KontextClient, shaped_box: Sandbox) -> None:
     """Several references go into one request, in order."""
     pictures = [load_reference(_grey(level)) for level in (40, 80, 120, 160)]
-    speaker.edit(EditRequest(prompt="Combine them.", images=pictures))
+    edit(speaker, EditRequest(prompt="Combine them.", images=pictures))
     assert tuple(hashlib.sha256(one.png).hexdigest() for one in pictures) == shaped_box.calls[0].references
 
 
 def test_ids_are_echoed(speaker: KontextClient, shaped_box: Sandbox, plain_request: EditRequest) -> None:
     """The id sent along reaches the service and comes back."""
-    answer = speaker.edit(plain_request, "kl-my:own.id_1")
+    answer = edit(speaker, plain_request, "kl-my:own.id_1")
     assert shaped_box.calls[0].client_request_id == "kl-my:own.id_1"
     assert answer.headers["x-client-request-id"] == "kl-my:own.id_1"
 
@@ -87,8 +88,8 @@ def test_an_id_is_made_where_none_is_given(
     speaker: KontextClient, shaped_box: Sandbox, plain_request: EditRequest
 ) -> None:
     """Two requests without an id get two different ones."""
-    speaker.edit(plain_request)
-    speaker.edit(plain_request)
+    edit(speaker, plain_request)
+    edit(speaker, plain_request)
     first, second = (call.client_request_id for call in shaped_box.calls)
     assert first is not None
     assert first.startswith("kl-")
@@ -100,7 +101,7 @@ def test_downloads_are_exact(
     speaker: KontextClient, shaped_box: Sandbox, make_request: Make, count: int, output_format: str
 ) -> None:
     """As many pictures as asked for, each with the bytes, digest, format and size the service made."""
-    answer = speaker.edit(make_request(num_images=count, output_format=output_format))
+    answer = edit(speaker, make_request(num_images=count, output_format=output_format))
     digests = tuple(hashlib.sha256(picture.data).hexdigest() for picture in answer.pictures)
     assert digests == shaped_box.calls[0].outputs == tuple(picture.sha256 for picture in answer.pictures)
     assert {(output_format, 1024, 1024, None)} == {
@@ -113,20 +114,20 @@ def test_the_cost_is_what_the_header_says(
     speaker: KontextClient, shaped_box: Sandbox, make_request: Make
 ) -> None:
     """The billed amount comes from the answer, not from the client's own price."""
-    answer = speaker.edit(make_request(num_images=2, price=9.0))
+    answer = edit(speaker, make_request(num_images=2, price=9.0))
     assert (pytest.approx(answer.cost_usd), answer.cost_source) == (0.104, "header")
     assert answer.cost_usd == pytest.approx(shaped_box.bill)
 
 
 def test_the_seed_is_read_where_it_comes(speaker: KontextClient, shape: str, make_request: Make) -> None:
     """The current shape reports no seed, the others the one that was sent."""
-    assert speaker.edit(make_request(seed=77)).seed == (None if shape == "current" else 77)
+    assert edit(speaker, make_request(seed=77)).seed == (None if shape == "current" else 77)
 
 
 def test_the_sandbox_is_recognised(speaker: KontextClient, plain_request: EditRequest) -> None:
     """An answer of the sandbox says so, and the client knows from then on."""
     assert speaker.simulated is None
-    assert speaker.edit(plain_request).simulated
+    assert edit(speaker, plain_request).simulated
     assert speaker.simulated
 
 
@@ -136,7 +137,7 @@ def test_inline_pictures_are_exact(
 ) -> None:
     """Pictures inside the answer are taken as they are, and stay out of the logged text."""
     shaped_box.script([preset])
-    answer = speaker.edit(make_request(num_images=2))
+    answer = edit(speaker, make_request(num_images=2))
     assert tuple(picture.sha256 for picture in answer.pictures) == shaped_box.calls[0].outputs
     assert all(f"sha256:{picture.sha256}" in answer.raw for picture in answer.pictures)
     assert len(answer.raw) < 5000
@@ -191,7 +192,7 @@ def test_a_billed_answer_is_an_outcome_not_an_error(
     client = connect(shaped_box.url, read_timeout=20.0, max_output_bytes=2_000_000)
     # The slow ones wait for a second by themselves, which tells nothing more.
     shaped_box.script([replace(FAULTS[preset], seconds=0.1) if "slow" in preset else preset])
-    answer = client.edit(make_request(num_images=2))
+    answer = edit(client, make_request(num_images=2))
     assert OUTCOMES[preset] == [picture.reason for picture in answer.pictures]
     assert all(picture.note for picture in answer.pictures if picture.reason)
     assert pytest.approx(0.104) == answer.cost_usd
@@ -203,7 +204,7 @@ def test_moderation_without_flags_shows_as_black(
 ) -> None:
     """Where a shape has no flags, the black picture tells; its bytes are kept."""
     shaped_box.script(["moderated"])
-    picture = speaker.edit(make_request()).pictures[0]
+    picture = edit(speaker, make_request()).pictures[0]
     assert picture.reason == Reason.MODERATED
     assert picture.data
 

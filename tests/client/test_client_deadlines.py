@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from client_calls import edit, fetch_output
 from raw_server import Peer, RawServer, own_certificate
 
 from kontext_lab.client import ClientSettings, KontextClient
-from kontext_lab.client.transport import addresses
+from kontext_lab.client.http_session import addresses
 from kontext_lab.errors import InDoubt, OutputUnavailable, ServiceUnavailable
 from kontext_lab.request import EditRequest
 
@@ -76,7 +77,7 @@ def test_a_dribbled_answer_is_in_doubt(
 ) -> None:
     """An answer has its time as a whole, the header included; after that the request is in doubt."""
     with serve(act) as server, ending(), pytest.raises(InDoubt, match="in time"):
-        connect(server.url, read_timeout=SECONDS).edit(plain_request)
+        edit(connect(server.url, read_timeout=SECONDS), plain_request)
 
 
 @every_dribble
@@ -85,7 +86,7 @@ def test_a_dribbled_picture_is_given_up(
 ) -> None:
     """A picture has its time as a whole."""
     with serve(act) as server, ending(), pytest.raises(OutputUnavailable, match=r"within 0\.5 s"):
-        connect(server.url, read_timeout=SECONDS).fetch_output(f"{server.url}/a.png")
+        fetch_output(connect(server.url, read_timeout=SECONDS), f"{server.url}/a.png")
 
 
 @every_dribble
@@ -116,7 +117,7 @@ def test_redirects_share_one_deadline(connect: Connect) -> None:
         peer.answer(302, b"", Location="/next")
 
     with RawServer(act) as server, ending(), pytest.raises(OutputUnavailable, match=r"within 0\.5 s"):
-        connect(server.url, read_timeout=SECONDS, max_redirects=100).fetch_output(f"{server.url}/a.png")
+        fetch_output(connect(server.url, read_timeout=SECONDS, max_redirects=100), f"{server.url}/a.png")
 
 
 def test_pictures_of_one_answer_share_one_deadline(
@@ -136,7 +137,7 @@ def test_pictures_of_one_answer_share_one_deadline(
             peer.trickle(b"X-Slow: x\r\n")
 
     with RawServer(act) as server, ending(3):
-        pictures = connect(server.url, read_timeout=1.5).edit(make_request(num_images=3)).pictures
+        pictures = edit(connect(server.url, read_timeout=1.5), make_request(num_images=3)).pictures
     assert [b"", b"", b"bytes"] == [picture.data for picture in pictures]
     assert [True, True, False] == [picture.unreached for picture in pictures]
 
@@ -151,7 +152,7 @@ def test_a_proxy_that_dribbles_got_nothing(
     with RawServer(dribbling(begin, b"\0")) as proxy, ending():
         monkeypatch.setenv("https_proxy", proxy.url)
         with pytest.raises(ServiceUnavailable, match="could not connect"):
-            connect("https://service.invalid", connect_timeout=SECONDS).edit(plain_request)
+            edit(connect("https://service.invalid", connect_timeout=SECONDS), plain_request)
 
 
 def test_a_name_that_nobody_answers_got_nothing(
@@ -161,7 +162,7 @@ def test_a_name_that_nobody_answers_got_nothing(
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: over.wait(10) and [])
     with ending(), pytest.raises(ServiceUnavailable, match="no connection in time"):
-        connect("http://service.example", connect_timeout=0.2).edit(plain_request)
+        edit(connect("http://service.example", connect_timeout=0.2), plain_request)
     over.set()
 
 
@@ -177,7 +178,7 @@ def test_the_next_address_is_tried(
 
     monkeypatch.setattr(socket, "getaddrinfo", two)
     with RawServer(lambda peer: peer.read_request() and peer.answer(200, b"{}")) as server:
-        answer = connect(f"http://two.example:{server.port}").edit(plain_request)
+        answer = edit(connect(f"http://two.example:{server.port}"), plain_request)
     assert answer.reason == "unreadable"
 
 
@@ -197,7 +198,7 @@ def test_a_slow_line_gets_a_large_request_through(
 
     request = make_request().model_copy(update={"prompt": "x" * 20_000_000})
     with serve(act) as server:
-        answer = connect(server.url, connect_timeout=SECONDS, read_timeout=SECONDS).edit(request)
+        answer = edit(connect(server.url, connect_timeout=SECONDS, read_timeout=SECONDS), request)
     assert answer.reason == "unreadable"
 
 
@@ -212,7 +213,7 @@ def test_a_service_that_hardly_reads_is_in_doubt(
 
     request = make_request().model_copy(update={"prompt": "x" * 40_000_000})
     with serve(act) as server, ending(6), pytest.raises(InDoubt):
-        connect(server.url, connect_timeout=SECONDS, read_timeout=SECONDS).edit(request)
+        edit(connect(server.url, connect_timeout=SECONDS, read_timeout=SECONDS), request)
 
 
 def test_early_hints_are_no_answer(connect: Connect, plain_request: EditRequest) -> None:
@@ -224,7 +225,7 @@ def test_early_hints_are_no_answer(connect: Connect, plain_request: EditRequest)
         peer.answer(200, b'{"images": []}')
 
     with RawServer(act) as server:
-        assert connect(server.url).edit(plain_request).reason == "empty"
+        assert edit(connect(server.url), plain_request).reason == "empty"
 
 
 def test_addresses_are_listed_once() -> None:

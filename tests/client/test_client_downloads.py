@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable
 
 import pytest
+from client_calls import edit, fetch_output
 from raw_server import Peer, RawServer
 
 from kontext_lab.client import ClientSettings, KontextClient
@@ -47,8 +48,8 @@ def fetch(connect: Connect) -> Callable[..., bytes]:
 
     def run(act: Act, **settings: object) -> bytes:
         with RawServer(act) as server:
-            return connect(server.url, **{"read_timeout": 1.0, **settings}).fetch_output(
-                f"{server.url}/a.png"
+            return fetch_output(
+                connect(server.url, **{"read_timeout": 1.0, **settings}), f"{server.url}/a.png"
             )
 
     return run
@@ -115,7 +116,7 @@ def test_a_short_download_says_how_much_came(trouble: Callable[..., tuple[Reason
 def test_an_unreachable_host_is_expired(connect: Connect) -> None:
     """A host that is gone leaves the picture expired."""
     with pytest.raises(OutputUnavailable, match="could not be reached"):
-        connect("http://127.0.0.1:9").fetch_output("http://no-such-host.invalid/a.png")
+        fetch_output(connect("http://127.0.0.1:9"), "http://no-such-host.invalid/a.png")
 
 
 def test_an_announced_giant_is_not_read(trouble: Callable[..., tuple[Reason, str]]) -> None:
@@ -220,7 +221,7 @@ def test_redirects_lead_to_http_only(trouble: Callable[..., tuple[Reason, str]],
 def test_a_host_cannot_write_to_a_terminal(connect: Connect) -> None:
     """The service chose the host's name: it stands in the line without control characters."""
     with pytest.raises(OutputUnavailable) as caught:
-        connect("http://127.0.0.1:9").fetch_output("http://a\x9b31m\x07.invalid/a.png")
+        fetch_output(connect("http://127.0.0.1:9"), "http://a\x9b31m\x07.invalid/a.png")
     assert str(caught.value).isprintable()
 
 
@@ -257,7 +258,7 @@ def test_other_addresses_are_not_opened(connect: Connect, url: str) -> None:
     """Only http and https are opened, for outputs and references."""
     client = connect("http://127.0.0.1:9")
     with pytest.raises(OutputUnavailable):
-        client.fetch_output(url)
+        fetch_output(client, url)
     with pytest.raises(ImageError):
         client.fetch_reference(url)
 
@@ -265,7 +266,7 @@ def test_other_addresses_are_not_opened(connect: Connect, url: str) -> None:
 def test_a_reason_survives_pickling(connect: Connect) -> None:
     """The reason travels with the error."""
     with pytest.raises(OutputUnavailable) as caught:
-        connect("http://127.0.0.1:9").fetch_output("file:///etc/passwd")
+        fetch_output(connect("http://127.0.0.1:9"), "file:///etc/passwd")
     assert pickle.loads(pickle.dumps(caught.value)).reason == Reason.EXPIRED
 
 
@@ -296,5 +297,5 @@ def test_a_truncated_download_keeps_what_came(connect: Connect, plain_request: o
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
 
     with RawServer(act) as server:
-        picture = connect(server.url).edit(plain_request).pictures[0]  # type: ignore[arg-type]
+        picture = edit(connect(server.url), plain_request).pictures[0]  # type: ignore[arg-type]
     assert (picture.data, picture.reason) == (b"half", Reason.CORRUPT)

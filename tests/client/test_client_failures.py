@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kontext_lab.client import RawAnswer
 from kontext_lab.client.failures import from_answer, one_line, read_envelope, retry_after
 from kontext_lab.errors import (
     InDoubt,
@@ -20,6 +19,7 @@ from kontext_lab.errors import (
     ServiceUnavailable,
     Unauthorized,
 )
+from kontext_lab.request.attempt import RawAnswer
 
 
 def envelope(status: int, **more: object) -> bytes:

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 
 import pytest
+from client_calls import attempt, edit
 
 from kontext_lab.client import KontextClient
 from kontext_lab.errors import (
@@ -71,12 +72,12 @@ def test_a_failure_has_its_class_and_status(
 ) -> None:
     """Each failure is told by its class, in both envelopes, with one clear line."""
     with Sandbox(keys={key}, envelope=envelope, faults=[preset]) as box:
-        attempt = connect(box.url, read_timeout=0.7).attempt(plain_request, "kl-1")
+        outcome = attempt(connect(box.url, read_timeout=0.7), plain_request, "kl-1")
     # What was billed is never called free.
-    assert box.bill == 0 or isinstance(attempt.error, InDoubt)
-    assert attempt.answer is None
-    assert ERRORS[preset] == (type(attempt.error), attempt.error and attempt.error.status)
-    message = str(attempt.error)
+    assert box.bill == 0 or isinstance(outcome.error, InDoubt)
+    assert outcome.answer is None
+    assert ERRORS[preset] == (type(outcome.error), outcome.error and outcome.error.status)
+    message = str(outcome.error)
     assert len(message.splitlines()) == 1
     assert "127.0.0.1" in message
     assert key not in message
@@ -89,38 +90,38 @@ def test_a_refusal_names_field_and_limit(
     """The service's issue list comes through in words, in both envelopes."""
     request = make_request().model_copy(update={"guidance_scale": 21.0})
     with Sandbox(keys={key}, envelope=envelope) as box:
-        error = connect(box.url).attempt(request, "kl-1").error
+        error = attempt(connect(box.url), request, "kl-1").error
     assert "guidance_scale: Number must be less than or equal to 20" in str(error)
 
 
 def test_a_wrong_key_is_told(connect: Connect, box: Sandbox, plain_request: EditRequest) -> None:
     """A key the service does not know ends in Unauthorized, with where to set it."""
     with pytest.raises(Unauthorized, match="AIMLAPI_API_KEY"):
-        connect(box.url, with_key="another-key-altogether").edit(plain_request)
+        edit(connect(box.url, with_key="another-key-altogether"), plain_request)
 
 
 def test_no_key_is_told(connect: Connect, box: Sandbox, plain_request: EditRequest) -> None:
-    """Without a key nothing is made up: the service refuses."""
+    """Without a key nothing is outcome up: the service refuses."""
     with pytest.raises(Unauthorized):
-        connect(box.url, with_key=None).edit(plain_request)
+        edit(connect(box.url, with_key=None), plain_request)
 
 
 def test_an_empty_account_is_told(connect: Connect, plain_request: EditRequest, key: str) -> None:
     """A balance below the price ends in OutOfCredits."""
     with Sandbox(keys={key}, balance=0.01) as box, pytest.raises(OutOfCredits):
-        connect(box.url).edit(plain_request)
+        edit(connect(box.url), plain_request)
 
 
 def test_a_withdrawn_model_is_told(connect: Connect, plain_request: EditRequest, key: str) -> None:
     """A model the service does not have ends in ModelWithdrawn."""
     with Sandbox(keys={key}, prices={"another/model": 0.01}) as box, pytest.raises(ModelWithdrawn):
-        connect(box.url).edit(plain_request)
+        edit(connect(box.url), plain_request)
 
 
 def test_retry_after_comes_through(connect: Connect, box: Sandbox, plain_request: EditRequest) -> None:
     """The seconds the service asks to wait are on the error."""
     box.script([Fault("error", status=429, retry_after=7)])
-    error = connect(box.url).attempt(plain_request, "kl-1").error
+    error = attempt(connect(box.url), plain_request, "kl-1").error
     assert error is not None
     assert error.retry_after == 7.0
 
@@ -128,23 +129,23 @@ def test_retry_after_comes_through(connect: Connect, box: Sandbox, plain_request
 def test_errors_survive_pickling(connect: Connect, box: Sandbox, plain_request: EditRequest) -> None:
     """An attempt that failed travels between processes unchanged."""
     box.script(["rate_limited_wait"])
-    attempt = connect(box.url).attempt(plain_request, "kl-1")
-    error = pickle.loads(pickle.dumps(attempt)).error
-    assert (str(attempt.error), 429, 1.0) == (str(error), error.status, error.retry_after)
+    outcome = attempt(connect(box.url), plain_request, "kl-1")
+    error = pickle.loads(pickle.dumps(outcome)).error
+    assert (str(outcome.error), 429, 1.0) == (str(error), error.status, error.retry_after)
 
 
 def test_an_attempt_keeps_the_id_and_the_time(client: KontextClient, plain_request: EditRequest) -> None:
     """An attempt knows its id and how long it took."""
-    attempt = client.attempt(plain_request, "kl-42")
-    assert attempt.client_request_id == "kl-42"
-    assert attempt.answer is not None
-    assert 0 < attempt.answer.latency_s <= attempt.seconds
+    outcome = attempt(client, plain_request, "kl-42")
+    assert outcome.client_request_id == "kl-42"
+    assert outcome.answer is not None
+    assert 0 < outcome.answer.latency_s <= outcome.seconds
 
 
 def test_other_exceptions_propagate(client: KontextClient) -> None:
     """What is no error of the service, such as a mistake in a caller, is not swallowed."""
     with pytest.raises(AttributeError):
-        client.attempt("not a request", "kl-1")  # type: ignore[arg-type]
+        attempt(client, "not a request", "kl-1")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", ["", "a b", "ä", "x" * 129, "line\nbreak"])

@@ -7,10 +7,12 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from client_calls import edit, fetch_output
 from raw_server import Peer, RawServer
 
-from kontext_lab.client import KontextClient, transport
-from kontext_lab.client.hosts import AddressRefused, PictureHosts, is_public, literal_address, read_hosts
+from kontext_lab.client import KontextClient, http_session
+from kontext_lab.client.downloads import AddressRefused, PictureHosts, is_public, literal_address
+from kontext_lab.client.settings import read_hosts
 from kontext_lab.errors import ConfigError, ImageError, OutputUnavailable
 from kontext_lab.request import EditRequest
 
@@ -80,13 +82,13 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
 def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that connections are made to; each of them leads to this machine."""
     made: list[str] = []
-    create = transport.create_connection
+    create = http_session.create_connection
 
     def noted(address: tuple[str, int], *more: object, **options: object) -> socket.socket:
         made.append(address[0])
         return create(("127.0.0.1", address[1]), *more, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(transport, "create_connection", noted)
+    monkeypatch.setattr(http_session, "create_connection", noted)
     return made
 
 
@@ -170,7 +172,7 @@ def test_a_person_may_name_hosts(allowed: str) -> None:
 )
 def test_other_entries_are_refused(wrong: str) -> None:
     """An entry that would never match is told, with what is allowed."""
-    with pytest.raises(ConfigError, match=r"AIMLAPI_PICTURE_HOSTS: .*allowed are host names"):
+    with pytest.raises(ConfigError, match=r"AIMLAPI_PICTURE_HOSTS: .*give host names"):
         read_hosts(wrong)
 
 
@@ -183,7 +185,7 @@ def test_a_picture_on_this_machine_is_not_fetched(
     """However the address is spelled, nothing connects."""
     with RawServer(serving) as server:
         with pytest.raises(OutputUnavailable, match=r"on this machine.*AIMLAPI_PICTURE_HOSTS"):
-            connect(ELSEWHERE).fetch_output(url.format(server.port))
+            fetch_output(connect(ELSEWHERE), url.format(server.port))
         assert server.connections == 0
 
 
@@ -191,7 +193,7 @@ def test_a_named_host_is_fetched(connect: Connect, names: dict[str, list[list[st
     """The setting opens it."""
     with RawServer(serving) as server:
         client = connect(ELSEWHERE, picture_hosts=("127.0.0.1",))
-        assert b"bytes" == client.fetch_output(f"{server.url}/a.png")
+        assert b"bytes" == fetch_output(client, f"{server.url}/a.png")
 
 
 def test_a_redirect_inside_is_not_followed(connect: Connect, names: dict[str, list[list[str]]]) -> None:
@@ -205,7 +207,7 @@ def test_a_redirect_inside_is_not_followed(connect: Connect, names: dict[str, li
     with RawServer(act) as server:
         client = connect(ELSEWHERE, picture_hosts=("first.example",))
         with pytest.raises(OutputUnavailable, match=r"127\.0\.0\.1 is on this machine"):
-            client.fetch_output(f"http://first.example:{server.port}/a.png")
+            fetch_output(client, f"http://first.example:{server.port}/a.png")
         assert server.connections == 1
 
 
@@ -221,7 +223,7 @@ def test_the_address_that_was_checked_is_connected_to(
         peer.answer(200, b"bytes")
 
     with RawServer(act) as server:
-        connect(ELSEWHERE).fetch_output(f"http://pictures.example:{server.port}/a.png")
+        fetch_output(connect(ELSEWHERE), f"http://pictures.example:{server.port}/a.png")
     assert [PUBLIC[0]] == connected
     assert f"Host: pictures.example:{server.port}" in heads[0]
 
@@ -239,7 +241,7 @@ def test_a_proxy_looks_names_up_itself(
 ) -> None:
     """Behind a proxy names may mean nothing here, so nobody here asks for them."""
     with proxy:
-        assert b"bytes" == connect(ELSEWHERE).fetch_output("http://pictures.invalid/a.png")
+        assert b"bytes" == fetch_output(connect(ELSEWHERE), "http://pictures.invalid/a.png")
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "2130706433", "0x7f.1", "[::ffff:10.0.0.1]"])
@@ -249,7 +251,7 @@ def test_a_proxy_is_not_sent_inside(
     """An address that stands in place of a name is refused before the proxy hears of it."""
     with proxy:
         with pytest.raises(OutputUnavailable, match="AIMLAPI_PICTURE_HOSTS"):
-            connect(ELSEWHERE).fetch_output(f"http://{host}/a.png")
+            fetch_output(connect(ELSEWHERE), f"http://{host}/a.png")
         assert proxy.connections == 0
 
 
@@ -288,7 +290,7 @@ def test_a_refused_picture_keeps_its_answer(
         peer.answer(200, body)
 
     with RawServer(act) as server:
-        answer = connect(server.url).edit(plain_request)
+        answer = edit(connect(server.url), plain_request)
     picture = answer.pictures[0]
     assert (True, True, False) == (picture.refused, picture.unreached, picture.again)
     assert picture.note == (

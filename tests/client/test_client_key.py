@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 import requests
+from client_calls import attempt, edit, fetch_output
 from raw_server import Peer, RawServer
 
-from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, RawAnswer, key_from_environment
+from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, key_from_environment
 from kontext_lab.client.keys import GivenKey
 from kontext_lab.errors import ConfigError, ServiceError, Unauthorized
 from kontext_lab.lab.service import connect as connect_service
 from kontext_lab.request import EditRequest
-from kontext_lab.request.attempt import Attempt
+from kontext_lab.request.attempt import Attempt, RawAnswer
 from kontext_lab.sandbox import Sandbox
 
 Connect = Callable[..., KontextClient]
@@ -43,7 +44,7 @@ def test_the_key_is_sent_to_the_api(connect: Connect, plain_request: EditRequest
     """The API gets the key as a bearer token."""
     api = Recorder(401)
     with RawServer(api) as server:
-        connect(server.url).attempt(plain_request, "kl-1")
+        attempt(connect(server.url), plain_request, "kl-1")
     assert f"Authorization: Bearer {key}" in api.heads[0]
 
 
@@ -55,7 +56,7 @@ def test_a_redirect_of_the_api_gets_nothing(
     other = Recorder(200)
     with RawServer(other) as elsewhere, RawServer(Recorder(status, Location=elsewhere.url)) as server:
         client = connect(server.url)
-        client.attempt(plain_request, "kl-1")
+        attempt(client, plain_request, "kl-1")
         client.balance()
         client.logs()
         client.ping()
@@ -81,7 +82,7 @@ def test_a_picture_host_never_sees_the_key(
             peer.answer(200, b"no picture")
 
     with RawServer(act) as server:
-        connect(server.url).edit(plain_request)
+        edit(connect(server.url), plain_request)
     assert hops + 2 == len(heads)
     assert key in heads[0]
     assert all(key not in head and "authorization" not in head.lower() for head in heads[1:])
@@ -123,8 +124,8 @@ def test_netrc_is_never_used(
     host = Recorder(200, b"{}")
     with RawServer(host) as server:
         client = connect(server.url, with_key=with_key)
-        client.edit(plain_request)
-        client.fetch_output(server.url)
+        edit(client, plain_request)
+        fetch_output(client, server.url)
         client.ping()
     assert all("Basic" not in head for head in host.heads)
     assert [with_key is not None, False, False] == ["Authorization" in head for head in host.heads]
@@ -134,7 +135,7 @@ def test_a_password_in_a_picture_address_is_not_sent(connect: Connect) -> None:
     """User and password in an output's URL stay here."""
     host = Recorder(200, b"bytes")
     with RawServer(host) as server:
-        connect(server.url).fetch_output(server.url.replace("://", "://user:secret@"))
+        fetch_output(connect(server.url), server.url.replace("://", "://user:secret@"))
     assert "Authorization" not in host.heads[0]
 
 
@@ -146,7 +147,7 @@ def test_a_borrowed_session_gives_no_authorization_away(connect: Connect, key: s
     host = Recorder(200, b"bytes")
     with RawServer(host) as server:
         client = KontextClient(ClientSettings(base_url=server.url), key, session)
-        client.fetch_output(server.url)
+        fetch_output(client, server.url)
         client.ping()
     session.close()
     assert all("Authorization" not in head for head in host.heads)
@@ -157,8 +158,8 @@ def test_cookies_are_not_kept(connect: Connect) -> None:
     host = Recorder(200, b"bytes", Set_Cookie="id=1; Path=/")
     with RawServer(host) as server:
         client = connect(server.url)
-        client.fetch_output(server.url)
-        client.fetch_output(server.url)
+        fetch_output(client, server.url)
+        fetch_output(client, server.url)
     assert "Cookie" not in host.heads[1]
 
 
@@ -168,7 +169,7 @@ def test_the_user_agent_is_our_own(connect: Connect) -> None:
     with RawServer(host) as server:
         client = connect(server.url)
         client.ping()
-        client.fetch_output(server.url)
+        fetch_output(client, server.url)
     assert all("User-Agent: kontext-lab/" in head for head in host.heads)
 
 
@@ -201,7 +202,7 @@ def test_an_unpickled_client_reads_the_environment(
     pickled = pickle.dumps(client)
     monkeypatch.setenv("AIML_API_KEY", key)
     copy, again = pickle.loads(pickled), pickle.loads(pickled)
-    assert copy.edit(plain_request).reason is None
+    assert edit(copy, plain_request).reason is None
     assert copy is again
     assert client.settings == copy.settings
     copy.close()
@@ -226,7 +227,7 @@ def test_a_key_given_to_this_process_is_replaced_by_no_other(
     monkeypatch.setenv("AIML_API_KEY", "another-account-4711")
     copy = pickle.loads(pickled)
     with pytest.raises(Unauthorized):
-        copy.edit(plain_request)
+        edit(copy, plain_request)
     copy.close()
     assert [] == [call for call in box.calls if call.billed_usd]
 
@@ -244,7 +245,7 @@ def test_an_unpickled_client_without_key_is_refused(
         monkeypatch.setenv("AIMLAPI_API_KEY", environment)
     copy = pickle.loads(pickled)
     with pytest.raises(Unauthorized, match="AIMLAPI_API_KEY"):
-        copy.edit(plain_request)
+        edit(copy, plain_request)
     copy.close()
 
 
@@ -265,7 +266,7 @@ def test_the_sandbox_key_travels(
     with RawServer(api) as server:
         client = KontextClient(ClientSettings(base_url=server.url), SANDBOX_KEY)
         copy = pickle.loads(pickle.dumps(client))
-        copy.attempt(plain_request, "kl-1")
+        attempt(copy, plain_request, "kl-1")
         copy.close()
     assert "Bearer sandbox" in api.heads[0]
 
@@ -276,9 +277,9 @@ def test_a_process_pool_works(box: Sandbox, plain_request: EditRequest) -> None:
     with Sandbox() as open_box:
         client = KontextClient(ClientSettings(base_url=open_box.url), SANDBOX_KEY)
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            attempt: Attempt = pool.submit(client.attempt, plain_request, "kl-1").result(60)
-    assert attempt.answer is not None
-    assert attempt.answer.reason is None
+            outcome: Attempt = pool.submit(attempt, client, plain_request, "kl-1").result(60)
+    assert outcome.answer is not None
+    assert outcome.answer.reason is None
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 502])
@@ -288,12 +289,12 @@ def test_an_echoed_key_is_blackened(
     """A service that sends the key back cannot make us keep it: not in bodies, headers or messages."""
     body = json.dumps({"requestId": key, "status": status, "message": f"your key is {key}"}).encode()
     with RawServer(Recorder(status, body, X_Request_Id=key)) as server:
-        attempt = connect(server.url).attempt(plain_request, "kl-1")
-    assert key not in repr(attempt)
-    assert key.encode() not in pickle.dumps(attempt)
-    if attempt.error is not None:
-        assert key not in attempt.error.body
-        assert "***" in attempt.error.body
+        made = attempt(connect(server.url), plain_request, "kl-1")
+    assert key not in repr(made)
+    assert key.encode() not in pickle.dumps(made)
+    if made.error is not None:
+        assert key not in made.error.body
+        assert "***" in made.error.body
 
 
 def test_a_raw_answer_holds_no_key(connect: Connect, plain_request: EditRequest, key: str) -> None:
@@ -312,7 +313,7 @@ def test_errors_hold_no_request(connect: Connect, plain_request: EditRequest, ke
         "refusing": Recorder(401),
     }
     with RawServer(acts[port]) as server, pytest.raises(ServiceError) as caught:
-        connect(server.url).edit(plain_request)
+        edit(connect(server.url), plain_request)
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
     assert caught.tb.tb_next is not None
@@ -335,7 +336,7 @@ def test_an_interrupt_shows_no_key(connect: Connect, plain_request: EditRequest,
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         try:
             with pytest.raises(KeyboardInterrupt) as caught:
-                client.edit(plain_request)
+                edit(client, plain_request)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from client_calls import edit
 from raw_server import Peer, RawServer
 
 from kontext_lab.client import KontextClient
 from kontext_lab.client.account import read_balance, read_logs, read_price
-from kontext_lab.client.answers import ParsedAnswer
-from kontext_lab.client.broken_json import read_object
+from kontext_lab.client.answers import ParsedAnswer, read_object
 from kontext_lab.client.failures import retry_after
 from kontext_lab.errors import InDoubt
 from kontext_lab.request import EditRequest
@@ -148,7 +148,7 @@ WHOLE = filled('{"images": [%s, {"url": "%s"}], "seed": 7, "prompt": "a \\" ] } 
 @pytest.mark.parametrize("length", range(len(WHOLE) + 1))
 def test_what_came_whole_counts(length: int) -> None:
     """Wherever an answer is cut, what is read of it is part of the whole."""
-    found = read_object(WHOLE[:length]) or {}
+    found = read_object(WHOLE[:length].encode())
     whole = json.loads(WHOLE)
     assert found.get("images", []) == [one for one in whole["images"][: len(found.get("images", []))] if one]
     assert {name: whole[name] for name in found if name != "images"} == {
@@ -190,7 +190,7 @@ def test_the_picture_of_a_broken_answer_counts(read: Callable[..., ParsedAnswer]
 )
 def test_what_holds_nothing_is_nothing(text: str) -> None:
     """A text without an object, or without anything whole in it, gives none."""
-    assert not (read_object(text) or {}).get("images")
+    assert not read_object(text.encode()).get("images")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_picture_of_a_broken_off_answer_is_had(
             peer.reset()
 
     with RawServer(act) as server:
-        picture = connect(server.url, read_timeout=0.5).edit(plain_request).pictures[0]
+        picture = edit(connect(server.url, read_timeout=0.5), plain_request).pictures[0]
     assert b"bytes" == picture.data
 
 
@@ -230,7 +230,7 @@ def test_an_address_that_came_in_part_is_in_doubt(connect: Connect, plain_reques
         )
 
     with RawServer(act) as server, pytest.raises(InDoubt):
-        connect(server.url).edit(plain_request)
+        edit(connect(server.url), plain_request)
 
 
 def _peak(action: Callable[[], Any]) -> tuple[Any, float]:

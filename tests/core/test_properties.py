@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kontext_lab.client import ClientSettings, KontextClient, RawAnswer
+from kontext_lab.client import ClientSettings, KontextClient
 from kontext_lab.client.account import read_balance, read_logs, read_price
 from kontext_lab.client.failures import read_envelope
 from kontext_lab.errors import KontextLabError, visible
@@ -26,8 +26,9 @@ from kontext_lab.journal import AttemptFolder, Journal
 from kontext_lab.lab.unfinished import unfinished_line
 from kontext_lab.redaction import Redactor
 from kontext_lab.request import EditRequest
+from kontext_lab.request.attempt import RawAnswer
 from kontext_lab.results.saving import FORMULA, csv_text
-from kontext_lab.sweep.files import LONGEST_NAME, safe_name
+from kontext_lab.sweep.yaml_file import LONGEST_NAME, safe_name
 
 QUICK = settings(max_examples=80, deadline=5_000)
 

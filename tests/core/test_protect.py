@@ -185,7 +185,7 @@ def test_boxes_follow_their_reference_into_its_output(ratio: str) -> None:
     assert truth == pytest.approx(moved.protect["cup"], abs=0.02)
     lost = "" if "edge" in moved.protect else "; dropped, since the new reference doesn't show them: edge"
     names = ", ".join(moved.protect)
-    assert f"protect: moved to where the new reference shows them: {names}{lost}" == moved.warnings[0]
+    assert f"protect: moved to their place in the new reference: {names}{lost}" == moved.warnings[0]
     assert bool(lost) == (ratio != "3:2")
 
 

@@ -248,7 +248,7 @@ def test_missing(missing: str) -> None:
 
 def test_unknown_field() -> None:
     """A field the service doesn't know is refused, with the known ones."""
-    with pytest.raises(SweepError, match="strength: is no field of a request; fields are model, prompt"):
+    with pytest.raises(SweepError, match="strength: is not a field of a request; fields are model, prompt"):
         request(strength=0.5)
 
 

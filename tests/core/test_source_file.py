@@ -109,7 +109,7 @@ def test_whoever_opens_it_refuses_at_once(kind: str, workdir: Path) -> None:
 
     assert ("", "grew by less than 40 MiB") == (said.stderr, grown)
     assert 9 == len(lines)
-    as_sweep = "is larger than 1000 kB, that is no sweep" if kind == "huge" else says
+    as_sweep = "is larger than 1000 kB, too large for a sweep" if kind == "huge" else says
     assert [] == [
         line for line in lines if (as_sweep if line.startswith("a sweep file:") else says) not in line
     ]
@@ -130,7 +130,7 @@ def test_what_is_no_sweep_file(kind: str, workdir: Path) -> None:
     make, says = HOSTILE[kind]
     with pytest.raises(SweepError) as caught:
         Sweep.from_yaml(make(workdir))
-    assert str(caught.value).endswith(f"is no file: {says}")
+    assert str(caught.value).endswith(f"is not a file: {says}")
 
 
 def test_a_pipe_that_took_the_place_of_a_file(workdir: Path) -> None:

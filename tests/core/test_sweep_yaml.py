@@ -169,7 +169,7 @@ def test_what_was_written_can_be_read_whatever_its_length(prompts: list[str]) ->
     made = Sweep(prompts, "a.png")
     path = made.to_yaml("out/sweep.yaml", self_contained=True)
     assert made == Sweep.from_yaml(path, own=True)
-    with pytest.raises(SweepError, match="that is no sweep"):
+    with pytest.raises(SweepError, match="for a sweep"):
         Sweep.from_yaml(path)
 
 
@@ -295,17 +295,17 @@ BROKEN: list[tuple[str | bytes, str]] = [
     ("prompt: *x\nimage: a.png\n", "line 1: found undefined alias 'x'"),
     ("a: 1\n---\nb: 2\n", "line 2: but found another document"),
     ("%YAML 9.9\n---\nprompt: x\n", "incompatible YAML document"),
-    (b"\xff\xfe\x00\x01", "is no text in UTF-8"),
-    ("prompt: x\n".encode("utf-16"), "is no text in UTF-8"),
-    (b"prompt: a\x00b\n", "is no YAML: unacceptable character"),
+    (b"\xff\xfe\x00\x01", "is not text in UTF-8"),
+    ("prompt: x\n".encode("utf-16"), "is not text in UTF-8"),
+    (b"prompt: a\x00b\n", "is not YAML: unacceptable character"),
     (b'prompt: "a\\0b"\nimage: a.png\n', r"prompt: 'a\x00b', allowed is text"),
-    (b'prompt: "a\\UFFFFFFFF"\nimage: a.png\n', "is no YAML"),
+    (b'prompt: "a\\UFFFFFFFF"\nimage: a.png\n', "is not YAML"),
     ("prompt: " + "x" * 1_000_000, "is larger than 1000 kB"),
     ("prompt: " + "x" * 5000 + "\nimage: a.png\n", "prompt: 5000 characters, allowed is text"),
     ("seed: [" + "1," * 90_000 + "]\n", "has more than 60000 lines and values"),
     ("prompt: " + "[" * 100_000, "is nested too deeply"),
     ("- " * 100_000, "is nested too deeply"),
-    ("a: &a [x, x, x, x, x, x, x, x, x]\n" + LAUGHS, "a: is no field of a sweep"),
+    ("a: &a [x, x, x, x, x, x, x, x, x]\n" + LAUGHS, "a: is not a field of a sweep"),
     (
         "prompt: x\nimage: a.png\naxes:\n  seed: &a [x, x, x]\n" + LAUGHS.replace("\n", "\n  ").join(("  ", "")),
         "axis 'seed', value 1: seed: 'x', allowed is",
@@ -320,9 +320,9 @@ BROKEN: list[tuple[str | bytes, str]] = [
     ("prompt: x\nimage: a.png\nseed: 1-10000\nrepeat: 1-10000\nguidance_scale: 1-20:0.01\n", "cells, allowed are at most 10000"),
     ("prompt: x\naxes:\n  image: [" + "a.png, " * 10_001 + "]\n", "more than 10000 values"),
     ("prompt: &a [*a]\nimage: a.png\n", "prompt: None, allowed is text"),
-    ("self: 3\nprompt: x\nimage: a.png\n", "self: is no field of a sweep"),
-    ("strength: 3\nprompt: x\nimage: a.png\n", "strength: is no field of a sweep"),
-    ("? [a, b]\n: 3\nprompt: x\nimage: a.png\n", "is no field of a sweep"),
+    ("self: 3\nprompt: x\nimage: a.png\n", "self: is not a field of a sweep"),
+    ("strength: 3\nprompt: x\nimage: a.png\n", "strength: is not a field of a sweep"),
+    ("? [a, b]\n: 3\nprompt: x\nimage: a.png\n", "is not a field of a sweep"),
     ("? {a: b}\n: 3\n", "line 1: found unhashable key"),
     ("prompt: x\nimage: a.png\naxes: [seed]\n", "axes: ['seed'], allowed is a mapping"),
     ("prompt: x\nimage: a.png\naxes:\n  seed:\n", "axis 'seed': has no values"),
@@ -339,7 +339,7 @@ BROKEN: list[tuple[str | bytes, str]] = [
     ("prompt: x\nimage: {path: [a.png]}\n", "image: {'path': ['a.png']}, allowed are path or url, digest, name and origin"),
     ("prompt: x\nimage: {path: a.png, url: b}\n", "allowed are path or url"),
     ("prompt: x\nimage: {file: a.png}\n", "allowed are path or url"),
-    ("prompt: x\nimage: {url: a.png}\n", "image: 'a.png' is no http or https URL"),
+    ("prompt: x\nimage: {url: a.png}\n", "image: 'a.png' is not an http or https URL"),
     ("prompt: x\nimage: {path: a.png, origin: '../../etc'}\n", "image: origin '../../etc', allowed is a run's id"),
     ("prompt: x\nimage: {path: a.png, origin: abc/0}\n", "image: origin 'abc/0', allowed is a run's id"),
     ("prompt: x\nimage: {path: a.png, digest: abc}\n", "image: digest 'abc', allowed are 64 hexadecimal digits"),
@@ -375,12 +375,12 @@ def test_reference_errors_keep_their_class() -> None:
     ("path", "says"),
     [
         ("missing.yaml", "missing.yaml: no such file"),
-        (".", ".: is no file"),
+        (".", ".: is not a file"),
         ("a.png/sweep.yaml", "can't be read: Not a directory"),
         ("a\0b", "can't be read"),
         ("x" * 400, "can't be read: File name too long"),
         ("prompt: x\nimage: a.png\n", r"'prompt: x\nimage: a.png\n': no such file"),
-        (os.devnull, "is no file"),
+        (os.devnull, "is not a file"),
     ],
 )
 def test_files_that_can_not_be_read(path: str, says: str) -> None:
@@ -394,9 +394,9 @@ def test_files_that_can_not_be_read(path: str, says: str) -> None:
 @pytest.mark.parametrize("path", [None, 3, "~nobody-of-this-name/sweep.yaml"])
 def test_what_is_no_path(path: Any) -> None:
     """Something else than a path is refused as such."""
-    with pytest.raises(ConfigError, match="is no path"):
+    with pytest.raises(ConfigError, match="is not a path"):
         Sweep.from_yaml(path)
-    with pytest.raises(ConfigError, match="is no path"):
+    with pytest.raises(ConfigError, match="is not a path"):
         Sweep("x", GREY).to_yaml(path)
 
 

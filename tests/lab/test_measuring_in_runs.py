@@ -215,7 +215,7 @@ def test_a_metric_that_hangs_ends_nothing_but_measuring(
 ) -> None:
     """After a while without a single value; the run is finished, and says it."""
     monkeypatch.setattr("kontext_lab.runner.measure_queue.PATIENCE", 0.0)
-    monkeypatch.setattr("kontext_lab.runner.timers.Timers.seconds", lambda *_: 0.1)
+    monkeypatch.setattr("kontext_lab.runner.run_state.Timers.seconds", lambda *_: 0.1)
     with lab_with(gate) as lab:
         results = lab.run(make_sweep(), progress=False)
     assert ({State.DONE}, "") == ({cell.state for cell in results}, results.stopped)

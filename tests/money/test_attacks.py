@@ -21,7 +21,7 @@ from kontext_lab.lab import progress
 from kontext_lab.request.attempt import Answer, Attempt, Picture, Reason
 from kontext_lab.results import State
 from kontext_lab.runner import Budget
-from kontext_lab.runner.circuit_breaker import CircuitBreaker
+from kontext_lab.runner.budget import CircuitBreaker
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.tracking import Tracker, writing
@@ -309,7 +309,7 @@ def test_a_mistake_is_told_when_its_run_has_ended(
         time.sleep(0.5)
         abandon(tracker, parent_id)
 
-    monkeypatch.setattr(CircuitBreaker, "hear", broken_call)
+    monkeypatch.setattr(CircuitBreaker, "record", broken_call)
     monkeypatch.setattr(Tracker, "abandon", slowly)
     with pytest.raises(ZeroDivisionError):
         lab.run(sweep, progress=False, pacing=quick)
@@ -321,7 +321,7 @@ def test_a_mistake_in_the_coordinator_leaves_nothing_running(
 ) -> None:
     """Its run is ended, its answers stay in the journal, the next run has them."""
     with monkeypatch.context() as broken:
-        broken.setattr(CircuitBreaker, "hear", broken_call)
+        broken.setattr(CircuitBreaker, "record", broken_call)
         with pytest.raises(ZeroDivisionError):
             lab.run(sweep, progress=False, pacing=quick)
     assert ["KILLED"] == [run.status for run in lab.history()]

@@ -120,7 +120,7 @@ def test_no_traceback_holds_the_key(
     api.script([fault])
     request = kl.Sweep("Add a bird.", photo_file).cells[0].request
     try:
-        lab.context.connection.client.edit(request)
+        lab.context.connection.client.post(request, "kl-1")
     except kl.KontextLabError as error:
         shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     assert "marked-key-4711" not in shown

@@ -19,7 +19,7 @@ from mlflow.entities import Run
 
 import kontext_lab as kl
 from kontext_lab.cli.main import run_command
-from kontext_lab.client import KontextClient, transport
+from kontext_lab.client import KontextClient, http_session
 from kontext_lab.request.attempt import Answer
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Sandbox
@@ -167,7 +167,7 @@ def test_no_line_names_an_infinite_sum(
 @pytest.fixture
 def inside(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
     """The same, with its pictures on another machine of a private network."""
-    look, create = socket.getaddrinfo, transport.create_connection
+    look, create = socket.getaddrinfo, http_session.create_connection
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.9.9.9", service.port))]
 
     def fake(host: str, *more: object) -> object:
@@ -178,7 +178,7 @@ def inside(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
         return create(there, *more, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", fake)
-    monkeypatch.setattr(transport, "create_connection", lead)
+    monkeypatch.setattr(http_session, "create_connection", lead)
     service.host = "pictures.example"
     return service
 

@@ -513,7 +513,7 @@ def test_boxes_follow_into_a_chain(ran: Panel) -> None:
     room = protect(ran)
     ran._rooms.use_as_reference(output)
     assert ran._rooms.post.wait(lambda: bool(room.transfer.text), 60)
-    assert "protect: moved to where the new reference shows them: box 1" == room.transfer.text
+    assert "protect: moved to their place in the new reference: box 1" == room.transfer.text
     # The middle 1:1 of 3:2: a sixth is cut off on either side.
     assert (0.05, 0.2, 0.65, 0.7) == pytest.approx(ran.sweep.protect["box 1"], abs=0.01)
     asked(opened(ran).field, "remove", "box 1")

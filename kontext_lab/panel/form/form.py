@@ -20,7 +20,7 @@ from kontext_lab.panel.layouts import laid, plain, show_if
 from kontext_lab.panel.placeholders import LabelledValue
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.panel.widgets import Section, TextLine, closed, row
-from kontext_lab.sweep.files import checked_megapixels
+from kontext_lab.sweep.yaml_file import checked_megapixels
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab

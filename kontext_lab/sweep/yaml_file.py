@@ -1,7 +1,7 @@
-"""`sweep.yaml`: the same keys as `Sweep(...)`, read so that everything stays what was typed.
+"""`sweep.yaml`: the same keys as `Sweep(...)`, read so that every value stays as it was typed.
 
-YAML 1.2 without any scalar types: `16:9`, `on`, `no` and `007` arrive as text, and the sweep decides by the
-field what is a number. Nothing is constructed from a file but mappings, lists and text.
+YAML 1.2 without any scalar types: `16:9`, `on`, `no` and `007` arrive as text, and the sweep decides by the field which
+text is a number. A file gives mappings, lists and text only. Also names and paths of files.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import re
 import sys
 import unicodedata
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pathvalidate import sanitize_filename
 from ruamel.yaml import YAML
@@ -26,21 +26,18 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
 from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference, read_file
 from kontext_lab.request import CONTROL, decimal_text
-from kontext_lab.sweep.axes import REFERENCE_KEYS, HeldReferences, value_text
-
-if TYPE_CHECKING:
-    from kontext_lab.sweep.sweep import Sweep
+from kontext_lab.sweep.axes import REFERENCE_KEYS, Axis, HeldReferences, value_text
 
 __all__ = ["checked_megapixels", "marked_outside", "path_of", "read", "safe_name", "shown_path", "write"]
 
 MAX_FILE_BYTES = 1_000_000
-"""A sweep file is text a person wrote."""
+"""Largest file that a person may have written."""
 
 MAX_VALUES = 60_000
 """Lines and commas, about: the parser takes a tenth of a millisecond for each."""
 
 MAX_OWN_BYTES = 256_000_000
-"""A file that `write` made: the longest prompts in as many cells as a sweep may have fit in."""
+"""Largest file made by `write`: the longest prompts in the largest sweep fit in."""
 
 LONGEST_NAME = 200
 """Bytes of a readable name."""
@@ -52,15 +49,15 @@ _ADDRESS = re.compile(r"\s*(https?|data|file):", re.IGNORECASE)
 
 
 def path_of(path: Any) -> Path:
-    """What a person gave as a file, as a path.
+    """The path in an argument.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: not a path.
     """
     try:
         return Path(path).expanduser()
     except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
-        raise ConfigError(f"{shown(path)} is no path: {error}") from None
+        raise ConfigError(f"{shown(path)} is not a path: {error}") from None
 
 
 def safe_name(text: str, length: int = 80) -> str:
@@ -74,59 +71,52 @@ def safe_name(text: str, length: int = 80) -> str:
         letters = (one for one in unicodedata.normalize("NFKD", readable) if not unicodedata.combining(one))
         readable = "".join(one.encode(encoding, "ignore").decode(encoding) or "-" for one in letters)
     name = str(sanitize_filename(readable, replacement_text="-"))[:length]
-    # File systems count bytes, 255 of them; a number and a suffix have to fit as well.
+    # File systems allow 255 bytes, and a number and a suffix have to fit as well.
     return name.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .") or "unnamed"
 
 
 def shown_path(path: Path) -> str:
-    """A path as it stands in an error line."""
+    """A path for an error line."""
     text = str(path)
     return text if len(text) <= 250 and text.isprintable() else shown(text)
 
 
 def read(file: Path, *, own: bool = False) -> dict[str, Any]:
-    """The arguments for `Sweep(...)` that a file holds, references relative to it.
+    """The arguments for `Sweep(...)` in a file, references relative to it.
 
     Args:
         file: the file.
-        own: `write` made it: what may be in a sweep may be in it, however much that is.
+        own: True if `write` made it, so that it may be as large as any sweep.
 
     Raises:
-        SweepError: unreadable file, broken YAML, a key given twice, or a list where a mapping belongs; doesn't
-            name the file.
+        SweepError: unreadable file, broken YAML, a key given twice, or a list in place of a mapping; doesn't name the
+            file.
     """
-    found = _parsed(_text(file, MAX_OWN_BYTES if own else MAX_FILE_BYTES), own=own)
-    if not isinstance(found, dict):
-        raise SweepError("holds no sweep, expected keys such as prompt, image and axes")
-    if isinstance(words := found.get("prompt"), dict) and not any(words.values()):
+    document = _parsed(_text(file, MAX_OWN_BYTES if own else MAX_FILE_BYTES), own=own)
+    if not isinstance(document, dict):
+        raise SweepError("holds no sweep: write keys such as prompt, image and axes")
+    if isinstance(words := document.get("prompt"), dict) and not any(words.values()):
         raise SweepError(f"prompt: {{ begins a mapping in YAML. {_QUOTES}")
-    loader = _Loader(file.parent, checked_megapixels(found.get("max_megapixels") or MAX_MEGAPIXELS))
-    arguments = {str(key): loader.value(str(key), value) for key, value in found.items() if value != ""}
+    loader = _Loader(file.parent, checked_megapixels(document.get("max_megapixels") or MAX_MEGAPIXELS))
+    arguments = {str(key): loader.value(str(key), value) for key, value in document.items() if value != ""}
     if isinstance(axes := arguments.get("axes"), dict):
         arguments["axes"] = {key: loader.axis(key, value) for key, value in axes.items()}
     return arguments
 
 
-def marked_outside(sweep: Sweep, folder: Path) -> Sweep:
-    """The sweep that knows which of its references lie outside a folder, links and `..` followed."""
-    inside = folder.resolve()
-
-    def marked(reference: Reference) -> Reference:
-        path = Path(reference.source)
-        if reference.url or not path.is_absolute() or (file := path.resolve()).is_relative_to(inside):
-            return reference
-        return replace(reference, outside=str(file))
-
-    if all(marked(one) is one for one in sweep.references):
-        return sweep
-    return sweep.with_references(marked)
+def marked_outside(reference: Reference, folder: Path) -> Reference:
+    """The reference, with its real path in `outside` if that is not in the folder; links and `..` are followed."""
+    path = Path(reference.source)
+    if reference.url or not path.is_absolute() or (file := path.resolve()).is_relative_to(folder.resolve()):
+        return reference
+    return replace(reference, outside=str(file))
 
 
 def checked_megapixels(value: Any) -> float:
-    """A limit for the size of references, as a number.
+    """The limit for the size of references, as a number.
 
     Raises:
-        SweepError: it is none, or out of range.
+        SweepError: not a number, or out of range.
     """
     try:
         number = float(value)
@@ -137,25 +127,38 @@ def checked_megapixels(value: Any) -> float:
     return number
 
 
-def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
-    """Write a sweep and, where they have no place of their own, its references."""
+def write(
+    file: Path,
+    options: Mapping[str, Any],
+    fixed: Mapping[str, Any],
+    axes: Sequence[Axis],
+    *,
+    self_contained: bool = False,
+) -> Path:
+    """Write a sweep and, if they have no place of their own, its references.
+
+    Args:
+        file: the file.
+        options: name, note, max_megapixels and protect.
+        fixed: checked values by field; `images` for the references.
+        axes: the axes.
+        self_contained: write all references beside it, also those with a path.
+    """
+    max_megapixels = options["max_megapixels"]
     folder = file.parent / ("references" if self_contained else f"{file.stem}-references")
-    writer = _Writer(file.parent, folder, sweep.max_megapixels, self_contained=self_contained)
-    document: dict[str, Any] = {"name": _quoted(sweep.given_name)} if sweep.given_name else {}
-    if sweep.note:
-        document["note"] = _quoted(sweep.note)
-    for key, value in sweep.fixed.items():
+    writer = _Writer(file.parent, folder, max_megapixels, self_contained=self_contained)
+    document: dict[str, Any] = {key: _quoted(options[key]) for key in ("name", "note") if options[key]}
+    for key, value in fixed.items():
         if key == "images" and len(value) == 1:
             document["image"] = writer.reference(value[0])
         else:
             document[key] = writer.value(key, value)
-    if sweep.max_megapixels != MAX_MEGAPIXELS:
-        document["max_megapixels"] = float(decimal_text(sweep.max_megapixels))
-    if sweep.protect:
-        document["protect"] = _protected(sweep.protect)
-    axes = {axis.key: _axis_values(writer, axis.keys, axis.values, axis.labels) for axis in sweep.axes}
+    if max_megapixels != MAX_MEGAPIXELS:
+        document["max_megapixels"] = float(decimal_text(max_megapixels))
+    if options["protect"]:
+        document["protect"] = _protected(options["protect"])
     if axes:
-        document["axes"] = axes
+        document["axes"] = {axis.key: writer.axis(axis) for axis in axes}
     yaml = YAML(pure=True)
     yaml.default_flow_style = None
     yaml.width = 100
@@ -169,9 +172,9 @@ def write(file: Path, sweep: Sweep, *, self_contained: bool = False) -> Path:
 
 def _parsed(text: str, *, own: bool) -> Any:
     if not own and text.count("\n") + text.count(",") > MAX_VALUES:
-        raise SweepError(f"has more than {MAX_VALUES} lines and values, that is no sweep")
+        raise SweepError(f"has more than {MAX_VALUES} lines and values, too many for a sweep")
     if not own and _DEEP.search(text):
-        raise SweepError("is nested too deeply, that is no sweep")
+        raise SweepError("is nested too deeply for a sweep")
     try:
         # The base loader of the pure parser: no scalar types, no tags, and a key given twice is an error.
         with warnings.catch_warnings():
@@ -180,33 +183,33 @@ def _parsed(text: str, *, own: bool) -> Any:
             return YAML(typ="base", pure=True).load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problem = (error.problem or "is no YAML").split("\n")[0]
+        problem = (error.problem or "is not YAML").split("\n")[0]
         hint = f". {_QUOTES}" if "mapping" in problem or "block" in problem or "token" in problem else ""
         raise SweepError(f"line {line}: {problem}{hint}") from None
     except (YAMLError, ValueError, OverflowError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SweepError(f"is no YAML: {reason}") from None
+        raise SweepError(f"is not YAML: {reason}") from None
 
 
-def _text(file: Path, most: int) -> str:
-    """A file of at most so many bytes as text, with line ends as Python has them."""
+def _text(file: Path, max_bytes: int) -> str:
+    """A file's text, with line ends as Python has them."""
     try:
-        data = read_file(file, most)
+        data = read_file(file, max_bytes)
         return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
     except FileNotFoundError:
         raise SweepError("no such file") from None
     except UnicodeDecodeError:
-        raise SweepError("is no text in UTF-8") from None
+        raise SweepError("is not text in UTF-8: save it as UTF-8") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
         if number == errno.EFBIG:
-            raise SweepError(f"is larger than {most // 1000} kB, that is no sweep") from None
-        words = "is no file" if number in (errno.EISDIR, errno.ENXIO) else "can't be read"
+            raise SweepError(f"is larger than {max_bytes // 1000} kB, too large for a sweep") from None
+        words = "is not a file" if number in (errno.EISDIR, errno.ENXIO) else "can't be read"
         raise SweepError(f"{words}: {reason}") from None
 
 
 class _Loader:
-    """Values out of a file; paths of references made relative to its folder."""
+    """Values from a file; paths of references are relative to its folder."""
 
     def __init__(self, folder: Path, max_megapixels: float) -> None:
         self._folder = folder
@@ -233,30 +236,30 @@ class _Loader:
         if len(keys) == 1:
             return self.value(keys[0], entry)
         if not isinstance(entry, list) or len(entry) != len(keys):
-            return entry  # the axis says what is wrong with it
+            return entry  # the axis reports the mistake
         return [self.value(key, part) for key, part in zip(keys, entry, strict=True)]
 
     def _reference(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return self._described(value)
-        # An empty place and what is no reference at all: the sweep says what is wrong with it.
+            return self._from_mapping(value)
+        # The sweep reports an empty value, and one that can't be a reference.
         if not isinstance(value, str) or not value.strip() or _ADDRESS.match(value):
             return value
         return self._path(value)
 
-    def _described(self, value: Mapping[str, Any]) -> Reference:
+    def _from_mapping(self, value: Mapping[str, Any]) -> Reference:
         known = set(value) <= _REFERENCE_FIELDS and ("path" in value) ^ ("url" in value)
         if not known or not all(isinstance(part, str) for part in value.values()):
             raise SweepError(f"image: {shown(dict(value))}, allowed are path or url, digest, name and origin")
         name = value.get("name") or None
         if "url" in value:
             if not value["url"].strip().lower().startswith(("http://", "https://")):
-                raise ImageError(f"image: {shown(value['url'])} is no http or https URL")
+                raise ImageError(f"image: {shown(value['url'])} is not an http or https URL")
             return load_reference(value["url"], name=name)
         origin = Origin.parse(value["origin"]) if value.get("origin") else None
         held = self._held.load(self._path(value["path"]), self._max_megapixels)
-        made = load_reference(held, name=name, digest=value.get("digest") or None)
-        return replace(made, origin=origin) if origin else made
+        reference = load_reference(held, name=name, digest=value.get("digest") or None)
+        return replace(reference, origin=origin) if origin else reference
 
     def _path(self, text: str) -> Path:
         try:
@@ -266,7 +269,7 @@ class _Loader:
 
 
 class _Writer:
-    """Values as a file holds them; references written beside it where they have no place of their own."""
+    """Values for a file; references without a place of their own are written beside it."""
 
     def __init__(self, base: Path, folder: Path, max_megapixels: float, *, self_contained: bool) -> None:
         self._base = base
@@ -277,21 +280,31 @@ class _Writer:
 
     def value(self, key: str, value: Any) -> Any:
         if key in REFERENCE_KEYS:
-            made = [self.reference(one) for one in value]
-            return made[0] if key == "image" else made
+            references = [self.reference(reference) for reference in value]
+            return references[0] if key == "image" else references
         if isinstance(value, int | float):
             return value if isinstance(value, int) or not value.is_integer() else int(value)
         return _quoted(value_text(key, value))
 
+    def axis(self, axis: Axis) -> Any:
+        """The values of an axis, by label if they have labels."""
+        entries = []
+        for values in axis.values:
+            parts = [self.value(key, value) for key, value in zip(axis.keys, values, strict=True)]
+            entries.append(parts[0] if len(parts) == 1 else parts)
+        if not any(axis.labels):
+            return entries
+        return {_quoted(label): entry for label, entry in zip(axis.labels, entries, strict=True)}
+
     def reference(self, reference: Reference) -> Any:
-        # A file of our own is read by others, and a token lasts for hours: it holds the picture in its place.
+        # A self-contained file outlives a signed address, so it holds the picture instead.
         if reference.url and not (self._self_contained and reference.signed and reference.png):
             if self._self_contained and reference.png and reference.digest not in self._written:
-                self._write(reference)  # what the address served when it was fetched
+                self._write(reference)  # the picture as it was fetched
             return {"url": _quoted(reference.url), "name": _quoted(reference.name)}
         path = Path(reference.source)
-        if not self._self_contained and self._leads_to(path, reference):
-            # A path's own name is the file's; another one was given by a person.
+        if not self._self_contained and self._still_holds(path, reference):
+            # By default a reference has its file's name; a person may give another.
             text = _quoted(self._relative(path))
             return text if reference.name == path.stem else {"path": text, "name": _quoted(reference.name)}
         origin = {"origin": _quoted(str(reference.origin))} if reference.origin else {}
@@ -303,14 +316,14 @@ class _Writer:
         }
 
     def _relative(self, path: Path) -> str:
-        # Folders resolved, since .. of a link leads elsewhere; not the file, since it gives its name.
+        # Folders are resolved, since .. of a link leads elsewhere; not the file, whose name is kept.
         try:
             return os.path.relpath(path.parent.resolve() / path.name, self._base.resolve())
         except ValueError:  # another drive
             return str(path)
 
-    def _leads_to(self, path: Path, reference: Reference) -> bool:
-        """Whether a path still holds the picture the reference was made from."""
+    def _still_holds(self, path: Path, reference: Reference) -> bool:
+        """True if a path still holds the picture of the reference."""
         if not path.is_absolute() or not path.is_file():
             return False
         try:
@@ -328,24 +341,14 @@ class _Writer:
         return self._written[reference.digest]
 
 
-def _axis_values(writer: _Writer, keys: tuple[str, ...], values: Any, labels: tuple[str, ...]) -> Any:
-    written = []
-    for entry in values:
-        parts = [writer.value(key, part) for key, part in zip(keys, entry, strict=True)]
-        written.append(parts[0] if len(parts) == 1 else parts)
-    if not any(labels):
-        return written
-    return {_quoted(label): entry for label, entry in zip(labels, written, strict=True)}
-
-
 def _protected(boxes: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        _quoted(name): _protected(one) if isinstance(one, Mapping) else list(one)
-        for name, one in boxes.items()
+        _quoted(name): _protected(box) if isinstance(box, Mapping) else list(box)
+        for name, box in boxes.items()
     }
 
 
 def _quoted(text: str) -> str:
-    # Quoted, so that a YAML 1.1 reader, too, takes 16:9 and no for text.
+    # Quoted, so that a YAML 1.1 reader also takes 16:9 and no for text.
     quoted: str = DoubleQuotedScalarString(text)
     return quoted

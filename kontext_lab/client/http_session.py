@@ -1,10 +1,10 @@
-"""Sessions without surprises, answers with a deadline, bodies with a limit.
+"""HTTP sessions without retries or cookies; connections with deadlines; bodies with a limit.
 
-Knows HTTP and nothing of the service: neither keys nor answers nor what a failure means.
+Knows HTTP and nothing of the service: no keys, no answers, no meaning of failures.
 
-A socket's timeout begins anew with each byte, so a header of a byte a second would hold a caller for hours. Here
-each of the three parts of an exchange ends by itself: the connection (name, addresses, proxy, handshake), every
-block that is sent, and the answer from its first byte to its last.
+A socket's timeout restarts with each byte, so a header of a byte a second would hold a caller for hours. Here each of
+the three parts of an exchange has its own deadline: the connection (name, addresses, proxy, handshake), every block
+that is sent, and the answer from its first byte to its last.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ __all__ = [
 ]
 
 Guard = Callable[[str, Sequence[str]], Sequence[str]]
-"""Given a host's name and its addresses: those that may be connected to; raises where there are none."""
+"""Takes a host's name and addresses; returns the addresses that may be connected to, or raises if none may."""
 
 _BLOCK = 64 * 1024
 
 SENT_AT_ONCE = 128 * 1024
-"""Bytes of a request's body per call to the system: http.client's 16 kB mean forty turns for a reference, and
-every turn waits for the interpreter's lock while others compute. Each call may take the connect timeout."""
+"""Bytes of a request's body per system call: http.client's 16 kB mean forty calls for a reference, and each waits for
+the interpreter's lock while other threads compute. Each call may take the connect timeout."""
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\\"
-"""Both alphabets, and what JSON escapes a slash or a line end with."""
+"""Both alphabets, and the backslash with which JSON escapes a slash or a line end."""
 
 
 class BodyError(Exception):
     """A body that could not be read to its end.
 
     Attributes:
-        kind: `large` (more than the limit), `slow` (not ended by the deadline) or `broken`.
-        partial: what was read of it.
-        cause: the exception that broke it off, or None.
+        kind: `large` (more than the limit), `slow` (no end by the deadline) or `broken`.
+        partial: the bytes that were read.
+        cause: the exception that cut it off, or None.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class BodyError(Exception):
 
 
 class CountedBody(io.BytesIO):
-    """A request body that knows whether any of it was taken for sending.
+    """A request body that knows if any of it was read for sending.
 
-    Being a file, it is also sent block by block, each with the connection's timeout; bytes would have to get
-    through as a whole within it, which tens of megabytes of references don't on a slow line.
+    As a file it is sent block by block, each with the connection's timeout; `bytes` would have to be sent as a whole
+    within it, which takes too long for tens of megabytes of references on a slow line.
     """
 
     taken = False
@@ -93,21 +93,21 @@ class CountedBody(io.BytesIO):
 
 
 class _Session(requests.Session):
-    """Never looks at redirects; requests would read a redirect's whole body, however long."""
+    """Ignores redirects; requests would read a redirect's whole body, however long."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """No target, whatever the answer says."""
+        """Find no target."""
 
 
 def new_session(pool: int, guard: Guard | None = None) -> requests.Session:
-    """A session for `pool` threads: no retries, no cookies, proxies as the environment says.
+    """A session for `pool` threads: no retries, no cookies, proxies from the environment.
 
     Args:
         pool: connections kept open.
-        guard: says which of a host's addresses may be connected to; never asked where a proxy carries the
-            request, since then only the proxy knows the address.
+        guard: selects the addresses of a host that may be connected to; never asked if a proxy carries the request,
+            since then only the proxy knows the address.
     """
-    redact_logs("urllib3.connectionpool")  # where somebody listens, it tells every address in full
+    redact_logs("urllib3.connectionpool")  # its debug lines hold every address in full
     session = _Session()
     adapter = _Adapter(guard, pool_connections=pool, pool_maxsize=pool, max_retries=0, pool_block=False)
     session.mount("https://", adapter)
@@ -117,7 +117,7 @@ def new_session(pool: int, guard: Guard | None = None) -> requests.Session:
 
 
 class _Adapter(HTTPAdapter):
-    """Sends bodies in larger blocks, by connections with deadlines."""
+    """Sends bodies in larger blocks, over connections with deadlines."""
 
     def __init__(self, guard: Guard | None, **options: Any) -> None:
         self._guard = guard
@@ -133,19 +133,20 @@ class _Adapter(HTTPAdapter):
         return manager
 
     def _time(self, manager: Any) -> None:
-        """Have a manager make connections with deadlines; once or more often, since threads share it."""
+        """Have a manager make connections with deadlines; may be called again, since threads share it."""
         pools = manager.pool_classes_by_scheme
-        if not any(issubclass(pool.ConnectionCls, _TimedConnection) for pool in pools.values()):
-            manager.pool_classes_by_scheme = {name: self._timed(pool) for name, pool in pools.items()}
-
-    def _timed(self, pool: Any) -> Any:
-        more = {"guard": staticmethod(self._guard)} if self._guard is not None else {}
-        timed = type(pool.ConnectionCls.__name__, (_TimedConnection, pool.ConnectionCls), more)
-        return type(pool.__name__, (pool,), {"ConnectionCls": timed})
+        if any(issubclass(pool.ConnectionCls, _TimedConnection) for pool in pools.values()):
+            return
+        guard = {"guard": staticmethod(self._guard)} if self._guard is not None else {}
+        timed_pools = {}
+        for scheme, pool in pools.items():
+            connection = type(pool.ConnectionCls.__name__, (_TimedConnection, pool.ConnectionCls), guard)
+            timed_pools[scheme] = type(pool.__name__, (pool,), {"ConnectionCls": connection})
+        manager.pool_classes_by_scheme = timed_pools
 
 
 class _TimedReader(io.RawIOBase):
-    """The bytes of a socket until a deadline, however slowly they come."""
+    """Bytes of a socket until a deadline, however slowly they arrive."""
 
     def __init__(self, connected: socket.socket, seconds: float) -> None:
         self._socket = connected
@@ -153,11 +154,11 @@ class _TimedReader(io.RawIOBase):
         self._deadline = time.monotonic() + seconds
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """As any raw stream; a TimeoutError once the deadline has passed."""
+        """Read as any raw stream does; raise TimeoutError after the deadline."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
@@ -165,13 +166,13 @@ class _TimedReader(io.RawIOBase):
         return self._file.readinto(buffer)
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Release the socket."""
         self._file.close()
         super().close()
 
 
 class _TimedResponse(http.client.HTTPResponse):
-    """An answer whose status, headers, body and trailers share the timeout that the socket has at the start."""
+    """An answer whose status, headers, body and trailers share the socket's timeout at the start."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -181,7 +182,7 @@ class _TimedResponse(http.client.HTTPResponse):
             self.fp = io.BufferedReader(_TimedReader(sock, seconds))
 
     def _read_status(self) -> tuple[str, int, str]:
-        # http.client takes 102 and 103, which only announce an answer, for the answer itself.
+        # http.client mistakes 102 and 103, which only announce an answer, for the answer itself.
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 102 <= status < 200:
@@ -190,7 +191,7 @@ class _TimedResponse(http.client.HTTPResponse):
 
 
 class _TimedConnection(HTTPConnection):
-    """A connection of urllib3's, each part of which ends in time; mixed into its classes.
+    """A urllib3 connection with a deadline for each of its parts; mixed into urllib3's classes.
 
     Attributes:
         guard: see `new_session`.
@@ -201,13 +202,13 @@ class _TimedConnection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         if hasattr(self, "_socks_options"):
-            return super()._new_conn()  # a SOCKS proxy is connected to by a library of its own
+            return super()._new_conn()  # PySocks connects to a SOCKS proxy
         deadline = time.monotonic() + float(self.timeout or 0.0)
         try:
-            found: Sequence[str] = addresses(self._dns_host, self.port, float(self.timeout or 0.0))
+            hosts: Sequence[str] = addresses(self._dns_host, self.port, float(self.timeout or 0.0))
             if self.guard is not None and self.proxy is None:
-                found = self.guard(self.host, found)
-            return self._first_of(found, deadline)
+                hosts = self.guard(self.host, hosts)
+            return self._connect_to_first(hosts, deadline)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
@@ -215,30 +216,30 @@ class _TimedConnection(HTTPConnection):
         except OSError as error:
             raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
 
-    def _first_of(self, found: Sequence[str], deadline: float) -> socket.socket:
-        """A connection to the first address that answers; each has its share of the time that is left."""
+    def _connect_to_first(self, hosts: Sequence[str], deadline: float) -> socket.socket:
+        """Connect to the first address that answers; each gets its share of the remaining time."""
         failure = OSError("the host has no address")
-        for number, address in enumerate(found):
+        for number, address in enumerate(hosts):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("timed out")
             try:
-                made = create_connection(
+                connected = create_connection(
                     (address, self.port),
-                    left / (len(found) - number),
+                    left / (len(hosts) - number),
                     source_address=self.source_address,
                     socket_options=self.socket_options,
                 )
             except OSError as error:
                 failure = error
                 continue
-            # What follows, a proxy's answer or a handshake, is part of connecting.
-            made.settimeout(max(deadline - time.monotonic(), 0.001))
-            return made
+            # A proxy's answer or a handshake comes next, and is part of connecting.
+            connected.settimeout(max(deadline - time.monotonic(), 0.001))
+            return connected
         raise failure
 
     def send(self, data: Any) -> None:
-        """Send a block within the timeout; TLS alone would give each of its records that long."""
+        """Send a block within the timeout; TLS would give each of its records that long."""
         if not isinstance(data, bytes) or self.timeout is None:
             super().send(data)
             return
@@ -252,37 +253,39 @@ class _TimedConnection(HTTPConnection):
 
 
 def addresses(host: str, port: int, seconds: float) -> list[str]:
-    """A host's addresses, each once, in the system's order; the system itself may look for minutes.
+    """A host's addresses, each once, in the system's order.
+
+    The lookup runs in a thread of its own, since the system may take minutes.
 
     Raises:
-        OSError: the name is not known; a TimeoutError where nobody knew in time.
-        LocationParseError: it is no name.
+        OSError: an unknown name; TimeoutError if the lookup took more than `seconds`.
+        LocationParseError: a text that can't be a host's name.
     """
     host = host.strip("[]")
     try:
         host.encode("idna")
     except UnicodeError:
         raise LocationParseError(f"{host!r}, label empty or too long") from None
-    found: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+    results: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
 
     def look() -> None:
         try:
-            found.put(socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM))
-        except Exception as error:  # it belongs to the thread that waits
-            found.put(error)
+            results.put(socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM))
+        except Exception as error:  # raised below, in the thread that waits
+            results.put(error)
 
     threading.Thread(target=look, name="kontext-lab-lookup", daemon=True).start()
     try:
-        told = found.get(timeout=seconds)
+        result = results.get(timeout=seconds)
     except queue.Empty:
         raise TimeoutError("the host's name was not found in time") from None
-    if isinstance(told, Exception):
-        raise told
-    return list(dict.fromkeys(str(one[4][0]) for one in told))
+    if isinstance(result, Exception):
+        raise result
+    return list(dict.fromkeys(str(entry[4][0]) for entry in result))
 
 
 def proxies_for(url: str) -> dict[str, str] | None:
-    """What to tell requests about proxies: none for this machine itself, else what the environment says."""
+    """The `proxies` argument for requests: no proxy for this machine itself, None to follow the environment."""
     host = urlsplit(url).hostname or ""
     try:
         local = ip_address(host).is_loopback
@@ -297,19 +300,18 @@ def read_body(
     """The whole body, decompressed.
 
     Args:
-        response: an answer asked for with `stream=True`.
-        limit: most bytes to accept, counted after decompression.
+        response: an answer, requested with `stream=True`.
+        limit: largest number of bytes accepted, counted after decompression.
         seconds: longest time for the whole body; a single silence may last as long as the read timeout.
-        text_limit: most bytes that come in blocks of anything else than base64; None for as many as of that.
+        text_limit: largest number of bytes in blocks that hold more than base64; None for `limit`.
 
     Raises:
-        BodyError: more bytes than the limit, no end in time, a broken connection, or another length than
-            announced.
+        BodyError: more bytes than the limit, no end in time, a broken connection, or not the announced length.
     """
     deadline = time.monotonic() + seconds
-    body, text = io.BytesIO(), 0  # it gives what it holds without making a copy
+    body, text = io.BytesIO(), 0  # a BytesIO returns its content without a copy
     try:
-        # read1 comes back after each piece that arrives; read would wait for a full block, byte by byte.
+        # read1 returns after each piece that arrives; read would wait for a full block, byte by byte.
         while block := response.raw.read1(_BLOCK, decode_content=True):
             body.write(block)
             text += len(block) if text_limit is not None and block.translate(None, _BASE64) else 0
