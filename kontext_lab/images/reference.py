@@ -121,9 +121,18 @@ class Reference:
         name = visible(self.name.replace("\n", " ").replace("\t", " "))
         object.__setattr__(self, "name", name)
 
+    @property
+    def image(self) -> Image.Image:
+        """The picture as it is sent, in RGB.
+
+        Raises:
+            ImageError: a URL that was not fetched yet.
+        """
+        return picture_of(self)
+
     @cached_property
     def uri(self) -> str:
-        """What goes into `image_url`: the URL itself, or a `data:` URI."""
+        """The value of `image_url`: the URL itself, or a `data:` URI."""
         return self.url or "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
     @property

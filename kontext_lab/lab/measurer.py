@@ -21,7 +21,7 @@ from kontext_lab.lab.daemon_executor import DaemonExecutor
 from kontext_lab.lab.lookup import ancestors, with_requests
 from kontext_lab.lab.progress import ProgressBar
 from kontext_lab.lab.verdicts import check_criterion, noting
-from kontext_lab.metrics import Comparison, Measured
+from kontext_lab.metrics import Comparison, PreparedReference
 from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.results.labels import VERDICT
 from kontext_lab.sandbox import mark_box
@@ -73,7 +73,9 @@ class Measurer:
     def __init__(self, tracker: Tracker, own: Sequence[OwnMetric] = (), *, keep: int = 16) -> None:
         self._tracker = tracker
         self._own = tuple(own)
-        self._ready: Callable[[Reference], Measured] = lru_cache(maxsize=keep)(metrics.measured)
+        self._ready: Callable[[Reference], PreparedReference] = lru_cache(maxsize=keep)(
+            metrics.prepare_reference
+        )
         self._firsts: dict[tuple[Origin, ...], Reference | None] = {}
         self._looking = threading.Lock()
 
@@ -147,7 +149,7 @@ def _first_of(tracker: Tracker, cell: CellResult, trouble: list[str]) -> Referen
 def compared(
     output: Output,
     references: Sequence[Reference],
-    ready: Callable[[Reference], Measured],
+    ready: Callable[[Reference], PreparedReference],
     protect: Sequence[Boxes] = (),
 ) -> Comparison:
     """An output against references; what the sandbox writes over its pictures is no edit."""
@@ -240,7 +242,7 @@ def check_metrics(own: object) -> None:
 
 _THREADS = 2
 
-_ready = lru_cache(maxsize=4)(metrics.measured)
+_ready = lru_cache(maxsize=4)(metrics.prepare_reference)
 """References made ready; the cells of a sweep share theirs."""
 
 
