@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from kontext_lab.images import Reference
     from kontext_lab.images.samples import sample
     from kontext_lab.lab import Lab
-    from kontext_lab.lab.report_builder import report
     from kontext_lab.metrics import Comparison, compare
     from kontext_lab.panel import Panel
     from kontext_lab.panel.ranking_widget import rank
+    from kontext_lab.reports.builder import report
     from kontext_lab.request import EditRequest
     from kontext_lab.results import CellResult, Output, Results, State
     from kontext_lab.results.prompts import differences
@@ -67,7 +67,7 @@ _HOMES = {
     "grid": "figures",
     "grid_pages": "figures",
     "rank": "panel.ranking_widget",
-    "report": "lab.report_builder",
+    "report": "reports.builder",
     "sample": "images.samples",
 }
 

@@ -21,7 +21,7 @@ def write_report(which: str, *, out: Path | None, references: bool, originals: P
         if path is not None:
             writable_file(path, suffix, what)  # before anything is loaded
     from kontext_lab.lab import Lab  # noqa: PLC0415 - heavy, so after what can be wrong with the words
-    from kontext_lab.lab.report_builder import report  # noqa: PLC0415
+    from kontext_lab.reports.builder import report  # noqa: PLC0415
 
     with Lab("sandbox", quiet=True) as lab:
         results = lab.load(which)

@@ -15,11 +15,11 @@ from ipywidgets import HTML, Dropdown, Text, ToggleButton
 
 from kontext_lab.errors import NotFound
 from kontext_lab.lab.change_maps import on_each_other
-from kontext_lab.lab.pairing import Match, rankable
 from kontext_lab.lab.verdicts import record
 from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import Viewer
 from kontext_lab.panel.layouts import plain, show_if
+from kontext_lab.panel.pairing import Match, rankable
 from kontext_lab.panel.score_table import standings
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.panel.vote_session import Sides, VoteSession

@@ -7,10 +7,10 @@ from typing import Any
 from ipywidgets import Layout, VBox
 
 from kontext_lab.errors import ConfigError, shown
-from kontext_lab.lab.pairing import pairs
 from kontext_lab.lab.store_client import StoreClient
 from kontext_lab.panel.browser import PageFrame
 from kontext_lab.panel.environment import keep_messages
+from kontext_lab.panel.pairing import pairs
 from kontext_lab.panel.rank_tab import KEYS, Rank
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.results import Results

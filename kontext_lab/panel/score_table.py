@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from kontext_lab.lab.pairing import Match, by_value
+from kontext_lab.panel.pairing import Match, by_value
 from kontext_lab.statistics import Scores, Vote, scores
 
 __all__ = ["standings"]

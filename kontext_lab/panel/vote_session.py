@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from kontext_lab.errors import NotFound
-from kontext_lab.lab.pairing import Match
+from kontext_lab.panel.pairing import Match
 from kontext_lab.results import Output
 from kontext_lab.statistics import Choice, Vote, next_pair, seen
 

@@ -87,7 +87,9 @@ def test_boxes_of_one_reference_are_not_measured_on_another(coffee: Image.Image)
 @pytest.mark.parametrize("boxes", [BOXES, [BOXES], [BOXES] * 3])
 def test_boxes_say_to_which_reference_they_belong(boxes: Any, coffee: Image.Image) -> None:
     """One mapping for each, else nobody knows."""
-    with pytest.raises(ConfigError, match=r"boxes of \d references?, but there are 2 references: give a list"):
+    with pytest.raises(
+        ConfigError, match=r"boxes of \d references?, but there are 2 references: give a list"
+    ):
         compare([ready("rocket"), ready("coffee")], coffee, protect=boxes)
 
 

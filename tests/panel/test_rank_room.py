@@ -15,9 +15,9 @@ from panel_parts import parts
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
-from kontext_lab.lab.pairing import Match, pairs, rankable
 from kontext_lab.panel import Panel
 from kontext_lab.panel.controller import TABS
+from kontext_lab.panel.pairing import Match, pairs, rankable
 from kontext_lab.panel.rank_tab import Rank
 from kontext_lab.panel.ranking_widget import Ranking
 from kontext_lab.panel.score_table import standings

@@ -69,7 +69,7 @@ def test_page_that_cannot_be_logged_is_written(
 
     assert 2 == len(read(path).cards)
     (line,) = [
-        record.getMessage() for record in caplog.records if record.name == "kontext_lab.lab.report_builder"
+        record.getMessage() for record in caplog.records if record.name == "kontext_lab.reports.builder"
     ]
     assert line.startswith("the report is written, but not logged to MLflow: run 00000000: report.html")
 
