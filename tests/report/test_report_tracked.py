@@ -88,6 +88,6 @@ def test_missing_references_are_told(workdir: Path) -> None:
     results[0].request = None
     page = read(kl.report(results, "study.html"))
 
-    assert "Some references are not at hand any more" in page.text
+    assert "Some references can no longer be loaded" in page.text
     assert [] == page.cards[0]["references"]
     assert page.cards[0]["picture"] is not None
