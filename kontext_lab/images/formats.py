@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image, ImageFile
 
 from kontext_lab.errors import ImageError
-from kontext_lab.images.prepare import BOMB_PIXELS, coded_profile, orientation_of, refuse_bomb, upright
+from kontext_lab.images.conversion import BOMB_PIXELS, coded_profile, orientation_of, refuse_bomb, upright
 
 __all__ = ["FORMATS", "Opened", "open_picture"]
 

@@ -22,8 +22,7 @@ from urllib.request import url2pathname
 from PIL import Image
 
 from kontext_lab.errors import ImageError, shown, visible
-from kontext_lab.images.formats import Opened, open_picture
-from kontext_lab.images.prepare import (
+from kontext_lab.images.conversion import (
     MAX_MEGAPIXELS,
     clean_png,
     from_array,
@@ -33,6 +32,7 @@ from kontext_lab.images.prepare import (
     to_rgb,
     upright,
 )
+from kontext_lab.images.formats import Opened, open_picture
 from kontext_lab.images.source_file import MAX_REFERENCE_BYTES, encodable, read_file, too_large
 
 __all__ = ["Origin", "Reference", "load_reference", "origins_of", "picture_of"]

@@ -85,7 +85,10 @@ def test_rates_are_in_points() -> None:
             {"guidance_scale": [2, 5], "aspect_ratio": ["1:1", "16:9"]},
             'There is only one seed: seed="1-5" would show how much the results depend on it.',
         ),
-        ({"guidance_scale": [2, 5]}, "can't be estimated without replicates: every combination has a single picture"),
+        (
+            {"guidance_scale": [2, 5]},
+            "can't be estimated without replicates: every combination has a single picture",
+        ),
         ({"seed": "1-5", "guidance_scale": [2, 5], "ends": {3: "failed"}}, "Not balanced: "),
         (
             {"seed": "1-12", "guidance_scale": [2, 5], "ends": {3: "failed", 4: "moderated"}},
