@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kontext_lab.statistics.effects import AxisEffect, Difference, Effects, SeedSensitivity
+from kontext_lab.statistics.effects import AxisEffect, Difference, Effects
 from kontext_lab.statistics.formatting import counted, many, named, number_words, percent, value_words
 
 __all__ = ["describe"]
@@ -61,9 +61,23 @@ def _findings(effects: Effects) -> Iterator[str]:
     axes = sorted((one for one in effects.axes if not one.replicate), key=lambda axis: -(axis.share or 0.0))
     for axis in axes[:_MOST_AXES]:
         yield from _contrast(effects, axis)
-    if effects.seed is not None:
-        yield _seeds(effects, effects.seed)
-    yield from _together(effects)
+    seed = effects.seed
+    if seed is not None and effects.is_rate:
+        yield f"Seeds disagree at {seed.split} of {many(seed.settings, 'setting')}."
+    elif seed is not None:
+        yield (
+            f"The standard deviation of {effects.metric} over seeds at the same settings is {number_words(seed.spread)}; "
+            f"over all pictures it is {number_words(seed.total)}."
+        )
+    both = effects.interaction
+    if both is not None and (both.share is None or both.p is None):
+        yield (
+            f"The interaction of {both.rows} and {both.columns} can't be estimated: it takes several pictures of each "
+            "combination."
+        )
+    elif both is not None and both.share is not None and both.p is not None:
+        chance = " (within chance)" if both.p > _CHANCE else ""
+        yield f"The interaction of {both.rows} and {both.columns} explains {percent(both.share)}{chance}."
 
 
 def _nothing(effects: Effects) -> str:
@@ -86,16 +100,16 @@ def _shares(effects: Effects) -> str:
             "a single picture."
         )
     first, *others = axes[:_MOST_AXES]
-    parts = [f"{first.name} explains {_share(first)} of {effects.metric}"]
-    parts += [f"{one.name} {_share(one)}" for one in others]
+    shares = {
+        one.name: percent(one.share or 0.0)
+        + (" (within chance)" if one.p is not None and one.p > _CHANCE else "")
+        for one in axes
+    }
+    parts = [f"{first.name} explains {shares[first.name]} of {effects.metric}"]
+    parts += [f"{one.name} {shares[one.name]}" for one in others]
     if len(axes) > _MOST_AXES:
         parts.append(f"{many(len(axes) - _MOST_AXES, 'axis', 'axes')} less")
     return "; ".join(parts) + f"; {percent(effects.residual or 0.0)} is interaction and noise."
-
-
-def _share(axis: AxisEffect) -> str:
-    chance = " (within chance)" if axis.p is not None and axis.p > _CHANCE else ""
-    return f"{percent(axis.share or 0.0)}{chance}"
 
 
 def _contrast(effects: Effects, axis: AxisEffect) -> Iterator[str]:
@@ -124,7 +138,11 @@ def _apart(effects: Effects, axis: AxisEffect, apart: Difference, chosen: str) -
     matched = f"{many(apart.pairs, 'matched pair')}{_over(axis, apart.blocks)}"
     if apart.mean == 0:
         return f"{effects.metric} is the same at {high} as at {low} ({matched}){chosen}."
-    size = _size(effects, abs(apart.mean))
+    size = (
+        f"{number_words(100 * abs(apart.mean), 2)} points"
+        if effects.is_rate
+        else number_words(abs(apart.mean), 2)
+    )
     return f"{effects.metric} is {size} higher at {high} than at {low}{chosen}: {_sure(effects, apart, matched)}."
 
 
@@ -133,10 +151,6 @@ def _over(axis: AxisEffect, blocks: int) -> str:
     if len(axis.blocked_by) == 1 and axis.blocked_by[0] in ("seed", "image", "repeat", "output"):
         return f" over {counted(blocks, axis.blocked_by[0])}"
     return f" in {many(blocks, 'block')} ({' and '.join(axis.blocked_by)})" if axis.blocked_by else ""
-
-
-def _size(effects: Effects, value: float) -> str:
-    return f"{number_words(100 * value, 2)} points" if effects.is_rate else number_words(value, 2)
 
 
 def _sure(effects: Effects, apart: Difference, matched: str) -> str:
@@ -160,26 +174,6 @@ def _sure(effects: Effects, apart: Difference, matched: str) -> str:
 def _ends(effects: Effects, low: float, high: float) -> str:
     scale = 100 if effects.is_rate else 1
     return f"{number_words(scale * low, 2)} to {number_words(scale * high, 2)}"
-
-
-def _seeds(effects: Effects, seed: SeedSensitivity) -> str:
-    if effects.is_rate:
-        return f"Seeds disagree at {seed.split} of {many(seed.settings, 'setting')}."
-    return (
-        f"The standard deviation of {effects.metric} over seeds at the same settings is {number_words(seed.spread)}; "
-        f"over all pictures it is {number_words(seed.total)}."
-    )
-
-
-def _together(effects: Effects) -> Iterator[str]:
-    both = effects.interaction
-    if both is None:
-        return
-    if both.share is None or both.p is None:
-        yield f"The interaction of {both.rows} and {both.columns} can't be estimated: it takes several pictures of each combination."
-    else:
-        chance = " (within chance)" if both.p > _CHANCE else ""
-        yield f"The interaction of {both.rows} and {both.columns} explains {percent(both.share)}{chance}."
 
 
 def _limits(effects: Effects) -> Iterator[str]:
