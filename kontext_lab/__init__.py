@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from kontext_lab.lab.lookup import Found
     from kontext_lab.lab.plan import Action, Decision, Plan
     from kontext_lab.lab.recovery import Recovery
-    from kontext_lab.lab.report_builder import report
     from kontext_lab.lab.unfinished import UnfinishedSweep
     from kontext_lab.metrics import Comparison, compare
     from kontext_lab.panel import Panel
     from kontext_lab.panel.ranking_widget import Ranking, rank
+    from kontext_lab.reports.builder import report
     from kontext_lab.request import EditRequest
     from kontext_lab.results import CellResult, Output, Results, Spending, State
     from kontext_lab.results.prompts import Differences, differences
@@ -101,7 +101,7 @@ _HOMES = {
     "grid": "figures",
     "grid_pages": "figures",
     "rank": "panel.ranking_widget",
-    "report": "lab.report_builder",
+    "report": "reports.builder",
     "sample": "images.samples",
 }
 

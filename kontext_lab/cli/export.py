@@ -97,13 +97,14 @@ def report(which: str, out: Path | None, no_references: bool, originals: Path | 
     for path, suffix, what in ((out, ".html", "report"), (originals, ".zip", "originals")):
         if path is not None:
             writable_file(path, suffix, what)  # before anything is loaded
-    from kontext_lab.lab import Lab, report_builder
+    from kontext_lab.lab import Lab
+    from kontext_lab.reports.builder import report as write_report
 
     with Lab("sandbox", quiet=True) as lab:
         results = lab.load(which)
         if out is None and not len(results):
             raise ConfigError("report: the sweep has no cells")
-        target = report_builder.report(
+        target = write_report(
             results,
             out or Path(f"{safe_name(results.name)}.html"),
             references=not no_references,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kontext_lab.figures import text
 from kontext_lab.figures.geometry import ColourBar, Label, Rect
 from kontext_lab.figures.value_frames import SCALE, Frames, View
-from kontext_lab.images.heat import BRIGHTEST, GLOW
+from kontext_lab.images.heat_map import BRIGHTEST, COLOURS
 
 __all__ = ["Key", "key_of"]
 
@@ -69,7 +69,7 @@ def _change_pieces(view: View) -> list[Piece]:
         return ["shown: the references in the places of their outputs"]
     if view.show != "change":
         return []
-    glow = tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in GLOW)
+    glow = tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in COLOURS)
     strip = _Strip(glow, "0", f"{BRIGHTEST:.0f} and more")
     return [
         "change, Lab distance:",

@@ -16,7 +16,7 @@ from kontext_lab.figures import text
 from kontext_lab.figures.geometry import Tile
 from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.images import Reference, thumbnail
-from kontext_lab.images.heat import glowing
+from kontext_lab.images.heat_map import heat_map
 from kontext_lab.results import Output
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def change_webp(output: Output, compare: Callable[[Output], Comparison], box: in
     except KontextLabError as error:
         return text.clean(str(error))
     boxes = [region.box for region in found.regions[:_OUTLINED]]
-    picture = glowing(reference, found.change_map, seen=found.seen, boxes=boxes, size=reference.size)
+    picture = heat_map(reference, found.change_map, seen=found.seen, boxes=boxes, size=reference.size)
     buffer = io.BytesIO()
     picture.save(buffer, format="WEBP", quality=88, method=2)
     return buffer.getvalue()
@@ -91,9 +91,9 @@ def _drawn(output: Output, found: Comparison, over_output: bool, box: int) -> Im
 
         distances, shared = in_output(found.change_map, found.matrix, full)
         compared, _ = in_output(found.seen, found.matrix, full)
-        return glowing(picture, distances, seen=shared & (compared > 0.5), size=_within(picture.size, box))
+        return heat_map(picture, distances, seen=shared & (compared > 0.5), size=_within(picture.size, box))
     reference = _grey(request.images[found.reference], box)
-    picture = glowing(reference, found.change_map, seen=found.seen, size=_within((width, height), box))
+    picture = heat_map(reference, found.change_map, seen=found.seen, size=_within((width, height), box))
     first = request.images[0].sent_size
     if found.reference and all(first):
         # The tile has the ratio of the first reference; this is another one.

@@ -16,8 +16,8 @@ from kontext_lab.figures.placeholder_cards import PlaceholderCard, fitted
 from kontext_lab.images import Reference
 from kontext_lab.results import VERDICT, CellResult, ComparisonSource, Results
 from kontext_lab.statistics.formatting import number_words
-from kontext_lab.statistics.interactions import replicate_spread
 from kontext_lab.statistics.observations import MODERATED, is_yes_no, measured
+from kontext_lab.statistics.variance import replicate_spread
 
 __all__ = [
     "SCALE",

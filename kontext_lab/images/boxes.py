@@ -19,23 +19,23 @@ Boxes = Mapping[str, Box]
 
 MOST_BOXES = 20
 
-# What MLflow takes as the last part of a metric's name.
+# Names that MLflow accepts as the last part of a metric's name.
 _NAME = re.compile(r"(?! )(?!\.{1,2}$)[\w\-. ]{1,60}(?<! )")
 
 _TAKEN = ("ssim", "psnr_db", "delta_e")
-"""What is measured of everything that was kept: `preserve/ssim` is no box."""
+"""Names of values of the whole picture, such as `preserve/ssim`, which no box may have."""
 
 
 def checked_box(what: str, given: Any, error: type[KontextLabError] = SweepError) -> Box:
-    """A box, if it can be one.
+    """Return a valid box.
 
     Args:
-        what: what the error calls it.
+        what: its name in an error.
         given: four numbers, or their text.
-        error: its class.
+        error: class of the error.
 
     Raises:
-        SweepError: or what `error` is; says what is allowed.
+        SweepError: or the class given as `error`; it is not a box.
     """
     try:
         x0, y0, x1, y1 = (float(side) for side in given)
@@ -49,10 +49,10 @@ def checked_box(what: str, given: Any, error: type[KontextLabError] = SweepError
 
 
 def checked_boxes(what: str, given: Any) -> dict[str, Box]:
-    """Boxes by their names; none for None.
+    """Return valid boxes by their names; an empty mapping for None.
 
     Raises:
-        SweepError: something is no box, or a name can't be one.
+        SweepError: a box or a name is invalid.
     """
     if given is None or given == "":
         return {}
@@ -71,15 +71,15 @@ def checked_boxes(what: str, given: Any) -> dict[str, Box]:
 
 
 def boxes_by_reference(what: str, given: Any, names: Sequence[str]) -> dict[str, dict[str, Box]]:
-    """Boxes by the names of their references; boxes without a reference belong to the only one.
+    """Return valid boxes by the names of their references; boxes without a reference belong to the only one.
 
     Args:
-        what: what an error calls them.
-        given: names with boxes, or names of references with those.
-        names: of the references that there are.
+        what: their name in an error.
+        given: names with boxes, or names of references with such mappings.
+        names: all references.
 
     Raises:
-        SweepError: something is no box, a reference is not known, or must be named.
+        SweepError: a box is invalid, a reference is unknown, or several references are not named.
     """
     if not isinstance(given, Mapping) or not any(isinstance(one, Mapping) for one in given.values()):
         boxes = checked_boxes(what, given)

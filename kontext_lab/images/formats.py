@@ -1,8 +1,7 @@
-"""The formats that are read, and the one function that opens a picture file.
+"""The supported formats, and the one function that opens a picture file.
 
-Pillow's own `Image.open` tries whatever was registered with it: for a drawing it starts other programs, and its limit on
-pixels warns through filters that all threads share. Here the first bytes decide who reads a file, and its header
-whether anyone does.
+Pillow's own `Image.open` tries every registered reader: for a drawing it starts other programs, and its limit on pixels warns
+through filters that all threads share. Here the first bytes choose the reader, and the header decides whether it is used.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from typing import Any
 from PIL import Image, ImageFile
 
 from kontext_lab.errors import ImageError
-from kontext_lab.images.prepare import BOMB_PIXELS, coded_profile, orientation_of, refuse_bomb, upright
+from kontext_lab.images.conversion import BOMB_PIXELS, coded_profile, orientation_of, refuse_bomb, upright
 
 __all__ = ["FORMATS", "Opened", "open_picture"]
 
 MOST_PIXELS = 1_000_000_000
-"""A picture of more pixels than this is not even scaled while it is read."""
+"""Pictures of more pixels are not even scaled while they are read."""
 
 _SHARES = {"WEBP": 0.5, "TIFF": 0.89}
-"""Less of the limit: WebP's decoder takes 1.5 GB for 100 megapixels; Pillow warns of tiles beyond 89."""
+"""Parts of the limit: WebP's decoder takes 1.5 GB for 100 megapixels; Pillow warns of tiles beyond 89."""
 
 FORMATS = {
     "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
@@ -41,7 +40,7 @@ FORMATS = {
     "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
     "TGA": ("PIL.TgaImagePlugin", "TgaImageFile"),
 }
-"""Every format that is read, and who reads it; TGA has no first bytes of its own and is tried last."""
+"""Each supported format and its reader; TGA has no first bytes of its own and is tried last."""
 
 _BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
     "JPEG": b"\xff\xd8\xff",
@@ -83,7 +82,7 @@ _OTHERS = (
     (0, b"\0\5\x16\7", "what macOS notes beside a file (its name begins with ._)", "give the file itself"),
     (0, b"version https://git-lfs", "a Git LFS pointer", "fetch the file with git lfs pull"),
 )
-"""Other kinds of files, named as what they are: where they are known by, words, and the way out."""
+"""Other kinds of files: position and bytes by which they are recognised, their name, and the way out."""
 
 _ALLOWED = "allowed are JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF and other bitmaps"
 
@@ -115,12 +114,12 @@ def open_picture(data: bytes, where: str = "", megapixels: float = math.inf) -> 
 
     Args:
         data: the file's bytes.
-        where: what to call it in an error.
-        megapixels: what is enough: where the format can, a larger picture is scaled down while it is read, to no less
-            than this. A picture beyond the limit always is.
+        where: its name in an error.
+        megapixels: size that is enough: if the format allows it, a larger picture is scaled down while it is read, to no
+            less than this. A picture beyond the limit always is.
 
     Raises:
-        ImageError: no picture, one of a format that is not read, truncated, too large to decode, or HEIC without its
+        ImageError: it is not a picture, of an unsupported format, truncated, too large to decode, or HEIC without its
             plug-in.
     """
     try:
@@ -141,13 +140,13 @@ def _opened(data: bytes, megapixels: float) -> Opened:
     except Exception as error:  # Pillow's decoders raise many kinds for broken data
         raise ImageError(_why_unreadable(data, form, error)) from None
     if form == "TIFF" and picture.mode.startswith("I;16") and _first_tags(data).get(_PHOTOMETRIC) == 0:
-        # White is zero, which Pillow heeds for 8 bits only.
+        # White is zero, which Pillow respects for 8 bits only.
         picture.frombytes(picture.tobytes().translate(bytes(range(255, -1, -1))))
     return Opened(upright(picture), form, size[::-1] if orientation_of(picture) > 4 else size)
 
 
 def _header(data: bytes, form: str) -> ImageFile.ImageFile:
-    """The picture before it is decoded, its colours described as Pillow and our conversion expect."""
+    """Open a picture without decoding it; its colours are described as Pillow and our conversion expect."""
     module, name = FORMATS[form]
     try:
         reader: Callable[[io.BytesIO], ImageFile.ImageFile] = getattr(import_module(module), name)
@@ -165,7 +164,7 @@ def _header(data: bytes, form: str) -> ImageFile.ImageFile:
 
 
 def _scale_key(picture: ImageFile.ImageFile, depth: int) -> None:
-    """Bring a PNG's transparent colour to the 8 bits that Pillow brings its pixels to."""
+    """Convert a PNG's transparent colour to 8 bits, as Pillow converts its pixels."""
     key = picture.info.get("transparency")
     if picture.mode == "L" and isinstance(key, int) and depth in (2, 4):
         picture.info["transparency"] = key * 255 // (2**depth - 1)
@@ -174,7 +173,7 @@ def _scale_key(picture: ImageFile.ImageFile, depth: int) -> None:
 
 
 def _colour_codes(data: bytes, form: str, profiled: bool) -> tuple[int, int] | None:
-    """The codes for primaries and transfer that say more than a profile: in PNG always, elsewhere without one."""
+    """Codes for primaries and transfer, which replace a profile: always in PNG, elsewhere only without a profile."""
     if form == "PNG":
         at = data.find(b"\0\0\0\4cICP", 33, data.find(b"IDAT"))
         return (data[at + 8], data[at + 9]) if at > 0 else None
@@ -184,14 +183,14 @@ def _colour_codes(data: bytes, form: str, profiled: bool) -> tuple[int, int] | N
 
 
 def _scale(picture: ImageFile.ImageFile, form: str, megapixels: float) -> None:
-    """Have the picture scaled while it is read, where it is larger than needed.
+    """Let the decoder scale the picture if it is larger than needed.
 
     Raises:
-        ImageError: it is too large to decode all the same.
+        ImageError: it is still too large to decode.
     """
     pixels = picture.width * picture.height
     most = round(BOMB_PIXELS * _SHARES.get(form, 1))
-    # Scaling halves each side: what is refused below is more than four times that.
+    # Scaling halves each side, so that a picture is refused below only if it has more than four times that.
     wanted = min(megapixels * 1e6, pixels if pixels <= most else most / 4)
     # A progressive JPEG is held whole before it is scaled.
     if wanted < pixels <= MOST_PIXELS and not (picture.info.get("progressive") and pixels > most):
@@ -240,7 +239,7 @@ def _refused(words: str, way_out: str) -> ImageError:
 
 
 def _first_tags(data: bytes) -> Mapping[int, Any]:
-    """The tags of a TIFF's first picture; none where they are damaged."""
+    """The tags of a TIFF's first picture; empty if they are damaged."""
     from PIL import TiffImagePlugin  # noqa: PLC0415 - few pictures are TIFFs
 
     try:
@@ -249,12 +248,12 @@ def _first_tags(data: bytes) -> Mapping[int, Any]:
         stream.seek(tags.next)
         tags.load(stream)
         return {number: tags[number] for number in _TAGS if number in tags}
-    except Exception:  # whatever is found in damaged ones
+    except Exception:  # damaged tags may raise anything
         return {}
 
 
 def _refuse_raw(tags: Mapping[int, Any]) -> None:
-    """Refuse a camera's raw file in the dress of a TIFF, whose first picture is but a thumbnail."""
+    """Refuse a camera's raw file that looks like a TIFF; its first picture is only a thumbnail."""
     preview = _SUBPICTURES in tags and tags.get(_KIND, 0) & 1
     if _DNG in tags or preview or tags.get(_COMPRESSION) in _RAW_COMPRESSIONS:
         maker = str(tags.get(_MAKER, "")).strip("\0 ").partition(" ")[0].title()

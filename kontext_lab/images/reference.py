@@ -1,7 +1,7 @@
-"""A reference: a picture given to the model, read once, prepared once, known by its digest.
+"""References: pictures given to the model, read and prepared once, identified by a digest.
 
-The digest is taken of what a person gave plus the preparation that took effect, never of what an encoder
-made of it, so that no upgrade of a library changes it. Nothing here opens a connection.
+The digest is computed from the bytes or pixels given plus the preparation that took effect, never from the output of an
+encoder, so that no upgrade of a library changes it. Nothing here opens a connection.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from urllib.request import url2pathname
 from PIL import Image
 
 from kontext_lab.errors import ImageError, shown, visible
-from kontext_lab.images.formats import Opened, open_picture
-from kontext_lab.images.prepare import (
+from kontext_lab.images.conversion import (
     MAX_MEGAPIXELS,
     clean_png,
     from_array,
@@ -33,6 +32,7 @@ from kontext_lab.images.prepare import (
     to_rgb,
     upright,
 )
+from kontext_lab.images.formats import Opened, open_picture
 from kontext_lab.images.source_file import MAX_REFERENCE_BYTES, encodable, read_file, too_large
 
 __all__ = ["Origin", "Reference", "load_reference", "origins_of", "picture_of"]
@@ -43,12 +43,12 @@ _RUN_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _OUTPUT_NUMBER = re.compile(r"[1-9][0-9]?")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BARE_BASE64 = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
-"""How PNG, JPEG, GIF and WebP files begin in base64."""
+"""First characters of PNG, JPEG, GIF and WebP files in base64."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The output a reference was taken from: chains of edits are followed along these."""
+    """The output that a reference was taken from; it links the edits of a chain."""
 
     run_id: str
     output: int
@@ -59,10 +59,10 @@ class Origin:
 
     @classmethod
     def parse(cls, text: str) -> Origin:
-        """An origin from how it is written in tags and files: `<run id>/<number>`.
+        """Parse an origin as written in tags and files: `<run id>/<number>`.
 
         Raises:
-            ImageError: it is none.
+            ImageError: the text is not an origin.
         """
         run_id, _, number = text.partition("/")
         if not (_RUN_ID.fullmatch(run_id) and _OUTPUT_NUMBER.fullmatch(number)):
@@ -74,7 +74,7 @@ class Origin:
 
 @runtime_checkable
 class OutputLike(Protocol):
-    """An earlier output, as far as it matters here."""
+    """An earlier output: its bytes and its origin."""
 
     @property
     def bytes(self) -> bytes:
@@ -82,7 +82,7 @@ class OutputLike(Protocol):
 
     @property
     def origin(self) -> Origin | None:
-        """Where it is tracked, or None while it is not."""
+        """Its place in the store, or None while it is not tracked."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,22 @@ class Reference:
 
     Attributes:
         name: short label, from the file's name where there is one.
-        source: what was given, in words fit for a log: a path, a URL as it may be shown, "bytes", "array" …; never
-            picture data.
-        digest: hex sha256 that stands for the picture in fingerprints; empty for a URL not fetched yet.
+        source: the source in words fit for a log: a path, a URL as it may be shown, "bytes", "array" …; never picture data.
+        digest: hex sha256 that identifies the picture in fingerprints; empty for a URL not fetched yet.
         png: the picture as sent and logged, without any metadata; empty for a URL not fetched yet.
         original_size: (width, height) in pixels as given, upright.
         sent_size: (width, height) in pixels as sent.
         url: the http(s) URL sent in place of the picture, or None; it may hold a password or a token and is never shown.
         origin: the tracked output it was taken from, or None.
-        sha256: hex digest of the exact bytes given or served, by which a tracked output is known again;
-            empty where there were none, as for arrays.
-        outside: the file itself, links followed, where a sweep file named it and it lies outside of that one's folder;
-            else empty.
+        sha256: hex digest of the exact bytes given or served, by which a tracked output is recognised; empty for arrays and
+            PIL images.
+        outside: the file itself, links followed, if a sweep file named it and it lies outside the folder of that file; else
+            empty.
+
+    Example:
+        >>> reference = kl.sample("rocket")
+        >>> reference.name, reference.original_size, reference.image.mode
+        ('rocket', (640, 427), 'RGB')
     """
 
     name: str
@@ -121,9 +125,18 @@ class Reference:
         name = visible(self.name.replace("\n", " ").replace("\t", " "))
         object.__setattr__(self, "name", name)
 
+    @property
+    def image(self) -> Image.Image:
+        """The picture as it is sent, in RGB.
+
+        Raises:
+            ImageError: a URL that was not fetched yet.
+        """
+        return picture_of(self)
+
     @cached_property
     def uri(self) -> str:
-        """What goes into `image_url`: the URL itself, or a `data:` URI."""
+        """The value of `image_url`: the URL itself, or a `data:` URI."""
         return self.url or "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
     @property
@@ -142,10 +155,10 @@ class Reference:
         return bool(self.digest)
 
     def resolve(self, fetch: Callable[[str], bytes]) -> Reference:
-        """The same reference with its picture fetched and frozen; itself where nothing is missing.
+        """Fetch the picture of a URL; returns the reference itself if nothing is missing.
 
         Args:
-            fetch: GETs a URL and returns the body; raises where it cannot.
+            fetch: GETs a URL and returns the body; raises if it can't.
 
         Raises:
             ImageError: what the URL serves is not a picture.
@@ -166,7 +179,7 @@ class Reference:
 
 
 def origins_of(references: Iterable[Reference]) -> tuple[Origin, ...]:
-    """The tracked outputs among some references, in their order."""
+    """Return the tracked outputs among some references, in their order."""
     return tuple(reference.origin for reference in references if reference.origin is not None)
 
 
@@ -184,11 +197,11 @@ def load_reference(
             (H×W, H×W×3 or H×W×4; uint8, uint16, bool or float in 0…1), an output, or a Reference.
         max_megapixels: larger pictures are scaled down to this many million pixels.
         name: label to use in place of the file's name.
-        digest: for a prepared picture read back from where it was logged: the digest it was first given.
+        digest: for a prepared picture that was read back from the store: its original digest.
 
     Raises:
-        ImageError: not a picture, damaged, more than 32 MiB, too large to decode, or nothing that could be one; a
-            path that leads to no regular file.
+        ImageError: it is not a picture, damaged, larger than 32 MiB, too large to decode, or the path is not that of a
+            regular file.
     """
     if not max_megapixels > 0:
         raise ImageError(f"image: max_megapixels {max_megapixels!r}, allowed is a number above 0")
@@ -196,7 +209,7 @@ def load_reference(
         if not _DIGEST.fullmatch(digest):
             raise ImageError(f"image: digest {digest!r:.80}, allowed are 64 hexadecimal digits")
         made = load_reference(source, max_megapixels=max_megapixels, name=name)
-        # These bytes are what was sent: whatever was first given had others.
+        # These are the bytes that were sent; the source had others.
         return replace(made, digest=digest, sha256="")
     if isinstance(source, Reference):
         return replace(source, name=name) if name else source
@@ -221,14 +234,13 @@ def load_reference(
 
 
 def picture_of(source: Any) -> Image.Image:
-    """Any picture to look at: upright, in RGB; see-through parts lie on white. Nothing is prepared, digested or sent.
+    """Open any picture for display: upright, in RGB, transparent parts on white.
 
     Args:
         source: a path, bytes, a PIL image, an array as `load_reference` takes it, a Reference or an Output.
 
     Raises:
-        ImageError: nothing a picture can be read from, more than 32 MiB, no regular file, or a reference that was not
-            loaded.
+        ImageError: it is not a picture, larger than 32 MiB, not a regular file, or a reference that was not loaded.
         KontextLabError: an output has no picture; its class says why.
     """
     if isinstance(source, Image.Image):
@@ -293,7 +305,7 @@ def _from_url(url: str, name: str | None) -> Reference:
 def _shown_address(url: str) -> str:
     parts = urlsplit(url)
     userinfo, at, host = parts.netloc.rpartition("@")
-    # What signs an address, or opens it, stands in the query or before the host.
+    # Signatures and passwords are in the query or before the host.
     query = "&".join(f"{part.partition('=')[0]}=…" if "=" in part else "…" for part in parts.query.split("&"))
     return urlunsplit(
         (parts.scheme, f"…@{host}" if userinfo or at else host, parts.path, parts.query and query, "")
@@ -323,7 +335,7 @@ def _check_length(length: int, what: str) -> None:
 
 
 def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
-    # Twice the width and height that are sent: the last step of scaling is ours.
+    # Twice the width and height that are sent, so that the last step of scaling is ours.
     opened = open_picture(data, _where(source), 4 * max_megapixels)
     made = _prepared(opened, _digest(b"bytes", data), source, name, max_megapixels)
     return replace(made, sha256=hashlib.sha256(data).hexdigest())
@@ -354,7 +366,7 @@ def _from_pixels(picture: Image.Image, source: str, name: str, max_megapixels: f
 
 
 def _meaning(picture: Image.Image) -> bytes:
-    """What besides its pixels decides how a picture looks: the transparent colour, and what describes the colours."""
+    """Everything besides the pixels that affects the look of a picture: the transparent colour, and the colour space."""
     profile, transparent = picture.info.get("icc_profile"), picture.info.get("transparency")
     parts = [b"\0profile " + profile] if isinstance(profile, bytes) else []
     if transparent is not None:
@@ -371,7 +383,7 @@ def _prepared(opened: Opened, digest: str, source: str, name: str, max_megapixel
         digest = _digest(b"scaled", digest.encode(), settings=b"%dx%d" % size)
     png = clean_png(scaled(opened.picture, size, _where(source)))
     if len(png) > MAX_REFERENCE_BYTES:
-        # What is written beside a sweep as it is sent has to be read from there again.
+        # It is written beside a sweep as it is sent, and has to be readable from there.
         wide = f"{size[0]}x{size[1]} pixels"
         raise ImageError(f"image: {wide} can't be sent: {too_large(len(png))} as PNG; lower max_megapixels")
     return Reference(
@@ -385,7 +397,7 @@ def _prepared(opened: Opened, digest: str, source: str, name: str, max_megapixel
 
 
 def _where(source: str) -> str:
-    """What an error calls a picture: its path, or in what form it was given."""
+    """The name of a picture in an error: its path, or the form in which it was given."""
     return (
         source
         if source not in ("bytes", "data: URI", "output", "PIL image", "array")
@@ -405,7 +417,7 @@ def _decode_data_uri(uri: str) -> bytes:
     if not comma:
         raise ImageError("image: a data: URI needs a comma before its data")
     packed = head.lower().endswith(";base64")
-    # Worked out before anything is decoded: a sign behind a percent sign is one of three.
+    # Computed before anything is decoded: an escaped character takes three.
     length = len(body) - 2 * body.count("%") - sum(body.count(blank) for blank in " \t\r\n")
     _check_length(length * 3 // 4 - 2 if packed else length, "image: the data: URI")
     if not packed:

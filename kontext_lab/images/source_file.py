@@ -1,7 +1,6 @@
-"""A file that a person named: a regular one within a limit, which is known before it is read.
+"""Safe reading of a file that a person named: a regular one, of limited size.
 
-A path may lead to a device without an end, to a pipe that nobody writes to, or to a file larger than the memory.
-Knows no pictures.
+A path may lead to an endless device, to a pipe without a writer, or to a file larger than the memory. Knows no pictures.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ _KINDS = {
     stat.S_IFBLK: "Is a device",
 }
 _PIECE = 1024 * 1024
-# A pipe, or a device put in the file's place a moment ago, must not hold the opening up.
+# Opening a pipe or a device must not block.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 def read_file(path: Path, most: int = MAX_REFERENCE_BYTES) -> bytes:
-    """The bytes of a regular file; links are followed.
+    """Read a regular file; links are followed.
 
     Args:
         path: the file.
-        most: bytes it may have; of a file that grows meanwhile one more is read, of a larger one nothing.
+        most: largest size in bytes; a larger file is not read.
 
     Raises:
-        OSError: no such file, not to be read, nothing regular (EISDIR, ENXIO), or too large (EFBIG); its
+        OSError: there is no such file, it can't be read, is not regular (EISDIR, ENXIO) or too large (EFBIG); its
             `strerror` says which.
-        ValueError: a path that no system takes.
+        ValueError: an invalid path.
     """
-    # Looked at before it is opened, since opening a device may act on it, and once more as what was opened.
+    # Checked before it is opened, since opening a device may act on it, and again once it is open.
     _check(path.stat(), path, most)
     with open(path, "rb", buffering=0, opener=_opener) as stream:
         _check(os.fstat(stream.fileno()), path, most)
         data = bytearray()
-        # Some files of the system say they have no bytes, and others have none yet: None.
+        # Some system files report no size, and some have no bytes yet (None).
         while chunk := stream.read(min(_PIECE, most + 1 - len(data))):
             data += chunk
     if len(data) > most:
@@ -54,7 +53,7 @@ def read_file(path: Path, most: int = MAX_REFERENCE_BYTES) -> bytes:
 
 
 def encodable(path: Path) -> Path:
-    """The path as the file system can be asked for it: text it has no code for is written as UTF-8, as on most disks."""
+    """Return the path in an encoding that the file system accepts; text it can't encode is written as UTF-8."""
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
@@ -63,7 +62,7 @@ def encodable(path: Path) -> Path:
 
 
 def too_large(size: int, most: int = MAX_REFERENCE_BYTES) -> str:
-    """The end of a line about something too large."""
+    """The end of an error about something too large."""
     return f"Has {size:,} bytes, allowed are at most {most:,}"
 
 

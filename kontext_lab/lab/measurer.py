@@ -28,7 +28,7 @@ from kontext_lab.results.labels import VERDICT
 from kontext_lab.tracking import BOOKED, MEASURED, Tracker, write_measured
 
 if TYPE_CHECKING:
-    from kontext_lab.metrics import Comparison, Measured
+    from kontext_lab.metrics import Comparison, PreparedReference
 
 __all__ = ["MeasuredValues", "Measurer", "check_metrics", "comparison_of", "measure"]
 
@@ -47,9 +47,9 @@ _THREADS = 2
 
 
 @lru_cache(maxsize=4)
-def _ready(reference: Reference) -> Measured:
+def _ready(reference: Reference) -> PreparedReference:
     """Prepare a reference; the cells of a sweep share theirs."""
-    return metrics.measured(reference)
+    return metrics.prepare_reference(reference)
 
 
 @dataclass
@@ -77,8 +77,8 @@ class Measurer:
     def __init__(self, tracker: Tracker, own: Sequence[Metric] = (), *, keep: int = 16) -> None:
         self._tracker = tracker
         self._own = tuple(own)
-        self._ready: Callable[[Reference], Measured] = lru_cache(maxsize=keep)(
-            lambda reference: metrics.measured(reference)  # noqa: PLW0108 - loads scipy, when the first is measured
+        self._ready: Callable[[Reference], PreparedReference] = lru_cache(maxsize=keep)(
+            lambda reference: metrics.prepare_reference(reference)  # noqa: PLW0108 - loads scipy, when the first is measured
         )
         self._firsts: dict[tuple[Origin, ...], Reference | None] = {}
         self._looking = threading.Lock()
@@ -151,7 +151,7 @@ class Measurer:
 def _compared(
     output: Output,
     references: Sequence[Reference],
-    ready: Callable[[Reference], Measured],
+    ready: Callable[[Reference], PreparedReference],
     protect: Sequence[Boxes] = (),
 ) -> Comparison:
     """Compare an output with references; the mark that the sandbox writes over its pictures is no edit."""

@@ -1,4 +1,4 @@
-"""What an edit changed, and how well it kept the rest: measured from the pictures alone. Knows no sweep and no store.
+"""Measures how much an edit changed and how well it kept the rest, from pictures alone. Knows no sweep and no store.
 
 Its names arrive when they are first used (PEP 562): scipy and scikit-image take a second to load.
 """
@@ -10,20 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kontext_lab.metrics.change import Region
-    from kontext_lab.metrics.comparison import VERSION, Comparison, Measured, compare, measured
+    from kontext_lab.metrics.comparison import (
+        VERSION,
+        Comparison,
+        PreparedReference,
+        compare,
+        prepare_reference,
+    )
     from kontext_lab.metrics.placement import Placement, boxes_in_output, in_output, placed
 
 __all__ = [
     "VERSION",
     "Comparison",
-    "Measured",
     "Placement",
+    "PreparedReference",
     "Region",
     "boxes_in_output",
     "compare",
     "in_output",
-    "measured",
     "placed",
+    "prepare_reference",
 ]
 
 _MODULES = {

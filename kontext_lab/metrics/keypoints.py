@@ -1,7 +1,7 @@
 """Keypoints of a picture, and the affine map on which most pairs of keypoints agree.
 
-Sources: ORB, Rublee et al. 2011; corners, Harris and Stephens 1988; RANSAC, Fischler and Bolles 1981. Corners are found here,
-six times as fast as by scikit-image's detector; scikit-image describes them.
+Sources: ORB, Rublee et al. 2011; corners, Harris and Stephens 1988; RANSAC, Fischler and Bolles 1981. Corners and maps are
+found here, since scikit-image's detector takes six times as long and its `ransac` twenty; it describes and matches them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.feature import ORB, corner_orientations
+from scipy import ndimage
+from skimage.feature import ORB, corner_orientations, match_descriptors
 from skimage.feature.orb import OFAST_MASK
 
-from kontext_lab.metrics.filters import greatest, smooth
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels
 
-__all__ = ["Landmarks", "Matrix", "affine_map", "landmarks", "map_by_points"]
+__all__ = ["Keypoints", "Matrix", "affine_map", "keypoints_of", "map_by_keypoints"]
 
 _SIDE = 256
 _POINTS, _FEWEST = 300, 10
@@ -26,107 +26,97 @@ _BORDER = 21
 """Pixels from the border that the description of a point needs."""
 _HARRIS, _LEAST_CORNER = 0.04, 1e-7
 _DISTINCT = 0.9
-"""A match is at most as far as this part of the next best."""
+"""The distance of a match is below this part of the distance to the next best."""
 _NEAR, _TRIES = 3.0, 400
 _REFITS, _AS_MANY = 2, 0.9
-"""How often a map is fitted again to those that agree, and the share of them that must agree with a simpler one."""
+"""How often a map is fitted again to the pairs that agree, and the share of them that must agree with a simpler one."""
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Landmarks:
+class Keypoints:
     """Points that a picture is recognised by.
 
     Attributes:
-        places: n × 2, x and y in pixels of the picture as it is measured.
-        descriptors: n × 256, yes or no.
+        positions: n × 2, x and y in pixels of the measured picture.
+        descriptors: n × 256, boolean.
     """
 
-    places: Matrix
+    positions: Matrix
     descriptors: Mask
 
 
-def landmarks(pixels: Pixels) -> Landmarks:
-    """The points of a picture; few or none of one without corners."""
-    shown = np.where(pixels.seen, pixels.lightness / 100, 0.5).astype(np.float32)
-    levels = [_level(shown, _SIDE / max(pixels.size) / _STEP**level) for level in range(_SCALES)]
+def keypoints_of(pixels: Pixels) -> Keypoints:
+    """Find and describe the keypoints of a picture; few or none if it has no corners."""
+    plane = np.where(pixels.seen, pixels.lightness / 100, 0.5).astype(np.float32)
+    levels: list[Floats] = []
+    for step in range(_SCALES):
+        scale = _SIDE / max(pixels.size) / _STEP**step
+        width, height = (max(1, round(length * scale)) for length in pixels.size)
+        levels.append(np.array(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)))
     corners = [_corners(level) for level in levels]
     strengths = np.concatenate([strength for _, strength in corners])
     least = np.partition(strengths, -_POINTS)[-_POINTS] if len(strengths) > _POINTS else 0.0
-    found = [Landmarks(np.zeros((0, 2)), np.zeros((0, 256), bool))]
-    for level, (places, strength) in zip(levels, corners, strict=True):
-        kept = places[strength >= least]
-        if len(kept):
-            scale = np.divide(shown.shape, level.shape)
-            middle = np.asarray(((kept + 0.5) * scale - 0.5)[:, ::-1], dtype=np.float64)
-            found.append(Landmarks(middle, _described(level, kept)))
-    return Landmarks(
-        np.concatenate([one.places for one in found]), np.concatenate([one.descriptors for one in found])
-    )
-
-
-def _level(shown: Floats, scale: float) -> Floats:
-    size = [max(1, round(length * scale)) for length in shown.shape[::-1]]
-    return np.array(Image.fromarray(shown).resize((size[0], size[1]), Image.Resampling.BICUBIC))
+    positions: list[Matrix] = [np.zeros((0, 2))]
+    descriptors: list[Mask] = [np.zeros((0, 256), bool)]
+    for level, (corner, strength) in zip(levels, corners, strict=True):
+        kept = corner[strength >= least]
+        if not len(kept):
+            continue
+        scales = np.divide(plane.shape, level.shape)
+        positions.append(((kept + 0.5) * scales - 0.5)[:, ::-1].astype(np.float64))
+        orb = ORB(n_scales=1)
+        orb.extract(
+            level, kept.astype(float), np.ones(len(kept)), corner_orientations(level, kept, OFAST_MASK)
+        )
+        descriptors.append(np.asarray(orb.descriptors))
+    return Keypoints(np.concatenate(positions), np.concatenate(descriptors))
 
 
 def _corners(level: Floats) -> tuple[NDArray[np.intp], Floats]:
-    """Rows and columns of the corners, and how strong they are."""
+    """Rows and columns of the Harris corners, and their strength."""
     if min(level.shape) <= 2 * _BORDER:
         return np.zeros((0, 2), np.intp), np.zeros(0, np.float32)
     down, across = np.gradient(level)
-    pairs = ((down, down), (across, across), (down, across))
-    dd, aa, da = (smooth(np.multiply(one, other), 1.0) for one, other in pairs)
+    dd, aa, da = (
+        ndimage.gaussian_filter(product, 1.0, truncate=3.0)
+        for product in (down * down, across * across, down * across)
+    )
     strength = dd * aa - da * da - _HARRIS * (dd + aa) ** 2
-    peaks = (strength == greatest(strength, 1)) & (strength > _LEAST_CORNER)
+    peaks = (strength == ndimage.maximum_filter(strength, 3)) & (strength > _LEAST_CORNER)
     inner = np.zeros_like(peaks)
     inner[_BORDER:-_BORDER, _BORDER:-_BORDER] = True
-    places = np.argwhere(peaks & inner)
-    return places, strength[tuple(places.T)]
+    corners = np.argwhere(peaks & inner)
+    return corners, strength[tuple(corners.T)]
 
 
-def _described(level: Floats, places: NDArray[np.intp]) -> Mask:
-    orientations = corner_orientations(level, places, OFAST_MASK)
-    teller = ORB(n_scales=1)
-    teller.extract(level, places.astype(float), np.ones(len(places)), orientations)
-    return np.asarray(teller.descriptors)
-
-
-def map_by_points(marks: Landmarks, others: Landmarks) -> Matrix | None:
-    """The map from one picture's pixels to the other's that enough of their points agree on."""
-    if min(len(marks.places), len(others.places)) < _FEWEST:
+def map_by_keypoints(keypoints: Keypoints, others: Keypoints) -> Matrix | None:
+    """The map from one picture's pixels to the other's that enough of their keypoints agree on."""
+    if min(len(keypoints.positions), len(others.positions)) < _FEWEST:
         return None
-    here, there = _matches(marks.descriptors, others.descriptors)
+    here, there = match_descriptors(
+        keypoints.descriptors, others.descriptors, metric="hamming", max_ratio=_DISTINCT
+    ).T
     if len(here) < _FEWEST:
         return None
-    return affine_map(marks.places[here], others.places[there], within=_NEAR, tries=_TRIES, fewest=_FEWEST)
-
-
-def _matches(ones: Mask, others: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Points that are each other's nearest, and clearly nearer than the next."""
-    signs, against = (np.where(bits, np.float32(1), np.float32(-1)) for bits in (ones, others))
-    apart = (ones.shape[1] - signs @ against.T) / 2
-    nearest = apart.argmin(axis=1)
-    rows = np.arange(len(apart))
-    mutual = apart.argmin(axis=0)[nearest] == rows
-    next_best = np.partition(apart, 1, axis=1)[:, 1]
-    kept = mutual & (apart[rows, nearest] < _DISTINCT * next_best)
-    return rows[kept], nearest[kept]
+    return affine_map(
+        keypoints.positions[here], others.positions[there], within=_NEAR, tries=_TRIES, fewest=_FEWEST
+    )
 
 
 def affine_map(here: Matrix, there: Matrix, *, within: float, tries: int, fewest: int) -> Matrix | None:
-    """The affine map that most pairs of points agree on, by random samples of three: all tried at once.
+    """Fit the affine map that most pairs of points agree on (RANSAC, all random samples of three at once).
 
     Args:
         here: n × 2, x and y.
-        there: where they went.
+        there: their partners.
         within: pixels by which a pair that agrees may be off.
         tries: number of samples.
-        fewest: pairs that must agree.
+        fewest: number of pairs that must agree.
 
     Returns:
-        3 × 3, or None where fewer agree.
+        3 × 3, or None if fewer agree.
     """
     if len(here) < 3:
         return None
@@ -143,26 +133,23 @@ def affine_map(here: Matrix, there: Matrix, *, within: float, tries: int, fewest
     best = np.lexsort((np.where(agree, off, 0).sum(axis=1), -agree.sum(axis=1)))[0]
     if agree[best].sum() < fewest:
         return None
-    return _fitted(points, there, agree[best], within)
-
-
-def _fitted(points: Matrix, there: Matrix, agree: Mask, within: float) -> Matrix:
-    """The map through the pairs that agree, upright if that serves as many: no more is told than has to be."""
-    found = _through(points, there, agree)
+    agreeing = agree[best]
+    matrix = _least_squares(points, there, agreeing)
+    # An upright map is preferred if it serves as many pairs: the points are not exact enough to tell a slight turn.
     for upright in (False, True):
-        fitted, agreeing = found, agree
+        refitted, still = matrix, agreeing
         for _ in range(_REFITS):
-            fitted = _through(points, there, agreeing, upright=upright)
-            agreeing = np.hypot(*(points @ fitted[:2].T - there).T) <= within
-        if agreeing.sum() >= _AS_MANY * agree.sum():
-            found, agree = fitted, agreeing
-    return found
+            refitted = _least_squares(points, there, still, upright=upright)
+            still = np.hypot(*(points @ refitted[:2].T - there).T) <= within
+        if still.sum() >= _AS_MANY * agreeing.sum():
+            matrix, agreeing = refitted, still
+    return matrix
 
 
-def _through(points: Matrix, there: Matrix, agree: Mask, *, upright: bool = False) -> Matrix:
-    found = np.eye(3)
+def _least_squares(points: Matrix, there: Matrix, used: Mask, *, upright: bool = False) -> Matrix:
+    matrix = np.eye(3)
     for axis in range(2):
-        used = [axis, 2] if upright else [0, 1, 2]
-        found[axis] = 0
-        found[axis, used] = np.linalg.lstsq(points[agree][:, used], there[agree, axis], rcond=None)[0]
-    return found
+        terms = [axis, 2] if upright else [0, 1, 2]
+        matrix[axis] = 0
+        matrix[axis, terms] = np.linalg.lstsq(points[used][:, terms], there[used, axis], rcond=None)[0]
+    return matrix

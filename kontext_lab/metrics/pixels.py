@@ -1,54 +1,49 @@
 """Pictures at the size they are measured at: the reference's frame, longest side 512 pixels.
 
-Smaller than they came, since an encoder's blocks are no change, and quick; every place is a fraction of the
-reference afterwards.
+They are scaled down for speed, and because the blocks of an encoder are not a change.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 from skimage.color import xyz_tristimulus_values
 from skimage.color.colorconv import xyz_from_rgb
-
-from kontext_lab.metrics.filters import Floats, window_mean
 
 __all__ = ["SIDE", "Floats", "Mask", "Pixels", "reference_pixels", "scaled_to"]
 
 SIDE = 512
 """Longest side of a reference while it is measured, in pixels."""
 
+Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
-
-def _linear() -> Floats:
-    """The light of each of the 256 levels of sRGB, 0 to 1 (IEC 61966-2-1)."""
-    level = np.arange(256) / 255
-    return np.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92).astype(np.float32)
-
-
-_LIGHT = _linear()
+_LEVEL = np.arange(256) / 255
+_LIGHT = np.where(_LEVEL > 0.04045, ((_LEVEL + 0.055) / 1.055) ** 2.4, _LEVEL / 12.92).astype(np.float32)
+"""Linear light of each of the 256 levels of sRGB, 0 to 1 (IEC 61966-2-1)."""
 _XYZ = (xyz_from_rgb / xyz_tristimulus_values(illuminant="D65", observer="2")[:, None]).astype(np.float32)
-"""From light in red, green, blue to X, Y, Z as parts of white."""
+"""From linear red, green and blue to X, Y and Z as parts of white."""
 _SMOOTH = 13
-"""Pixels; what is larger is no detail."""
+"""Side in pixels of the window whose mean is subtracted to leave the detail."""
 _DARK, _SLOPE = np.float32((6 / 29) ** 3), np.float32((29 / 6) ** 2 / 3)
-"""Of the cube root in CIE L*a*b*: the part of white below which it goes on as a straight line, and how steep."""
+"""CIE L*a*b*: the part of white below which a straight line replaces the cube root, and the slope of that line."""
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """A picture as numbers. Its colours are worked out once asked for: a tenth of a measurement.
+    """A picture as numbers. Its colours are computed on first use: they take a tenth of a measurement.
 
     Attributes:
         picture: red, green, blue, 8 bits.
-        seen: height × width, which of its places show something.
-        larger: the same picture, up to twice as large or larger, to be brought to another size again.
-        zoom: how much larger, across and down.
+        seen: height × width, the pixels that show something.
+        larger: the same picture at a larger size, to be resized from; None if there is none.
+        zoom: its scale, across and down.
     """
 
     picture: Image.Image
@@ -73,8 +68,8 @@ class Pixels:
 
     @cached_property
     def detail(self) -> Floats:
-        """Lightness without what is smooth, height × width: of a sky nothing, of its horizon the edge."""
-        return self.lightness - window_mean(self.lightness, _SMOOTH)
+        """Lightness minus its local mean, height × width: nothing of a smooth sky, the edge of its horizon."""
+        return np.asarray(self.lightness - ndimage.uniform_filter(self.lightness, _SMOOTH))
 
     @cached_property
     def lab(self) -> Floats:
@@ -89,25 +84,23 @@ class Pixels:
 
 
 def _root(part: Floats) -> Floats:
-    """Of a part of white, as CIE L*a*b* takes it: the line is a tangent, so one is added to the other."""
-    found: Floats = np.cbrt(np.maximum(part, _DARK)) + _SLOPE * (np.minimum(part, _DARK) - _DARK)
-    return found
+    """The cube root of CIE L*a*b*, with its straight line for dark values (a tangent, so both parts add up)."""
+    return np.asarray(np.cbrt(np.maximum(part, _DARK)) + _SLOPE * (np.minimum(part, _DARK) - _DARK))
 
 
 def reference_pixels(picture: Image.Image) -> Pixels:
-    """A reference at the size it is measured at."""
+    """Scale a reference to the size it is measured at."""
     scale = SIDE / max(picture.size)
     size = max(8, round(picture.width * scale)), max(8, round(picture.height * scale))
-    found = scaled_to(picture, size)
-    return Pixels(found.picture, found.seen)
+    return Pixels(scaled_to(picture, size).picture, np.ones(size[::-1], bool))
 
 
 def scaled_to(picture: Image.Image, size: tuple[int, int]) -> Pixels:
-    """A picture at a size."""
-    # Averaging first what is twice as large or more is three times as quick and nearly as good.
+    """Scale a picture to a width and height."""
+    # Averaging a picture of at least twice the size first is three times as fast and nearly as good.
     whole = max(1, min(picture.width // size[0], picture.height // size[1]))
     larger = picture.reduce(whole) if whole > 1 else picture
-    # The last pixels of what was averaged may stand for less than a pixel.
+    # The last row and column of the averaged picture may stand for less than a pixel.
     across, down = picture.width / whole, picture.height / whole
     small = larger.resize(size, Image.Resampling.BICUBIC, box=(0, 0, across, down))
     return Pixels(small, np.ones(size[::-1], bool), larger, (across / size[0], down / size[1]))

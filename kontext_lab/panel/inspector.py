@@ -12,7 +12,7 @@ from ipywidgets import HTML, Box, Button, ToggleButton
 
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import change_webp
-from kontext_lab.images.heat import BRIGHTEST
+from kontext_lab.images.heat_map import BRIGHTEST
 from kontext_lab.lab.change_maps import ChangeMaps, on_references
 from kontext_lab.lab.lookup import with_requests
 from kontext_lab.panel.browser import Viewer

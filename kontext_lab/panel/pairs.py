@@ -1,7 +1,4 @@
-"""Which outputs may be shown against each other: two that differ in one axis and in nothing else.
-
-Knows no store and asks nobody.
-"""
+"""Pairs of outputs for ranking: two that differ in one axis and in nothing else. Knows no store and no widgets."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from kontext_lab.statistics import Pair, Scores, Vote, scores
 __all__ = ["Match", "by_value", "pairs", "rankable"]
 
 _REPLICATES = ("seed", "repeat", "image", OUTPUT)
-"""What never goes along with another axis: pairs are of one seed and one reference."""
+"""Parameters that are never joined with another axis: pairs share the seed and the reference."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Match:
     Attributes:
         first: has the earlier of the two values.
         second: has the later.
-        labels: what the values are called, in this order.
+        labels: labels of the two values, in this order.
     """
 
     first: Output
@@ -36,22 +33,22 @@ class Match:
 
     @property
     def ids(self) -> Pair:
-        """What votes call the two: the digests of their exact bytes, which copies of them share."""
+        """Their ids in votes: digests of their exact bytes, which copies share."""
         return self.first.sha256, self.second.sha256
 
 
 def pairs(results: Results, axis: str) -> list[Match]:
-    """Every pair that differs in this axis alone, all pairs of values.
+    """Return every pair that differs in this axis alone, for all pairs of values.
 
-    Two that show the very same picture are left out: there is nothing to choose between them. Parameters that vary
-    together with the axis (`prompt+guidance_scale`) count as one with it.
+    Identical pictures are left out, as there is nothing to choose. Parameters that vary together with the axis
+    (`prompt+guidance_scale`) count as one with it.
 
     Args:
-        results: a sweep's, or those of several together.
+        results: of one sweep, or of several together.
         axis: a parameter, or `output` for the pictures of one request.
 
     Raises:
-        NotFound: no cell has such a parameter; names what there is.
+        NotFound: no cell has such a parameter; names those that exist.
     """
     values = Values(results)
     values.check([axis])
@@ -59,33 +56,33 @@ def pairs(results: Results, axis: str) -> list[Match]:
 
 
 def rankable(results: Results) -> dict[str, list[Match]]:
-    """The axes that have pairs, in the order of the sweep, with their pairs; of those that vary together the first."""
+    """Return the axes that have pairs, in the order of the sweep; of axes that vary together only the first."""
     values = Values(results)
-    found: dict[str, list[Match]] = {}
+    matches_by_axis: dict[str, list[Match]] = {}
     for axis in values.axes:
-        if any(_together(values, axis, other) for other in found):
+        if any(_together(values, axis, other) for other in matches_by_axis):
             continue
         matches = _matches(values, axis)
         if matches:
-            found[axis] = matches
-    return found
+            matches_by_axis[axis] = matches
+    return matches_by_axis
 
 
 def by_value(matches: Sequence[Match], votes: Iterable[Vote]) -> Scores:
-    """Scores of the values themselves: every vote on a pair counts for the values of the two.
+    """Score the values themselves: each vote on a pair counts for the values of the two.
 
-    Takes each vote for one on the values alone, as if every seed and reference agreed: where they don't, the
-    errors here are too small, and the scores of the outputs, compared within seeds, say more.
+    This assumes that the preference is the same for every seed and reference. If it is not, the errors are too small, and the
+    scores of the outputs, which are compared within seeds, are more reliable.
 
     Args:
         matches: of one axis.
-        votes: on these or any others.
+        votes: any votes; those on other pairs are ignored.
     """
-    called = {frozenset(match.ids): dict(zip(match.ids, match.labels, strict=True)) for match in matches}
+    labels = {frozenset(match.ids): dict(zip(match.ids, match.labels, strict=True)) for match in matches}
     return scores(
-        replace(vote, left=called[vote.pair][vote.left], right=called[vote.pair][vote.right])
+        replace(vote, left=labels[vote.pair][vote.left], right=labels[vote.pair][vote.right])
         for vote in votes
-        if vote.pair in called
+        if vote.pair in labels
     )
 
 
@@ -115,7 +112,7 @@ def _picture(shot: Shot) -> Output | None:
 
 
 def _together(values: Values, axis: str, other: str) -> bool:
-    """Whether two parameters are one axis: each value of one goes with one value of the other, in all cells."""
+    """True if two parameters are one axis: each value of one goes with one value of the other, in all cells."""
     if axis in _REPLICATES or other in _REPLICATES:
         return False
     return determines(values, values.shots, (axis,), other) and determines(

@@ -1,22 +1,34 @@
-"""What a page says, as plain values: texts as a reader sees them, pictures as places in an album. Pure."""
+"""The page: its content as plain values, and the HTML made of it. All text from outside is escaped.
+
+Style and script stand in the page and are named by their hashes in its content security policy: whatever text might slip
+through, the browser runs nothing else and connects nowhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from kontext_lab.errors import visible
+from kontext_lab.reports.album import PagePicture
 from kontext_lab.sweep.wording import Piece
 
 if TYPE_CHECKING:
     from kontext_lab.metrics import Placement
 
-__all__ = ["Fact", "Page", "PageAxis", "PageCard", "PagePrompt", "PageValue", "Plot"]
+__all__ = ["Fact", "Page", "PageAxis", "PageCard", "PagePrompt", "Plot", "render"]
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A line of a table: what it is called, and what it is."""
+    """A line of a table: a name and its value."""
 
     name: str
     text: str
@@ -27,10 +39,9 @@ class PagePrompt:
     """A prompt in full.
 
     Attributes:
-        name: the name the axis gives it; "" where there is only one.
+        name: its name on the axis; "" if there is only one.
         text: with placeholders where words vary.
-        pieces: the same word by word, with what the first prompt has in its place; empty for the first one, and where
-            they share too little.
+        pieces: its word-by-word difference from the first prompt; empty for the first one, and if they share too little.
     """
 
     name: str
@@ -39,19 +50,16 @@ class PagePrompt:
 
 
 @dataclass(frozen=True)
-class PageValue:
-    """A value of an axis: how it is shown, and the whole text where that only stands for it, else ""."""
-
-    label: str
-    full: str = ""
-
-
-@dataclass(frozen=True)
 class PageAxis:
-    """A parameter that varies, to be put on rows or columns or to be picked from."""
+    """A parameter that varies.
+
+    Attributes:
+        key: its name.
+        values: label of each value, and its whole text if the label only stands for it, else "".
+    """
 
     key: str
-    values: tuple[PageValue, ...]
+    values: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -59,24 +67,24 @@ class PageCard:
     """One output of one cell, or the reason why there is none.
 
     Attributes:
-        place: for every axis of the page the place of its value; None where the cell has no such parameter.
-        title: what tells it apart, in words.
-        kind: `done`, or what its tile is coloured by: `failed`, `moderated`, `in_doubt` …
-        said: why there is no picture, "" where there is one.
+        at: for each axis of the page the index of its value; None if the cell has no such parameter.
+        title: its values in words.
+        kind: `done`, or the state that colours its tile: `failed`, `moderated`, `in_doubt` …
+        said: the reason why there is no picture, "" if there is one.
         mark: verdicts as signs, for the tile.
         simulated: whether the sandbox made it.
-        picture: its place in the album, or None.
-        references: places of what was given to the model, in their order.
-        placements: of each of them with the output, or None.
-        change: place of the change map, or None.
+        picture: its index in the album, or None.
+        references: indices of its references, in their order.
+        placements: the placement of each of them with the output, or None.
+        change: index of the change map, or None.
         facts: cost, seed, sizes …
         params: every parameter.
-        measured: values that were measured.
+        measured: measured values.
         verdicts: criterion and `pass` or `fail`.
         comment: a person's note.
     """
 
-    place: tuple[int | None, ...]
+    at: tuple[int | None, ...]
     title: str
     kind: str = "done"
     said: str = ""
@@ -92,16 +100,33 @@ class PageCard:
     verdicts: tuple[Fact, ...] = ()
     comment: str = ""
 
+    def as_data(self) -> dict[str, Any]:
+        """The card for the page's script."""
+        data: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        for name in ("facts", "params", "measured", "verdicts"):
+            data[name] = [(fact.name, fact.text) for fact in data[name]]
+        data["frames"] = [
+            one
+            and {
+                "size": one.size,
+                "layers": [one.first, one.second],
+                "registered": one.registered,
+                "note": one.note,
+            }
+            for one in data.pop("placements")
+        ]
+        return data
+
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawn figure, and what it says in words.
+    """A drawn figure, and its findings in words.
 
     Attributes:
-        title: what it is about.
-        picture: PNG or SVG; empty where only the sentences stand.
-        sentences: what can be told from it, and what can't.
-        dark: the same on dark paper, for those who read on it; or empty.
+        title: its subject.
+        picture: PNG or SVG; empty if there are only sentences.
+        sentences: its findings and their limits.
+        dark: the same figure on a dark background; or empty.
     """
 
     title: str
@@ -117,15 +142,15 @@ class Page:
     Attributes:
         title: the sweep's name.
         summary: counts and money in a line.
-        simulated: what is said of simulated pictures, "" where there are none.
+        simulated: a sentence about simulated pictures, "" if there are none.
         facts: when, which service, which parameters.
         prompts: every prompt in full.
         notes: lines a person should read.
-        axes: what varies.
-        rows: the axis that stands down the side at first, or "".
-        columns: the one across the top, or "".
+        axes: the parameters that vary.
+        rows: the axis on the rows at first, or "".
+        columns: the one on the columns, or "".
         cards: every output.
-        change: what is said of change maps, where there are any.
+        change: caption of change maps.
         plots: effects.
     """
 
@@ -142,48 +167,62 @@ class Page:
     change: str = "change map"
     plots: tuple[Plot, ...] = ()
 
-    def as_data(self) -> Mapping[str, Any]:
-        """What the script in the page works on: names as short as they are long in number."""
-        return {
-            "axes": [
-                {"key": axis.key, "values": [[value.label, value.full] for value in axis.values]}
-                for axis in self.axes
-            ],
-            "rows": self.rows,
-            "columns": self.columns,
-            "change": self.change,
-            "cards": [_card(card) for card in self.cards],
-        }
 
+def render(page: Page, pictures: Sequence[PagePicture]) -> bytes:
+    """Render the page as HTML in UTF-8.
 
-def _card(card: PageCard) -> Mapping[str, Any]:
-    return {
-        "at": card.place,
-        "title": card.title,
-        "kind": card.kind,
-        "said": card.said,
-        "mark": card.mark,
-        "simulated": card.simulated,
-        "picture": card.picture,
-        "references": card.references,
-        "frames": [
-            one
-            and {
-                "size": one.size,
-                "layers": [one.first, one.second],
-                "registered": one.registered,
-                "note": one.note,
-            }
-            for one in card.placements
-        ],
-        "change": card.change,
-        "facts": _pairs(card.facts),
-        "params": _pairs(card.params),
-        "measured": _pairs(card.measured),
-        "verdicts": _pairs(card.verdicts),
-        "comment": card.comment,
+    Args:
+        page: its content.
+        pictures: the album's, in the order of the indices on the cards.
+    """
+    templates = resources.files("kontext_lab.reports").joinpath("templates")
+    style, script = (templates.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    hashes = (hashlib.sha256(text.encode("utf-8")).digest() for text in (style, script))
+    style_hash, script_hash = (f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in hashes)
+    environment = Environment(
+        loader=PackageLoader("kontext_lab.reports"),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    data = {
+        "axes": [{"key": axis.key, "values": axis.values} for axis in page.axes],
+        "rows": page.rows,
+        "columns": page.columns,
+        "change": page.change,
+        "cards": [card.as_data() for card in page.cards],
     }
+    text = environment.get_template("page.html").render(
+        page=page,
+        # References stand first; a picture is known by its index in the album.
+        pictures=sorted(enumerate(pictures), key=lambda one: (one[1].kind != "reference", one[0])),
+        plots=[(plot, _data_uri(plot.picture), _data_uri(plot.dark)) for plot in page.plots],
+        data=_visible(data),
+        without_picture=[card for card in page.cards if card.picture is None],
+        style=Markup(style),
+        script=Markup(script),
+        policy=f"default-src 'none'; img-src data:; style-src {style_hash}; script-src {script_hash}; "
+        "base-uri 'none'; form-action 'none'",
+    )
+    return text.encode("utf-8")
 
 
-def _pairs(facts: tuple[Fact, ...]) -> list[tuple[str, str]]:
-    return [(fact.name, fact.text) for fact in facts]
+def _visible(value: Any) -> Any:
+    """Write out invisible characters, such as those that turn the direction of a line, in all nested text."""
+    if isinstance(value, str):
+        return value if isinstance(value, Markup) else visible(value)
+    if isinstance(value, Mapping):
+        return {key: _visible(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_visible(one) for one in value]
+    return value
+
+
+def _data_uri(picture: bytes) -> str:
+    """A drawn figure as a `data:` URI; "" if there is none."""
+    if not picture:
+        return ""
+    kind = "png" if picture.startswith(b"\x89PNG") else "svg+xml"
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode("ascii")

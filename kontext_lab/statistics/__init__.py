@@ -1,4 +1,4 @@
-"""Statistics over results: what each axis does to a measured value, and scores from votes between pairs. Draws nothing."""
+"""Statistics over results: the effect of each axis on a measured value, and scores from votes between pairs. Draws nothing."""
 
 from kontext_lab.statistics.effects import (
     AxisEffect,
@@ -9,11 +9,9 @@ from kontext_lab.statistics.effects import (
     SeedSensitivity,
     Trace,
 )
-from kontext_lab.statistics.inert_axes import idle_axes, idle_sentences
+from kontext_lab.statistics.main_effects import effects_of
 from kontext_lab.statistics.observations import measured
-from kontext_lab.statistics.scores import Pair, Scores, next_pair, scores, seen
-from kontext_lab.statistics.study import effects_of
-from kontext_lab.statistics.votes import CHOICES, Choice, Vote
+from kontext_lab.statistics.votes import CHOICES, Choice, Pair, Scores, Vote, next_pair, scores, seen
 
 __all__ = [
     "CHOICES",
@@ -29,8 +27,6 @@ __all__ = [
     "Trace",
     "Vote",
     "effects_of",
-    "idle_axes",
-    "idle_sentences",
     "measured",
     "next_pair",
     "scores",

@@ -1,4 +1,4 @@
-"""The numbers of a study as plain frozen values: what is drawn, told and tested. Computes nothing."""
+"""The numbers of a study as frozen values, for figures, sentences and tests. Computes nothing."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["AxisEffect", "Difference", "Effects", "Interaction", "Point", "SeedS
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured at one value of an axis.
+    """The measured values at one value of an axis.
 
     Attributes:
-        label: how the value is shown.
+        label: the value as shown.
         full: the whole text of a prompt, else "".
-        number: the value itself where the axis is numeric, else None.
-        n: how many outputs have a measured value here.
-        mean: of these, or None where there are none; of yes/no values the rate, 0 to 1.
-        spread: their standard deviation (n - 1 below), or None with fewer than two.
-        low: lower end of the 95 % interval of the mean, or None where none can be given.
+        number: the value itself if the axis is numeric, else None.
+        n: number of outputs with a measured value.
+        mean: their mean, or None without any; for yes/no values the rate, 0 to 1.
+        spread: their standard deviation (n - 1), or None with fewer than two.
+        low: lower end of the 95 % interval of the mean, or None if it can't be computed.
         high: upper end.
         values: the single measured values, in the order of the results.
-        outputs: whose they are, in the same order.
+        outputs: the outputs they belong to, in the same order.
     """
 
     label: str
@@ -41,18 +41,18 @@ class Point:
 
 @dataclass(frozen=True)
 class Difference:
-    """How two values of an axis differ within the same blocks, all other settings equal.
+    """The difference between two values of an axis within the same blocks, all other settings equal.
 
     Attributes:
         first: label of one value.
         second: label of the other.
         mean: mean of second minus first over matched pairs.
-        low: lower end of the 95 % interval, or None where none can be given.
+        low: lower end of the 95 % interval, or None if it can't be computed.
         high: upper end.
-        pairs: how many matched pairs there are.
-        blocks: in how many blocks.
-        more_seeds: about how many more seeds would tell them apart (80 % power, 5 % error), if the difference is
-            as large as it looks; 0 where there are enough, None where it can't be told.
+        pairs: number of matched pairs.
+        blocks: number of their blocks.
+        more_seeds: about how many more seeds would confirm a difference of this size (80 % power, 5 % error); 0 if there
+            are enough, None if it can't be estimated.
     """
 
     first: str
@@ -66,13 +66,13 @@ class Difference:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """True if the interval excludes zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One block along an axis: the mean at each of the axis's values, None where nothing was measured."""
+    """One block along an axis: the mean at each value of the axis, None if nothing was measured."""
 
     label: str
     means: tuple[float | None, ...]
@@ -80,20 +80,19 @@ class Trace:
 
 @dataclass(frozen=True)
 class AxisEffect:
-    """What one axis does.
+    """The effect of one axis.
 
     Attributes:
         name: a parameter, or several joined by `+` that vary together.
         points: one per value: numbers by size, others in the order of the sweep.
-        differences: between values, matched; none for axes that only repeat a setting.
+        differences: between values, matched; empty for axes that only repeat a setting.
         traces: one line per block.
-        numeric: whether the values are numbers with a scale.
+        numeric: whether the values are numbers on a scale.
         blocked_by: the axes that blocks are made of, such as `seed` and `image`; intervals resample these blocks.
         replicate: whether it only repeats a setting: seeds, repeats, outputs of a cell.
-        share: of the variance, 0 to 1 (η²); None where it can't be told apart from other axes, or nothing varies.
-        by_chance: the share that as many values would take on average if the axis did nothing; None where there is
-            nothing left to compare with.
-        p: of the F-test that it does nothing, or None where there is nothing left to compare with.
+        share: of the variance, 0 to 1 (η²); None if it can't be separated from other axes, or nothing varies.
+        by_chance: expected share of an axis with as many values and no effect; None without residual degrees of freedom.
+        p: p-value of the F-test; None without residual degrees of freedom.
     """
 
     name: str
@@ -116,7 +115,7 @@ class AxisEffect:
         """The difference between two values by their labels, whichever way round they are kept.
 
         Raises:
-            ConfigError: there is none; says between which values there are.
+            ConfigError: they were not compared; names the values that were.
         """
         for one in self.differences:
             if (one.first, one.second) == (first, second):
@@ -136,11 +135,11 @@ class Interaction:
         columns: the axis across.
         row_labels: its values in order.
         column_labels: the other's.
-        means: row by row; None where nothing was measured.
-        counts: how many values each mean is of.
-        share: of the variance, 0 to 1, that is in the combination beyond the sum of both axes; None where it can't be
-            told.
-        p: of the F-test that there is nothing beyond the sum, or None where nothing is left to compare with.
+        means: row by row; None if nothing was measured.
+        counts: number of values of each mean.
+        share: of the variance, 0 to 1, that the combination explains beyond the sum of both axes; None if it can't be
+            estimated.
+        p: p-value of the F-test; None without residual degrees of freedom.
     """
 
     rows: str
@@ -155,14 +154,14 @@ class Interaction:
 
 @dataclass(frozen=True)
 class SeedSensitivity:
-    """How different the outputs of different seeds are at the same settings.
+    """The spread over seeds at the same settings.
 
     Attributes:
         spread: standard deviation over seeds at the same settings, pooled over settings.
         total: standard deviation of all values.
-        settings: at how many settings there are two seeds or more.
-        seeds: how many seeds there are.
-        split: of yes/no values, at how many settings the seeds do not agree.
+        settings: number of settings with two seeds or more.
+        seeds: number of seeds.
+        split: for yes/no values, number of settings at which seeds disagree.
     """
 
     spread: float
@@ -174,27 +173,27 @@ class SeedSensitivity:
 
 @dataclass(frozen=True, repr=False)
 class Effects:
-    """What the axes of a sweep do to one measured value.
+    """The effects of the axes of a sweep on one measured value.
 
     Attributes:
         metric: its name.
         name: of the sweep.
-        n: how many values there are.
-        units: how many there could be.
-        unit: what is counted: `cell`, or `output` where cells have several.
-        simulated: how many of the values are of the sandbox's pictures.
-        is_rate: whether the values are yes/no, and means are rates.
+        n: number of values.
+        units: number of cells or outputs that could have one.
+        unit: `cell`, or `output` if cells have several.
+        simulated: number of values of the sandbox's pictures.
+        is_rate: whether the values are yes/no, so that means are rates.
         mean: of all values, or None.
         axes: those that vary, in the order of the sweep.
-        residual: the share of the variance that no axis explains by itself: interplay of axes, and chance.
-        seed: how much seeds do at the same settings, or None where nothing can be said.
-        interaction: of the two axes that were named, or None.
-        missing: why there is no value, and how often.
-        seeds: how many seeds there are values of.
+        residual: share of the variance that no axis explains by itself: interactions and noise.
+        seed: the spread over seeds at the same settings, or None if it can't be estimated.
+        interaction: of the two named axes, or None.
+        missing: reasons for missing values, and their counts.
+        seeds: number of seeds that have values.
         balanced: whether every combination of values was measured equally often.
-        apart: axes that can't be told apart from others.
+        apart: axes whose effects can't be separated from others.
         idle: axes that change nothing in any picture.
-        sentences: the findings and what can't be told, in plain words.
+        sentences: the findings and their limits, in plain words.
     """
 
     metric: str

@@ -1,4 +1,4 @@
-"""Numbers and names as they stand in a sentence: three digits, per cent, no exponents where they can be helped."""
+"""Numbers and names as text in a sentence: three digits, per cent, few exponents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST = 40
 
 
 def number_words(value: float, digits: int = 3) -> str:
-    """A number with three significant digits, or another count of them: 0.0613, 34.2, 1230; −0 is 0."""
+    """Format a number with three significant digits, or another count of them: 0.0613, 34.2, 1230; −0 is 0."""
     if value == 0:
         return "0"
     if not 1e-6 <= abs(value) < 1e15:
@@ -24,7 +24,7 @@ def number_words(value: float, digits: int = 3) -> str:
 
 
 def percent(share: float) -> str:
-    """A share, 0 to 1, as whole per cent; what would be rounded to all or nothing but isn't says so."""
+    """Format a share, 0 to 1, in whole per cent; never rounds a part to 0 % or 100 %."""
     if 1e-9 < share < 0.005:
         return "under 1 %"
     if 0.995 <= share < 1 - 1e-9:
@@ -33,7 +33,7 @@ def percent(share: float) -> str:
 
 
 def value_words(effects: Effects, value: float) -> str:
-    """A value of the metric: rates in per cent."""
+    """Format a value of the metric; rates in per cent."""
     return percent(value) if effects.is_rate else number_words(value)
 
 
@@ -43,12 +43,12 @@ def many(count: int, word: str, several: str = "") -> str:
 
 
 def counted(count: int, word: str) -> str:
-    """The same, with one in words."""
+    """The same, with "one" in words."""
     return f"one {word}" if count == 1 else many(count, word)
 
 
 def named(labels: Sequence[str]) -> dict[str, str]:
-    """Values as a sentence calls them: long ones are cut, and keep what tells them apart."""
+    """Short names of values for a sentence; shortened so that they still differ."""
     return {label: _quoted(one) for label, one in zip(labels, shortened(labels, _LONGEST), strict=True)}
 
 

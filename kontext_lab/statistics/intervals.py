@@ -1,4 +1,4 @@
-"""Intervals, and how many observations would be enough. Pure functions over arrays; knows no cells.
+"""Confidence intervals and sample sizes. Pure functions over arrays; knows no cells.
 
 Sources: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13, percentile interval; E. B.
 Wilson, JASA 22 (1927) 209-212; R. G. Newcombe, Statistics in Medicine 17 (1998) 873-890, method 10; sample sizes as
@@ -27,27 +27,29 @@ __all__ = [
 
 CONFIDENCE = 0.95
 POWER = 0.8
+_ALPHA, _POWER = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), NormalDist().inv_cdf(POWER)
+"""Quantiles of the normal distribution for both."""
 _RESAMPLES = 2000
 _SEED = 1927
 _AT_ONCE = 2_000_000
-"""Numbers that one batch of resampling holds."""
+"""Numbers in one batch of resampling."""
 
 Floats = NDArray[np.float64]
 Bounds = tuple[float, float]
 
 
 def block_intervals(sums: Floats, counts: Floats) -> list[Bounds | None]:
-    """Percentile bootstrap intervals of means, whole blocks resampled.
+    """Compute percentile bootstrap intervals of means, resampling whole blocks.
 
-    With few blocks they come out too narrow: of normal values, intervals over 3 blocks hold the truth in about 3 of 4
-    cases, over 5 in 5 of 6, over 10 in 9 of 10.
+    With few blocks they are too narrow: for normal values, intervals over 3 blocks hold the true mean in about 3 of 4 cases,
+    over 5 in 5 of 6, over 10 in 9 of 10.
 
     Args:
         sums: rows x blocks, the sum of the values of a row in a block.
-        counts: rows x blocks, how many values these are; 0 where the row has none there.
+        counts: rows x blocks, the number of these values, or 0.
 
     Returns:
-        One interval a row; None for a row with fewer than two blocks.
+        One interval per row; None for a row with fewer than two blocks.
     """
     found: list[Bounds | None] = [None] * len(sums)
     patterns: dict[bytes, list[int]] = {}
@@ -64,7 +66,7 @@ def block_intervals(sums: Floats, counts: Floats) -> list[Bounds | None]:
 
 
 def _resampled(sums: Floats, counts: Floats) -> tuple[Floats, Floats]:
-    from scipy import stats  # noqa: PLC0415 - takes a second, which not everybody who imports this needs
+    from scipy import stats  # noqa: PLC0415 - takes a second to load
 
     def mean(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
         return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
@@ -85,8 +87,8 @@ def _resampled(sums: Floats, counts: Floats) -> tuple[Floats, Floats]:
 
 
 def wilson(successes: int, trials: int) -> Bounds | None:
-    """Wilson's interval of a rate, 0 to 1; None without trials."""
-    from scipy import stats  # noqa: PLC0415 - takes a second, which not everybody who imports this needs
+    """Compute the Wilson interval of a rate, 0 to 1; None without trials."""
+    from scipy import stats  # noqa: PLC0415 - takes a second to load
 
     if not trials:
         return None
@@ -95,9 +97,9 @@ def wilson(successes: int, trials: int) -> Bounds | None:
 
 
 def rate_difference(first: tuple[int, int], second: tuple[int, int]) -> Bounds | None:
-    """Newcombe's interval of the second rate minus the first, from Wilson's intervals of both.
+    """Compute Newcombe's interval of the second rate minus the first, from the Wilson intervals of both.
 
-    Pairing is left out of account, which makes it wider where pairs agree.
+    Pairing is ignored, which makes the interval wider if pairs agree.
 
     Args:
         first: successes and trials.
@@ -113,34 +115,27 @@ def rate_difference(first: tuple[int, int], second: tuple[int, int]) -> Bounds |
 
 
 def pairs_needed(differences: Floats) -> int | None:
-    """How many pairs a paired t-test needs for a mean difference like that of these.
+    """Compute the number of pairs that a paired t-test needs for the mean difference of these.
 
-    n = ((z₁₋α/₂ + z_power) · s / d)² + z²₁₋α/₂ / 2, the normal approximation with Guenther's correction; None where
-    the mean difference is nothing, or there are fewer than two pairs.
+    n = ((z₁₋α/₂ + z_power) · s / d)² + z²₁₋α/₂ / 2, the normal approximation with Guenther's correction; None if
+    the mean difference is 0, or there are fewer than two pairs.
     """
     if len(differences) < 2:
         return None
     mean, spread = float(differences.mean()), float(differences.std(ddof=1))
     if abs(mean) <= 1e-12 * float(np.abs(differences).max()):
         return None
-    alpha, power = _normal()
-    return max(2, math.ceil(((alpha + power) * spread / mean) ** 2 + alpha**2 / 2))
+    return max(2, math.ceil(((_ALPHA + _POWER) * spread / mean) ** 2 + _ALPHA**2 / 2))
 
 
 def trials_needed(first: float, second: float) -> int | None:
-    """How many trials for each of two rates tell them apart; None where they are the same.
+    """Compute the number of trials of each of two rates that shows their difference; None if they are equal.
 
     n = (z₁₋α/₂ √(2 p̄ q̄) + z_power √(p₁q₁ + p₂q₂))² / (p₂ - p₁)², the normal approximation for two proportions.
     """
     if first == second:
         return None
-    alpha, power = _normal()
     both = (first + second) / 2
-    under_null = alpha * math.sqrt(2 * both * (1 - both))
-    under_other = power * math.sqrt(first * (1 - first) + second * (1 - second))
+    under_null = _ALPHA * math.sqrt(2 * both * (1 - both))
+    under_other = _POWER * math.sqrt(first * (1 - first) + second * (1 - second))
     return max(2, math.ceil(((under_null + under_other) / (second - first)) ** 2))
-
-
-def _normal() -> tuple[float, float]:
-    normal = NormalDist()
-    return normal.inv_cdf(1 - (1 - CONFIDENCE) / 2), normal.inv_cdf(POWER)

@@ -1,17 +1,22 @@
-"""What happens along one axis: means at its values, and differences between them within blocks."""
+"""`effects_of`: what each axis does to one measured value. Means at its values, and differences between them within blocks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kontext_lab.statistics.design import Codes, Design, Factor
-from kontext_lab.statistics.effects import Difference, Point, Trace
+from kontext_lab.errors import WrongType
+from kontext_lab.results import Results
+from kontext_lab.statistics import observations, variance
+from kontext_lab.statistics.design import Codes, Design, Factor, read_design
+from kontext_lab.statistics.effects import AxisEffect, Difference, Effects, Point, Trace
+from kontext_lab.statistics.inert_axes import idle_pairs, idle_words
 from kontext_lab.statistics.intervals import (
     Bounds,
     block_intervals,
@@ -20,25 +25,126 @@ from kontext_lab.statistics.intervals import (
     trials_needed,
     wilson,
 )
+from kontext_lab.statistics.sentences import describe
 
-__all__ = ["Along", "differences", "points", "traces"]
+__all__ = ["effects_of"]
 
 MOST_VALUES = 40
-"""An axis with more values is compared with its first only, not each with each."""
+"""The values of a longer axis are compared with its first one only, not each with each."""
 
 Floats = NDArray[np.float64]
 
 
+def effects_of(results: Results, metric: str, *, interaction: Any = None) -> Effects:
+    """Estimate the effect of each axis on a measured value.
+
+    Values of an axis are compared within blocks: the same seed, reference, repeat and output, by the same service;
+    intervals (95 %) resample these blocks with a fixed seed, so that the numbers repeat. Means of yes/no values are rates,
+    with Wilson intervals. Shares of the variance are η² of a model of main effects.
+
+    Args:
+        results: of one sweep, or of several together.
+        metric: a measured value, such as `change/area` or `verdict/follows_prompt`; `moderated` is 1 for pictures that the
+            service withheld.
+        interaction: the names of two axes whose combinations are tabulated too.
+
+    Returns:
+        Numbers and sentences, even if nothing was measured, or there is one cell or one seed.
+
+    Raises:
+        ConfigError: the metric was not measured but others were, or `interaction` is not two axes that vary.
+        WrongType: `results` are not results.
+    """
+    if not isinstance(results, Results):
+        raise WrongType(
+            f"results must be kl.Results, not {type(results).__name__} (lab.run and lab.load return them)"
+        )
+    name = observations.check_metric(results, metric)
+    whole = read_design(results, per_cell=observations.is_of_cells(results, name))
+    wanted = variance.check_interaction(whole, interaction)
+    values = observations.read_values(whole.shots, name)
+    measured = ~np.isnan(values)
+    design, finite = whole.part(measured), values[measured]
+    is_rate = observations.is_yes_no(name, values)
+    seeds = len({str(shot.cell.params.get("seed")) for shot in design.shots})
+    axes, residual = _axes(design, finite, is_rate, seeds) if len(finite) else ((), None)
+    inseparable = [one.name for one in axes if one.share is None and len(one.measured) > 1]
+    several = any(len(cell.outputs) > 1 for cell in results) and len(whole.shots) > len(results)
+    idle = idle_pairs(results)
+    effects = Effects(
+        metric=name,
+        name=results.name,
+        n=len(finite),
+        units=len(whole.shots),
+        unit="output" if several else "cell",
+        simulated=sum(shot.cell.simulated for shot in (design.shots or whole.shots)),
+        is_rate=is_rate,
+        mean=float(finite.mean()) if len(finite) else None,
+        axes=axes,
+        residual=residual,
+        seed=variance.seed_sensitivity(design, finite),
+        interaction=variance.interaction_of(design, finite, wanted)
+        if wanted is not None and len(finite)
+        else None,
+        missing=observations.missing(whole.shots, values, name),
+        seeds=seeds,
+        balanced=_is_balanced(design),
+        apart=tuple(inseparable) if residual is not None else (),
+        idle=tuple(idle),
+    )
+    return replace(effects, sentences=describe(effects, [idle_words(*one) for one in idle.items()]))
+
+
+def _is_balanced(design: Design) -> bool:
+    """True if every combination of values was measured equally often."""
+    if not design.factors or not design.shots:
+        return True
+    _, counts = np.unique(design.groups(design.factors), return_counts=True)
+    combinations_of_all = math.prod(len(one.levels) for one in design.factors)
+    return len(counts) == combinations_of_all and bool((counts == counts[0]).all())
+
+
+def _axes(
+    design: Design, values: Floats, is_rate: bool, seeds: int
+) -> tuple[tuple[AxisEffect, ...], float | None]:
+    """The effect of each axis, and the share of the variance that no axis explains."""
+    factors = design.factors
+    inside = {}
+    for index, factor in enumerate(factors):
+        nested = design.inside(factor)
+        inside[index] = {at for at, one in enumerate(factors) if one in nested}
+    shares, residual = variance.decomposed(values, [one.codes for one in factors], inside)
+    effects = []
+    for factor, share in zip(factors, shares, strict=True):
+        data = _AxisData(design, factor, values, is_rate, seeds)
+        blocked_by = tuple(one.name for one in design.blocking(factor))
+        effects.append(
+            AxisEffect(
+                factor.name,
+                _points(data),
+                () if factor.repeats else _differences(data),
+                _traces(data),
+                blocked_by,
+                factor.numeric,
+                factor.repeats,
+                share.share,
+                share.by_chance,
+                share.p,
+            )
+        )
+    return tuple(effects), residual
+
+
 @dataclass(frozen=True, eq=False)
-class Along:
-    """The measured shots of a study, seen along one axis.
+class _AxisData:
+    """The measured outputs of a study and one axis.
 
     Attributes:
-        design: of the shots that have a value.
+        design: of the outputs that have a value.
         factor: the axis.
-        values: finite, one per shot.
+        values: finite, one per output.
         is_rate: whether they are yes/no.
-        seeds: how many seeds there are values of.
+        seeds: number of seeds that have values.
     """
 
     design: Design
@@ -49,7 +155,7 @@ class Along:
 
     @property
     def blocks(self) -> Codes:
-        """The block of every shot."""
+        """The block of each output."""
         return self.design.blocks_for(self.factor)
 
     def table(self, rows: Codes) -> tuple[Floats, Floats]:
@@ -61,147 +167,117 @@ class Along:
         return sums, counts
 
 
-def points(along: Along) -> tuple[Point, ...]:
-    """Mean, spread and interval at every value, those without a measured value among them."""
-    sums, counts = along.table(along.blocks)
-    intervals = (
-        [
-            wilson(round(total), round(n))
-            for total, n in zip(sums.sum(axis=1), counts.sum(axis=1), strict=True)
-        ]
-        if along.is_rate
-        else block_intervals(sums, counts)
-    )
-    return tuple(_point(along, at, bounds) for at, bounds in enumerate(intervals))
+def _points(data: _AxisData) -> tuple[Point, ...]:
+    """Mean, spread and interval at each value, including those without a measured value."""
+    sums, counts = data.table(data.blocks)
+    if data.is_rate:
+        totals = zip(sums.sum(axis=1), counts.sum(axis=1), strict=True)
+        intervals = [wilson(round(total), round(n)) for total, n in totals]
+    else:
+        intervals = block_intervals(sums, counts)
+    points = []
+    for at, (level, bounds) in enumerate(zip(data.factor.levels, intervals, strict=True)):
+        chosen = np.flatnonzero(data.factor.codes == at)
+        values = data.values[chosen]
+        outputs = [data.design.shots[index].output for index in chosen]
+        low, high = bounds or (None, None)
+        points.append(
+            Point(
+                level.label,
+                level.full,
+                level.number,
+                len(values),
+                float(values.mean()) if len(values) else None,
+                float(values.std(ddof=1)) if len(values) > 1 else None,
+                low,
+                high,
+                tuple(values.tolist()),
+                tuple(output for output in outputs if output is not None),
+            )
+        )
+    return tuple(points)
 
 
-def _point(along: Along, at: int, bounds: Bounds | None) -> Point:
-    chosen = np.flatnonzero(along.factor.codes == at)
-    values = along.values[chosen]
-    level = along.factor.levels[at]
-    found = [along.design.shots[place].output for place in chosen]
-    low, high = bounds or (None, None)
-    return Point(
-        level.label,
-        level.full,
-        level.number,
-        len(values),
-        float(values.mean()) if len(values) else None,
-        float(values.std(ddof=1)) if len(values) > 1 else None,
-        low,
-        high,
-        tuple(values.tolist()),
-        tuple(output for output in found if output is not None),
-    )
-
-
-def traces(along: Along) -> tuple[Trace, ...]:
-    """The means of every block along the axis."""
-    blocks = along.blocks
-    sums, counts = along.table(blocks)
+def _traces(data: _AxisData) -> tuple[Trace, ...]:
+    """The means of each block along the axis."""
+    blocks = data.blocks
+    sums, counts = data.table(blocks)
     with np.errstate(invalid="ignore"):
         means = sums / counts
-    holding = along.design.blocking(along.factor)
-    found = []
+    traces = []
     for block in range(means.shape[1]):
         first = int(np.flatnonzero(blocks == block)[0])
-        label = ", ".join(f"{one.name} {one.levels[one.codes[first]].label}" for one in holding)
-        found.append(
-            Trace(label, tuple(None if math.isnan(mean) else mean for mean in means[:, block].tolist()))
+        label = ", ".join(
+            f"{one.name} {one.levels[one.codes[first]].label}" for one in data.design.blocking(data.factor)
         )
-    return tuple(found)
-
-
-def differences(along: Along) -> tuple[Difference, ...]:
-    """Differences between values, over shots that agree in everything but this axis."""
-    if along.factor.repeats:
-        return ()
-    matched = _Matched(along)
-    found = [matched.pair(one, two) for one, two in _pairs(len(along.factor.levels))]
-    there = [one for one in found if one is not None]
-    if along.is_rate:
-        return tuple(_rates_apart(along, one) for one in there)
-    shape = (len(there), matched.blocks_there)
-    sums, counts = np.zeros(shape), np.zeros(shape)
-    for row, pair in enumerate(there):
-        sums[row] = np.bincount(pair.blocks, pair.apart, matched.blocks_there)
-        counts[row] = np.bincount(pair.blocks, minlength=matched.blocks_there)
-    intervals = block_intervals(sums, counts)
-    return tuple(_numbers_apart(along, pair, bounds) for pair, bounds in zip(there, intervals, strict=True))
-
-
-def _pairs(levels: int) -> Iterator[tuple[int, int]]:
-    if levels <= MOST_VALUES:
-        yield from combinations(range(levels), 2)
-    else:
-        yield from ((0, at) for at in range(1, levels))
+        line = means[:, block].tolist()
+        traces.append(Trace(label, tuple(None if math.isnan(mean) else mean for mean in line)))
+    return tuple(traces)
 
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """Two values of the axis, where both were measured.
+    """Two values of the axis that were both measured at some settings.
 
     Attributes:
-        first: place of one value.
-        second: place of the other.
+        first: index of one value.
+        second: index of the other.
         apart: second minus first, one per matched setting.
         blocks: the block of each of these.
-        tries: yes of each value, and how often it was asked.
+        counts: of each value, how many outputs have yes, and how many there are.
     """
 
     first: int
     second: int
     apart: Floats
     blocks: Codes
-    tries: tuple[tuple[int, int], tuple[int, int]]
+    counts: tuple[tuple[int, int], tuple[int, int]]
 
 
-class _Matched:
-    """The means of shots that differ in nothing but the axis."""
-
-    def __init__(self, along: Along) -> None:
-        settings = along.design.settings_for(along.factor)
-        self.sums, self.counts = along.table(settings)
-        blocks = along.blocks
-        _, first = np.unique(settings, return_index=True)
-        self.block_of = blocks[first]
-        self.blocks_there = int(blocks.max()) + 1
-
-    def pair(self, first: int, second: int) -> _Pair | None:
-        """What two values of the axis have in common; None where that is nothing."""
-        both = (self.counts[first] > 0) & (self.counts[second] > 0)
-        if not both.any():
-            return None
-        means = [self.sums[at, both] / self.counts[at, both] for at in (first, second)]
-        yes, asked = (
-            [round(float(table[at, both].sum())) for at in (first, second)]
-            for table in (self.sums, self.counts)
-        )
-        tries = ((yes[0], asked[0]), (yes[1], asked[1]))
-        return _Pair(first, second, means[1] - means[0], self.block_of[both], tries)
+def _differences(data: _AxisData) -> tuple[Difference, ...]:
+    """Differences between values, over outputs that agree in everything but this axis."""
+    pairs = list(_matched_pairs(data))
+    if data.is_rate:
+        return tuple(_difference(data, pair, rate_difference(*pair.counts)) for pair in pairs)
+    shape = (len(pairs), int(data.blocks.max()) + 1)
+    sums, counts = np.zeros(shape), np.zeros(shape)
+    for row, pair in enumerate(pairs):
+        sums[row] = np.bincount(pair.blocks, pair.apart, shape[1])
+        counts[row] = np.bincount(pair.blocks, minlength=shape[1])
+    intervals = block_intervals(sums, counts)
+    return tuple(_difference(data, pair, bounds) for pair, bounds in zip(pairs, intervals, strict=True))
 
 
-def _numbers_apart(along: Along, pair: _Pair, bounds: Bounds | None) -> Difference:
-    used = np.unique(pair.blocks)
-    by_block = np.array([pair.apart[pair.blocks == block].mean() for block in used])
-    needed = pairs_needed(by_block)
-    # A further seed brings as many blocks as each seed brought so far.
-    seeds = None if needed is None else math.ceil(needed * along.seeds / len(used))
-    return _difference(along, pair, float(pair.apart.mean()), bounds, seeds)
+def _matched_pairs(data: _AxisData) -> Iterator[_Pair]:
+    settings = data.design.settings_for(data.factor)
+    sums, counts = data.table(settings)
+    _, first_of_setting = np.unique(settings, return_index=True)
+    block_of = data.blocks[first_of_setting]
+    levels = len(data.factor.levels)
+    with_first = ((0, at) for at in range(1, levels))
+    for first, second in combinations(range(levels), 2) if levels <= MOST_VALUES else with_first:
+        both = (counts[first] > 0) & (counts[second] > 0)
+        if both.any():
+            means = [sums[at, both] / counts[at, both] for at in (first, second)]
+            yes, other_yes = (round(float(sums[at, both].sum())) for at in (first, second))
+            n, other_n = (round(float(counts[at, both].sum())) for at in (first, second))
+            apart = means[1] - means[0]
+            yield _Pair(first, second, apart, block_of[both], ((yes, n), (other_yes, other_n)))
 
 
-def _rates_apart(along: Along, pair: _Pair) -> Difference:
-    (yes, asked), (other_yes, other_asked) = pair.tries
-    needed = trials_needed(yes / asked, other_yes / other_asked)
-    seeds = None if needed is None else math.ceil(needed * along.seeds / min(asked, other_asked))
-    mean = other_yes / other_asked - yes / asked
-    return _difference(along, pair, mean, rate_difference(*pair.tries), seeds)
-
-
-def _difference(
-    along: Along, pair: _Pair, mean: float, bounds: Bounds | None, seeds: int | None
-) -> Difference:
-    levels = along.factor.levels
+def _difference(data: _AxisData, pair: _Pair, bounds: Bounds | None) -> Difference:
+    blocks = np.unique(pair.blocks)
+    if data.is_rate:
+        (yes, n), (other_yes, other_n) = pair.counts
+        mean = other_yes / other_n - yes / n
+        needed, available = trials_needed(yes / n, other_yes / other_n), min(n, other_n)
+    else:
+        mean = float(pair.apart.mean())
+        by_block = np.array([pair.apart[pair.blocks == block].mean() for block in blocks])
+        needed, available = pairs_needed(by_block), len(blocks)
+    # A further seed brings as many blocks, or trials, as each seed brought so far.
+    seeds = None if needed is None else math.ceil(needed * data.seeds / available)
+    levels = data.factor.levels
     low, high = bounds or (None, None)
     return Difference(
         levels[pair.first].label,
@@ -210,6 +286,6 @@ def _difference(
         low,
         high,
         len(pair.apart),
-        len(np.unique(pair.blocks)),
-        None if seeds is None else max(0, seeds - along.seeds),
+        len(blocks),
+        None if seeds is None else max(0, seeds - data.seeds),
     )

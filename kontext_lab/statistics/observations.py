@@ -1,4 +1,4 @@
-"""One measured value of every picture, and why there is none where there is none."""
+"""The values of a metric, one per output, and the reasons why some are missing."""
 
 from __future__ import annotations
 
@@ -26,58 +26,65 @@ __all__ = [
 ]
 
 MODERATED = "moderated"
-"""The name under which moderation counts as a value: 1 where the service refused to show the picture."""
+"""Moderation as a metric: 1 for pictures that the service withheld."""
 
 
 Values = NDArray[np.float64]
-"""One value per shot, NaN where there is none."""
+"""One value per output, NaN if there is none."""
 
-# What stays a number also where all of its values happen to be 0 or 1.
+# Metrics that are numbers even if all of their values happen to be 0 or 1.
 _NUMBERS = ("change/area", "change/strength", "change/regions", "rank/score")
 _NUMBER_GROUP = "preserve/"
 
 
 def measured(results: Results) -> tuple[str, ...]:
-    """The values there are: of pictures, of whole cells, `moderated` where that happened; in order of their names."""
-    found = {name for cell in results for name in cell.metrics}
-    found |= {name for output in results.outputs for name in output.metrics}
+    """Names of the metrics that have values, in alphabetical order; `moderated` comes last, if that happened."""
+    names = {name for cell in results for name in cell.metrics}
+    names |= {name for output in results.outputs for name in output.metrics}
     moderated = any(_is_moderated(Observation(cell, 1, None)) for cell in results) or any(
         output.reason == MODERATED for output in results.outputs
     )
-    return (*sorted(found), MODERATED) if moderated else tuple(sorted(found))
+    return (*sorted(names), MODERATED) if moderated else tuple(sorted(names))
 
 
 def check_metric(results: Results, metric: object) -> str:
-    """The name of a value, if it can be looked at.
+    """Return the name of a metric if it is valid.
 
     Raises:
-        ConfigError: it is no name, or others were measured and this one was not.
+        ConfigError: it is not a name, or was not measured although others were.
     """
     there = measured(results)
     named = f"there are {listed(there, metric)}" if there else "there are none"
     if not isinstance(metric, str) or not metric:
-        raise ConfigError(f"metric: {shown(metric)} is no name of a measured value; {named}")
+        raise ConfigError(f"metric: {shown(metric)} is not the name of a measured value; {named}")
     if metric != MODERATED and metric not in there and set(there) - {MODERATED}:
         raise ConfigError(f"metric: {shown(metric)} was not measured; {named}")
     return metric
 
 
 def is_of_cells(results: Results, metric: str) -> bool:
-    """Whether it is a value of whole cells, which counts once however many outputs they have."""
+    """True for a metric of whole cells, which counts once per cell."""
     of_outputs = any(metric in output.metrics for output in results.outputs)
     return not of_outputs and any(metric in cell.metrics for cell in results)
 
 
 def read_values(shots: Sequence[Observation], metric: str) -> Values:
-    """The values of one metric; what is not finite is none."""
-    found = [_moderated(shot) if metric == MODERATED else _measured(shot, metric) for shot in shots]
-    values = np.array(found, dtype=np.float64)
+    """Values of one metric; missing and non-finite ones are NaN."""
+    values = np.full(len(shots), np.nan)
+    for index, shot in enumerate(shots):
+        if metric != MODERATED:
+            own = shot.output.metrics if shot.output is not None else {}
+            values[index] = own.get(metric, shot.cell.metrics.get(metric, math.nan))
+        elif _is_moderated(shot):
+            values[index] = 1.0
+        elif shot.output is not None and shot.output.is_picture:
+            values[index] = 0.0
     values[~np.isfinite(values)] = np.nan
     return values
 
 
 def is_yes_no(metric: str, values: Values) -> bool:
-    """Whether means of it are rates: verdicts, moderation, and whatever is always 0 or 1."""
+    """True if means of it are rates: verdicts, moderation, and values that are always 0 or 1."""
     if metric == MODERATED or metric.startswith(VERDICT):
         return True
     if metric in _NUMBERS or metric.startswith(_NUMBER_GROUP):
@@ -87,21 +94,9 @@ def is_yes_no(metric: str, values: Values) -> bool:
 
 
 def missing(shots: Sequence[Observation], values: Values, metric: str) -> tuple[tuple[str, int], ...]:
-    """Why values are missing and how often, the most frequent first."""
+    """Reasons why values are missing and their counts, the most frequent first."""
     without = (shot for shot, value in zip(shots, values, strict=True) if math.isnan(value))
     return tuple(Counter(_why(shot, metric) for shot in without).most_common())
-
-
-def _measured(shot: Observation, metric: str) -> float:
-    own = shot.output.metrics if shot.output is not None else {}
-    value = own.get(metric, shot.cell.metrics.get(metric, math.nan))
-    return float(value)
-
-
-def _moderated(shot: Observation) -> float:
-    if _is_moderated(shot):
-        return 1.0
-    return 0.0 if shot.output is not None and shot.output.is_picture else math.nan
 
 
 def _is_moderated(shot: Observation) -> bool:

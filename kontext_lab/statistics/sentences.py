@@ -1,16 +1,16 @@
-"""What a study found, in plain sentences, and what it can't tell. Pure; computes nothing new.
+"""The findings of a study and their limits in plain sentences. Computes nothing new.
 
-Of simulated pictures each sentence says so first: sentences are quoted one by one.
+Each sentence about simulated pictures begins with that, since sentences are quoted one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kontext_lab.statistics.effects import AxisEffect, Difference, Effects, SeedSensitivity
+from kontext_lab.statistics.effects import AxisEffect, Difference, Effects
 from kontext_lab.statistics.formatting import counted, many, named, number_words, percent, value_words
 
-__all__ = ["told"]
+__all__ = ["describe"]
 
 ENOUGH_SEEDS = 5
 _MOST_AXES = 4
@@ -18,12 +18,12 @@ _MOST_SEEDS = 1000
 _CHANCE = 0.05
 
 
-def told(effects: Effects, idle: Sequence[str] = ()) -> tuple[str, ...]:
-    """Everything there is to say, the findings first.
+def describe(effects: Effects, idle: Sequence[str] = ()) -> tuple[str, ...]:
+    """Describe a study, the findings first.
 
     Args:
         effects: the numbers.
-        idle: what to say of axes that change nothing.
+        idle: sentences about axes that change nothing.
     """
     whole = effects.n or effects.units
     mark = ""
@@ -51,48 +51,65 @@ def _findings(effects: Effects) -> Iterator[str]:
         yield f"{effects.metric} is {mean} {where}: there is no difference to explain."
         return
     if all(one.replicate for one in effects.axes):
-        names = " and ".join(one.name for one in effects.axes)
-        yield f"Nothing but {names} varies: there are no settings to compare."
+        names, vary = (
+            " and ".join(one.name for one in effects.axes),
+            "vary" if len(effects.axes) > 1 else "varies",
+        )
+        yield f"Only {names} {vary}, so there are no settings to compare."
     else:
         yield _shares(effects)
     axes = sorted((one for one in effects.axes if not one.replicate), key=lambda axis: -(axis.share or 0.0))
     for axis in axes[:_MOST_AXES]:
         yield from _contrast(effects, axis)
-    if effects.seed is not None:
-        yield _seeds(effects, effects.seed)
-    yield from _together(effects)
+    seed = effects.seed
+    if seed is not None and effects.is_rate:
+        yield f"Seeds disagree at {seed.split} of {many(seed.settings, 'setting')}."
+    elif seed is not None:
+        yield (
+            f"The standard deviation of {effects.metric} over seeds at the same settings is {number_words(seed.spread)}; "
+            f"over all pictures it is {number_words(seed.total)}."
+        )
+    both = effects.interaction
+    if both is not None and (both.share is None or both.p is None):
+        yield (
+            f"The interaction of {both.rows} and {both.columns} can't be estimated: it takes several pictures of each "
+            "combination."
+        )
+    elif both is not None and both.share is not None and both.p is not None:
+        chance = " (within chance)" if both.p > _CHANCE else ""
+        yield f"The interaction of {both.rows} and {both.columns} explains {percent(both.share)}{chance}."
 
 
 def _nothing(effects: Effects) -> str:
     if not effects.units:
-        return f"There are no cells, so {effects.metric} can't be looked at."
+        return f"There are no cells, so {effects.metric} has no values."
     reasons = {reason for reason, _ in effects.missing}
     if "not measured" in reasons:
-        return f"{effects.metric} was not measured yet: lab.measure(results) measures the pictures that are there."
+        return f"{effects.metric} was not measured yet: call lab.measure(results) to measure the existing pictures."
     if "not judged" in reasons:
-        return f"{effects.metric}: nobody judged a picture yet."
-    return f"{effects.metric} can't be looked at: no {effects.unit} has a value."
+        return f"{effects.metric}: no picture has a verdict yet."
+    return f"{effects.metric}: no {effects.unit} has a value."
 
 
 def _shares(effects: Effects) -> str:
-    """Who explains what, the largest share first."""
+    """The share of each axis, the largest first."""
     axes = sorted((one for one in effects.axes if one.share is not None), key=lambda one: -(one.share or 0.0))
     if not axes or any(one.p is None for one in axes):
         return (
-            f"How much of {effects.metric} an axis explains can't be told: without replicates each picture stands for "
-            "a combination of its own."
+            f"How much of {effects.metric} each axis explains can't be estimated without replicates: every combination has "
+            "a single picture."
         )
     first, *others = axes[:_MOST_AXES]
-    parts = [f"{first.name} explains {_share(first)} of {effects.metric}"]
-    parts += [f"{one.name} {_share(one)}" for one in others]
+    shares = {
+        one.name: percent(one.share or 0.0)
+        + (" (within chance)" if one.p is not None and one.p > _CHANCE else "")
+        for one in axes
+    }
+    parts = [f"{first.name} explains {shares[first.name]} of {effects.metric}"]
+    parts += [f"{one.name} {shares[one.name]}" for one in others]
     if len(axes) > _MOST_AXES:
         parts.append(f"{many(len(axes) - _MOST_AXES, 'axis', 'axes')} less")
-    return "; ".join(parts) + f"; {percent(effects.residual or 0.0)} is left to interplay and chance."
-
-
-def _share(axis: AxisEffect) -> str:
-    chance = " (within chance)" if axis.p is not None and axis.p > _CHANCE else ""
-    return f"{percent(axis.share or 0.0)}{chance}"
+    return "; ".join(parts) + f"; {percent(effects.residual or 0.0)} is interaction and noise."
 
 
 def _contrast(effects: Effects, axis: AxisEffect) -> Iterator[str]:
@@ -104,7 +121,7 @@ def _contrast(effects: Effects, axis: AxisEffect) -> Iterator[str]:
     numeric = [one for one in axis.differences if axis.numeric and (one.first, one.second) == ends]
     found = numeric or sorted(axis.differences, key=lambda one: -abs(one.mean))[:1]
     if not found:
-        yield f"{axis.name}: no two of its values were measured at otherwise equal settings."
+        yield f"{axis.name}: no two of its values were measured with all other settings equal."
         return
     chosen = (
         f", the largest of {len(axis.differences)} differences"
@@ -121,25 +138,25 @@ def _apart(effects: Effects, axis: AxisEffect, apart: Difference, chosen: str) -
     matched = f"{many(apart.pairs, 'matched pair')}{_over(axis, apart.blocks)}"
     if apart.mean == 0:
         return f"{effects.metric} is the same at {high} as at {low} ({matched}){chosen}."
-    size = _size(effects, abs(apart.mean))
+    size = (
+        f"{number_words(100 * abs(apart.mean), 2)} points"
+        if effects.is_rate
+        else number_words(abs(apart.mean), 2)
+    )
     return f"{effects.metric} is {size} higher at {high} than at {low}{chosen}: {_sure(effects, apart, matched)}."
 
 
 def _over(axis: AxisEffect, blocks: int) -> str:
-    """Over what the pairs of an axis repeat."""
+    """The seeds, references or blocks over which the pairs repeat."""
     if len(axis.blocked_by) == 1 and axis.blocked_by[0] in ("seed", "image", "repeat", "output"):
         return f" over {counted(blocks, axis.blocked_by[0])}"
     return f" in {many(blocks, 'block')} ({' and '.join(axis.blocked_by)})" if axis.blocked_by else ""
 
 
-def _size(effects: Effects, value: float) -> str:
-    return f"{number_words(100 * value, 2)} points" if effects.is_rate else number_words(value, 2)
-
-
 def _sure(effects: Effects, apart: Difference, matched: str) -> str:
-    """How sure a difference is."""
+    """Interval of a difference, and the seeds that would make it clear."""
     if apart.low is None or apart.high is None:
-        return f"{matched}, so that no interval can be given"
+        return f"{matched}, too few for an interval"
     ends = sorted((abs(apart.low), abs(apart.high))) if apart.is_clear else None
     if ends is not None:
         return f"95 % interval {_ends(effects, ends[0], ends[1])}, {matched}"
@@ -150,8 +167,8 @@ def _sure(effects: Effects, apart: Difference, matched: str) -> str:
         needed = f"about {counted(apart.more_seeds, 'more seed')}"
         if apart.more_seeds > _MOST_SEEDS:
             needed = f"more than {_MOST_SEEDS} more seeds"
-        more = f"; if it is as large as it looks, {needed} would show it"
-    return f"95 % interval {_ends(effects, low, high)}, {matched}, so it may be nothing{more}"
+        more = f"; {needed} would confirm a difference of this size"
+    return f"95 % interval {_ends(effects, low, high)}, {matched}, so it may be noise{more}"
 
 
 def _ends(effects: Effects, low: float, high: float) -> str:
@@ -159,40 +176,20 @@ def _ends(effects: Effects, low: float, high: float) -> str:
     return f"{number_words(scale * low, 2)} to {number_words(scale * high, 2)}"
 
 
-def _seeds(effects: Effects, seed: SeedSensitivity) -> str:
-    if effects.is_rate:
-        return f"Seeds do not agree at {seed.split} of {many(seed.settings, 'setting')}."
-    return (
-        f"At the same settings, seeds spread {effects.metric} by {number_words(seed.spread)} (standard deviation); "
-        f"over everything it is {number_words(seed.total)}."
-    )
-
-
-def _together(effects: Effects) -> Iterator[str]:
-    both = effects.interaction
-    if both is None:
-        return
-    if both.share is None or both.p is None:
-        yield f"Whether {both.rows} and {both.columns} work together can't be told: it takes several pictures of each combination."
-    else:
-        chance = ", no more than chance would" if both.p > _CHANCE else ""
-        yield f"{both.rows} and {both.columns} together explain {percent(both.share)} beyond the sum of both{chance}."
-
-
 def _limits(effects: Effects) -> Iterator[str]:
-    """What can't be told."""
+    """The limits of the findings."""
     if effects.n and effects.residual is not None:
         yield from _replicates(effects)
         if effects.metric.startswith("rank/"):
-            yield "Scores come of pairs: of an axis that no pair was shown for they say nothing, whatever its share."
+            yield "Scores come from pairs: they say nothing about an axis for which no pair was shown, whatever its share."
         for name in (one.name for one in effects.axes if "+" in one.name):
-            yield f"{' and '.join(name.split('+'))} always vary together: what each of them does can't be told."
+            yield f"{' and '.join(name.split('+'))} always vary together, so their effects can't be separated."
         if effects.apart:
-            yield f"What {', '.join(effects.apart)} explains can't be told apart from other axes."
+            yield f"The share of {', '.join(effects.apart)} can't be separated from other axes."
         if not effects.balanced:
             yield (
-                "Not balanced: not every combination was measured equally often, so a share is what an axis adds to "
-                "the others."
+                "Not balanced: some combinations were measured more often than others, so each share is what an axis "
+                "explains beyond the others."
             )
     unsaid = {reason for reason, _ in effects.missing} - {"not measured", "not judged"}
     if effects.missing and (effects.n or unsaid):
@@ -206,8 +203,8 @@ def _replicates(effects: Effects) -> Iterator[str]:
     if all(axis.replicate for axis in effects.axes):
         return
     if effects.seeds == 1:
-        yield 'One seed says nothing of others: seed="1-5" would.'
+        yield 'There is only one seed: seed="1-5" would show how much the results depend on it.'
     elif effects.seeds < ENOUGH_SEEDS:
         narrow = not effects.is_rate and any(axis.blocked_by == ("seed",) for axis in effects.axes)
         more = ", and intervals from so few are too narrow" if narrow else ""
-        yield f"{effects.seeds} seeds are no proof: others may come out otherwise{more}."
+        yield f"{effects.seeds} seeds are no proof: other seeds may give other results{more}."

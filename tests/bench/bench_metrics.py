@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "metrics"))
 
 from metrics_making import brighter, photograph, reframed, repainted, with_disc
 
-from kontext_lab.metrics import compare, measured
+from kontext_lab.metrics import compare, prepare_reference
 
 TARGET = 120
 
@@ -61,9 +61,9 @@ def main() -> None:
     print(f"{'':28}{'ms':>8}{'ms of CPU':>12}   median of {rounds}; target {TARGET} ms a picture")
     small = np.asarray(coffee.convert("L").resize((256, 171)), dtype=float) / 255
     told("ORB at 256 pixels alone", lambda: ORB(n_keypoints=300).detect_and_extract(small), rounds)
-    told("a reference made ready", lambda: measured(coffee), rounds)
+    told("a reference made ready", lambda: prepare_reference(coffee), rounds)
     for name, (reference, picture) in pairs.items():
-        ready, data = measured(reference), received(picture)
+        ready, data = prepare_reference(reference), received(picture)
         told(name, lambda ready=ready, data=data: compare(ready, data), rounds)
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from kontext_lab.errors import SweepError
-from kontext_lab.images import Origin, load_reference, prepare, reference
+from kontext_lab.images import Origin, conversion, load_reference, reference
 from kontext_lab.request import EditRequest
 from kontext_lab.results import CellResult, Output
 
@@ -226,7 +226,7 @@ def test_preparation_that_takes_effect_enters() -> None:
 
 def test_scaled_size_is_part_of_the_recipe() -> None:
     """Pinned: the size a 4000x3000 photograph is sent at."""
-    assert prepare.scaled_size((4000, 3000), 2.0) == (1632, 1224)
+    assert conversion.scaled_size((4000, 3000), 2.0) == (1632, 1224)
 
 
 def test_name_and_origin_do_not_enter() -> None:

@@ -23,7 +23,15 @@ import tifffile
 from PIL import Image, ImageFile
 
 from kontext_lab.errors import ImageError
-from kontext_lab.images import examine, formats, load_reference, open_picture, picture_of, prepare, thumbnail
+from kontext_lab.images import (
+    conversion,
+    examine,
+    formats,
+    load_reference,
+    open_picture,
+    picture_of,
+    thumbnail,
+)
 from kontext_lab.images.formats import FORMATS
 
 PACKAGE = Path(formats.__file__).parents[1]
@@ -203,7 +211,7 @@ def test_files_of_boxes_are_told_apart_by_all_their_brands(data: bytes, form: st
 @pytest.fixture
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """At most 10,000 pixels are decoded: every picture of these tests has twice as many."""
-    for module in (formats, prepare):
+    for module in (formats, conversion):
         monkeypatch.setattr(module, "BOMB_PIXELS", 10_000)
 
 

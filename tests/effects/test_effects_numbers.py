@@ -394,7 +394,7 @@ def test_of_very_many_metrics_the_nearest_are_named() -> None:
 @pytest.mark.parametrize("metric", [None, 3, ""])
 def test_what_is_no_metric_is_said(plain: Results, metric: Any) -> None:
     """Before anything is computed."""
-    with pytest.raises(ConfigError, match="is no name of a measured value"):
+    with pytest.raises(ConfigError, match="is not the name of a measured value"):
         effects_of(plain, metric)
 
 

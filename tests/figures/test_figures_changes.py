@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.figures import GridPlan, LiveSheet, Mark, change_webp, draw, frame_names, grid, plan_grid
 from kontext_lab.figures.value_frames import Frames, ends_of, share_of
-from kontext_lab.images.heat import glowing
+from kontext_lab.images.heat_map import heat_map
 from kontext_lab.metrics import Comparison, compare
 from kontext_lab.results import Output, Results
 from kontext_lab.sandbox.framing import RATIO_SIZES, reframe
@@ -188,7 +188,7 @@ def test_what_is_not_in_the_output_is_striped() -> None:
     """Dark and light, so that it is no place that stayed as it was."""
     seen = np.ones((100, 120), bool)
     seen[:, 60:] = False
-    pixels = np.asarray(glowing(Image.new("RGB", (120, 100), "white"), np.zeros((100, 120)), seen=seen))
+    pixels = np.asarray(heat_map(Image.new("RGB", (120, 100), "white"), np.zeros((100, 120)), seen=seen))
     assert 1 == len(np.unique(pixels[:, :50]))
     assert 2 == len(np.unique(pixels[:, 70:]))
 
@@ -197,7 +197,7 @@ def test_a_line_along_the_edge_is_not_striped() -> None:
     """A service stretches by a pixel; that is nothing to tell."""
     seen = np.ones((100, 120), bool)
     seen[-1] = seen[:, 0] = False
-    pixels = np.asarray(glowing(Image.new("RGB", (120, 100), "white"), np.zeros((100, 120)), seen=seen))
+    pixels = np.asarray(heat_map(Image.new("RGB", (120, 100), "white"), np.zeros((100, 120)), seen=seen))
     assert 1 == len(np.unique(pixels))
 
 
@@ -216,7 +216,7 @@ def test_nothing_of_it_stands_on_other_grids(edits: Results) -> None:
 def test_colours_glow_from_dark_to_light() -> None:
     """For every kind of colour vision: lightness alone tells more from less."""
     strip = np.linspace(0.5, 40, 64)[None].repeat(8, axis=0)
-    light = np.asarray(glowing(Image.new("L", (64, 8), 128), strip).convert("L"))[0].astype(int)
+    light = np.asarray(heat_map(Image.new("L", (64, 8), 128), strip).convert("L"))[0].astype(int)
     assert (np.diff(light[4:]) >= 0).all()
 
 

@@ -333,8 +333,12 @@ def test_a_new_picture_has_no_votes(lab: kl.Lab, three: Results) -> None:
 @pytest.mark.parametrize(
     ("choice", "error", "line"),
     [
-        ("neither", ConfigError, "vote: 'neither', allowed are left, right, both good, both bad"),
-        (None, ConfigError, "vote: None, allowed are left, right, both good, both bad"),
+        (
+            "neither",
+            ConfigError,
+            "vote: choice must be one of left, right, both good, both bad, not 'neither'",
+        ),
+        (None, ConfigError, "vote: choice must be one of left, right, both good, both bad, not None"),
     ],
 )
 def test_no_such_choice(lab: kl.Lab, three: Results, choice: Any, error: type, line: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from skimage import data
 
-from kontext_lab.metrics import Measured, measured
+from kontext_lab.metrics import PreparedReference, prepare_reference
 from kontext_lab.sandbox.framing import RATIO_SIZES, reframe
 
 NAMES = ("coffee", "chelsea", "astronaut", "rocket")
@@ -28,9 +28,9 @@ def photograph(name: str) -> Image.Image:
 
 
 @cache
-def ready(name: str) -> Measured:
+def ready(name: str) -> PreparedReference:
     """The same as a reference, made ready once for all tests."""
-    return measured(photograph(name))
+    return prepare_reference(photograph(name))
 
 
 def encoded(picture: Image.Image, quality: int = 90) -> Image.Image:

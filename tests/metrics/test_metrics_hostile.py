@@ -22,7 +22,7 @@ from metrics_making import (
 )
 from PIL import Image
 
-from kontext_lab.metrics import Measured, compare, measured
+from kontext_lab.metrics import PreparedReference, compare, prepare_reference
 
 SIZES = [(1, 1), (2, 2), (7, 7), (8, 8), (40, 40), (3000, 20), (20, 3000), (30000, 1)]
 WHITE = Image.new("RGB", (640, 480), "white")
@@ -144,10 +144,10 @@ def test_pictures_of_any_size_are_compared(first: tuple[int, int]) -> None:
 
 
 @cache
-def odd(size: tuple[int, int]) -> tuple[Image.Image, Measured]:
+def odd(size: tuple[int, int]) -> tuple[Image.Image, PreparedReference]:
     """A photograph at a size, and the same as a reference."""
     picture = photograph("coffee").resize(size)
-    return picture, measured(picture)
+    return picture, prepare_reference(picture)
 
 
 @pytest.mark.parametrize("size", [(7, 7), (8, 8), (3000, 20), (20, 3000), (600, 400)])

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kontext_lab.errors import ConfigError, ImageError
 from kontext_lab.images import load_reference
-from kontext_lab.metrics import Comparison, compare, measured
+from kontext_lab.metrics import Comparison, compare, prepare_reference
 
 BOXES = {"there": (0.35, 0.35, 0.65, 0.65), "away": (0.0, 0.0, 0.3, 0.3)}
 NAMED = {
@@ -87,7 +87,9 @@ def test_boxes_of_one_reference_are_not_measured_on_another(coffee: Image.Image)
 @pytest.mark.parametrize("boxes", [BOXES, [BOXES], [BOXES] * 3])
 def test_boxes_say_to_which_reference_they_belong(boxes: Any, coffee: Image.Image) -> None:
     """One mapping for each, else nobody knows."""
-    with pytest.raises(ConfigError, match=r"boxes of \d references?, give those of each of 2"):
+    with pytest.raises(
+        ConfigError, match=r"boxes of \d references?, but there are 2 references: give a list"
+    ):
         compare([ready("rocket"), ready("coffee")], coffee, protect=boxes)
 
 
@@ -100,7 +102,7 @@ KINDS = {
     "float": lambda file: np.asarray(Image.open(file)) / 255,
     "reference": load_reference,
     "output": lambda file: SimpleNamespace(bytes=file.read_bytes(), origin=None),
-    "measured": measured,
+    "prepared": prepare_reference,
     "rgba": lambda file: Image.open(file).convert("RGBA"),
     "list": lambda file: [file],
     "tuple": lambda file: (file,),
@@ -160,7 +162,7 @@ def test_what_is_no_picture_is_an_image_error(side: str, given: Any, coffee: Ima
 @pytest.mark.parametrize("none", [[], ()])
 def test_no_references_are_refused(none: Any, coffee: Image.Image) -> None:
     """There is nothing to compare with."""
-    with pytest.raises(ConfigError, match="references: there are none"):
+    with pytest.raises(ConfigError, match="references is empty: give one or more pictures"):
         compare(none, coffee)
 
 
@@ -296,4 +298,4 @@ def test_values_are_plain_rounded_floats(disc: Comparison) -> None:
 
 def test_the_same_pictures_give_the_same_values(coffee: Image.Image, disc: Comparison) -> None:
     """Nothing is left to chance."""
-    assert disc.values == compare(measured(coffee), encoded(with_disc(coffee)), protect=BOXES).values
+    assert disc.values == compare(prepare_reference(coffee), encoded(with_disc(coffee)), protect=BOXES).values

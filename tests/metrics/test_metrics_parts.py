@@ -13,12 +13,11 @@ from skimage.metrics import structural_similarity
 from skimage.registration import phase_cross_correlation
 
 from kontext_lab.metrics import compare, placed
-from kontext_lab.metrics.block_matching import cut, shifts
-from kontext_lab.metrics.filters import greatest, smooth, window_mean
+from kontext_lab.metrics.block_matching import blocks_of, shifts
+from kontext_lab.metrics.change import similarity, texture_of
 from kontext_lab.metrics.keypoints import affine_map
 from kontext_lab.metrics.pixels import Floats, Pixels, reference_pixels
-from kontext_lab.metrics.placement import moved
-from kontext_lab.metrics.texture import similarity, texture
+from kontext_lab.metrics.placement import warped
 
 
 @pytest.fixture(scope="module")
@@ -48,43 +47,19 @@ def test_colours_are_those_of_scikit_image() -> None:
     assert np.abs(expected - np.moveaxis(colours.lab, 0, -1)).max() < 0.01
 
 
-def test_a_smoothed_plane_is_scipys(lightness: Floats) -> None:
-    """Borders included."""
-    expected = ndimage.gaussian_filter(lightness, 1.5, truncate=3.0)
-    assert pytest.approx(expected, abs=1e-3) == smooth(lightness, 1.5)
-
-
-@pytest.mark.parametrize("side", [1, 3, 5, 7, 11])
-def test_the_mean_of_a_window_is_scipys(side: int, lightness: Floats) -> None:
-    """Of any side, borders included."""
-    assert pytest.approx(ndimage.uniform_filter(lightness, side), abs=1e-3) == window_mean(lightness, side)
-
-
-@pytest.mark.parametrize("reach", [1, 2, 3, 4, 9])
-def test_the_greatest_nearby_is_scipys(reach: int, lightness: Floats) -> None:
-    """Of any reach, borders included."""
-    assert np.array_equal(ndimage.maximum_filter(lightness, 2 * reach + 1), greatest(lightness, reach))
-
-
-def test_a_widened_mask_is_scipys(lightness: Floats) -> None:
-    """Masks are widened by the same rule."""
-    mask = lightness > 90
-    assert np.array_equal(ndimage.maximum_filter(mask, 9), greatest(mask, 4))
-
-
 def test_similarity_is_scikit_images(lightness: Floats) -> None:
     """At every place, borders included."""
     other = np.clip(lightness + np.random.default_rng(0).normal(0, 3, lightness.shape), 0, 100)
     other = other.astype(np.float32)
     _, expected = structural_similarity(lightness, other, data_range=100.0, full=True)
-    assert np.abs(expected - similarity(texture(lightness), lightness, other)).max() < 0.01
+    assert np.abs(expected - similarity(texture_of(lightness), lightness, other)).max() < 0.01
 
 
 def test_the_shifts_of_blocks_are_scikit_images(lightness: Floats) -> None:
     """Each of them, to the eighth of a pixel that both count in; with borders that fade out."""
     there = ndimage.shift(lightness, (2.3, -1.6), order=1, mode="nearest")
     blocks, others = (
-        plane - plane.mean(axis=(1, 2), keepdims=True) for plane in (cut(lightness), cut(there))
+        plane - plane.mean(axis=(1, 2), keepdims=True) for plane in (blocks_of(lightness), blocks_of(there))
     )
     along = np.hanning(blocks.shape[1] + 2)[1:-1]
     fading = np.outer(along, along)
@@ -99,7 +74,7 @@ def test_smooth_blocks_move_as_far_as_they_did() -> None:
     """Within half a pixel: what goes on from border to border doesn't hold them where they are."""
     plane = Pixels(misty("astronaut"), np.ones((512, 512), bool))
     moved = Pixels(ImageChops.offset(misty("astronaut"), 5, -3), plane.seen)
-    found = shifts(cut(plane.detail), cut(moved.detail))
+    found = shifts(blocks_of(plane.detail), blocks_of(moved.detail))
     assert pytest.approx([5, -3], abs=0.5) == np.median(found, axis=0)
 
 
@@ -134,18 +109,18 @@ def test_pairs_on_a_line_give_no_map() -> None:
 def test_a_map_is_followed_the_same_upright_or_not(turn: float, pixels: Pixels) -> None:
     """By a box brought to a size, and place by place: within a level or two of scipy's."""
     matrix = np.array([[1.02, turn, -3.3], [turn, 0.99, 2.4], [0.0, 0.0, 1.0]])
-    laid = moved(pixels, matrix, pixels.size)
+    laid = warped(pixels, matrix, pixels.size)
     rows = ndimage.affine_transform(
         pixels.lightness, np.diag([0.99, 1.02]), (2.4, -3.3), order=3, mode="nearest"
     )
-    inside = laid.seen & ~greatest(~laid.seen, 3)
+    inside = laid.seen & ~ndimage.maximum_filter(~laid.seen, 7)
     assert inside.mean() > 0.9
     assert np.abs(rows - laid.lightness)[inside].mean() < 0.6
 
 
 def test_what_a_map_takes_outside_is_not_seen(pixels: Pixels) -> None:
     """The left 100 columns of the frame, and no others."""
-    laid = moved(pixels, np.array([[1.0, 0.0, -100.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), pixels.size)
+    laid = warped(pixels, np.array([[1.0, 0.0, -100.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), pixels.size)
     assert (0, 412) == (laid.seen[:, :100].sum(), laid.seen.sum(axis=1).min())
 
 

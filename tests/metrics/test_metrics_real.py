@@ -10,7 +10,7 @@ import pytest
 from metrics_making import box_overlap, cropped, encoded
 from PIL import Image
 
-from kontext_lab.metrics import Comparison, Measured, compare, measured
+from kontext_lab.metrics import Comparison, PreparedReference, compare, prepare_reference
 
 EDITS = Path(__file__).parents[2].parent / "shared" / "real-edits"
 SEEN = {"bird": (0.51, 0.68, 0.77, 0.96), "crown": (0.54, 0.03, 0.73, 0.28)}
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @cache
-def reference(name: str) -> Measured:
+def reference(name: str) -> PreparedReference:
     """A reference that was sent."""
-    return measured(EDITS / name)
+    return prepare_reference(EDITS / name)
 
 
 @cache

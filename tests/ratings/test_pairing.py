@@ -67,7 +67,7 @@ def test_raters_share_the_work() -> None:
 
 def test_without_pairs_none_is_next() -> None:
     """Says so."""
-    with pytest.raises(ConfigError, match="pairs: there are none"):
+    with pytest.raises(ConfigError, match="pairs is empty"):
         next_pair([], [], Random(1))
 
 
@@ -97,25 +97,28 @@ def test_votes_differ() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"left": "a"}', '{"withdraws": "x"}', b"\xff\x00"])
 def test_what_was_cut_off_is_no_vote(text: Any) -> None:
     """One clear line."""
-    with pytest.raises(ConfigError, match=r"^vote: .* is none$"):
+    with pytest.raises(ConfigError, match=r"^vote: .* is not a vote as Vote.to_json writes it$"):
         Vote.from_json(text)
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"choice": "neither"}, "vote: 'neither', allowed are left, right, both good, both bad"),
-        ({"choice": ["left"]}, "vote: .*, allowed are left, right, both good, both bad"),
-        ({"right": "a"}, "vote: left and right are both 'a', a vote needs two pictures"),
-        ({"left": ""}, "vote: left is '', allowed is an id as text"),
-        ({"left": None}, "vote: left is None, allowed is an id as text"),
-        ({"rater": "x" * 61}, "rater: .*, allowed is a name of up to 60 characters"),
-        ({"rater": "two\nlines"}, "rater: .*, allowed is a name of up to 60 characters"),
-        ({"rater": 7}, "rater: 7, allowed is a name of up to 60 characters"),
-        ({"given_at": datetime(2025, 11, 1)}, "vote: given at .*, allowed is a time in UTC"),
+        (
+            {"choice": "neither"},
+            "vote: choice must be one of left, right, both good, both bad, not 'neither'",
+        ),
+        ({"choice": ["left"]}, "vote: choice must be one of left, right, both good, both bad, not "),
+        ({"right": "a"}, "vote: left and right are both 'a', but a vote needs two pictures"),
+        ({"left": ""}, "vote: left must be an id as text, not ''"),
+        ({"left": None}, "vote: left must be an id as text, not None"),
+        ({"rater": "x" * 61}, "rater must be a name of up to 60 characters, not "),
+        ({"rater": "two\nlines"}, "rater must be a name of up to 60 characters, not "),
+        ({"rater": 7}, "rater must be a name of up to 60 characters, not 7"),
+        ({"given_at": datetime(2025, 11, 1)}, "vote: given_at must be a time in UTC, not "),
         (
             {"given_at": datetime(2025, 11, 1, tzinfo=timezone(timedelta(hours=1)))},
-            "vote: given at .*, allowed is a time in UTC",
+            "vote: given_at must be a time in UTC, not ",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from report_making import picture_of, read, study
 from skimage import data
 
 import kontext_lab as kl
-from kontext_lab.reports import glowing
+from kontext_lab.images.heat_map import heat_map
 from kontext_lab.results import Results
 
 BOX = (60, 40, 140, 120)
@@ -63,7 +63,7 @@ def test_nothing_changed_is_grey() -> None:
     """Where the distance is 0 or unknown, no colour is added."""
     distances = np.zeros((20, 30))
     distances[0, 0] = np.nan
-    pixels = np.asarray(glowing(Image.new("RGB", (300, 200), "red"), distances))
+    pixels = np.asarray(heat_map(Image.new("RGB", (300, 200), "red"), distances))
 
     assert 0 == np.ptp(pixels, axis=2).max()
 
@@ -72,6 +72,6 @@ def test_stronger_changes_are_brighter() -> None:
     """Lightness rises with the distance, over dark and light places alike."""
     distances = np.array([[1.0, 10, 20, 30, 40, 90]])
     for paper in ("black", "white"):
-        found = glowing(Image.new("RGB", (6, 1), paper), distances).convert("L")
+        found = heat_map(Image.new("RGB", (6, 1), paper), distances).convert("L")
         light = list(np.asarray(found)[0].astype(int))[1:]
         assert sorted(light) == light

@@ -129,4 +129,4 @@ def test_page_says_that_they_are_left_out(tmp_path: Path) -> None:
     """A reader is told why nothing is compared."""
     text = read(kl.report(study(), tmp_path / "a.html", references=False)).text
 
-    assert "What was given to the model is left out of this page." in text
+    assert "References are left out of this page." in text

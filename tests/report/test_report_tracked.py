@@ -69,7 +69,7 @@ def test_page_that_cannot_be_logged_is_written(
 
     assert 2 == len(read(path).cards)
     (line,) = [
-        record.getMessage() for record in caplog.records if record.name == "kontext_lab.lab.report_builder"
+        record.getMessage() for record in caplog.records if record.name == "kontext_lab.reports.builder"
     ]
     assert line.startswith("the report is written, but not logged to MLflow: run 00000000: report.html")
 
@@ -88,6 +88,6 @@ def test_missing_references_are_told(workdir: Path) -> None:
     results[0].request = None
     page = read(kl.report(results, "study.html"))
 
-    assert "Some references are not at hand any more" in page.text
+    assert "Some references can no longer be loaded" in page.text
     assert [] == page.cards[0]["references"]
     assert page.cards[0]["picture"] is not None

@@ -209,7 +209,7 @@ def test_cells_without_a_picture_say_why(tmp_path: Path) -> None:
     ] == [card["said"] for card in page.cards]
     assert [None] * 4 == [card["picture"] for card in page.cards]
     assert ["moderated", "failed", "skipped", "waiting"] == [card["kind"] for card in page.cards]
-    assert "No cell has a picture: each says why." in page.text
+    assert "No cell has a picture; each card says why." in page.text
 
 
 def test_picture_that_is_gone_says_so(tmp_path: Path) -> None:
@@ -258,10 +258,10 @@ def test_report_is_replaced_whole(workdir: Path) -> None:
     ("path", "words"),
     [
         ("nowhere/study.html", "can't be written"),
-        ("study.txt", "allowed is a name that ends in .html"),
+        ("study.txt", "must end in .html"),
         (".", "is a folder"),
         ("a\0b.html", "null"),
-        (3, "is no file"),
+        (3, "is not a file name"),
     ],
 )
 def test_bad_paths_are_one_line(path: object, words: str, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_bad_zip_is_told_before_anything_is_written(workdir: Path) -> None:
 
 def test_what_is_no_results_is_told(tmp_path: Path) -> None:
     """A list of cells is no results."""
-    with pytest.raises(ConfigError, match="report: is a list"):
+    with pytest.raises(ConfigError, match=r"results must be kl\.Results, not list"):
         kl.report([study()[0]], tmp_path / "study.html")  # type: ignore[arg-type]
 
 

@@ -1,13 +1,13 @@
-"""A study as one file: gathers results, pictures and figures, writes the page, and logs it to the sweep's run."""
+"""`kl.report`: gathers results, pictures and figures, writes the page, and logs it to the sweep's run."""
 
 from __future__ import annotations
 
 import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,24 +20,16 @@ from kontext_lab.figures.axis_choice import choose
 from kontext_lab.figures.axis_values import Values
 from kontext_lab.figures.effects_figure import effects
 from kontext_lab.images import thumbnail
+from kontext_lab.images.heat_map import BRIGHTEST, heat_map
 from kontext_lab.lab.change_maps import ChangeMaps
 from kontext_lab.lab.lab import Lab
 from kontext_lab.lab.lookup import with_requests
-from kontext_lab.lab.report_cells import Maps, axes_of, cards_of, expected_pictures, without_references
 from kontext_lab.redaction import get_logger
-from kontext_lab.reports import (
-    BRIGHTEST,
-    Album,
-    Fact,
-    Page,
-    PagePrompt,
-    Plot,
-    glowing,
-    packed,
-    render,
-    replace_file,
-    writable_file,
-)
+from kontext_lab.reports.album import Album
+from kontext_lab.reports.anonymous import without_references
+from kontext_lab.reports.cards import Maps, cards_of, expected_pictures
+from kontext_lab.reports.output_files import replace_file, writable_file
+from kontext_lab.reports.page import Fact, Page, PageAxis, PagePrompt, Plot, render
 from kontext_lab.request import DEFAULT
 from kontext_lab.results import ComparisonSource, Output, Results, State
 from kontext_lab.results.labels import VERDICT
@@ -57,10 +49,10 @@ LISTED = 12
 MAP_THREADS = 2
 
 _SAME_RATIO = 0.03
-"""Share by which ratios may differ where nobody waits for a registration."""
+"""Share by which the ratio of an output may differ from its reference's without being registered."""
 
 METRICS = ("change/area", "preserve/ssim")
-"""What effects are drawn of where it was measured; verdicts besides."""
+"""Metrics whose effects are drawn if they were measured; verdicts besides."""
 
 SIMULATED = "Simulated pictures: made by the sandbox, not by the model. Costs are simulated as well."
 
@@ -73,58 +65,48 @@ def report(
     originals: str | os.PathLike[str] | None = None,
     lab: Lab | None = None,
 ) -> Path:
-    """Write a study as one page that opens from a disk or a mail: pictures, pickers, numbers, effects.
+    """Write results as one HTML page that opens from a disk or a mail: pictures, pickers, numbers, effects.
 
-    Also logged to the sweep's run as `report.html`, where the results are those of one; that it can't be is a
-    warning, the file is there all the same.
+    The page is also logged to the sweep's run as `report.html`, if the results are those of one sweep. If that fails, a
+    warning is logged; the file is written all the same.
 
     Args:
-        results: the study.
-        path: where to; a file that is there is replaced. The suffix `.html` may be left out.
+        results: of a sweep, or of several together.
+        path: the file to write, replacing an existing one. The suffix `.html` may be left out.
         references: show the references. Without, the page holds no pixel of them and no name of their files.
-        originals: a `.zip` to write besides: the exact bytes under readable names, and a table.
-        lab: whose store holds them; None for the one the pictures were loaded from.
+        originals: a `.zip` to write as well: the exact bytes under readable names, and a table.
+        lab: the lab whose store holds the results; None for the store that the pictures were loaded from.
 
     Returns:
-        The page's path, absolute.
+        The page's absolute path.
 
     Raises:
         ConfigError: a file can't be written; says which.
+        WrongType: `results` are not results.
         TrackingError: an original can't be loaded from the store.
 
     Example:
-        >>> lab = kl.Lab("sandbox", quiet=True, measure=False)
-        >>> results = lab.run(kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"seed": [1, 2]}))
-        >>> kl.report(results, "birds", lab=lab).name
-        'birds.html'
-        >>> lab.close()
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> kl.report(kl.Results([], name="empty"), f"{folder.name}/study").name
+        'study.html'
+        >>> folder.cleanup()
     """
     if not isinstance(results, Results):
         raise WrongType(
-            f"results must be kl.Results, not {type(results).__name__} (lab.load('last') reads some)"
+            f"results must be kl.Results, not {type(results).__name__} (lab.load('last') returns those of the last sweep)"
         )
     target = writable_file(path, ".html", "report")
     archive = None if originals is None else writable_file(originals, ".zip", "originals")
-    # The store that the pictures are in; there is none where nothing was loaded from one.
-    addresses = (getattr(output.load, "uri", "") for output in results.outputs)
-    uri = next(filter(None, addresses), "") if results.run_id else ""
     tracker = None
-    trouble: KontextLabError = ConfigError(
-        "which store the sweep is in is not known, report(…, lab=lab) tells"
-    )
+    trouble: KontextLabError = ConfigError("the store of the sweep is not known, give report(…, lab=lab)")
     try:
-        tracker = lab.context.tracker if lab is not None else Tracker(uri) if uri else None
+        tracker = _tracker_of(results) if lab is None else lab.context.tracker
     except KontextLabError as error:
         trouble = error
-    if not references:
-        shown_results = without_references(results)
-    else:
-        shown_results = results
-        with suppress(KontextLabError):  # a note on the page says that they are missing
-            if tracker is not None and any(cell.request is None for cell in results):
-                with_requests(tracker, results)
-    data = _rendered(shown_results, references)
-    replace_file(target, data, "report")
+    reported = _with_requests(results, tracker) if references else without_references(results)
+    data = _rendered(reported, references)
+    replace_file(target, lambda file: file.write(data), "report")
     if results.run_id:
         try:
             if tracker is None:
@@ -134,32 +116,57 @@ def report(
             log.warning("the report is written, but not logged to MLflow: %s", error)
     if archive is not None:
         with tempfile.TemporaryDirectory() as folder:
-            shown_results.save(folder)
-            packed(Path(folder), archive, "originals")
+            reported.save(folder)
+            replace_file(archive, lambda file: _zip(Path(folder), file), "originals")
     return target
+
+
+def _zip(folder: Path, file: Any) -> None:
+    # Pictures are compressed already: stored, not deflated.
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+            archive.write(path, path.relative_to(folder).as_posix())
+
+
+def _tracker_of(results: Results) -> Tracker | None:
+    """The store that holds the pictures; None if they were not loaded from one."""
+    addresses = (getattr(output.load, "uri", "") for output in results.outputs)
+    uri = next(filter(None, addresses), "") if results.run_id else ""
+    return Tracker(uri) if uri else None
+
+
+def _with_requests(results: Results, tracker: Tracker | None) -> Results:
+    """The results with their references, as far as these can be loaded."""
+    if tracker is None or all(cell.request is not None for cell in results):
+        return results
+    try:
+        return with_requests(tracker, results)
+    except KontextLabError:
+        return results  # a note on the page says that they are missing
 
 
 def _rendered(results: Results, references: bool) -> bytes:
     values = Values(results)
-    comparison_source = results.comparison_source or ChangeMaps()
-    maps = _change_maps(results, comparison_source) if references else {}
+    source = results.comparison_source or ChangeMaps()
+    maps = _change_maps(results, source) if references else {}
     album = Album(expected_pictures(results, maps))
     choice = choose(values, None, None, None)
-    count = sum(cell.simulated for cell in results)
-    simulated = SIMULATED if count else ""
-    if 0 < count < len(results):
-        simulated = f"{count} of {len(results)} cells: {SIMULATED}"
+    simulated = sum(cell.simulated for cell in results)
+    mark = SIMULATED if simulated == len(results) else f"{simulated} of {len(results)} cells: {SIMULATED}"
+    axes = (
+        PageAxis(key, tuple((value.label, value.full) for value in values.of(key))) for key in values.axes
+    )
     page = Page(
         title=results.name or "Results",
         summary=results.brief,
-        simulated=simulated,
+        simulated=mark if simulated else "",
         facts=tuple(_facts(values)),
         prompts=tuple(_prompts(values)),
         notes=tuple(_notes(results, references)),
-        axes=axes_of(values),
+        axes=tuple(axes),
         rows=next(iter(choice.rows), ""),
         columns=next(iter(choice.columns), "") or choice.sheet,
-        cards=tuple(cards_of(values, album, maps, comparison_source)),
+        cards=tuple(cards_of(values, album, maps, source)),
         change=f"change map, brightest from a Lab distance of {BRIGHTEST:.0f} on, striped: not compared"
         + (" (simulated)" if results.simulated else ""),
         plots=tuple(_plots(results)),
@@ -167,45 +174,45 @@ def _rendered(results: Results, references: bool) -> bytes:
     return render(page, album.pictures)
 
 
-def _change_maps(results: Results, comparison_source: ComparisonSource) -> Maps:
-    """Change maps, computed anew since they are kept nowhere; of outputs that were measured, or have another ratio."""
+def _change_maps(results: Results, source: ComparisonSource) -> Maps:
+    """Change maps of outputs that were measured or re-framed; computed anew, as they are not stored."""
     wanted = [
-        (place, output)
-        for place, cell in enumerate(results)
+        (index, output)
+        for index, cell in enumerate(results)
         for output in cell.outputs
         if output.is_picture and (METRICS[0] in output.metrics or _is_reframed(output))
     ]
     with ThreadPoolExecutor(MAP_THREADS, thread_name_prefix="kontext-lab report") as pool:
-        maps = list(pool.map(lambda one: _change_map(one[1], comparison_source), wanted))
+        maps = list(pool.map(lambda one: _change_map(one[1], source), wanted))
     return {
-        (place, output.number): change if METRICS[0] in output.metrics else None
-        for (place, output), change in zip(wanted, maps, strict=True)
+        (index, output.number): change if METRICS[0] in output.metrics else None
+        for (index, output), change in zip(wanted, maps, strict=True)
     }
 
 
 def _is_reframed(output: Output) -> bool:
-    """An output of another ratio than its first reference: without registration nothing of it would line up."""
+    """True if the output has another ratio than its first reference, so that they align only after registration."""
     request = output.cell.request
     width, height = request.images[0].sent_size if request is not None else (0, 0)
     known = all((width, height, output.width, output.height))
     return known and abs(width * output.height / (height * output.width) - 1) > _SAME_RATIO
 
 
-def _change_map(output: Output, comparison_source: ComparisonSource) -> Image.Image | None:
-    """The reference with its changes; None for a new picture, or one that can't be compared any more."""
+def _change_map(output: Output, source: ComparisonSource) -> Image.Image | None:
+    """The reference with its changes; None for a new picture, or if they can't be compared any more."""
     try:
-        found = comparison_source.comparison(output)
+        comparison = source.comparison(output)
         request = output.cell.request
-        if request is None or not found.registered:
+        if request is None or not comparison.registered:
             return None
-        reference = thumbnail(request.images[found.reference].png, max(found.change_map.shape))
+        reference = thumbnail(request.images[comparison.reference].png, max(comparison.change_map.shape))
     except KontextLabError:
         return None
-    return glowing(reference, found.change_map, seen=found.seen)
+    return heat_map(reference, comparison.change_map, seen=comparison.seen)
 
 
 def _facts(values: Values) -> Iterator[Fact]:
-    """Time, service, axes, and the parameters that are the same throughout."""
+    """Service, time, the parameters that vary and those that don't."""
     results = values.results
     services = dict.fromkeys("sandbox (simulated)" if cell.simulated else cell.service for cell in results)
     yield Fact("service", ", ".join(filter(None, services)) or "not known")
@@ -229,51 +236,52 @@ def _facts(values: Values) -> Iterator[Fact]:
 
 def _fixed(results: Results) -> Iterator[Fact]:
     """Parameters that are the same in every cell; those left to the service in one line."""
-    left = []
+    defaults = []
     for key in dict.fromkeys(key for cell in results for key in cell.params):
-        values = (cell.params.get(key) for cell in results)
-        texts = {str(value) if key == "image" else value_text(key, value) for value in values}
+        texts = {
+            str(value) if key == "image" else value_text(key, value)
+            for value in (cell.params.get(key) for cell in results)
+        }
         if len(texts) > 1 or key == "prompt" or key.endswith(".label"):
             continue
         text = texts.pop()
         if text == DEFAULT:
-            left.append(key)
+            defaults.append(key)
         else:
             yield Fact(key, text)
-    if left:
-        yield Fact("left to the service", ", ".join(left))
+    if defaults:
+        yield Fact("left to the service", ", ".join(defaults))
 
 
 def _protected(results: Results) -> Iterator[Fact]:
-    """Names of the boxes, by reference where several have some."""
-    found: dict[str, dict[str, None]] = {}
+    """Names of the protected boxes, by reference if several have some."""
+    by_reference: dict[str, dict[str, None]] = {}
     for cell in results:
         images = cell.request.images if cell.request is not None else ()
         label = str(cell.params.get("image.label", ""))
         for at, boxes in enumerate(cell.protect):
             name = (label if len(cell.protect) == 1 else "") or (images[at].name if images else "")
             if boxes:
-                found.setdefault(name, {}).update(dict.fromkeys(boxes))
+                by_reference.setdefault(name, {}).update(dict.fromkeys(boxes))
     lines = [
-        ", ".join(boxes) if len(found) == 1 else f"{name}: {', '.join(boxes)}"
-        for name, boxes in found.items()
+        ", ".join(boxes) if len(by_reference) == 1 else f"{name}: {', '.join(boxes)}"
+        for name, boxes in by_reference.items()
     ]
     if lines:
         yield Fact("protected", "; ".join(lines))
 
 
 def _prompts(values: Values) -> Iterator[PagePrompt]:
-    """Every prompt in full; where words vary, with the words' names in their places."""
+    """Every prompt in full, with placeholders where words vary."""
     if "prompt" not in values.keys:
         return
-    found = values.of("prompt")
-    texts = [value.full or value.label for value in found]
-    for value, text in zip(found, texts, strict=True):
+    prompts = values.of("prompt")
+    texts = [value.full or value.label for value in prompts]
+    for value, text in zip(prompts, texts, strict=True):
         wording = compared(texts[0], text)
-        told = wording.related and not wording.same
-        yield PagePrompt(
-            value.label if len(found) > 1 and value.full else "", text, wording.pieces if told else ()
-        )
+        name = value.label if len(prompts) > 1 and value.full else ""
+        differs = wording.related and not wording.same
+        yield PagePrompt(name, text, wording.pieces if differs else ())
 
 
 def _notes(results: Results, references: bool) -> Iterator[str]:
@@ -282,30 +290,30 @@ def _notes(results: Results, references: bool) -> Iterator[str]:
         yield "There are no cells."
         return
     if not any(output.is_picture for output in results.outputs):
-        yield "No cell has a picture: each says why."
+        yield "No cell has a picture; each card says why."
     if results.counts[State.IN_DOUBT]:
-        yield "Cells in doubt may have been billed besides what is counted here."
+        yield "Cells in doubt may have been billed in addition to the costs shown."
     if not references:
-        yield "What was given to the model is left out of this page."
+        yield "References are left out of this page."
     elif any(cell.request is None and cell.fingerprint for cell in results):
-        yield "Some references are not at hand any more: those cells show their outputs alone."
+        yield "Some references can no longer be loaded; their cells show only the outputs."
 
 
 def _plots(results: Results) -> Iterator[Plot]:
-    """Effects on what was measured and judged; of a single cell there are none."""
+    """Effects on measured values and verdicts; none for a single cell."""
     if len(results) < 2:
         return
     names = dict.fromkeys(name for output in results.outputs for name in output.metrics)
-    measured = [name for name in METRICS if name in names]
-    for metric in (*measured, *(name for name in names if name.startswith(VERDICT))):
+    verdicts = [name for name in names if name.startswith(VERDICT)]
+    for metric in [name for name in METRICS if name in names] + verdicts:
         try:
             light, dark = (effects(results, metric, dark=dark) for dark in (False, True))
             yield Plot(metric, _png(light.figure), light.sentences, _png(dark.figure))
         except KontextLabError as error:
             yield Plot(metric, sentences=(str(error),))
-        except Exception as error:  # whatever a value does to a figure, the report is written
+        except Exception as error:  # a figure that fails must not prevent the report
             log.warning("effects on %s can't be drawn: %s", metric, shown(error, 200))
-            log.debug("what kept effects from being drawn", exc_info=True)
+            log.debug("traceback of the figure", exc_info=True)
 
 
 def _png(figure: Any) -> bytes:

@@ -1,7 +1,4 @@
-"""From any picture a person has to the one that is sent: sRGB, 8 bits, no alpha, no metadata.
-
-Knows pixels only: neither where a picture came from nor what it will be used for.
-"""
+"""Conversion of any picture to the one that is sent: sRGB, 8 bits, no alpha, no metadata. Knows pixels only."""
 
 from __future__ import annotations
 
@@ -33,19 +30,19 @@ __all__ = [
 ]
 
 MAX_MEGAPIXELS = 2.0
-"""References above this many million pixels are scaled down before sending: outputs have about one."""
+"""References of more million pixels are scaled down before sending; outputs have about one."""
 
 BOMB_PIXELS = 100_000_000
-"""A picture of more pixels than this is not decoded (300 MB as RGB)."""
+"""Pictures of more pixels are not decoded (300 MB as RGB)."""
 
 AVERAGED = ("RGB", "RGBA", "L", "LA", "CMYK")
-"""Modes whose values can be averaged as they are, where no single colour is transparent."""
+"""Modes whose values can be averaged as they are, unless a single colour is transparent."""
 
 _BLOCK = 1 << 22
 """Values of an array that are converted at once."""
 
 _OUTLIERS = 0.01
-"""Share of the values of a picture without a fixed white that may lie beyond it."""
+"""Share of the values that may lie beyond the assumed white of a 32-bit picture."""
 
 _SRGB = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 """Chromaticities of white, red, green and blue, x and y each."""
@@ -62,19 +59,19 @@ _TRANSFERS = {1: None, 4: 2.2, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 
 
 def from_array(array: Any, where: str = "array") -> Image.Image:
-    """A picture from an array.
+    """Convert an array to a picture.
 
     Args:
         array: H×W, H×W×1, H×W×3 or H×W×4; bool, uint8, uint16, or float in 0…1.
-        where: what to call it in an error.
+        where: its name in an error.
 
     Raises:
-        ImageError: another shape, type or range.
+        ImageError: the shape, type or range is another.
     """
-    _check_shape(getattr(array, "shape", None), where)  # known before what lies on a disk is read
+    _check_shape(getattr(array, "shape", None), where)  # before an array on a disk is read
     try:
         pixels = np.asarray(array)
-    except Exception as error:  # whatever the conversion of a foreign type finds to say
+    except Exception as error:  # the conversion of a foreign type may raise anything
         raise ImageError(f"{where}: {type(array).__name__} can't be read as an array: {error}") from None
     _check_shape(pixels.shape, where)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
@@ -97,12 +94,12 @@ def from_array(array: Any, where: str = "array") -> Image.Image:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF orientation says; itself where it says nothing."""
+    """Turn the picture as its EXIF orientation says, if it has one."""
     return picture if orientation_of(picture) == 1 else ImageOps.exif_transpose(picture)
 
 
 def orientation_of(picture: Image.Image) -> int:
-    """How a picture lies, from 1 (upright) to 8; from 5 on its width is the height of what it shows."""
+    """EXIF orientation from 1 (upright) to 8; from 5 on width and height are exchanged."""
     try:
         found = picture.getexif().get(0x0112)
     except Exception:  # a broken EXIF block says nothing about the pixels
@@ -111,14 +108,14 @@ def orientation_of(picture: Image.Image) -> int:
 
 
 def to_rgb(picture: Image.Image, where: str = "image") -> Image.Image:
-    """The picture as 8-bit sRGB: what its profile or gamma says applied, then what is transparent laid on white.
+    """Convert a picture to 8-bit sRGB: apply its profile or gamma, then lay transparent parts on white.
 
     Args:
         picture: a picture of any mode.
-        where: what to call it in an error.
+        where: its name in an error.
 
     Raises:
-        ImageError: its values or its mode say nothing about colours.
+        ImageError: its mode or its values can't be converted.
     """
     try:
         colours, alpha = _separated(picture)
@@ -133,7 +130,7 @@ def to_rgb(picture: Image.Image, where: str = "image") -> Image.Image:
 
 
 def scaled_size(size: tuple[int, int], max_megapixels: float) -> tuple[int, int]:
-    """The size a picture is sent at: its own, or scaled to at most `max_megapixels`, ratio kept."""
+    """The size at which a picture is sent: its own, or scaled to at most `max_megapixels`, ratio kept."""
     width, height = size
     factor = (max_megapixels * 1e6 / (width * height)) ** 0.5
     if factor >= 1:
@@ -142,7 +139,7 @@ def scaled_size(size: tuple[int, int], max_megapixels: float) -> tuple[int, int]
 
 
 def scaled(picture: Image.Image, size: tuple[int, int], where: str = "image") -> Image.Image:
-    """The picture in 8-bit sRGB, at a size that is no larger than its own.
+    """Convert a picture to 8-bit sRGB at a size up to its own.
 
     Raises:
         ImageError: as `to_rgb`.
@@ -150,7 +147,7 @@ def scaled(picture: Image.Image, size: tuple[int, int], where: str = "image") ->
     across, down = (max(1, given // (3 * wanted)) for given, wanted in zip(picture.size, size, strict=True))
     box = (0.0, 0.0, float(picture.width), float(picture.height))
     if across * down > 1 and picture.mode in AVERAGED and "transparency" not in picture.info:
-        # Averaged before its colours are converted: that takes several times its memory.
+        # Averaged before the conversion of colours, which takes several times the memory of a picture.
         box = (0.0, 0.0, picture.width / across, picture.height / down)
         picture = picture.reduce((across, down))
     rgb = to_rgb(picture, where)
@@ -160,8 +157,8 @@ def scaled(picture: Image.Image, size: tuple[int, int], where: str = "image") ->
 
 
 def clean_png(picture: Image.Image) -> bytes:
-    """The picture as PNG, holding pixels and nothing else."""
-    # A fresh picture made from pixels carries no info dict, so no profile, text or EXIF can slip through.
+    """Encode the pixels of a picture as PNG, without any metadata."""
+    # A new picture made from pixels has no info dict, so no profile, text or EXIF can slip through.
     bare = Image.fromarray(np.asarray(picture))
     buffer = io.BytesIO()
     bare.save(buffer, format="PNG")
@@ -169,7 +166,7 @@ def clean_png(picture: Image.Image) -> bytes:
 
 
 def refuse_bomb(size: tuple[int, int], most: int | None = None, way_out: str = "") -> None:
-    """Raise ImageError for more pixels than are decoded."""
+    """Raise ImageError if a picture has too many pixels to be decoded."""
     most = BOMB_PIXELS if most is None else most
     if size[0] * size[1] > most:
         raise ImageError(
@@ -178,7 +175,7 @@ def refuse_bomb(size: tuple[int, int], most: int | None = None, way_out: str = "
 
 
 def coded_profile(primaries: int, transfer: int) -> bytes | None:
-    """The colour profile that two code points of ITU-T H.273 stand for: empty for sRGB, None for what is not known."""
+    """The colour profile of two code points of ITU-T H.273: empty for sRGB, None for unknown ones."""
     if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
         return None
     if primaries == 1 and _TRANSFERS[transfer] is None:
@@ -210,7 +207,7 @@ def _separated(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     elif mode in ("I", "F"):
         return _from_values(np.asarray(picture))
     if mode in ("1", "L", "RGB") and key is not None:
-        # The key is a colour of the file, so it is looked up before colours are converted.
+        # The key is a colour of the file, so it is applied before colours are converted.
         return picture, _keyed(picture, key)
     if picture.mode.startswith("I;16"):
         plain = np.asarray(picture).astype(np.uint16, copy=False)
@@ -224,7 +221,7 @@ def _separated(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _keyed(picture: Image.Image, key: Any) -> Image.Image:
-    """The alpha channel that a transparent colour means."""
+    """The alpha channel of a picture with one transparent colour."""
     bands = picture.split()
     wanted = key if isinstance(key, tuple) else (key,) * len(bands)
     off = [
@@ -235,10 +232,19 @@ def _keyed(picture: Image.Image, key: Any) -> Image.Image:
 
 
 def _from_values(values: np.ndarray) -> tuple[Image.Image, Image.Image | None]:
-    """A grey picture from 32-bit values, which have no fixed white; where they are not numbers it is transparent."""
+    """A grey picture from 32-bit values, which have no fixed white; NaN is transparent."""
     known = np.isfinite(values)
     numbers = values[known]
-    white = _white(numbers) if numbers.size else None
+
+    def rare(chosen: np.ndarray) -> bool:
+        return float(chosen.mean()) <= _OUTLIERS
+
+    # White is 1, 255 or 65535: the first that nearly all values stay below, unless most are far below.
+    white = (
+        next((one for one in (1.0, 255.0, 65535.0) if rare(numbers > one)), None) if numbers.size else None
+    )
+    if white is not None and (not rare(numbers < 0) or (white > 1 and rare(numbers >= white / 16))):
+        white = None
     if white is None:
         low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (math.nan, math.nan)
         raise ImageError(
@@ -249,43 +255,31 @@ def _from_values(values: np.ndarray) -> tuple[Image.Image, Image.Image | None]:
     return grey, Image.fromarray(np.where(missing, np.uint8(0), np.uint8(255))) if missing.any() else None
 
 
-def _white(numbers: np.ndarray) -> float | None:
-    """The value that is white: 1, 255 or 65535, the first that nearly all stay below; None where most are far below."""
-
-    def rare(chosen: np.ndarray) -> bool:
-        return float(chosen.mean()) <= _OUTLIERS
-
-    white = next((one for one in (1.0, 255.0, 65535.0) if rare(numbers > one)), None)
-    if white is None or not rare(numbers < 0) or (white > 1 and rare(numbers >= white / 16)):
-        return None
-    return white
-
-
 def _bytes_of(values: np.ndarray, factor: float) -> np.ndarray:
     """Values times a factor as rounded bytes, a few rows at a time."""
-    made = np.empty(values.shape, np.uint8)
+    pixels = np.empty(values.shape, np.uint8)
     rows = max(1, _BLOCK // values[0].size)
     for at in range(0, len(values), rows):
-        made[at : at + rows] = np.clip(np.rint(values[at : at + rows] * factor), 0, 255)
-    return made
+        pixels[at : at + rows] = np.clip(np.rint(values[at : at + rows] * factor), 0, 255)
+    return pixels
 
 
 def _profile(info: dict[Any, Any], *, grey: bool) -> bytes | None:
-    """The colour profile of a picture; PNG's gamma and chromaticities count where nothing says more."""
+    """The colour profile of a picture, or one made from PNG's gamma and chromaticities."""
     profile = info.get("icc_profile")
     if profile or "srgb" in info:
         return profile if isinstance(profile, bytes) else None
     gamma, corners = info.get("gamma"), info.get("chromaticity")
     exponent = 1 / gamma if isinstance(gamma, float) and gamma > 0 else None
     if exponent and abs(exponent / 2.2 - 1) < 0.05:
-        exponent = None  # 1/2.2 is how an encoder says sRGB
+        exponent = None  # encoders write sRGB as 1/2.2
     corners = corners if isinstance(corners, tuple) and len(corners) == 8 and not grey else _SRGB
     if exponent is None and np.allclose(corners, _SRGB, atol=2e-3):
         return None
     try:
         return _made_profile(corners, exponent, grey=grey)
     except (np.linalg.LinAlgError, ZeroDivisionError, struct.error):
-        return None  # no colours that exist
+        return None  # impossible colours
 
 
 @lru_cache(maxsize=16)
@@ -330,7 +324,7 @@ def _made_profile(corners: Sequence[float], exponent: float | None, *, grey: boo
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """L, I;16, RGB or CMYK as RGB; a profile that is damaged, or of another kind of colours, says nothing."""
+    """Convert L, I;16, RGB or CMYK to RGB; a profile that is damaged, or of another kind of colours, is ignored."""
     plain = picture
     if picture.mode == "I;16":
         plain = Image.fromarray(_bytes_of(np.asarray(picture), 1 / 257))
@@ -342,18 +336,14 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
                 picture = plain = plain.convert("RGB")
             if picture.mode in {"GRAY": ("L", "I;16"), "RGB": ("RGB",), "CMYK": ("CMYK",)}.get(space, ()):
                 # Relative colorimetric, the rendering intent browsers use.
-                return _converted(picture, source)
+                transform = ImageCms.buildTransform(
+                    source,
+                    ImageCms.createProfile("sRGB"),
+                    picture.mode,
+                    "RGB",
+                    renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                )
+                return ImageCms.applyTransform(picture, transform) or picture
         except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # unreadable: the numbers are taken as sRGB, as viewers do
+            pass  # unreadable: the values are taken as sRGB, as viewers do
     return plain.convert("RGB")
-
-
-def _converted(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
-    transform = ImageCms.buildTransform(
-        source,
-        ImageCms.createProfile("sRGB"),
-        picture.mode,
-        "RGB",
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-    )
-    return ImageCms.applyTransform(picture, transform) or picture

@@ -1,0 +1,186 @@
+"""The cards of a report: texts and pictures of each output. A picture that can't be loaded is reported on its card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from PIL import Image
+
+from kontext_lab.errors import KontextLabError
+from kontext_lab.figures.axis_values import Values
+from kontext_lab.figures.captions import verdicts_of
+from kontext_lab.images import Reference, thumbnail
+from kontext_lab.lab.change_maps import on_references
+from kontext_lab.metrics import Placement
+from kontext_lab.reports.album import Album
+from kontext_lab.reports.page import Fact, PageCard
+from kontext_lab.request import MATCH_INPUT
+from kontext_lab.results import CellResult, ComparisonSource, Output, Results, State
+from kontext_lab.results.labels import FAVOURITE, VERDICT, criterion_of, verdict_key
+from kontext_lab.sweep.axes import value_text
+
+__all__ = ["Maps", "cards_of", "expected_pictures"]
+
+Maps = Mapping[tuple[int, int], Image.Image | None]
+"""Change maps by the index of a cell and the number of its output; None if there is none to show."""
+
+MAP_BOX = 512
+"""Longest side of a change map: it is smooth."""
+
+
+def expected_pictures(results: Results, maps: Maps) -> int:
+    """Return how many pictures the page will hold at most."""
+    references = {one.digest for cell in results for one in _loaded_references(cell)}
+    return (
+        sum(1 for output in results.outputs if output.is_picture)
+        + len(references)
+        + sum(change is not None for change in maps.values())
+    )
+
+
+def cards_of(values: Values, album: Album, maps: Maps, source: ComparisonSource) -> Iterator[PageCard]:
+    """Yield a card for each output, and for each cell without one; pictures are added to the album.
+
+    Args:
+        values: of the results.
+        album: the page's pictures.
+        maps: change maps, as far as there are any.
+        source: registers outputs that have an entry in `maps` on their references.
+    """
+    indices = {id(cell): index for index, cell in enumerate(values.results)}
+    tokens = {key: [value.token for value in values.of(key)] for key in values.axes}
+    for shot in values.shots:
+        cell = shot.cell
+        outputs = (one for one in cell.outputs if one.number == shot.output)
+        output = next(outputs, None) or Output(cell, shot.output)
+        swept = {key: values.value(shot, key) for key in values.axes}
+        at = tuple(
+            tokens[key].index(value.token) if value.token in tokens[key] else None
+            for key, value in swept.items()
+        )
+        title = " · ".join(f"{key} {value.label}" for key, value in swept.items()) or cell.title
+        key = (indices[id(cell)], shot.output)
+        change = maps.get(key)
+        picture, said = _picture(output, title, album)
+        references = list(_references(output, album, source if key in maps else None))
+        metrics = {**cell.metrics, **output.metrics}
+        yield PageCard(
+            at=at,
+            title=title,
+            kind="done" if picture is not None else _kind(output),
+            said=said,
+            mark=verdicts_of(output),
+            simulated=cell.simulated,
+            picture=picture,
+            references=tuple(index for index, _ in references),
+            placements=tuple(placement for _, placement in references),
+            change=None if change is None else _add_change_map(change, output, title, album),
+            facts=tuple(_facts(output)),
+            params=tuple(_params(cell.params)),
+            measured=tuple(
+                Fact(name, f"{value:.4g}")
+                for name, value in metrics.items()
+                if not name.startswith(VERDICT) and math.isfinite(value)
+            ),
+            verdicts=tuple(
+                Fact(criterion_of(name), "pass" if value == 1 else "fail")
+                for name, value in output.metrics.items()
+                if name.startswith(VERDICT) and (name != verdict_key(FAVOURITE) or value == 1)
+            ),
+            comment=cell.comment,
+        )
+
+
+def _picture(output: Output, title: str, album: Album) -> tuple[int | None, str]:
+    """The index of the output's picture, or the reason why there is none."""
+    if not output.is_picture:
+        return None, _reason(output)
+    caption = f"{title} (simulated)" if output.cell.simulated else title
+    try:
+        return album.add(("output", output.sha256), output.thumbnail, caption, "output"), ""
+    except KontextLabError as error:
+        return None, f"the picture can't be loaded: {error}"
+
+
+def _reason(output: Output) -> str:
+    """State, reason and note."""
+    cell = output.cell
+    if output.reason:
+        return f"{output.reason}: {output.note}" if output.note else output.reason
+    state = str(cell.state).replace("_", " ")
+    reason = " ".join(filter(None, (state, cell.reason)))
+    return f"{reason}: {cell.note}" if cell.note else reason
+
+
+def _kind(output: Output) -> str:
+    if "moderated" in (output.reason, output.cell.reason):
+        return "moderated"
+    return str(State.FAILED if output.reason else output.cell.state)
+
+
+def _references(
+    output: Output, album: Album, source: ComparisonSource | None
+) -> Iterator[tuple[int, Placement | None]]:
+    """The index of each reference, and its placement with the output's picture if that is known."""
+    aligned = on_references(output, source) if source is not None else []
+    for reference, placement in aligned or ((one, None) for one in _loaded_references(output.cell)):
+        load = partial(thumbnail, reference.png)
+        try:
+            index = album.add(
+                ("reference", reference.digest), load, f"reference {reference.name}", "reference"
+            )
+        except KontextLabError:
+            continue  # the output is worth showing without it
+        yield index, placement
+
+
+def _loaded_references(cell: CellResult) -> list[Reference]:
+    return [] if cell.request is None else [one for one in cell.request.images if one.png]
+
+
+def _add_change_map(change: Image.Image, output: Output, title: str, album: Album) -> int:
+    def load(box: int) -> Image.Image:
+        small = change.copy()
+        small.thumbnail((box, box))
+        return small
+
+    caption = f"change map: {title}" + (" (simulated)" if output.cell.simulated else "")
+    key = ("change", output.sha256, output.cell.fingerprint)
+    return album.add(key, load, caption, "change", largest=MAP_BOX)
+
+
+def _facts(output: Output) -> Iterator[Fact]:
+    cell = output.cell
+    yield Fact("state", " ".join(filter(None, (str(cell.state).replace("_", " "), cell.reason))))
+    if cell.note:
+        yield Fact("said", cell.note)
+    yield Fact("cost", f"${cell.cost:.3f}" + (" (simulated)" if cell.simulated else ""))
+    if len(cell.outputs) > 1:
+        yield Fact("cost is of", f"all {len(cell.outputs)} outputs of the cell")
+    yield Fact("seed", str(cell.params.get("seed", "not given")))
+    asked = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
+    expected = cell.request.expected_size if cell.request is not None else (0, 0)
+    yield Fact("asked for", asked + (f", {expected[0]}×{expected[1]} expected" if expected[1] else ""))
+    if output.width and output.height:
+        ratio = output.width / output.height
+        yield Fact("came", f"{output.width}×{output.height} {output.format}, ratio {ratio:.3f}")
+    if cell.latency_s is not None:
+        yield Fact("time", f"{cell.latency_s:.1f} s")
+    if cell.arrived is not None:
+        yield Fact("arrived", f"{cell.arrived.astimezone():%d %b %Y %H:%M}")
+    if cell.reused_from:
+        yield Fact("reused from run", cell.reused_from[:8])
+    if cell.run_id:
+        yield Fact("run", cell.run_id[:8])
+
+
+def _params(params: Mapping[str, Any]) -> Iterator[Fact]:
+    for key, value in params.items():
+        if key.endswith(".label"):
+            continue
+        name = params.get(f"{key}.label")
+        text = str(value) if key == "image" else value_text(key, value)
+        yield Fact(key, f"{name}: {text}" if name else text)
