@@ -284,7 +284,7 @@ def test_bad_zip_is_told_before_anything_is_written(workdir: Path) -> None:
 
 def test_what_is_no_results_is_told(tmp_path: Path) -> None:
     """A list of cells is no results."""
-    with pytest.raises(ConfigError, match="report: is a list"):
+    with pytest.raises(ConfigError, match=r"results must be kl\.Results, not list"):
         kl.report([study()[0]], tmp_path / "study.html")  # type: ignore[arg-type]
 
 
