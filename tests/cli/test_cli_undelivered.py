@@ -222,7 +222,7 @@ def test_an_answer_without_a_request_is_no_success(
     """A damaged journal: `recover` names the folder and ends with 1, since a person has to look."""
     run()
     full.undo()
-    home = kl.Lab("sandbox", quiet=True).journal.folder
+    home = kl.Lab("sandbox", quiet=True).context.journal.folder
     for intent in home.glob("*/0*/intent.json"):
         intent.write_text("damaged")
     said = kontext("recover")
