@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kontext_lab.lab.report_builder import report
     from kontext_lab.metrics import Comparison, compare
     from kontext_lab.panel import Panel
-    from kontext_lab.panel.ranking_widget import rank
+    from kontext_lab.panel.rank_tab import rank
     from kontext_lab.request import EditRequest
     from kontext_lab.results import CellResult, Output, Results, State
     from kontext_lab.results.prompts import differences
@@ -66,7 +66,7 @@ _HOMES = {
     "effects": "figures",
     "grid": "figures",
     "grid_pages": "figures",
-    "rank": "panel.ranking_widget",
+    "rank": "panel.rank_tab",
     "report": "lab.report_builder",
     "sample": "images.samples",
 }

@@ -30,7 +30,7 @@ class PageFrame(BrowserWidget):
     """
 
     _esm = STATIC / "frame.js"
-    _css = source("panel.css", "rooms.css")
+    _css = source("panel.css", "sections.css")
 
     width = traitlets.Int(0).tag(sync=True)
     dark = traitlets.Bool(False).tag(sync=True)
