@@ -47,7 +47,7 @@ class AxisPickers(Section):
         load_references: Callable[[Results, Callable[[], None]], object] | None = None,
     ) -> None:
         super().__init__()
-        self._changed, self._filling = self.guarded(changed), False
+        self._changed = self.guarded(changed)
         self._results: Results | None = None
         self._load_references = load_references
         self._requested: Results | None = None
@@ -91,8 +91,7 @@ class AxisPickers(Section):
         before = (self.rows.value, self.columns.value)
         known = {key for _, key in self.rows.options} - {NO_CHOICE}
         self._results = results
-        self._filling = True
-        try:
+        with self.filling():
             for choice in (self.rows, self.columns):
                 labels = shortened(keys, _LONGEST)
                 set_options(choice, [(NO_CHOICE, NO_CHOICE), *zip(labels, keys, strict=True)])
@@ -100,8 +99,6 @@ class AxisPickers(Section):
             if not known <= set(keys) or not any(key in keys for key in before):
                 self._choose_axes(results, keys)
             self._make_sliders()
-        finally:
-            self._filling = False
 
     def _choose_axes(self, results: Results, keys: list[str]) -> None:
         plan = plan_grid(results, title="")
@@ -116,10 +113,9 @@ class AxisPickers(Section):
         columns = [] if self.columns.value == NO_CHOICE else [self.columns.value]
         if rows == columns:
             columns = []
-        if not rows and not columns and self._results is not None:
-            if len(figures.rest(self._results, [], [])) < 2:
-                return None, None
-        return rows, columns
+        if rows or columns or self._results is None or len(figures.rest(self._results, [], [])) > 1:
+            return rows, columns
+        return None, None
 
     def _make_sliders(self) -> None:
         """Make a slider for every parameter that is neither rows nor columns."""
@@ -166,11 +162,8 @@ class AxisPickers(Section):
     def _on_axis(self, _: object) -> None:
         if self._filling:
             return
-        self._filling = True
-        try:
+        with self.filling():
             self._make_sliders()
-        finally:
-            self._filling = False
         self._on_change()
 
     def _on_change(self, _: object = None) -> None:
@@ -230,11 +223,8 @@ class AxisPickers(Section):
             return next((at for at, group in enumerate(groups) if name.startswith(group)), len(groups)), name
 
         names = sorted(figures.frame_names(results), key=rank)
-        before, self._filling = self._filling, True
-        try:
+        with self.filling():
             set_options(self.frames, [(NO_CHOICE, NO_CHOICE), *((name, name) for name in names)])
-        finally:
-            self._filling = before
 
     def _view(self, results: Results) -> Show:
         """The chosen view once everything for it is loaded; the outputs until then."""

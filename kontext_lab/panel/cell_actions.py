@@ -30,15 +30,11 @@ _MORE_SEEDS = 4
 
 
 class VerdictButtons(Section):
-    """Pass and fail on a criterion, favourite, note; all of them go into the store.
-
-    Args:
-        session: whose selection is judged.
-    """
+    """Pass and fail on a criterion, favourite, note; all of them go into the store."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self._session, self._filling = session, False
+        self._session = session
         names = session.lab.criteria
         self.criterion = ToggleButtons(
             options=[(criterion_of(name), name) for name in names],
@@ -49,7 +45,9 @@ class VerdictButtons(Section):
         tooltip = "Key {}; press again to withdraw"
         self.passed = self.button("Pass 1", partial(self.set_verdict, True), tooltip.format(1), small=True)
         self.failed = self.button("Fail 0", partial(self.set_verdict, False), tooltip.format(0), small=True)
-        self.favourite = self.button("★ F", self.toggle_favourite, "Favourite: k" + tooltip[1:].format("F"), small=True)
+        self.favourite = self.button(
+            "★ F", self.toggle_favourite, "Favourite: k" + tooltip[1:].format("F"), small=True
+        )
         self.given = TextLine(kind="muted")
         self.note = Text(
             placeholder="a note, then Enter",
@@ -106,20 +104,12 @@ class VerdictButtons(Section):
             button.disabled = output is None or not output.is_picture
         texts = {} if output is None else verdict_texts(output)
         self.given.say(" · ".join(f"{name}: {text}" for name, text in texts.items() if name != FAVOURITE))
-        self._filling = True
-        self.note.value = output.cell.comment if output is not None else ""
-        self._filling = False
+        with self.filling():
+            self.note.value = output.cell.comment if output is not None else ""
 
 
 class CellActions(Section):
-    """Buttons that do something with the picked output.
-
-    Args:
-        session: whose selection it is.
-        form: takes its settings, or the output as reference.
-        frame: saves it.
-        clipboard: takes its code.
-    """
+    """Buttons that do something with the picked output."""
 
     def __init__(self, session: Session, form: Form, frame: PageFrame, clipboard: Clipboard) -> None:
         super().__init__()
@@ -154,9 +144,7 @@ class CellActions(Section):
         def put(loaded: tuple[Reference, Mapping[Reference, Boxes], str]) -> None:
             reference, own_boxes, line = loaded
             self._form.put(
-                replace(
-                    self._form.draft, references=((reference, ""),), combined=False, protect=own_boxes
-                )
+                replace(self._form.draft, references=((reference, ""),), combined=False, protect=own_boxes)
             )
             self._form.protect.transfer.say(line)
             self._form.plan()

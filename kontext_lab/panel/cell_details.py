@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Sequence
 
 from kontext_lab.panel.planned_results import described
 from kontext_lab.request import MATCH_INPUT
@@ -54,9 +55,7 @@ def facts_html(output: Output, answer: str = "") -> str:
         if expected not in ((0, 0), size):
             parts.append(f"expected {expected[0]}×{expected[1]}")
     sent, answered = cell.params.get("seed"), _answered_seed(answer)
-    parts.append(
-        f"seed {sent}" if answered in (None, sent) else f"seed {sent}, the service says {answered}"
-    )
+    parts.append(f"seed {sent}" if answered in (None, sent) else f"seed {sent}, the service says {answered}")
     parts.append(f"${cell.cost:.3f}" + (" simulated" if cell.simulated else ""))
     if cell.latency_s is not None:
         parts.append(f"{cell.latency_s:.1f} s")
@@ -100,7 +99,7 @@ def measured_text(output: Output) -> str:
 def details_html(cell: CellResult, answer: str = "") -> str:
     """Every parameter, the request and the answer, folded away."""
 
-    def table(rows: list[tuple[str, ...]]) -> str:
+    def table(rows: Sequence[tuple[str, ...]]) -> str:
         cells = ("".join(f"<td>{html.escape(text)}</td>" for text in row[1:]) for row in rows)
         lines = (
             f"<tr><th>{html.escape(row[0])}</th>{rest}</tr>" for row, rest in zip(rows, cells, strict=True)

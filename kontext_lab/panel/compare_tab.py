@@ -29,13 +29,7 @@ _HINT = "Click a cell for A, another for B; Shift-click changes B."
 
 
 class Compare(CanvasSection):
-    """Several sweeps in one grid.
-
-    Args:
-        session: whose lab's store is read.
-        frame: has size and theme of the page.
-        static: a picture in place of the canvas.
-    """
+    """Several sweeps in one grid."""
 
     def __init__(self, session: Session, frame: PageFrame, *, static: bool = False) -> None:
         super().__init__(session, frame, static=static)
@@ -99,13 +93,15 @@ class Compare(CanvasSection):
         lab, run_id = self._session.lab, self._run_ids.get(which, which)
 
         def read() -> Results:
+            results: Results
             try:
-                return lab.load(run_id)
+                results = lab.load(run_id)
             except NotFound as error:
                 try:
-                    return lab.cells([run_id])
+                    results = lab.cells([run_id])
                 except KontextLabError:
                     raise error from None
+            return results
 
         def on_error(error: Exception) -> None:
             self.busy.say("")

@@ -37,12 +37,7 @@ AnyTab = TypeVar("AnyTab", bound=Section)
 
 
 class PanelController(Section):
-    """The whole panel.
-
-    Args:
-        session: the state it shows.
-        static: pictures in place of canvases.
-    """
+    """The whole panel."""
 
     def __init__(self, session: Session, *, static: bool = False) -> None:
         super().__init__()

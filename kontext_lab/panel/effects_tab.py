@@ -64,7 +64,6 @@ class EffectsTab(Section):
         self._session, self._dispatcher, self._frame = session, session.dispatcher, frame
         self._show_cell = show_cell
         self._results: Results | None = None
-        self._filling = False
         self.numbers: Effects | None = None
         self._view: EffectsView | None = None
         self.metric = picker("Value", "What was measured")
@@ -106,12 +105,9 @@ class EffectsTab(Section):
 
     def _offer(self, names: Sequence[str]) -> None:
         """Offer measured values."""
-        self._filling = True
-        try:
+        with self.filling():
             first = next((name for name in _FIRST if name in names), names[0] if names else NO_CHOICE)
             set_options(self.metric, [(name, name) for name in names] or [(NO_CHOICE, NO_CHOICE)], first)
-        finally:
-            self._filling = False
         show_if(not names, self.empty)
         show_if(names, *self._content)
 
@@ -142,13 +138,10 @@ class EffectsTab(Section):
         names = [axis.name for axis in numbers.axes]
         options = list(zip(shortened(names, _LONGEST), names, strict=True))
         nothing = [(NO_CHOICE, NO_CHOICE)]
-        self._filling = True
-        try:
+        with self.filling():
             for choice in (self.rows, self.columns):
                 set_options(choice, nothing + options)
             set_options(self.axis, options or nothing, names[0] if names else NO_CHOICE)
-        finally:
-            self._filling = False
         show_if(len(names) > 1, self.rows, self.columns)
         show_if(names, self.axis, self.value)
         self._draw()
@@ -184,11 +177,8 @@ class EffectsTab(Section):
         if self._view is None:
             return
         point = self._view.points[number]
-        self._filling = True
-        try:
+        with self.filling():
             self.axis.value = point.axis
-        finally:
-            self._filling = False
         self._offer_values(point.at)
 
     # The cells of a point.
@@ -198,8 +188,7 @@ class EffectsTab(Section):
         numbers = self.numbers
         if numbers is None or self._filling:
             return
-        self._filling = True
-        try:
+        with self.filling():
             points = numbers.axis(self.axis.value).points if self.axis.value != NO_CHOICE else ()
             short = shortened([point.label for point in points], _LONGEST)
             options = [
@@ -210,8 +199,6 @@ class EffectsTab(Section):
             set_options(self.value, options or [(NO_CHOICE, -1)], options[0][1] if options else -1)
             if chosen in [at for _, at in options]:
                 self.value.value = chosen
-        finally:
-            self._filling = False
         self._show_point()
 
     @property

@@ -46,7 +46,12 @@ _ORDER = ("guidance_scale", "seed", "aspect_ratio", "{}", "image", "images", "pr
 _ERROR_PLACES = tuple(
     map(
         re.compile,
-        (r"prompt: \{(\w+)\} has no values", r"axis '([^']+)'", r"cell [^:]*(?::\d+)?[^:]*: (\w+):", r"(\w+):"),
+        (
+            r"prompt: \{(\w+)\} has no values",
+            r"axis '([^']+)'",
+            r"cell [^:]*(?::\d+)?[^:]*: (\w+):",
+            r"(\w+):",
+        ),
     )
 )
 """How an error of a whole sweep names the place in the form that it is about."""
@@ -225,7 +230,9 @@ class FormState:
         elif self.combined and len(self.references) > 4:
             found["image"] = f"image: {len(self.references)} references in one request, allowed are at most 4"
         for key, values in self.values.items():
-            found |= {key: error for error in [*value_errors(key, values).values()][:1]}
+            errors = value_errors(key, values)
+            if errors:
+                found[key] = next(iter(errors.values()))
         if self.price:
             found |= value_errors("price", [LabelledValue(self.price)], "price")
         return found

@@ -36,13 +36,7 @@ _MOST_PLANNED = 400
 
 
 class CanvasSection(Section):
-    """Pickers, a canvas, and a line about the tile under the pointer: what Grid and Compare have in common.
-
-    Args:
-        session: whose dispatcher draws and loads.
-        frame: has size and theme of the page.
-        static: a picture in place of the canvas.
-    """
+    """Pickers, a canvas, and a line about the tile under the pointer: what Grid and Compare have in common."""
 
     def __init__(self, session: Session, frame: PageFrame, *, static: bool) -> None:
         super().__init__()
@@ -100,16 +94,7 @@ class CanvasSection(Section):
 
 
 class Grid(CanvasSection):
-    """The grid of the results on show, or of the plan.
-
-    Args:
-        session: whose results are shown.
-        planner: whose plan is shown before it is run.
-        form: takes an example.
-        frame: has size and theme of the page.
-        inspector: shown below.
-        static: a picture in place of the canvas.
-    """
+    """The grid of the results on show, or of the plan."""
 
     def __init__(
         self,

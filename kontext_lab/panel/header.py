@@ -27,12 +27,7 @@ _SHOWN = 3
 
 
 class Header(Section):
-    """Service and balance, a field for a missing key, unfinished sweeps.
-
-    Args:
-        session: whose lab is in use.
-        run_bar: resumes an unfinished sweep.
-    """
+    """Service and balance, a field for a missing key, unfinished sweeps."""
 
     def __init__(self, session: Session, run_bar: RunBar) -> None:
         super().__init__()
@@ -52,7 +47,9 @@ class Header(Section):
         self.key.on_trouble(self.show)
         self.unfinished = Section()
         title = HTML('<div class="kl-title">Kontext Lab</div>', **plain(HTML))
-        self.fill([row(title, self.switch, self.badge, name="kl-head"), self.key, self.notice, self.unfinished])
+        self.fill(
+            [row(title, self.switch, self.badge, name="kl-head"), self.key, self.notice, self.unfinished]
+        )
         session.observe(self.watched(self._on_lab), names="lab")
         session.observe(self.watched(lambda _: self.refresh()), names="ends")
         self._on_lab()

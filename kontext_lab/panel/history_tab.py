@@ -27,14 +27,7 @@ _PER_PAGE = 8
 
 
 class History(Section):
-    """Past sweeps, newest first.
-
-    Args:
-        session: whose lab's store is shown.
-        form: takes a sweep.
-        run_bar: resumes a sweep.
-        show_grid: opens the tab Grid.
-    """
+    """Past sweeps, newest first."""
 
     def __init__(self, session: Session, form: Form, run_bar: RunBar, show_grid: Callable[[], None]) -> None:
         super().__init__()

@@ -51,14 +51,7 @@ class _Loaded:
 
 
 class Inspector(Section):
-    """One output in detail.
-
-    Args:
-        session: whose selection is shown.
-        form: takes settings and references.
-        frame: saves pictures.
-        clipboard: takes code.
-    """
+    """One output in detail."""
 
     def __init__(self, session: Session, form: Form, frame: PageFrame, clipboard: Clipboard) -> None:
         super().__init__()
@@ -225,7 +218,9 @@ def _load(lab: Lab, results: Results | None, output: Output) -> _Loaded:
             before, placement = next(registered, placed[0] if placed else (before, None))
         except KontextLabError as error:
             trouble = str(error)
-    answer, ancestors, edits = "", (), ()
+    answer = ""
+    ancestors: tuple[Output, ...] = ()
+    edits: tuple[Output, ...] = ()
     try:
         answer = lab.answer_to(cell)
         ancestors = tuple(lab.ancestors(output)) if cell.parents else ()

@@ -79,7 +79,6 @@ class Rank(Section):
         self._since = self._pressed = 0.0
         self._loaded: dict[Sides, Pictures] = {}
         self._loading: set[Sides] = set()
-        self._filling = False
         self.axis = Dropdown(description="Axis", **plain(Dropdown, width="auto"))
         self.rater = Text(
             rater,
@@ -151,13 +150,14 @@ class Rank(Section):
         matches, votes = read
         wanted, self._first_axis = self._first_axis, ""
         self.votes.put(matches, votes, wanted)
-        self._filling = True
-        self.axis.options = tuple(matches)
-        self.axis.value = self.votes.axis or None
-        self._filling = False
+        with self.filling():
+            self.axis.options = tuple(matches)
+            self.axis.value = self.votes.axis or None
         missing = "" if matches else _NEEDS
         if matches and wanted and wanted not in matches:
-            missing = f"{wanted}: no two finished pictures differ in it alone; there are {', '.join(matches)}."
+            missing = (
+                f"{wanted}: no two finished pictures differ in it alone; there are {', '.join(matches)}."
+            )
         self.empty.say(missing)
         show_if(matches, *self._content)
         simulated = self.results is not None and self.results.simulated
@@ -296,9 +296,7 @@ class Rank(Section):
         compute = partial(lab.scores, results)
         self._dispatcher.later(
             _REST,
-            lambda: self._dispatcher.background(
-                compute, lambda _: None, self.show, lane="scores", key=key
-            ),
+            lambda: self._dispatcher.background(compute, lambda _: None, self.show, lane="scores", key=key),
             key=key,
             move=True,
         )

@@ -37,7 +37,9 @@ def score_table(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, s
     bad = sum(1 for vote in here if vote.choice == "both bad")
     values = by_value(matches, here)
     if not values:
-        nothing = f"No scores yet: {_votes(len(here))}, all both bad, which say nothing about which is better."
+        nothing = (
+            f"No scores yet: {_votes(len(here))}, all both bad, which say nothing about which is better."
+        )
         return _line(nothing if here else "No votes on this axis yet.", "muted")
     raters = len({vote.rater for vote in here})
     summary = f"{_votes(len(here))}{f' by {raters} people' if raters > 1 else ''}"
@@ -66,7 +68,7 @@ def _votes(count: int) -> str:
 def _finding(axis: str, values: Scores) -> str:
     """The leading value, and whether its lead is certain."""
     if len(values.groups) > 1:
-        return f"Not all values of {axis} have been compared yet: scores of different groups can't be compared."
+        return f"Not all values of {axis} were compared yet: scores of different groups can't be compared."
     first, second = list(values.means)[:2]
     lead, error = values.lead(first, second)
     certain = "told apart" if lead > 1.96 * error else "not told apart yet"

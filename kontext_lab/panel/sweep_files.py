@@ -20,11 +20,7 @@ __all__ = ["Clipboard", "Files"]
 
 
 class Clipboard(Section):
-    """The text that was copied, shown as well because a browser may refuse its clipboard.
-
-    Args:
-        frame: reaches the browser's clipboard.
-    """
+    """The text that was copied, shown as well because a browser may refuse its clipboard."""
 
     def __init__(self, frame: PageFrame) -> None:
         super().__init__()
@@ -55,13 +51,7 @@ class Clipboard(Section):
 
 
 class Files(Section):
-    """Load a sweep from YAML; copy or save the one in the form.
-
-    Args:
-        session: whose lab copied code uses.
-        form: has the sweep.
-        clipboard: takes copied texts.
-    """
+    """Load a sweep from YAML; copy or save the one in the form."""
 
     def __init__(self, session: Session, form: Form, clipboard: Clipboard) -> None:
         super().__init__()

@@ -63,7 +63,10 @@ class VoteSession:
         known = {vote.key for vote in votes}
         own = [vote for vote, _ in self._given if vote.key not in known]
         self.votes = [vote for vote in (*votes, *own) if vote.key not in self._taken_back]
-        before, self.axis = self.axis, next((one for one in (axis, self.axis, *matches) if one in matches), "")
+        before, self.axis = (
+            self.axis,
+            next((one for one in (axis, self.axis, *matches) if one in matches), ""),
+        )
         open_pairs = [frozenset(match.ids) for match in self.open]
         if self.axis != before or self.current is None or self.current.ids not in open_pairs:
             self.begin()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from ipywidgets import HTML, Box, Button, Dropdown, HBox, Layout, VBox, Widget
@@ -178,6 +179,7 @@ class Section(VBox):
 
     def __init__(self, children: Sequence[Widget] = (), **settings: Any) -> None:
         self._trouble: TextLine | None = None
+        self._filling = False
         super().__init__(list(children), **plain(VBox, **settings))
         self.add_class("kl-section")
 
@@ -209,6 +211,15 @@ class Section(VBox):
         """Take the error away."""
         if self._trouble is not None:
             self._trouble.say("")
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Change controls from Python: callbacks for changes by a person check `_filling`, and do nothing."""
+        before, self._filling = self._filling, True
+        try:
+            yield
+        finally:
+            self._filling = before
 
     def guarded(self, callback: Callable[..., Any]) -> Callable[..., None]:
         """The callback with its exceptions shown here; an older error is taken away first."""

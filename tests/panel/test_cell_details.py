@@ -36,7 +36,7 @@ def output(**values: float) -> Output:
         ({"change__area": 0.0, "flag__no_op": 1.0, "flag__blank": 0.0}, "measured: 0.0% changed · no op"),
         (
             {"change__area": 1.0, "align__registered": 0.0, "flag__new_picture": 1.0},
-            "measured: a new picture, nothing of the reference is in its place",
+            "measured: a new picture that does not line up with the reference",
         ),
     ],
     ids=["nothing", "verdict", "edit", "boxes and chain", "no-op", "new"],

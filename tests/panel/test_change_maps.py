@@ -82,12 +82,12 @@ def test_a_plan_can_be_looked_at_with_any_picker(typed: Panel) -> None:
 
 def test_measured_values_are_offered(ran: Panel) -> None:
     """How much changed before how well the rest was kept."""
-    assert ["–", "change/area", "preserve/ssim"] == [name for _, name in pickers(ran).framing.options]
+    assert ["–", "change/area", "preserve/ssim"] == [name for _, name in pickers(ran).frames.options]
 
 
 def test_a_picked_value_frames_its_pictures(ran: Panel) -> None:
     """Each with its own."""
-    pickers(ran).framing.value = "change/area"
+    pickers(ran).frames.value = "change/area"
     ran.wait(20)
     assert {"0.010", "0.020", "0.030", "0.040"} == {
         tile.frame.words for tile in tiles(ran) if tile.frame is not None
@@ -96,11 +96,11 @@ def test_a_picked_value_frames_its_pictures(ran: Panel) -> None:
 
 def test_a_value_that_is_there_no_more_is_given_up(ran: Panel) -> None:
     """Other results were measured otherwise."""
-    pickers(ran).framing.value = "preserve/ssim"
+    pickers(ran).frames.value = "preserve/ssim"
     for output in ran.results.outputs:
         output.metrics = {"change/area": 0.1}
     drive(ran).grid.redraw()
-    assert "–" == pickers(ran).framing.value
+    assert "–" == pickers(ran).frames.value
 
 
 def test_compare_measures_as_well(ran: Panel) -> None:

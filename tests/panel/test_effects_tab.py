@@ -55,18 +55,18 @@ def test_what_was_measured_is_offered(ran: Panel) -> None:
 def test_figure_and_sentences_are_shown(ran: Panel) -> None:
     """A picture of moderate size, and what it says in words."""
     tab = opened(ran)
-    assert PNG == tab.chart.picture[:4]
-    assert len(tab.chart.picture) < 400_000
+    assert PNG == tab.chart.pictures["chart"][:4]
+    assert len(tab.chart.pictures["chart"]) < 400_000
     assert "guidance_scale explains" in tab.sentences.value
 
 
 def test_another_value_is_another_figure(ran: Panel) -> None:
     """Picked from the list."""
     tab = opened(ran)
-    before = tab.chart.picture
+    before = tab.chart.pictures["chart"]
     tab.metric.value = "preserve/ssim"
     ran.wait(20)
-    assert (True, True) == (before != tab.chart.picture, "preserve/ssim" in tab.sentences.value)
+    assert (True, True) == (before != tab.chart.pictures["chart"], "preserve/ssim" in tab.sentences.value)
 
 
 def test_two_axes_are_looked_at_together(ran: Panel) -> None:
@@ -215,9 +215,9 @@ def test_other_results_are_other_effects(ran: Panel, lab: kl.Lab) -> None:
 def test_a_dark_page_has_a_dark_figure(ran: Panel) -> None:
     """Drawn anew when the page turns dark."""
     tab = opened(ran)
-    before = tab.chart.picture
+    before = tab.chart.pictures["chart"]
     drive(ran).frame.dark = True
-    assert before != tab.chart.picture
+    assert before != tab.chart.pictures["chart"]
 
 
 def test_sentences_are_text(ran: Panel) -> None:

@@ -12,7 +12,7 @@ from kontext_lab.panel import Panel
 def told(panel: Panel) -> str:
     """What stands below the prompts, as HTML."""
     panel.wait(20)
-    shown = drive(panel).form.prompts._told
+    shown = drive(panel).form.prompts._differences
     return "" if shown is None or shown.layout.display == "none" else shown.value
 
 
@@ -47,7 +47,7 @@ def test_a_prompt_taken_away_takes_its_line_along(panel: Panel) -> None:
     two(panel, "Add a bird.", "Add a crab.")
     told(panel)
     prompts = drive(panel).form.prompts
-    prompts.take_away(prompts.rows[1])
+    prompts.remove(prompts.rows[1])
     assert "" == told(panel)
 
 

@@ -229,7 +229,7 @@ def test_retry_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sandb
     real.wait(60)
     drive(real).use_service("api")
     real.wait(30)
-    with pytest.raises(ConfigError, match="what failed was sent to sandbox"):
+    with pytest.raises(ConfigError, match="the failed cells were sent to sandbox"):
         real.retry_failed()
     assert ("none", []) == (button(real, "Retry failed").layout.display, slow.calls)
 

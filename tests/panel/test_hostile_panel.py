@@ -90,7 +90,7 @@ def test_a_refused_key_can_be_given_anew(store_uri: str, monkeypatch: pytest.Mon
         header.switch.value = "api"
         header.key._handle_custom_msg({"type": "key", "key": "the-wrong-key"}, [])
         panel.lab.connection.name = panel.lab.connection.client.service  # as if it were no sandbox
-        header.look()
+        header.refresh()
         panel.wait(30)
         assert (None, True) == (header.key.layout.display, "key" in header.notice.text)
         header.key._handle_custom_msg({"type": "key", "key": "the-right-key"}, [])
@@ -315,8 +315,8 @@ WRONG: list[tuple[Callable[[Panel], object], type[KontextLabError], str]] = [
     (lambda panel: panel.try_one(), ConfigError, "nothing is run"),
     (lambda panel: panel.retry_failed(), ConfigError, "nothing to retry"),
     (lambda panel: panel.sweep, SweepError, "prompt: is missing"),
-    (lambda panel: Panel(panel.lab, sweep="a"), ConfigError, "sweep: str is none"),  # type: ignore[arg-type]
-    (lambda _: Panel("lab"), ConfigError, "lab: str is none"),  # type: ignore[arg-type]
+    (lambda panel: Panel(panel.lab, sweep="a"), ConfigError, "sweep must be a kl.Sweep, not str"),  # type: ignore[arg-type]
+    (lambda _: Panel("lab"), ConfigError, "lab must be a kl.Lab, not str"),  # type: ignore[arg-type]
 ]
 
 

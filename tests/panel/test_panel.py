@@ -359,7 +359,7 @@ def test_no_widget_is_touched_off_the_widgets_thread(touched_elsewhere: list[str
 
 def test_panels_take_labs_only(store_uri: str) -> None:
     """One line says what it takes."""
-    with pytest.raises(ConfigError, match="lab must be a kl.Lab, not str"):
+    with pytest.raises(ConfigError, match=r"lab must be a kl\.Lab, not str"):
         Panel("sandbox")  # type: ignore[arg-type]
 
 

@@ -96,7 +96,7 @@ def test_the_line_of_what_is_pointed_at_keeps_its_place(typed: Panel) -> None:
 
 
 def test_nothing_is_said_of_a_cell_before_one_is_picked(typed: Panel) -> None:
-    """The room for it is not taken either."""
+    """It takes no space either."""
     assert "none" == drive(typed).inspector.description.layout.display
 
 
@@ -122,7 +122,7 @@ def test_a_verdict_is_seen_on_the_grid_at_once(typed: Panel) -> None:
 
 
 @pytest.mark.parametrize("width", [5.0, 10.3])
-def test_a_live_sheet_is_no_wider_than_its_room(photo_file: Path, width: float) -> None:
+def test_a_live_sheet_is_no_wider_than_its_paper(photo_file: Path, width: float) -> None:
     """But for its narrow margin."""
     plan = plan_grid(
         planned(photo_file, guidance_scale="1-6", seed="1-12"),

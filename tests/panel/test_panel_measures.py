@@ -44,19 +44,17 @@ def test_the_progress_line_says_what_it_waits_for(measuring: Panel, gate: thread
     """All pictures are there, and how many are still to be measured."""
     ui = drive(measuring)
     measuring.run()
-    said = ui.wait_for(
-        lambda: "2/2" in ui.run_bar.progress.text and "to go" in ui.run_bar.progress.text, WAIT
-    )
+    said = ui.wait_for(lambda: "2/2" in ui.progress_line and "to go" in ui.run_bar.progress.text, WAIT)
     gate.set()
     measuring.wait(WAIT)
-    assert (True, False) == (said, "measuring" in ui.run_bar.progress.text)
+    assert (True, False) == (said, "measuring" in ui.progress_line)
 
 
 def test_pictures_are_in_the_grid_before_they_are_measured(measuring: Panel, gate: threading.Event) -> None:
     """And can be judged."""
     ui = drive(measuring)
     measuring.run()
-    assert ui.wait_for(lambda: "2/2" in ui.run_bar.progress.text, WAIT)
+    assert ui.wait_for(lambda: "2/2" in ui.progress_line, WAIT)
     output = measuring.results[0].output
     assert ({}, True) == (output.metrics, output.is_picture)
 
@@ -73,7 +71,7 @@ def test_stop_does_not_wait_for_measuring(measuring: Panel, gate: threading.Even
     """What was not measured is said."""
     ui = drive(measuring)
     measuring.run()
-    assert ui.wait_for(lambda: "to go" in ui.run_bar.progress.text, WAIT)
+    assert ui.wait_for(lambda: "to go" in ui.progress_line, WAIT)
     measuring.stop()
     measuring.wait(WAIT)
     assert (False, True) == (gate.is_set(), "not measured (stopped)" in ui.run_bar.notes.text)

@@ -205,7 +205,7 @@ def opened(panel: Panel) -> Drawing:
 
 def picture_of(drawing: Drawing) -> Image.Image:
     """What is drawn on."""
-    return Image.open(io.BytesIO(drawing.field._picture))
+    return Image.open(io.BytesIO(drawing.field.pictures["picture"]))
 
 
 def draw(panel: Panel, box: tuple[float, ...] = CUP) -> None:
@@ -295,7 +295,7 @@ def test_boxes_come_back_with_their_reference(typed: Panel, photo: np.ndarray) -
     draw(typed)
     references = drive(typed).form.references
     ((coffee, _),) = references.values
-    references.take_away(list(references.values)[0])
+    references.remove(references.cards[0])
     assert opened(typed).field.message.startswith("Give a reference")
     references.load(photo[:100])
     typed.wait(20)
@@ -305,7 +305,7 @@ def test_boxes_come_back_with_their_reference(typed: Panel, photo: np.ndarray) -
         protect(typed).toggle.description,
     )
     references.put([(coffee, "")], combined=False)
-    drive(typed).form._changed()
+    drive(typed).form.plan()
     typed.wait(20)
     assert ({"box 1": CUP}, (("box 1", *CUP),)) == (typed.sweep.protect, opened(typed).field.boxes)
 
@@ -351,7 +351,7 @@ def test_the_reference_drawn_on_stays(typed: Panel, photo: np.ndarray) -> None:
     typed.wait(20)
     drawing.picker.value = "2. array"
     typed.wait(20)
-    references.take_away(list(references.values)[0])
+    references.remove(references.cards[0])
     typed.wait(20)
     assert ("1. array", (300, 100)) == (drawing.picker.value, picture_of(drawing).size)
 
@@ -413,7 +413,7 @@ def test_a_reference_that_can_not_be_fetched_is_told(panel: Panel, api: Sandbox)
 def test_no_picture_is_kept_in_the_state(typed: Panel) -> None:
     """A saved notebook would have it."""
     drawing = opened(typed)
-    assert len(drawing.field._picture) > 2000
+    assert len(drawing.field.pictures["picture"]) > 2000
     assert len(json.dumps(drawing.field.get_state()["boxes"])) < 200
 
 

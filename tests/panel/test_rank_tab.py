@@ -59,7 +59,9 @@ def answered(ranking: Ranking, *choices: Any) -> list[Vote]:
     """Votes one after the other, as soon as each pair is on show."""
     given = []
     for choice in choices:
-        assert ranking_parts(ranking)[1].wait(lambda: ranking_parts(ranking)[0].on_show == ranking_parts(ranking)[0].votes.current, 10)
+        assert ranking_parts(ranking)[1].wait(
+            lambda: ranking_parts(ranking)[0].on_show == ranking_parts(ranking)[0].votes.current, 10
+        )
         given.append(ranking.vote(choice))
     return given
 
@@ -218,7 +220,9 @@ def test_keys(ranking: Ranking) -> None:
     """The four arrows; others mean nothing."""
     for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "x"):
         ranking._frame._tell("key", key)
-        ranking_parts(ranking)[1].wait(lambda: ranking_parts(ranking)[0].on_show == ranking_parts(ranking)[0].votes.current, 10)
+        ranking_parts(ranking)[1].wait(
+            lambda: ranking_parts(ranking)[0].on_show == ranking_parts(ranking)[0].votes.current, 10
+        )
     assert ["left", "right", "both good", "both bad"] == [vote.choice for vote in ranking.votes]
 
 
@@ -226,7 +230,9 @@ def test_buttons(ranking: Ranking) -> None:
     """In the order they stand in."""
     for button in ranking_parts(ranking)[0].buttons:
         button.click()
-        ranking_parts(ranking)[1].wait(lambda: ranking_parts(ranking)[0].on_show == ranking_parts(ranking)[0].votes.current, 10)
+        ranking_parts(ranking)[1].wait(
+            lambda: ranking_parts(ranking)[0].on_show == ranking_parts(ranking)[0].votes.current, 10
+        )
     assert ["left", "both good", "both bad", "right"] == [vote.choice for vote in ranking.votes]
 
 
@@ -256,7 +262,11 @@ def test_undo(ranking: Ranking, sandbox_lab: kl.Lab, six: Results) -> None:
     sides = ranking_parts(ranking)[0].votes._given[-1][1]
     ranking_parts(ranking)[0].undo_button.click()
     ranking.wait(20)
-    assert (sides, [first], [first]) == (ranking_parts(ranking)[0].on_show, ranking.votes, sandbox_lab.votes(six))
+    assert (sides, [first], [first]) == (
+        ranking_parts(ranking)[0].on_show,
+        ranking.votes,
+        sandbox_lab.votes(six),
+    )
 
 
 def test_progress(ranking: Ranking) -> None:
@@ -271,7 +281,10 @@ def test_progress(ranking: Ranking) -> None:
 def test_all_pairs_seen(ranking: Ranking) -> None:
     """Says so, and goes on."""
     answered(ranking, *["left"] * 7)
-    assert "6 of 6 pairs · all seen, further votes make the scores surer" == ranking_parts(ranking)[0].progress.text
+    assert (
+        "6 of 6 pairs · all seen; more votes make the scores more certain"
+        == ranking_parts(ranking)[0].progress.text
+    )
 
 
 def test_scores_on_demand(ranking: Ranking) -> None:
@@ -352,7 +365,9 @@ def test_nothing_to_rank(results: Results, store_uri: str) -> None:
     """Says what it needs, in place of pictures."""
     made = kl.rank(results)
     made.wait(20)
-    assert ranking_parts(made)[0].empty.text.startswith("Ranking needs two finished cells that differ in one axis")
+    assert ranking_parts(made)[0].empty.text.startswith(
+        "Ranking needs two finished cells that differ in one axis"
+    )
     assert "<Ranking: no axis, 0 of 0 pairs>" == repr(made)
 
 
@@ -367,9 +382,9 @@ def test_an_axis_without_pairs(six: Results, sandbox_lab: kl.Lab) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "line"),
     [
-        ({"results": [1]}, ConfigError, "rank: list is no results, give those of lab.run or lab.load"),
-        ({"lab": "sandbox"}, ConfigError, r"lab: str is none, give a kl.Lab\(\)"),
-        ({"axis": 5}, ConfigError, "axis: 5, allowed is the name of a parameter"),
+        ({"results": [1]}, ConfigError, "results must be kl.Results, not list"),
+        ({"lab": "sandbox"}, ConfigError, "lab must be a kl.Lab, not str"),
+        ({"axis": 5}, ConfigError, "axis: 5, give the name of a parameter"),
         ({"axis": "wing"}, NotFound, "wing: no cell has such a parameter, there are"),
         ({"rater": "x" * 61}, ConfigError, "rater: .*, allowed is a name of up to 60 characters"),
         ({"rater": None}, ConfigError, "rater: None, allowed is a name"),
@@ -463,14 +478,16 @@ def test_an_empty_panel_says_what_ranking_needs(panel: Panel, api: Sandbox) -> N
 
 def test_standings_without_votes() -> None:
     """A sentence, no table."""
-    assert "No votes on this axis yet." == words(score_table("seed", by_hand(seed=[1, 2]), [], simulated=False))
+    assert "No votes on this axis yet." == words(
+        score_table("seed", by_hand(seed=[1, 2]), [], simulated=False)
+    )
 
 
 def test_standings_of_bad_pictures() -> None:
     """Votes that count for nothing are named."""
     matches = by_hand(seed=[1, 2])
     given = [Vote(*matches[0].ids, "both bad")]
-    expected = "No scores yet: 1 vote, all both bad, which say nothing of who is better."
+    expected = "No scores yet: 1 vote, all both bad, which say nothing about which is better."
     assert expected == words(score_table("seed", matches, given, simulated=False))
 
 

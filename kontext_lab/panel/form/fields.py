@@ -167,7 +167,7 @@ class More(Section):
 
     def __init__(self, options: RunOptions, changed: Callable[[], None]) -> None:
         super().__init__()
-        self._changed, self._filling = changed, False
+        self._changed = changed
         self.fields: dict[str, AxisField] = {key: field_for(key, self._on_change) for key in _ADVANCED}
         self.name = _text("Sweep name", "made from the prompt")
         self.note = Textarea(
@@ -217,31 +217,22 @@ class More(Section):
 
     def put(self, *, name: str, note: str, price: str, max_megapixels: float) -> None:
         """Put in a sweep's name, note and settings, without calling `changed`."""
-        self._filling = True
-        try:
+        with self.filling():
             self.name.value, self.note.value, self.price.value = name, note, price
             default = max_megapixels == MAX_MEGAPIXELS
             self.megapixels.value = "" if default else decimal_text(max_megapixels)
-        finally:
-            self._filling = False
 
     def put_options(self, options: RunOptions) -> None:
         """Put in the run options of a lab, without calling `changed`."""
-        self._filling = True
-        try:
+        with self.filling():
             self.concurrency.value = options.concurrency
             self.budget.value = "" if options.budget is None else decimal_text(options.budget)
             self.reuse.value, self.in_doubt.value = options.reuse, options.in_doubt
-        finally:
-            self._filling = False
 
     def reuse_again(self) -> None:
         """Switch *pay again* off, without calling `changed`."""
-        self._filling = True
-        try:
+        with self.filling():
             self.reuse.value = "always"
-        finally:
-            self._filling = False
 
     @property
     def options(self) -> dict[str, Any]:

@@ -28,10 +28,6 @@ __all__ = ["Form"]
 class Form(Section):
     """Every field of a sweep.
 
-    Args:
-        session: whose lab is in use.
-        planner: makes a plan of the content after every change.
-
     Attributes:
         draft: the content.
     """

@@ -47,7 +47,6 @@ class PromptFields(Section):
         super().__init__()
         self._dispatcher, self._changed = session.dispatcher, changed
         self._differences: HTML | None = None
-        self._filling = False
         self.problem = TextLine(kind="error")
         add = self.button("+ prompt", self.add, "Another wording; prompts become an axis", small=True)
         self._column = column(name="kl-prompts")
@@ -63,8 +62,7 @@ class PromptFields(Section):
 
     def put(self, prompts: Iterable[LabelledValue]) -> None:
         """Replace the prompts, without calling `changed`."""
-        self._filling = True
-        try:
+        with self.filling():
             new = list(prompts)
             removed = self.rows[len(new) :]
             self.rows = self.rows[: len(new)]
@@ -74,8 +72,6 @@ class PromptFields(Section):
                 line.name.value, line.text.value = prompt.name, prompt.text
             self._arrange()
             close_widgets(*removed)
-        finally:
-            self._filling = False
 
     def add(self) -> None:
         """Add a prompt; it begins as a copy of the last one, since wordings are variations."""

@@ -109,7 +109,7 @@ class Drawing(Section):
         self._pictures: Pictures = ()
         self._boxes: Mapping[Reference, Boxes] = {}
         self._shown: Reference | None = None
-        self._failed = self._filling = False
+        self._failed = False
         self.field = BoxField()
         self.field.on_trouble(self.show)
         self.field.observe(self.guarded(self._on_boxes), names="boxes")
@@ -127,11 +127,8 @@ class Drawing(Section):
 
     def _put_boxes(self) -> None:
         """Show the boxes of the reference on show."""
-        self._filling = True
-        try:
+        with self.filling():
             self.field.put(self._boxes.get(self._shown, {}) if self._shown is not None else {})
-        finally:
-            self._filling = False
 
     def _on_boxes(self, _: object) -> None:
         if not self._filling and self._shown is not None:
@@ -151,15 +148,12 @@ class Drawing(Section):
         self.note.say(_HELP + (f" Each of the {count} references has its own boxes." if count > 1 else ""))
         references = [reference for reference, _ in pictures]
         names = [f"{at}. {name or reference.name}" for at, (reference, name) in enumerate(pictures, 1)]
-        self._filling = True
-        try:
+        with self.filling():
             if names != list(self.picker.options):
                 self.picker.options = names
             # The reference on show stays, also if others come before it.
             kept = [at for at, one in enumerate(references) if one == self._shown]
             self.picker.index = (kept or [0])[0] if names else None
-        finally:
-            self._filling = False
         show_if(count > 1, self._choice)
         self._show_picked()
 

@@ -35,9 +35,7 @@ class _ReferenceCard(VBox):
             picture = jpeg_tag(thumbnail(reference.png, _THUMBNAIL), f"reference {label}", name="kl-thumb")
         text = f"{html.escape(label)}<br>{size}"
         title = f'<div class="kl-muted kl-name" title="{html.escape(reference.source)}">{text}</div>'
-        remove = owner.button(
-            "×", lambda: owner.remove(self), f"Take reference {label} away", small=True
-        )
+        remove = owner.button("×", lambda: owner.remove(self), f"Take reference {label} away", small=True)
         super().__init__([row(HTML(picture + title, **plain(HTML)), remove, wrap=False)])
         self.add_class("kl-reference")
 
@@ -53,7 +51,7 @@ class ReferenceFields(Section):
     def __init__(self, session: Session, changed: Callable[[], None]) -> None:
         super().__init__()
         self._session, self._changed = session, changed
-        self._cards: list[_ReferenceCard] = []
+        self.cards: list[_ReferenceCard] = []
         self._reading: dict[object, str] = {}
         self.max_megapixels = MAX_MEGAPIXELS
         self.upload = UploadField("Upload")
@@ -69,7 +67,6 @@ class ReferenceFields(Section):
         )
         self.mode.observe(self._on_mode, names="value")
         self.problem, self.busy = TextLine(kind="error"), TextLine(kind="muted")
-        self._filling = False
         self._row = row(name="kl-references")
         self.fill([self._row, self.busy, self.problem])
         self._arrange()
@@ -77,38 +74,35 @@ class ReferenceFields(Section):
     @property
     def values(self) -> tuple[tuple[Reference, str], ...]:
         """The references with the names a person gave them."""
-        return tuple((card.reference, card.name) for card in self._cards)
+        return tuple((card.reference, card.name) for card in self.cards)
 
     @property
     def combined(self) -> bool:
         """True if all of them go into each request."""
-        return len(self._cards) > 1 and self.mode.value == _TOGETHER
+        return len(self.cards) > 1 and self.mode.value == _TOGETHER
 
     def put(self, references: Iterable[tuple[Reference, str]], *, combined: bool) -> None:
         """Replace the references, without calling `changed`."""
-        self._filling = True
-        try:
+        with self.filling():
             self._reading = {}
             self.busy.say("")
-            removed = self._cards
-            self._cards = [_ReferenceCard(self, reference, name) for reference, name in references]
+            removed = self.cards
+            self.cards = [_ReferenceCard(self, reference, name) for reference, name in references]
             self.mode.value = _TOGETHER if combined else _EACH
             self._arrange()
             close_widgets(*removed)
-        finally:
-            self._filling = False
 
     def add(self, reference: Reference) -> None:
         """Add a reference; the same picture is not added twice."""
-        if any(card.reference == reference for card in self._cards):
+        if any(card.reference == reference for card in self.cards):
             raise SweepError(f"image: {reference.name} is there already")
-        self._cards.append(_ReferenceCard(self, reference, ""))
+        self.cards.append(_ReferenceCard(self, reference, ""))
         self._arrange()
         self._changed()
 
     def remove(self, card: _ReferenceCard) -> None:
         """Remove a reference."""
-        self._cards = [other for other in self._cards if other is not card]
+        self.cards = [other for other in self.cards if other is not card]
         self._arrange()
         close_widgets(card)
         self._changed()
@@ -123,7 +117,8 @@ class ReferenceFields(Section):
         def read() -> Reference:
             if isinstance(source, bytes):
                 return load_reference(source, max_megapixels=most, name=name)
-            return lab.reference(source, max_megapixels=most)
+            reference: Reference = lab.reference(source, max_megapixels=most)
+            return reference
 
         self._session.dispatcher.background(
             read, self.watched(partial(self._on_read, token)), partial(self._on_unreadable, token)
@@ -167,6 +162,6 @@ class ReferenceFields(Section):
             self._changed()
 
     def _arrange(self) -> None:
-        show_if(len(self._cards) > 1, self.mode)
-        self.mode.description = f"{len(self._cards)} references"  # "3 references", "combined in each request"
-        self._row.children = (self.source, self.upload, *self._cards, self.mode)
+        show_if(len(self.cards) > 1, self.mode)
+        self.mode.description = f"{len(self.cards)} references"  # "3 references", "combined in each request"
+        self._row.children = (self.source, self.upload, *self.cards, self.mode)
