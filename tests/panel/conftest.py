@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driver import drive, forget_panels
 from ipywidgets import Widget
+from panel_driver import drive, forget_panels
 
 import kontext_lab as kl
 from kontext_lab.panel import Panel

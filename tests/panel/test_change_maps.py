@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from driver import drive
+from panel_driver import drive
 from PIL import Image
 
 from kontext_lab.figures import Tile

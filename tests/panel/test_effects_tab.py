@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from driver import drive, parts
+from panel_driver import drive, parts
 
 import kontext_lab as kl
 from kontext_lab.panel import Panel

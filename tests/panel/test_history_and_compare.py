@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from driver import drive
+from panel_driver import drive
 
 import kontext_lab as kl
 from kontext_lab.panel import Panel

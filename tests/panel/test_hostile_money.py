@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from driver import button, drive
+from panel_driver import button, drive
 
 import kontext_lab as kl
 from kontext_lab.errors import AlreadyRunning, ConfigError, SweepError

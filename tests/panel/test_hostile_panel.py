@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driver import button, drive, parts
 from ipywidgets import HTML, Widget
+from panel_driver import button, drive, parts
 
 import kontext_lab as kl
 from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, NotFound, SweepError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import traitlets
-from driver import TABS, button, drive, parts
 from ipywidgets import HTML
+from panel_driver import TABS, button, drive, parts
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound

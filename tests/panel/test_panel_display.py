@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driver import button, drive, parts
+from panel_driver import button, drive, parts
 
 import kontext_lab as kl
 from kontext_lab.figures.grid_plan import plan_grid

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driver import drive
+from panel_driver import drive
 
 import kontext_lab as kl
 from kontext_lab.panel import Panel

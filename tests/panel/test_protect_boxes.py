@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from driver import drive, parts
 from ipywidgets.widgets.widget import _instances
+from panel_driver import drive, parts
 from PIL import Image
 
 import kontext_lab as kl

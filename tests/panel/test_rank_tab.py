@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from driver import drive, parts, ranking_parts
+from panel_driver import drive, parts, ranking_parts
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
