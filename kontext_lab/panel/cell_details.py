@@ -76,7 +76,7 @@ def _answered_seed(answer: str) -> object:
 
 
 def measured_text(output: Output) -> str:
-    """How much changed and how well the rest was kept; "" if it was not measured."""
+    """Change and preservation in one line; "" if they were not measured."""
     values = output.metrics
     if values.get("align/registered") == 0:
         return "measured: a new picture that does not line up with the reference"

@@ -54,7 +54,7 @@ _ERROR_PLACES = tuple(
         ),
     )
 )
-"""How an error of a whole sweep names the place in the form that it is about."""
+"""Patterns for the place in the form that an error of a whole sweep names."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Header"]
 
 _SHOWN = 3
-"""How many unfinished sweeps are listed."""
+"""Number of unfinished sweeps that are listed."""
 
 
 class Header(Section):

@@ -18,7 +18,8 @@ from pathlib import Path
 from PIL import Image
 from skimage import data
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "browser"), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 from jupyter import open_notebook
 from panel_driver import CONTROLLER

@@ -346,7 +346,7 @@ def test_a_narrow_panel_has_the_list_below(panel: PanelPage) -> None:
 
 def test_a_saved_notebook_has_no_picture(panel: PanelPage) -> None:
     """Only the boxes themselves."""
-    data: bytes = panel.ask(f"{FIELD}._picture")
+    data: bytes = panel.ask(f"{FIELD}.pictures['picture']")
     saved = panel.notebook.save().replace("\\n", "").replace("\n", "")
     assert '"boxes"' in saved
     assert base64.b64encode(data[3000:3600])[4:200].decode() not in saved

@@ -185,7 +185,7 @@ def test_simulated_pictures_say_so(ranking: Ranking) -> None:
     ranking.wait(20)
     assert "Simulated pictures" in tab.simulated.text
     assert "right · simulated" == tab.viewer.right_label
-    assert "1 vote – on simulated pictures." in words(tab.table.value)
+    assert "1 vote; simulated pictures." in words(tab.table.value)
 
 
 def test_votes_are_in_the_store_at_once(ranking: Ranking, six: Results, store_uri: str) -> None:
