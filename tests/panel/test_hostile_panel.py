@@ -291,7 +291,7 @@ def test_making_the_panel_again_makes_no_second_one(typed: Panel) -> None:
     threads = threading.active_count()
     again = [Panel(typed.lab) for _ in range(5)]
     assert (True, True) == (
-        all(drive(one) is drive(typed) for one in again),
+        all(drive(one).controller is drive(typed).controller for one in again),
         threading.active_count() <= threads + 1,
     )
 

@@ -100,9 +100,9 @@ class PromptFields(Section):
     def _compare_soon(self) -> None:
         """Compare the prompts once nobody types."""
         if len(self.rows) > 1 or self._differences is not None:
-            self._dispatcher.later(_PAUSE, self._compare, key=(id(self), "compare"), move=True)
+            self._dispatcher.later(_PAUSE, self._find_differences, key=(id(self), "compare"), move=True)
 
-    def _compare(self) -> None:
+    def _find_differences(self) -> None:
         self._dispatcher.background(
             partial(_differing, self.values), self._show_differences, key=(id(self), "compare")
         )
