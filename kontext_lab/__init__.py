@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kontext_lab.lab.unfinished import UnfinishedSweep
     from kontext_lab.metrics import Comparison, compare
     from kontext_lab.panel import Panel
-    from kontext_lab.panel.ranking_widget import Ranking, rank
+    from kontext_lab.panel.rank_tab import Ranking, rank
     from kontext_lab.reports.builder import report
     from kontext_lab.request import EditRequest
     from kontext_lab.results import CellResult, Output, Results, Spending, State
@@ -84,7 +84,7 @@ _HOMES = {
     "Output": "results",
     "Panel": "panel",
     "Plan": "lab.plan",
-    "Ranking": "panel.ranking_widget",
+    "Ranking": "panel.rank_tab",
     "Recovery": "lab.recovery",
     "Reference": "images",
     "Results": "results",
@@ -100,7 +100,7 @@ _HOMES = {
     "effects": "figures",
     "grid": "figures",
     "grid_pages": "figures",
-    "rank": "panel.ranking_widget",
+    "rank": "panel.rank_tab",
     "report": "reports.builder",
     "sample": "images.samples",
 }

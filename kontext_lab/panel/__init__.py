@@ -1,8 +1,7 @@
-"""The panel: a sweep driven, watched, judged and compared in a notebook cell.
+"""The panel: run, watch, judge and compare sweeps in a notebook cell.
 
-Rooms of its own for everything a person touches. Widgets are made and changed on one thread, the kernel's;
-whatever takes time happens elsewhere and is handed back (`post`). It knows the lab and what that returns; it
-never speaks to the service, the store or the journal by itself.
+Widgets are created and changed on one thread, the kernel's; everything that takes time runs elsewhere, and its result is
+handed back by the dispatcher. The panel knows the lab and what it returns, never the service, the store or the journal.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["Panel"]
 
 def __getattr__(name: str) -> Any:
     if name == "Panel":
-        from kontext_lab.panel.panel import Panel  # noqa: PLC0415 - parts of it can be had without all of it
+        from kontext_lab.panel.panel import Panel  # noqa: PLC0415 - its parts can be imported without all of it
 
         return Panel
     raise AttributeError(f"module 'kontext_lab.panel' has no attribute {name!r}")

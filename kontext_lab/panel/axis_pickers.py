@@ -1,12 +1,8 @@
-"""Rows, columns, sliders and page for a set of results: what a person picked, and the plan of a page from it.
-
-Shared by the grid and by Compare.
-"""
+"""Pickers for rows, columns, sliders and page of a grid, and the plan of the page that they choose."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ipywidgets import Box, Checkbox, Dropdown, SelectionSlider, Widget
@@ -16,150 +12,139 @@ from kontext_lab.figures.geometry import GridPlan
 from kontext_lab.figures.grid_plan import plan_grid
 from kontext_lab.figures.sizing import Paper
 from kontext_lab.figures.value_frames import SHOWS, Show
-from kontext_lab.panel.layouts import plain, show_if
-from kontext_lab.panel.widgets import Section, TextLine, closed, row
+from kontext_lab.panel.widgets import (
+    NO_CHOICE,
+    Section,
+    TextLine,
+    close_widgets,
+    picker,
+    plain,
+    row,
+    set_options,
+    show_if,
+)
 from kontext_lab.results import Results
 from kontext_lab.results.labels import VERDICT
 from kontext_lab.sweep.wording import shortened
 
-__all__ = ["AxisPickers", "Know"]
+__all__ = ["AxisPickers"]
 
-Know = Callable[[Results, Callable[[], None]], object]
-
-_NONE = "–"
 _LONGEST = 28
 
 
-@dataclass
-class _Known:
-    """Of which results references were asked for, and of which they have come as far as they can."""
-
-    asked: Results | None = None
-    results: Results | None = None
-
-
 class AxisPickers(Section):
-    """Pickers for what stands where.
+    """Pickers for the arrangement of a grid.
 
     Args:
         changed: called after every change by a person.
-        know: has the references of results brought on another thread, and calls what it is given when they are there;
-            None where they are known.
+        load_references: loads the references of results in the background, then calls its second argument; None if
+            all of them are loaded.
     """
 
-    def __init__(self, changed: Callable[[], None], know: Know | None = None) -> None:
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        load_references: Callable[[Results, Callable[[], None]], object] | None = None,
+    ) -> None:
         super().__init__()
-        self._changed, self._filling = self.guarded(changed), False
+        self._changed = self.guarded(changed)
         self._results: Results | None = None
-        self._know, self._known = know, _Known()
-        self.rows, self.columns = _picker("rows"), _picker("columns")
+        self._load_references = load_references
+        self._requested: Results | None = None
+        self._complete: Results | None = None
+        self.rows, self.columns = picker("rows"), picker("columns")
         self.showing = Dropdown(
             options=SHOWS,
             value=SHOWS[0],
             description="show",
-            tooltip="The outputs, where they differ from their references, or the references",
+            tooltip="The outputs, their differences from the references, or the references",
             **plain(Dropdown, width="auto"),
         )
-        self.framing = _picker("frame")
-        self.framing.tooltip = "A measured value as a coloured frame"
+        self.frames = picker("frame", "A measured value as a coloured frame")
         self.reference = Checkbox(
             False, description="reference", indent=False, **plain(Checkbox, width="auto")
         )
         self.back = self.button("‹", lambda: self.turn(-1), "Page before", small=True)
         self.ahead = self.button("›", lambda: self.turn(1), "Next page", small=True)
         self.page_line = TextLine(kind="muted")
+        self._pages_row = row(self.back, self.page_line, self.ahead)
         self.sliders: dict[str, SelectionSlider] = {}
         self._chosen: dict[str, str] = {}
         self._slider_box = Box(**plain(Box, flex_flow="row wrap"))
         self._slider_box.add_class("kl-sliders")
         self.page, self.pages = 1, 1
-        self.tools: list[Widget] = []
-        for picker in (self.rows, self.columns):
-            picker.observe(lambda _: self._picked(), names="value")
-        for other in (self.reference, self.showing, self.framing):
-            other.observe(lambda _: self._told(), names="value")
+        for choice in (self.rows, self.columns):
+            choice.observe(self._on_axis, names="value")
+        for control in (self.reference, self.showing, self.frames):
+            control.observe(self._on_change, names="value")
         self.add_class("kl-arranging")
-        self.lay_out()
+        self.add_tools()
 
-    def lay_out(self, *tools: Widget) -> None:
-        """Put the pickers in a line, with further tools behind them."""
-        pages = row(self.back, self.page_line, self.ahead)
-        self._pages_row = pages
-        views = (self.showing, self.framing, self.reference)
-        self.fill([row(self.rows, self.columns, *views, pages, *tools), self._slider_box])
+    def add_tools(self, *tools: Widget) -> None:
+        """Put further controls behind the pickers."""
+        views = (self.showing, self.frames, self.reference)
+        self.fill([row(self.rows, self.columns, *views, self._pages_row, *tools), self._slider_box])
 
-    def take(self, results: Results) -> None:
-        """Arrange these results; what was picked stays where it is possible."""
+    def put(self, results: Results) -> None:
+        """Arrange these results; choices stay if they are possible."""
         keys = figures.parameters(results)
         before = (self.rows.value, self.columns.value)
-        known = {key for _, key in self.rows.options} - {_NONE}
+        known = {key for _, key in self.rows.options} - {NO_CHOICE}
         self._results = results
-        self._filling = True
-        try:
-            for picker in (self.rows, self.columns):
-                options = [(_NONE, _NONE), *zip(shortened(keys, _LONGEST), keys, strict=True)]
-                if tuple(options) != tuple(picker.options):
-                    kept = picker.value
-                    picker.options = options
-                    picker.value = kept if kept in keys else _NONE
-            # Of a sweep about other things, what suited the one before says nothing.
+        with self.filling():
+            for choice in (self.rows, self.columns):
+                labels = shortened(keys, _LONGEST)
+                set_options(choice, [(NO_CHOICE, NO_CHOICE), *zip(labels, keys, strict=True)])
+            # Choices for a sweep with other parameters do not suit this one.
             if not known <= set(keys) or not any(key in keys for key in before):
-                self._picked_by_itself(results)
+                self._choose_axes(results, keys)
             self._make_sliders()
-        finally:
-            self._filling = False
 
-    def _picked_by_itself(self, results: Results) -> None:
+    def _choose_axes(self, results: Results, keys: list[str]) -> None:
         plan = plan_grid(results, title="")
-        keys = figures.parameters(results)
-        for picker, names in ((self.rows, plan.row_names), (self.columns, plan.column_names)):
-            picker.value = names[0] if len(names) == 1 and names[0] in keys else _NONE
+        for choice, names in ((self.rows, plan.row_names), (self.columns, plan.column_names)):
+            choice.value = names[0] if len(names) == 1 and names[0] in keys else NO_CHOICE
         if not plan.column_names and len(plan.row_names) == 1:
-            self.rows.value = _NONE  # a contact sheet: one parameter, wrapped
+            self.rows.value = NO_CHOICE  # a contact sheet: one parameter, wrapped
 
-    def _keys(self) -> tuple[list[str] | None, list[str] | None]:
-        """Rows and columns as figures take them; None for both where a contact sheet suits."""
-        rows = [] if self.rows.value == _NONE else [self.rows.value]
-        columns = [] if self.columns.value == _NONE else [self.columns.value]
+    def _axes(self) -> tuple[list[str] | None, list[str] | None]:
+        """Rows and columns as figures take them; None for both if a contact sheet shows at most one parameter."""
+        rows = [] if self.rows.value == NO_CHOICE else [self.rows.value]
+        columns = [] if self.columns.value == NO_CHOICE else [self.columns.value]
         if rows == columns:
             columns = []
-        if not rows and not columns and self._wraps():
-            return None, None
-        return rows, columns
-
-    def _wraps(self) -> bool:
-        """Whether there is one parameter at most: it fills a contact sheet."""
-        return self._results is not None and len(figures.rest(self._results, [], [])) < 2
+        if rows or columns or self._results is None or len(figures.rest(self._results, [], [])) > 1:
+            return rows, columns
+        return None, None
 
     def _make_sliders(self) -> None:
-        """A slider for every parameter that has no place."""
+        """Make a slider for every parameter that is neither rows nor columns."""
         if self._results is None:
             return
-        rows, columns = self._keys()
+        rows, columns = self._axes()
         rest = [] if rows is None else figures.rest(self._results, rows, columns or [])
-        made: dict[str, SelectionSlider] = {}
+        sliders: dict[str, SelectionSlider] = {}
         for key in rest:
             values = figures.values_of(self._results, key)
             if len(values) > 1:
-                made[key] = self._slider(key, values)
-        gone = [one for key, one in self.sliders.items() if made.get(key) is not one]
-        self.sliders = made
-        self._slider_box.children = tuple(made.values())
-        closed(*gone)
-        show_if(made, self._slider_box)
+                sliders[key] = self._slider(key, values)
+        removed = [slider for key, slider in self.sliders.items() if sliders.get(key) is not slider]
+        self.sliders = sliders
+        self._slider_box.children = tuple(sliders.values())
+        close_widgets(*removed)
+        show_if(sliders, self._slider_box)
 
     def _slider(self, key: str, values: list[tuple[str, Any]]) -> SelectionSlider:
         labels = [label for label, _ in values]
         # A slider needs labels that differ.
         options = list(zip(shortened(labels, _LONGEST), range(len(labels)), strict=True))
-        chosen = self._chosen.get(key)
-        at = labels.index(chosen) if chosen in labels else 0
         before = self.sliders.get(key)
         if before is not None and tuple(before.options) == tuple(options):
             return before
+        chosen = self._chosen.get(key)
         slider = SelectionSlider(
             options=options,
-            index=at,
+            index=labels.index(chosen) if chosen in labels else 0,
             description=shortened([key], _LONGEST)[0],
             continuous_update=True,
             tooltip=f"{key}: which of {len(values)} values is shown",
@@ -167,48 +152,45 @@ class AxisPickers(Section):
         )
         slider.kl_values = values
 
-        def moved(change: dict[str, Any]) -> None:
+        def on_move(change: dict[str, Any]) -> None:
             self._chosen[key] = labels[change["new"]]
-            self._told()
+            self._on_change()
 
-        slider.observe(moved, names="index")
+        slider.observe(on_move, names="index")
         return slider
 
-    def _picked(self) -> None:
+    def _on_axis(self, _: object) -> None:
         if self._filling:
             return
-        self._filling = True
-        try:
+        with self.filling():
             self._make_sliders()
-        finally:
-            self._filling = False
-        self._told()
+        self._on_change()
 
-    def _told(self) -> None:
+    def _on_change(self, _: object = None) -> None:
         if not self._filling:
             self.page = 1
             self._changed()
 
-    def turn(self, by: int) -> None:
-        """Another page."""
-        self.page = min(max(1, self.page + by), self.pages)
+    def turn(self, pages: int) -> None:
+        """Turn pages."""
+        self.page = min(max(1, self.page + pages), self.pages)
         self._changed()
 
     @property
     def where(self) -> dict[str, Any]:
-        """What the sliders stand at."""
+        """The values of the sliders."""
         return {key: slider.kl_values[slider.index][1] for key, slider in self.sliders.items()}
 
     def plan(self, *, paper: Paper | None = None, criterion: str | None = None) -> GridPlan:
-        """The page that was picked, with the verdicts on a criterion."""
+        """The plan of the chosen page, with the verdicts on a criterion."""
         results = self._results
         if results is None:
             return plan_grid(Results([]), title="")
-        rows, columns = self._keys()
+        rows, columns = self._axes()
         self._offer_frames(results)
-        show, frame = self._view(results), self.framing.value
+        show, frame = self._view(results), self.frames.value
 
-        def made(page: int) -> GridPlan:
+        def planned(page: int) -> GridPlan:
             return plan_grid(
                 results,
                 rows,
@@ -221,10 +203,12 @@ class AxisPickers(Section):
                 live=True,
                 criterion=criterion,
                 show=show,
-                frame=None if frame == _NONE else frame,
+                frame=None if frame == NO_CHOICE else frame,
             )
 
-        plan = made(1) if self.page == 1 else self._page_or_last(made)
+        plan = planned(1)
+        if self.page > 1 and plan.pages > 1:
+            plan = planned(min(self.page, plan.pages))
         self.page, self.pages = plan.page, plan.pages
         self.page_line.say(f"page {plan.page} of {plan.pages}" if plan.pages > 1 else "")
         show_if(plan.pages > 1, self._pages_row)
@@ -232,47 +216,31 @@ class AxisPickers(Section):
         return plan
 
     def _offer_frames(self, results: Results) -> None:
-        """The values there are by now; the one that was picked stays as long as it is among them."""
-        names = sorted(figures.frame_names(results), key=_worth)
-        options = [(_NONE, _NONE), *((name, name) for name in names)]
-        if tuple(options) == tuple(self.framing.options):
-            return
-        before, self._filling = self._filling, True
-        try:
-            kept = self.framing.value
-            self.framing.options = options
-            self.framing.value = kept if kept in names else _NONE
-        finally:
-            self._filling = before
+        """Offer the values measured so far: changes first, then preservation, verdicts, ranks and the rest."""
+        groups = ("change/area", "change/", "preserve/", VERDICT, "rank/")
+
+        def rank(name: str) -> tuple[int, str]:
+            return next((at for at, group in enumerate(groups) if name.startswith(group)), len(groups)), name
+
+        names = sorted(figures.frame_names(results), key=rank)
+        with self.filling():
+            set_options(self.frames, [(NO_CHOICE, NO_CHOICE), *((name, name) for name in names)])
 
     def _view(self, results: Results) -> Show:
-        """What is to be shown, once all that takes has come; the outputs until then."""
+        """The chosen view once everything for it is loaded; the outputs until then."""
         wanted: Show = self.showing.value
-        if wanted == "output" or (wanted == "change" and results.comparison_source is None):
+        source = results.comparison_source
+        if wanted == "output" or (wanted == "change" and source is None):
             return "output"
-        lacking = any(cell.request is None for cell in results) and results.comparison_source is not None
-        if not lacking or self._know is None or self._known.results is results:
+        missing = source is not None and any(cell.request is None for cell in results)
+        if not missing or self._load_references is None or self._complete is results:
             return wanted
-        if self._known.asked is not results:
-            self._known.asked = results
-            self._know(results, lambda: self._came(results))
+
+        def on_loaded() -> None:
+            self._complete = results
+            self._changed()
+
+        if self._requested is not results:
+            self._requested = results
+            self._load_references(results, on_loaded)
         return "output"
-
-    def _came(self, results: Results) -> None:
-        self._known.results = results
-        self._changed()
-
-    def _page_or_last(self, made: Callable[[int], GridPlan]) -> GridPlan:
-        """The page asked for; where there are fewer now, the last."""
-        pages = made(1).pages
-        return made(min(self.page, pages))
-
-
-def _worth(name: str) -> tuple[int, str]:
-    """How much and how well first, then what people said, then the rest."""
-    groups = ("change/area", "change/", "preserve/", VERDICT, "rank/")
-    return next((at for at, group in enumerate(groups) if name.startswith(group)), len(groups)), name
-
-
-def _picker(name: str) -> Dropdown:
-    return Dropdown(options=[(_NONE, _NONE)], value=_NONE, description=name, **plain(Dropdown, width="auto"))

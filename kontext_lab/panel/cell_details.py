@@ -1,37 +1,37 @@
-"""What is to be said of an output, in words and tables. Pure: markup out of values, everything escaped."""
+"""An output described in words and tables. Pure: markup out of values, everything escaped."""
 
 from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from kontext_lab.panel.planned_results import described
 from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import CellResult, Output
 from kontext_lab.results.labels import VERDICT, criterion_of
 
-__all__ = ["details_of", "facts_of", "measured_in_words", "state_of", "title_of", "verdicts_in_words"]
+__all__ = ["details_html", "facts_html", "measured_text", "state_text", "title_of", "verdict_texts"]
 
-_WHOLE = ("preserve/ssim", "preserve/psnr_db", "preserve/delta_e")
-"""Of everything that did not change; all others are of a box."""
+_GLOBAL = ("preserve/ssim", "preserve/psnr_db", "preserve/delta_e")
+"""Metrics of everything that did not change; the others of their kind are of a box."""
 
 
 def title_of(cell: CellResult) -> str:
-    """What varied for a cell, else its title."""
+    """The swept parameters of a cell, else its title."""
     return " · ".join(described(cell)) or cell.title
 
 
-def state_of(output: Output) -> str:
-    """Why there is no picture: state and reason, in words."""
+def state_text(output: Output) -> str:
+    """State and reason of an output without a picture."""
     cell = output.cell
     if output.reason:
         return f"{output.reason}: {output.note}" if output.note else output.reason
     return " · ".join(filter(None, (str(cell.state).replace("_", " "), cell.reason)))
 
 
-def verdicts_in_words(output: Output) -> dict[str, str]:
-    """What was said of an output: criterion to `pass` or `fail`."""
+def verdict_texts(output: Output) -> dict[str, str]:
+    """The verdicts on an output: criterion to `pass` or `fail`."""
     return {
         criterion_of(key): "pass" if value == 1 else "fail"
         for key, value in output.metrics.items()
@@ -39,15 +39,23 @@ def verdicts_in_words(output: Output) -> dict[str, str]:
     }
 
 
-def facts_of(output: Output, answer: str = "") -> str:
-    """Asked for against what came, cost, time: one line of markup.
+def facts_html(output: Output, answer: str = "") -> str:
+    """Size, seed, cost, time and measured values, as lines of HTML.
 
     Args:
-        output: of which.
-        answer: what the service answered, as JSON text, where it is at hand.
+        output: the output.
+        answer: the service's answer as JSON text, or "".
     """
-    cell = output.cell
-    parts = [*_size(output), _seed(cell, answer)]
+    cell, parts = output.cell, []
+    if output.width:
+        size = (output.width, output.height)
+        ratio = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
+        parts += [f"{size[0]}×{size[1]} {output.format}", f"ratio {size[0] / size[1]:.3f}, asked for {ratio}"]
+        expected = cell.request.expected_size if cell.request is not None else (0, 0)
+        if expected not in ((0, 0), size):
+            parts.append(f"expected {expected[0]}×{expected[1]}")
+    sent, answered = cell.params.get("seed"), _answered_seed(answer)
+    parts.append(f"seed {sent}" if answered in (None, sent) else f"seed {sent}, the service says {answered}")
     parts.append(f"${cell.cost:.3f}" + (" simulated" if cell.simulated else ""))
     if cell.latency_s is not None:
         parts.append(f"{cell.latency_s:.1f} s")
@@ -55,15 +63,23 @@ def facts_of(output: Output, answer: str = "") -> str:
         parts.append(f"reused from run {cell.reused_from[:8]}")
     if cell.run_id:
         parts.append(f"run {cell.run_id[:8]}")
-    lines = [" · ".join(parts), *filter(None, [measured_in_words(output)])]
+    lines = filter(None, (" · ".join(parts), measured_text(output)))
     return "".join(f'<div class="kl-muted">{html.escape(line)}</div>' for line in lines)
 
 
-def measured_in_words(output: Output) -> str:
-    """How much changed and how well the rest was kept, read together; "" where it was not measured."""
+def _answered_seed(answer: str) -> object:
+    try:
+        read = json.loads(answer) if answer else {}
+    except ValueError:
+        return None
+    return read.get("seed") if isinstance(read, dict) else None
+
+
+def measured_text(output: Output) -> str:
+    """Change and preservation in one line; "" if they were not measured."""
     values = output.metrics
     if values.get("align/registered") == 0:
-        return "measured: a new picture, nothing of the reference is in its place"
+        return "measured: a new picture that does not line up with the reference"
     if "change/area" not in values:
         return ""
     parts = [f"{values['change/area']:.1%} changed"]
@@ -71,68 +87,38 @@ def measured_in_words(output: Output) -> str:
         parts.append(f"the rest kept: similarity {values['preserve/ssim']:.3f}")
     if "preserve/delta_e" in values:
         parts.append(f"colour off by {values['preserve/delta_e']:.1f}")
-    boxes = [name for name in sorted(values) if name.startswith("preserve/") and name not in _WHOLE]
+    boxes = [name for name in sorted(values) if name.startswith("preserve/") and name not in _GLOBAL]
     parts += [f"{name.removeprefix('preserve/')} kept: {values[name]:.3f}" for name in boxes]
     if "first/change/area" in values:
         parts.append(f"against the first picture of the chain {values['first/change/area']:.1%} changed")
-    flags = [
-        name.removeprefix("flag/").replace("_", " ")
-        for name, value in values.items()
-        if name.startswith("flag/") and value
-    ]
-    return "measured: " + " · ".join([*parts, *flags])
+    flags = [name for name, value in values.items() if name.startswith("flag/") and value]
+    parts += [name.removeprefix("flag/").replace("_", " ") for name in flags]
+    return "measured: " + " · ".join(parts)
 
 
-def _size(output: Output) -> list[str]:
-    """The size that came, and the one that was expected where that is another."""
-    if not output.width:
-        return []
-    cell, came = output.cell, (output.width, output.height)
-    asked = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
-    found = [f"{came[0]}×{came[1]} {output.format}", f"ratio {came[0] / came[1]:.3f}, asked for {asked}"]
-    expected = cell.request.expected_size if cell.request is not None else (0, 0)
-    if expected not in ((0, 0), came):
-        found.append(f"expected {expected[0]}×{expected[1]}")
-    return found
-
-
-def _seed(cell: CellResult, answer: str) -> str:
-    """The seed that was sent, and the one the service names where that is another."""
-    sent = cell.params.get("seed")
-    try:
-        read = json.loads(answer) if answer else {}
-    except ValueError:
-        read = {}
-    named = read.get("seed") if isinstance(read, dict) else None
-    return f"seed {sent}" if named in (None, sent) else f"seed {sent}, the service says {named}"
-
-
-def _values(cell: CellResult) -> Iterator[tuple[str, str, float]]:
-    """Everything that was measured of a cell's outputs, with the output's name where there are several."""
-    for output in cell.outputs:
-        number = f"output {output.number}" if len(cell.outputs) > 1 else ""
-        for name in sorted(output.metrics):
-            yield number, name, output.metrics[name]
-
-
-def details_of(cell: CellResult, answer: str = "") -> str:
+def details_html(cell: CellResult, answer: str = "") -> str:
     """Every parameter, the request and the answer, folded away."""
-    rows = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>"
-        for key, value in cell.params.items()
-    )
-    parts = [("Parameters", f"<table>{rows}</table>")]
-    measured = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{value:.6g}</td><td>{number}</td></tr>"
-        for number, name, value in _values(cell)
-    )
+
+    def table(rows: Sequence[tuple[str, ...]]) -> str:
+        cells = ("".join(f"<td>{html.escape(text)}</td>" for text in row[1:]) for row in rows)
+        lines = (
+            f"<tr><th>{html.escape(row[0])}</th>{rest}</tr>" for row, rest in zip(rows, cells, strict=True)
+        )
+        return f"<table>{''.join(lines)}</table>"
+
+    parts = [("Parameters", table([(key, str(value)) for key, value in cell.params.items()]))]
+    measured = [
+        (name, f"{output.metrics[name]:.6g}", f"output {output.number}" if len(cell.outputs) > 1 else "")
+        for output in cell.outputs
+        for name in sorted(output.metrics)
+    ]
     if measured:
-        parts.append(("Measured", f"<table>{measured}</table>"))
+        parts.append(("Measured", table(measured)))
     if cell.request is not None:
         body = json.dumps(cell.request.logged_payload(), indent=1, ensure_ascii=False)
         parts.append(("Request", f"<pre>{html.escape(body)}</pre>"))
     if answer:
         parts.append(("Answer", f"<pre>{html.escape(answer)}</pre>"))
     return "".join(
-        f'<details class="kl-details"><summary>{name}</summary>{inside}</details>' for name, inside in parts
+        f'<details class="kl-details"><summary>{name}</summary>{content}</details>' for name, content in parts
     )

@@ -1,15 +1,16 @@
-"""A sweep or a single cell as Python that makes it again. Pure: text out of values."""
+"""Python code that makes a sweep or a single cell again. Pure: text out of values."""
 
 from __future__ import annotations
 
 import pprint
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
-from kontext_lab.request import FIELDS, EditRequest
+from kontext_lab.request import FIELDS
 from kontext_lab.results import CellResult
 from kontext_lab.sweep import Sweep
 from kontext_lab.sweep.axes import REFERENCE_KEYS
@@ -17,11 +18,9 @@ from kontext_lab.sweep.wording import filled, placeholders
 
 __all__ = ["cell_code", "escaped", "sweep_code"]
 
-_OPENING = "import kontext_lab as kl\n\nlab = kl.Lab({service})\n"
-
 
 class _Code(str):
-    """Source that stands for itself when it is printed inside a container."""
+    """Source code, printed as it is inside a container."""
 
     __slots__ = ()
 
@@ -30,21 +29,22 @@ class _Code(str):
 
 
 def cell_code(cell: CellResult, run_id: str) -> str:
-    """Python that makes exactly this request again; where it was paid for, it is reused.
+    """Python that makes exactly this request again, or reuses it if it was paid for.
 
     Args:
         cell: with its request.
-        run_id: of the sweep it is tracked in, which holds its references; "" where there is none.
+        run_id: of its tracked sweep, which holds its references, or "".
 
     Raises:
-        SweepError: its request is not known, or a reference is neither a file, an address nor tracked.
+        SweepError: its request is unknown, or a reference is neither a file, nor an address, nor tracked.
     """
     if cell.request is None:
-        raise SweepError(f"{cell.title}: its request is not at hand, open its sweep first")
+        raise SweepError(f"{cell.title}: its request is unknown, open its sweep first")
     references = _References(run_id, tuple(dict.fromkeys(cell.request.images)), exact=True)
     given: dict[str, Any] = {"prompt": escaped(cell.request.prompt)}
     given |= references.fixed(cell.request.images)
-    given |= _fields(cell.request)
+    fields = {name: getattr(cell.request, name) for name in (*FIELDS, "price", "repeat") if name != "prompt"}
+    given |= {name: value for name, value in fields.items() if value != (1 if name == "repeat" else None)}
     call = f"result = lab.run(kl.Sweep(\n{_arguments(given)}))[0]\nresult.image\n"
     return _opening(cell.service) + references.source(cell.fingerprint) + call
 
@@ -55,10 +55,10 @@ def sweep_code(sweep: Sweep, *, service: str = "", run_id: str = "") -> str:
     Args:
         sweep: the sweep.
         service: `sandbox`, or the service's origin.
-        run_id: the run it is tracked in, for references that are no files; "" where there is none.
+        run_id: of its tracked sweep, for references without a file, or "".
 
     Raises:
-        SweepError: a reference is neither a file, an address nor tracked.
+        SweepError: a reference is neither a file, nor an address, nor tracked.
     """
     references = _References(run_id, sweep.references, exact=False)
     given: dict[str, Any] = {}
@@ -86,23 +86,18 @@ def sweep_code(sweep: Sweep, *, service: str = "", run_id: str = "") -> str:
 
 
 def _opening(service: str) -> str:
-    return _OPENING.format(service='"sandbox"' if service == "sandbox" else "")
+    argument = '"sandbox"' if service == "sandbox" else ""
+    return f"import kontext_lab as kl\n\nlab = kl.Lab({argument})\n"
 
 
 def escaped(prompt: str) -> str:
-    """A prompt that was filled in, so that braces left in it stay text."""
+    """A filled-in prompt with its braces escaped, so that they stay text."""
     text = prompt
     for name in placeholders(prompt):
         text = text.replace(f"{{{name}}}", f"{{{{{name}}}}}")
     if placeholders(text) or filled(text, {}) != prompt:
         raise SweepError("prompt: its braces can't be written as source, load its sweep instead")
     return text
-
-
-def _fields(request: EditRequest) -> dict[str, Any]:
-    names = [name for name in FIELDS if name != "prompt"] + ["price"]
-    found = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
-    return found | ({"repeat": request.repeat} if request.repeat != 1 else {})
 
 
 def _arguments(given: Mapping[str, Any]) -> str:
@@ -114,7 +109,7 @@ def _arguments(given: Mapping[str, Any]) -> str:
 
 
 class _References:
-    """References as source: a path or an address where that still holds the picture, else the tracked one."""
+    """References as code: a path or an address that still has the picture, else the tracked one."""
 
     def __init__(self, run_id: str, references: Sequence[Reference], *, exact: bool) -> None:
         self._run_id, self._exact = run_id, exact
@@ -125,41 +120,33 @@ class _References:
         if reference.url and not reference.signed and not self._exact:
             return reference.url
         path = Path(reference.source)
-        if not self._exact and path.is_absolute() and _holds(path, reference):
-            return str(path)
+        if not self._exact and path.is_absolute():
+            with suppress(SweepError):
+                if load_reference(path).digest == reference.digest:
+                    return str(path)
         if not self._run_id:
             raise SweepError(
-                f"reference {reference.name}: it is no file and not tracked yet; run the sweep first"
+                f"reference {reference.name}: has no file and is not tracked yet; run the sweep first"
             )
         self._tracked.append(reference)
         return _Code(f"references[{reference.digest[:16]!r}]")
 
     def source(self, fingerprint: str = "") -> str:
-        """The line that brings the tracked references back."""
+        """The line that loads the tracked references."""
         lines = f"# request {fingerprint}\n" if fingerprint else ""
         if self._tracked:
             lines += f"references = {{one.digest[:16]: one for one in lab.load_sweep({self._run_id!r}).references}}\n"
         return lines
 
     def fixed(self, references: Sequence[Reference]) -> dict[str, Any]:
-        """The argument for references that don't vary."""
+        """The argument for references that are the same in every cell."""
         texts = [self._texts[one] for one in references]
         return {"image": texts[0]} if len(texts) == 1 else {"images": texts}
 
     def entry(self, keys: Sequence[str], entry: Sequence[Any]) -> Any:
         """One value of an axis."""
-        parts = [self._part(key, part) for key, part in zip(keys, entry, strict=True)]
+        parts = []
+        for key, part in zip(keys, entry, strict=True):
+            texts = [self._texts[one] for one in part] if key in REFERENCE_KEYS else part
+            parts.append(texts[0] if key == "image" else texts)
         return parts[0] if len(parts) == 1 else tuple(parts)
-
-    def _part(self, key: str, part: Any) -> Any:
-        if key not in REFERENCE_KEYS:
-            return part
-        texts = [self._texts[one] for one in part]
-        return texts[0] if key == "image" else texts
-
-
-def _holds(path: Path, reference: Reference) -> bool:
-    try:
-        return load_reference(path).digest == reference.digest
-    except SweepError:
-        return False

@@ -1,24 +1,32 @@
-"""What stands in the form, as a value: read into a sweep, or into what is wrong with it and where. Pure.
+"""The content of the form as a value: a sweep is made of it, or it says what is wrong and where. Pure.
 
-Everything is text as it was typed, but references, which are read when they are added. A sweep put into a
-form and read out again is the same sweep, so that it goes on in its own run.
+Everything is text as it was typed, except references, which are read when they are added. A sweep that is put into
+the form and read out again is the same sweep, so that it goes on in its own run.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Boxes, Reference
-from kontext_lab.panel.placeholders import LabelledValue, PlaceholderValues, follow
 from kontext_lab.request import decimal_text
 from kontext_lab.sweep import Sweep
 from kontext_lab.sweep.axes import REFERENCE_KEYS, Axis, check_value, parse_axis, value_text
+from kontext_lab.sweep.wording import placeholders
 
-__all__ = ["VALUE_KEYS", "FormError", "FormState", "read_values"]
+__all__ = [
+    "VALUE_KEYS",
+    "FormError",
+    "FormState",
+    "LabelledValue",
+    "PlaceholderValues",
+    "follow_prompts",
+    "value_errors",
+]
 
 VALUE_KEYS = (
     "guidance_scale",
@@ -33,19 +41,85 @@ VALUE_KEYS = (
 """The fields of a request that are typed as values."""
 
 _ORDER = ("guidance_scale", "seed", "aspect_ratio", "{}", "image", "images", "prompt")
-"""In which order new axes come, `{}` for the words; what is not listed comes last."""
+"""The order of new axes, `{}` for placeholders; other keys come last."""
 
-_AXIS_ERROR = re.compile(r"axis '([^']+)'")
-_CELL_ERROR = re.compile(r"cell [^:]*(?::\d+)?[^:]*: (\w+):")
-_FIELD_ERROR = re.compile(r"(\w+):")
-_WORD_ERROR = re.compile(r"prompt: \{(\w+)\} has no values")
+_ERROR_PLACES = tuple(
+    map(
+        re.compile,
+        (
+            r"prompt: \{(\w+)\} has no values",
+            r"axis '([^']+)'",
+            r"cell [^:]*(?::\d+)?[^:]*: (\w+):",
+            r"(\w+):",
+        ),
+    )
+)
+"""Patterns for the place in the form that an error of a whole sweep names."""
+
+
+@dataclass(frozen=True)
+class LabelledValue:
+    """A value as it is typed, and the name a person gave it, or ""."""
+
+    text: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or self.text
+
+
+@dataclass(frozen=True)
+class PlaceholderValues:
+    """The placeholders of the prompts, and the values of every placeholder that was ever typed.
+
+    Attributes:
+        names: in use, in order of appearance.
+        values: by name; a name that is not in use may come back.
+        gap: position and name of the placeholder that disappeared last: one that appears there is the same, renamed.
+    """
+
+    names: tuple[str, ...] = ()
+    values: Mapping[str, tuple[LabelledValue, ...]] = field(default_factory=dict)
+    gap: tuple[int, str] | None = None
+
+    @property
+    def used(self) -> dict[str, tuple[LabelledValue, ...]]:
+        """The values of the names in use."""
+        return {name: self.values.get(name, ()) for name in self.names}
+
+    def replace(self, name: str, values: Iterable[LabelledValue]) -> PlaceholderValues:
+        """A copy with other values for one name."""
+        return replace(self, values={**self.values, name: tuple(values)})
+
+
+def follow_prompts(words: PlaceholderValues, prompts: Iterable[str]) -> PlaceholderValues:
+    """The placeholder values after the prompts changed.
+
+    A name that takes the place of another is that one renamed and takes its values along: at once, or where a brace
+    was open in between. A name that existed before has the values it had.
+    """
+    names = tuple(dict.fromkeys(name for prompt in prompts for name in placeholders(prompt)))
+    values = dict(words.values)
+    lost = {at: name for at, name in enumerate(words.names) if name not in names}
+    gap = max(lost.items()) if lost else words.gap
+    for at, name in enumerate(names):
+        if name in words.names:
+            continue
+        before = lost.get(at) or (next(iter(lost.values())) if len(lost) == 1 else None)
+        if before is None and words.gap is not None and words.gap[0] == at:
+            before = words.gap[1]
+        if before is not None and not values.get(name) and values.get(before):
+            values[name] = values.pop(before)
+            gap = None
+        values.setdefault(name, ())
+    return PlaceholderValues(names, values, gap)
 
 
 class FormError(SweepError):
-    """A form that is no sweep yet, with a line for each place where something is wrong.
+    """A form that is not a sweep yet.
 
     Attributes:
-        problems: what is wrong by where: a field, `{word}`, `image`, `name` …, or "" for the whole.
+        problems: a line for each place: a field, `{word}`, `image`, `name` …, or "" for the whole.
     """
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -58,22 +132,22 @@ class FormError(SweepError):
 
 @dataclass(frozen=True)
 class FormState:
-    """What stands in the form.
+    """The content of the form.
 
     Attributes:
         prompts: the wordings, with their names.
         words: the placeholders and their values.
-        references: the pictures given, with their names.
-        combined: whether all of them go into each request; else each is a value of its own.
-        values: by field, what was typed.
-        kept: axes that a form has no place for, such as paired values; kept as they came.
-        order: the keys of the axes as a sweep had them that was put in.
+        references: the pictures, with their names.
+        combined: True if all references go into each request; else each is a value of its own.
+        values: the typed values by field.
+        kept: axes that the form has no field for, such as paired values; they stay as they are.
+        order: the keys of the axes of the sweep that was put in.
         axes_of_one: keys that are an axis although they have one value.
         name: of the sweep.
         note: of the sweep.
         price: US dollars per picture, or "".
         max_megapixels: above which references are scaled down.
-        protect: of each reference the parts that an edit should leave alone, by their names.
+        protect: the boxes of each reference that an edit should leave alone, by their names.
     """
 
     prompts: tuple[LabelledValue, ...] = (LabelledValue(""),)
@@ -92,44 +166,42 @@ class FormState:
 
     @property
     def pictures(self) -> tuple[tuple[Reference, str], ...]:
-        """Every reference there is with its name, also those of axes that are kept."""
+        """All references with their names, also those of kept axes."""
         kept = [
-            (one, "")
+            (reference, "")
             for axis in self.kept
             for entry in axis.values
             for key, part in zip(axis.keys, entry, strict=True)
             if key in REFERENCE_KEYS
-            for one in part
+            for reference in part
         ]
         return tuple(dict.fromkeys((*self.references, *kept)))
 
-    def prompted(self, prompts: Iterable[LabelledValue]) -> FormState:
-        """The same with other prompts; their placeholders followed."""
+    def with_prompts(self, prompts: Iterable[LabelledValue]) -> FormState:
+        """A copy with other prompts, and their placeholders."""
         new = tuple(prompts)
-        return replace(self, prompts=new, words=follow(self.words, self._templates(new)))
-
-    def _templates(self, prompts: tuple[LabelledValue, ...]) -> list[str]:
         kept = [
             str(entry[axis.keys.index("prompt")])
             for axis in self.kept
             if "prompt" in axis.keys
             for entry in axis.values
         ]
-        return [*(one.text for one in prompts), *kept]
+        words = follow_prompts(self.words, [*(prompt.text for prompt in new), *kept])
+        return replace(self, prompts=new, words=words)
 
     def sweep(self) -> Sweep:
-        """The sweep that stands here.
+        """The sweep.
 
         Raises:
-            DraftError: it is none yet; says where and why.
+            FormError: something is missing or wrong; its `problems` say where.
         """
         problems = self.problems()
         if problems:
             raise FormError(problems)
         try:
-            fixed, axes = self._sorted_out()
+            fixed, axes = self._fixed_and_axes()
             made = Sweep(
-                axes=self._ordered(axes),
+                axes={key: axes[key] for key in sorted(axes, key=self._rank)},
                 name=self.name or None,
                 note=self.note,
                 max_megapixels=self.max_megapixels,
@@ -137,19 +209,19 @@ class FormState:
             )
             return made.with_boxes(self.protect) if self.protect else made
         except SweepError as error:
-            raise FormError({self._where(str(error)): str(error)}) from None
+            raise FormError({self._place(str(error)): str(error)}) from None
 
     def problems(self) -> dict[str, str]:
-        """What is wrong with single fields, by where it stands; quick, whatever the number of cells."""
+        """Problems of single fields, by place; quick, whatever the number of cells."""
         found: dict[str, str] = {}
-        if self.prompts and not any(one.text.strip() for one in self.prompts):
+        if self.prompts and not any(prompt.text.strip() for prompt in self.prompts):
             found["prompt"] = "prompt: is missing, say what to change"
-        for number, one in enumerate(self.prompts if not found else (), 1):
-            where = f" {number}" if len(self.prompts) > 1 else ""
-            if not one.text.strip():
-                found["prompt"] = f"prompt{where}: is empty, write it or take it away"
-            elif len(one.text) > 4000:
-                found["prompt"] = f"prompt{where}: {len(one.text)} characters, allowed are at most 4000"
+        for number, prompt in enumerate(self.prompts if not found else (), 1):
+            which = f" {number}" if len(self.prompts) > 1 else ""
+            if not prompt.text.strip():
+                found["prompt"] = f"prompt{which}: is empty, write it or take it away"
+            elif len(prompt.text) > 4000:
+                found["prompt"] = f"prompt{which}: {len(prompt.text)} characters, allowed are at most 4000"
         for name, values in self.words.used.items():
             if not values and not any(name in axis.keys for axis in self.kept):
                 found[f"{{{name}}}"] = f"{{{name}}} has no values: give at least one word"
@@ -158,14 +230,14 @@ class FormState:
         elif self.combined and len(self.references) > 4:
             found["image"] = f"image: {len(self.references)} references in one request, allowed are at most 4"
         for key, values in self.values.items():
-            for error in read_values(key, values).values():
-                found.setdefault(key, error)
+            errors = value_errors(key, values)
+            if errors:
+                found[key] = next(iter(errors.values()))
         if self.price:
-            _note(found, "price", lambda: check_value("price", self.price, max_megapixels=1.0))
+            found |= value_errors("price", [LabelledValue(self.price)], "price")
         return found
 
-    def _sorted_out(self) -> tuple[dict[str, Any], dict[str, Axis]]:
-        """What is fixed, and the axes."""
+    def _fixed_and_axes(self) -> tuple[dict[str, Any], dict[str, Axis]]:
         fixed: dict[str, Any] = {"price": self.price} if self.price else {}
         axes: dict[str, Axis] = {}
         for key, values in (("prompt", self.prompts), *self.values.items()):
@@ -178,35 +250,31 @@ class FormState:
                 axes[name] = self._axis(name, values)
         given = [reference for reference, _ in self.references]
         names = tuple(name for _, name in self.references)
-        if given and (
-            self.combined or (len(given) == 1 and not names[0] and "image" not in self.axes_of_one)
-        ):
+        single = len(given) == 1 and not names[0] and "image" not in self.axes_of_one
+        if given and (self.combined or single):
             fixed["images"] = given
         elif given:
-            made = parse_axis("image", given, max_megapixels=self.max_megapixels)
-            axes["image"] = replace(made, labels=names)
+            axis = parse_axis("image", given, max_megapixels=self.max_megapixels)
+            axes["image"] = replace(axis, labels=names)
         return fixed, axes | {axis.key: axis for axis in self.kept}
 
     def _axis(self, key: str, values: tuple[LabelledValue, ...]) -> Axis:
-        texts = [one.text for one in values]
-        made = parse_axis(key, texts, max_megapixels=self.max_megapixels)
-        return replace(made, labels=tuple(one.name for one in values))
+        axis = parse_axis(key, [value.text for value in values], max_megapixels=self.max_megapixels)
+        return replace(axis, labels=tuple(value.name for value in values))
 
-    def _ordered(self, axes: Mapping[str, Axis]) -> dict[str, Axis]:
-        def rank(key: str) -> tuple[int, int]:
-            if key in self.order:
-                return (0, self.order.index(key))
-            kind = "{}" if key in self.words.names else key
-            return (1, _ORDER.index(kind) if kind in _ORDER else len(_ORDER))
+    def _rank(self, key: str) -> tuple[int, int]:
+        """The position of an axis."""
+        if key in self.order:
+            return (0, self.order.index(key))
+        kind = "{}" if key in self.words.names else key
+        return (1, _ORDER.index(kind) if kind in _ORDER else len(_ORDER))
 
-        return {key: axes[key] for key in sorted(axes, key=rank)}
-
-    def _where(self, line: str) -> str:
+    def _place(self, line: str) -> str:
         """The place in the form that an error of the whole sweep is about."""
-        for pattern in (_WORD_ERROR, _AXIS_ERROR, _CELL_ERROR, _FIELD_ERROR):
-            found = pattern.match(line)
-            if found:
-                key = "image" if found[1] == "images" else found[1]
+        for pattern in _ERROR_PLACES:
+            match = pattern.match(line)
+            if match:
+                key = "image" if match[1] == "images" else match[1]
                 if key in self.words.names:
                     return f"{{{key}}}"
                 if key in (*VALUE_KEYS, "prompt", "image", "name", "note", "price"):
@@ -215,7 +283,7 @@ class FormState:
 
     @classmethod
     def of(cls, sweep: Sweep) -> FormState:
-        """A sweep as it stands in the form."""
+        """A sweep as the form shows it."""
         values: dict[str, tuple[LabelledValue, ...]] = {}
         draft = cls(
             name=sweep.given_name,
@@ -229,50 +297,42 @@ class FormState:
             if key == "prompt":
                 draft = replace(draft, prompts=(LabelledValue(value),))
             elif key == "images":
-                draft = replace(draft, references=tuple((one, "") for one in value), combined=True)
+                references = tuple((reference, "") for reference in value)
+                draft = replace(draft, references=references, combined=len(references) > 1)
             elif key == "price":
                 draft = replace(draft, price=decimal_text(value))
             else:
                 values[key] = (LabelledValue(value_text(key, value)),)
-        draft = replace(draft, combined=draft.combined and len(draft.references) > 1)
         for axis in sweep.axes:
             draft = draft._with_axis(axis, values)
-        if any("prompt" in axis.keys for axis in draft.kept):
-            draft = replace(draft, prompts=())
-        templates = draft._templates(draft.prompts)
-        return replace(draft, values=values, words=follow(draft.words, templates))
+        prompts = () if any("prompt" in axis.keys for axis in draft.kept) else draft.prompts
+        return replace(draft, values=values).with_prompts(prompts)
 
     def _with_axis(self, axis: Axis, values: dict[str, tuple[LabelledValue, ...]]) -> FormState:
-        """The same with an axis of the sweep that is put in."""
-        if len(axis.keys) > 1 or (axis.key == "images" and any(len(entry[0]) > 1 for entry in axis.values)):
+        """A copy with an axis of the sweep that is put in; `values` takes those of a field."""
+        if len(axis.keys) > 1 or axis.key == "images":
             return replace(self, kept=(*self.kept, axis))
         pairs = list(zip(axis.values, axis.labels, strict=True))
         if _is_image(axis):
-            if axis.key == "images":
-                return replace(self, kept=(*self.kept, axis))
             return replace(self, references=tuple((entry[0][0], label) for entry, label in pairs))
-        named = tuple(LabelledValue(value_text(axis.key, entry[0]), label) for entry, label in pairs)
+        labelled = tuple(LabelledValue(value_text(axis.key, entry[0]), label) for entry, label in pairs)
         if axis.key == "prompt":
-            return replace(self, prompts=named)
+            return replace(self, prompts=labelled)
         if axis.key in VALUE_KEYS:
-            values[axis.key] = named
+            values[axis.key] = labelled
             return self
-        return replace(self, words=self.words.replace(axis.key, named))
+        return replace(self, words=self.words.replace(axis.key, labelled))
 
 
-def read_values(key: str, values: Iterable[LabelledValue]) -> dict[str, str]:
-    """What is wrong with each of some typed values; empty where nothing is."""
-    found: dict[str, str] = {}
-    for one in values:
-        _note(found, one.text, lambda one=one: check_value(key, one.text, max_megapixels=1.0))  # type: ignore[misc]
-    return found
-
-
-def _note(found: dict[str, str], where: str, check: Callable[[], Any]) -> None:
-    try:
-        check()
-    except SweepError as error:
-        found[where] = str(error)
+def value_errors(key: str, values: Iterable[LabelledValue], place: str = "") -> dict[str, str]:
+    """Errors of typed values, by text, or all under one place; empty if every value is allowed."""
+    errors: dict[str, str] = {}
+    for value in values:
+        try:
+            check_value(key, value.text, max_megapixels=1.0)
+        except SweepError as error:
+            errors[place or value.text] = str(error)
+    return errors
 
 
 def _is_image(axis: Axis) -> bool:

@@ -1,4 +1,4 @@
-"""Mouse over a grid: which tile is meant, and what a turn of the wheel or a drag does to what is shown.
+"""Mouse gestures over a grid: the tile that is meant, and the crop after a turn of the wheel or a drag.
 
 Ctrl or ⌘ and the wheel, or a pinch, zoom; dragging moves; a double click shows whole pictures again; a click
 selects. Knows matplotlib's events, no widget and no drawing.
@@ -11,27 +11,22 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kontext_lab.figures.geometry import Crop, GridPlan, Rect, Tile
+from kontext_lab.figures.geometry import Crop, GridPlan, Tile
 
-__all__ = ["FULL", "SMALLEST", "Gestures", "panned", "place_in", "zoomed"]
+__all__ = ["FULL", "SMALLEST", "Gestures", "panned", "zoomed"]
 
 FULL: Crop = (0.0, 0.0, 1.0, 1.0)
 SMALLEST = 1 / 16
-"""The smallest part that is shown, in width and height."""
+"""The smallest visible part, in width and height."""
 
-_TURN, _PINCH = 1.25, 1.08
-_STEADY = 0.04
-"""Inches that a hand may slip in a click."""
-_ZOOMING = {"ctrl", "meta", "cmd", "super"}
-
-
-def place_in(rect: Rect, x: float, y: float) -> tuple[float, float]:
-    """A point of the sheet as fractions of the tile it lies in."""
-    return (x - rect.left) / rect.width, (y - rect.top) / rect.height
+_WHEEL, _PINCH = 1.25, 1.08
+_CLICK_SLIP = 0.04
+"""Inches that the pointer may move in a click."""
+_ZOOM_KEYS = {"ctrl", "meta", "cmd", "super"}
 
 
 def zoomed(crop: Crop, at: tuple[float, float], factor: float) -> Crop:
-    """The part after zooming in by a factor; what lies at `at`, in fractions of the tile, stays there."""
+    """The crop after zooming in by a factor; the point `at`, in fractions of the tile, stays in place."""
     side = crop[2] - crop[0]
     new = min(1.0, max(SMALLEST, side / factor))
     if new > 0.999:
@@ -41,51 +36,51 @@ def zoomed(crop: Crop, at: tuple[float, float], factor: float) -> Crop:
 
 
 def panned(crop: Crop, right: float, down: float) -> Crop:
-    """The part after dragging the picture by fractions of the tile."""
+    """The crop after dragging the picture by fractions of the tile."""
     side = crop[2] - crop[0]
     return crop if crop == FULL else _kept_inside(crop[0] - right * side, crop[1] - down * side, side)
 
 
 def _kept_inside(left: float, top: float, side: float) -> Crop:
-    # Rounded: sums of fractions must not say that the shape of tiles has changed.
+    # Rounded: an error in the last digit would look like another shape of the tiles.
     left, top = (round(min(max(edge, 0.0), 1.0 - side), 6) for edge in (left, top))
     return (left, top, min(1.0, left + side), min(1.0, top + side))
 
 
-class Stage(Protocol):
-    """What gestures act on."""
+class GestureTarget(Protocol):
+    """The canvas as gestures use it."""
 
     @property
     def plan(self) -> GridPlan | None:
-        """What is on show."""
+        """The plan on show."""
 
-    def tell(self, event: str, *given: object) -> None:
-        """Tell of a tile that is pointed at or clicked."""
+    def emit(self, event: str, *arguments: object) -> None:
+        """Report a `hover` or a `select`."""
 
     def move(self, crop: Crop) -> None:
         """Show another part."""
 
-    def point(self, shape: str) -> None:
+    def set_cursor(self, shape: str) -> None:
         """Change the pointer."""
 
 
 @dataclass
-class _Grip:
-    """A button held down.
+class _Press:
+    """A mouse button held down.
 
     Attributes:
         tile: where it went down, or None.
         x: inches from the left.
         y: inches from the top.
-        crop: what was shown then.
-        moved: whether it is a drag by now.
+        crop: at that moment.
+        is_drag: True once the pointer has moved.
     """
 
     tile: Tile | None
     x: float
     y: float
     crop: Crop
-    moved: bool = False
+    is_drag: bool = False
 
 
 class Gestures:
@@ -95,96 +90,95 @@ class Gestures:
         tile: the one under the pointer, or None.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, target: GestureTarget) -> None:
         self.tile: Tile | None = None
-        self._stage = stage
-        self._grip: _Grip | None = None
-        self._turned_at = 0.0
+        self._target = target
+        self._press: _Press | None = None
+        self._scrolled_at = 0.0
 
     def listen(self, canvas: Any) -> None:
         """Follow this canvas."""
-        for name, act in (
-            ("button_press_event", self._pressed),
-            ("button_release_event", self._released),
-            ("motion_notify_event", self._moved),
-            ("scroll_event", self._turned),
-            ("figure_leave_event", self._left),
+        for name, callback in (
+            ("button_press_event", self._on_press),
+            ("button_release_event", self._on_release),
+            ("motion_notify_event", self._on_motion),
+            ("scroll_event", self._on_scroll),
+            ("figure_leave_event", self._on_leave),
         ):
-            canvas.mpl_connect(name, act)
+            canvas.mpl_connect(name, callback)
 
     def _at(self, event: Any) -> tuple[float, float]:
-        """Where an event is, in inches from the top left, at any scale of the screen."""
+        """The place of an event, in inches from the top left, at any scale of the screen."""
         figure = event.canvas.figure
         return float(event.x / figure.dpi), float(figure.get_figheight() - event.y / figure.dpi)
 
     def _under(self, event: Any) -> Tile | None:
-        plan = self._stage.plan
+        plan = self._target.plan
         return plan.at(*self._at(event)) if plan is not None else None
 
-    def _pressed(self, event: Any) -> None:
-        plan = self._stage.plan
+    def _on_press(self, event: Any) -> None:
+        plan = self._target.plan
         if event.button != 1 or plan is None:
             return
         if event.dblclick:
-            self._grip = None
-            self._stage.move(FULL)
+            self._press = None
+            self._target.move(FULL)
             return
-        self._grip = _Grip(self._under(event), *self._at(event), plan.crop)
+        self._press = _Press(self._under(event), *self._at(event), plan.crop)
 
-    def _moved(self, event: Any) -> None:
-        if self._grip is not None and not getattr(event, "buttons", (1,)):
-            x, y = self._at(event)
-            if math.hypot(x - self._grip.x, y - self._grip.y) < _STEADY:
-                return  # the browser holds motions back: this one is of before the button went down
-            self._grip = None  # let go outside
-        if self._grip is not None:
-            self._drag(self._grip, *self._at(event))
+    def _on_motion(self, event: Any) -> None:
+        press, (x, y) = self._press, self._at(event)
+        slip = math.hypot(x - press.x, y - press.y) if press is not None else 0.0
+        if press is not None and not getattr(event, "buttons", (1,)):
+            if slip < _CLICK_SLIP:
+                return  # the browser delays motions: this one is older than the press
+            press = self._press = None  # released outside
+        if press is None:
+            self._hover(self._under(event))
             return
-        self._hover(self._under(event))
-
-    def _drag(self, grip: _Grip, x: float, y: float) -> None:
-        if not grip.moved and math.hypot(x - grip.x, y - grip.y) < _STEADY:
+        if not press.is_drag and slip < _CLICK_SLIP:
             return
-        grip.moved = True
-        if grip.tile is not None and grip.crop != FULL:
-            self._stage.point("grabbing")
-            rect = grip.tile.rect
-            self._stage.move(panned(grip.crop, (x - grip.x) / rect.width, (y - grip.y) / rect.height))
+        press.is_drag = True
+        if press.tile is not None and press.crop != FULL:
+            self._target.set_cursor("grabbing")
+            rect = press.tile.rect
+            self._target.move(panned(press.crop, (x - press.x) / rect.width, (y - press.y) / rect.height))
 
-    def _released(self, event: Any) -> None:
-        grip, self._grip = self._grip, None
-        if event.button != 1 or grip is None:
+    def _on_release(self, event: Any) -> None:
+        press, self._press = self._press, None
+        if event.button != 1 or press is None:
             return
         tile = self._under(event)
         self._point_at(tile)
-        if not grip.moved and tile is not None:
-            self._stage.tell("select", tile, frozenset(event.modifiers))
+        if not press.is_drag and tile is not None:
+            self._target.emit("select", tile, frozenset(event.modifiers))
 
-    def _turned(self, event: Any) -> None:
-        tile, plan = self._under(event), self._stage.plan
-        if tile is None or plan is None or not _ZOOMING & set(event.modifiers):
+    def _on_scroll(self, event: Any) -> None:
+        tile, plan = self._under(event), self._target.plan
+        if tile is None or plan is None or not _ZOOM_KEYS & set(event.modifiers):
             return
-        # A pinch sends thirty small turns a second, a wheel a few large ones.
+        # A pinch sends thirty small steps a second, a wheel a few large ones.
         now = time.monotonic()
-        factor = _TURN if now - self._turned_at > 0.07 else _PINCH
-        self._turned_at = now
+        factor = _WHEEL if now - self._scrolled_at > 0.07 else _PINCH
+        self._scrolled_at = now
         steps = max(-3.0, min(3.0, float(event.step)))
-        self._stage.move(zoomed(plan.crop, place_in(tile.rect, *self._at(event)), factor**steps))
+        x, y = self._at(event)
+        at = (x - tile.rect.left) / tile.rect.width, (y - tile.rect.top) / tile.rect.height
+        self._target.move(zoomed(plan.crop, at, factor**steps))
 
-    def _left(self, _: Any) -> None:
-        self._grip = None
+    def _on_leave(self, _: Any) -> None:
+        self._press = None
         self._hover(None)
 
     def _hover(self, tile: Tile | None) -> None:
+        def identity(of: Tile | None) -> object:
+            """The same for the same tile after a redraw."""
+            return None if of is None else (of.rect, id(of.cell), of.number, of.card)
+
         before, self.tile = self.tile, tile
-        if _place(before) != _place(tile):
+        if identity(before) != identity(tile):
             self._point_at(tile)
-            self._stage.tell("hover", tile)
+            self._target.emit("hover", tile)
 
     def _point_at(self, tile: Tile | None) -> None:
-        self._stage.point("pointer" if tile is not None and tile.cell is not None else "default")
-
-
-def _place(tile: Tile | None) -> object:
-    """What a person would call the same tile, also after a redraw."""
-    return None if tile is None else (tile.rect, id(tile.cell), tile.number, tile.card)
+        self._target.set_cursor("pointer" if tile is not None and tile.cell is not None else "default")

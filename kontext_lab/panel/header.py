@@ -1,10 +1,10 @@
-"""The panel's first lines: which service answers and what is left there, and what an earlier time left unfinished."""
+"""The first lines of the panel: service, balance, missing key, and unfinished sweeps."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ipywidgets import HTML, ToggleButtons, Widget
@@ -12,10 +12,9 @@ from ipywidgets import HTML, ToggleButtons, Widget
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
 from kontext_lab.lab.lab import with_service
 from kontext_lab.panel.browser import KeyField
-from kontext_lab.panel.layouts import plain, show_if
+from kontext_lab.panel.run_bar import RunBar
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.ui_dispatcher import UiDispatcher
-from kontext_lab.panel.widgets import Section, TextLine, closed, row
+from kontext_lab.panel.widgets import Section, TextLine, close_widgets, plain, row, show_if
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
@@ -25,22 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["Header"]
 
 _SHOWN = 3
-"""How many unfinished sweeps are named one by one."""
+"""Number of unfinished sweeps that are listed."""
 
 
 class Header(Section):
-    """Service and balance, a key where one is missing, unfinished sweeps.
+    """Service and balance, a field for a missing key, unfinished sweeps."""
 
-    Args:
-        session: what is run.
-        post: the widgets' thread.
-        resume: goes on with an unfinished sweep.
-    """
-
-    def __init__(self, session: Session, post: UiDispatcher, resume: Callable[[Sweep], None]) -> None:
+    def __init__(self, session: Session, run_bar: RunBar) -> None:
         super().__init__()
-        self._going_on = False
-        self._session, self._post, self._resume = session, post, resume
+        self._session, self._run_bar, self._resuming = session, run_bar, False
         self._labs: dict[str, Lab] = {session.lab.context.service: session.lab}
         self.switch = ToggleButtons(
             options=[("Sandbox", "sandbox"), ("AI/ML API", "api")],
@@ -49,131 +41,115 @@ class Header(Section):
             **plain(ToggleButtons),
         )
         self.switch.add_class("kl-switch")
-        self.switch.observe(self.guarded(self._switched), names="value")
+        self.switch.observe(self.guarded(self._on_switch), names="value")
         self.badge, self.notice = HTML(**plain(HTML)), TextLine(kind="warning")
         self.key = KeyField("API key")
-        self.key.on_key(self.guarded(self._key_given))
+        self.key.on_key(self.guarded(lambda key: self.use(with_service(session.lab, "api", key))))
         self.key.on_trouble(self.show)
         self.unfinished = Section()
         title = HTML('<div class="kl-title">Kontext Lab</div>', **plain(HTML))
-        head = row(title, self.switch, self.badge)
-        head.add_class("kl-head")
-        self.fill([head, self.key, self.notice, self.unfinished])
+        self.fill(
+            [row(title, self.switch, self.badge, name="kl-head"), self.key, self.notice, self.unfinished]
+        )
         session.observe(self.watched(self._on_lab), names="lab")
-        session.observe(self.watched(lambda _: self.look()), names="ends")
+        session.observe(self.watched(lambda _: self.refresh()), names="ends")
         self._on_lab()
 
-    def look(self) -> None:
-        """Look anew at the balance and at what is unfinished; elsewhere, since both may take a while."""
-        lab = self._session.lab
-        self._post.background(
-            lambda: _account(lab), self.watched(self._show_account), self.show, key=(id(self), "account")
+    def refresh(self) -> None:
+        """Ask for the balance and for unfinished sweeps, in the background."""
+        lab, dispatcher = self._session.lab, self._session.dispatcher
+
+        def ask_balance() -> tuple[bool, str, KontextLabError | None]:
+            if lab.simulated:
+                return True, "", None
+            try:
+                left = lab.balance()
+            except KontextLabError as error:
+                return False, "balance unknown", error
+            return False, "balance unknown" if left is None else f"${left:.2f} left", None
+
+        dispatcher.background(
+            ask_balance,
+            self.watched(lambda answer: self._show_account(lab, *answer)),
+            self.show,
+            key=(id(self), "account"),
         )
-        found = self.watched(lambda leftovers: self._show_unfinished(lab, leftovers))
-        self._post.background(lambda: lab.unfinished, found, self.show, key=(id(self), "unfinished"))
+        dispatcher.background(
+            lambda: lab.unfinished,
+            self.watched(partial(self._show_unfinished, lab)),
+            self.show,
+            key=(id(self), "unfinished"),
+        )
 
     def _on_lab(self, _: object = None) -> None:
         lab = self._session.lab
         if self._labs.get(lab.context.service) is not lab:
-            self._labs = {lab.context.service: lab}  # another's settings hold for the other service as well
+            self._labs = {lab.context.service: lab}  # the other service must have the same settings
         show_if(False, self.key)
         self.switch.value = lab.context.service
-        self._show_account(_Account(lab, lab.context.service == "sandbox", "…"))
-        self.look()
+        self._show_account(lab, lab.context.service == "sandbox", "…", None)
+        self.refresh()
 
-    def _show_account(self, account: _Account) -> None:
-        if account.lab is not self._session.lab:
-            return  # of a service that was switched away from meanwhile
-        if account.simulated:
-            words, kind = "Sandbox: simulated pictures, free", "kl-sandbox"
-        else:
-            words, kind = f"AI/ML API · {account.money}", "kl-api"
-        shown = f'<span class="kl-dot"></span>{html.escape(words)}'
+    def _show_account(self, lab: Lab, simulated: bool, balance: str, error: KontextLabError | None) -> None:
+        if lab is not self._session.lab:
+            return  # another service was chosen meanwhile
+        text = "Sandbox: simulated pictures, free" if simulated else f"AI/ML API · {balance}"
+        kind = "kl-sandbox" if simulated else "kl-api"
+        shown = f'<span class="kl-dot"></span>{html.escape(text)}'
         self.badge.value = f'<span class="kl-badge {kind}" role="status">{shown}</span>'
-        self.notice.say(account.trouble, "error")
-        if account.refused:
+        self.notice.say(str(error or ""), "error")
+        if isinstance(error, Unauthorized):
             show_if(True, self.key)
 
-    def _switched(self, change: dict[str, str]) -> None:
+    def _on_switch(self, change: dict[str, str]) -> None:
         wanted, lab = change["new"], self._session.lab
         if wanted == lab.context.service:
             return
         if wanted not in self._labs and wanted == "api" and not lab.context.has_key:
-            self.switch.value = lab.context.service  # it says what answers, at any time
+            self.switch.value = lab.context.service  # it always shows the service in use
             show_if(True, self.key)
-            self.notice.say(
-                "No API key in the environment: give one here; it is kept in this kernel only.", "warning"
-            )
+            self.notice.say("No API key in the environment: enter one; only this kernel keeps it.", "warning")
             return
         try:
             self.use(self._labs.get(wanted) or with_service(lab, wanted))
         finally:
             self.switch.value = self._session.lab.context.service
 
-    def _key_given(self, key: str) -> None:
-        self.use(with_service(self._session.lab, "api", key))
-
     def use(self, lab: Lab) -> None:
-        """Have this lab run what is ordered from now on."""
+        """Use this lab for runs that are started from now on."""
         self._labs[lab.context.service] = lab
         self._session.lab = lab
 
-    def _show_unfinished(self, lab: Lab, leftovers: Sequence[UnfinishedSweep]) -> None:
+    def _show_unfinished(self, lab: Lab, sweeps: Sequence[UnfinishedSweep]) -> None:
         if lab is not self._session.lab:
-            return  # some of it is to be gone on with by another service
-        gone = self.unfinished.parts
-        rows: list[Widget] = [self._unfinished_row(lab, one) for one in leftovers[:_SHOWN]]
-        if len(leftovers) > _SHOWN:
-            rows.append(TextLine(f"… and {len(leftovers) - _SHOWN} more unfinished", "warning"))
+            return  # another service resumes other sweeps
+        before = self.unfinished.parts
+        rows: list[Widget] = []
+        for sweep in sweeps[:_SHOWN]:
+            line: Widget = TextLine(f"Unfinished: {sweep.line}", "warning")
+            if sweep.here:
+                resume = partial(self._resume, lab, sweep)
+                tooltip = f"Go on with {sweep.name}"
+                line = row(line, self.unfinished.button("Resume", resume, tooltip, small=True))
+            rows.append(line)
+        if len(sweeps) > _SHOWN:
+            rows.append(TextLine(f"… and {len(sweeps) - _SHOWN} more unfinished", "warning"))
         self.unfinished.fill(rows)
-        closed(*gone)
+        close_widgets(*before)
 
-    def _unfinished_row(self, lab: Lab, one: UnfinishedSweep) -> Widget:
-        line = TextLine(f"Unfinished: {one.line}", "warning")
-        if not one.here:
-            return line
-        resume = self.unfinished.button(
-            "Resume", lambda: self._go_on(lab, one), f"Go on with {one.name}", small=True
-        )
-        return row(line, resume)
-
-    def _go_on(self, lab: Lab, one: UnfinishedSweep) -> None:
-        if self._going_on:
+    def _resume(self, lab: Lab, unfinished: UnfinishedSweep) -> None:
+        if self._resuming:
             return  # pressed twice
 
-        def ended() -> None:
-            self._going_on = False
-
-        def read(sweep: Sweep) -> None:
-            ended()
+        def on_read(sweep: Sweep) -> None:
+            self._resuming = False
             if lab is not self._session.lab:
-                raise ConfigError(f"{one.name}: another service was chosen meanwhile, nothing is sent")
-            self._resume(sweep)
+                raise ConfigError(f"{unfinished.name}: another service was chosen meanwhile, nothing is sent")
+            self._run_bar.resume(sweep)
 
-        def trouble(error: Exception) -> None:
-            ended()
+        def on_error(error: Exception) -> None:
+            self._resuming = False
             self.unfinished.show(error)
 
-        self._going_on = True
-        self._post.background(one.sweep, self.unfinished.watched(read), trouble)
-
-
-@dataclass(frozen=True)
-class _Account:
-    """What is known of a service."""
-
-    lab: Lab
-    simulated: bool
-    money: str
-    trouble: str = ""
-    refused: bool = False
-
-
-def _account(lab: Lab) -> _Account:
-    if lab.simulated:
-        return _Account(lab, True, "")
-    try:
-        left = lab.balance()
-    except KontextLabError as error:
-        return _Account(lab, False, "balance unknown", str(error), isinstance(error, Unauthorized))
-    return _Account(lab, False, "balance unknown" if left is None else f"${left:.2f} left")
+        self._resuming = True
+        self._session.dispatcher.background(unfinished.sweep, self.unfinished.watched(on_read), on_error)

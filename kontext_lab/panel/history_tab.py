@@ -1,185 +1,205 @@
-"""The tab History: the sweeps in the store, to open, go on with, put into the form, or hide."""
+"""The tab History: the sweeps in the store, to open, resume, put into the form, or hide."""
 
 from __future__ import annotations
 
 import base64
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ipywidgets import HTML, Checkbox, Text, Widget
 
-from kontext_lab.lab.lookup import thumbnail
-from kontext_lab.panel.layouts import plain, show_if
+from kontext_lab.errors import ConfigError, NotFound, SweepError
+from kontext_lab.lab.lookup import thumbnail, with_requests
+from kontext_lab.panel.form import Form
+from kontext_lab.panel.run_bar import RunBar
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.ui_dispatcher import UiDispatcher
-from kontext_lab.panel.widgets import Section, TextLine, closed, row
+from kontext_lab.panel.widgets import Section, TextLine, close_widgets, plain, row, show_if
+from kontext_lab.results import Results
+from kontext_lab.sweep import Sweep
 
 if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
     from kontext_lab.tracking import SweepRun
 
-__all__ = ["History", "HistoryVisit"]
+__all__ = ["History"]
 
 _PER_PAGE = 8
 
 
-@dataclass(frozen=True)
-class HistoryVisit:
-    """What can be done with an earlier sweep; each is given its run.
-
-    Attributes:
-        open: puts its results on show.
-        resume: runs it again, which sends what is missing.
-        load: puts it into the form.
-    """
-
-    open: Callable[[SweepRun], None]
-    resume: Callable[[SweepRun], None]
-    load: Callable[[SweepRun], None]
-
-
 class History(Section):
-    """Past sweeps, newest first.
+    """Past sweeps, newest first."""
 
-    Args:
-        session: whose lab's store is shown.
-        post: the widgets' thread.
-        visit: what the buttons do.
-    """
-
-    def __init__(self, session: Session, post: UiDispatcher, visit: HistoryVisit) -> None:
+    def __init__(self, session: Session, form: Form, run_bar: RunBar, show_grid: Callable[[], None]) -> None:
         super().__init__()
-        self._session, self._post, self._visit = session, post, visit
+        self._session, self._form, self._run_bar, self._show_grid = session, form, run_bar, show_grid
         self.runs: list[SweepRun] = []
         self._page = 0
+        self._wanted: SweepRun | None = None
         self._thumbnails: dict[str, bytes] = {}
-        self._words: dict[str, HTML] = {}
+        self._descriptions: dict[str, HTML] = {}
         self._rows: dict[object, Widget] = {}
         self.search = Text(placeholder="name, service or run id", description="Search", **plain(Text))
-        self.simulated = Checkbox(
-            False, description="show simulated", indent=False, **plain(Checkbox, width="auto")
-        )
-        self.hidden = Checkbox(
-            False, description="show hidden", indent=False, **plain(Checkbox, width="auto")
+        self.simulated, self.hidden = (
+            Checkbox(False, description=text, indent=False, **plain(Checkbox, width="auto"))
+            for text in ("show simulated", "show hidden")
         )
         for control in (self.search, self.simulated):
-            control.observe(self.guarded(lambda _: self._show(0)), names="value")
-        self.hidden.observe(self.guarded(lambda _: self.look()), names="value")
-        self.refresh = self.button("Refresh", self.look, "Read the store again", small=True)
+            control.observe(self.guarded(lambda _: self._show_page(0)), names="value")
+        self.hidden.observe(self.guarded(lambda _: self.refresh()), names="value")
+        refresh = self.button("Refresh", self.refresh, "Read the store again", small=True)
         self.line = TextLine("reading the store …", "muted")
-        self.back = self.button("‹", lambda: self._show(self._page - 1), "Newer sweeps", small=True)
-        self.ahead = self.button("›", lambda: self._show(self._page + 1), "Older sweeps", small=True)
-        controls = row(
-            self.search, self.simulated, self.hidden, self.refresh, self.back, self.line, self.ahead
-        )
-        controls.add_class("kl-short-labels")
-        self._head = [controls]
-        self.fill(self._head)
-        session.observe(self.watched(lambda _: self.look()), names="ends")
+        self.back = self.button("‹", lambda: self._show_page(self._page - 1), "Newer sweeps", small=True)
+        self.ahead = self.button("›", lambda: self._show_page(self._page + 1), "Older sweeps", small=True)
+        controls = (self.search, self.simulated, self.hidden, refresh, self.back, self.line, self.ahead)
+        self._head = row(*controls, name="kl-short-labels")
+        self.fill([self._head])
+        session.observe(self.watched(lambda _: self.refresh()), names="ends")
 
-    def look(self) -> None:
-        """Read the store anew."""
+    # The list.
+
+    def refresh(self) -> None:
+        """Read the store again."""
         lab, hidden = self._session.lab, self.hidden.value
-        self._post.background(
-            lambda: lab.history(hidden=hidden), self.guarded(self._read), self._unread, key=(id(self), "look")
+        self._session.dispatcher.background(
+            lambda: lab.history(hidden=hidden),
+            self.guarded(self._on_runs),
+            self._on_error,
+            key=(id(self), "look"),
         )
 
-    def _read(self, runs: Sequence[SweepRun]) -> None:
+    def _on_runs(self, runs: Sequence[SweepRun]) -> None:
         self.runs = list(runs)
-        self.forget_trouble()
-        self._show(self._page)
+        self._show_page(self._page)
 
-    def _unread(self, error: Exception) -> None:
+    def _on_error(self, error: Exception) -> None:
         self.line.say("")
         self.show(error)
 
     @property
-    def _real(self) -> list[SweepRun]:
-        return [run for run in self.runs if run.service != "sandbox"]
-
-    @property
     def listed(self) -> list[SweepRun]:
-        """Those that are asked for; simulated ones step back once there are real ones."""
+        """The runs that match the search; simulated ones are hidden by default once there are real ones."""
         words = self.search.value.lower().split()
-        real = self._real
-        runs = self.runs if self.simulated.value or not real else real
+        real = [run for run in self.runs if run.service != "sandbox"]
         return [
             run
-            for run in runs
+            for run in (self.runs if self.simulated.value or not real else real)
             if all(word in f"{run.name} {run.service} {run.run_id}".lower() for word in words)
         ]
 
-    def _show(self, page: int) -> None:
+    def _show_page(self, page: int) -> None:
         listed = self.listed
         pages = max(1, -(-len(listed) // _PER_PAGE))
         self._page = min(max(0, page), pages - 1)
         shown = listed[self._page * _PER_PAGE : (self._page + 1) * _PER_PAGE]
-        # While there is nothing but simulated ones, they are on show, and there is nothing to choose.
-        show_if(self._real, self.simulated)
-        behind = len(self.runs) - len(self.listed)
-        more = f" · {behind} more not listed" if behind else ""
+        # Without real sweeps the simulated ones are listed anyway.
+        show_if(any(run.service != "sandbox" for run in self.runs), self.simulated)
+        others = len(self.runs) - len(listed)
+        more = f" · {others} more not listed" if others else ""
         where = f" · page {self._page + 1} of {pages}" if pages > 1 else ""
         self.line.say(f"{len(listed)} sweep{'' if len(listed) == 1 else 's'}{where}{more}")
-        for button in (self.back, self.ahead):
-            show_if(pages > 1, button)
+        show_if(pages > 1, self.back, self.ahead)
         self.back.disabled, self.ahead.disabled = self._page == 0, self._page == pages - 1
         before, self._rows = self._rows, {}
         for run in shown:
-            # The same row where nothing changed: one made anew would lose a click on the old one.
+            # An unchanged row stays: a click on it would get lost if it were created again.
             key = (run.run_id, run.name, run.status, run.hidden, run.cost, *run.counts.items())
             self._rows[key] = before.pop(key, None) or self._row(run)
-        self.fill([*self._head, *self._rows.values()])
-        closed(*before.values())
+        self.fill([self._head, *self._rows.values()])
+        close_widgets(*before.values())
         missing = [run for run in shown if run.run_id not in self._thumbnails]
         if missing:
             lab = self._session.lab
-            self._post.background(lambda: _thumbnails(lab, missing), self.guarded(self._got), self.show)
+            self._session.dispatcher.background(
+                lambda: {run.run_id: thumbnail(lab.context.tracker, run) for run in missing},
+                self.guarded(self._on_thumbnails),
+                self.show,
+            )
 
-    def _got(self, thumbnails: dict[str, bytes]) -> None:
-        """Put pictures into the rows that are there."""
+    def _on_thumbnails(self, thumbnails: dict[str, bytes]) -> None:
+        """Put pictures into the rows on show."""
         self._thumbnails |= thumbnails
         for run in self.runs:
-            if run.run_id in thumbnails and run.run_id in self._words:
-                self._words[run.run_id].value = _described(run, thumbnails[run.run_id])
+            if run.run_id in thumbnails and run.run_id in self._descriptions:
+                self._descriptions[run.run_id].value = _described(run, thumbnails[run.run_id])
 
     def _row(self, run: SweepRun) -> Widget:
-        words = HTML(_described(run, self._thumbnails.get(run.run_id, b"")), **plain(HTML, flex="1 1 20em"))
+        description = _described(run, self._thumbnails.get(run.run_id, b""))
+        shown = self._descriptions[run.run_id] = HTML(description, **plain(HTML, flex="1 1 20em"))
         unsent = sum(run.counts.values()) - run.counts["done"] - run.counts["failed"] - run.counts["in_doubt"]
-        parts = [words, self._button("Open", partial(self._visit.open, run), run)]
-        if unsent or run.status == "KILLED":
-            parts.append(self._button("Resume", partial(self._visit.resume, run), run))
-        parts.append(self._button("Load into form", partial(self._visit.load, run), run))
-        text = "Unhide" if run.hidden else "Hide"
-        parts.append(self._button(text, partial(self.hide, run, not run.hidden), run))
-        self._words[run.run_id] = words
-        made = row(*parts)
-        made.add_class("kl-history-row")
-        return made
+        actions = [("Open", self.open_run), ("Resume", self.resume_run), ("Load into form", self.load_run)]
+        if not unsent and run.status != "KILLED":
+            del actions[1]
+        actions.append(("Unhide" if run.hidden else "Hide", partial(self.hide, hidden=not run.hidden)))
+        buttons = [
+            self.button(text, partial(act, run), f"{text}: {run.name}", small=True) for text, act in actions
+        ]
+        return row(shown, *buttons, name="kl-history-row")
 
-    def _button(self, text: str, act: Callable[[], None], run: SweepRun) -> Widget:
-        return self.button(text, act, f"{text}: {run.name}", small=True)
+    # The buttons of a row.
 
-    def hide(self, run: SweepRun, hidden: bool = True) -> None:
+    def hide(self, run: SweepRun, *, hidden: bool = True) -> None:
         """Leave a sweep out of the list, or bring it back; nothing is deleted."""
         lab = self._session.lab
-        self._post.background(lambda: lab.hide(run.run_id, hidden), lambda _: self.look(), self.show)
+        self._session.dispatcher.background(
+            lambda: lab.hide(run.run_id, hidden), lambda _: self.refresh(), self.show
+        )
 
+    def open_run(self, run: SweepRun) -> None:
+        """Show a sweep's results in the grid."""
+        lab = self._session.lab
+        self._wanted = run
 
-def _thumbnails(lab: Lab, runs: Sequence[SweepRun]) -> dict[str, bytes]:
-    return {run.run_id: thumbnail(lab.context.tracker, run) for run in runs}
+        def read() -> tuple[Results, Sweep | None]:
+            results = with_requests(lab.context.tracker, lab.load(run.run_id))
+            try:
+                return results, lab.load_sweep(run.run_id)
+            except (SweepError, NotFound):
+                return results, None
+
+        def on_read(loaded: tuple[Results, Sweep | None]) -> None:
+            if self._wanted is run:  # else another one was chosen meanwhile
+                self._session.show(*loaded)
+                self._show_grid()
+
+        self._session.dispatcher.background(read, self.watched(on_read), self.show)
+
+    def load_run(self, run: SweepRun) -> None:
+        """Put a sweep into the form."""
+        self._read_sweep(run, self._form.load)
+
+    def resume_run(self, run: SweepRun) -> None:
+        """Run a sweep again, which sends what is missing."""
+        service = self._session.lab.context.service_name
+        if run.service != service:
+            raise ConfigError(
+                f"{run.name}: was sent to {run.service}, not to {service}: switch to that service to go on with "
+                "it, or load it into the form"
+            )
+        self._read_sweep(run, self._run_bar.resume)
+
+    def _read_sweep(self, run: SweepRun, then: Callable[[Sweep], None]) -> None:
+        lab = self._session.lab
+        self._wanted = run
+
+        def on_read(sweep: Sweep) -> None:
+            if self._wanted is not run:
+                return  # another one was chosen meanwhile
+            if self._session.lab is not lab:
+                raise ConfigError(f"{run.name}: another service was chosen meanwhile, press it again")
+            then(sweep)
+
+        self._session.dispatcher.background(
+            partial(lab.load_sweep, run.run_id), self.watched(on_read), self.show
+        )
 
 
 def _described(run: SweepRun, thumbnail: bytes) -> str:
-    """A sweep in a few words and a picture."""
+    """A sweep as HTML: its picture, name and figures."""
     counts = [f"{count} {state.replace('_', ' ')}" for state, count in run.counts.items() if count]
-    simulated = run.service == "sandbox"
-    money = f"${run.cost:.2f}" + (" simulated (sandbox)" if simulated else "")
-    facts = " · ".join(
-        (f"{run.started.astimezone():%d %b %Y %H:%M}", f"{run.cells} cells", *counts, money, run.run_id[:8])
-    )
+    money = f"${run.cost:.2f}" + (" simulated (sandbox)" if run.service == "sandbox" else "")
+    cells = f"{run.cells} cell{'' if run.cells == 1 else 's'}"
+    facts = " · ".join((f"{run.started.astimezone():%d %b %Y %H:%M}", cells, *counts, money, run.run_id[:8]))
     picture = '<span class="kl-thumb kl-no-thumb"></span>'
     if thumbnail:
         kind = "webp" if thumbnail[8:12] == b"WEBP" else "jpeg"

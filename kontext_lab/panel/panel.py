@@ -1,4 +1,4 @@
-"""`kl.Panel(lab)`: what a notebook shows, and the same as methods and attributes for the next cell."""
+"""`kl.Panel(lab)`: the widget for a notebook, and its buttons as methods for the next cell."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ipywidgets import Layout, VBox
 
-from kontext_lab.errors import ConfigError, SweepError, shown
+from kontext_lab.errors import ConfigError, WrongType, shown
 from kontext_lab.lab import Lab
 from kontext_lab.lab.verdicts import check_criterion
 from kontext_lab.panel.controller import PanelController
@@ -20,53 +20,64 @@ from kontext_lab.sweep import Sweep
 
 __all__ = ["Panel"]
 
-_SETTLE = 10.0
-"""Seconds that `wait` gives to what is still being shown when everything has run."""
+_LAST_UPDATES = 10.0
+"""Seconds that `wait` gives to the last updates after everything has run."""
 
-_ROOMS: dict[object, PanelController] = {}
+_CONTROLLERS: dict[object, PanelController] = {}
+"""By store and journal."""
 
 
 class Panel(VBox):
-    """Drives sweeps in a notebook: a form, a plan, a grid that fills, everything that was ever run.
+    """Runs sweeps in a notebook: a form, its plan, a grid that fills, and everything that was ever run.
 
-    Panels of labs with the same store in one kernel show the same; a sweep goes on when a page is closed,
-    and a panel made anew shows it. While a cell executes, clicks and redraws wait: `wait()` shows what comes.
+    Panels of labs with the same store in one kernel show the same. A sweep goes on when a page is closed; run the
+    cell again to see it. While another cell executes, clicks and redraws wait: `wait()` handles them.
 
     Args:
-        lab: what runs the sweeps; a `Lab()` of its own where it isn't given.
-        sweep: stands in the form at the beginning.
-        static: still pictures in place of the interactive grid, for places that can't show it.
+        lab: runs the sweeps; by default a new `Lab()`.
+        sweep: put into the form at the beginning.
+        static: still pictures in place of the interactive grid, for pages that can't show it.
 
     Raises:
-        ConfigError: `lab` or `sweep` is none.
-        TrackingError: the lab's store can be none.
+        WrongType: `lab` is not a Lab, or `sweep` is not a Sweep.
+        TrackingError: the lab's store can't be used.
+
+    Example:
+        >>> lab = kl.Lab("sandbox", quiet=True)
+        >>> panel = kl.Panel(lab, kl.Sweep("Add a bird.", kl.sample("coffee"), seed="1-2"))
+        >>> panel.run()  # as the button Run
+        >>> len(panel.wait(60))
+        2
+        >>> lab.close()
     """
 
     def __init__(self, lab: Lab | None = None, sweep: Sweep | None = None, *, static: bool = False) -> None:
         if lab is not None and not isinstance(lab, Lab):
-            raise ConfigError(f"lab: {type(lab).__name__} is none, give a kl.Lab()")
+            raise WrongType(f"lab must be a kl.Lab, not {type(lab).__name__}")
         if sweep is not None and not isinstance(sweep, Sweep):
-            raise ConfigError(f"sweep: {type(sweep).__name__} is none, give a kl.Sweep, or use panel.load(…)")
-        self._rooms = rooms_for(lab or Lab(), static=static)
-        super().__init__([self._rooms.frame, self._rooms], layout=Layout(width="100%"))
+            raise WrongType(
+                f"sweep must be a kl.Sweep, not {type(sweep).__name__} (panel.load(…) takes files and names)"
+            )
+        self._controller = controller_for(lab or Lab(), static=static)
+        super().__init__([self._controller.frame, self._controller], layout=Layout(width="100%"))
         self.add_class("kl-panel")
         if sweep is not None:
             self.load(sweep)
 
     @property
     def lab(self) -> Lab:
-        """What runs the next sweep."""
-        lab: Lab = self._rooms.session.lab
+        """The lab that runs the next sweep."""
+        lab: Lab = self._controller.session.lab
         return lab
 
     @property
     def sweep(self) -> Sweep:
-        """What stands in the form; setting it puts another one there, as `load` does.
+        """The sweep in the form; can be set, as by `load`.
 
         Raises:
-            SweepError: no sweep yet; says what is missing.
+            SweepError: the form is incomplete; says what is missing.
         """
-        return self._rooms.form.draft.sweep()
+        return self._controller.form.draft.sweep()
 
     @sweep.setter
     def sweep(self, sweep: Sweep | str | Path) -> None:
@@ -74,124 +85,126 @@ class Panel(VBox):
 
     @property
     def results(self) -> Results:
-        """What is on show: of the sweep under way, of the last one, or of the one that was opened."""
-        found: Results | None = self._rooms.session.results
-        return found if found is not None else Results([])
+        """The results on show: of the running sweep, of the last one, or of the one that was opened."""
+        results: Results | None = self._controller.session.results
+        return results if results is not None else Results([])
 
     @property
     def selection(self) -> Output | None:
-        """The output that is picked, or None."""
-        found: Output | None = self._rooms.session.selection
-        return found
+        """The picked output, or None."""
+        output: Output | None = self._controller.session.selection
+        return output
 
     def load(self, sweep: Sweep | str | Path) -> None:
         """Put a sweep into the form.
 
         Args:
-            sweep: a sweep, the path of a YAML file, or the name or run id of a tracked one.
+            sweep: a sweep, the path of a YAML file, or the name or run id of a tracked sweep.
 
         Raises:
-            SweepError: it is none of these, or can't be read.
-            NotFound: no tracked sweep is called that.
+            SweepError: it is something else, or can't be read.
+            NotFound: there is no tracked sweep of this name.
         """
         if isinstance(sweep, Sweep):
-            self._rooms.put(sweep)
+            loaded = sweep
         elif not isinstance(sweep, str | os.PathLike) or not str(sweep).strip():
-            raise SweepError(
-                f"sweep: {shown(sweep)}, allowed are a kl.Sweep, the path of a YAML file, a name or a run id"
+            raise WrongType(
+                f"sweep: {shown(sweep)}, give a kl.Sweep, the path of a YAML file, a name or a run id"
             )
         elif str(sweep).lower().endswith((".yaml", ".yml")):
-            self._rooms.put(Sweep.from_yaml(sweep))
+            loaded = Sweep.from_yaml(sweep)
         else:
-            self._rooms.put(self.lab.load_sweep(str(sweep)))
+            loaded = self.lab.load_sweep(str(sweep))
+        self._controller.form.load(loaded)
 
     def run(self) -> None:
-        """Run what stands in the form, as the button does: in the background, after what is under way.
+        """Run the sweep in the form in the background, after the running one, like the button Run.
 
-        What is sent is what the plan says, by the lab that is in use now. Where it costs more than the lab's
-        `confirm_above`, it asks first: `confirm()` says yes.
+        The requests are those of the plan, sent by the lab in use now. Above the lab's `confirm_above` the panel asks
+        first; `confirm()` says yes.
 
         Raises:
-            ConfigError: no sweep stands there, or a setting can't be; says why.
-            AlreadyRunning: exactly this is under way, or waits.
+            ConfigError: the form is incomplete or has an error; says which.
+            AlreadyRunning: the same sweep is running or waiting.
         """
-        self._rooms.bar.run()
+        self._controller.run_bar.run()
 
     def try_one(self) -> None:
-        """Send a single request of what stands in the form."""
-        self._rooms.bar.try_one()
+        """Send a single request of the sweep in the form."""
+        self._controller.run_bar.try_one()
 
     def confirm(self) -> None:
-        """Yes to what was asked before paying."""
-        self._rooms.bar.confirm()
+        """Say yes to the question before paying."""
+        self._controller.run_bar.confirm()
 
     def stop(self) -> None:
-        """Send nothing more; what is under way is kept."""
-        self._rooms.bar.stop()
+        """Send nothing more; requests in flight are kept."""
+        self._controller.run_bar.stop()
 
     def retry_failed(self) -> None:
-        """Send the failed cells of what is on show again; asks first where that costs much, like `run`.
+        """Send the failed cells on show again; asks first if that costs much, like `run`.
 
         Raises:
-            ConfigError: nothing failed, or another service answered then.
-            AlreadyRunning: a sweep is under way.
+            ConfigError: nothing failed, or the cells were sent to another service.
+            AlreadyRunning: a sweep is running.
         """
-        self._rooms.bar.retry_failed()
+        self._controller.run_bar.retry_failed()
 
     def wait(self, timeout: float | None = None) -> Results:
-        """Wait until everything that was asked for has run; meanwhile the panel is kept up to date.
+        """Wait until everything that was asked for has run, and keep the panel up to date meanwhile.
 
         Args:
-            timeout: seconds after which to return anyway.
+            timeout: seconds; None waits without a limit.
 
         Raises:
-            ConfigError: called on another thread than the one the panel was made on.
+            ConfigError: called on another thread than the panel's, or `timeout` is not a number.
         """
         if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
-            raise ConfigError(f"timeout: {shown(timeout)}, allowed are seconds, or None")
-        if not self._rooms.post.is_owner:
-            raise ConfigError("panel.wait: is for the thread that made the panel, which is the notebook's")
-        rooms = self._rooms
-        if rooms.post.wait(lambda: rooms.idle, timeout):
-            rooms.post.wait(lambda: rooms.post.quiet, _SETTLE)
+            raise WrongType(f"timeout: {shown(timeout)}, allowed are seconds, or None")
+        controller = self._controller
+        if not controller.dispatcher.is_owner:
+            raise ConfigError("panel.wait: call it on the thread that made the panel, the notebook's")
+        if controller.dispatcher.wait(lambda: controller.idle, timeout):
+            controller.dispatcher.wait(lambda: controller.dispatcher.quiet, _LAST_UPDATES)
         return self.results
 
     def select(self, **where: Any) -> Output:
         """Pick the output with these parameters, as a click does.
 
         Raises:
-            NotFound: none or several; names what there is.
+            NotFound: no output has them, or several have; lists the values.
             ConfigError: no parameters are given.
         """
         if not where:
             raise ConfigError("select: give parameters, such as panel.select(seed=2)")
         found = self.results.cell(**where)
         output = found if isinstance(found, Output) else output_at(found, found.output.number)
-        self._rooms.session.pick(output)
+        self._controller.session.pick(output)
         return output
 
     def set_verdict(self, criterion: str, verdict: bool) -> None:
         """Pass or fail the picked output on a criterion, as the keys 1 and 0 do; the same again withdraws it.
 
         Raises:
-            ConfigError: the criterion can't be one, or the verdict is none.
-            NotFound: nothing is picked.
+            ConfigError: the criterion is not allowed, or the verdict is not a bool.
+            NotFound: no output is picked.
         """
         if not isinstance(verdict, bool):
-            raise ConfigError(f"verdict: {shown(verdict)}, allowed are True and False")
+            raise WrongType(f"verdict: {shown(verdict)}, allowed are True and False")
         check_criterion(criterion)
-        self._rooms.inspector.verdicts.set_verdict(verdict, criterion)
+        self._controller.inspector.verdicts.set_verdict(verdict, criterion)
 
     def __repr__(self) -> str:
-        return f"<Panel: {self._rooms.session.state}, {self.lab!r}>"
+        return f"<Panel: {self._controller.session.state}, {self.lab!r}>"
 
 
-def rooms_for(lab: Lab, *, static: bool = False) -> PanelController:
-    """The rooms of a lab: those there are for the same store and journal in this kernel, else new ones."""
-    found = _ROOMS.get(lab.context.identity)
-    if found is None:
-        found = _ROOMS[lab.context.identity] = PanelController(Session(lab, UiDispatcher()), static=static)
-    elif found.session.lab is not lab:
-        found.session.lab = lab  # for what is ordered from now on; what is under way keeps its own
-    found.post.attend()
-    return found
+def controller_for(lab: Lab, *, static: bool = False) -> PanelController:
+    """The controller of a lab's store and journal in this kernel, created if there is none yet."""
+    controller = _CONTROLLERS.get(lab.context.identity)
+    if controller is None:
+        session = Session(lab, UiDispatcher())
+        controller = _CONTROLLERS[lab.context.identity] = PanelController(session, static=static)
+    elif controller.session.lab is not lab:
+        controller.session.lab = lab  # for later runs; the running one keeps its own
+    controller.dispatcher.attend()
+    return controller

@@ -1,85 +1,86 @@
-"""Loads what a sheet lacks, off the drawing thread: previews first, whole pictures where a zoom asks for them.
+"""Loads pictures that a sheet lacks, off the drawing thread: previews first, whole pictures after a zoom.
 
-A store behind a network takes 50 ms a picture: drawing never waits for it. Knows no widget.
+A store behind a network takes 50 ms per picture: drawing never waits for it. Knows no widget.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from kontext_lab.figures.geometry import GridPlan, Tile
 from kontext_lab.figures.live_sheet import LiveSheet
-from kontext_lab.figures.pictures import Pixels, source_of
+from kontext_lab.figures.pictures import source_of
 
 __all__ = ["Background", "Later", "PictureLoader"]
 
 Later = Callable[[float, Callable[[], object]], object]
-"""Calls something after so many seconds, on the thread that owns the widgets."""
+"""Calls a function after some seconds, on the thread of the widgets."""
 
 Background = Callable[[Callable[[], Any], Callable[[Any], object]], object]
-"""Does the first on another thread and hands its value to the second on the owner's."""
+"""Calls the first function on another thread and hands its value to the second on the thread of the widgets."""
 
-_LANES, _EACH = 3, 6
+_JOBS, _JOB_SIZE = 3, 6
 """Jobs at a time, and pictures in each."""
-_MEASURED = 2
-"""Jobs at a time of one picture each where they have to be measured: each is shown as soon as it is there."""
-_SHARPENED = 36
-"""Tiles that are sharpened at most: more of them are too small to gain by it."""
+_MEASURING_JOBS = 2
+"""Jobs at a time, with one picture each, if pictures must be measured: each is shown as soon as it is ready."""
+_MOST_SHARPENED = 36
+"""Tiles that are sharpened at most: with more of them, each is too small to gain by it."""
 
 
 class PictureLoader:
-    """Keeps a sheet supplied.
+    """Supplies a sheet with pictures.
 
     Args:
         sheet: whose pictures are loaded.
-        background: None: nothing is loaded here, the sheet waits for its pictures itself.
-        arrived: called when previews have come.
-        trouble: told of what went wrong in a job.
+        background: None loads nothing: the sheet then loads pictures itself.
+        on_loaded: called when previews have been loaded.
+        on_trouble: called with an exception of a job.
     """
 
     def __init__(
         self,
         sheet: LiveSheet,
         background: Background | None,
-        arrived: Callable[[], None],
-        trouble: Callable[[Exception], None],
+        on_loaded: Callable[[], None],
+        on_trouble: Callable[[Exception], None],
     ) -> None:
         self._sheet, self._background = sheet, background
-        self._arrived, self._trouble = arrived, trouble
-        self._asked: set[Hashable] = set()
-        self._lanes = 0
+        self._on_loaded, self._on_trouble = on_loaded, on_trouble
+        self._requested: set[Hashable] = set()
+        self._jobs = 0
         self._sharpening = False
-        self._again: tuple[Tile | None, Callable[[], bool]] | None = None
+        self._next: tuple[Tile | None, Callable[[], bool]] | None = None
 
     @property
     def is_possible(self) -> bool:
-        """Whether there is a thread to load on."""
+        """True if there is a thread to load on."""
         return self._background is not None
 
-    def at_hand(self, plan: GridPlan, until: float) -> None:
-        """Decode what is in memory, as far as the time reaches: a picture just arrived is shown at once."""
+    def load_cached(self, plan: GridPlan, until: float) -> None:
+        """Decode pictures that are in memory until a moment of the monotonic clock, so that they show at once."""
         if self._background is None:
             return
         for tile in self._sheet.missing(plan):
             if time.monotonic() > until:
                 return
-            if source_of(tile) not in self._asked and self._sheet.previews.is_near(tile):
+            if source_of(tile) not in self._requested and self._sheet.previews.is_near(tile):
                 self._sheet.load(tile)
 
     def fetch(self) -> None:
-        """Have the missing previews loaded, a few at a time."""
+        """Load the missing previews, a few at a time."""
         if self._background is None:
             return
-        missing = [tile for tile in self._sheet.missing() if source_of(tile) not in self._asked]
-        slow = any(tile.overlay is not None for tile in missing)
-        lanes, each = (_MEASURED, 1) if slow else (_LANES, _EACH)
-        while missing and self._lanes < lanes:
-            job, missing = missing[:each], missing[each:]
-            self._asked.update(source_of(tile) for tile in job)
-            self._lanes += 1
-            self._background(lambda job=job: self._load(job), lambda done, job=job: self._loaded(job, done))  # type: ignore[misc]
+        missing = [tile for tile in self._sheet.missing() if source_of(tile) not in self._requested]
+        measured = any(tile.overlay is not None for tile in missing)
+        jobs, size = (_MEASURING_JOBS, 1) if measured else (_JOBS, _JOB_SIZE)
+        while missing and self._jobs < jobs:
+            job, missing = missing[:size], missing[size:]
+            self._requested.update(source_of(tile) for tile in job)
+            self._jobs += 1
+            self._background(partial(self._load, job), partial(self._on_job, job))
 
     def _load(self, job: list[Tile]) -> Exception | None:
         try:
@@ -89,33 +90,33 @@ class PictureLoader:
             return error
         return None
 
-    def _loaded(self, job: list[Tile], done: Exception | None) -> None:
-        self._lanes -= 1
-        self._asked.difference_update(source_of(tile) for tile in job)
-        if done is not None:
-            self._trouble(done)
+    def _on_job(self, job: list[Tile], error: Exception | None) -> None:
+        self._jobs -= 1
+        self._requested.difference_update(source_of(tile) for tile in job)
+        if error is not None:
+            self._on_trouble(error)
             return
         self.fetch()
-        self._arrived()
+        self._on_loaded()
 
-    def sharpen(self, first: Tile | None, sharper: Callable[[], bool]) -> None:
-        """Bring tiles whose previews are too coarse to full resolution.
+    def sharpen(self, first: Tile | None, show: Callable[[], bool]) -> None:
+        """Load the full resolution of tiles whose previews are too coarse.
 
         Args:
-            first: the one that is looked at.
-            sharper: called whenever some are; says whether to go on.
+            first: the tile under the pointer.
+            show: called after every change; returns whether to go on.
         """
         plan = self._sheet.plan
         if self._background is None or plan is None:
             return
         if self._sharpening:
-            self._again = (first, sharper)
+            self._next = (first, show)
             return
         coarse = sorted(self._sheet.coarse(), key=lambda tile: first is None or tile.rect != first.rect)
-        self._sharpen(coarse[:_SHARPENED], plan, sharper)
+        self._sharpen(coarse[:_MOST_SHARPENED], plan, show)
 
-    def _sharpen(self, coarse: list[Tile], plan: GridPlan, sharper: Callable[[], bool]) -> None:
-        job, rest = coarse[:_EACH], coarse[_EACH:]
+    def _sharpen(self, coarse: list[Tile], plan: GridPlan, show: Callable[[], bool]) -> None:
+        job, rest = coarse[:_JOB_SIZE], coarse[_JOB_SIZE:]
         if not job or self._background is None:
             return
         self._sharpening = True
@@ -129,18 +130,15 @@ class PictureLoader:
         def then(done: Any) -> None:
             self._sharpening = False
             if isinstance(done, Exception):
-                self._trouble(done)
-            elif self._placed(done, plan, sharper):
-                self._sharpen(rest, plan, sharper)
-            if not self._sharpening and self._again is not None:
-                again, self._again = self._again, None
-                self.sharpen(*again)
+                self._on_trouble(done)
+            else:
+                placed = [self._sheet.put(tile, pixels, plan.crop) for tile, pixels in done]
+                current = self._sheet.plan
+                go_on = show() if any(placed) else True
+                if go_on and current is not None and current.crop == plan.crop:
+                    self._sharpen(rest, plan, show)
+            if not self._sharpening and self._next is not None:
+                following, self._next = self._next, None
+                self.sharpen(*following)
 
         self._background(work, then)
-
-    def _placed(self, done: list[tuple[Tile, Pixels]], plan: GridPlan, sharper: Callable[[], bool]) -> bool:
-        """Put pixels in place; whether to go on with what is shown."""
-        put = [self._sheet.put(tile, pixels, plan.crop) for tile, pixels in done]
-        shown = self._sheet.plan
-        same = shown is not None and shown.crop == plan.crop
-        return (sharper() if any(put) else True) and same

@@ -11,7 +11,7 @@ from traitlets import Bool, Dict, HasTraits, Int, Unicode
 from kontext_lab.errors import SweepError
 from kontext_lab.panel.form_state import FormError, FormState
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
-from kontext_lab.panel.widgets import in_words
+from kontext_lab.panel.widgets import error_text
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
@@ -136,7 +136,7 @@ class Planner(HasTraits):
             problems = error.problems if isinstance(error, FormError) else {"": str(error)}
             self._came(wanted, "wrong", None, problems)
         else:
-            self._came(wanted, "failed", None, {"": in_words(error)})
+            self._came(wanted, "failed", None, {"": error_text(error)})
 
     def _slow(self, wanted: PlanRequest) -> None:
         """A plan doesn't come: newer ones go ahead, this one is taken if it comes and is still asked for."""

@@ -1,7 +1,7 @@
-"""The tab Rank: which of two pictures is better, asked blind, and the scores that come of it.
+"""Blind ranking: which of two pictures is better, and the scores of the answers; the tab Rank, and `kl.rank`.
 
-A vote is shown as given at once and written elsewhere; the next pair's pictures are there before it is asked
-about. Knows no grid and no form: `kl.rank` shows the same room by itself.
+A vote counts at once and is written in the background; the next pair is loaded before it is asked about. Knows no
+grid and no form.
 """
 
 from __future__ import annotations
@@ -9,82 +9,76 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ipywidgets import HTML, Dropdown, Text, ToggleButton
+from ipywidgets import HTML, Dropdown, Layout, Text, ToggleButton, VBox
 
-from kontext_lab.errors import NotFound
+from kontext_lab.errors import NotFound, WrongType, shown
+from kontext_lab.lab import Lab
 from kontext_lab.lab.change_maps import on_each_other
 from kontext_lab.lab.verdicts import record_vote
-from kontext_lab.panel.browser import Viewer
-from kontext_lab.panel.layouts import plain, show_if
-from kontext_lab.panel.pairs import Match, rankable
-from kontext_lab.panel.score_table import standings
+from kontext_lab.metrics import Placement
+from kontext_lab.panel.browser import PageFrame, Viewer
+from kontext_lab.panel.environment import keep_messages
+from kontext_lab.panel.pairs import Match, pairs, rankable
+from kontext_lab.panel.score_table import score_table
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.panel.vote_session import Sides, VoteSession
-from kontext_lab.panel.widgets import Section, TextLine, row
+from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
 from kontext_lab.results import Results
-from kontext_lab.statistics import Choice, Vote
+from kontext_lab.statistics import Choice, Scores, Vote
+from kontext_lab.statistics.votes import check_rater
 
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
-    from kontext_lab.metrics import Placement
+__all__ = ["Rank", "Ranking", "rank"]
 
-__all__ = ["KEYS", "Rank"]
-
-KEYS: Mapping[str, Choice] = {
+_KEYS: Mapping[str, Choice] = {
     "ArrowLeft": "left",
     "ArrowRight": "right",
     "ArrowUp": "both good",
     "ArrowDown": "both bad",
 }
-
 _NEEDS = "Ranking needs two finished cells that differ in one axis at the same seed and reference."
-
 _HINT = (
-    "Which one is better? Everything but the axis is the same; which of the two stands left is drawn by lot. Once you "
-    "have clicked here: ← left, → right, ↑ both good (half a win each way), ↓ both bad (no vote)."
+    "Which is better? The two differ only in this axis; their order is random. Keys (click here first): "
+    "← left, → right, ↑ both good (half a win each), ↓ both bad (no vote)."
 )
-
 _PAUSE = 0.3
-"""Seconds within which nobody judges two pictures: what is pressed sooner was meant for the pair before."""
-
+"""Seconds in which nobody judges two pictures: an earlier key was meant for the pair before."""
 _REST = 1.0
-"""Seconds without a vote after which scores are worked out and recorded."""
+"""Seconds without a vote before scores are computed and recorded."""
 
-Pictures = tuple[bytes, bytes, "Placement | None"]
-"""Of the left and the right one, and their common frame."""
+Pictures = tuple[bytes, bytes, Placement | None]
+"""The left and the right picture, and their common frame."""
 
 
 class Rank(Section):
     """Votes on pairs.
 
     Args:
-        lab: gives the store in use.
-        post: the widgets' thread.
-        axis: which to begin with, or "".
+        lab: returns the store in use.
+        dispatcher: of the widgets' thread.
+        axis: to begin with, or "".
         rater: who votes, or "".
-        pause: seconds after a pair came on show, or a key was pressed, in which a press is passed over.
+        pause: seconds after a new pair or a key in which another key is ignored.
     """
 
     def __init__(
         self,
         lab: Callable[[], Lab],
-        post: UiDispatcher,
+        dispatcher: UiDispatcher,
         *,
         axis: str = "",
         rater: str = "",
         pause: float = _PAUSE,
     ) -> None:
         super().__init__()
-        self._lab, self._post, self._first_axis, self._pause = lab, post, axis, pause
+        self._lab, self._dispatcher, self._first_axis, self._pause = lab, dispatcher, axis, pause
         self.results: Results | None = None
-        self.ballot = VoteSession(rater)
+        self.votes = VoteSession(rater)
         self.on_show: Sides | None = None
         self._since = self._pressed = 0.0
         self._loaded: dict[Sides, Pictures] = {}
         self._loading: set[Sides] = set()
-        self._filling = False
         self.axis = Dropdown(description="Axis", **plain(Dropdown, width="auto"))
         self.rater = Text(
             rater,
@@ -93,17 +87,20 @@ class Rank(Section):
             continuous_update=False,
             **plain(Text, width="16em"),
         )
-        self.axis.observe(self.guarded(self._axis_chosen), names="value")
-        self.rater.observe(self.guarded(self._rater_named), names="value")
+        self.axis.observe(self.guarded(self._on_axis), names="value")
+        self.rater.observe(self.guarded(self._on_rater), names="value")
         self.busy, self.empty = TextLine(kind="muted"), TextLine(_NEEDS, "muted")
-        self.hint, self.simulated = TextLine(_HINT, "muted"), TextLine(kind="warning")
+        self.simulated = TextLine(kind="warning")
         self.viewer = Viewer("side")
         self.viewer.on_trouble(self.show)
+        choices: tuple[tuple[str, Choice, str], ...] = (
+            ("← Left", "left", "The left one is better (arrow left)"),
+            ("↑ Both good", "both good", "Half a win each (arrow up)"),
+            ("↓ Both bad", "both bad", "Counts as no vote (arrow down)"),
+            ("Right →", "right", "The right one is better (arrow right)"),
+        )
         self.buttons = [
-            self.button("← Left", partial(self.press, "left"), "The left one is better (arrow left)"),
-            self.button("↑ Both good", partial(self.press, "both good"), "Half a win each way (arrow up)"),
-            self.button("↓ Both bad", partial(self.press, "both bad"), "Counts as no vote (arrow down)"),
-            self.button("Right →", partial(self.press, "right"), "The right one is better (arrow right)"),
+            self.button(text, partial(self.press, choice), tooltip) for text, choice, tooltip in choices
         ]
         self.undo_button = self.button("Undo", self.undo, "Take back your last vote", small=True)
         self.progress = TextLine()
@@ -112,124 +109,114 @@ class Rank(Section):
             tooltip="Scores and parameters: no longer blind",
             **plain(ToggleButton, width="auto"),
         )
-        self.shown.observe(self.guarded(lambda _: self._score()), names="value")
+        self.shown.observe(self.guarded(lambda _: self._show_scores()), names="value")
         self.table = HTML(**plain(HTML))
-        self._lay_out()
+        head = row(self.axis, self.rater, name="kl-arranging")
+        buttons = row(*self.buttons, self.undo_button, self.progress)
+        hint = TextLine(_HINT, "muted")
+        self._content = [head, self.simulated, hint, self.viewer, buttons, self.shown, self.table]
+        self.fill([self.busy, self.empty, *self._content])
+        show_if(False, *self._content)
 
-    def _lay_out(self) -> None:
-        head = row(self.axis, self.rater)
-        head.add_class("kl-arranging")
-        votes = row(*self.buttons, self.undo_button, self.progress)
-        self._parts = [head, self.simulated, self.hint, self.viewer, votes, self.shown, self.table]
-        self.fill([self.busy, self.empty, *self._parts])
-        show_if(False, *self._parts)
+    # The pairs.
 
-    # What is asked about.
-
-    def take(self, results: Results | None) -> None:
-        """Ask about these results; the votes on them are read anew, and the pairs that came since are there."""
+    def put(self, results: Results | None) -> None:
+        """Ask about these results; their votes and pairs are read again."""
         if results is not self.results:
-            self.ballot.forget()
+            self.votes.forget()
             self.on_show = None
             self._loaded.clear()
         self.results = results
         if results is None or not len(results):
-            self._taken(({}, []))
+            self._on_matches(({}, []))
             return
         lab = self._lab()
         self.busy.say("reading the votes …")
-        self._post.background(
+
+        def on_error(error: Exception) -> None:
+            self.busy.say("")
+            self.show(error)
+
+        self._dispatcher.background(
             lambda: (rankable(results), lab.votes(results)),
-            self.watched(self._taken),
-            self._unread,
+            self.watched(self._on_matches),
+            on_error,
             lane="rank",
-            key=(id(self), "take"),
+            key=(id(self), "put"),
         )
 
-    def _unread(self, error: Exception) -> None:
+    def _on_matches(self, read: tuple[Mapping[str, list[Match]], list[Vote]]) -> None:
         self.busy.say("")
-        self.show(error)
-
-    def _taken(self, found: tuple[Mapping[str, list[Match]], list[Vote]]) -> None:
-        self.busy.say("")
-        matches, votes = found
-        self.ballot.take(matches, votes, self._first_axis)
-        self._fill_axes()
-        self.empty.say(self._what_is_missing())
-        show_if(matches, *self._parts)
+        matches, votes = read
+        wanted, self._first_axis = self._first_axis, ""
+        self.votes.put(matches, votes, wanted)
+        with self.filling():
+            self.axis.options = tuple(matches)
+            self.axis.value = self.votes.axis or None
+        missing = "" if matches else _NEEDS
+        if matches and wanted and wanted not in matches:
+            missing = (
+                f"{wanted}: no two finished pictures differ in it alone; there are {', '.join(matches)}."
+            )
+        self.empty.say(missing)
+        show_if(matches, *self._content)
         simulated = self.results is not None and self.results.simulated
         self.simulated.say("Simulated pictures: made by the sandbox, not by the model." if simulated else "")
         self._ask()
 
-    def _fill_axes(self) -> None:
-        self._filling = True
-        self.axis.options = tuple(self.ballot.matches)
-        self.axis.value = self.ballot.axis or None
-        self._filling = False
-
-    def _what_is_missing(self) -> str:
-        wanted, self._first_axis = self._first_axis, ""
-        if not self.ballot.matches:
-            return _NEEDS
-        if wanted and wanted not in self.ballot.matches:
-            return f"{wanted}: no two finished pictures differ in it alone; there are {', '.join(self.ballot.matches)}."
-        return ""
-
-    def _axis_chosen(self, change: dict[str, Any]) -> None:
+    def _on_axis(self, change: dict[str, Any]) -> None:
         if not self._filling and change["new"]:
-            self.ballot.choose(change["new"])
+            self.votes.choose(change["new"])
             self._ask()
 
-    def _rater_named(self, change: dict[str, Any]) -> None:
-        self.ballot.rater = change["new"].strip()
-        self.ballot.begin()
+    def _on_rater(self, change: dict[str, Any]) -> None:
+        self.votes.rater = change["new"].strip()
+        self.votes.begin()
         self._ask()
 
     def _ask(self) -> None:
-        """Put the pair that is asked about on show, and fetch the next one's pictures."""
-        ballot = self.ballot
-        self._loaded = {one: had for one, had in self._loaded.items() if one in (ballot.now, ballot.ahead)}
-        for sides in (ballot.now, ballot.ahead):
+        """Show the current pair, and load it and the next one."""
+        wanted = (self.votes.current, self.votes.following)
+        self._loaded = {sides: pictures for sides, pictures in self._loaded.items() if sides in wanted}
+        for sides in wanted:
             if sides is not None and sides not in self._loaded and sides not in self._loading:
                 self._load(sides)
         self._show_pair()
-        self._tell()
+        self._show_progress()
 
     def _load(self, sides: Sides) -> None:
         self._loading.add(sides)
         left, right = sides.left, sides.right
-        comparison_source = self.results.comparison_source if self.results is not None else None
-        self._post.background(
-            lambda: (left.bytes, right.bytes, on_each_other(left, right, comparison_source)),
-            self.watched(partial(self._came, sides)),
-            partial(self._missing, sides),
+        source = self.results.comparison_source if self.results is not None else None
+
+        def on_loaded(pictures: Pictures) -> None:
+            self._loading.discard(sides)
+            if sides in (self.votes.current, self.votes.following):
+                self._loaded[sides] = pictures
+                self._show_pair()
+
+        def on_error(error: Exception) -> None:
+            self._loading.discard(sides)
+            self.show(error)
+            self.votes.exclude(sides)
+            self._ask()
+
+        self._dispatcher.background(
+            lambda: (left.bytes, right.bytes, on_each_other(left, right, source)),
+            self.watched(on_loaded),
+            on_error,
             lane="rank",
         )
 
-    def _came(self, sides: Sides, pictures: Pictures) -> None:
-        self._loading.discard(sides)
-        if sides in (self.ballot.now, self.ballot.ahead):
-            self._loaded[sides] = pictures
-            self._show_pair()
-
-    def _missing(self, sides: Sides, error: Exception) -> None:
-        """A pair whose pictures can't be had is asked about no more."""
-        self._loading.discard(sides)
-        self.show(error)
-        self.ballot.lose(sides)
-        self._ask()
-
     def _show_pair(self) -> None:
-        now = self.ballot.now
-        if now is None:
+        current = self.votes.current
+        if current is None:
             self.on_show = None
-            self.viewer.clear(
-                "There is no pair left whose pictures can be shown." if self.ballot.axis else ""
-            )
-        elif now != self.on_show and now in self._loaded:
-            self.on_show, self._since = now, time.monotonic()
-            more = " · simulated" if now.left.cell.simulated or now.right.cell.simulated else ""
-            left, right, placement = self._loaded[now]
+            self.viewer.clear("No pair with loadable pictures is left." if self.votes.axis else "")
+        elif current != self.on_show and current in self._loaded:
+            self.on_show, self._since = current, time.monotonic()
+            more = " · simulated" if current.left.cell.simulated or current.right.cell.simulated else ""
+            left, right, placement = self._loaded[current]
             self.viewer.show(
                 left,
                 right,
@@ -239,27 +226,27 @@ class Rank(Section):
                 placement=placement,
             )
 
-    def _tell(self) -> None:
-        done, count = self.ballot.progress
-        more = " · all seen, further votes make the scores surer" if count and done == count else ""
+    def _show_progress(self) -> None:
+        done, count = self.votes.progress
+        more = " · all seen; more votes make the scores more certain" if count and done == count else ""
         self.progress.say(f"{done} of {count} pairs{more}" if count else "")
-        self.undo_button.disabled = not self.ballot.can_undo
+        self.undo_button.disabled = not self.votes.can_undo
         for button in self.buttons:
-            button.disabled = self.ballot.now is None
+            button.disabled = self.votes.current is None
         if self.shown.value:
-            self._score()
+            self._show_scores()
 
-    # What is said.
+    # Votes.
 
-    def key(self, key: str) -> None:
-        """An arrow key was pressed while this room is open."""
-        if key in KEYS:
-            self.guarded(self.press)(KEYS[key])
+    def press_key(self, key: str) -> None:
+        """Vote by an arrow key."""
+        if key in _KEYS:
+            self.guarded(self.press)(_KEYS[key])
 
     def press(self, choice: Choice) -> None:
-        """Vote by button or key; passed over where it came too soon to be meant for the pair on show."""
+        """Vote by button or key; ignored if it comes too soon to be meant for the pair on show."""
         now = time.monotonic()
-        # A key that is held down comes again and again, and means one vote.
+        # A key that is held down repeats, and means one vote.
         last, self._pressed = max(self._since, self._pressed), now
         if self.on_show is not None and now - last >= self._pause:
             self.vote(choice)
@@ -272,76 +259,165 @@ class Rank(Section):
 
         Raises:
             NotFound: no pair is on show.
-            ConfigError: there is no such choice, or the rater's name can't be one.
+            ConfigError: the choice or the rater's name is not allowed.
         """
-        if self.on_show is None or self.on_show != self.ballot.now:
+        if self.on_show is None or self.on_show != self.votes.current:
             raise NotFound("no pair is on show yet")
-        vote, sides = self.ballot.give(choice)
-        lab, results = self._lab(), self.results
-        self._post.background(
-            lambda: record_vote(lab.context.tracker, vote, sides.left, sides.right),
-            lambda _: self._rate_soon(results),
-            partial(self._not_recorded, vote),
-            lane="votes",
+        vote, sides = self.votes.give(choice)
+        lab = self._lab()
+        self._write(
+            lambda: record_vote(lab.context.tracker, vote, sides.left, sides.right), vote, self.votes.drop
         )
-        self._ask()
         return vote
-
-    def _not_recorded(self, vote: Vote, error: Exception) -> None:
-        """What is counted was recorded."""
-        self.ballot.drop(vote)
-        self._tell()
-        self.show(error)
 
     def undo(self) -> None:
         """Take back the last vote that was given here, and ask about its pair again."""
-        vote, sides = self.ballot.undo()
-        lab, results = self._lab(), self.results
-        self._post.background(
-            lambda: lab.withdraw_vote(vote, sides.left, sides.right),
-            lambda _: self._rate_soon(results),
-            partial(self._not_taken_back, vote),
-            lane="votes",
-        )
+        vote, sides = self.votes.undo()
+        lab = self._lab()
+        self._write(lambda: lab.withdraw_vote(vote, sides.left, sides.right), vote, self.votes.keep)
+
+    def _write(self, write: Callable[[], object], vote: Vote, revert: Callable[[Vote], None]) -> None:
+        """Write a vote in the background, and go on to the next pair; an error reverts the vote."""
+        results = self.results
+
+        def on_error(error: Exception) -> None:
+            revert(vote)
+            self._show_progress()
+            self.show(error)
+
+        self._dispatcher.background(write, lambda _: self._record_soon(results), on_error, lane="votes")
         self._ask()
 
-    def _not_taken_back(self, vote: Vote, error: Exception) -> None:
-        self.ballot.keep(vote)
-        self._tell()
-        self.show(error)
+    # Scores.
 
-    # What comes of it.
+    def _record_soon(self, results: Results | None) -> None:
+        """Record the scores of all votes once nobody votes."""
+        if results is None:
+            return
+        lab, key = self._lab(), (id(self), "rate", id(results))
+        compute = partial(lab.scores, results)
+        self._dispatcher.later(
+            _REST,
+            lambda: self._dispatcher.background(compute, lambda _: None, self.show, lane="scores", key=key),
+            key=key,
+            move=True,
+        )
 
-    def _rate_soon(self, results: Results | None) -> None:
-        key = (id(self), "rate", id(results))
-        self._post.later(_REST, lambda: self._rate(results), key=key, move=True)
-
-    def _rate(self, results: Results | None) -> None:
-        """Record the scores of all votes, once people pause."""
-        if results is not None:
-            lab = self._lab()
-            key = (id(self), "rate", id(results))
-            self._post.background(
-                lambda: lab.scores(results), lambda _: None, self.show, lane="scores", key=key
-            )
-
-    def _score(self) -> None:
-        """The table, where it is wanted."""
+    def _show_scores(self) -> None:
+        """Show the table if it is switched on."""
         self.shown.description = "Hide the scores" if self.shown.value else "Show the scores"
         if not self.shown.value:
             self.table.value = ""
             return
-        ballot = self.ballot
-        axis, matches, votes = ballot.axis, ballot.open, list(ballot.votes)
+        axis, matches, votes = self.votes.axis, self.votes.open, list(self.votes.votes)
         simulated = self.results is not None and self.results.simulated
-        self._post.background(
-            lambda: standings(axis, matches, votes, simulated=simulated),
-            self.watched(self._put_table),
+
+        def on_table(text: str) -> None:
+            if self.shown.value:
+                self.table.value = text
+
+        self._dispatcher.background(
+            lambda: score_table(axis, matches, votes, simulated=simulated),
+            self.watched(on_table),
             self.show,
             lane="scores",
             key=(id(self), "table"),
         )
 
-    def _put_table(self, text: str) -> None:
-        if self.shown.value:
-            self.table.value = text
+
+def rank(results: Results, axis: str | None = None, lab: Lab | None = None, rater: str = "") -> Ranking:
+    """Ask blind which of two pictures is better, and compute scores from the answers.
+
+    The pictures of a pair differ in one axis, at the same seed and reference. Votes are written to MLflow as they
+    are given; scores appear in `results.to_frame()` as `rank/score` and `rank/score_se`.
+
+    Args:
+        results: finished cells that are in MLflow.
+        axis: a parameter, or `output`; None for the first that has pairs. The widget offers the others.
+        lab: whose store has the cells; None for the store that is set.
+        rater: name of the person who votes.
+
+    Raises:
+        WrongType: an argument has a type that is not allowed.
+        ConfigError: the rater's name is not allowed.
+        NotFound: no cell has such a parameter; the message lists the parameters.
+
+    Example:
+        >>> with kl.Lab("sandbox", quiet=True) as lab:
+        ...     sweep = kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"guidance_scale": [2, 8]})
+        ...     results = lab.run(sweep, progress=False)
+        ...     ranking = kl.rank(results, lab=lab, rater="ann")
+        ...     _ = ranking.wait(20)
+        ...     vote = ranking.vote("left")
+        ...     _ = ranking.wait(20)
+        >>> vote.choice, len(ranking.votes)
+        ('left', 1)
+    """
+    if not isinstance(results, Results):
+        raise WrongType(
+            f"results must be kl.Results, not {type(results).__name__} (lab.run and lab.load return them)"
+        )
+    if lab is not None and not isinstance(lab, Lab):
+        raise WrongType(f"lab must be a kl.Lab, not {type(lab).__name__}")
+    if axis is not None:
+        if not isinstance(axis, str):
+            raise WrongType(f"axis: {shown(axis)}, give the name of a parameter")
+        if len(results):
+            pairs(results, axis)  # raises NotFound
+    return Ranking(results, axis or "", lab or Lab("sandbox", quiet=True), check_rater(rater))
+
+
+class Ranking(VBox):
+    """Two pictures beside each other, and four answers.
+
+    While a cell executes, clicks wait: `wait()` handles them.
+    """
+
+    def __init__(self, results: Results, axis: str, lab: Lab, rater: str) -> None:
+        self._dispatcher = UiDispatcher()
+        self._lab, self._results = lab, results
+        self._frame = PageFrame(tuple(_KEYS))
+        self._rank = Rank(lambda: lab, self._dispatcher, axis=axis, rater=rater)
+        self._dispatcher.trouble = self._rank.show
+        self._frame.on_key(self._rank.guarded(self._rank.press_key))
+        self._frame.on_trouble(self._rank.show)
+        super().__init__([self._frame, self._rank], layout=Layout(width="100%"))
+        self.add_class("kl-panel")
+        keep_messages(self._dispatcher, [self._frame, self._rank])
+        self._rank.put(results)
+
+    def vote(self, choice: Choice) -> Vote:
+        """Vote on the pair on show, as the buttons do.
+
+        Args:
+            choice: `left`, `right`, `both good` or `both bad`.
+
+        Raises:
+            NotFound: no pair is on show.
+        """
+        return self._rank.vote(choice)
+
+    def undo(self) -> None:
+        """Take back the last vote that was given here."""
+        self._rank.undo()
+
+    @property
+    def votes(self) -> list[Vote]:
+        """All votes on these results, the oldest first."""
+        return list(self._rank.votes.votes)
+
+    def scores(self) -> Scores:
+        """Scores of the pictures from all votes, by the digests of their bytes; recorded in MLflow."""
+        return self._lab.scores(self._results)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until votes are recorded and the next pair is on show; False after `timeout` seconds."""
+        return self._dispatcher.wait(lambda: self._dispatcher.quiet, timeout)
+
+    def __repr__(self) -> str:
+        done, count = self._rank.votes.progress
+        return f"<Ranking: {self._rank.votes.axis or 'no axis'}, {done} of {count} pairs>"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        self._dispatcher.attend()
+        return super()._repr_mimebundle_(**options)

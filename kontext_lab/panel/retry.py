@@ -1,7 +1,4 @@
-"""Sending failed cells again: what it would cost, found out beforehand, and never started at another price.
-
-Knows one widget: the line of the price.
-"""
+"""Sending failed cells again: the price is asked for in advance, and a run never starts at another one."""
 
 from __future__ import annotations
 
@@ -11,10 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kontext_lab.errors import AlreadyRunning, ConfigError
-from kontext_lab.panel.layouts import show_if
+from kontext_lab.panel.form import Form
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.ui_dispatcher import UiDispatcher
-from kontext_lab.panel.widgets import TextLine
+from kontext_lab.panel.widgets import TextLine, show_if
 from kontext_lab.results import Results, State
 
 if TYPE_CHECKING:
@@ -24,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfirmPrompt", "Retry", "RetryRequest"]
 
-Wish = tuple["Lab", "Sweep", dict[str, Any]]
-"""What would run which sweep again, and how."""
+RetryInput = tuple["Lab", "Sweep", dict[str, Any]]
+"""Lab, sweep and options of a retry."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +30,8 @@ class RetryRequest:
 
     Attributes:
         button: its text.
-        revision: of the form in that moment.
-        was_asked: whether a question about it stood open.
+        revision: of the form at that moment.
+        was_asked: True if a question about it was open.
     """
 
     button: str
@@ -45,12 +41,12 @@ class RetryRequest:
 
 @dataclass(frozen=True)
 class ConfirmPrompt:
-    """What is asked before paying.
+    """A question before paying.
 
     Attributes:
-        plan: what a yes starts.
-        lab: the lab that made it.
-        pressed: the button it is about, where it is about the form.
+        plan: would be run.
+        lab: made the plan.
+        pressed: the button, if it is about the form.
     """
 
     plan: Plan
@@ -59,40 +55,39 @@ class ConfirmPrompt:
 
     @property
     def line(self) -> str:
-        """The question itself."""
-        many = "1 request" if self.plan.requests == 1 else f"{self.plan.requests} requests"
-        return "\n".join((*self.plan.sources, f"{many} to the real API, ≈ ${self.plan.cost:.2f}."))
+        """The text of the question."""
+        plan = self.plan
+        many = "1 request" if plan.requests == 1 else f"{plan.requests} requests"
+        return "\n".join((*plan.sources, f"{many} to the real API, ≈ ${plan.cost:.2f}."))
 
 
 class Retry:
-    """Follows the results on show with the price of sending what failed again.
+    """Keeps the price of retrying the results on show up to date.
 
     Args:
         session: whose results.
-        post: the widgets' thread.
-        options: how a run is to be done, as the form says.
-        ask: asks before paying, where it costs much.
-        trouble: told of what went wrong.
+        form: has the run options.
+        ask: asks before paying, if it costs much.
+        on_trouble: called with an exception of the background.
     """
 
     def __init__(
         self,
         session: Session,
-        post: UiDispatcher,
-        options: Callable[[], dict[str, Any]],
+        form: Form,
         ask: Callable[[ConfirmPrompt], None],
-        trouble: Callable[[Exception], None],
+        on_trouble: Callable[[Exception], None],
     ) -> None:
-        self._session, self._post, self._options = session, post, options
-        self._ask, self._trouble = ask, trouble
+        self._session, self._form = session, form
+        self._ask, self._on_trouble = ask, on_trouble
         self.price = TextLine(kind="muted")
         self.is_pressed = False
-        self._wish: Wish | None = None
+        self._input: RetryInput | None = None
         self._plan: Plan | None = None
 
     @property
     def is_possible(self) -> bool:
-        """Whether there is something to retry."""
+        """True if failed cells are on show that the service in use can repeat."""
         return not self._why_not()
 
     def _why_not(self) -> str:
@@ -103,64 +98,63 @@ class Retry:
         services = {cell.service for cell in results}
         if services != {session.lab.context.service_name}:
             where = ", ".join(sorted(services))
-            return f"what failed was sent to {where}: switch to that service to send it again"
+            return f"the failed cells were sent to {where}: switch to that service to send them again"
         return ""
 
     def press(self) -> None:
-        """Send them again; asks first where it costs much, once the price is known.
+        """Send failed cells again; asks first if it costs much, once the price is known.
 
         Raises:
-            AlreadyRunning: not before the run under way has ended.
-            ConfigError: there is nothing, or it is another service's.
+            AlreadyRunning: a run is under way.
+            ConfigError: nothing failed, or another service was used.
         """
         if self._session.busy:
-            raise AlreadyRunning("a sweep is under way: what failed can be sent again when it has ended")
+            raise AlreadyRunning("a sweep is running: retry failed cells when it has ended")
         why = self._why_not()
         if why:
             raise ConfigError(why)
-        if self._wish != self._wanted():  # the form's options may have changed
+        if self._input != self._current_input():  # the form's options may have changed
             self._find_price()
         if self._plan is None:
             self.is_pressed = True
         else:
-            self._go_on()
+            self._ask_to_run()
 
     def decline(self) -> None:
         """Forget that it was pressed."""
         self.is_pressed = False
 
     def follow(self, changed: str | None) -> None:
-        """The session changed: the price is that of what is on show now, at the service in use now."""
+        """Find the price anew after a trait of the session changed."""
         if changed in ("results", "lab", "state"):
-            self._wish, self._plan, self.is_pressed = None, None, False
+            self._input, self._plan, self.is_pressed = None, None, False
             self.price.say("")
         if changed in ("results", "ends", "lab") and not self._session.busy and self.is_possible:
             self._find_price()
         self._show_price()
 
     def _show_price(self) -> None:
-        there = bool(self.price.text) and not self._session.busy and self.is_possible
-        show_if(there, self.price)
+        show_if(self.price.text and not self._session.busy and self.is_possible, self.price)
 
-    def _wanted(self) -> Wish:
-        options = {**self._options(), "retry_failed": True, "reuse": "always"}
+    def _current_input(self) -> RetryInput:
+        options = {**self._form.options, "retry_failed": True, "reuse": "always"}
         return self._session.lab, self._session.sweep, options
 
     def _find_price(self) -> None:
         self._plan = None
         self.price.say("")
-        wish = self._wish = self._wanted()
-        lab, sweep, options = wish
-        self._post.background(
+        current = self._input = self._current_input()
+        lab, sweep, options = current
+        self._session.dispatcher.background(
             lambda: lab.plan(sweep, **options),
-            partial(self._priced, wish),
-            partial(self._unpriced, wish),
+            partial(self._on_plan, current),
+            partial(self._on_error, current),
             lane="plan",
         )
 
-    def _priced(self, wish: Wish, plan: Plan) -> None:
-        if wish is not self._wish:
-            return  # of what was on show before
+    def _on_plan(self, current: RetryInput, plan: Plan) -> None:
+        if current is not self._input:
+            return  # other results are on show by now
         self._plan = plan
         money = "free: simulated" if plan.simulated else f"≈ ${plan.cost:.2f}"
         self.price.say(f"{plan.requests} to send, {money}")
@@ -168,16 +162,16 @@ class Retry:
         if self.is_pressed:
             self.is_pressed = False
             try:
-                self._go_on()
+                self._ask_to_run()
             except Exception as error:
-                self._trouble(error)
+                self._on_trouble(error)
 
-    def _unpriced(self, wish: Wish, error: Exception) -> None:
-        if wish is self._wish:
-            self._wish, self.is_pressed = None, False
-            self._trouble(error)
+    def _on_error(self, current: RetryInput, error: Exception) -> None:
+        if current is self._input:
+            self._input, self.is_pressed = None, False
+            self._on_trouble(error)
 
-    def _go_on(self) -> None:
-        plan, wish = self._plan, self._wish
-        if plan is not None and wish is not None:
-            self._ask(ConfirmPrompt(plan, wish[0]))
+    def _ask_to_run(self) -> None:
+        plan, current = self._plan, self._input
+        if plan is not None and current is not None:
+            self._ask(ConfirmPrompt(plan, current[0]))

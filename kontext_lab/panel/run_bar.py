@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from ipywidgets import HTML
 
 from kontext_lab.errors import ConfigError
-from kontext_lab.panel.layouts import plain, show_if
+from kontext_lab.panel.form import Form
 from kontext_lab.panel.planner import Planner
 from kontext_lab.panel.retry import ConfirmPrompt, Retry, RetryRequest
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.ui_dispatcher import UiDispatcher
-from kontext_lab.panel.widgets import Section, TextLine, row
+from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
 from kontext_lab.results import Results, State
+from kontext_lab.sweep import Sweep
 
 __all__ = ["RunBar", "meter", "progress_line"]
 
@@ -36,21 +35,12 @@ class RunBar(Section):
     Args:
         session: what is run.
         planner: what would be run.
-        post: the widgets' thread.
-        options: how a run is to be done, as the form says.
-        settle: has the form take in what is still being typed.
+        form: has the run options.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        planner: Planner,
-        post: UiDispatcher,
-        options: Callable[[], dict[str, Any]],
-        settle: Callable[[], None],
-    ) -> None:
+    def __init__(self, session: Session, planner: Planner, form: Form) -> None:
         super().__init__()
-        self._session, self._planner, self._post, self._settle = session, planner, post, settle
+        self._session, self._planner, self._form = session, planner, form
         self._asked: ConfirmPrompt | None = None
         self._pressed: RetryRequest | None = None
         self.plan, self.warnings, self.reason = TextLine(), TextLine(kind="warning"), TextLine(kind="muted")
@@ -58,7 +48,7 @@ class RunBar(Section):
         self.one_button = self.button("Try 1 first", self.try_one, "Send a single request of this sweep")
         self.stop_button = self.button("Stop", self.stop, "Send nothing more; what is under way is kept")
         self.retry_button = self.button("Retry failed", self.retry_failed, "Send failed cells again")
-        self.retrying = Retry(session, post, options, self._ask_about, self.show)
+        self.retrying = Retry(session, form, self._ask_about, self.show)
         self.question = TextLine(kind="warning")
         self.yes_button = self.button("Pay and run", self.confirm, "Yes, start it", primary=True)
         self.no_button = self.button("Not now", self.decline, "Start nothing")
@@ -99,6 +89,12 @@ class RunBar(Section):
         """Run what stands in the form, after what is under way; asks first where it costs much."""
         self._press("Run")
 
+    def resume(self, sweep: Sweep) -> None:
+        """Put a sweep into the form and run it, which sends what is missing; asks first where it costs much."""
+        self._form.more.reuse_again()
+        self._form.load(sweep)
+        self.run()
+
     def try_one(self) -> None:
         """Send a single request of it."""
         self._press("Try 1 first")
@@ -133,7 +129,7 @@ class RunBar(Section):
 
     def _press(self, button: str) -> None:
         planner = self._planner
-        self._settle()
+        self._form.settle()
         planner.again()
         if planner.state == "wrong":
             raise ConfigError(f"nothing is run: {self._why_not()}")
@@ -185,9 +181,8 @@ class RunBar(Section):
             if plan is not None and wanted is not None:
                 chosen = plan if pressed.button == "Run" else plan.head(1)
                 question = ConfirmPrompt(chosen, wanted.lab, replace(pressed, was_asked=True))
-                self._ask_about(
-                    question, always=pressed.was_asked
-                )  # no run begins while its question is open
+                # No run begins while its question is open.
+                self._ask_about(question, always=pressed.was_asked)
 
     def _why_not(self) -> str:
         """Why Run can't be pressed; "" where it can."""
@@ -224,12 +219,12 @@ class RunBar(Section):
         self._show_progress()
         self._show_buttons()
         if self._session.busy:
-            self._post.later(_TICK, self._tick, key=(id(self), "tick"))
+            self._session.dispatcher.later(_TICK, self._tick, key=(id(self), "tick"))
 
     def _tick(self) -> None:
         if self._session.busy:
             self._show_progress()
-            self._post.later(_TICK, self._tick, key=(id(self), "tick"))
+            self._session.dispatcher.later(_TICK, self._tick, key=(id(self), "tick"))
 
     def _show_progress(self) -> None:
         session, results = self._session, self._session.results

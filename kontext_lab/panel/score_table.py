@@ -1,122 +1,98 @@
-"""What votes say, as a table and a sentence: values of an axis, and single pictures. Knows no widget."""
+"""Scores of votes as sentences and tables: of the values of an axis, and of single pictures. Knows no widget."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from kontext_lab.panel.pairs import Match, by_value
+from kontext_lab.results import Output
 from kontext_lab.statistics import Scores, Vote, scores
 
-__all__ = ["standings"]
+__all__ = ["score_table"]
 
 _MOST = 40
-"""Pictures in the list: more of them are in `results.to_frame()`."""
+"""Pictures in the list; `results.to_frame()` has the rest."""
 
 _RULES = (
-    "Bradley–Terry scores in logits, ± their standard error: who leads by 1 is preferred 73 times of 100, by 2 "
-    "88 times. Both good counts as half a win each way, both bad as no vote."
+    "Bradley–Terry scores in logits, ± their standard error: a lead of 1 means preferred 73 % of the time, 2 means "
+    "88 %. Both good counts as half a win each, both bad as no vote."
 )
 
 
-def standings(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, simulated: bool) -> str:
-    """Scores as HTML: of the axis' values, in a sentence and a table, and folded up of the pictures.
+def score_table(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, simulated: bool) -> str:
+    """Scores as HTML: a sentence and a table for the values of the axis, and a folded table of the pictures.
 
     Args:
         axis: its name.
         matches: its pairs.
-        votes: on these or any others.
-        simulated: whether any of the pictures is the sandbox's.
+        votes: on these or any other pairs.
+        simulated: True if any of the pictures comes from the sandbox.
 
     Raises:
-        ConfigError: the votes can't be brought into scores.
+        ConfigError: the votes don't give scores.
     """
     asked = {frozenset(match.ids) for match in matches}
     here = [vote for vote in votes if vote.pair in asked]
+    bad = sum(1 for vote in here if vote.choice == "both bad")
     values = by_value(matches, here)
     if not values:
-        return _line(_nothing(here), "muted")
-    called = {output.sha256: output for match in matches for output in (match.first, match.second)}
+        nothing = (
+            f"No scores yet: {_votes(len(here))}, all both bad, which say nothing about which is better."
+        )
+        return _line(nothing if here else "No votes on this axis yet.", "muted")
+    raters = len({vote.rater for vote in here})
+    summary = f"{_votes(len(here))}{f' by {raters} people' if raters > 1 else ''}"
+    summary += f", of which {bad} both bad don't count" if bad else ""
+    summary += "; simulated pictures." if simulated else "."
+    names = {output.sha256: _name(output) for match in matches for output in (match.first, match.second)}
     pictures = scores(votes)
-    rows = [
-        (_title(called[one].cell.title, called[one].number, len(called[one].cell.outputs)), one)
-        for one in pictures.means
-        if one in called
-    ]
-    parts = [
-        _line(_counted(here, simulated=simulated)),
-        _line(_in_words(axis, values)),
+    rows = [(names[one], one) for one in pictures.means if one in names]
+    listed = _table("picture", pictures, rows[:_MOST])
+    if len(rows) > _MOST:
+        listed += f'<div class="kl-muted">and {len(rows) - _MOST} more</div>'
+    parts = (
+        _line(summary),
+        _line(_finding(axis, values)),
         _table(axis, values, [(label, label) for label in values.means]),
-        _folded(
-            f"Single pictures ({len(rows)})",
-            _table("picture", pictures, rows[:_MOST], more=len(rows) - _MOST),
-        ),
+        f"<details><summary>Single pictures ({len(rows)})</summary>{listed}</details>",
         _line(_RULES, "muted"),
-    ]
+    )
     return "".join(parts)
-
-
-def _counted(votes: Sequence[Vote], *, simulated: bool) -> str:
-    raters = {vote.rater for vote in votes}
-    by = f" by {len(raters)} people" if len(raters) > 1 else ""
-    bad = sum(1 for vote in votes if vote.choice == "both bad")
-    without = f", {bad} of them both bad, which don't count" if bad else ""
-    return f"{_votes(len(votes))}{by}{without}" + (" – on simulated pictures" if simulated else "") + "."
 
 
 def _votes(count: int) -> str:
     return f"{count} vote" + ("" if count == 1 else "s")
 
 
-def _nothing(votes: Sequence[Vote]) -> str:
-    if votes:
-        return f"No scores yet: {_votes(len(votes))}, all both bad, which say nothing of who is better."
-    return "No votes on this axis yet."
-
-
-def _in_words(axis: str, values: Scores) -> str:
-    """Who leads, and whether that can be told."""
+def _finding(axis: str, values: Scores) -> str:
+    """The leading value, and whether its lead is certain."""
     if len(values.groups) > 1:
-        return f"Not all values of {axis} were compared yet: scores of different groups say nothing about each other."
+        return f"Not all values of {axis} were compared yet: scores of different groups can't be compared."
     first, second = list(values.means)[:2]
     lead, error = values.lead(first, second)
-    told = "told apart" if lead > 1.96 * error else "not told apart yet"
-    return f"{axis} {first} is ahead of {second} by {lead:.1f} ± {error:.1f}: {told}."
+    certain = "told apart" if lead > 1.96 * error else "not told apart yet"
+    return f"{axis} {first} is ahead of {second} by {lead:.1f} ± {error:.1f}: {certain}."
 
 
-def _table(head: str, found: Scores, rows: Iterable[tuple[str, str]], more: int = 0) -> str:
-    group = _groups(found)
-    grouped = "<th>group</th>" if group else ""
-    lines = [
-        f"<tr><td>{html.escape(name)}</td><td>{_signed(found.means[one])} ± {found.errors[one]:.2f}</td>"
-        f"<td>{found.votes[one]}</td>" + (f"<td>{group[one]}</td>" if group else "") + "</tr>"
-        for name, one in rows
-    ]
-    rest = f'<div class="kl-muted">and {more} more</div>' if more > 0 else ""
-    return (
-        f'<table class="kl-standings"><tr><th>{html.escape(head)}</th><th>score</th><th>votes</th>{grouped}</tr>'
-        f"{''.join(lines)}</table>{rest}"
-    )
+def _table(head: str, table: Scores, rows: Iterable[tuple[str, str]]) -> str:
+    groups = {one: str(number) for number, group in enumerate(table.groups, 1) for one in group}
+    grouped = len(table.groups) > 1
+    lines = []
+    for name, one in rows:
+        mean = f"{table.means[one]:+.2f}".replace("-", "−")
+        group = f"<td>{groups[one]}</td>" if grouped else ""
+        lines.append(
+            f"<tr><td>{html.escape(name)}</td><td>{mean} ± {table.errors[one]:.2f}</td>"
+            f"<td>{table.votes[one]}</td>{group}</tr>"
+        )
+    heads = f"<th>{html.escape(head)}</th><th>score</th><th>votes</th>{'<th>group</th>' if grouped else ''}"
+    return f'<table class="kl-standings"><tr>{heads}</tr>{"".join(lines)}</table>'
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
-def _groups(found: Scores) -> Mapping[str, str]:
-    """A letter for each group of what was compared; none where all hangs together."""
-    if len(found.groups) < 2:
-        return {}
-    return {one: str(number) for number, group in enumerate(found.groups, 1) for one in group}
-
-
-def _title(title: str, number: int, outputs: int) -> str:
-    return f"{title} · output {number}" if outputs > 1 else title
+def _name(output: Output) -> str:
+    return output.cell.title + (f" · output {output.number}" if len(output.cell.outputs) > 1 else "")
 
 
 def _line(text: str, kind: str = "plain") -> str:
     return f'<div class="kl-{kind}">{html.escape(text)}</div>'
-
-
-def _folded(summary: str, content: str) -> str:
-    return f"<details><summary>{html.escape(summary)}</summary>{content}</details>"

@@ -17,7 +17,7 @@ from traitlets import HasTraits, Int, Tuple, Unicode
 
 from kontext_lab.errors import AlreadyRunning, NotFound
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
-from kontext_lab.panel.widgets import in_words
+from kontext_lab.panel.widgets import error_text
 from kontext_lab.results import CellResult, Output, Results
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ class Session(HasTraits):
     beat = Int(0)
     ends = Int(0)
 
-    def __init__(self, lab: Lab, post: UiDispatcher) -> None:
+    def __init__(self, lab: Lab, dispatcher: UiDispatcher) -> None:
         super().__init__(lab=lab)
-        self.post = post
+        self.dispatcher = dispatcher
         self.began = 0.0
         self.changed: tuple[CellResult, ...] = ()
         self._handle: Handle | None = None
@@ -137,7 +137,7 @@ class Session(HasTraits):
                 handle.cancel()
             return handle
 
-        self.post.background(begin, partial(self._started, order), self._refused, lane="start")
+        self.dispatcher.background(begin, partial(self._started, order), self._refused, lane="start")
 
     def _started(self, order: QueuedRun, handle: Handle | None) -> None:
         if handle is None:
@@ -160,7 +160,7 @@ class Session(HasTraits):
 
     def _refused(self, error: Exception) -> None:
         """A run that could not be started."""
-        self.line = in_words(error)
+        self.line = error_text(error)
         self._over("refused to start")
 
     def _watch(self, handle: Handle) -> None:
@@ -169,12 +169,12 @@ class Session(HasTraits):
             handle.wait()
         except BaseException as caught:  # told on the widgets' thread
             error = caught
-        self.post.put(lambda: self._ended(handle, error))
+        self.dispatcher.put(lambda: self._ended(handle, error))
 
     def _ended(self, handle: Handle, error: BaseException | None) -> None:
         self._handle = None
         self._flush()
-        self.line = " · ".join([in_words(error)] if error is not None else handle.results.notes)
+        self.line = " · ".join([error_text(error)] if error is not None else handle.results.notes)
         self._over(handle.results.stopped if error is None else "broke off")
 
     def _over(self, why: str) -> None:
@@ -238,7 +238,7 @@ class Session(HasTraits):
         """A cell changed; called on the coordinator's thread."""
         with self._gathering:
             self._gathered[id(cell)] = cell
-        self.post.later(_BATCH, self._flush, key=(id(self), "cells"))
+        self.dispatcher.later(_BATCH, self._flush, key=(id(self), "cells"))
 
     def _flush(self) -> None:
         with self._gathering:

@@ -1,4 +1,4 @@
-"""Which pair is asked about now and which is next, and what was said so far. Pure: knows no widget and no store."""
+"""The current and the next pair of a blind ranking, and the votes so far. Pure: knows no widget and no store."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class Sides:
 
     @property
     def ids(self) -> frozenset[str]:
-        """The two, whichever is on the left."""
+        """The digests of the two, in any order."""
         return frozenset((self.left.sha256, self.right.sha256))
 
 
 class VoteSession:
-    """Pairs of one axis at a time, asked about in an order drawn by lot.
+    """Pairs of one axis at a time, in random order.
 
     Attributes:
         matches: pairs by axis.
-        axis: the one that is asked about, or "" where none has pairs.
-        rater: who is asked.
-        votes: of everybody, on all axes.
-        now: the pair that is asked about, or None.
-        ahead: the one after it, or None.
+        axis: the current one, or "" if no axis has pairs.
+        rater: who votes.
+        votes: of all raters, on all axes.
+        current: the pair to vote on, or None.
+        following: the pair after it, or None.
     """
 
     def __init__(self, rater: str = "", rng: Random | None = None) -> None:
@@ -44,35 +44,37 @@ class VoteSession:
         self.axis = ""
         self.matches: Mapping[str, Sequence[Match]] = {}
         self.votes: list[Vote] = []
-        self.now: Sides | None = None
-        self.ahead: Sides | None = None
+        self.current: Sides | None = None
+        self.following: Sides | None = None
         self._rng = rng or Random()
         self._given: list[tuple[Vote, Sides]] = []
-        self._lost: set[frozenset[str]] = set()
+        self._excluded: set[frozenset[str]] = set()
         self._taken_back: set[str] = set()
 
-    def take(self, matches: Mapping[str, Sequence[Match]], votes: Sequence[Vote], axis: str = "") -> None:
-        """Ask about other pairs; the pair that is asked about stays where it is still among them.
+    def put(self, matches: Mapping[str, Sequence[Match]], votes: Sequence[Vote], axis: str = "") -> None:
+        """Replace the pairs; the current pair stays if it is among them.
 
         Args:
             matches: by axis.
-            votes: as the store has them: what was given here and is on its way there counts too.
-            axis: to begin with; "" for the one before, else the first.
+            votes: in the store; votes given here that are not written yet count too.
+            axis: to begin with; "" for the current one, else the first.
         """
         self.matches = matches
         known = {vote.key for vote in votes}
         own = [vote for vote, _ in self._given if vote.key not in known]
         self.votes = [vote for vote in (*votes, *own) if vote.key not in self._taken_back]
-        wanted = [one for one in (axis, self.axis, *matches) if one in matches]
-        same = bool(wanted) and wanted[0] == self.axis
-        self.axis = wanted[0] if wanted else ""
-        if not (same and self.now is not None and self.now.ids in self._by_ids()):
+        before, self.axis = (
+            self.axis,
+            next((one for one in (axis, self.axis, *matches) if one in matches), ""),
+        )
+        open_pairs = [frozenset(match.ids) for match in self.open]
+        if self.axis != before or self.current is None or self.current.ids not in open_pairs:
             self.begin()
 
     def forget(self) -> None:
-        """Other results: what was given on the ones before can't be taken back from here."""
-        self._given, self._lost, self._taken_back = [], set(), set()
-        self.now = self.ahead = None
+        """Forget the votes given here, so that they can't be taken back: other results follow."""
+        self._given, self._excluded, self._taken_back = [], set(), set()
+        self.current = self.following = None
 
     def choose(self, axis: str) -> None:
         """Ask about another axis."""
@@ -80,45 +82,45 @@ class VoteSession:
         self.begin()
 
     def begin(self) -> None:
-        """Draw a pair to ask about, and the one after it."""
-        self.now = self._draw()
-        self.ahead = self._draw(but=self.now)
+        """Draw the current pair and the one after it."""
+        self.current = self._draw()
+        self.following = self._draw(exclude=self.current)
 
     def give(self, choice: Choice) -> tuple[Vote, Sides]:
-        """Answer what is asked, and go on to the next pair.
+        """Vote on the current pair, and go on to the next.
 
         Raises:
-            NotFound: nothing is asked.
-            ConfigError: the vote can't be.
+            NotFound: there is no pair.
+            ConfigError: the choice or the rater's name is not allowed.
         """
-        if self.now is None:
+        if self.current is None:
             raise NotFound("there is no pair to vote on")
-        vote = Vote(self.now.left.sha256, self.now.right.sha256, choice, self.rater)
-        given = (vote, self.now)
+        vote = Vote(self.current.left.sha256, self.current.right.sha256, choice, self.rater)
+        given = (vote, self.current)
         self.votes.append(vote)
         self._given.append(given)
-        self.now = self.ahead if self.ahead is not None else self._draw()
-        self.ahead = self._draw(but=self.now)
+        self.current = self.following if self.following is not None else self._draw()
+        self.following = self._draw(exclude=self.current)
         return given
 
     @property
     def can_undo(self) -> bool:
-        """Whether a vote was given here."""
+        """True if a vote was given here."""
         return bool(self._given)
 
     def undo(self) -> tuple[Vote, Sides]:
         """Take back the last vote that was given here, and ask about its pair again.
 
         Raises:
-            NotFound: there is none.
+            NotFound: no vote was given here.
         """
         if not self._given:
             raise NotFound("there is no vote of yours to take back")
         vote, sides = self._given[-1]
         self.drop(vote)
         self._taken_back.add(vote.key)
-        self.now = sides
-        self.ahead = self._draw(but=sides)
+        self.current = sides
+        self.following = self._draw(exclude=sides)
         return vote, sides
 
     def keep(self, vote: Vote) -> None:
@@ -127,40 +129,39 @@ class VoteSession:
         self.votes.append(vote)
 
     def drop(self, vote: Vote) -> None:
-        """Count a vote no more, such as one that could not be recorded."""
+        """Don't count a vote, such as one that could not be recorded."""
         self._given = [one for one in self._given if one[0].key != vote.key]
         self.votes = [one for one in self.votes if one.key != vote.key]
 
-    def lose(self, sides: Sides) -> None:
-        """Ask about a pair no more whose pictures can't be had, and go on."""
-        self._lost.add(sides.ids)
-        if self.now == sides:
+    def exclude(self, sides: Sides) -> None:
+        """Don't ask about a pair again whose pictures can't be loaded."""
+        self._excluded.add(sides.ids)
+        if self.current == sides:
             self.begin()
-        elif self.ahead == sides:
-            self.ahead = self._draw(but=self.now)
+        elif self.following == sides:
+            self.following = self._draw(exclude=self.current)
 
     @property
     def open(self) -> list[Match]:
-        """The pairs of the axis that can be asked about."""
+        """The pairs of the axis that can be voted on."""
         matches = self.matches.get(self.axis, ())
-        return [match for match in matches if frozenset(match.ids) not in self._lost]
+        return [match for match in matches if frozenset(match.ids) not in self._excluded]
 
     @property
     def progress(self) -> tuple[int, int]:
-        """How many pairs of the axis this rater has seen, of how many."""
+        """The number of pairs of the axis that this rater has seen, and of all."""
         pairs = [match.ids for match in self.open]
         return seen(pairs, self.votes, rater=self.rater), len(pairs)
 
-    def _by_ids(self) -> dict[frozenset[str], Match]:
-        return {frozenset(match.ids): match for match in self.open}
-
-    def _draw(self, but: Sides | None = None) -> Sides | None:
-        """A pair, its sides drawn by lot; None where there is none besides the one that is being asked about."""
-        found = self._by_ids()
-        pairs = [match.ids for ids, match in found.items() if but is None or ids != but.ids]
-        if not pairs:
+    def _draw(self, exclude: Sides | None = None) -> Sides | None:
+        """A pair other than `exclude`, with random sides; None if there is no other."""
+        matches = {frozenset(match.ids): match for match in self.open}
+        if exclude is not None:
+            matches.pop(exclude.ids, None)
+        if not matches:
             return None
+        pairs = [match.ids for match in matches.values()]
         left, right = next_pair(pairs, self.votes, self._rng, rater=self.rater)
-        match = found[frozenset((left, right))]
-        outputs = {match.first.sha256: match.first, match.second.sha256: match.second}
+        match = matches[frozenset((left, right))]
+        outputs = {output.sha256: output for output in (match.first, match.second)}
         return Sides(outputs[left], outputs[right])

@@ -18,9 +18,11 @@ from pathlib import Path
 from PIL import Image
 from skimage import data
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 from jupyter import open_notebook
+from panel_driver import CONTROLLER
 from panel_page import PanelPage, Workbench, jupyter_server, until, workbench
 
 from kontext_lab.sandbox import Sandbox
@@ -44,11 +46,11 @@ _WATCH = """(canvas, spots) => {
 _TOLD = """
 import time
 told = {}
-def _noted(cell, before=panel._rooms.session._tell):
+def _noted(cell, before=ui.session._tell):
     if cell.state == "done":
         told.setdefault(cell.title, time.time() * 1000)
     before(cell)
-panel._rooms.session._tell = _noted
+ui.session._tell = _noted
 """
 _LOOP = """
 import asyncio, time
@@ -118,7 +120,7 @@ def arrival(bench: Workbench, photo: Path) -> None:
 
 
 def _arrival(bench: Workbench, photo: Path, *, measure: bool) -> None:
-    choice = f"lab = panel._rooms.session.lab\nlab.options = lab.context.options.replace({{'measure': {measure}}})\n"
+    choice = f"ui = panel.{CONTROLLER}\nlab = ui.session.lab\nimport dataclasses\nlab.context.options = dataclasses.replace(lab.context.options, measure={measure})\n"
     with Sandbox(latency=0.5) as box:
         panel = bench.panel(f"arrival-{measure}", box, choice + _TOLD)
         panel.notebook.run(1)
@@ -128,7 +130,7 @@ def _arrival(bench: Workbench, photo: Path, *, measure: bool) -> None:
         concurrency.fill("8")
         concurrency.press("Enter")
         until(
-            lambda: panel.ask("panel._rooms.grid.plan and len(panel._rooms.grid.plan.tiles) or 0") >= 32,
+            lambda: panel.ask("ui.grid.plan and len(ui.grid.plan.tiles) or 0") >= 32,
             panel.page,
         )
         panel.page.wait_for_timeout(1000)
@@ -136,7 +138,7 @@ def _arrival(bench: Workbench, photo: Path, *, measure: bool) -> None:
         panel.run(32)
         panel.done(32, 120)
         panel.page.wait_for_timeout(1500)
-        titles = panel.ask("[t.cell.title for t in panel._rooms.grid.plan.tiles if t.cell is not None]")
+        titles = panel.ask("[t.cell.title for t in ui.grid.plan.tiles if t.cell is not None]")
         told, changed = panel.ask("told"), panel.page.evaluate("window.klChanged")
     late = [
         min((at for at in times if at >= told[title] - 5), default=float("nan")) - told[title]
@@ -178,7 +180,7 @@ def typing(bench: Workbench, photo: Path) -> None:
         panel = bench.panel("typing", box, _LOOP)
         panel.notebook.run(1)
         panel.fill("Add a bird", photo, Seeds="1-2000")
-        until(lambda: "2000" in panel.ask("panel._rooms.bar.plan.text"), panel.page, 120)
+        until(lambda: "2000" in panel.ask("ui.run_bar.plan.text"), panel.page, 120)
         panel.page.evaluate(_FRAMES)
         panel.ask("gaps.clear()")
         prompt = panel.root.get_by_role("textbox", name="Prompt", exact=True)
@@ -188,9 +190,9 @@ def typing(bench: Workbench, photo: Path) -> None:
             prompt.press_sequentially(f" {part}", delay=40)
             panel.page.wait_for_timeout(350)  # long enough for a plan to begin
         ended = time.perf_counter()
-        until(lambda: panel.ask("panel._rooms.form.draft.prompts[0].text").endswith("blue"), panel.page)
+        until(lambda: panel.ask("ui.form.draft.prompts[0].text").endswith("blue"), panel.page)
         arrived = time.perf_counter() - ended
-        until(lambda: panel.ask("panel._rooms.planner.state") == "ready", panel.page, 120)
+        until(lambda: panel.ask("ui.planner.state") == "ready", panel.page, 120)
         planned = time.perf_counter() - ended
         gaps, echo = panel.page.evaluate("window.klGaps"), panel.page.evaluate("window.klEcho")
         loop = panel.ask("max(gaps)")

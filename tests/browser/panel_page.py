@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from chromium import running_chromium
 from jupyter import Jupyter, Notebook, open_notebook, running_jupyter
+from panel_driver import CONTROLLER
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from kontext_lab.sandbox import Sandbox
@@ -77,8 +78,8 @@ class PanelPage:
         return self.notebook.output(self.cell).locator(".kl-panel").first
 
     def ask(self, expression: str) -> Any:
-        """The value of an expression in the kernel; the variables are `lab` and `panel`."""
-        return self.notebook.ask(expression)
+        """The value of an expression in the kernel; the variables are `lab`, `panel`, and `ui` with the panel's parts."""
+        return self.notebook.ask(re.sub(r"\bui\.", f"panel.{CONTROLLER}.", expression))
 
     def button(self, name: str) -> Locator:
         """A button by its text."""
@@ -155,9 +156,9 @@ class PanelPage:
         """The stage of the tab Grid, or of Compare."""
         return self.root.locator(".kl-stage").nth(tab)
 
-    def tiles(self, room: str = "grid") -> list[tuple[float, float, float, float]]:
+    def tiles(self, part: str = "grid") -> list[tuple[float, float, float, float]]:
         """Left, top, width and height of the pictures' places, in CSS pixels of the canvas."""
-        rects = f"[t.rect for t in panel._rooms.{room}.canvas.plan.tiles if t.cell is not None]"
+        rects = f"[t.rect for t in ui.{part}.canvas.plan.tiles if t.cell is not None]"
         found = self.ask(f"[(r.left * 100, r.top * 100, r.width * 100, r.height * 100) for r in {rects}]")
         return [tuple(map(float, one)) for one in found]
 
@@ -184,9 +185,9 @@ class PanelPage:
         assert box is not None
         return box["x"] + left + width / 2, box["y"] + top + height / 2
 
-    def click(self, number: int, tab: int = 0, room: str = "grid", button: str = "") -> None:
+    def click(self, number: int, tab: int = 0, part: str = "grid", button: str = "") -> None:
         """Click a tile."""
-        at = self._at_rest(number, tab, room)
+        at = self._at_rest(number, tab, part)
         self.page.mouse.move(*at)
         if button:
             self.page.keyboard.down(button)
@@ -194,17 +195,17 @@ class PanelPage:
         if button:
             self.page.keyboard.up(button)
 
-    def _at_rest(self, number: int, tab: int, room: str) -> tuple[float, float]:
+    def _at_rest(self, number: int, tab: int, part: str) -> tuple[float, float]:
         """A tile's middle, once lines above the grid have come and gone."""
-        before, at = None, self.middle(self.tiles(room)[number], tab)
+        before, at = None, self.middle(self.tiles(part)[number], tab)
         while before != at:
             self.page.wait_for_timeout(700)
-            before, at = at, self.middle(self.tiles(room)[number], tab)
+            before, at = at, self.middle(self.tiles(part)[number], tab)
         return at
 
-    def differs(self, before: list[np.ndarray], tab: int = 0, room: str = "grid") -> list[bool]:
+    def differs(self, before: list[np.ndarray], tab: int = 0, part: str = "grid") -> list[bool]:
         """For each tile whether it shows something else than before."""
-        now = [self.pixels(tile, tab) for tile in self.tiles(room)]
+        now = [self.pixels(tile, tab) for tile in self.tiles(part)]
         return [
             was.shape != new.shape or bool(np.abs(was - new).mean() > 4)
             for was, new in zip(before, now, strict=True)

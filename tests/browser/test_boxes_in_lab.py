@@ -18,12 +18,12 @@ sweep = kl.Sweep("Add a bird.", kl.sample("coffee"), seed=[1, 2])
 panel = kl.Panel(lab, sweep)
 panel"""
 CUP = (0.2, 0.3, 0.5, 0.6)
-FIELD = "panel._rooms.form.protect.drawing.field"
+FIELD = "ui.form.protect.drawing.field"
 
 
 @pytest.fixture(scope="module")
 def opened(bench: Workbench) -> PanelPage:
-    """A panel whose room for boxes is open."""
+    """A panel whose drawing area for boxes is open."""
     kernel = bench.kernel("boxes")
     notebook = open_notebook(bench.page(), bench.jupyter, "boxes/b.ipynb", [CELL], kernel=kernel)
     notebook.run(0)
@@ -286,7 +286,7 @@ def test_tab_leads_to_boxes_and_names(panel: PanelPage) -> None:
 
 def test_keys_mean_nothing_else_while_a_box_is_picked(panel: PanelPage) -> None:
     """In the panel 1 passes a cell, and arrows walk through the grid."""
-    told = "panel._rooms.frame.on_key(pressed.append)"
+    told = "ui.frame.on_key(pressed.append)"
     panel.ask(f"globals().__setitem__('pressed', []) or {told}")
     box(panel, "cup").focus()
     keys(panel, "1", "f", "ArrowLeft", "Escape", "ArrowLeft")
@@ -346,7 +346,7 @@ def test_a_narrow_panel_has_the_list_below(panel: PanelPage) -> None:
 
 def test_a_saved_notebook_has_no_picture(panel: PanelPage) -> None:
     """Only the boxes themselves."""
-    data: bytes = panel.ask(f"{FIELD}._picture")
+    data: bytes = panel.ask(f"{FIELD}.pictures['picture']")
     saved = panel.notebook.save().replace("\\n", "").replace("\n", "")
     assert '"boxes"' in saved
     assert base64.b64encode(data[3000:3600])[4:200].decode() not in saved

@@ -72,7 +72,7 @@ def test_sliders_have_names(finished: PanelPage) -> None:
     rows.select_option("–")
     slider = finished.root.get_by_role("slider", name=before, exact=True)
     expect(slider).to_be_visible()
-    spoken = finished.ask("next(iter(panel._rooms.grid.arranging.sliders.values())).label")
+    spoken = finished.ask("next(iter(ui.grid.pickers.sliders.values())).label")
     expect(slider).to_have_attribute("aria-valuetext", spoken)
     rows.select_option(before)
     expect(slider).to_have_count(0)
@@ -80,7 +80,7 @@ def test_sliders_have_names(finished: PanelPage) -> None:
 
 def picked(panel: PanelPage, number: int) -> str:
     """Click a tile, and give its title once the inspector shows its picture."""
-    title = panel.ask(f"[t.cell.title for t in panel._rooms.grid.plan.tiles if t.cell is not None][{number}]")
+    title = panel.ask(f"[t.cell.title for t in ui.grid.plan.tiles if t.cell is not None][{number}]")
     panel.click(number)
     expect(panel.root.get_by_alt_text(f"{title}, output 1", exact=True)).to_be_visible()
     return str(title)
@@ -117,7 +117,7 @@ def test_divider_asks_nobody(finished: PanelPage) -> None:
     expect(divider).to_have_attribute("aria-valuenow", "80")
     assert before == finished.page.evaluate(sent)
     mouse.up()
-    until(lambda: abs(finished.ask("panel._rooms.inspector.viewer.position") - 0.8) < 0.01, finished.page)
+    until(lambda: abs(finished.ask("ui.inspector.viewer.position") - 0.8) < 0.01, finished.page)
 
 
 _COUNT_SENT = """() => {
@@ -142,7 +142,7 @@ def test_key_gives_a_verdict(finished: PanelPage) -> None:
 def test_arrows_walk(finished: PanelPage) -> None:
     """After a click the arrow keys pick the cells beside."""
     picked(finished, 0)
-    titles = finished.ask("[t.cell.title for t in panel._rooms.grid.plan.tiles if t.cell is not None]")
+    titles = finished.ask("[t.cell.title for t in ui.grid.plan.tiles if t.cell is not None]")
     finished.page.keyboard.press("ArrowRight")
     expect(finished.root.get_by_alt_text(f"{titles[1]}, output 1", exact=True)).to_be_visible()
 
@@ -229,22 +229,20 @@ def test_compare(finished: PanelPage) -> None:
     which.fill("hats")
     finished.button("Add").click()
     expect(finished.root.get_by_text("hats: 6 cells")).to_be_visible()
-    assert 12 == finished.ask("len(panel._rooms.compare.results)")
+    assert 12 == finished.ask("len(ui.compare.results)")
     rows = finished.root.get_by_role("combobox", name="rows", exact=True)
     expect(
         rows.get_by_role("option", name="prompt").or_(rows.get_by_role("option", name="sweep")).first
     ).to_be_attached()
     for number in (0, 1):
-        finished.click(number, tab=1, room="compare")
+        finished.click(number, tab=1, part="compare")
         until(
-            lambda number=number: finished.ask(
-                "[bool(panel._rooms.compare.first), bool(panel._rooms.compare.second)]"
-            )[number],
+            lambda number=number: finished.ask("[bool(ui.compare.first), bool(ui.compare.second)]")[number],
             finished.page,
         )
     expect(finished.root.locator(".kl-viewer[data-mode=side] img").first).to_be_visible()
-    cells = "[tile.cell for tile in panel._rooms.compare.canvas.plan.tiles if tile.cell is not None][:2]"
-    chosen = "[panel._rooms.compare.first.cell, panel._rooms.compare.second.cell]"
+    cells = "[tile.cell for tile in ui.compare.canvas.plan.tiles if tile.cell is not None][:2]"
+    chosen = "[ui.compare.first.cell, ui.compare.second.cell]"
     assert finished.ask(f"[cell.title for cell in {cells}]") == finished.ask(
         f"[cell.title for cell in {chosen}]"
     )

@@ -66,7 +66,7 @@ def opened(bench: Workbench, photo_file: Path) -> Iterator[AttemptFolder]:
 @pytest.fixture
 def desk(opened: AttemptFolder) -> AttemptFolder:
     """The same, with nothing under way."""
-    until(lambda: opened.panel.ask("panel._rooms.idle"), opened.panel.page, 60)
+    until(lambda: opened.panel.ask("ui.idle"), opened.panel.page, 60)
     return opened
 
 

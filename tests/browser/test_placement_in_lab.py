@@ -23,9 +23,9 @@ def panel(bench: Workbench, tmp_path_factory: pytest.TempPathFactory) -> PanelPa
     return made
 
 
-def stages(panel: PanelPage, room: str, *ratios: str) -> Locator:
-    """The stages of a room's viewer, once it shows the pictures of these ratios."""
-    about = f"panel._rooms.{room}.viewer.alt"
+def stages(panel: PanelPage, part: str, *ratios: str) -> Locator:
+    """The stages of a part's viewer, once it shows the pictures of these ratios."""
+    about = f"ui.{part}.viewer.alt"
     until(lambda: panel.ask(f"all(one in {about} for one in {list(ratios)!r})"), panel.page)
     found = panel.root.locator(".kl-viewer").filter(
         has=panel.page.get_by_alt_text(panel.ask(about), exact=True)
@@ -36,7 +36,7 @@ def stages(panel: PanelPage, room: str, *ratios: str) -> Locator:
 
 def test_marks_coincide_under_the_divider(panel: PanelPage) -> None:
     """At every ratio a thing stands in one place in reference and output, and neither is out of shape."""
-    viewer = "panel._rooms.inspector.viewer"
+    viewer = "ui.inspector.viewer"
     for ratio in RATIOS:
         panel.ask(f"(panel.select(aspect_ratio={ratio!r}), 0)[1]")
         stage = stages(panel, "inspector", ratio).first
@@ -54,11 +54,11 @@ def test_marks_coincide_side_by_side(panel: PanelPage) -> None:
     """Compare shows the same part of the scene at the same place and size in both pictures, at every ratio."""
     panel.tab("Compare")
     panel.button("Add what is on show").click()
-    until(lambda: panel.ask("panel._rooms.compare.results is not None"), panel.page)
-    output = "panel._rooms.compare.results.cell(aspect_ratio={!r}).output"
+    until(lambda: panel.ask("ui.compare.results is not None"), panel.page)
+    output = "ui.compare.results.cell(aspect_ratio={!r}).output"
     for ratio in RATIOS[1:]:
         for at, one in enumerate((RATIOS[0], ratio)):
-            panel.ask(f"(panel._rooms.compare.pick({output.format(one)}, as_second={at == 1}), 0)[1]")
+            panel.ask(f"(ui.compare.pick({output.format(one)}, as_second={at == 1}), 0)[1]")
         both = stages(panel, "compare", RATIOS[0], ratio)
         found = [places(both.nth(at).screenshot()) for at in (0, 1)]
         assert np.abs(found[0] - found[1]).max() < 0.02, ratio

@@ -21,7 +21,7 @@ ranking"""
 
 
 @pytest.fixture(scope="module")
-def room(bench: Workbench, tmp_path_factory: pytest.TempPathFactory) -> Locator:
+def tab(bench: Workbench, tmp_path_factory: pytest.TempPathFactory) -> Locator:
     """Three simulated pictures of different shapes to be ranked, of a marked photograph."""
     file = tmp_path_factory.mktemp("marked") / "marked.png"
     marked().save(file)
@@ -35,26 +35,26 @@ def room(bench: Workbench, tmp_path_factory: pytest.TempPathFactory) -> Locator:
     return found
 
 
-def test_marks_coincide(room: Locator) -> None:
+def test_marks_coincide(tab: Locator) -> None:
     """Two pictures of different shapes show a thing at the same place and size, and neither is out of shape."""
-    both = room.locator(".kl-viewer-stage")
+    both = tab.locator(".kl-viewer-stage")
     found = [places(both.nth(at).screenshot()) for at in (0, 1)]
     assert np.abs(found[0] - found[1]).max() < 0.02
     assert [TRUE_SPAN] * 2 == pytest.approx([spans(one) for one in found], rel=0.03)
 
 
-def test_arrows_vote_once_it_was_clicked(room: Locator) -> None:
+def test_arrows_vote_once_it_was_clicked(tab: Locator) -> None:
     """A key a pair, and what was counted is said."""
-    room.locator(".kl-viewer-stages").click()
+    tab.locator(".kl-viewer-stages").click()
     for count, key in enumerate(("ArrowLeft", "ArrowUp", "ArrowDown"), 1):
-        room.page.wait_for_timeout(500)
-        room.page.keyboard.press(key)
-        expect(room.get_by_text(re.compile(rf"^{count} of 3 pairs"))).to_be_visible()
+        tab.page.wait_for_timeout(500)
+        tab.page.keyboard.press(key)
+        expect(tab.get_by_text(re.compile(rf"^{count} of 3 pairs"))).to_be_visible()
 
 
-def test_scores_on_demand(room: Locator) -> None:
+def test_scores_on_demand(tab: Locator) -> None:
     """A table below the pictures, hidden again by the same button."""
-    room.get_by_role("button", name="Show the scores").click()
-    expect(room.locator(".kl-standings").first).to_contain_text("aspect_ratio")
-    room.get_by_role("button", name="Hide the scores").click()
-    expect(room.locator(".kl-standings")).to_have_count(0)
+    tab.get_by_role("button", name="Show the scores").click()
+    expect(tab.locator(".kl-standings").first).to_contain_text("aspect_ratio")
+    tab.get_by_role("button", name="Hide the scores").click()
+    expect(tab.locator(".kl-standings")).to_have_count(0)

@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from kontext_lab.cli.jupyter import NOTEBOOK, put_notebook
+from kontext_lab.cli.servers import NOTEBOOK, put_notebook
 
 from kontext_lab.cli.main import run_command
 from kontext_lab.cli.signals import STOP_SIGNALS
@@ -34,7 +34,7 @@ def started(monkeypatch: pytest.MonkeyPatch, workdir: Path) -> list[list[str]]:
         commands.append(command)
         return begin([sys.executable, "-c", ""])
 
-    monkeypatch.setattr("kontext_lab.cli.jupyter.subprocess.Popen", note)
+    monkeypatch.setattr("kontext_lab.cli.servers.subprocess.Popen", note)
     return commands
 
 
@@ -71,7 +71,7 @@ def test_a_stop_ends_jupyterlab_in_order(
     )
     begin = subprocess.Popen
     monkeypatch.setattr(
-        "kontext_lab.cli.jupyter.subprocess.Popen", lambda _: begin([sys.executable, "-c", child])
+        "kontext_lab.cli.servers.subprocess.Popen", lambda _: begin([sys.executable, "-c", child])
     )
     assert (0, True) == (run_command(["panel", "--no-browser"]), ended.exists())
 

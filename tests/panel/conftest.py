@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from ipywidgets import Widget
+from panel_driver import drive, forget_panels
 
 import kontext_lab as kl
-import kontext_lab.panel.panel as panels
 from kontext_lab.panel import Panel
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 
@@ -29,7 +29,7 @@ def panels_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for post in made:
         post.close()
-    panels._ROOMS.clear()
+    forget_panels()
     Widget.close_all()
 
 
@@ -51,10 +51,10 @@ def panel(lab: kl.Lab) -> Panel:
 @pytest.fixture
 def typed(panel: Panel, photo_file: Path) -> Panel:
     """A panel in which a prompt, an image, two seeds and two guidance scales were typed."""
-    rooms = panel._rooms
-    rooms.form.prompts.rows[0].text.value = "Add a bird."
-    rooms.form.references.place.value = str(photo_file)
-    rooms.form.fields["seed"].field.commit("1-2")
-    rooms.form.fields["guidance_scale"].field.commit("2, 8")
+    ui = drive(panel)
+    ui.type_prompt("Add a bird.")
+    ui.give_image(photo_file)
+    ui.axis_field("seed").commit("1-2")
+    ui.axis_field("guidance_scale").commit("2, 8")
     panel.wait(20)
     return panel

@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+from panel_driver import drive
 from PIL import Image
 
 from kontext_lab.figures import Tile
@@ -24,33 +25,33 @@ def ran(typed: Panel) -> Panel:
     for at, output in enumerate(typed.results.outputs):
         output.metrics = {"change/area": 0.01 * (at + 1), "preserve/ssim": 0.9}
     typed.select(seed=1, guidance_scale=2)
-    typed._rooms.grid.redraw()
+    drive(typed).grid.redraw()
     typed.wait(20)
     return typed
 
 
-def arranging(panel: Panel) -> AxisPickers:
+def pickers(panel: Panel) -> AxisPickers:
     """The pickers of the tab Grid."""
-    return panel._rooms.grid.arranging
+    return drive(panel).grid.pickers
 
 
 def tiles(panel: Panel) -> tuple[Tile, ...]:
     """What is on show."""
-    plan = panel._rooms.grid.plan
+    plan = drive(panel).grid.plan
     assert plan is not None
     return plan.tiles
 
 
 def show(panel: Panel, what: str) -> None:
     """Pick what is shown, and wait for it."""
-    arranging(panel).showing.value = what
+    pickers(panel).showing.value = what
     panel.wait(60)
 
 
 def test_maps_take_the_places_of_outputs(ran: Panel) -> None:
     """And each is there in the end."""
     show(ran, "change")
-    previews = ran._rooms.grid.canvas.sheet.previews
+    previews = drive(ran).grid.canvas.sheet.previews
     assert all(isinstance(previews.get(tile), Image.Image) for tile in tiles(ran))
     assert all(tile.overlay is not None for tile in tiles(ran))
 
@@ -63,9 +64,9 @@ def test_references_take_the_places_of_outputs(ran: Panel) -> None:
 
 def test_results_from_the_store_bring_their_references(ran: Panel) -> None:
     """Off the widgets' thread; until then the outputs stay on show."""
-    loaded = ran._rooms.session.lab.load(ran.results.name)
-    ran._rooms.session.results = loaded
-    arranging(ran).showing.value = "reference"
+    loaded = drive(ran).session.lab.load(ran.results.name)
+    drive(ran).session.results = loaded
+    pickers(ran).showing.value = "reference"
     at_once = [tile.reference for tile in tiles(ran)]
     ran.wait(60)
     assert [None] * 4 == at_once
@@ -76,17 +77,17 @@ def test_a_plan_can_be_looked_at_with_any_picker(typed: Panel) -> None:
     """Its cells wait, whatever is to be shown of them."""
     show(typed, "change")
     assert ["waiting"] * 4 == [tile.card.kind for tile in tiles(typed) if tile.card is not None]
-    assert "" == typed._rooms.grid.trouble.text
+    assert "" == drive(typed).grid.trouble.text
 
 
 def test_measured_values_are_offered(ran: Panel) -> None:
     """How much changed before how well the rest was kept."""
-    assert ["–", "change/area", "preserve/ssim"] == [name for _, name in arranging(ran).framing.options]
+    assert ["–", "change/area", "preserve/ssim"] == [name for _, name in pickers(ran).frames.options]
 
 
 def test_a_picked_value_frames_its_pictures(ran: Panel) -> None:
     """Each with its own."""
-    arranging(ran).framing.value = "change/area"
+    pickers(ran).frames.value = "change/area"
     ran.wait(20)
     assert {"0.010", "0.020", "0.030", "0.040"} == {
         tile.frame.words for tile in tiles(ran) if tile.frame is not None
@@ -95,20 +96,20 @@ def test_a_picked_value_frames_its_pictures(ran: Panel) -> None:
 
 def test_a_value_that_is_there_no_more_is_given_up(ran: Panel) -> None:
     """Other results were measured otherwise."""
-    arranging(ran).framing.value = "preserve/ssim"
+    pickers(ran).frames.value = "preserve/ssim"
     for output in ran.results.outputs:
         output.metrics = {"change/area": 0.1}
-    ran._rooms.grid.redraw()
-    assert "–" == arranging(ran).framing.value
+    drive(ran).grid.redraw()
+    assert "–" == pickers(ran).frames.value
 
 
 def test_compare_measures_as_well(ran: Panel) -> None:
     """What was gathered hands on what measures."""
-    ran._rooms.tabs.selected_index = 1
+    drive(ran).open_tab("Compare")
     ran.wait(20)
-    compare = ran._rooms.compare
+    compare = drive(ran).compare
     compare.add_shown()
-    compare.arranging.showing.value = "change"
+    compare.pickers.showing.value = "change"
     ran.wait(60)
     plan = compare.canvas.plan
     assert plan is not None
@@ -142,12 +143,12 @@ def _overlaid(at: int) -> Tile:
 
 def left(panel: Panel) -> Image.Image:
     """The picture before, decoded."""
-    return Image.open(io.BytesIO(panel._rooms.inspector.viewer.pictures["left"]))
+    return Image.open(io.BytesIO(drive(panel).inspector.viewer.pictures["left"]))
 
 
 def test_the_map_takes_the_place_of_the_picture_before(ran: Panel) -> None:
     """In grey with colour where something changed; the output stays where it is."""
-    inspector = ran._rooms.inspector
+    inspector = drive(ran).inspector
     after = inspector.viewer.pictures["right"]
     inspector.change_map.value = True
     ran.wait(30)
@@ -160,7 +161,7 @@ def test_the_map_takes_the_place_of_the_picture_before(ran: Panel) -> None:
 
 def test_switched_off_the_reference_is_back(ran: Panel) -> None:
     """With its label."""
-    inspector = ran._rooms.inspector
+    inspector = drive(ran).inspector
     before = (inspector.viewer.pictures["left"], inspector.viewer.left_label)
     inspector.change_map.value = True
     ran.wait(30)
@@ -171,7 +172,7 @@ def test_switched_off_the_reference_is_back(ran: Panel) -> None:
 
 def test_it_stays_on_for_the_next_cell(ran: Panel) -> None:
     """Who looks at changes goes on doing so."""
-    inspector = ran._rooms.inspector
+    inspector = drive(ran).inspector
     inspector.change_map.value = True
     ran.wait(30)
     first = inspector.viewer.pictures["left"]
@@ -183,7 +184,7 @@ def test_it_stays_on_for_the_next_cell(ran: Panel) -> None:
 
 def test_what_cannot_be_compared_is_said(ran: Panel) -> None:
     """Beside the button, and the reference stays."""
-    inspector = ran._rooms.inspector
+    inspector = drive(ran).inspector
     buffer = io.BytesIO()
     Image.new("RGB", (300, 200), (90, 90, 90)).save(buffer, "PNG")
     output = ran.selection
@@ -198,5 +199,5 @@ def test_a_cell_without_a_picture_has_no_map(typed: Panel) -> None:
     """The button rests."""
     typed.wait(20)
     tile = tiles(typed)[0]
-    typed._rooms.grid._select(tile)
-    assert typed._rooms.inspector.change_map.disabled
+    drive(typed).click(tile)
+    assert drive(typed).inspector.change_map.disabled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from panel_parts import button
+from panel_driver import button, drive
 
 import kontext_lab as kl
 from kontext_lab.panel import Panel
@@ -12,14 +12,14 @@ from kontext_lab.panel import Panel
 def told(panel: Panel) -> str:
     """What stands below the prompts, as HTML."""
     panel.wait(20)
-    shown = panel._rooms.form.prompts._told
+    shown = drive(panel).form.prompts._differences
     return "" if shown is None or shown.layout.display == "none" else shown.value
 
 
 def two(panel: Panel, first: str, second: str, name: str = "") -> None:
     """Type two prompts."""
     button(panel, "+ prompt").click()
-    rows = panel._rooms.form.prompts.rows
+    rows = drive(panel).form.prompts.rows
     rows[0].text.value, rows[1].text.value, rows[1].name.value = first, second, name
 
 
@@ -46,8 +46,8 @@ def test_a_prompt_taken_away_takes_its_line_along(panel: Panel) -> None:
     """With one prompt left, there is no line."""
     two(panel, "Add a bird.", "Add a crab.")
     told(panel)
-    prompts = panel._rooms.form.prompts
-    prompts.take_away(prompts.rows[1])
+    prompts = drive(panel).form.prompts
+    prompts.remove(prompts.rows[1])
     assert "" == told(panel)
 
 
@@ -74,7 +74,7 @@ def test_typing_waits_for_no_comparison(panel: Panel, monkeypatch: pytest.Monkey
     panel.wait(20)
     calls.clear()
     for end in range(1, 12):
-        panel._rooms.form.prompts.rows[1].text.value = "Add a crab."[:end]
+        drive(panel).form.prompts.rows[1].text.value = "Add a crab."[:end]
     assert [] == calls
     panel.wait(20)
     assert [1] == calls

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from panel_parts import button
+from panel_driver import button, drive
 
 import kontext_lab as kl
 from kontext_lab.errors import AlreadyRunning, ConfigError, SweepError
 from kontext_lab.panel import Panel
-from kontext_lab.panel.panel import rooms_for
+from kontext_lab.panel.panel import controller_for
 from kontext_lab.results import State
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.tracking import SweepRun
@@ -48,13 +48,13 @@ def seeds_sent(service: Sandbox) -> list[int]:
 
 def type_seeds(panel: Panel, *seeds: int) -> None:
     """Other seeds, typed as a person does."""
-    panel._rooms.form.fields["seed"].field.value = tuple(map(str, seeds))
+    drive(panel).axis_field("seed").value = tuple(map(str, seeds))
 
 
 def test_two_clicks_on_run_are_one_run(real: Panel, slow: Sandbox) -> None:
     """Also where nothing is reused: the second press is no second order."""
     real.lab.context.confirm_above = 10.0
-    real._rooms.form.more.reuse.value = "never"
+    drive(real).form.more.reuse.value = "never"
     real.wait(30)
     button(real, "Run").click()
     button(real, "Run").click()
@@ -68,7 +68,7 @@ def test_a_second_press_says_why_nothing_came_of_it(real: Panel) -> None:
     button(real, "Run").click()
     button(real, "Run").click()
     real.wait(60)
-    assert real._rooms.bar.trouble.text.endswith("is under way already, it is not sent twice")
+    assert drive(real).run_error.endswith("is under way already, it is not sent twice")
 
 
 def test_trying_one_twice_sends_one(real: Panel, slow: Sandbox) -> None:
@@ -96,7 +96,7 @@ def test_what_was_typed_after_run_was_pressed_is_not_run(real: Panel, slow: Sand
     type_seeds(real, 7, 8, 9)
     real.wait(30)
     assert [] == slow.calls
-    assert "nothing is sent, press it again" in real._rooms.bar.trouble.text
+    assert "nothing is sent, press it again" in drive(real).run_error
 
 
 def test_yes_runs_exactly_what_was_asked_about(real: Panel, slow: Sandbox) -> None:
@@ -111,19 +111,19 @@ def test_yes_runs_exactly_what_was_asked_about(real: Panel, slow: Sandbox) -> No
 def test_a_question_does_not_outlive_a_form_that_can_not_be_run(real: Panel, slow: Sandbox) -> None:
     """A budget that is none, typed behind it, takes it back."""
     real.run()
-    real._rooms.form.more.budget.value = "five"
+    drive(real).form.more.budget.value = "five"
     real.confirm()
     real.wait(30)
-    assert ("", []) == (real._rooms.bar.question.text, slow.calls)
+    assert ("", []) == (drive(real).question, slow.calls)
 
 
 def test_no_run_without_the_budget_that_was_meant(real: Panel, slow: Sandbox) -> None:
     """Run is disabled, with the reason, and the method says it."""
-    real._rooms.form.more.budget.value = "5 dollars"
+    drive(real).form.more.budget.value = "5 dollars"
     real.wait(30)
     assert (True, True) == (
         button(real, "Run").disabled,
-        "budget: '5 dollars'" in real._rooms.bar.reason.text,
+        "budget: '5 dollars'" in drive(real).reason,
     )
     with pytest.raises(ConfigError, match="budget"):
         real.run()
@@ -132,7 +132,7 @@ def test_no_run_without_the_budget_that_was_meant(real: Panel, slow: Sandbox) ->
 
 def test_megapixels_that_are_none_are_not_run(real: Panel) -> None:
     """What was there before is not what was typed."""
-    real._rooms.form.more.megapixels.value = "many"
+    drive(real).form.more.megapixels.value = "many"
     real.wait(30)
     assert True is button(real, "Run").disabled
 
@@ -142,8 +142,8 @@ def test_a_budget_typed_while_running_holds_for_the_next(real: Panel, slow: Sand
     real.lab.context.confirm_above = 10.0
     real.run()
     type_seeds(real, 11, 12, 13)
-    real._rooms.form.more.budget.value = "0.06"
-    real._rooms.post.wait(lambda: real._rooms.planner.state == "ready", 30)
+    drive(real).form.more.budget.value = "0.06"
+    drive(real).wait_for_plan(30)
     real.run()
     counts = real.wait(60).counts
     assert ([1, 2, 3, 11], 2) == (seeds_sent(slow), counts[State.SKIPPED])
@@ -151,14 +151,14 @@ def test_a_budget_typed_while_running_holds_for_the_next(real: Panel, slow: Sand
 
 def test_what_waits_runs_at_the_service_it_was_ordered_at(real: Panel, slow: Sandbox) -> None:
     """Switching to another one meanwhile changes nothing of it, and is asked about again."""
-    paid, session = real.lab, real._rooms.session
+    paid, session = real.lab, drive(real).session
     real.lab.context.confirm_above = 10.0
     real.run()
-    real._rooms.header.switch.value = "sandbox"
+    drive(real).use_service("sandbox")
     type_seeds(real, 5)
-    real._rooms.post.wait(lambda: real._rooms.planner.state == "ready", 30)
+    drive(real).wait_for_plan(30)
     real.run()  # waits; free
-    real._rooms.header.switch.value = "api"
+    drive(real).use_service("api")
     results = real.wait(60)
     assert (["sandbox"], paid) == ([cell.service for cell in results], session.lab)
     assert [1, 2, 3] == seeds_sent(slow)
@@ -167,8 +167,8 @@ def test_what_waits_runs_at_the_service_it_was_ordered_at(real: Panel, slow: San
 def test_a_switched_service_takes_the_question_back(real: Panel) -> None:
     """It was about the other one."""
     real.run()
-    real._rooms.header.switch.value = "sandbox"
-    assert "" == real._rooms.bar.question.text
+    drive(real).use_service("sandbox")
+    assert "" == drive(real).question
 
 
 def test_a_question_is_asked_again_where_a_run_ends_behind_it(real: Panel, slow: Sandbox) -> None:
@@ -177,10 +177,10 @@ def test_a_question_is_asked_again_where_a_run_ends_behind_it(real: Panel, slow:
     real.run()
     real.lab.context.confirm_above = 0.0
     type_seeds(real, 1, 2, 3, 4)
-    real._rooms.post.wait(lambda: real._rooms.planner.state == "ready", 30)
+    drive(real).wait_for_plan(30)
     real.run()
     real.wait(60)
-    assert "1 request to the real API, ≈ $0.05." == real._rooms.bar.question.text
+    assert "1 request to the real API, ≈ $0.05." == drive(real).question
     assert [1, 2, 3] == seeds_sent(slow)
 
 
@@ -189,7 +189,7 @@ def test_no_more_is_sent_than_was_planned(real: Panel, slow: Sandbox) -> None:
     real.lab.context.confirm_above = 10.0
     real.run()
     done = real.wait(60)
-    plan = real._rooms.planner.plan
+    plan = drive(real).planner.plan
     for cell in done:
         real.lab.context.tracker.store.client.delete_run(cell.run_id)
     real.run()
@@ -202,12 +202,12 @@ def test_retry_waits_for_its_price_and_asks(real: Panel, slow: Sandbox) -> None:
     real.lab.context.confirm_above = 10.0
     slow.script(["moderated"] * 3)
     real.run()
-    rooms = real._rooms
-    rooms.post.wait(lambda: rooms.session.ends == 1, 60)
+    ui = drive(real)
+    ui.wait_for(lambda: ui.session.ends == 1, 60)
     real.lab.context.confirm_above = 0.1
     real.retry_failed()
     real.wait(60)
-    assert "3 requests to the real API, ≈ $0.16." == rooms.bar.question.text
+    assert "3 requests to the real API, ≈ $0.16." == ui.run_bar.question.text
     assert 3 == len(slow.calls)
 
 
@@ -222,23 +222,23 @@ def test_retry_is_refused_while_running(real: Panel) -> None:
 
 def test_retry_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sandbox) -> None:
     """What failed in the sandbox is not bought from the API."""
-    real._rooms.header.switch.value = "sandbox"
+    drive(real).use_service("sandbox")
     real.wait(30)
     real.lab.context.connection.box.script(["moderated"] * 3)
     real.run()
     real.wait(60)
-    real._rooms.header.switch.value = "api"
+    drive(real).use_service("api")
     real.wait(30)
-    with pytest.raises(ConfigError, match="what failed was sent to sandbox"):
+    with pytest.raises(ConfigError, match="the failed cells were sent to sandbox"):
         real.retry_failed()
     assert ("none", []) == (button(real, "Retry failed").layout.display, slow.calls)
 
 
 def test_resume_asks_as_run_does(real: Panel, slow: Sandbox) -> None:
     """Going on with a sweep is no way around the question."""
-    real._rooms.resume(real.sweep)
+    drive(real).run_bar.resume(real.sweep)
     real.wait(30)
-    assert ("3 requests to the real API, ≈ $0.16.", []) == (real._rooms.bar.question.text, slow.calls)
+    assert ("3 requests to the real API, ≈ $0.16.", []) == (drive(real).question, slow.calls)
 
 
 def test_resume_pays_for_nothing_again(real: Panel, slow: Sandbox) -> None:
@@ -246,8 +246,8 @@ def test_resume_pays_for_nothing_again(real: Panel, slow: Sandbox) -> None:
     real.lab.context.confirm_above = 10.0
     real.try_one()
     real.wait(60)
-    real._rooms.form.more.reuse.value = "never"
-    real._rooms.resume(real.sweep)
+    drive(real).form.more.reuse.value = "never"
+    drive(real).run_bar.resume(real.sweep)
     real.wait(60)
     assert [1, 2, 3] == seeds_sent(slow)
 
@@ -259,13 +259,13 @@ def one_run(panel: Panel) -> SweepRun:
 
 def test_resume_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sandbox) -> None:
     """One of the sandbox is not bought from the API."""
-    real._rooms.header.switch.value = "sandbox"
+    drive(real).use_service("sandbox")
     real.wait(30)
     real.try_one()
     real.wait(60)
-    real._rooms.header.switch.value = "api"
+    drive(real).use_service("api")
     with pytest.raises(ConfigError, match="was sent to sandbox"):
-        real._rooms._resume_run(one_run(real))
+        drive(real).history.resume_run(one_run(real))
     assert [] == slow.calls
 
 
@@ -274,28 +274,28 @@ def test_a_resume_is_dropped_where_the_service_is_switched(real: Panel, slow: Sa
     real.lab.context.confirm_above = 10.0
     real.try_one()
     real.wait(60)
-    real._rooms._resume_run(one_run(real))
-    real._rooms.header.switch.value = "sandbox"
+    drive(real).history.resume_run(one_run(real))
+    drive(real).use_service("sandbox")
     real.wait(60)
-    assert (1, "idle") == (len(slow.calls), real._rooms.session.state)
-    assert "another service was chosen meanwhile" in real._rooms.history.trouble.text
+    assert (1, "idle") == (len(slow.calls), drive(real).session.state)
+    assert "another service was chosen meanwhile" in drive(real).history.trouble.text
 
 
 def test_a_new_lab_of_the_same_place_brings_its_own_limits(real: Panel) -> None:
     """A budget that is set where the panel is made anew is the form's, and the next run's."""
     other = as_if_real(kl.Lab(quiet=True, budget=1234567.89, confirm_above=0.5))
     again = Panel(other)
-    assert again._rooms is real._rooms
-    assert (1234567.89, 0.5) == (again._rooms.form.options["budget"], again.lab.context.confirm_above)
+    assert drive(again).controller is drive(real).controller
+    assert (1234567.89, 0.5) == (drive(again).form.options["budget"], again.lab.context.confirm_above)
 
 
 def test_a_new_lab_does_not_leave_the_old_ones_other_service(real: Panel) -> None:
     """Switched to, the other service has the new lab's settings."""
-    real._rooms.header.switch.value = "sandbox"
-    real._rooms.header.switch.value = "api"
-    rooms = rooms_for(kl.Lab("sandbox", quiet=True, confirm_above=0.01))
-    rooms.header.switch.value = "api"
-    assert 0.01 == rooms.session.lab.context.confirm_above
+    drive(real).use_service("sandbox")
+    drive(real).use_service("api")
+    ui = controller_for(kl.Lab("sandbox", quiet=True, confirm_above=0.01))
+    ui.header.switch.value = "api"
+    assert 0.01 == ui.session.lab.context.confirm_above
 
 
 def test_a_run_stopped_while_it_starts_goes_no_further(real: Panel, slow: Sandbox) -> None:
@@ -315,7 +315,7 @@ def test_run_is_not_possible_while_a_reference_is_read(real: Panel, photo: objec
     from PIL import Image
 
     Image.fromarray(photo).rotate(90).save(tmp_path / "turned.png")  # type: ignore[arg-type]
-    real._rooms.form.references.place.value = str(tmp_path / "turned.png")
+    drive(real).give_image(tmp_path / "turned.png")
     with pytest.raises(ConfigError, match=r"reading .*turned.png"):
         real.run()
     real.wait(30)
@@ -326,7 +326,7 @@ def test_a_reference_read_late_joins_no_other_sweep(
     real: Panel, photo_file: Path, make_sweep: Callable[..., kl.Sweep]
 ) -> None:
     """A sweep put into the form meanwhile stays as it is."""
-    real._rooms.form.references.place.value = str(photo_file)
+    drive(real).give_image(photo_file)
     other = make_sweep()
     real.load(other)
     real.wait(30)
@@ -335,7 +335,7 @@ def test_a_reference_read_late_joins_no_other_sweep(
 
 def test_a_value_that_can_not_be_read_is_not_left_out(real: Panel, slow: Sandbox) -> None:
     """It stands in its field, so nothing is run without it."""
-    real._rooms.form.fields["guidance_scale"].field.commit("2-8:x")
+    drive(real).axis_field("guidance_scale").commit("2-8:x")
     real.wait(30)
     with pytest.raises(SweepError, match="Guidance: "):
         real.run()
@@ -345,7 +345,7 @@ def test_a_value_that_can_not_be_read_is_not_left_out(real: Panel, slow: Sandbox
 def test_a_value_that_is_still_being_typed_counts(real: Panel, slow: Sandbox) -> None:
     """Run is what is read in the form, also before Enter."""
     real.lab.context.confirm_above = 10.0
-    real._rooms.form.fields["guidance_scale"].field.pending = "7"
+    drive(real).axis_field("guidance_scale").pending = "7"
     real.run()
     results = real.wait(60)
     assert {7.0} == {cell.params["guidance_scale"] for cell in results}
@@ -354,9 +354,9 @@ def test_a_value_that_is_still_being_typed_counts(real: Panel, slow: Sandbox) ->
 def test_a_value_typed_for_another_sweep_joins_no_other(real: Panel) -> None:
     """What is put into the form is what it was."""
     sweep = real.sweep
-    real._rooms.form.fields["guidance_scale"].field.pending = "7"
+    drive(real).axis_field("guidance_scale").pending = "7"
     real.load(sweep)
-    real._rooms.form.settle()
+    drive(real).form.settle()
     assert sweep == real.sweep
 
 
@@ -368,7 +368,7 @@ def test_pictures_from_elsewhere_are_named_before_they_are_sent(
     lab = as_if_real(kl.Lab(confirm_above=0.1, quiet=True))
     panel = Panel(lab, kl.Sweep.from_yaml("sweep.yaml"))
     panel.wait(30)
-    bar, named = panel._rooms.bar, f"sends 1 file from outside the sweep file's folder: {photo_file}"
+    bar, named = drive(panel).run_bar, f"sends 1 file from outside the sweep file's folder: {photo_file}"
     planned = bar.plan.text.splitlines()[1:]
     panel.run()
     panel.wait(30)

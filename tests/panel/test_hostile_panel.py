@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ipywidgets import HTML, Widget
-from panel_parts import button, parts
+from panel_driver import button, drive, parts
 
 import kontext_lab as kl
 from kontext_lab.errors import AlreadyRunning, ConfigError, KontextLabError, NotFound, SweepError
@@ -45,7 +45,7 @@ def test_a_typed_key_is_kept_nowhere_that_is_saved_or_shown(
     monkeypatch.setenv("AIMLAPI_BASE_URL", box.url)
     caplog.set_level(logging.DEBUG)
     panel = Panel(kl.Lab("sandbox", quiet=True))
-    header = panel._rooms.header
+    header = drive(panel).header
     header.switch.value = "api"
     header.key._handle_custom_msg({"type": "key", "key": KEY}, [])
     panel.wait(30)
@@ -67,17 +67,17 @@ def test_a_key_that_can_not_be_sent_is_said_without_it(
 ) -> None:
     """Behind the field."""
     panel = Panel(kl.Lab("sandbox", quiet=True))
-    panel._rooms.header.switch.value = "api"
-    panel._rooms.header.key._handle_custom_msg({"type": "key", "key": KEY + "\nschlüssel"}, [])
+    drive(panel).use_service("api")
+    drive(panel).header.key._handle_custom_msg({"type": "key", "key": KEY + "\nschlüssel"}, [])
     panel.wait(30)
-    said = panel._rooms.header.key.status + panel._rooms.header.trouble.text
+    said = drive(panel).header.key.status + drive(panel).header.trouble.text
     assert (True, False, "sandbox") == (bool(said), KEY in texts_of(panel), panel.lab.context.service)
 
 
 def test_the_switch_says_what_answers(store_uri: str) -> None:
     """While a key is asked for, that is the sandbox still."""
     panel = Panel(kl.Lab("sandbox", quiet=True))
-    header = panel._rooms.header
+    header = drive(panel).header
     header.switch.value = "api"
     assert ("sandbox", None) == (header.switch.value, header.key.layout.display)
 
@@ -87,13 +87,13 @@ def test_a_refused_key_can_be_given_anew(store_uri: str, monkeypatch: pytest.Mon
     with Sandbox(keys={"the-right-key"}) as strict:
         monkeypatch.setenv("AIMLAPI_BASE_URL", strict.url)
         panel = Panel(kl.Lab("sandbox", quiet=True))
-        header = panel._rooms.header
+        header = drive(panel).header
         header.switch.value = "api"
         header.key._handle_custom_msg({"type": "key", "key": "the-wrong-key"}, [])
         panel.lab.context.connection.name = (
             panel.lab.context.connection.client.service
         )  # as if it were no sandbox
-        header.look()
+        header.refresh()
         panel.wait(30)
         assert (None, True) == (header.key.layout.display, "key" in header.notice.text)
         header.key._handle_custom_msg({"type": "key", "key": "the-right-key"}, [])
@@ -103,12 +103,12 @@ def test_a_refused_key_can_be_given_anew(store_uri: str, monkeypatch: pytest.Mon
 
 def test_no_odd_text_becomes_markup(typed: Panel) -> None:
     """In a sweep's name, a note, a prompt, a value and a search; with control and half characters."""
-    rooms = typed._rooms
-    rooms.form.prompts.rows[0].text.value = f"Add {ODD} {{animal}}."
-    rooms.form.words["animal"].field.value = (ODD, "bird")
-    rooms.form.more.name.value = "<i>name</i>"
-    rooms.form.more.note.value = ODD
-    rooms.form.references.place.value = f"/no/{ODD}.png"
+    ui = drive(typed)
+    ui.type_prompt(f"Add {ODD} {{animal}}.")
+    ui.form.words["animal"].field.value = (ODD, "bird")
+    ui.form.more.name.value = "<i>name</i>"
+    ui.form.more.note.value = ODD
+    ui.give_image(f"/no/{ODD}.png")
     typed.wait(30)
     assert [] == [bad for bad in ("<b onclick", "<i>name") if bad in markup_of(typed)]
     shown = "".join(one.value for one in parts(typed) if isinstance(one, HTML))
@@ -117,7 +117,7 @@ def test_no_odd_text_becomes_markup(typed: Panel) -> None:
 
 def test_an_upload_that_is_no_picture_is_said_beside_the_image(panel: Panel) -> None:
     """Whatever its name."""
-    references = panel._rooms.form.references
+    references = drive(panel).form.references
     references.load(b"GIF89a but not really", ODD)
     panel.wait(20)
     assert references.trouble.text.startswith("image (bytes): is not a picture")
@@ -126,7 +126,7 @@ def test_an_upload_that_is_no_picture_is_said_beside_the_image(panel: Panel) -> 
 
 def test_one_unreadable_reference_does_not_hide_behind_a_good_one(panel: Panel, photo_file: Path) -> None:
     """Its line stays when the other has been read."""
-    references = panel._rooms.form.references
+    references = drive(panel).form.references
     references.load(b"no picture", "bad")
     references.load(str(photo_file))
     panel.wait(20)
@@ -135,17 +135,17 @@ def test_one_unreadable_reference_does_not_hide_behind_a_good_one(panel: Panel, 
 
 def test_a_prompt_of_4001_characters_is_said_beside_it(typed: Panel) -> None:
     """And Run is disabled, with the reason."""
-    typed._rooms.form.prompts.rows[0].text.value = "x" * 4001
+    drive(typed).type_prompt("x" * 4001)
     line = "prompt: 4001 characters, allowed are at most 4000"
-    assert (line, True) == (typed._rooms.form.prompts.problem.text, button(typed, "Run").disabled)
+    assert (line, True) == (drive(typed).form.prompts.problem.text, button(typed, "Run").disabled)
 
 
 def test_10001_cells_are_said_and_the_form_goes_on(typed: Panel) -> None:
     """Fewer of them are planned again."""
-    form = typed._rooms.form
+    form = drive(typed).form
     form.fields["seed"].field.value = tuple(str(seed) for seed in range(1, 5002))
     typed.wait(30)
-    said = typed._rooms.bar.reason.text
+    said = drive(typed).reason
     form.fields["seed"].field.value = ("1",)
     typed.wait(30)
     assert ("2 × 5001 make 10002 cells" in said, False) == (True, button(typed, "Run").disabled)
@@ -156,9 +156,9 @@ def test_no_credits_are_said_and_nothing_follows(typed: Panel, api: Sandbox, pho
     api.script(["out_of_credits"] * 8)
     typed.run()
     second = kl.Sweep("Add a crab.", photo_file, name="second")
-    typed._rooms.session.run(typed.lab.plan(second), typed.lab)
+    drive(typed).session.run(typed.lab.plan(second), typed.lab)
     typed.wait(60)
-    notes = typed._rooms.bar.notes.text
+    notes = drive(typed).run_bar.notes.text
     assert (True, True) == ("credits" in notes, "1 waiting not started" in notes)
 
 
@@ -170,10 +170,10 @@ def test_a_sweep_opened_late_does_not_take_the_place_of_a_run(typed: Panel) -> N
     typed.run()
     typed.wait(60)
     (run, *_) = typed.lab.history()
-    typed._rooms.form.fields["seed"].field.value = ("8", "9")
-    typed._rooms.post.wait(lambda: typed._rooms.planner.state == "ready", 30)
-    typed._rooms._open(run)
-    typed._rooms.session.run(typed.lab.plan(typed.sweep), typed.lab)
+    drive(typed).axis_field("seed").value = ("8", "9")
+    drive(typed).wait_for_plan(30)
+    drive(typed).history.open_run(run)
+    drive(typed).session.run(typed.lab.plan(typed.sweep), typed.lab)
     results = typed.wait(60)
     assert {8, 9} == {cell.params["seed"] for cell in results}
 
@@ -182,13 +182,13 @@ def test_results_are_not_replaced_while_a_run_is_under_way(typed: Panel) -> None
     """One line says what to do."""
     typed.run()
     with pytest.raises(AlreadyRunning, match="when it has ended, or compare"):
-        typed._rooms.session.show(kl.Results([]))
+        drive(typed).session.show(kl.Results([]))
     typed.wait(60)
 
 
 def test_a_run_that_fails_to_start_leaves_the_panel_idle(typed: Panel) -> None:
     """Its line says why; the next run is possible."""
-    session = typed._rooms.session
+    session = drive(typed).session
     session.run(replace(typed.lab.plan(typed.sweep), service="another"), typed.lab)
     typed.wait(30)
     assert ("idle", True) == (session.state, "the plan is for another" in session.line)
@@ -198,7 +198,7 @@ def test_a_run_that_fails_to_start_leaves_the_panel_idle(typed: Panel) -> None:
 
 def test_a_run_under_way_is_told_although_somebody_who_looks_on_fails(typed: Panel) -> None:
     """An observer that raises does not leave the session running for ever."""
-    session = typed._rooms.session
+    session = drive(typed).session
 
     def fails(_: object) -> None:
         raise ZeroDivisionError("looking on")
@@ -212,14 +212,14 @@ def test_a_run_under_way_is_told_although_somebody_who_looks_on_fails(typed: Pan
 def test_a_run_goes_on_while_nobody_waits(typed: Panel) -> None:
     """As while a cell executes: afterwards its end is told."""
     typed.run()
-    typed._rooms.post.wait(lambda: typed._rooms.session.state == "running", 30)
+    drive(typed).wait_for(lambda: drive(typed).session.state == "running", 30)
     results = typed.results
     began = time.monotonic()
     while not all(cell.state.is_finished for cell in results) and time.monotonic() - began < 60:
         time.sleep(0.05)
-    assert ("running", 4) == (typed._rooms.session.state, results.counts[State.DONE])
+    assert ("running", 4) == (drive(typed).session.state, results.counts[State.DONE])
     typed.wait(30)
-    assert "idle" == typed._rooms.session.state
+    assert "idle" == drive(typed).session.state
 
 
 def test_a_closed_lab_opens_again(typed: Panel) -> None:
@@ -234,12 +234,12 @@ def test_a_store_that_breaks_in_the_middle_keeps_the_pictures(
 ) -> None:
     """One line says so; nothing is paid for twice when the store is back."""
     typed.run()
-    typed._rooms.post.wait(lambda: typed._rooms.session.state == "running", 30)
+    drive(typed).wait_for(lambda: drive(typed).session.state == "running", 30)
     typed.lab.context.tracker.store.client._tracking_client.store.engine.dispose()
     whole = (workdir / "mlflow.db").read_bytes()
     (workdir / "mlflow.db").write_bytes(b"no database any more" * 1000)
     typed.wait(120)
-    said = typed._rooms.session.line
+    said = drive(typed).session.line
     typed.lab.context.tracker.store.client._tracking_client.store.engine.dispose()
     (workdir / "mlflow.db").write_bytes(whole)
     typed.run()
@@ -250,13 +250,13 @@ def test_a_store_that_breaks_in_the_middle_keeps_the_pictures(
 def test_planning_goes_on_beside_a_store_that_hangs(typed: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads that wait for its history keep neither plan nor run."""
     hang = threading.Event()
-    rooms = typed._rooms
+    ui = drive(typed)
     for _ in range(8):
-        rooms.post.background(lambda: hang.wait(60), lambda _: None)
-    rooms.form.fields["seed"].field.value = ("3",)
-    planned = rooms.post.wait(lambda: rooms.planner.state == "ready", 20)
+        ui.dispatcher.background(lambda: hang.wait(60), lambda _: None)
+    ui.axis_field("seed").value = ("3",)
+    planned = ui.wait_for(lambda: ui.planner.state == "ready", 20)
     typed.run()
-    rooms.post.wait(lambda: rooms.session.state == "idle", 60)
+    ui.wait_for(lambda: ui.session.state == "idle", 60)
     hang.set()
     assert (True, 2) == (planned, typed.results.counts[State.DONE])
 
@@ -266,9 +266,9 @@ def test_a_price_of_other_results_is_not_shown(typed: Panel, api: Sandbox) -> No
     api.script(["moderated"])
     typed.run()
     typed.wait(60)
-    retrying = typed._rooms.bar.retrying
+    retrying = drive(typed).run_bar.retrying
     retrying._find_price()
-    typed._rooms.session.show(kl.Results([]))
+    drive(typed).session.show(kl.Results([]))
     typed.wait(20)
     assert ("", "none") == (retrying.price.text, button(typed, "Retry failed").layout.display)
 
@@ -295,7 +295,7 @@ def test_making_the_panel_again_makes_no_second_one(typed: Panel) -> None:
     threads = threading.active_count()
     again = [Panel(typed.lab) for _ in range(5)]
     assert (True, True) == (
-        all(one._rooms is typed._rooms for one in again),
+        all(drive(one).controller is drive(typed).controller for one in again),
         threading.active_count() <= threads + 1,
     )
 
@@ -319,8 +319,8 @@ WRONG: list[tuple[Callable[[Panel], object], type[KontextLabError], str]] = [
     (lambda panel: panel.try_one(), ConfigError, "nothing is run"),
     (lambda panel: panel.retry_failed(), ConfigError, "nothing to retry"),
     (lambda panel: panel.sweep, SweepError, "prompt: is missing"),
-    (lambda panel: Panel(panel.lab, sweep="a"), ConfigError, "sweep: str is none"),  # type: ignore[arg-type]
-    (lambda _: Panel("lab"), ConfigError, "lab: str is none"),  # type: ignore[arg-type]
+    (lambda panel: Panel(panel.lab, sweep="a"), ConfigError, "sweep must be a kl.Sweep, not str"),  # type: ignore[arg-type]
+    (lambda _: Panel("lab"), ConfigError, "lab must be a kl.Lab, not str"),  # type: ignore[arg-type]
 ]
 
 

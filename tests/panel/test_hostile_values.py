@@ -14,8 +14,7 @@ import kontext_lab as kl
 from kontext_lab.errors import SweepError
 from kontext_lab.images import load_reference
 from kontext_lab.panel.code_export import cell_code, sweep_code
-from kontext_lab.panel.form_state import FormState
-from kontext_lab.panel.placeholders import LabelledValue, PlaceholderValues, follow
+from kontext_lab.panel.form_state import FormState, LabelledValue, PlaceholderValues, follow_prompts
 from kontext_lab.request import ASPECT_RATIOS
 from kontext_lab.results import CellResult
 from kontext_lab.sweep.wording import placeholders
@@ -121,7 +120,7 @@ def test_following_placeholders_never_loses_values(steps: Sequence[Sequence[Sequ
     words, given_values = PlaceholderValues(), set()
     for number, step in enumerate(steps):
         templates = [" ".join(f"{{{name}}}" for name in prompt) for prompt in step]
-        words = follow(words, templates)
+        words = follow_prompts(words, templates)
         assert set(words.names) == {name for prompt in step for name in prompt}
         for name in words.names:
             if not words.used[name]:
@@ -138,7 +137,7 @@ def test_any_prompt_typed_letter_by_letter_is_read(text: str) -> None:
     """Every beginning of it is a form with or without problems, and raises nothing."""
     draft = FormState(references=((PICTURES[0], ""),))
     for end in range(0, len(text) + 1, 7):
-        draft = draft.prompted([LabelledValue(text[:end])])
+        draft = draft.with_prompts([LabelledValue(text[:end])])
         draft.problems()
 
 

@@ -10,43 +10,42 @@ from pathlib import Path
 import pytest
 import traitlets
 from ipywidgets import HTML
-from panel_parts import button, parts
+from panel_driver import TABS, button, drive, parts
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.panel import Panel
-from kontext_lab.panel.controller import TABS
 from kontext_lab.results import State
 from kontext_lab.sandbox import Sandbox
 
 
 def test_a_reference_can_be_taken_away(typed: Panel) -> None:
     """With its button; the sweep is then none, and nothing is said to be wrong with the panel."""
-    references = typed._rooms.form.references
+    references = drive(typed).form.references
     away = next(
         one for one in parts(references) if (getattr(one, "tooltip", "") or "").startswith("Take reference")
     )
     away.click()
     typed.wait(20)
-    assert ([], "") == (references._shown, references.trouble.text)
+    assert ([], "") == (list(references.values), references.trouble.text)
 
 
 def test_an_empty_panel_says_what_is_missing(panel: Panel) -> None:
     """Run is disabled, with the reason."""
     assert (True, "prompt: is missing, say what to change (and 1 more)") == (
         button(panel, "Run").disabled,
-        panel._rooms.bar.reason.text,
+        drive(panel).reason,
     )
 
 
 def test_the_tabs_are_as_drawn(panel: Panel) -> None:
     """All five, from the first version on."""
-    assert ("Grid", "Compare", "Effects", "Rank", "History") == tuple(panel._rooms.tabs.titles) == TABS
+    assert ("Grid", "Compare", "Effects", "Rank", "History") == tuple(drive(panel).tabs.titles) == TABS
 
 
 def test_the_plan_follows_what_is_typed(typed: Panel) -> None:
     """Requests, cost and time, without anything sent."""
-    assert "2 × 2 = 4 requests · free (≈ $0.21 if it were real)" in typed._rooms.bar.plan.text
+    assert "2 × 2 = 4 requests · free (≈ $0.21 if it were real)" in drive(typed).plan_line
 
 
 def test_planning_sends_nothing(typed: Panel, api: Sandbox) -> None:
@@ -58,7 +57,7 @@ def test_run_runs_what_stands_in_the_form(typed: Panel, api: Sandbox) -> None:
     """A click on Run; the progress line keeps its count."""
     button(typed, "Run").click()
     results = typed.wait(60)
-    assert (4, "4/4") == (results.counts[State.DONE], typed._rooms.bar.progress.text.split(" · ")[0])
+    assert (4, "4/4") == (results.counts[State.DONE], drive(typed).progress_line.split(" · ")[0])
     assert api.bill == pytest.approx(results.cost)
 
 
@@ -84,9 +83,9 @@ def test_run_while_the_plan_is_being_made_runs_that_plan(
 def test_run_during_a_run_queues(typed: Panel, api: Sandbox, photo_file: Path) -> None:
     """The second sweep starts when the first has ended."""
     typed.run()
-    typed._rooms.post.wait(lambda: typed._rooms.session.state == "running", 20)
+    drive(typed).wait_for(lambda: drive(typed).session.state == "running", 20)
     typed.load(kl.Sweep("Add a crab.", photo_file, name="second"))
-    typed._rooms.post.wait(lambda: typed._rooms.planner.state == "ready", 20)
+    drive(typed).wait_for_plan(20)
     typed.run()
     results = typed.wait(60)
     assert ("second", 5) == (results.name, len(api.calls))
@@ -97,7 +96,7 @@ def test_stop_keeps_what_came_and_sends_nothing_more(store_uri: str, photo_file:
     with kl.Lab("sandbox", concurrency=1, quiet=True) as lab:
         panel = Panel(lab, kl.Sweep("Add a bird.", photo_file, seed="1-8"))
         panel.run()
-        panel._rooms.post.wait(lambda: panel.results.counts[State.DONE] >= 1, 30)
+        drive(panel).wait_for(lambda: panel.results.counts[State.DONE] >= 1, 30)
         button(panel, "Stop").click()
         counts = panel.wait(30).counts
     assert counts[State.DONE] >= 1
@@ -113,7 +112,7 @@ def test_stopping_twice_waits_for_nothing(
         monkeypatch.setenv("AIMLAPI_API_KEY", "marked-key-4711")
         panel = Panel(kl.Lab(quiet=True), kl.Sweep("Add a bird.", photo_file, seed="1-2", name="slow"))
         panel.run()
-        panel._rooms.post.wait(lambda: slow.in_flight == 2, 30)
+        drive(panel).wait_for(lambda: slow.in_flight == 2, 30)
         button(panel, "Stop").click()
         button(panel, "Stop").click()
         began = time.monotonic()
@@ -126,7 +125,7 @@ def test_stop_empties_the_queue(typed: Panel, photo_file: Path) -> None:
     """What waited is not started."""
     typed.run()
     second = kl.Sweep("Add a crab.", photo_file, name="second")
-    typed._rooms.session.run(typed.lab.plan(second), typed.lab)
+    drive(typed).session.run(typed.lab.plan(second), typed.lab)
     typed.stop()
     assert "second" != typed.wait(60).name
 
@@ -144,7 +143,7 @@ def paid(store_uri: str, photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def test_what_costs_much_is_asked_about_once(paid: Panel) -> None:
     """Nothing is started before the answer."""
     button(paid, "Run").click()
-    asked = (paid._rooms.bar.question.text, paid._rooms.session.state)
+    asked = (drive(paid).question, drive(paid).session.state)
     assert ("3 requests to the real API, ≈ $0.16.", "idle") == asked
 
 
@@ -153,16 +152,16 @@ def test_a_dead_service_is_told_after_the_yes(paid: Panel) -> None:
     paid.run()
     button(paid, "Pay and run").click()
     paid.wait(30)
-    bar = paid._rooms.bar
+    bar = drive(paid).run_bar
     assert ("", True) == (bar.question.text, "127.0.0.1:9" in bar.notes.text)
 
 
 def test_a_changed_form_takes_the_question_back(paid: Panel) -> None:
     """What is asked about is what stands in the form."""
     paid.run()
-    paid._rooms.form.fields["seed"].field.commit("9")
+    drive(paid).axis_field("seed").commit("9")
     paid.wait(30)
-    assert "" == paid._rooms.bar.question.text
+    assert "" == drive(paid).question
 
 
 def test_trying_one_sends_one(typed: Panel, api: Sandbox) -> None:
@@ -184,7 +183,7 @@ def test_retry_failed_says_its_price_and_sends_them_again(typed: Panel, api: San
     api.script(["moderated"])
     typed.run()
     failed = typed.wait(60).counts[State.FAILED]
-    retry, price = button(typed, "Retry failed"), typed._rooms.bar.retrying.price.text
+    retry, price = button(typed, "Retry failed"), drive(typed).run_bar.retrying.price.text
     retry.click()
     counts = typed.wait(60).counts
     assert (1, None, True) == (failed, retry.layout.display and None, price.startswith("1 to send"))
@@ -212,8 +211,8 @@ def test_arrow_keys_move_through_the_grid(typed: Panel) -> None:
     typed.run()
     typed.wait(60)
     typed.select(seed=1, guidance_scale=2)
-    typed._rooms._key("ArrowRight")
-    typed._rooms._key("ArrowDown")
+    drive(typed).press_key("ArrowRight")
+    drive(typed).press_key("ArrowDown")
     assert (2, 8) == (typed.selection.params["seed"], typed.selection.params["guidance_scale"])
 
 
@@ -223,7 +222,7 @@ def test_keys_judge_the_picked_output(typed: Panel, lab: kl.Lab) -> None:
     typed.wait(60)
     typed.select(seed=1, guidance_scale=2)
     for key in ("1", "f"):
-        typed._rooms._key(key)
+        drive(typed).press_key(key)
         typed.wait(20)
     stored = lab.load("last").cell(seed=1, guidance_scale=2).output.metrics
     assert {"verdict/follows_prompt": 1.0, "verdict/favourite": 1.0} == {
@@ -236,7 +235,7 @@ def test_use_as_reference_keeps_where_it_came_from(typed: Panel) -> None:
     typed.run()
     typed.wait(60)
     picked = typed.select(seed=1, guidance_scale=2)
-    typed._rooms.use_as_reference(picked)
+    drive(typed).actions.use_as_reference()
     typed.wait(20)
     assert [picked.run_id] == [
         reference.origin.run_id for reference in typed.sweep.references if reference.origin
@@ -247,17 +246,18 @@ def test_use_these_settings_fills_the_form(typed: Panel) -> None:
     """One value each; the request is the same one, so it costs nothing."""
     typed.run()
     typed.wait(60)
-    picked = typed.select(seed=2, guidance_scale=8)
-    typed._rooms.use_settings(picked)
+    typed.select(seed=2, guidance_scale=8)
+    drive(typed).actions.use_settings()
     typed.wait(20)
-    assert (1, 1) == (len(typed.sweep), typed._rooms.planner.plan.reused)
+    assert (1, 1) == (len(typed.sweep), drive(typed).planner.plan.reused)
 
 
 def test_more_seeds_vary_the_seed_alone(typed: Panel) -> None:
     """Four more, beginning with its own."""
     typed.run()
     typed.wait(60)
-    typed._rooms.more_seeds(typed.select(seed=2, guidance_scale=8))
+    typed.select(seed=2, guidance_scale=8)
+    drive(typed).actions.more_seeds()
     assert [2, 3, 4, 5, 6] == [cell.request.seed for cell in typed.sweep.cells]
 
 
@@ -265,36 +265,37 @@ def test_copied_code_makes_exactly_this_cell(typed: Panel, lab: kl.Lab) -> None:
     """Executed, it sends nothing: the request is known."""
     typed.run()
     typed.wait(60)
-    typed._rooms.copy_cell(typed.select(seed=2, guidance_scale=8))
+    typed.select(seed=2, guidance_scale=8)
+    drive(typed).actions.copy_code()
     typed.wait(20)
     found: dict[str, object] = {}
-    exec(typed._rooms.clipboard.text, found)
+    exec(drive(typed).clipboard.text, found)
     assert typed.selection.cell.fingerprint == found["result"].fingerprint
     assert found["result"].cost == 0.0
 
 
 def test_copied_sweep_is_the_sweep(typed: Panel) -> None:
     """As Python and as YAML."""
-    typed._rooms.copy_sweep()
-    source = typed._rooms.clipboard.text.split("print(lab.plan")[0]
+    drive(typed).files.copy_python()
+    source = drive(typed).clipboard.text.split("print(lab.plan")[0]
     found: dict[str, object] = {}
     exec(source, found)
-    typed._rooms.files.copy_yaml()
-    Path("copied.yaml").write_text(typed._rooms.clipboard.text, encoding="utf-8")
+    drive(typed).files.copy_yaml()
+    Path("copied.yaml").write_text(drive(typed).clipboard.text, encoding="utf-8")
     assert [typed.sweep, typed.sweep] == [found["sweep"], kl.Sweep.from_yaml("copied.yaml")]
 
 
 def test_an_exception_in_a_callback_is_shown_where_it_was_raised(typed: Panel) -> None:
     """Never swallowed, never a traceback."""
     button(typed, "Load").click()
-    assert "YAML file: give its path" == typed._rooms.files.trouble.text
+    assert "YAML file: give its path" == drive(typed).files.trouble.text
 
 
 def test_an_unreadable_image_is_said_beside_the_image(panel: Panel) -> None:
     """One clear line; the panel goes on."""
-    panel._rooms.form.references.place.value = "nowhere.png"
+    drive(panel).give_image("nowhere.png")
     panel.wait(20)
-    assert "image: no file 'nowhere.png'" == panel._rooms.form.references.trouble.text
+    assert "image: no file 'nowhere.png'" == drive(panel).form.references.trouble.text
 
 
 def test_a_dead_service_is_said_and_nothing_is_lost(typed: Panel, api: Sandbox) -> None:
@@ -303,8 +304,8 @@ def test_a_dead_service_is_said_and_nothing_is_lost(typed: Panel, api: Sandbox) 
     api.stop()
     typed.run()
     typed.wait(60)
-    assert "4/4" not in typed._rooms.bar.progress.text
-    assert (sweep, True) == (typed.sweep, bool(typed._rooms.session.line))
+    assert "4/4" not in drive(typed).progress_line
+    assert (sweep, True) == (typed.sweep, bool(drive(typed).session.line))
 
 
 def test_a_wrong_key_is_said(typed: Panel, api: Sandbox) -> None:
@@ -312,18 +313,18 @@ def test_a_wrong_key_is_said(typed: Panel, api: Sandbox) -> None:
     api.script(["unauthorized"] * 4)
     typed.run()
     typed.wait(60)
-    assert "key" in typed._rooms.bar.notes.text
+    assert "key" in drive(typed).run_bar.notes.text
 
 
 def test_html_in_a_prompt_is_text(typed: Panel) -> None:
     """Nowhere in the panel does it become markup."""
-    typed._rooms.form.prompts.rows[0].text.value = "<img src=x onerror=alert(1)>"
+    drive(typed).type_prompt("<img src=x onerror=alert(1)>")
     typed.wait(20)
     typed.run()
     typed.wait(60)
     typed.select(seed=1, guidance_scale=2)
     typed.wait(20)
-    typed._rooms.tabs.selected_index = 4
+    drive(typed).open_tab("History")
     typed.wait(20)
     assert [] == [one for one in parts(typed) if isinstance(one, HTML) and "<img src=x" in one.value]
 
@@ -350,16 +351,16 @@ def test_no_widget_is_touched_off_the_widgets_thread(touched_elsewhere: list[str
     typed.run()
     typed.wait(60)
     typed.select(seed=1, guidance_scale=2)
-    typed._rooms.tabs.selected_index = 1
-    typed._rooms.compare.add_shown()
-    typed._rooms.tabs.selected_index = 4
+    drive(typed).open_tab("Compare")
+    drive(typed).compare.add_shown()
+    drive(typed).open_tab("History")
     typed.wait(20)
     assert [] == touched_elsewhere
 
 
 def test_panels_take_labs_only(store_uri: str) -> None:
     """One line says what it takes."""
-    with pytest.raises(ConfigError, match="str is none"):
+    with pytest.raises(ConfigError, match=r"lab must be a kl\.Lab, not str"):
         Panel("sandbox")  # type: ignore[arg-type]
 
 
@@ -383,8 +384,8 @@ def test_a_verdict_leaves_request_and_answer_in_view(typed: Panel) -> None:
     typed.wait(60)
     typed.select(seed=1, guidance_scale=2)
     typed.wait(20)
-    before = typed._rooms.inspector.details.value
+    before = drive(typed).inspector.details.value
     typed.set_verdict("rest kept", True)
     typed.wait(20)
     assert "<summary>Answer</summary>" in before
-    assert before == typed._rooms.inspector.details.value
+    assert before == drive(typed).inspector.details.value

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from panel_driver import drive
 
 import kontext_lab as kl
 from kontext_lab.panel import Panel
@@ -41,21 +42,19 @@ def measuring(api: Sandbox, gate: threading.Event, photo_file: Path) -> Iterator
 
 def test_the_progress_line_says_what_it_waits_for(measuring: Panel, gate: threading.Event) -> None:
     """All pictures are there, and how many are still to be measured."""
-    rooms = measuring._rooms
+    ui = drive(measuring)
     measuring.run()
-    said = rooms.post.wait(
-        lambda: "2/2" in rooms.bar.progress.text and "to go" in rooms.bar.progress.text, WAIT
-    )
+    said = ui.wait_for(lambda: "2/2" in ui.progress_line and "to go" in ui.run_bar.progress.text, WAIT)
     gate.set()
     measuring.wait(WAIT)
-    assert (True, False) == (said, "measuring" in rooms.bar.progress.text)
+    assert (True, False) == (said, "measuring" in ui.progress_line)
 
 
 def test_pictures_are_in_the_grid_before_they_are_measured(measuring: Panel, gate: threading.Event) -> None:
     """And can be judged."""
-    rooms = measuring._rooms
+    ui = drive(measuring)
     measuring.run()
-    assert rooms.post.wait(lambda: "2/2" in rooms.bar.progress.text, WAIT)
+    assert ui.wait_for(lambda: "2/2" in ui.progress_line, WAIT)
     output = measuring.results[0].output
     assert ({}, True) == (output.metrics, output.is_picture)
 
@@ -70,12 +69,12 @@ def test_values_are_there_when_it_has_ended(measuring: Panel, gate: threading.Ev
 
 def test_stop_does_not_wait_for_measuring(measuring: Panel, gate: threading.Event) -> None:
     """What was not measured is said."""
-    rooms = measuring._rooms
+    ui = drive(measuring)
     measuring.run()
-    assert rooms.post.wait(lambda: "to go" in rooms.bar.progress.text, WAIT)
+    assert ui.wait_for(lambda: "to go" in ui.progress_line, WAIT)
     measuring.stop()
     measuring.wait(WAIT)
-    assert (False, True) == (gate.is_set(), "not measured (stopped)" in rooms.bar.notes.text)
+    assert (False, True) == (gate.is_set(), "not measured (stopped)" in ui.run_bar.notes.text)
 
 
 def test_an_axis_that_changes_nothing_is_said_while_the_sweep_runs(api: Sandbox, photo_file: Path) -> None:
@@ -84,9 +83,9 @@ def test_an_axis_that_changes_nothing_is_said_while_the_sweep_runs(api: Sandbox,
         axes = {"seed": "1-6", "safety_tolerance": [2, 3]}
         panel = Panel(lab, kl.Sweep("Add a bird.", photo_file, axes=axes))
         panel.wait(20)
-        rooms = panel._rooms
+        ui = drive(panel)
         panel.run()
-        found = rooms.post.wait(lambda: "safety_tolerance changes nothing" in rooms.bar.notes.text, WAIT)
-        busy = rooms.session.busy
+        found = ui.wait_for(lambda: "safety_tolerance changes nothing" in ui.run_bar.notes.text, WAIT)
+        busy = ui.session.busy
         panel.wait(WAIT)
     assert (True, True) == (found, busy)

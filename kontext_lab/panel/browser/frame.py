@@ -1,7 +1,7 @@
-"""The panel's place in the page: its style, its size, its theme, its keys, the clipboard and downloads.
+"""The panel in its page: style, size, theme, keys, clipboard and downloads.
 
-An invisible widget inside the panel's outermost box (the one with the class `kl-panel`). This module must not
-know what the panel shows or what a key means.
+An invisible widget inside the panel's outermost box, which has the class `kl-panel`. This module must not know the
+panel's content, nor the meaning of a key.
 """
 
 from __future__ import annotations
@@ -17,20 +17,18 @@ __all__ = ["PageFrame"]
 
 
 class PageFrame(BrowserWidget):
-    """Carries the panel's style and reports about its place.
-
-    With several views of one panel the latest report counts.
+    """Brings the panel's style, and reports on its page; with several views of one panel the latest report counts.
 
     Attributes:
         width: width of the panel in CSS pixels, in steps of 20; 0 until it was displayed.
         dark: whether the page is dark.
         pixel_ratio: pixels of the screen per CSS pixel.
-        watched_keys: the keys (as `KeyboardEvent.key`) that `on_key` hears of while the panel has the focus and no
-            text is being typed.
+        watched_keys: the keys (as `KeyboardEvent.key`) reported to `on_key` while the panel has the focus and no
+            text is typed.
     """
 
     _esm = STATIC / "frame.js"
-    _css = source("panel.css", "rooms.css")
+    _css = source("panel.css", "sections.css")
 
     width = traitlets.Int(0).tag(sync=True)
     dark = traitlets.Bool(False).tag(sync=True)
@@ -38,7 +36,7 @@ class PageFrame(BrowserWidget):
     watched_keys = Texts().tag(sync=True)
 
     def __init__(self, watched_keys: Sequence[str] = (), **traits: Any) -> None:
-        """Make the frame; it hears of `watched_keys`."""
+        """Create the frame."""
         super().__init__(watched_keys=tuple(watched_keys), **traits)
 
     def on_key(self, callback: Callable[[str], object]) -> None:
@@ -46,11 +44,11 @@ class PageFrame(BrowserWidget):
         self._on("key", callback)
 
     def on_shown(self, callback: Callable[[], object]) -> None:
-        """Have `callback` called when the panel stands in a page, once for every view of it."""
+        """Have `callback` called once for every view of the panel that appears in a page."""
         self._on("shown", callback)
 
     def on_copied(self, callback: Callable[[bool], object]) -> None:
-        """Have `callback` called with whether the browser took a text into its clipboard."""
+        """Have `callback` called with True if the browser accepted a text into its clipboard."""
         self._on("copied", callback)
 
     def copy(self, text: str) -> None:

@@ -1,7 +1,7 @@
-"""Where an API key is typed: it comes by one message and is kept nowhere here.
+"""A password field for an API key: the key comes in one message and is not stored.
 
-ipywidgets' Password sends every keystroke as a trait, which a saved notebook keeps. This module must not
-store, show or send back a key.
+ipywidgets' Password sends every keystroke as a trait, which a saved notebook keeps. This module must not store, show or
+send back a key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class KeyField(BrowserWidget):
     """A password input and a button.
 
     Attributes:
-        status: the line behind it; also errors of ours that an `on_key` callback raises.
+        status: the line behind it; also shows a `KontextLabError` of an `on_key` callback.
     """
 
     _esm = STATIC / "key.js"
@@ -33,7 +33,7 @@ class KeyField(BrowserWidget):
     disabled = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, label: str = "API key", **traits: Any) -> None:
-        """Make the field; `label` is shown before it, and its accessible name."""
+        """Create the field; `label` is shown before it, and is its accessible name."""
         super().__init__(label=label, **traits)
 
     def on_key(self, callback: Callable[[str], object]) -> None:
@@ -48,5 +48,5 @@ class KeyField(BrowserWidget):
         try:
             self._tell("key", key)
         except KontextLabError as error:
-            # Whatever a callback says, the key is not shown.
+            # The message of a callback must not show the key.
             raise ConfigError(str(error).replace(key, "…")) from None

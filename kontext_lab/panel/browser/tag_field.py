@@ -1,7 +1,6 @@
-"""A tag input for the values of one axis: text is typed, values stand there as tags.
+"""A tag input for the values of one axis: text is typed, values are shown as tags.
 
-The owner says what a text means (`expand`) and what is wrong with a value (`errors`); this module must not
-know what an axis is.
+The owner parses texts (`expand`) and finds errors of values (`errors`); this module must not know what an axis is.
 """
 
 from __future__ import annotations
@@ -21,16 +20,15 @@ class ValuesField(BrowserWidget):
     """Values as tags, and an input for more of them.
 
     Attributes:
-        value: the values that stand there, as a tuple of texts without duplicates.
-        pending: what is being typed, some 150 ms late.
-        expand: gives the values that a committed text means; an error of ours that it raises is shown
-            under the field, and the text stays in the input.
+        value: the values, as a tuple of texts without duplicates.
+        pending: the text being typed, some 150 ms late.
+        expand: the values of a committed text; a `KontextLabError` is shown under the field, and the text stays.
         names: for a value, the name that is shown in its place.
-        errors: for a value, what is wrong with it; its tag is marked.
-        error: the line under the field that says what is wrong.
+        errors: for a value, its error; the tag is marked.
+        error: the line for errors under the field.
         note: a quiet line under the field.
-        options: suggestions, filtered by what is typed.
-        actions: names of small buttons behind the input; `on_action` hears of them.
+        options: suggestions, filtered by the text being typed.
+        actions: names of small buttons behind the input, reported to `on_action`.
     """
 
     _esm = source("common.js", "values.js")
@@ -68,18 +66,18 @@ class ValuesField(BrowserWidget):
         expand: Callable[[str], Sequence[str]] | None = None,
         **traits: Any,
     ) -> None:
-        """Make the field.
+        """Create the field.
 
         Args:
             label: shown before it, and its accessible name.
-            value: the values to begin with.
+            value: the initial values.
             placeholder: shown in the empty input of a field without values.
             options: suggestions.
             names: for a value, the name shown in its place.
-            single: a new value takes the place of the one that is there.
+            single: a new value replaces the old one.
             hint: tooltip of the label.
-            commas: a comma ends a value; without it a comma is text.
-            expand: what a text means; without it the text is split at commas, or taken whole.
+            commas: a comma ends a value; else a comma is text.
+            expand: the values of a text; by default the text is split at commas, or is one value.
             traits: further traits.
         """
         self.expand = expand or self._split
@@ -100,10 +98,10 @@ class ValuesField(BrowserWidget):
         self._on("action", callback)
 
     def commit(self, text: str, replaces: str | None = None) -> bool:
-        """Add what a text means to the values; say whether that could be done.
+        """Add the values of a text; False if it has an error, which is shown, and the text stays `pending`.
 
         Args:
-            text: as typed. If it means nothing, `error` says why and it stays as `pending`.
+            text: as typed.
             replaces: the value that was edited; the new ones take its place.
         """
         try:
@@ -111,7 +109,8 @@ class ValuesField(BrowserWidget):
         except KontextLabError as error:
             self.error, self.pending = str(error), text
             return False
-        before, after = self._around(replaces)
+        at = self.value.index(replaces) if replaces in self.value else len(self.value)
+        before, after = self.value[:at], self.value[at + 1 :]
         with self.hold_sync():
             self.error = self.pending = ""
             # A single field without a new value keeps the one it has.
@@ -119,22 +118,16 @@ class ValuesField(BrowserWidget):
         return True
 
     def flush(self) -> bool:
-        """Commit what is being typed, if anything is; False if that means nothing."""
+        """Commit the text being typed; False if it has an error."""
         return self.commit(self.pending) if self.pending.strip() else True
 
     def remove(self, value: str) -> None:
-        """Take a value away, if it is there."""
+        """Remove a value."""
         self.value = tuple(kept for kept in self.value if kept != value)
 
     @traitlets.validate("value")
     def _without_duplicates(self, proposal: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(proposal["value"]))
-
-    def _around(self, value: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        if value is None or value not in self.value:
-            return self.value, ()
-        at = self.value.index(value)
-        return self.value[:at], self.value[at + 1 :]
 
     def _split(self, text: str) -> list[str]:
         parts = text.split(",") if self.commas else [text]
@@ -145,15 +138,13 @@ class ValuesField(BrowserWidget):
             case {"type": "action", "name": str(name)}:
                 self._tell("action", name)
             case {"type": "remove" | "commit", "id": number}:
-                # The browser shows what it asked for at once; the answer says that `value` has it now.
+                # The browser already shows the change; the answer says whether `value` has it.
                 done = False
                 try:
-                    done = self._asked(content)
+                    if content["type"] == "remove":
+                        self.remove(content["value"])
+                        done = True
+                    else:
+                        done = self.commit(content["text"], content.get("replaces"))
                 finally:
                     self.send({"type": "done", "id": number, "ok": done})
-
-    def _asked(self, content: Mapping[str, Any]) -> bool:
-        if content["type"] == "remove":
-            self.remove(content["value"])
-            return True
-        return self.commit(content["text"], content.get("replaces"))

@@ -1,7 +1,7 @@
 """Upload of pictures from the browser, in pieces that pass every websocket.
 
-ipywidgets' own FileUpload sends a file as one message; servers drop those over 10 MB without a word. This
-module must not know what a picture is: it hands over names and bytes.
+ipywidgets' own FileUpload sends a file as one message; servers silently drop messages over 10 MB. This module hands over
+names and bytes, and must not know what a picture is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Upload", "UploadField"]
 
 _MB = 1_000_000
 _LIMIT = 32 * _MB
-# Pages that were closed in the middle leave pieces behind; no page sends more than one file at a time.
+# A page that is closed in the middle leaves pieces behind; no page sends more than one file at a time.
 _AT_ONCE = 4
 
 
@@ -29,8 +29,8 @@ class Upload:
 
     Attributes:
         name: its name on the person's disk, without folders.
-        data: its bytes, or those of the smaller picture the browser made of it.
-        note: what the browser did to it, as in "shrunk from 6000x4000"; else empty.
+        data: its bytes, or those of the smaller picture that the browser made of it.
+        note: the change by the browser, as in "shrunk from 6000x4000", or "".
     """
 
     name: str
@@ -47,11 +47,11 @@ class _Arriving:
 
 
 class UploadField(BrowserWidget):
-    """A button, a place to drop files on, and an ear for pictures that are pasted.
+    """A button for files, which also accepts dropped and pasted pictures.
 
     Attributes:
-        error: the line that says what went wrong; also errors of ours that an `on_upload` callback raises.
-        busy: what is arriving, for people to read; else empty.
+        error: the line for errors; also shows a `KontextLabError` of an `on_upload` callback.
+        busy: a line about the file that is arriving, or "".
     """
 
     _esm = source("common.js", "upload.js")
@@ -64,12 +64,12 @@ class UploadField(BrowserWidget):
     disabled = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, label: str = "Upload", **traits: Any) -> None:
-        """Make the field; `label` is the text of its button."""
+        """Create the field; `label` is the text of its button."""
         self._arriving: dict[str, _Arriving] = {}
         super().__init__(label=label, **traits)
 
     def on_upload(self, callback: Callable[[Upload], object]) -> None:
-        """Have `callback` called with every `Upload` that arrived whole."""
+        """Have `callback` called with every complete `Upload`."""
         self._on("upload", callback)
 
     def _received(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
@@ -94,19 +94,23 @@ class UploadField(BrowserWidget):
     def _begin(self, content: Mapping[str, Any]) -> None:
         name, size = str(content["name"]), int(content["size"])
         if size > _LIMIT:
-            raise SweepError(f"{shown(name)} has {_read(size)} MB; up to {_read(_LIMIT)} MB can be uploaded")
+            raise SweepError(
+                f"{shown(name)} has {_megabytes(size)} MB; up to {_megabytes(_LIMIT)} MB can be uploaded"
+            )
         while len(self._arriving) >= _AT_ONCE:
             self._arriving.pop(next(iter(self._arriving)))
         self._arriving[content["id"]] = _Arriving(name, size, str(content.get("note", "")))
         self.error = ""
-        self.busy = f"Uploading {name}, {_read(size)} MB"
+        self.busy = f"Uploading {name}, {_megabytes(size)} MB"
 
     def _chunk(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         arriving = self._known(content)
         if len(arriving.data) != content["at"]:
             raise SweepError(f"{shown(arriving.name)} did not arrive whole; upload it again")
         arriving.data += buffers[0]
-        self.busy = f"Uploading {arriving.name}, {_read(len(arriving.data))} of {_read(arriving.size)} MB"
+        self.busy = (
+            f"Uploading {arriving.name}, {_megabytes(len(arriving.data))} of {_megabytes(arriving.size)} MB"
+        )
 
     def _end(self, content: Mapping[str, Any]) -> None:
         arriving = self._known(content)
@@ -123,9 +127,9 @@ class UploadField(BrowserWidget):
         try:
             return self._arriving[content["id"]]
         except KeyError:
-            # The kernel was started anew, or newer uploads pushed this one out.
+            # The kernel was restarted, or newer uploads replaced this one.
             raise SweepError("an upload was cut off; upload the file again") from None
 
 
-def _read(size: int) -> str:
+def _megabytes(size: int) -> str:
     return f"{size / _MB:.1f}" if size < 10 * _MB else f"{size / _MB:.0f}"

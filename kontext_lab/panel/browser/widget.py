@@ -1,7 +1,7 @@
-"""What the panel's browser widgets have in common: who hears of their messages, and what becomes of an error there.
+"""The base of the panel's browser widgets: callbacks for their messages, and for errors in them.
 
-ipywidgets prints an exception of a message callback into whatever cell ran last, or nowhere. Here it goes to
-whoever asked for it, else it is raised. This module must not know any of the widgets.
+ipywidgets prints an exception of a message callback into the output of another cell, or nowhere. Here it goes to a
+callback, else it is raised. This module must not know any of the widgets.
 """
 
 from __future__ import annotations
@@ -21,15 +21,12 @@ STATIC = Path(__file__).parent / "static"
 
 
 def source(*names: str) -> str:
-    """The scripts or styles of these names, one behind the other: what several widgets share stands before each of them.
-
-    A widget is one module to the browser, and pages differ in where they let a module import another from.
-    """
+    """These scripts or styles, joined: a widget is one module, and not every page lets a module import another."""
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
 class Texts(traitlets.Container[tuple[str, ...]]):
-    """A trait for a tuple of texts; lists are taken as well."""
+    """A trait for a tuple of texts; accepts lists too."""
 
     klass: type[tuple[str, ...]] = tuple
     _cast_types = (list,)
@@ -39,9 +36,9 @@ class Texts(traitlets.Container[tuple[str, ...]]):
 
 
 class BrowserWidget(anywidget.AnyWidget):
-    """A widget whose messages from the browser reach callbacks, and whose errors reach somebody."""
+    """A widget whose messages from the browser, and errors in them, reach callbacks."""
 
-    # The trait that shows an error of ours (one clear line) in the widget itself.
+    # The trait that shows a KontextLabError in the widget itself.
     _error_line: ClassVar[str | None] = None
 
     def __init__(self, **traits: Any) -> None:
@@ -49,33 +46,30 @@ class BrowserWidget(anywidget.AnyWidget):
         if unknown:
             raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}")
         self._callbacks: dict[str, list[Callable[..., object]]] = {}
-        # A layout of its own: anywidget's views don't follow where a widget is given another one.
+        # With a layout of its own: anywidget's views ignore a change to another layout.
         super().__init__(**traits)
 
     def on_trouble(self, callback: Callable[[Exception], object]) -> None:
-        """Have `callback` called with every exception that a message from the browser led to."""
+        """Have `callback` called with every exception that a message from the browser causes."""
         self._on("trouble", callback)
 
     def _on(self, event: str, callback: Callable[..., object]) -> None:
         self._callbacks.setdefault(event, []).append(callback)
 
-    def _tell(self, event: str, *given: object) -> None:
+    def _tell(self, event: str, *arguments: object) -> None:
         for callback in tuple(self._callbacks.get(event, ())):
-            callback(*given)
+            callback(*arguments)
 
     def _handle_custom_msg(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         try:
             self._received(content, buffers)
         except Exception as error:
-            self._troubled(error)
-
-    def _troubled(self, error: Exception) -> None:
-        if isinstance(error, KontextLabError) and self._error_line:
-            setattr(self, self._error_line, str(error))
-        elif self._callbacks.get("trouble"):
-            self._tell("trouble", error)
-        else:
-            raise error
+            if isinstance(error, KontextLabError) and self._error_line:
+                setattr(self, self._error_line, str(error))
+            elif self._callbacks.get("trouble"):
+                self._tell("trouble", error)
+            else:
+                raise
 
     def _received(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         """Act on one message from the browser."""

@@ -1,53 +1,55 @@
-"""One field of the form for the values of one axis, and the fields of a request."""
+"""The fields of the form for values of an axis, and the part of the form under More."""
 
 from __future__ import annotations
 
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from kontext_lab.errors import SweepError
+from ipywidgets import BoundedIntText, Box, Dropdown, Text, Textarea, Widget
+
+from kontext_lab.errors import ConfigError, SweepError
+from kontext_lab.images import MAX_MEGAPIXELS
+from kontext_lab.lab.options import RunOptions
 from kontext_lab.panel.browser import ValuesField
-from kontext_lab.panel.form_state import read_values
-from kontext_lab.panel.placeholders import LabelledValue
-from kontext_lab.request import ALLOWED, ASPECT_RATIOS, MATCH_INPUT, MODELS
+from kontext_lab.panel.form_state import LabelledValue, value_errors
+from kontext_lab.panel.widgets import Section, TextLine, plain, row
+from kontext_lab.request import ALLOWED, ASPECT_RATIOS, MATCH_INPUT, MODELS, decimal_text
 from kontext_lab.sweep.axes import parse_axis, value_text
 
-__all__ = ["ADVANCED", "MAIN", "AxisField", "field_for", "words_field"]
+__all__ = ["MAIN", "AxisField", "More", "field_for", "placeholder_field"]
 
 
-class _Look(NamedTuple):
-    """How a field shows itself."""
-
+class _Appearance(NamedTuple):
     label: str
     placeholder: str
     options: tuple[str, ...] = ()
 
 
-MAIN: Mapping[str, _Look] = {
-    "guidance_scale": _Look("Guidance", "3.5, or 2-8:3"),
-    "seed": _Look("Seeds", "1, or 1-4"),
-    "aspect_ratio": _Look("Aspect ratio", MATCH_INPUT, (MATCH_INPUT, *ASPECT_RATIOS)),
+MAIN: Mapping[str, _Appearance] = {
+    "guidance_scale": _Appearance("Guidance", "3.5, or 2-8:3"),
+    "seed": _Appearance("Seeds", "1, or 1-4"),
+    "aspect_ratio": _Appearance("Aspect ratio", MATCH_INPUT, (MATCH_INPUT, *ASPECT_RATIOS)),
 }
-"""The fields that are always in view."""
+"""The fields that are always visible."""
 
-ADVANCED: Mapping[str, _Look] = {
-    "model": _Look("Model", "pro", tuple(model.short for model in MODELS)),
-    "output_format": _Look("Format", "jpeg", ("jpeg", "png")),
-    "safety_tolerance": _Look("Safety tolerance", "2", ("1", "2", "3", "4", "5", "6")),
-    "num_images": _Look("Pictures per request", "1", ("1", "2", "3", "4")),
-    "repeat": _Look("Repeats", "1, or 1-3"),
+_ADVANCED: Mapping[str, _Appearance] = {
+    "model": _Appearance("Model", "pro", tuple(model.short for model in MODELS)),
+    "output_format": _Appearance("Format", "jpeg", ("jpeg", "png")),
+    "safety_tolerance": _Appearance("Safety tolerance", "2", ("1", "2", "3", "4", "5", "6")),
+    "num_images": _Appearance("Pictures per request", "1", ("1", "2", "3", "4")),
+    "repeat": _Appearance("Repeats", "1, or 1-3"),
 }
-"""Those under More."""
+"""The fields under More."""
 
-_DRAWN_SEED = 2**31
-_WHERE = re.compile(r"^axis '[^']+', value \d+: ")
-"""Where in a sweep something is wrong; beside the field everybody sees it."""
+_SEEDS = 2**31
+_AXIS_PLACE = re.compile(r"^axis '[^']+', value \d+: ")
+"""The place in a sweep that an error names; beside the field it is not needed."""
 
 
 class AxisField:
-    """A field for the values of one key, as `LabelledValue` values.
+    """A field for the values of one key.
 
     Args:
         key: a request field, or a placeholder.
@@ -56,8 +58,7 @@ class AxisField:
     """
 
     def __init__(self, key: str, field: ValuesField, changed: Callable[[], None]) -> None:
-        self.key = key
-        self.field = field
+        self.key, self.field = key, field
         self._names: dict[str, str] = {}
         self._filling = False
         self._changed = changed
@@ -66,94 +67,194 @@ class AxisField:
 
     @property
     def values(self) -> tuple[LabelledValue, ...]:
-        """What stands in it."""
+        """The values in it."""
         return tuple(LabelledValue(text, self._names.get(text, "")) for text in self.field.value)
 
     def put(self, values: Iterable[LabelledValue]) -> None:
-        """Put values into it; nobody is told."""
-        given = tuple(values)
+        """Replace the values, without calling `changed`."""
+        new = tuple(values)
         self._filling = True
         try:
-            self._names = {one.text: one.name for one in given if one.name}
+            self._names = {value.text: value.name for value in new if value.name}
             self.field.names = dict(self._names)
-            self.field.value = tuple(one.text for one in given)
-            self.field.pending = ""  # it was meant for what stood here
+            self.field.value = tuple(value.text for value in new)
+            self.field.pending = ""  # it belonged to the values before
         finally:
             self._filling = False
-        self.check()
+        self._check()
 
-    def check(self) -> None:
-        """Mark the values that can't be."""
-        is_word = self.key not in MAIN and self.key not in ADVANCED
-        self.field.errors = {} if is_word else read_values(self.key, self.values)
+    def _check(self) -> None:
+        """Mark values that are not allowed; every text is allowed for a placeholder."""
+        known = self.key in MAIN or self.key in _ADVANCED
+        self.field.errors = value_errors(self.key, self.values) if known else {}
+
+    def _on_value(self, _: object) -> None:
+        if not self._filling:
+            self._check()
+            self._changed()
 
     def _on_pending(self, _: object) -> None:
-        """Say what is wrong with a value while it is typed, not only when it is left."""
-        self.field.error = self._wrong_as_typed()
+        """Show the error of a value while it is typed, not only when the field is left."""
+        self.field.error = self._pending_error()
 
-    def settle(self) -> str:
-        """Take in what is still being typed; returns what is wrong with it, or ""."""
-        wrong = self._wrong_as_typed()
-        if wrong:
-            self.field.error = wrong
-            return f"{self.field.label}: {wrong}"
-        self.field.flush()
-        return ""
-
-    def mark(self, problem: str) -> None:
-        """Say what is wrong here, in the words of a whole sweep; what is still being typed comes first."""
-        said = "" if self.field.errors else _WHERE.sub("", problem)
-        self.field.error = self._wrong_as_typed() or said
-
-    def _wrong_as_typed(self) -> str:
+    def _pending_error(self) -> str:
         try:
             if self.field.pending.strip():
                 self.field.expand(self.field.pending)
         except SweepError as error:
-            return _WHERE.sub("", str(error))
+            return _AXIS_PLACE.sub("", str(error))
         return ""
 
-    def _on_value(self, _: object) -> None:
-        if not self._filling:
-            self.check()
-            self._changed()
+    def settle(self) -> str:
+        """Accept the text that is still being typed; returns its error, or ""."""
+        error = self._pending_error()
+        if error:
+            self.field.error = error
+            return f"{self.field.label}: {error}"
+        self.field.flush()
+        return ""
+
+    def mark(self, problem: str) -> None:
+        """Show a problem that the whole sweep has here; that of the text being typed goes first."""
+        self.field.error = self._pending_error() or (
+            "" if self.field.errors else _AXIS_PLACE.sub("", problem)
+        )
 
 
 def field_for(key: str, changed: Callable[[], None]) -> AxisField:
-    """The field of a request's parameter; ranges typed into it are written out."""
-    look = MAIN.get(key) or ADVANCED[key]
+    """The field of a request parameter: a range is expanded, `2-8:3` to 2, 5 and 8."""
+
+    def expand(text: str) -> list[str]:
+        axis = parse_axis(key, text, max_megapixels=1.0)
+        if any(entry[0] is None for entry in axis.values):
+            raise SweepError(f"{key}: leave it empty for the service's default")
+        return [value_text(key, entry[0]) for entry in axis.values]
+
+    def add_random_seed(_: str) -> None:
+        field.value = (*field.value, str(secrets.randbelow(_SEEDS - 1) + 1))
+
+    label, placeholder, options = MAIN.get(key) or _ADVANCED[key]
     field = ValuesField(
-        look.label,
-        placeholder=look.placeholder,
-        options=list(look.options),
-        hint=f"{look.label}: {ALLOWED[key]}",
+        label, placeholder=placeholder, options=options, hint=f"{label}: {ALLOWED[key]}", expand=expand
     )
-    field.expand = lambda text: _expanded(key, text)
     values = AxisField(key, field, changed)
     if key == "seed":
         field.actions = ("dice",)
-        field.action_titles = {"dice": "Add a seed drawn at random"}
-        field.on_action(lambda _: _add_drawn(field))
+        field.action_titles = {"dice": "Add a random seed"}
+        field.on_action(add_random_seed)
     return values
 
 
-def words_field(name: str, changed: Callable[[], None]) -> AxisField:
-    """The field of a placeholder: every text is a value, commas and all."""
-    label = f"{{{name}}}"
-    field = ValuesField(label, placeholder="a word or more, then Enter", hint=f"Values of {label}")
-    field.commas = False
-    field.expand = lambda text: [text]
+def placeholder_field(name: str, changed: Callable[[], None]) -> AxisField:
+    """The field of a placeholder: every text is one value, also with commas."""
+    field = ValuesField(
+        f"{{{name}}}",
+        placeholder="a word or more, then Enter",
+        hint=f"Values of {{{name}}}",
+        commas=False,
+        expand=lambda text: [text],
+    )
     return AxisField(name, field, changed)
 
 
-def _expanded(key: str, text: str) -> list[str]:
-    """Values out of what was typed: `2-8:3` gives 2, 5 and 8."""
-    axis = parse_axis(key, text, max_megapixels=1.0)
-    if any(entry[0] is None for entry in axis.values):
-        raise SweepError(f"{key}: leave it empty for the service's default")
-    return [value_text(key, entry[0]) for entry in axis.values]
+class More(Section):
+    """The part of the form under More: further request fields, how to run, name and note of the sweep.
+
+    Args:
+        options: of the lab, as initial values.
+        changed: called after every change by a person.
+    """
+
+    def __init__(self, options: RunOptions, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+        self.fields: dict[str, AxisField] = {key: field_for(key, self._on_change) for key in _ADVANCED}
+        self.name = _text("Sweep name", "made from the prompt")
+        self.note = Textarea(
+            description="Note", rows=1, placeholder="anything worth remembering", **plain(Textarea)
+        )
+        self.concurrency = BoundedIntText(
+            1, min=1, max=64, description="Concurrency", **plain(BoundedIntText)
+        )
+        self.budget = _text("Budget $", "no limit")
+        self.reuse = Dropdown(
+            options=[("reuse them", "always"), ("pay again", "never")],
+            description="Paid before",
+            tooltip="Whether pictures that were paid for before are used again",
+            **plain(Dropdown),
+        )
+        self.in_doubt = Dropdown(
+            options=[("leave them", "skip"), ("send them again", "resend")],
+            description="In doubt",
+            tooltip="What to do with requests whose answer was lost",
+            **plain(Dropdown),
+        )
+        self.megapixels = _text("Max megapixels", decimal_text(MAX_MEGAPIXELS))
+        self.megapixels.tooltip = "References that you add from now on are scaled down to this size"
+        self.price = _text("Price $", "by the table")
+        self.price.tooltip = "US dollars per picture, if the price in the table is wrong"
+        self.problems = {
+            key: TextLine(kind="error") for key in ("name", "note", "budget", "price", "megapixels")
+        }
+        self.put_options(options)
+        controls = (
+            *(self.concurrency, self.budget, self.reuse, self.in_doubt),
+            *(self.price, self.megapixels, self.name, self.note),
+        )
+        for control in controls:
+            control.observe(lambda _: self._on_change(), names="value")
+        grid = Box([*(field.field for field in self.fields.values()), *controls], **plain(Box, width="100%"))
+        grid.add_class("kl-fields")
+        self.fill([grid, row(*self.problems.values())])
+
+    def append(self, part: Widget) -> None:
+        """Put a further widget below."""
+        self.fill([*self.parts, part])
+
+    def _on_change(self) -> None:
+        if not self._filling:
+            self._changed()
+
+    def put(self, *, name: str, note: str, price: str, max_megapixels: float) -> None:
+        """Put in a sweep's name, note and settings, without calling `changed`."""
+        with self.filling():
+            self.name.value, self.note.value, self.price.value = name, note, price
+            default = max_megapixels == MAX_MEGAPIXELS
+            self.megapixels.value = "" if default else decimal_text(max_megapixels)
+
+    def put_options(self, options: RunOptions) -> None:
+        """Put in the run options of a lab, without calling `changed`."""
+        with self.filling():
+            self.concurrency.value = options.concurrency
+            self.budget.value = "" if options.budget is None else decimal_text(options.budget)
+            self.reuse.value, self.in_doubt.value = options.reuse, options.in_doubt
+
+    def reuse_again(self) -> None:
+        """Switch *pay again* off, without calling `changed`."""
+        with self.filling():
+            self.reuse.value = "always"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The run options, as `lab.run` takes them.
+
+        Raises:
+            ConfigError: the budget is not an amount of US dollars.
+        """
+        text = self.budget.value.strip().lstrip("$").strip()
+        try:
+            budget = float(text) if text else None
+        except ValueError:
+            raise ConfigError(f"budget: {text!r:.40}, allowed are US dollars, 0 or more") from None
+        chosen: dict[str, Any] = {
+            "concurrency": self.concurrency.value,
+            "reuse": self.reuse.value,
+            "in_doubt": self.in_doubt.value,
+            "budget": budget,
+        }
+        RunOptions(**chosen)  # refuses what is not allowed
+        return chosen
 
 
-def _add_drawn(field: ValuesField) -> None:
-    drawn = str(secrets.randbelow(_DRAWN_SEED - 1) + 1)
-    field.value = (*field.value, drawn)
+def _text(description: str, placeholder: str) -> Text:
+    return Text(description=description, placeholder=placeholder, **plain(Text))

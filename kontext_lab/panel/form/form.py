@@ -1,29 +1,26 @@
-"""The form as a whole: its parts, the draft they hold together, and marks where something is wrong."""
+"""The form as a whole: its parts, the state they hold together, its plan, and marks where something is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ipywidgets import Box
 
 from kontext_lab.errors import ConfigError, SweepError
 from kontext_lab.images import MAX_MEGAPIXELS
-from kontext_lab.panel.form.fields import MAIN, AxisField, field_for, words_field
-from kontext_lab.panel.form.more import More
-from kontext_lab.panel.form.prompt_fields import Prompts
+from kontext_lab.images.samples import sample
+from kontext_lab.panel.form.fields import MAIN, AxisField, More, field_for, placeholder_field
+from kontext_lab.panel.form.prompt_fields import PromptFields
 from kontext_lab.panel.form.protect import Protect
 from kontext_lab.panel.form.references import ReferenceFields
-from kontext_lab.panel.form_state import FormState
-from kontext_lab.panel.layouts import laid, plain, show_if
-from kontext_lab.panel.placeholders import LabelledValue
-from kontext_lab.panel.ui_dispatcher import UiDispatcher
-from kontext_lab.panel.widgets import Section, TextLine, closed, row
+from kontext_lab.panel.form_state import FormState, LabelledValue
+from kontext_lab.panel.planner import Planner
+from kontext_lab.panel.session import Session
+from kontext_lab.panel.widgets import Section, TextLine, close_widgets, plain, row, shared_layout, show_if
+from kontext_lab.sweep import Sweep
 from kontext_lab.sweep.yaml_file import checked_megapixels
-
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
 
 __all__ = ["Form"]
 
@@ -31,54 +28,45 @@ __all__ = ["Form"]
 class Form(Section):
     """Every field of a sweep.
 
-    Args:
-        post: does what takes time elsewhere.
-        lab: in use.
-        changed: called after every change by a person.
-
     Attributes:
-        draft: what stands in it.
+        draft: the content.
     """
 
-    def __init__(self, post: UiDispatcher, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
+    def __init__(self, session: Session, planner: Planner) -> None:
         super().__init__()
-        self._told = changed
+        self._planner = planner
         self.draft = FormState()
-        self.prompts = Prompts(post, self.guarded(self._prompts_changed))
-        self.references = ReferenceFields(post, lab, self.guarded(self._changed))
-        self.protect = Protect(post, lab, self.guarded(self._changed))
-        self.more = More(lab().context.options, self.guarded(self._changed))
-        self.fields: dict[str, AxisField] = {key: field_for(key, self.guarded(self._changed)) for key in MAIN}
+        self._changed = self.guarded(self._read)
+        self.prompts = PromptFields(session, self.guarded(self._read_prompts))
+        self.references = ReferenceFields(session, self._changed)
+        self.protect = Protect(session, self._changed)
+        self.more = More(session.lab.context.options, self._changed)
+        self.fields: dict[str, AxisField] = {key: field_for(key, self._changed) for key in MAIN}
+        main = Box([field.field for field in self.fields.values()], **plain(Box, width="100%"))
         self.fields |= self.more.fields
         self.words: dict[str, AxisField] = {}
         self._word_box = Box(**plain(Box, width="100%"))
-        self._word_box.add_class("kl-fields")
-        main = Box([self.fields[key].field for key in MAIN], **plain(Box, width="100%"))
-        main.add_class("kl-fields")
+        for box in (main, self._word_box):
+            box.add_class("kl-fields")
         self.kept = TextLine(kind="muted")
         self.drop_kept = self.button("×", self._drop_kept, "Take the kept axes away", small=True)
-        self._more_open = self.button(
+        self._kept_row = row(self.kept, self.drop_kept)
+        self._toggle = self.button(
             "▸ More", self._toggle_more, "Show or hide the rest of the form", small=True
         )
-        self._more_open.layout = laid(width="auto", align_self="flex-start")
+        self._toggle.layout = shared_layout(width="auto", align_self="flex-start")
         show_if(False, self.more)
-        self._kept_row = row(self.kept, self.drop_kept)
-        self.fill(
-            [
-                self.prompts,
-                self.references,
-                self.protect,
-                self._word_box,
-                main,
-                self._kept_row,
-                self._more_open,
-                self.more,
-            ]
-        )
+        upper = (self.prompts, self.references, self.protect, self._word_box, main)
+        self.fill([*upper, self._kept_row, self._toggle, self.more])
         self.put(self.draft)
+        planner.observe(self.watched(self._on_plan), names=["state", "problems"])
+        session.observe(self.watched(self._on_lab), names="lab")
+        session.observe(self.watched(lambda _: self.plan()), names="ends")
+
+    # The content.
 
     def put(self, draft: FormState) -> None:
-        """Put a draft into the form; nobody is told."""
+        """Replace the content, without making a plan."""
         self.draft = draft
         self.prompts.put(draft.prompts)
         self.references.put(draft.references, combined=draft.combined)
@@ -92,11 +80,21 @@ class Form(Section):
         kept = [f"{axis.key}: {len(axis)} values" for axis in draft.kept]
         self.kept.say(f"kept as they are: {', '.join(kept)}" if kept else "")
         show_if(kept, self._kept_row)
-        self._words_laid_out()
+        self._arrange_words()
         self.mark(draft.problems() | self.problems)
 
-    def _words_laid_out(self) -> None:
-        """A field for each placeholder; those that stay are the same widgets."""
+    def load(self, sweep: Sweep) -> None:
+        """Put a sweep into the form, and plan it."""
+        self.put(FormState.of(sweep))
+        self.plan()
+
+    def load_example(self) -> None:
+        """Put in a small sweep over a photograph of the package."""
+        axes = {"guidance_scale": "2-8:3", "seed": [1, 2], "animal": ["bird", "crab"]}
+        self.load(Sweep("Add a {animal} to the foreground of the photo.", sample("coffee"), axes=axes))
+
+    def _arrange_words(self) -> None:
+        """Show a field for each placeholder; the fields of the placeholders that stay are kept."""
         used = {
             name: values
             for name, values in self.draft.words.used.items()
@@ -111,8 +109,7 @@ class Form(Section):
                 fields[name] = spare.pop(0)
                 fields[name].key, fields[name].field.label = name, f"{{{name}}}"
             else:
-                fields[name] = words_field(name, self.guarded(self._changed))
-        gone = [field.field for field in spare]
+                fields[name] = placeholder_field(name, self._changed)
         self.words = fields
         for name, values in used.items():
             if fields[name].values != values:
@@ -120,19 +117,23 @@ class Form(Section):
         wanted = tuple(field.field for field in fields.values())
         if self._word_box.children != wanted:
             self._word_box.children = wanted
-            closed(*gone)
+            close_widgets(*(field.field for field in spare))
         show_if(fields, self._word_box)
 
-    def _prompts_changed(self) -> None:
-        self.draft = self.draft.prompted(self.prompts.values)
-        self._words_laid_out()
+    def _read_prompts(self) -> None:
+        self.draft = self.draft.with_prompts(self.prompts.values)
+        self._arrange_words()
         self._changed()
 
-    def _changed(self) -> None:
-        """Something was typed: read everything into the draft."""
+    def _read(self) -> None:
+        """Read all fields into the draft, and plan it."""
         words = self.draft.words
         for name, field in self.words.items():
             words = words.replace(name, field.values)
+        try:
+            max_megapixels = self._typed_megapixels()
+        except SweepError:  # shown beside the field; nothing is run until it is corrected
+            max_megapixels = self.draft.max_megapixels
         self.draft = replace(
             self.draft,
             prompts=self.prompts.values,
@@ -143,55 +144,65 @@ class Form(Section):
             name=self.more.name.value.strip(),
             note=self.more.note.value,
             price=self.more.price.value.strip(),
-            max_megapixels=self._megapixels(),
+            max_megapixels=max_megapixels,
             protect=self.protect.values,
         )
-        self.protect.take(self.draft.pictures)
-        self.references.max_megapixels = self.draft.max_megapixels
-        self._told()
+        self.protect.show_pictures(self.draft.pictures)
+        self.references.max_megapixels = max_megapixels
+        self.plan()
 
     def _typed_megapixels(self) -> float:
         text = self.more.megapixels.value.strip()
         return checked_megapixels(text) if text else MAX_MEGAPIXELS
 
-    def _megapixels(self) -> float:
-        try:
-            return self._typed_megapixels()
-        except SweepError:  # nothing is run while it stands there
-            return self.draft.max_megapixels
-
     def _drop_kept(self) -> None:
         prompts = self.draft.prompts or (LabelledValue(""),)
-        self.put(replace(self.draft, kept=(), prompts=prompts).prompted(prompts))
-        self._told()
+        self.put(replace(self.draft, kept=()).with_prompts(prompts))
+        self.plan()
 
     def _toggle_more(self) -> None:
         hidden = self.more.layout.display == "none"
         show_if(hidden, self.more)
-        self._more_open.description = "▾ More" if hidden else "▸ More"
+        self._toggle.description = "▾ More" if hidden else "▸ More"
+
+    # What a run needs.
+
+    def plan(self) -> None:
+        """Have a plan made of the content."""
+        problems = self.problems
+        options = {} if "budget" in problems else self.options
+        self._planner.look(self.draft, options, problems)
+
+    def _on_lab(self, change: Any) -> None:
+        """Another lab has run options of its own."""
+        if change["old"] is None or change["new"].context.options != change["old"].context.options:
+            self.more.put_options(change["new"].context.options)
+        self.plan()
 
     @property
     def options(self) -> dict[str, Any]:
-        """How a run is to be done.
+        """The run options, as `lab.run` takes them.
 
         Raises:
-            ConfigError: one of them can't be.
+            ConfigError: one of them is not allowed.
         """
         return self.more.options
 
     def settle(self) -> None:
-        """Take in what is still being typed, so that what is run is what is read there.
+        """Accept texts that are still being typed, so that a run has what the form shows.
 
         Raises:
-            SweepError: it can't be; it is marked.
+            SweepError: one of them is not allowed; its field shows the error too.
         """
-        wrong = [field.settle() for field in (*self.fields.values(), *self.words.values())]
-        for line in filter(None, wrong):
+        errors = [field.settle() for field in (*self.fields.values(), *self.words.values())]
+        for line in filter(None, errors):
             raise SweepError(line)
+
+    # Problems.
 
     @property
     def problems(self) -> dict[str, str]:
-        """What is wrong with anything that the draft doesn't hold, by where it stands."""
+        """Problems by place of everything that is not in the draft."""
         found = {"image": self.references.reading} if self.references.reading else {}
         for key, check in (("budget", lambda: self.options), ("megapixels", self._typed_megapixels)):
             try:
@@ -200,18 +211,24 @@ class Form(Section):
                 found[key] = str(error)
         return found
 
+    def _on_plan(self, _: object) -> None:
+        # While it plans, the planner still has the problems of before.
+        if self._planner.state != "planning":
+            self.mark(self._planner.problems)
+
     def mark(self, problems: Mapping[str, str]) -> None:
-        """Say at each place what is wrong there. What is merely still empty is said once something is typed."""
-        self.prompts.problem.say(self._said("prompt", problems, bool(self.draft.references)))
-        begun = any(one.text for one in self.draft.prompts)
-        self.references.problem.say("" if self.references.reading else self._said("image", problems, begun))
+        """Show each problem at its place; that a field is empty only once something else is typed."""
+
+        def line(key: str, begun: bool) -> str:
+            text = problems.get(key, "")
+            return text if begun or "is missing" not in text else ""
+
+        self.prompts.problem.say(line("prompt", bool(self.draft.references)))
+        begun = any(prompt.text for prompt in self.draft.prompts)
+        self.references.problem.say("" if self.references.reading else line("image", begun))
         for key, field in self.fields.items():
             field.mark(problems.get(key, ""))
         for name, field in self.words.items():
             field.mark(problems.get(f"{{{name}}}", ""))
-        for key in ("name", "note", "price", "budget", "megapixels"):
-            self.more.problems[key].say(problems.get(key, ""))
-
-    def _said(self, key: str, problems: Mapping[str, str], begun: bool) -> str:
-        line = problems.get(key, "")
-        return line if begun or "is missing" not in line else ""
+        for key, shown in self.more.problems.items():
+            shown.say(problems.get(key, ""))

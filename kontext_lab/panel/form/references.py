@@ -1,189 +1,167 @@
-"""The references of the form: added by upload, path, address or from an output; shown small, taken away again."""
+"""The references of the form: added by upload, path, address or from an output."""
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ipywidgets import HTML, Dropdown, Text, VBox
 
 from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference, thumbnail
 from kontext_lab.panel.browser import Upload, UploadField
-from kontext_lab.panel.layouts import plain, show_if
-from kontext_lab.panel.ui_dispatcher import UiDispatcher
-from kontext_lab.panel.widgets import Section, TextLine, closed, row
-
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
+from kontext_lab.panel.session import Session
+from kontext_lab.panel.widgets import Section, TextLine, close_widgets, jpeg_tag, plain, row, show_if
 
 __all__ = ["ReferenceFields"]
 
-_THUMB = 72
+_THUMBNAIL = 144
 _EACH = "one request each"
 _TOGETHER = "combined in each request"
 
 
-class _Shown(VBox):
-    """A reference as a small picture with its name, and a button that takes it away."""
+class _ReferenceCard(VBox):
+    """A reference: a small picture, its name, and a button that removes it."""
 
-    def __init__(self, room: ReferenceFields, reference: Reference, name: str) -> None:
-        self.reference = reference
-        self.name = name
+    def __init__(self, owner: ReferenceFields, reference: Reference, name: str) -> None:
+        self.reference, self.name = reference, name
         label = name or reference.name
-        size = f"{reference.sent_size[0]}×{reference.sent_size[1]}" if reference.png else "by address"
-        words = f"{html.escape(label)}<br>{size}"
-        shown = f'<div class="kl-muted kl-name" title="{html.escape(reference.source)}">{words}</div>'
-        picture = HTML(_picture(reference, f"reference {label}") + shown, **plain(HTML))
-        away = room.button("×", lambda: room.take_away(self), f"Take reference {label} away", small=True)
-        super().__init__([row(picture, away, wrap=False)])
+        size, picture = "by address", ""
+        if reference.png:
+            size = f"{reference.sent_size[0]}×{reference.sent_size[1]}"
+            picture = jpeg_tag(thumbnail(reference.png, _THUMBNAIL), f"reference {label}", name="kl-thumb")
+        text = f"{html.escape(label)}<br>{size}"
+        title = f'<div class="kl-muted kl-name" title="{html.escape(reference.source)}">{text}</div>'
+        remove = owner.button("×", lambda: owner.remove(self), f"Take reference {label} away", small=True)
+        super().__init__([row(HTML(picture + title, **plain(HTML)), remove, wrap=False)])
         self.add_class("kl-reference")
 
 
 class ReferenceFields(Section):
-    """The references given.
+    """The references.
 
     Args:
-        post: does what takes time elsewhere.
-        lab: whose service fetches addresses.
+        session: whose lab fetches addresses.
         changed: called after every change by a person.
     """
 
-    def __init__(self, post: UiDispatcher, lab: Callable[[], Lab], changed: Callable[[], None]) -> None:
+    def __init__(self, session: Session, changed: Callable[[], None]) -> None:
         super().__init__()
-        self._post, self._lab, self._changed = post, lab, changed
-        self._shown: list[_Shown] = []
+        self._session, self._changed = session, changed
+        self.cards: list[_ReferenceCard] = []
         self._reading: dict[object, str] = {}
         self.max_megapixels = MAX_MEGAPIXELS
         self.upload = UploadField("Upload")
-        self.upload.on_upload(self.guarded(self._uploaded))
+        self.upload.on_upload(self.guarded(self._on_upload))
         self.upload.on_trouble(self.show)
-        self.place = Text(
+        self.source = Text(
             placeholder="path or URL, then Enter", description="Image", continuous_update=False, **plain(Text)
         )
-        self.place.add_class("kl-place")
-        self.place.observe(self.guarded(self._typed), names="value")
+        self.source.add_class("kl-place")
+        self.source.observe(self.guarded(self._on_source), names="value")
         self.mode = Dropdown(
             options=[_EACH, _TOGETHER], value=_EACH, description="Several", **plain(Dropdown, width="auto")
         )
-        self.mode.observe(lambda _: self._told(), names="value")
+        self.mode.observe(self._on_mode, names="value")
         self.problem, self.busy = TextLine(kind="error"), TextLine(kind="muted")
-        self._filling = False
-        self._row = row(self.place, self.upload)
-        self._row.add_class("kl-references")
+        self._row = row(name="kl-references")
         self.fill([self._row, self.busy, self.problem])
-        self._laid_out()
+        self._arrange()
 
     @property
     def values(self) -> tuple[tuple[Reference, str], ...]:
         """The references with the names a person gave them."""
-        return tuple((one.reference, one.name) for one in self._shown)
+        return tuple((card.reference, card.name) for card in self.cards)
 
     @property
     def combined(self) -> bool:
-        """Whether all of them go into each request."""
-        return len(self._shown) > 1 and self.mode.value == _TOGETHER
+        """True if all of them go into each request."""
+        return len(self.cards) > 1 and self.mode.value == _TOGETHER
 
     def put(self, references: Iterable[tuple[Reference, str]], *, combined: bool) -> None:
-        """Put references in place of those that are there; nobody is told."""
-        self._filling = True
-        try:
+        """Replace the references, without calling `changed`."""
+        with self.filling():
             self._reading = {}
             self.busy.say("")
-            gone = self._shown
-            self._shown = [_Shown(self, reference, name) for reference, name in references]
+            removed = self.cards
+            self.cards = [_ReferenceCard(self, reference, name) for reference, name in references]
             self.mode.value = _TOGETHER if combined else _EACH
-            self._laid_out()
-            closed(*gone)
-        finally:
-            self._filling = False
+            self._arrange()
+            close_widgets(*removed)
 
-    def add(self, reference: Reference, name: str = "") -> None:
-        """One more reference; the same picture is not added twice."""
-        if any(one.reference == reference for one in self._shown):
+    def add(self, reference: Reference) -> None:
+        """Add a reference; the same picture is not added twice."""
+        if any(card.reference == reference for card in self.cards):
             raise SweepError(f"image: {reference.name} is there already")
-        self._shown.append(_Shown(self, reference, name))
-        self._laid_out()
+        self.cards.append(_ReferenceCard(self, reference, ""))
+        self._arrange()
         self._changed()
 
-    def take_away(self, shown: _Shown) -> None:
-        """One reference less."""
-        self._shown = [one for one in self._shown if one is not shown]
-        self._laid_out()
-        closed(shown)
+    def remove(self, card: _ReferenceCard) -> None:
+        """Remove a reference."""
+        self.cards = [other for other in self.cards if other is not card]
+        self._arrange()
+        close_widgets(card)
         self._changed()
 
     def load(self, source: Any, name: str | None = None) -> None:
-        """Read a reference elsewhere and add it; what is wrong with it is said here."""
-        what = name or (str(source) if isinstance(source, str | Path) else "picture")
+        """Read a reference in the background and add it; errors are shown here."""
         token = object()
-        self._reading[token] = what
+        self._reading[token] = name or (str(source) if isinstance(source, str | Path) else "picture")
         self.problem.say("")
-        lab, most = self._lab(), self.max_megapixels
+        lab, most = self._session.lab, self.max_megapixels
 
-        def work() -> Reference:
+        def read() -> Reference:
             if isinstance(source, bytes):
                 return load_reference(source, max_megapixels=most, name=name)
-            return lab.reference(source, max_megapixels=most)
+            reference: Reference = lab.reference(source, max_megapixels=most)
+            return reference
 
-        self._post.background(
-            work, self.watched(partial(self._loaded, token)), partial(self._unreadable, token)
+        self._session.dispatcher.background(
+            read, self.watched(partial(self._on_read, token)), partial(self._on_unreadable, token)
         )
-        self._busy_changed()
+        self._reading_changed()
 
     @property
     def reading(self) -> str:
-        """What is being read, in words; "" while nothing is."""
+        """A line about the references that are being read, or ""."""
         return f"image: reading {', '.join(self._reading.values())} …" if self._reading else ""
 
-    def _busy_changed(self) -> None:
+    def _reading_changed(self) -> None:
         self.busy.say(self.reading.removeprefix("image: "))
         self._changed()
 
-    def _loaded(self, token: object, reference: Reference) -> None:
+    def _on_read(self, token: object, reference: Reference) -> None:
         if self._reading.pop(token, None) is None:
-            return  # something else was put into the form meanwhile
+            return  # other references were put into the form meanwhile
         try:
             self.add(reference)
         finally:
-            self._busy_changed()
+            self._reading_changed()
 
-    def _unreadable(self, token: object, error: Exception) -> None:
+    def _on_unreadable(self, token: object, error: Exception) -> None:
         if self._reading.pop(token, None) is not None:
             self.show(error)
-            self._busy_changed()
+            self._reading_changed()
 
-    def _uploaded(self, upload: Upload) -> None:
+    def _on_upload(self, upload: Upload) -> None:
         self.load(upload.data, Path(upload.name).stem or "upload")
 
-    def _typed(self, _: object) -> None:
-        text = self.place.value.strip()
+    def _on_source(self, _: object) -> None:
+        text = self.source.value.strip()
         if text:
-            self.place.value = ""
+            self.source.value = ""
             self.load(text)
 
-    def _told(self) -> None:
-        self._laid_out()
+    def _on_mode(self, _: object) -> None:
+        self._arrange()
         if not self._filling:
             self._changed()
 
-    def _laid_out(self) -> None:
-        several = len(self._shown) > 1
-        show_if(several, self.mode)
-        self.mode.description = f"{len(self._shown)} references"  # "3 references", "combined in each request"
-        self._row.children = (self.place, self.upload, *self._shown, self.mode)
-
-
-def _picture(reference: Reference, alt: str) -> str:
-    """A thumbnail of a few kilobytes as markup: it is kept with the notebook."""
-    if not reference.png:
-        return ""
-    buffer = io.BytesIO()
-    thumbnail(reference.png, _THUMB * 2).convert("RGB").save(buffer, format="JPEG", quality=70)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img class="kl-thumb" alt="{html.escape(alt)}" src="data:image/jpeg;base64,{data}">'
+    def _arrange(self) -> None:
+        show_if(len(self.cards) > 1, self.mode)
+        self.mode.description = f"{len(self.cards)} references"  # "3 references", "combined in each request"
+        self._row.children = (self.source, self.upload, *self.cards, self.mode)

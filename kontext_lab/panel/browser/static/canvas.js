@@ -1,22 +1,9 @@
-"""What the browser itself has to decide about a grid: which turns of the wheel zoom, and where keys go.
+/* The part of a grid's mouse and keyboard handling that the browser must do itself.
 
-A wheel over a grid must not trap the page: only with Ctrl or ⌘, or as a pinch, it is a zoom, and Python would
-know too late. ipympl's canvas swallows every key; here they go to the panel, and Tab leads on. It also drops a frame
-that is still being decoded when the next one comes, and what changed with it; here frames wait for each other.
-Knows no figure.
-"""
+   A wheel over a grid must not trap the page: it zooms only with Ctrl or ⌘, or as a pinch, and Python would decide too
+   late. ipympl's canvas swallows every key: here keys go to the panel, and Tab leads on. It also drops a frame that is
+   still being decoded when the next one comes, with the changes in it: here frames wait for each other. */
 
-from __future__ import annotations
-
-import anywidget
-import traitlets
-
-__all__ = ["BOX", "CanvasEvents"]
-
-BOX = "kontext-canvas"
-"""Class of the box that holds a canvas and its guard."""
-
-_SCRIPT = """
 function render({ model, el }) {
   el.style.display = "none";
   const undo = [];
@@ -47,14 +34,14 @@ function render({ model, el }) {
     };
     model.on("change:label", name);
     undo.push(() => model.off("change:label", name));
-    // The canvas may come after its guard.
+    // The canvas may come after this widget.
     const observer = new MutationObserver(() => name() && observer.disconnect());
     if (!name()) observer.observe(box, { childList: true, subtree: true });
     undo.push(() => observer.disconnect());
   };
   let frame = 0;
   const wait = () => {
-    const box = el.isConnected && el.closest(".BOX");
+    const box = el.isConnected && el.closest(".kontext-canvas");
     if (box) attach(box);
     else frame = requestAnimationFrame(wait);
   };
@@ -99,17 +86,3 @@ function keys({ key, code, ctrlKey, metaKey, altKey, shiftKey, repeat }) {
   return { key, code, ctrlKey, metaKey, altKey, shiftKey, repeat };
 }
 export default { initialize: queue, render };
-"""
-
-
-class CanvasEvents(anywidget.AnyWidget):
-    """Nothing to see: it stands beside a canvas in one box.
-
-    Attributes:
-        label: what a screen reader says of the canvas.
-        canvas: the model id of the canvas.
-    """
-
-    _esm = _SCRIPT.replace("BOX", BOX)
-    label = traitlets.Unicode("Grid of pictures").tag(sync=True)
-    canvas = traitlets.Unicode("").tag(sync=True)

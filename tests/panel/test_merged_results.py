@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import kontext_lab as kl
-from kontext_lab.panel.planned_results import differences, gathered
+from kontext_lab.panel.planned_results import differences, merged
 
 
 def test_what_sweeps_differ_in_is_an_axis(sandbox_lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -> None:
@@ -13,7 +13,7 @@ def test_what_sweeps_differ_in_is_an_axis(sandbox_lab: kl.Lab, make_sweep: Calla
     axes = {"animal": ["bird"], "seed": [1, 2]}
     one = sandbox_lab.run(make_sweep(axes=axes, aspect_ratio="1:1"), progress=False)
     two = sandbox_lab.run(make_sweep(axes=axes, aspect_ratio="16:9"), progress=False)
-    assert ["1:1", "16:9"] == gathered({"one": one, "two": two}).axes["aspect_ratio"]
+    assert ["1:1", "16:9"] == merged({"one": one, "two": two}).axes["aspect_ratio"]
 
 
 def test_sweeps_at_the_same_place_are_told_apart(
@@ -23,14 +23,14 @@ def test_sweeps_at_the_same_place_are_told_apart(
     sweep = make_sweep(axes={"animal": ["bird"], "seed": [1]})
     one = sandbox_lab.run(sweep, progress=False)
     two = sandbox_lab.run(sweep, progress=False, reuse="never")
-    together = gathered({"first": one, "again": two})
+    together = merged({"first": one, "again": two})
     assert (["first", "again"], 2) == (together.axes["sweep"], len(together))
 
 
 def test_the_sources_stay_as_they_are(sandbox_lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -> None:
     """Comparing changes neither cells nor outputs."""
     one = sandbox_lab.run(make_sweep(axes={"animal": ["bird"], "seed": [1]}), progress=False)
-    gathered({"a": one, "b": one})
+    merged({"a": one, "b": one})
     assert (False, one[0]) == ("sweep" in one[0].params, one[0].outputs[0].cell)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kontext_lab.panel.placeholders import LabelledValue, PlaceholderValues, follow
+from kontext_lab.panel.form_state import LabelledValue, PlaceholderValues, follow_prompts
 
 BIRD = (LabelledValue("bird"), LabelledValue("crab"))
 
@@ -11,7 +11,7 @@ def typed(*prompts: str, words: PlaceholderValues | None = None) -> PlaceholderV
     """The words after these texts stood in the prompt, one after the other."""
     now = words or PlaceholderValues()
     for prompt in prompts:
-        now = follow(now, [prompt])
+        now = follow_prompts(now, [prompt])
     return now
 
 
@@ -58,4 +58,4 @@ def test_escaped_braces_are_text() -> None:
 
 def test_several_prompts_share_placeholders() -> None:
     """A name used in two prompts is one axis."""
-    assert ("x", "y") == follow(PlaceholderValues(), ["a {x}", "b {y} {x}"]).names
+    assert ("x", "y") == follow_prompts(PlaceholderValues(), ["a {x}", "b {y} {x}"]).names

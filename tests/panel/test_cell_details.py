@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kontext_lab.panel.cell_details import details_of, measured_in_words
+from kontext_lab.panel.cell_details import details_html, measured_text
 from kontext_lab.results import CellResult, Output, State
 
 
@@ -36,21 +36,21 @@ def output(**values: float) -> Output:
         ({"change__area": 0.0, "flag__no_op": 1.0, "flag__blank": 0.0}, "measured: 0.0% changed · no op"),
         (
             {"change__area": 1.0, "align__registered": 0.0, "flag__new_picture": 1.0},
-            "measured: a new picture, nothing of the reference is in its place",
+            "measured: a new picture that does not line up with the reference",
         ),
     ],
     ids=["nothing", "verdict", "edit", "boxes and chain", "no-op", "new"],
 )
-def test_measured_in_words(values: dict[str, float], words: str) -> None:
+def test_measured_text(values: dict[str, float], words: str) -> None:
     """How much changed and how well the rest was kept stand together; what was not measured is not mentioned."""
-    assert words == measured_in_words(output(**values))
+    assert words == measured_text(output(**values))
 
 
 def test_everything_that_was_measured_is_there_to_be_looked_up() -> None:
     """By its name, own values too."""
     made = output(change__area=0.05, mine__width=3.0)
     made.cell.outputs = [made]
-    shown = details_of(made.cell)
+    shown = details_html(made.cell)
     assert ("<th>change/area</th><td>0.05</td>" in shown, "<th>mine/width</th><td>3</td>" in shown) == (
         True,
         True,

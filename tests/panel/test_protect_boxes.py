@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ipywidgets.widgets.widget import _instances
-from panel_parts import parts
+from panel_driver import drive, parts
 from PIL import Image
 
 import kontext_lab as kl
@@ -185,27 +185,27 @@ def test_a_later_picture_reaches_those_who_look(field: BoxField, monkeypatch: py
     assert [(None, [b"other"])] == [(content["view"], buffers) for content, buffers in messages]
 
 
-# The room
+# The section
 
 
 def protect(panel: Panel) -> Protect:
-    """Its room."""
-    return panel._rooms.form.protect
+    """The section of the form."""
+    return drive(panel).form.protect
 
 
 def opened(panel: Panel) -> Drawing:
-    """The room, opened, with its picture."""
-    room = protect(panel)
-    if not room.is_open:
-        room.toggle.click()
+    """The section, opened, with its picture."""
+    section = protect(panel)
+    if not section.is_open:
+        section.toggle.click()
     panel.wait(20)
-    assert room.drawing is not None
-    return room.drawing
+    assert section.drawing is not None
+    return section.drawing
 
 
 def picture_of(drawing: Drawing) -> Image.Image:
     """What is drawn on."""
-    return Image.open(io.BytesIO(drawing.field._picture))
+    return Image.open(io.BytesIO(drawing.field.pictures["picture"]))
 
 
 def draw(panel: Panel, box: tuple[float, ...] = CUP) -> None:
@@ -224,10 +224,10 @@ def test_nothing_is_made_before_it_is_opened(typed: Panel) -> None:
 
 def test_opened_and_closed_again(typed: Panel) -> None:
     """The arrow says which."""
-    drawing, room = opened(typed), protect(typed)
-    assert ("▾ Protect …", None) == (room.toggle.description, drawing.layout.display)
-    room.toggle.click()
-    assert ("▸ Protect …", "none") == (room.toggle.description, drawing.layout.display)
+    drawing, section = opened(typed), protect(typed)
+    assert ("▾ Protect …", None) == (section.toggle.description, drawing.layout.display)
+    section.toggle.click()
+    assert ("▸ Protect …", "none") == (section.toggle.description, drawing.layout.display)
 
 
 def test_opening_it_again_makes_nothing_new(typed: Panel) -> None:
@@ -256,13 +256,13 @@ def test_a_sweeps_boxes_are_counted_before_it_is_opened(panel: Panel, make_sweep
 def test_a_sweep_put_in_and_read_out_is_the_same(
     panel: Panel, make_sweep: MakeSweep, looked_at: bool
 ) -> None:
-    """To the last digit, also where the room is open, and where another field is typed in."""
+    """To the last digit, also where the section is open, and where another field is typed in."""
     sweep = make_sweep(protect={"cup": (1 / 7, 1 / 3, 0.5, 2 / 3)})
     if looked_at:
         opened(panel)
     panel.load(sweep)
-    panel._rooms.form.more.note.value = "typed"
-    panel._rooms.form.more.note.value = sweep.note
+    drive(panel).write_note("typed")
+    drive(panel).write_note(sweep.note)
     assert sweep == panel.sweep
 
 
@@ -281,7 +281,7 @@ def test_without_a_reference_it_says_so(panel: Panel) -> None:
 def test_a_reference_given_while_it_is_open_is_shown(panel: Panel, photo_file: Path) -> None:
     """In its own shape."""
     drawing = opened(panel)
-    panel._rooms.form.references.place.value = str(photo_file)
+    drive(panel).give_image(photo_file)
     panel.wait(20)
     assert ("", "reference coffee", (300, 200)) == (
         drawing.field.message,
@@ -293,9 +293,9 @@ def test_a_reference_given_while_it_is_open_is_shown(panel: Panel, photo_file: P
 def test_boxes_come_back_with_their_reference(typed: Panel, photo: np.ndarray) -> None:
     """Another picture in its place has none."""
     draw(typed)
-    references = typed._rooms.form.references
+    references = drive(typed).form.references
     ((coffee, _),) = references.values
-    references.take_away(references._shown[0])
+    references.remove(references.cards[0])
     assert opened(typed).field.message.startswith("Give a reference")
     references.load(photo[:100])
     typed.wait(20)
@@ -305,7 +305,7 @@ def test_boxes_come_back_with_their_reference(typed: Panel, photo: np.ndarray) -
         protect(typed).toggle.description,
     )
     references.put([(coffee, "")], combined=False)
-    typed._rooms.form._changed()
+    drive(typed).form.plan()
     typed.wait(20)
     assert ({"box 1": CUP}, (("box 1", *CUP),)) == (typed.sweep.protect, opened(typed).field.boxes)
 
@@ -313,7 +313,7 @@ def test_boxes_come_back_with_their_reference(typed: Panel, photo: np.ndarray) -
 def test_each_reference_has_boxes_of_its_own(typed: Panel, photo: np.ndarray) -> None:
     """Those of the one on show are drawn; the sweep names the references."""
     draw(typed)
-    typed._rooms.form.references.load(photo[:100])
+    drive(typed).form.references.load(photo[:100])
     typed.wait(20)
     drawing = opened(typed)
     drawing.picker.value = "2. array"
@@ -331,7 +331,7 @@ def test_one_of_several_references_is_drawn_on(typed: Panel, photo: np.ndarray) 
     """The first, until another is picked; boxes are those of the one on show."""
     drawing = opened(typed)
     assert "none" == drawing._choice.layout.display
-    typed._rooms.form.references.load(photo[:100], "upper")
+    drive(typed).form.references.load(photo[:100], "upper")
     typed.wait(20)
     assert "Each of the 2 references has its own boxes." in drawing.note.text
     assert (("1. coffee", "2. array"), "1. coffee", (300, 200)) == (
@@ -346,12 +346,12 @@ def test_one_of_several_references_is_drawn_on(typed: Panel, photo: np.ndarray) 
 
 def test_the_reference_drawn_on_stays(typed: Panel, photo: np.ndarray) -> None:
     """Where the one before it is taken away."""
-    drawing, references = opened(typed), typed._rooms.form.references
+    drawing, references = opened(typed), drive(typed).form.references
     references.load(photo[:100])
     typed.wait(20)
     drawing.picker.value = "2. array"
     typed.wait(20)
-    references.take_away(references._shown[0])
+    references.remove(references.cards[0])
     typed.wait(20)
     assert ("1. array", (300, 100)) == (drawing.picker.value, picture_of(drawing).size)
 
@@ -399,11 +399,11 @@ def test_a_reference_by_address_is_fetched_to_draw_on(panel: Panel, address: str
 
 
 def test_a_reference_that_can_not_be_fetched_is_told(panel: Panel, api: Sandbox) -> None:
-    """Once, until somebody opens the room again."""
+    """Once, until somebody opens the section again."""
     panel.load(kl.Sweep("Add a bird.", f"{api.url}/nowhere.png"))
     field = opened(panel).field
     assert field.message.startswith("nowhere can't be drawn on: http")
-    panel._rooms.form.more.note.value = "typed"
+    drive(panel).write_note("typed")
     assert "fetching" not in field.message
     for _ in range(2):
         protect(panel).toggle.click()
@@ -413,7 +413,7 @@ def test_a_reference_that_can_not_be_fetched_is_told(panel: Panel, api: Sandbox)
 def test_no_picture_is_kept_in_the_state(typed: Panel) -> None:
     """A saved notebook would have it."""
     drawing = opened(typed)
-    assert len(drawing.field._picture) > 2000
+    assert len(drawing.field.pictures["picture"]) > 2000
     assert len(json.dumps(drawing.field.get_state()["boxes"])) < 200
 
 
@@ -465,7 +465,7 @@ def test_cells_are_measured_anew_for_a_new_box(ran: Panel, api: Sandbox) -> None
     """Run is possible although nothing is to be sent, and nothing is."""
     before = len(api.calls)
     draw(ran)
-    bar = ran._rooms.bar
+    bar = drive(ran).run_bar
     assert (True, False) == ("0 to send" in bar.plan.text, bar.run_button.disabled)
     ran.run()
     results = ran.wait(60)
@@ -475,9 +475,9 @@ def test_cells_are_measured_anew_for_a_new_box(ran: Panel, api: Sandbox) -> None
 
 def test_a_box_costs_nothing(typed: Panel) -> None:
     """The plan is the same."""
-    before = typed._rooms.bar.plan.text
+    before = drive(typed).plan_line
     draw(typed)
-    assert before == typed._rooms.bar.plan.text
+    assert before == drive(typed).plan_line
 
 
 def test_a_tracked_sweep_comes_back_with_its_boxes(ran: Panel) -> None:
@@ -501,23 +501,23 @@ def test_code_of_a_tracked_sweep_with_other_boxes_finds_its_references(
     panel.wait(60)
     draw(panel)
     copied: list[str] = []
-    monkeypatch.setattr(panel._rooms.clipboard, "put", lambda text, _: copied.append(text))
-    panel._rooms.copy_sweep()
+    monkeypatch.setattr(drive(panel).clipboard, "put", lambda text, _: copied.append(text))
+    drive(panel).files.copy_python()
     assert ("protect={'box 1'" in copied[0], "lab.load_sweep(" in copied[0]) == (True, True)
 
 
 def test_boxes_follow_into_a_chain(ran: Panel) -> None:
     """*Use as reference* moves them to where the output shows them, and says so in a line."""
     draw(ran)
-    output = ran.results.outputs[0]
-    room = protect(ran)
-    ran._rooms.use_as_reference(output)
-    assert ran._rooms.post.wait(lambda: bool(room.transfer.text), 60)
-    assert "protect: moved to their place in the new reference: box 1" == room.transfer.text
+    drive(ran).session.pick(ran.results.outputs[0])
+    section = protect(ran)
+    drive(ran).actions.use_as_reference()
+    assert drive(ran).wait_for(lambda: bool(section.transfer.text), 60)
+    assert "protect: moved to their place in the new reference: box 1" == section.transfer.text
     # The middle 1:1 of 3:2: a sixth is cut off on either side.
     assert (0.05, 0.2, 0.65, 0.7) == pytest.approx(ran.sweep.protect["box 1"], abs=0.01)
     asked(opened(ran).field, "remove", "box 1")
-    assert "" == room.transfer.text
+    assert "" == section.transfer.text
 
 
 def test_a_cells_settings_bring_its_boxes(ran: Panel) -> None:
@@ -525,7 +525,7 @@ def test_a_cells_settings_bring_its_boxes(ran: Panel) -> None:
     draw(ran)
     ran.run()
     ran.wait(60)
-    output = ran.results.outputs[0]
+    drive(ran).session.pick(ran.results.outputs[0])
     ran.load(kl.Sweep("Something else.", kl.sample("coffee")))
-    ran._rooms.use_settings(output)
+    drive(ran).actions.use_settings()
     assert {"box 1": CUP} == ran.sweep.protect

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import kontext_lab as kl
-from kontext_lab.panel.form_state import FormError, FormState
-from kontext_lab.panel.placeholders import LabelledValue
+from kontext_lab.panel.form_state import FormError, FormState, LabelledValue
 
 ANIMALS = {"animal": ["bird", "crab"]}
 
@@ -96,7 +95,7 @@ def test_new_axes_stand_in_the_usual_order(draft: FormState) -> None:
         "seed": (LabelledValue("1"), LabelledValue("2")),
         "guidance_scale": (LabelledValue("2"), LabelledValue("5")),
     }
-    with_words = draft.prompted([LabelledValue("a {x}")])
+    with_words = draft.with_prompts([LabelledValue("a {x}")])
     made = replace(
         with_words, words=with_words.words.replace("x", (LabelledValue("bird"),)), values=several
     ).sweep()
@@ -104,15 +103,15 @@ def test_new_axes_stand_in_the_usual_order(draft: FormState) -> None:
 
 
 WRONG: list[tuple[Callable[[FormState], FormState], str, str]] = [
-    (lambda d: d.prompted([LabelledValue("")]), "prompt", "is missing"),
+    (lambda d: d.with_prompts([LabelledValue("")]), "prompt", "is missing"),
     (
-        lambda d: d.prompted([LabelledValue("x" * 4001)]),
+        lambda d: d.with_prompts([LabelledValue("x" * 4001)]),
         "prompt",
         "4001 characters, allowed are at most 4000",
     ),
-    (lambda d: d.prompted([LabelledValue("one"), LabelledValue("")]), "prompt", "prompt 2: is empty"),
-    (lambda d: d.prompted([LabelledValue("a {x}")]), "{x}", "{x} has no values"),
-    (lambda d: d.prompted([LabelledValue("a {seed}")]), "{seed}", "has no values"),
+    (lambda d: d.with_prompts([LabelledValue("one"), LabelledValue("")]), "prompt", "prompt 2: is empty"),
+    (lambda d: d.with_prompts([LabelledValue("a {x}")]), "{x}", "{x} has no values"),
+    (lambda d: d.with_prompts([LabelledValue("a {seed}")]), "{seed}", "has no values"),
     (lambda d: replace(d, references=()), "image", "is missing"),
     (
         lambda d: replace(d, references=d.references * 5, combined=True),
@@ -160,7 +159,7 @@ def test_too_many_values_are_said_at_their_field(draft: FormState) -> None:
 
 def test_a_word_that_makes_the_prompt_too_long_is_said_at_the_prompt(draft: FormState) -> None:
     """The error of a cell finds its field."""
-    long = draft.prompted([LabelledValue("a {x} " + "y" * 3990)])
+    long = draft.with_prompts([LabelledValue("a {x} " + "y" * 3990)])
     with pytest.raises(FormError) as found:
         replace(long, words=long.words.replace("x", (LabelledValue("bird" * 10),))).sweep()
     assert ["prompt"] == list(found.value.problems)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from panel_parts import button, parts
+from panel_driver import button, drive, parts
 
 import kontext_lab as kl
 from kontext_lab.figures.grid_plan import plan_grid
@@ -27,42 +27,42 @@ def planned(photo: Path, **axes: Any) -> Results:
 
 def test_another_sweeps_parameters_are_picked_anew(photo_file: Path) -> None:
     """Rows and columns of the sweep before suit it no more."""
-    arranging = AxisPickers(lambda: None)
-    arranging.take(planned(photo_file, aspect_ratio=["1:1", "16:9"], seed="1-3"))
-    arranging.take(planned(photo_file, guidance_scale="1-6", seed="1-12"))
-    assert ("guidance_scale", "seed") == (arranging.rows.value, arranging.columns.value)
+    pickers = AxisPickers(lambda: None)
+    pickers.put(planned(photo_file, aspect_ratio=["1:1", "16:9"], seed="1-3"))
+    pickers.put(planned(photo_file, guidance_scale="1-6", seed="1-12"))
+    assert ("guidance_scale", "seed") == (pickers.rows.value, pickers.columns.value)
 
 
 def test_what_was_picked_stays_where_a_parameter_comes_along(photo_file: Path) -> None:
     """A person's choice is kept as long as it is possible."""
-    arranging = AxisPickers(lambda: None)
-    arranging.take(planned(photo_file, guidance_scale="1-2", seed="1-3"))
-    arranging.rows.value, arranging.columns.value = "seed", "guidance_scale"
-    arranging.take(planned(photo_file, guidance_scale="1-2", seed="1-3", aspect_ratio=["1:1", "16:9"]))
-    assert ("seed", "guidance_scale") == (arranging.rows.value, arranging.columns.value)
+    pickers = AxisPickers(lambda: None)
+    pickers.put(planned(photo_file, guidance_scale="1-2", seed="1-3"))
+    pickers.rows.value, pickers.columns.value = "seed", "guidance_scale"
+    pickers.put(planned(photo_file, guidance_scale="1-2", seed="1-3", aspect_ratio=["1:1", "16:9"]))
+    assert ("seed", "guidance_scale") == (pickers.rows.value, pickers.columns.value)
 
 
 def test_long_values_of_a_slider_are_told_apart(photo_file: Path) -> None:
     """By the words in which they differ, not by a number."""
     words = [f"a small crab that sits on the rim of the saucer and wears a {hat}" for hat in ("cap", "crown")]
     sweep = kl.Sweep("Add {w}.", photo_file, axes={"w": words, "seed": [1, 2], "guidance_scale": [1, 2]})
-    arranging = AxisPickers(lambda: None)
-    arranging.take(Results([CellResult.from_cell(cell, "sandbox", cell.title) for cell in sweep.cells]))
-    arranging.rows.value, arranging.columns.value = "seed", "guidance_scale"
-    (slider,) = arranging.sliders.values()
+    pickers = AxisPickers(lambda: None)
+    pickers.put(Results([CellResult.from_cell(cell, "sandbox", cell.title) for cell in sweep.cells]))
+    pickers.rows.value, pickers.columns.value = "seed", "guidance_scale"
+    (slider,) = pickers.sliders.values()
     assert ["cap", "crown"] == [label.rpartition(" ")[2] for label, _ in slider.options]
 
 
 def test_the_prompts_have_names_for_screen_readers(panel: Panel) -> None:
     """Also where only their own names are seen."""
     button(panel, "+ prompt").click()
-    rows = panel._rooms.form.prompts.rows
+    rows = drive(panel).form.prompts.rows
     assert ["Prompt 1", "Prompt 2"] == [row.text.description for row in rows]
 
 
 def test_the_number_of_references_is_said_beside_what_becomes_of_them(panel: Panel, photo_file: Path) -> None:
     """`2 references`, `combined in each request`."""
-    references = panel._rooms.form.references
+    references = drive(panel).form.references
     references.add(kl.sample("coffee"))
     references.add(kl.sample("chelsea"))
     assert "2 references" == references.mode.description
@@ -70,44 +70,44 @@ def test_the_number_of_references_is_said_beside_what_becomes_of_them(panel: Pan
 
 def test_a_value_being_typed_stays_marked_when_a_plan_comes(typed: Panel) -> None:
     """What is wrong as it stands there is not unsaid by what is right elsewhere."""
-    field = typed._rooms.form.fields["seed"]
+    field = drive(typed).form.fields["seed"]
     field.field.pending = "abc"
-    typed._rooms.form.mark({})
+    drive(typed).form.mark({})
     assert field.field.error.startswith("seed: 'abc'")
 
 
 def test_a_fields_problem_is_said_without_where_it_is(panel: Panel) -> None:
     """It stands beside the field."""
-    field = panel._rooms.form.fields["seed"]
+    field = drive(panel).form.fields["seed"]
     field.mark("axis 'seed', value 1: seed: 'x', allowed is a whole number from 1")
     assert "seed: 'x', allowed is a whole number from 1" == field.field.error
 
 
 def test_the_example_does_not_write_over_what_was_typed(typed: Panel) -> None:
     """The button for it is there only in an empty panel."""
-    assert "none" == typed._rooms.grid.example.layout.display
+    assert "none" == drive(typed).grid.example.layout.display
 
 
 def test_the_line_of_what_is_pointed_at_keeps_its_place(typed: Panel) -> None:
     """What is below must not jump when the pointer leaves."""
-    grid = typed._rooms.grid
-    grid._hover(None)
+    grid = drive(typed).grid
+    drive(typed).hover(None)
     assert grid.hovered.layout.display is None
 
 
 def test_nothing_is_said_of_a_cell_before_one_is_picked(typed: Panel) -> None:
-    """The room for it is not taken either."""
-    assert "none" == typed._rooms.inspector._words.layout.display
+    """It takes no space either."""
+    assert "none" == drive(typed).inspector.description.layout.display
 
 
 def test_a_note_is_among_the_words_of_what_is_pointed_at(typed: Panel) -> None:
     """Verdicts and notes are shown everywhere."""
-    grid = typed._rooms.grid
+    grid = drive(typed).grid
     typed.run()
     typed.wait(30)
     tile = grid.plan.tiles[0]
     tile.cell.comment = "too dark"
-    grid._hover(tile)
+    drive(typed).hover(tile)
     assert grid.hovered.text.endswith("note: too dark")
 
 
@@ -118,11 +118,11 @@ def test_a_verdict_is_seen_on_the_grid_at_once(typed: Panel) -> None:
     typed.select(seed=1, guidance_scale=2)
     typed.set_verdict("follows prompt", True)
     typed.wait(10)
-    assert ["✓", "", "", ""] == sorted((tile.verdicts for tile in typed._rooms.grid.plan.tiles), reverse=True)
+    assert ["✓", "", "", ""] == sorted((tile.verdicts for tile in drive(typed).grid.plan.tiles), reverse=True)
 
 
 @pytest.mark.parametrize("width", [5.0, 10.3])
-def test_a_live_sheet_is_no_wider_than_its_room(photo_file: Path, width: float) -> None:
+def test_a_live_sheet_is_no_wider_than_its_paper(photo_file: Path, width: float) -> None:
     """But for its narrow margin."""
     plan = plan_grid(
         planned(photo_file, guidance_scale="1-6", seed="1-12"),
