@@ -98,6 +98,10 @@ class Driver:
         """The field for the values of an axis."""
         return self.form.fields[key].field
 
+    def read_form(self) -> None:
+        """Have the form read its fields, as after a change by a person."""
+        self.form._read()
+
     def write_note(self, text: str) -> None:
         """Replace the note of the sweep."""
         self.form.more.note.value = text

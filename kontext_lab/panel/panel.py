@@ -109,7 +109,7 @@ class Panel(VBox):
             loaded = sweep
         elif not isinstance(sweep, str | os.PathLike) or not str(sweep).strip():
             raise WrongType(
-                f"sweep: {shown(sweep)}, give a kl.Sweep, the path of a YAML file, a name or a run id"
+                f"sweep: {shown(sweep)}, allowed are a kl.Sweep, the path of a YAML file, a name or a run id"
             )
         elif str(sweep).lower().endswith((".yaml", ".yml")):
             loaded = Sweep.from_yaml(sweep)

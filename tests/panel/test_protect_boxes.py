@@ -305,7 +305,7 @@ def test_boxes_come_back_with_their_reference(typed: Panel, photo: np.ndarray) -
         protect(typed).toggle.description,
     )
     references.put([(coffee, "")], combined=False)
-    drive(typed).form.plan()
+    drive(typed).read_form()
     typed.wait(20)
     assert ({"box 1": CUP}, (("box 1", *CUP),)) == (typed.sweep.protect, opened(typed).field.boxes)
 
@@ -394,7 +394,7 @@ def test_a_reference_by_address_is_fetched_to_draw_on(panel: Panel, address: str
     assert drawing is not None
     before = drawing.field.message
     panel.wait(20)
-    assert "coffee is given by its address and not fetched yet: fetching it …" == before
+    assert "coffee is given by its address: fetching it …" == before
     assert ("", (300, 200)) == (drawing.field.message, picture_of(drawing).size)
 
 
