@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from ipywidgets import Widget
 
 import kontext_lab.panel.panel as panels
@@ -18,10 +19,37 @@ from kontext_lab.panel.controller import TABS, PanelController
 from kontext_lab.panel.rank_tab import Rank, Ranking
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 
-__all__ = ["CONTROLLER", "TABS", "Driver", "button", "drive", "forget_panels", "parts", "ranking_parts"]
+__all__ = [
+    "CONTROLLER",
+    "TABS",
+    "Driver",
+    "button",
+    "drive",
+    "ending_panels",
+    "forget_panels",
+    "parts",
+    "ranking_parts",
+]
 
 CONTROLLER = "_controller"
 """The attribute of a panel that has all its parts, for expressions that another process evaluates."""
+
+
+def ending_panels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End all panels that are made meanwhile: their threads and their widgets last as long as a kernel."""
+    dispatchers: list[UiDispatcher] = []
+    make = UiDispatcher.__init__
+
+    def noted(dispatcher: UiDispatcher, *given: Any) -> None:
+        dispatchers.append(dispatcher)
+        make(dispatcher, *given)
+
+    monkeypatch.setattr(UiDispatcher, "__init__", noted)
+    yield
+    for dispatcher in dispatchers:
+        dispatcher.close()
+    forget_panels()
+    Widget.close_all()
 
 
 def parts(widget: Widget) -> Iterator[Widget]:

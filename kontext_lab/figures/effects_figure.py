@@ -91,6 +91,12 @@ def effects(
 
     Raises:
         ConfigError: others were measured and this one was not, or `interaction` is not two axes that vary.
+
+    Example:
+        >>> with kl.Lab("sandbox", quiet=True) as lab:
+        ...     results = lab.run(kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"seed": [1, 2]}), progress=False)
+        >>> view = kl.effects(results, "change/area")
+        >>> view.figure.savefig("effects.png")
     """
     return effects_view(effects_of(results, metric, interaction=interaction), dark=dark)
 

@@ -74,6 +74,12 @@ def grid(
         NotFound: no such parameter or value; names what there is.
         SweepError: a page, crop or size that cannot be.
         ConfigError: these results can't be compared with their references, or nothing of that name was measured.
+
+    Example:
+        >>> with kl.Lab("sandbox", quiet=True, measure=False) as lab:
+        ...     results = lab.run(kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"seed": [1, 2]}), progress=False)
+        >>> figure = kl.grid(results, columns="seed")
+        >>> figure.savefig("birds.png")
     """
     if dpi is not None and not (isinstance(dpi, int | float) and math.isfinite(dpi) and 20 <= dpi <= 1200):
         raise SweepError(f"dpi: {dpi!r}, allowed is a number from 20 to 1200")
@@ -113,5 +119,9 @@ def grid_pages(results: Results, *sides: Any, **how: Any) -> int:
         results: the cells to show.
         sides: rows, columns and where, as `grid` takes them.
         how: what else `grid` takes but for `dpi` and `dark`, such as `per_page`.
+
+    Example:
+        >>> kl.grid_pages(kl.Results([]))
+        1
     """
     return plan_grid(results, *sides, **how).pages

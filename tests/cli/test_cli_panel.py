@@ -14,9 +14,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from kontext_lab.cli.servers import NOTEBOOK, put_notebook
 
 from kontext_lab.cli.main import run_command
+from kontext_lab.cli.servers import NOTEBOOK, put_notebook
 from kontext_lab.cli.signals import STOP_SIGNALS
 
 ROOT = Path(__file__).parents[2]

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ipywidgets import Widget
-from panel_driver import drive, forget_panels
+from panel_driver import drive, ending_panels
 
 import kontext_lab as kl
 from kontext_lab.panel import Panel
-from kontext_lab.panel.ui_dispatcher import UiDispatcher
 
 
 @pytest.fixture(autouse=True)
 def panels_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Panels, which last as long as a kernel, end with the test: their threads and their widgets."""
-    made: list[UiDispatcher] = []
-    make = UiDispatcher.__init__
-
-    def noted(post: UiDispatcher, *given: Any) -> None:
-        made.append(post)
-        make(post, *given)
-
-    monkeypatch.setattr(UiDispatcher, "__init__", noted)
-    yield
-    for post in made:
-        post.close()
-    forget_panels()
-    Widget.close_all()
+    """Panels end with the test."""
+    yield from ending_panels(monkeypatch)
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import doctest
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from panel_driver import ending_panels
 
 import kontext_lab as kl
 
@@ -39,7 +41,13 @@ METHODS = ("edit", "load", "plan", "run", "set_verdict", "start")
 NAMES = [name for name in kl.__all__ if name not in WITHOUT] + [f"Lab.{name}" for name in METHODS]
 
 
-@pytest.mark.usefixtures("store_uri")
+@pytest.fixture
+def panels_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Panels end with the test."""
+    yield from ending_panels(monkeypatch)
+
+
+@pytest.mark.usefixtures("store_uri", "panels_end")
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_run(name: str) -> None:
     """Every exported function and class has an example, and it does what it shows."""
