@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -325,7 +326,7 @@ def test_threads_share_a_client(
     """Eight threads at once each get their own picture."""
     asked = [make_request(seed=seed, output_format="jpeg") for seed in range(1, 17)]
     with ThreadPoolExecutor(8) as pool:
-        attempts = list(pool.map(client.attempt, asked, [f"kl-{seed}" for seed in range(1, 17)]))
+        attempts = list(pool.map(partial(attempt, client), asked, [f"kl-{seed}" for seed in range(1, 17)]))
     made = {call.client_request_id: call.outputs for call in box.calls}
     got = {one.client_request_id: (one.answer.pictures[0].sha256,) for one in attempts if one.answer}
     assert got == made
