@@ -16,8 +16,7 @@ from kontext_lab.errors import SweepError
 from kontext_lab.figures import captions, sizing, text
 from kontext_lab.figures.axis_choice import Keys, choose
 from kontext_lab.figures.axis_values import Shot, Values
-from kontext_lab.figures.captions import verdicts_of, verdicts_words
-from kontext_lab.figures.colour_legend import Key, key_of
+from kontext_lab.figures.captions import Key, key_of, verdicts_of, verdicts_words
 from kontext_lab.figures.contact_sheet import lay_sheet, split_sheet
 from kontext_lab.figures.geometry import Crop, GridPlan, Label, Over, Role, Tile
 from kontext_lab.figures.matrix import lay_matrix, split_matrix

@@ -16,10 +16,9 @@ from PIL import Image
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import placeholder_cards
 from kontext_lab.figures.geometry import GridPlan, Label, Rect, Tile, TileFrame
-from kontext_lab.figures.painter import Painter, plain_settings, sheet_axes
+from kontext_lab.figures.painter import Mosaic, Painter, Stamps, plain_settings, sheet_axes
 from kontext_lab.figures.pictures import Pixels, Previews, cut, source_of
 from kontext_lab.figures.placeholder_cards import PlaceholderCard
-from kontext_lab.figures.rasters import Mosaic, Stamps
 from kontext_lab.figures.theme import DARK, LIGHT
 from kontext_lab.results import CellResult
 

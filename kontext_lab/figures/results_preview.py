@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kontext_lab.figures.drawing import draw, new_figure
 from kontext_lab.figures.geometry import GridPlan
+from kontext_lab.figures.grid import draw, new_figure
 from kontext_lab.figures.grid_plan import plan_grid
 from kontext_lab.figures.sizing import Paper
 from kontext_lab.figures.theme import LIGHT, mixed

@@ -15,7 +15,7 @@ from skimage import data
 
 from kontext_lab.figures import LiveSheet, Mark, Paper, Previews, grid, parameters, plan_grid, rest, values_of
 from kontext_lab.figures.geometry import GridPlan, Tile
-from kontext_lab.figures.rasters import Mosaic
+from kontext_lab.figures.painter import Mosaic
 from kontext_lab.results import Output, Results, State
 
 Make = Callable[..., Results]
