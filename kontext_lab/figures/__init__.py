@@ -12,7 +12,7 @@ from kontext_lab.figures.grid_plan import plan_grid
 from kontext_lab.figures.live_sheet import LiveSheet, Mark
 from kontext_lab.figures.pictures import Previews, change_webp
 from kontext_lab.figures.results_preview import preview_png
-from kontext_lab.figures.sizing import Paper
+from kontext_lab.figures.sizing import PageSize
 from kontext_lab.figures.value_frames import frame_names
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "GridPlan",
     "LiveSheet",
     "Mark",
-    "Paper",
+    "PageSize",
     "PointPlace",
     "Previews",
     "Tile",

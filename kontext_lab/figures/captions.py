@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kontext_lab.figures import text
-from kontext_lab.figures.axis_choice import Choice, Shown
-from kontext_lab.figures.axis_values import Shot, Value, Values
+from kontext_lab.figures.axis_choice import Choice
+from kontext_lab.figures.axis_values import Shot, Values
 from kontext_lab.figures.geometry import ColourBar, Label, Rect
 from kontext_lab.figures.table import Table
 from kontext_lab.figures.value_frames import SCALE, Frames, View
@@ -53,9 +53,15 @@ def notes_of(
     if choice.picked and not live:
         notes.append("picked: " + ", ".join(choice.picked))
     if choice.shown:
-        notes.append(_shown(choice.shown))
+        named = [
+            shortened([value.label for value in (one.value, *one.others)], _SHORT) for one in choice.shown
+        ]
+        here = ", ".join(f"{one.key} {names[0]}" for one, names in zip(choice.shown, named, strict=True))
+        there = "; ".join(_listed(names[1:]) for names in named)
+        notes.append(f"shown: {here}; also there: {there} – where={{…}} picks")
     if table.hidden:
-        notes.append(f"{_counted(table.hidden, 'cell')} not shown: several share a place, the first is shown")
+        cells = f"{table.hidden} cell" + ("" if table.hidden == 1 else "s")
+        notes.append(f"{cells} not shown: several share a place, the first is shown")
     if table.no_reference:
         notes.append(table.no_reference)
     if pages > 1 and not live:
@@ -89,24 +95,9 @@ def legend_of(values: Values, shots: Sequence[Shot], title: str) -> tuple[tuple[
     )
 
 
-def _shown(shown: Sequence[Shown]) -> str:
-    named = [_names((one.value, *one.others)) for one in shown]
-    here = ", ".join(f"{one.key} {names[0]}" for one, names in zip(shown, named, strict=True))
-    there = "; ".join(_listed(names[1:]) for names in named)
-    return f"shown: {here}; also there: {there} – where={{…}} picks"
-
-
 def _listed(names: Sequence[str]) -> str:
     first = ", ".join(names[:_LISTED])
     return first if len(names) <= _LISTED else f"{first} … ({len(names)})"
-
-
-def _names(values: Sequence[Value]) -> list[str]:
-    return shortened([value.label for value in values], _SHORT)
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}" + ("" if count == 1 else "s")
 
 
 _PASS, _FAIL, _STAR = VERDICT_SIGNS = ("✓", "✗", "★")

@@ -182,16 +182,16 @@ class _Sheet:
                 images[number] = shown
         words = [line for label in self.plan.labels for line in label.lines]
         words += [line for _, card in said for line in (*card.heading_lines, *card.note_lines)]
-        lettering = Font(words)
+        font = Font(words)
         for tile, card in said:
-            self.painter.card(tile.rect, card, lettering)
+            self.painter.card(tile.rect, card, font)
         self.painter.corners([tile.rect for tile in self.plan.tiles if tile.reused])
         self.painter.verdicts([(tile.rect, tile.verdicts) for tile in self.plan.tiles])
         self.painter.values([(tile.rect, tile.frame) for tile in self.plan.tiles if tile.frame is not None])
         self.painter.bars(self.plan.bars)
         self.painter.brackets(self.plan.lines)
         for label in self.plan.labels:
-            self.painter.label(label, lettering)
+            self.painter.label(label, font)
         return images
 
     def _picture(self, tile: Tile) -> AxesImage | PlaceholderCard:

@@ -30,7 +30,7 @@ from kontext_lab.figures.pictures import Pixels
 from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.figures.theme import STATE_COLOURS, Font, Theme, mixed
 
-__all__ = ["Mosaic", "Painter", "Stamps", "plain_settings", "sheet_axes", "snapped"]
+__all__ = ["CardCache", "Painter", "PixelLayer", "plain_settings", "sheet_axes", "snapped"]
 
 _BASELINE = 0.98
 _TRIANGLE = 0.09
@@ -91,7 +91,7 @@ class Painter:
     def __init__(self, axes: Axes, theme: Theme) -> None:
         self.axes, self.theme = axes, theme
 
-    def card(self, rect: Rect, card: PlaceholderCard, lettering: Font | None = None) -> list[Artist]:
+    def card(self, rect: Rect, card: PlaceholderCard, font: Font | None = None) -> list[Artist]:
         """Words in place of a picture; the kind of card shows in its tone."""
         theme = self.theme
         tone = STATE_COLOURS.get(card.kind, STATE_COLOURS["failed"])
@@ -113,21 +113,21 @@ class Painter:
         middle = rect.left + rect.width / 2
         words = mixed(theme.text, tone, 0.35)
         below = top + heading + 0.03
-        lettering = lettering or Font((*card.heading_lines, *card.note_lines))
+        font = font or Font((*card.heading_lines, *card.note_lines))
         headings = Label(card.heading_lines, middle, top, card.heading_points, "value", "center")
         notes = Label(card.note_lines, middle, below, card.note_points, "note", "center")
-        return [box, *self.label(headings, lettering, words), *self.label(notes, lettering)]
+        return [box, *self.label(headings, font, words), *self.label(notes, font)]
 
-    def label(self, label: Label, lettering: Font | None = None, colour: Any = None) -> list[Artist]:
+    def label(self, label: Label, font: Font | None = None, colour: Any = None) -> list[Artist]:
         """Lines of text, as they were broken."""
         usual = {"mark": self.theme.mark, "note": self.theme.muted, "name": self.theme.muted}
-        lettering = lettering or Font(label.lines)
+        font = font or Font(label.lines)
         return [
             self.axes.text(
                 label.x,
                 label.top + text.height(at, label.points) + _BASELINE * label.points / 72,
-                lettering.drawable(line),
-                fontfamily=lettering.families,
+                font.drawable(line),
+                fontfamily=font.families,
                 fontsize=label.points,
                 color=colour or usual.get(label.role, self.theme.text),
                 horizontalalignment=label.align,
@@ -139,7 +139,7 @@ class Painter:
 
     def corners(self, rects: Sequence[Rect]) -> list[Artist]:
         """A small corner on pictures that were reused."""
-        # Paper around the mark: it is seen on any picture.
+        # PageSize around the mark: it is seen on any picture.
         tones = ((_TRIANGLE * 1.6, self.theme.paper), (_TRIANGLE, self.theme.muted))
         return [self._corners(rects, size, colour) for size, colour in tones] if rects else []
 
@@ -154,7 +154,9 @@ class Painter:
     def verdicts(self, marks: Sequence[tuple[Rect, str]]) -> list[Artist]:
         """What people said of pictures: small discs with a sign, at the foot of each."""
         found: dict[str, list[tuple[float, float]]] = {sign: [] for sign in _SIGNS}
-        size = _sign_size([rect for rect, signs in marks if signs])
+        # Quiet on large tiles, still to be read on small ones.
+        narrowest = min((min(rect.width, rect.height) for rect, signs in marks if signs), default=1.0)
+        size = min(11.0, max(7.5, 72 * 0.1 * narrowest))
         step = size / 72
         for rect, signs in marks:
             for at, sign in enumerate(signs):
@@ -262,7 +264,7 @@ class Painter:
             rect = Rect(
                 rect.left + _WITHIN, rect.top + _WITHIN, rect.width - 2 * _WITHIN, rect.height - 2 * _WITHIN
             )
-        # Paper inside the colour: the frame is seen on any picture.
+        # PageSize inside the colour: the frame is seen on any picture.
         parts: list[Artist] = []
         for inset, tone, thick in ((0.022, self.theme.paper, 1.0), (0.0, colour, 2.4)):
             place = (rect.left + inset, rect.top + inset)
@@ -280,12 +282,6 @@ class Painter:
         return parts
 
 
-def _sign_size(rects: Sequence[Rect]) -> float:
-    """The size of a disc in points: quiet on large tiles, still to be read on small ones."""
-    narrowest = min((min(rect.width, rect.height) for rect in rects), default=1.0)
-    return min(11.0, max(7.5, 72 * 0.1 * narrowest))
-
-
 _MOST_BYTES = 32_000_000
 
 
@@ -298,7 +294,7 @@ class _Size:
     dpi: float
 
 
-class Stamps:
+class CardCache:
     """Cards of one theme, by what they say and how large they are."""
 
     def __init__(self, theme: Theme) -> None:
@@ -338,7 +334,7 @@ class Stamps:
         return self._paper[1:]
 
 
-class Mosaic(Artist):
+class PixelLayer(Artist):
     """Pixels of the whole sheet, see-through where no tile lies."""
 
     def __init__(self, width: int, height: int) -> None:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,7 +150,12 @@ def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels | Placeho
     across, down = crop[2] - crop[0], crop[3] - crop[1]
     # The whole picture must be this large for its part to fill the tile.
     box = math.ceil(max(size[0] / across, size[1] / down))
-    picture = _thumbnail(tile, box)
+    output = tile.output
+    load = None
+    if output is not None and output.data and output.format == "jpeg":
+        # A JPEG is decoded at reduced size: a third of the time a preview takes.
+        load = partial(thumbnail, output.data, box)
+    picture = decoded(tile, box, load)
     if isinstance(picture, PlaceholderCard):
         return picture
     part = (
@@ -161,15 +166,6 @@ def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels | Placeho
     )
     small = picture.resize(size, Image.Resampling.LANCZOS, box=part)
     return np.asarray(small, dtype=np.uint8)
-
-
-def _thumbnail(tile: Tile, box: int) -> Image.Image | PlaceholderCard:
-    output = tile.output
-    if output is not None and output.data and output.format == "jpeg":
-        data = output.data
-        # A JPEG is decoded at reduced size: a third of the time a preview takes.
-        return decoded(tile, box, lambda: thumbnail(data, box))
-    return decoded(tile, box)
 
 
 def decoded(
@@ -214,7 +210,9 @@ def source_of(tile: Tile) -> Hashable:
     if output is None:
         return None
     if tile.overlay is not None:
-        return ("change", tile.overlay.over, output.sha256 or id(output), _references(output))
+        request = output.cell.request
+        references = tuple(one.digest for one in request.images) if request is not None else ()
+        return ("change", tile.overlay.over, output.sha256 or id(output), references)
     return ("output", output.sha256 or id(output))
 
 
@@ -335,8 +333,3 @@ def _size(tile: Tile) -> tuple[int, int]:
         return (0, 0)  # a map has no more than its preview
     output = tile.output
     return (output.width, output.height) if output is not None else (0, 0)
-
-
-def _references(output: Output) -> tuple[str, ...]:
-    request = output.cell.request
-    return tuple(one.digest for one in request.images) if request is not None else ()

@@ -14,7 +14,7 @@ from ipywidgets import Box, Checkbox, Dropdown, SelectionSlider, Widget
 from kontext_lab import figures
 from kontext_lab.figures.geometry import GridPlan
 from kontext_lab.figures.grid_plan import plan_grid
-from kontext_lab.figures.sizing import Paper
+from kontext_lab.figures.sizing import PageSize
 from kontext_lab.figures.value_frames import SHOWS, Show
 from kontext_lab.panel.layouts import plain, show_if
 from kontext_lab.panel.widgets import Section, TextLine, closed, row
@@ -199,7 +199,7 @@ class AxisPickers(Section):
         """What the sliders stand at."""
         return {key: slider.kl_values[slider.index][1] for key, slider in self.sliders.items()}
 
-    def plan(self, *, paper: Paper | None = None, criterion: str | None = None) -> GridPlan:
+    def plan(self, *, paper: PageSize | None = None, criterion: str | None = None) -> GridPlan:
         """The page that was picked, with the verdicts on a criterion."""
         results = self._results
         if results is None:

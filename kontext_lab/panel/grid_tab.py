@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipywidgets import VBox
 
-from kontext_lab.figures import GridPlan, Mark, Paper, Tile
+from kontext_lab.figures import GridPlan, Mark, PageSize, Tile
 from kontext_lab.panel.axis_pickers import AxisPickers, Know
 from kontext_lab.panel.browser import PageFrame
 from kontext_lab.panel.canvas import GridCanvas
@@ -208,10 +208,10 @@ def make_canvas(post: UiDispatcher, room: Section, *, static: bool) -> GridCanva
     )
 
 
-def paper_for(frame: PageFrame) -> Paper:
+def paper_for(frame: PageFrame) -> PageSize:
     """The room tiles have in the page."""
     width = max(3.0, ((frame.width or 1000) - _BESIDE) / GridCanvas.DPI)
-    return Paper(width=width, height=6.0, widest=width)
+    return PageSize(width=width, height=6.0, widest=width)
 
 
 def _same(plan: Plan, results: Results) -> bool:
