@@ -153,7 +153,7 @@ def effects_view(numbers: Effects, *, dark: bool = False, width: float = _NOTEBO
     return EffectsView(numbers, figure, tuple(places))
 
 
-def _settings(theme: Theme, font: Font) -> dict[str, Any]:
+def _settings(theme: Theme, font: Font) -> dict[Any, Any]:
     """Style of the axes, whatever a notebook has set."""
     return {
         "font.family": font.families,

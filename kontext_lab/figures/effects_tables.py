@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -61,7 +62,12 @@ def _draw_shares(
     axes.barh(range(len(bars)), shares, height=0.65, color=colours)
     for at, (_, share, chance) in enumerate(bars):
         colour = layout.theme.muted if at == last else layout.theme.text
-        style = {"va": "center", "size": NOTE_POINTS, "color": colour, "textcoords": "offset points"}
+        style: dict[str, Any] = {
+            "va": "center",
+            "size": NOTE_POINTS,
+            "color": colour,
+            "textcoords": "offset points",
+        }
         axes.annotate(names[at], (0, at), (-6, 0), ha="right", **style)
         axes.annotate(percent(share), (max(shares[at], chance or 0.0), at), (6, 0), **style)
         if chance is not None:
@@ -154,7 +160,7 @@ def _draw_fields(
     key = axes.figure.colorbar(
         image, ax=axes, location="bottom", anchor=(0.0, 0.0), shrink=shrink, aspect=14, pad=0.05
     )
-    key.outline.set_visible(False)  # type: ignore[operator]
+    key.outline.set_visible(False)
     key.set_ticks([0, 1], labels=[in_words(end) for end in ends], size=SMALL_POINTS)
 
 
