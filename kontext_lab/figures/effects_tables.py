@@ -145,7 +145,9 @@ def _draw_fields(
         [[math.nan if mean is None else share_of(mean, ends) for mean in line] for line in both.means]
     )
     colours = LinearSegmentedColormap.from_list("effects", [layout.tone(0.0), layout.tone(1.0)])
-    image = axes.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="auto", label="heat map")
+    image = axes.imshow(
+        shares, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest", label="heat map"
+    )
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     width, height = size
@@ -158,7 +160,13 @@ def _draw_fields(
             axes.text(column, row, words, size=NOTE_POINTS, color=colour, ha="center", va="center")
     shrink = min(1.0, 1.5 / (width * shares.shape[1]))
     key = axes.figure.colorbar(
-        image, ax=axes, location="bottom", anchor=(0.0, 0.0), shrink=shrink, aspect=14, pad=0.05
+        image,
+        ax=axes,
+        location="bottom",
+        anchor=(0.0, 0.0),
+        shrink=shrink,
+        aspect=14,
+        pad=0.1 / (height * len(shares)),
     )
     key.outline.set_visible(False)
     key.set_ticks([0, 1], labels=[in_words(end) for end in ends], size=SMALL_POINTS)
