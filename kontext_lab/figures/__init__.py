@@ -5,16 +5,14 @@ can draw the same plan.
 """
 
 from kontext_lab.figures.axis_choice import parameters, rest, values_of
-from kontext_lab.figures.drawing import draw
 from kontext_lab.figures.effects_figure import EffectsView, PointPlace, effects, effects_view
 from kontext_lab.figures.geometry import GridPlan, Tile
-from kontext_lab.figures.grid import grid, grid_pages
+from kontext_lab.figures.grid import draw, grid, grid_pages
 from kontext_lab.figures.grid_plan import plan_grid
 from kontext_lab.figures.live_sheet import LiveSheet, Mark
-from kontext_lab.figures.overlays import change_webp
-from kontext_lab.figures.pictures import Previews
+from kontext_lab.figures.pictures import Previews, change_webp
 from kontext_lab.figures.results_preview import preview_png
-from kontext_lab.figures.sizing import Paper
+from kontext_lab.figures.sizing import PageSize
 from kontext_lab.figures.value_frames import frame_names
 
 __all__ = [
@@ -22,7 +20,7 @@ __all__ = [
     "GridPlan",
     "LiveSheet",
     "Mark",
-    "Paper",
+    "PageSize",
     "PointPlace",
     "Previews",
     "Tile",

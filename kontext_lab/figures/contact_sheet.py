@@ -10,7 +10,7 @@ from statistics import fmean
 from kontext_lab.figures import sizing, text
 from kontext_lab.figures.geometry import Label, Rect, Tile
 from kontext_lab.figures.matrix import NAME_POINTS
-from kontext_lab.figures.sizing import GAP, Paper
+from kontext_lab.figures.sizing import GAP, PageSize
 from kontext_lab.figures.table import Block, Ratios, Table, tile_of
 
 __all__ = ["lay_sheet", "split_sheet"]
@@ -23,7 +23,7 @@ _MOST_ROWS = 60
 _NARROWEST = 0.1
 
 
-def split_sheet(table: Table, ratios: Ratios, per_page: int | None, room: Paper) -> list[Table]:
+def split_sheet(table: Table, ratios: Ratios, per_page: int | None, room: PageSize) -> list[Table]:
     """The pages of a contact sheet: even runs of tiles, references on every page."""
     smallest = room.smallest(per_page)
     root = math.sqrt(fmean(ratios.of_box(content) for content in table.places.values()))
@@ -33,10 +33,15 @@ def split_sheet(table: Table, ratios: Ratios, per_page: int | None, room: Paper)
     most = min(across * down, per_page or across * down)
     fixed = [at for at, entry in enumerate(table.rows) if entry.reference]
     runs = sizing.even(len(table.rows) - len(fixed), max(1, most - len(fixed)))
-    return [_part(table, [*fixed, *(at + len(fixed) for at in run)]) for run in runs]
+    pages = []
+    for run in runs:
+        kept = [*fixed, *(at + len(fixed) for at in run)]
+        places = {(new, 0): table.places[old, 0] for new, old in enumerate(kept)}
+        pages.append(replace(table, rows=tuple(table.rows[at] for at in kept), places=places))
+    return pages
 
 
-def lay_sheet(table: Table, ratios: Ratios, room: Paper) -> Block:
+def lay_sheet(table: Table, ratios: Ratios, room: PageSize) -> Block:
     """Give every tile its place; the block's top left is the origin.
 
     Tiles of one ratio stand in columns; different ratios fill rows of one width, like photos on a wall.
@@ -46,7 +51,13 @@ def lay_sheet(table: Table, ratios: Ratios, room: Paper) -> Block:
     words = [" · ".join(entry.labels) for entry in table.rows]
     runs, heights = _rows(found, words, room, _name_height(table))
     widths = [heights[row] * found[at] for row, run in enumerate(runs) for at in run]
-    above = _labels(words, widths, table.row_values[0] if table.row_values else ())
+    points = text.fitting_size(words, _SIZES, widths, _LABEL_LINES)
+    among = table.row_values[0] if table.row_values else ()
+    broken = text.labelled(words, points, widths, _LABEL_LINES, among)
+    above = [
+        Label(lines if one else (), 0.0, 0.0, points, "value")
+        for one, lines in zip(words, broken, strict=True)
+    ]
     top = _name_height(table)
     rects: list[Rect] = []
     tiles: list[Tile] = []
@@ -64,8 +75,11 @@ def lay_sheet(table: Table, ratios: Ratios, room: Paper) -> Block:
         for label, rect in zip(above, rects, strict=True)
         if any(label.lines)
     ]
-    first = rects[_first_of_row(table, runs[0])].left
-    labels += [_name(name, first, room.width) for name in table.row_names]
+    # The parameter's name stands above the first tile that it holds for.
+    first = rects[next((at for at in runs[0] if not table.rows[at].reference), runs[0][0])].left
+    for name in table.row_names:
+        short = text.shorten(text.clean(name), NAME_POINTS, room.width)
+        labels.append(Label((short,), first, 0.0, NAME_POINTS, "name"))
     return Block(max(rect.right for rect in rects), rects[-1].bottom, tuple(tiles), tuple(labels))
 
 
@@ -81,31 +95,8 @@ def _label_height(words: Sequence[str], width: float) -> float:
     return text.height(lines, _SIZES[0]) + _UNDER
 
 
-def _labels(words: Sequence[str], widths: Sequence[float], among: Sequence[str]) -> list[Label]:
-    points = text.fitting_size(words, _SIZES, widths, _LABEL_LINES)
-    lines = text.labelled(words, points, widths, _LABEL_LINES, among)
-    return [
-        Label(broken if one else (), 0.0, 0.0, points, "value")
-        for one, broken in zip(words, lines, strict=True)
-    ]
-
-
-def _first_of_row(table: Table, run: range) -> int:
-    """The first tile of a row that the parameter's name holds for."""
-    return next((at for at in run if not table.rows[at].reference), run[0])
-
-
-def _name(name: str, left: float, room: float) -> Label:
-    return Label((text.shorten(text.clean(name), NAME_POINTS, room),), left, 0.0, NAME_POINTS, "name")
-
-
-def _part(table: Table, kept: Sequence[int]) -> Table:
-    places = {(new, 0): table.places[old, 0] for new, old in enumerate(kept)}
-    return replace(table, rows=tuple(table.rows[at] for at in kept), places=places)
-
-
 def _rows(
-    ratios: Sequence[float], words: Sequence[str], room: Paper, above: float
+    ratios: Sequence[float], words: Sequence[str], room: PageSize, above: float
 ) -> tuple[list[range], list[float]]:
     """Which tiles stand in which row, and how high each row is.
 

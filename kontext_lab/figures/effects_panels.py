@@ -1,249 +1,233 @@
-"""The panels of an effects figure, one per axis, on a shared scale. Pure."""
+"""Panels of an effects figure, one per axis, on matplotlib's own axes; and the strips a figure is made of."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import SubFigure
+from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
+
 from kontext_lab.figures import text
-from kontext_lab.figures.effects_sketch import (
-    EffectsPlan,
-    Place,
-    Scale,
-    Sketch,
-    Spot,
-    Stroke,
-    Turned,
-    scale_of,
-)
-from kontext_lab.figures.effects_tables import add_heat, add_shares
-from kontext_lab.figures.geometry import Rect
-from kontext_lab.statistics import AxisEffect, Effects
+from kontext_lab.figures.theme import Colour, Font, Theme, mixed
+from kontext_lab.statistics import AxisEffect, Effects, Point
 
-__all__ = ["NOTEBOOK", "add_panels", "plan_effects"]
+__all__ = [
+    "BETWEEN",
+    "NAME_POINTS",
+    "NOTE_POINTS",
+    "SMALL_POINTS",
+    "EffectsLayout",
+    "across",
+    "add_panels",
+    "upwards",
+]
 
-
-NAME_POINTS, VALUE_POINTS, TICK_POINTS = 9.0, 8.0, 7.5
-_HEIGHT = 2.0
-_GAP = 0.3
-_SIDE = 0.14
-"""Inches between a panel's edge and the middle of its first value, at least."""
+NAME_POINTS, NOTE_POINTS = 9.0, 8.0
+SMALL_POINTS = 7.0
+_LONG, _MOST_NAMES = 32, 30
+"""Characters from which a prompt has a short name where space is scarce; prompts that are spelled out at most."""
+_HEIGHT, _GAP, _TICKS = 2.0, 0.36, 0.55
+"""Inches of a panel's height, between two panels, and for the words of the scale."""
 _NARROWEST, _STRETCH = 1.5, 1.7
-_TURNED = 1.5
-"""Inches that a label may be long where it reads upwards."""
-_BETWEEN = 0.07
-_MOST_LINES = 4
+_UPWARDS, _MOST_LINES, BETWEEN = 1.5, 4, 0.07
+"""Inches of a label that reads upwards; lines of one that reads across; inches between two labels."""
 _GOLDEN = 0.618
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """The values below a panel: across, some left out where they are numbers, or upwards."""
+@dataclass
+class FigurePart:
+    """A strip of the figure: words at inches from its top, or axes.
 
-    lines: tuple[tuple[str, ...], ...]
+    Attributes:
+        height: inches.
+        texts: inches from the top, words, points and colour of each.
+        draw: adds axes to the strip, or None.
+    """
+
+    height: float = 0.0
+    texts: list[tuple[float, str, float, str]] = field(default_factory=list)
+    draw: Callable[[SubFigure], None] | None = None
+
+
+@dataclass
+class EffectsLayout:
+    """Parts of a figure from the top down, and what they share.
+
+    Attributes:
+        width: inches between the margins.
+        theme: colours.
+        font: draws all labels.
+        parts: strips from the top down.
+        names: short names of long prompts.
+        means: axis, number of its value, Axes, x and y of every mean that was drawn.
+    """
+
+    width: float
+    theme: Theme
+    font: Font
+    parts: list[FigurePart] = field(default_factory=lambda: [FigurePart()])
+    names: dict[str, str] = field(default_factory=dict)
+    means: list[tuple[str, int, Axes, float, float]] = field(default_factory=list)
+    _spelled: int = 0
+
+    def add_text(self, words: str, points: float, colour: str, below: float = 0.0) -> None:
+        """Add words over the whole width, wrapped, and inches of space below them."""
+        lines = text.wrap(self.font.drawable(text.clean(words)), points, self.width)
+        part = self.parts[-1]
+        part.texts.append((part.height, "\n".join(lines), points, colour))
+        part.height += text.height(len(lines), points) + below
+
+    def add_axes(self, height: float, draw: Callable[[SubFigure], None], below: float = 0.1) -> None:
+        """Add a strip of axes so many inches high, and inches of space below it."""
+        self.parts += [FigurePart(height, draw=draw), FigurePart(below)]
+
+    def short_names(self, axis: str, labels: Sequence[str]) -> list[str]:
+        """Long prompts as P1, P2 …, as a grid calls them; other labels as they are."""
+        if "prompt" not in axis.split("+"):
+            return list(labels)
+        short = [f"P{at}" if len(label) > _LONG else label for at, label in enumerate(labels, 1)]
+        self.names.update({name: label for name, label in zip(short, labels, strict=True) if name != label})
+        return short
+
+    def spell_out(self) -> None:
+        """Add the prompts behind short names that were not spelled out before."""
+        new = list(self.names.items())[self._spelled :]
+        self._spelled = len(self.names)
+        if not new:
+            return
+        names, labels = [name for name, _ in new[:_MOST_NAMES]], [label for _, label in new]
+        room = self.width - text.widest((f"{name}: " for name in names), NOTE_POINTS)
+        lines = max(1, min(6, _MOST_NAMES // len(names)))
+        rooms = [room] * len(names)
+        shown = text.labelled(labels[: len(names)], NOTE_POINTS, rooms, lines, labels)
+        for name, broken in zip(names, shown, strict=True):
+            self.add_text(f"{name}: {' '.join(broken)}", NOTE_POINTS, self.theme.muted)
+        if len(new) > len(names):
+            self.add_text(f"… and {len(new) - len(names)} more prompts", NOTE_POINTS, self.theme.muted)
+        self.parts[-1].height += 0.12
+
+    def tone(self, share: float) -> Colour:
+        """From near the paper (0) to the full accent (1): lightness alone tells more from less."""
+        return mixed(self.theme.paper, self.theme.accents[0], 0.08 + 0.92 * share)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One axis: its place on the figure, and its labels as they fit.
+
+    Attributes:
+        axis: what is drawn.
+        width: inches, about.
+        places: x of each value, on its own scale where the axis is numeric.
+        limits: x at both edges.
+        labels: of each value, "" where there is no space for it.
+        points: type size.
+        upwards: whether labels read upwards.
+    """
+
+    axis: AxisEffect
+    width: float
+    places: tuple[float, ...]
+    limits: tuple[float, float]
+    labels: tuple[str, ...]
     points: float
     upwards: bool
 
     @property
-    def height(self) -> float:
+    def below(self) -> float:
+        """Inches that the labels take."""
         if self.upwards:
-            return max((text.width(line, self.points) for (line,) in self.lines if line), default=0.0)
-        return max(
-            (text.height(len(lines), self.points) for lines in self.lines if lines != ("",)), default=0.0
-        )
+            return text.widest(self.labels, self.points)
+        return text.height(max(label.count("\n") + 1 for label in self.labels), self.points)
 
 
-def add_panels(sketch: Sketch, axes: Sequence[AxisEffect], scale: Scale, *, left: float, dots: bool) -> None:
-    """Add the panels of all axes, as many in a line as fit.
-
-    Args:
-        sketch: gets them, below what it has.
-        axes: in their order.
-        scale: of all of them.
-        left: inches of margin on both sides.
-        dots: whether single values and blocks are drawn.
-    """
-    ticks = max(text.width(words, TICK_POINTS) for _, words in scale.ticks) if scale.ticks else 0.0
-    start = left + ticks + 0.08
-    for line in _lines(axes, sketch.width - left - start):
-        top = sketch.bottom + text.height(1, NAME_POINTS) + 0.06
-        _add_ruler(sketch, scale, start, top)
-        x, lowest = start, 0.0
-        for axis, width in line:
-            rect = Rect(x, top, width, _HEIGHT)
-            lowest = max(lowest, _Panel(sketch, axis, scale, rect, dots).add())
-            x += width + _GAP
-        sketch.bottom = lowest + 0.08
-        sketch.spell_out(left)
-        sketch.bottom += 0.14
-
-
-def _lines(axes: Sequence[AxisEffect], room: float) -> list[list[tuple[AxisEffect, float]]]:
-    """Axes with their widths, a list for every line of panels."""
-    lines: list[list[tuple[AxisEffect, float]]] = [[]]
-    for axis in axes:
-        width = min(room, _wanted(axis))
-        if lines[-1] and sum(one for _, one in lines[-1]) + len(lines[-1]) * _GAP + width > room:
-            lines.append([])
-        lines[-1].append((axis, width))
-    return [_stretched(line, room) for line in lines if line]
-
-
-def _stretched(line: list[tuple[AxisEffect, float]], room: float) -> list[tuple[AxisEffect, float]]:
-    free = room - _GAP * (len(line) - 1)
-    factor = min(_STRETCH, free / sum(width for _, width in line))
-    return [(axis, width * factor) for axis, width in line]
-
-
-def _wanted(axis: AxisEffect) -> float:
-    """How wide a panel would be where there is room for all of its labels."""
-    widest = max(text.width(point.label, VALUE_POINTS) for point in axis.points)
-    slot = max(0.3, min(widest + _BETWEEN, 0.6 if _is_numbers(axis) else 1.2))
-    return max(_NARROWEST, text.width(axis.name, NAME_POINTS), len(axis.points) * slot)
+def add_panels(layout: EffectsLayout, effects: Effects) -> None:
+    """Add a panel for each axis, as many side by side as fit, all on one scale."""
+    room = layout.width - _TICKS
+    rows: list[list[tuple[AxisEffect, float]]] = [[]]
+    for axis in effects.axes:
+        widest = text.widest((point.label for point in axis.points), NOTE_POINTS)
+        slot = max(0.3, min(widest + BETWEEN, 0.6 if _is_numbers(axis) else 1.2))
+        wanted = max(_NARROWEST, text.width(axis.name, NAME_POINTS), len(axis.points) * slot)
+        width = min(room, wanted)
+        if rows[-1] and sum(one + _GAP for _, one in rows[-1]) + width > room:
+            rows.append([])
+        rows[-1].append((axis, width))
+    first: list[Axes] = []
+    for row in rows:
+        free = room - _GAP * (len(row) - 1)
+        stretch = min(_STRETCH, free / sum(width for _, width in row))
+        panels = [_panel(layout, axis, width * stretch, effects.is_rate) for axis, width in row]
+        height = text.height(1, NAME_POINTS) + _HEIGHT + max(panel.below for panel in panels) + 0.2
+        layout.add_axes(height, partial(_draw_panels, layout, effects, panels, first), 0.2)
+        layout.spell_out()
 
 
 def _is_numbers(axis: AxisEffect) -> bool:
     return all(point.number is not None for point in axis.points)
 
 
-def _add_ruler(sketch: Sketch, scale: Scale, start: float, top: float) -> None:
-    for value, words in scale.ticks:
-        middle = scale.y(value, top, _HEIGHT)
-        sketch.say(
-            words, start - 0.06, middle - text.height(1, TICK_POINTS) / 2, TICK_POINTS, "note", align="right"
-        )
-
-
-class _Panel:
-    """One axis at its place."""
-
-    def __init__(self, sketch: Sketch, axis: AxisEffect, scale: Scale, rect: Rect, dots: bool) -> None:
-        self.sketch, self.axis, self.scale, self.rect, self.dots = sketch, axis, scale, rect, dots
-        self.slot = rect.width / len(axis.points)
-        self.places = self._places()
-
-    def add(self) -> float:
-        """Add it; returns where its labels end below."""
-        rect, sketch = self.rect, self.sketch
-        sketch.panels.append((self.axis.name, rect))
-        name = text.shorten(text.clean(self.axis.name), NAME_POINTS, rect.width)
-        sketch.say(name, rect.left, rect.top - text.height(1, NAME_POINTS) - 0.04, NAME_POINTS)
-        for value, _ in self.scale.ticks:
-            y = self.scale.y(value, rect.top, rect.height)
-            sketch.strokes.append(Stroke("ruler", ((rect.left, y), (rect.right, y))))
-        sketch.strokes.append(Stroke("frame", ((rect.left, rect.bottom), (rect.right, rect.bottom))))
-        if self.dots:
-            self._add_values()
-        self._add_means()
-        return self._add_labels()
-
-    def _places(self) -> list[float]:
-        """Where each value stands: on its scale where it has one, else side by side."""
-        points, rect = self.axis.points, self.rect
-        side = min(self.slot / 2, max(_SIDE, self._half_of_ends()))
-        numbers = [point.number for point in points if point.number is not None]
-        if not self.axis.numeric or numbers[-1] <= numbers[0]:
-            return [rect.left + (at + 0.5) * self.slot for at in range(len(points))]
-        span = (rect.width - 2 * side) / (numbers[-1] - numbers[0])
-        return [rect.left + side + (number - numbers[0]) * span for number in numbers]
-
-    def _half_of_ends(self) -> float:
-        ends = (self.axis.points[0].label, self.axis.points[-1].label)
-        return max(text.width(label, VALUE_POINTS) for label in ends) / 2
-
-    def _y(self, value: float) -> float:
-        return self.scale.y(value, self.rect.top, self.rect.height)
-
-    def _add_values(self) -> None:
-        """Single outputs, scattered a little beside their value, and blocks as lines."""
-        steps = [after - before for before, after in pairwise(self.places)]
-        reach = min(0.16, 0.5 * min(steps, default=self.slot))
-        for point, x in zip(self.axis.points, self.places, strict=True):
-            for at, value in enumerate(point.values):
-                aside = ((at + 1) * _GOLDEN % 1 - 0.5) * reach
-                self.sketch.dots.append((x + aside, self._y(value)))
-        # A single block's line would be that of the means, and seeds have no order to go along.
-        if len(self.axis.traces) > 1 and not self.axis.replicate:
-            for trace in self.axis.traces:
-                self._add_stroke("trace", trace.means)
-
-    def _add_means(self) -> None:
-        if self.axis.numeric:
-            self._add_stroke("mean", [point.mean for point in self.axis.points])
-        for at, (point, x) in enumerate(zip(self.axis.points, self.places, strict=True)):
-            if point.mean is not None:
-                ends = (None if end is None else self._y(end) for end in (point.low, point.high))
-                self.sketch.spots.append(Spot(self.axis.name, at, x, self._y(point.mean), *ends))
-
-    def _add_stroke(self, kind: str, means: Sequence[float | None]) -> None:
-        """A line through the means there are; it passes over values without one."""
-        places: tuple[Place, ...] = tuple(
-            (x, self._y(mean)) for x, mean in zip(self.places, means, strict=True) if mean is not None
-        )
-        if len(places) > 1:
-            self.sketch.strokes.append(Stroke("mean" if kind == "mean" else "trace", places))
-
-    def _labels(self) -> _Labels:
-        """How the values are written: across, long prompts by short names, or upwards."""
-        words = [text.clean(point.label) for point in self.axis.points]
-        if _is_numbers(self.axis):
-            return _Labels(tuple((word,) for word in _thinned(words, self.places)), VALUE_POINTS, False)
-        room = self.slot - _BETWEEN
-        found = _across(words, room)
-        if found is None:
-            words = self.sketch.called(self.axis.name, words)
-            found = _across(words, room)
-        return found or _upwards(words, self.slot)
-
-    def _add_labels(self) -> float:
-        labels = self._labels()
-        top = self.rect.bottom + 0.06
-        for lines, x in zip(labels.lines, self.places, strict=True):
-            if lines == ("",):
-                continue
-            if labels.upwards:
-                self.sketch.turned.append(Turned(lines[0], x, top, labels.points))
-            else:
-                self.sketch.say(lines, x, top, labels.points, "name", align="center")
-        bottom = top + labels.height
-        return bottom if self.dots else self._add_trials(bottom)
-
-    def _add_trials(self, top: float) -> float:
-        """Below each rate what it is of: 3 of 4 and 30 of 40 are the same rate."""
-        words = [
+def _panel(layout: EffectsLayout, axis: AxisEffect, width: float, is_rate: bool) -> _Panel:
+    """Decide how labels are written: across, numbers thinned out, long prompts by short names, or upwards."""
+    count = len(axis.points)
+    numbers = [point.number for point in axis.points if point.number is not None]
+    places, limits = tuple(float(at) for at in range(count)), (-0.5, count - 0.5)
+    if axis.numeric and numbers[-1] > numbers[0]:
+        side = 0.07 * (numbers[-1] - numbers[0])
+        places, limits = tuple(numbers), (numbers[0] - side, numbers[-1] + side)
+    words = [layout.font.drawable(text.clean(point.label)) for point in axis.points]
+    slot = width / count
+    points, turned = NOTE_POINTS, False
+    if _is_numbers(axis):
+        labels = _thinned(words, [width * (x - limits[0]) / (limits[1] - limits[0]) for x in places])
+    else:
+        side_by_side = across(words, slot - BETWEEN, _MOST_LINES)
+        if side_by_side is None:
+            words = layout.short_names(axis.name, words)
+            side_by_side = across(words, slot - BETWEEN, _MOST_LINES)
+        labels, points = side_by_side or (upwards(words, slot, _UPWARDS), SMALL_POINTS)
+        turned = side_by_side is None
+    if is_rate and not turned:
+        # 3 of 4 and 30 of 40 are the same rate.
+        trials = [
             f"{round(point.mean * point.n)} of {point.n}" if point.mean is not None else ""
-            for point in self.axis.points
+            for point in axis.points
         ]
-        if max(text.width(word, TICK_POINTS) for word in words) + _BETWEEN > self.slot:
-            return top
-        for word, x in zip(words, self.places, strict=True):
-            if word:
-                self.sketch.say(word, x, top + 0.02, TICK_POINTS, "note", align="center")
-        return top + 0.02 + text.height(1, TICK_POINTS)
+        if text.widest(trials, points) + BETWEEN <= slot:
+            lines = max(label.count("\n") for label in labels)
+            labels = [
+                label + "\n" * (lines - label.count("\n") + 1) + trial
+                for label, trial in zip(labels, trials, strict=True)
+            ]
+    return _Panel(axis, width, places, limits, tuple(labels), points, turned)
 
 
-def _across(words: Sequence[str], room: float) -> _Labels | None:
-    """The labels side by side, in a few whole lines each; None where they don't fit."""
-    for size in (VALUE_POINTS, VALUE_POINTS - 1):
-        broken = [text.wrap(word, size, room) for word in words]
-        whole = all(text.width(part, size) <= room for word in words for part in word.split(" "))
-        if whole and all(len(lines) <= _MOST_LINES for lines in broken):
-            return _Labels(tuple(broken), size, False)
+def across(words: Sequence[str], room: float, most: int) -> tuple[list[str], float] | None:
+    """Labels side by side, in a few lines of whole words each, and their size; None where they don't fit."""
+    for points in (NOTE_POINTS, SMALL_POINTS):
+        broken = [text.wrap(word, points, room) for word in words]
+        whole = all(text.width(part, points) <= room for word in words for part in word.split(" "))
+        if whole and all(len(lines) <= most for lines in broken):
+            return ["\n".join(lines) for lines in broken], points
     return None
 
 
-def _upwards(words: Sequence[str], slot: float) -> _Labels:
-    size = VALUE_POINTS - 1
-    each = max(1, math.ceil(text.height(1, size) / slot))
-    shown = (word if at % each == 0 else "" for at, word in enumerate(text.cut(words, size, _TURNED)))
-    return _Labels(tuple((word,) for word in shown), size, True)
+def upwards(words: Sequence[str], slot: float, room: float) -> list[str]:
+    """Labels cut to so many inches, every second, third … left out where slots are narrower than a line."""
+    each = max(1, math.ceil(text.height(1, SMALL_POINTS) / slot))
+    return [word if at % each == 0 else "" for at, word in enumerate(text.cut(words, SMALL_POINTS, room))]
 
 
 def _thinned(words: Sequence[str], places: Sequence[float]) -> list[str]:
     """Numbers of which every second, third … is left out until none runs into its neighbour."""
-    half = [text.width(word, VALUE_POINTS) / 2 + _BETWEEN / 2 for word in words]
+    half = [text.width(word, NOTE_POINTS) / 2 + BETWEEN / 2 for word in words]
 
     def apart(before: int, after: int) -> bool:
         return places[before] + half[before] <= places[after] - half[after]
@@ -258,47 +242,96 @@ def _thinned(words: Sequence[str], places: Sequence[float]) -> list[str]:
     return [word if at in kept else "" for at, word in enumerate(words)]
 
 
-NOTEBOOK = 9.0
-"""Inches that a notebook has room for."""
-_MARGIN = 0.2
-_TITLE, _NOTE, _SENTENCE = 11.0, 8.0, 9.5
-
-
-def plan_effects(effects: Effects, width: float = NOTEBOOK) -> EffectsPlan:
-    """Where everything goes on a sheet so many inches wide; where nothing can be drawn, the sentences."""
-    sketch = Sketch(width, _MARGIN)
-    _add_head(sketch, effects)
-    if not any(len(axis.measured) > 1 for axis in effects.axes):
-        for sentence in effects.sentences:
-            sketch.bottom = sketch.paragraph(sentence, _MARGIN, sketch.bottom, _SENTENCE, "value") + 0.06
-        return sketch.frozen(sketch.bottom + _MARGIN)
-    add_panels(sketch, effects.axes, scale_of(effects), left=_MARGIN, dots=not effects.is_rate)
-    add_shares(sketch, effects, _MARGIN)
-    if effects.interaction is not None:
-        add_heat(sketch, effects, effects.interaction, _MARGIN)
-    return sketch.frozen(sketch.bottom)
-
-
-def _add_head(sketch: Sketch, effects: Effects) -> None:
-    name = f" · {effects.name}" if effects.name else ""
-    title = text.shorten(text.clean(effects.metric + name), _TITLE, sketch.width - 2 * _MARGIN)
-    bottom = sketch.say(title, _MARGIN, sketch.bottom, _TITLE, "title")
-    if effects.simulated:
-        whole = effects.n or effects.units
-        part = "" if effects.simulated == whole else f": {effects.simulated} of {whole}"
-        bottom = sketch.say(f"simulated pictures (sandbox){part}", _MARGIN, bottom, _NOTE, "mark")
-    if effects.n and effects.axes:
-        bottom = sketch.paragraph(_legend(effects), _MARGIN, bottom, _NOTE, "note")
-    sketch.bottom = bottom + 0.12
-
-
-def _legend(effects: Effects) -> str:
-    """What is drawn."""
-    values = f"{effects.n} value" + ("" if effects.n == 1 else "s")
+def _draw_panels(
+    layout: EffectsLayout, effects: Effects, panels: Sequence[_Panel], first: list[Axes], part: SubFigure
+) -> None:
+    """Draw a row of panels; the scale is that of `first`, which the first row sets."""
+    free = layout.width - _TICKS - sum(panel.width + _GAP for panel in panels)
+    widths = [panel.width for panel in panels] + ([free] if free > 0.1 else [])
+    grid = part.add_gridspec(1, len(widths), width_ratios=widths)
+    for at, panel in enumerate(panels):
+        axes = part.add_subplot(grid[0, at], sharey=first[0] if first else None)
+        first.append(axes)
+        title = text.shorten(layout.font.drawable(text.clean(panel.axis.name)), NAME_POINTS, panel.width)
+        axes.set_title(title)
+        axes.set_xlim(*panel.limits)
+        axes.set_xticks(panel.places, panel.labels, size=panel.points, rotation=90 if panel.upwards else 0)
+        axes.tick_params(labelleft=at == 0)
+        _draw_values(layout, axes, panel, outputs=not effects.is_rate)
     if effects.is_rate:
-        return f"{values} · point and bar: rate with its 95 % interval (Wilson)"
-    blocked = next((axis.blocked_by for axis in effects.axes if not axis.replicate), ())
-    block = f" · thin line: the same {' and '.join(blocked)}" if blocked else ""
-    sure = any(point.low is not None for axis in effects.axes for point in axis.points)
-    interval = " with its 95 % interval" if sure else " (no intervals: there is nothing to resample)"
-    return f"{values} · dot: one output{block} · point{' and bar' if sure else ''}: mean{interval}"
+        first[0].set_ylim(-0.04, 1.04)
+        first[0].set_yticks(np.linspace(0, 1, 5))
+        first[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    else:
+        first[0].yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+        first[0].yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+
+
+def _draw_values(layout: EffectsLayout, axes: Axes, panel: _Panel, *, outputs: bool) -> None:
+    """Draw single outputs as dots, blocks as thin lines, and means with their intervals."""
+    axis, theme, accent = panel.axis, layout.theme, layout.theme.accents[0]
+    span = panel.limits[1] - panel.limits[0]
+    if outputs:
+        reach = min(0.06 * span, 0.5 * min((b - a for a, b in pairwise(panel.places)), default=span))
+        pairs = [
+            (x + ((at + 1) * _GOLDEN % 1 - 0.5) * reach, value)
+            for point, x in zip(axis.points, panel.places, strict=True)
+            for at, value in enumerate(point.values)
+        ]
+        alpha = max(0.25, min(0.65, 15 / max(1, len(pairs))))
+        axes.plot(
+            *zip(*pairs, strict=True),
+            "o",
+            ms=2.6,
+            mec="none",
+            color=theme.muted,
+            alpha=alpha,
+            label="outputs",
+        )
+        lines = [
+            [(x, mean) for x, mean in zip(panel.places, trace.means, strict=True) if mean is not None]
+            for trace in axis.traces
+        ]
+        # The line of a single block would be that of the means, and seeds have no order to go along.
+        if len(lines) > 1 and not axis.replicate:
+            alpha = max(0.12, min(0.5, 12 / len(lines)))
+            axes.add_collection(
+                LineCollection(lines, colors=theme.muted, linewidths=0.7, alpha=alpha, label="blocks")
+            )
+    means = [
+        (at, x, point) for at, (x, point) in enumerate(zip(panel.places, axis.points, strict=True)) if point.n
+    ]
+    _draw_intervals(axes, [(x, point) for _, x, point in means], accent)
+    found = [(at, x, point.mean) for at, x, point in means if point.mean is not None]
+    axes.plot(
+        [x for _, x, _ in found],
+        [mean for *_, mean in found],
+        "o-" if axis.numeric else "o",
+        color=accent,
+        lw=1.1,
+        ms=5.5,
+        mec=theme.paper,
+        mew=0.8,
+        zorder=3.5,
+        clip_on=False,
+        label="means",
+    )
+    layout.means += [(axis.name, at, axes, x, mean) for at, x, mean in found]
+
+
+def _draw_intervals(axes: Axes, points: Sequence[tuple[float, Point]], colour: str) -> None:
+    """Draw the intervals of means; a mean need not be in the middle of its own."""
+    ends = [(x, one.low, one.high) for x, one in points if one.low is not None and one.high is not None]
+    if ends:
+        x, low, high = (np.array(side) for side in zip(*ends, strict=True))
+        axes.errorbar(
+            x,
+            (low + high) / 2,
+            (high - low) / 2,
+            fmt="none",
+            ecolor=colour,
+            elinewidth=1.4,
+            capsize=2.5,
+            capthick=1.4,
+            zorder=3,
+        )

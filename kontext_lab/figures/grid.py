@@ -1,24 +1,33 @@
-"""A sweep as a figure: the public call. It plans, makes a figure, and has the plan drawn."""
+"""A sweep as a figure: plans a grid, and draws the plan on one Axes in inches, pictures placed by their extent.
+
+No pyplot, no setting left changed. An Axes for each cell would cost 7 ms apiece.
+"""
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from PIL import Image
 
-from kontext_lab.errors import SweepError
+from kontext_lab.errors import KontextLabError, SweepError
+from kontext_lab.figures import placeholder_cards
 from kontext_lab.figures.axis_choice import Keys
-from kontext_lab.figures.drawing import NotebookFigure, draw, new_figure
-from kontext_lab.figures.geometry import Over
+from kontext_lab.figures.geometry import GridPlan, Over, Tile
 from kontext_lab.figures.grid_plan import plan_grid
-from kontext_lab.figures.overlays import compare_ahead
+from kontext_lab.figures.painter import Painter, plain_settings, sheet_axes, snapped
+from kontext_lab.figures.pictures import compare_ahead, pixels_of
+from kontext_lab.figures.placeholder_cards import PlaceholderCard
+from kontext_lab.figures.theme import DARK, LIGHT, Font, Theme
 from kontext_lab.figures.value_frames import Show
 from kontext_lab.results import Results
 
-__all__ = ["grid", "grid_pages"]
+__all__ = ["NotebookFigure", "draw", "grid", "grid_pages", "new_figure"]
 
 _DPI = 110.0
 
@@ -125,3 +134,102 @@ def grid_pages(results: Results, *sides: Any, **how: Any) -> int:
         1
     """
     return plan_grid(results, *sides, **how).pages
+
+
+F = TypeVar("F", bound=Figure)
+
+
+class NotebookFigure(Figure):
+    """A figure that shows itself as a cell's value, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        # What a notebook has set for the files that it saves is no matter of this one.
+        with mpl.rc_context({"savefig.bbox": None, "savefig.facecolor": "auto", "savefig.edgecolor": "auto"}):
+            self.savefig(buffer, format="png", dpi="figure", transparent=False)
+        return buffer.getvalue()
+
+
+def draw(plan: GridPlan, figure: Figure, *, dark: bool = False) -> dict[int, AxesImage]:
+    """Draw a plan; the figure takes the plan's size.
+
+    Args:
+        plan: what goes where.
+        figure: an empty figure on any canvas.
+        dark: on dark paper.
+
+    Returns:
+        The picture of each tile by its place in `plan.tiles`, for whoever changes pictures later.
+    """
+    with plain_settings():
+        return _Sheet(plan, figure, DARK if dark else LIGHT).drawn()
+
+
+def new_figure(kind: type[F], plan: GridPlan, dpi: float) -> F:
+    """An empty figure of a plan's size that no layout engine will rearrange."""
+    with plain_settings():
+        return kind(figsize=(plan.width, plan.height), dpi=dpi)
+
+
+class _Sheet:
+    """A plan being drawn."""
+
+    def __init__(self, plan: GridPlan, figure: Figure, theme: Theme) -> None:
+        self.plan, self.figure = plan, figure
+        self.axes = sheet_axes(figure, (plan.width, plan.height), theme, figure.dpi)
+        self.painter = Painter(self.axes, theme)
+        self.loaded: dict[str, Any] = {}
+
+    def drawn(self) -> dict[int, AxesImage]:
+        """Everything, in the order it lies."""
+        images: dict[int, AxesImage] = {}
+        said: list[tuple[Tile, PlaceholderCard]] = []
+        for number, tile in enumerate(self.plan.tiles):
+            shown = self._picture(tile) if tile.card is None else tile.card
+            if isinstance(shown, PlaceholderCard):
+                said.append((tile, shown))
+            else:
+                images[number] = shown
+        words = [line for label in self.plan.labels for line in label.lines]
+        words += [line for _, card in said for line in (*card.heading_lines, *card.note_lines)]
+        font = Font(words)
+        for tile, card in said:
+            self.painter.card(tile.rect, card, font)
+        self.painter.corners([tile.rect for tile in self.plan.tiles if tile.reused])
+        self.painter.verdicts([(tile.rect, tile.verdicts) for tile in self.plan.tiles])
+        self.painter.values([(tile.rect, tile.frame) for tile in self.plan.tiles if tile.frame is not None])
+        self.painter.bars(self.plan.bars)
+        self.painter.brackets(self.plan.lines)
+        for label in self.plan.labels:
+            self.painter.label(label, font)
+        return images
+
+    def _picture(self, tile: Tile) -> AxesImage | PlaceholderCard:
+        dpi = self.figure.dpi
+        rect = snapped(tile.rect, dpi)
+        size = (round(rect.width * dpi), round(rect.height * dpi))
+        # A reference stands before many rows; its pixels are made and held once.
+        key = f"{tile.reference.digest} {size}" if tile.reference is not None else ""
+        try:
+            pixels = self.loaded.get(key) if key else None
+            if pixels is None:
+                pixels = pixels_of(tile, size, self.plan.crop)
+                if isinstance(pixels, PlaceholderCard):
+                    return placeholder_cards.fitted(pixels, tile.rect.width, tile.rect.height)
+        except KontextLabError as error:
+            return placeholder_cards.fitted(
+                placeholder_cards.unreadable(error), tile.rect.width, tile.rect.height
+            )
+        if key:
+            self.loaded[key] = pixels
+        image = AxesImage(
+            self.axes,
+            extent=(rect.left, rect.right, rect.bottom, rect.top),
+            origin="upper",
+            interpolation="auto",
+            resample=True,
+        )
+        image.set_data(pixels)
+        image.set_clip_path(None)
+        self.axes.add_image(image)
+        return image

@@ -16,12 +16,11 @@ from kontext_lab.errors import SweepError
 from kontext_lab.figures import captions, sizing, text
 from kontext_lab.figures.axis_choice import Keys, choose
 from kontext_lab.figures.axis_values import Shot, Values
-from kontext_lab.figures.captions import verdicts_of, verdicts_words
-from kontext_lab.figures.colour_legend import Key, key_of
+from kontext_lab.figures.captions import Key, key_of, verdicts_of, verdicts_words
 from kontext_lab.figures.contact_sheet import lay_sheet, split_sheet
 from kontext_lab.figures.geometry import Crop, GridPlan, Label, Over, Role, Tile
 from kontext_lab.figures.matrix import lay_matrix, split_matrix
-from kontext_lab.figures.sizing import Paper
+from kontext_lab.figures.sizing import PageSize
 from kontext_lab.figures.table import Block, Ratios, Table, make_table
 from kontext_lab.figures.value_frames import Frames, Show, View, frames_of, view_of
 from kontext_lab.results import Results
@@ -72,7 +71,7 @@ def plan_grid(
     title: str | None = None,
     cell_inches: float | None = None,
     left_out: str = "",
-    room: Paper | None = None,
+    room: PageSize | None = None,
     live: bool = False,
     criterion: str | None = None,
     show: Show = "output",
@@ -95,7 +94,7 @@ def plan_grid(
         raise SweepError(f"results: {type(results).__name__} are none; lab.run and lab.load return them")
     part = check_crop(crop)
     _check_sizes(per_page, cell_inches)
-    space = replace(room or Paper(), cell=cell_inches)
+    space = replace(room or PageSize(), cell=cell_inches)
     # A page of a notebook is as wide as it is: what doesn't fit is another page.
     space = replace(space, widest=space.width) if live else space
     view = view_of(results, show, over)
@@ -113,7 +112,8 @@ def plan_grid(
     space = replace(space, tallest=space.tallest - max(0.0, legend - _SHORT_LEGEND))
     if table.sheet and named > _LINE_LIMIT:
         per_page = min(per_page or _LINE_LIMIT, _LINE_LIMIT)
-    pages = _pages(table, ratios, per_page, space)
+    split = split_sheet if table.sheet else split_matrix
+    pages = split(table, ratios, per_page, space)
     sizing.check_page(page, len(pages))
     shown = pages[page - 1]
     block = lay_sheet(shown, ratios, space) if table.sheet else lay_matrix(shown, ratios, space)
@@ -158,11 +158,6 @@ def _check_sizes(per_page: int | None, cell_inches: float | None) -> None:
         isinstance(cell_inches, int | float) and math.isfinite(cell_inches) and 0.2 <= cell_inches <= 12
     ):
         raise SweepError(f"cell_inches: {cell_inches!r}, allowed is a number from 0.2 to 12")
-
-
-def _pages(table: Table, ratios: Ratios, per_page: int | None, room: Paper) -> list[Table]:
-    split = split_sheet if table.sheet else split_matrix
-    return split(table, ratios, per_page, room)
 
 
 def _marked(tile: Tile, criterion: str | None, view: View, frames: Frames | None) -> Tile:

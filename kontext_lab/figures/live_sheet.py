@@ -16,10 +16,9 @@ from PIL import Image
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import placeholder_cards
 from kontext_lab.figures.geometry import GridPlan, Label, Rect, Tile, TileFrame
-from kontext_lab.figures.painter import Painter, plain_settings, sheet_axes
+from kontext_lab.figures.painter import CardCache, Painter, PixelLayer, plain_settings, sheet_axes
 from kontext_lab.figures.pictures import Pixels, Previews, cut, source_of
 from kontext_lab.figures.placeholder_cards import PlaceholderCard
-from kontext_lab.figures.rasters import Mosaic, Stamps
 from kontext_lab.figures.theme import DARK, LIGHT
 from kontext_lab.results import CellResult
 
@@ -74,7 +73,7 @@ class LiveSheet:
         self.marks: tuple[Mark, ...] = ()
         self._geometry: Hashable = None
         self._faces: list[Hashable] = []
-        self._stamps: dict[bool, Stamps] = {}
+        self._card_caches: dict[bool, CardCache] = {}
         self._labels: dict[Label, list[Artist]] = {}
         self._corners: tuple[tuple[Rect, ...], list[Artist]] = ((), [])
         self._verdicts: tuple[tuple[tuple[Rect, Any], ...], list[Artist]] = ((), [])
@@ -119,9 +118,9 @@ class LiveSheet:
         covered = [*self._corners[0], *(rect for rect, _ in self._verdicts[0])]
         covered += [rect for rect, *_ in self._frames[0]]
         covered += [rect for rect, _ in self._values[0]]
-        if drawn_over or not pasted.isdisjoint(Mosaic.place(rect, self.figure.dpi) for rect in covered):
+        if drawn_over or not pasted.isdisjoint(PixelLayer.place(rect, self.figure.dpi) for rect in covered):
             return None
-        return [(left, top, self._mosaic.part(left, top, *size)) for left, top, *size in pasted]
+        return [(left, top, self._pixels.part(left, top, *size)) for left, top, *size in pasted]
 
     def select(self, *marks: Mark) -> bool:
         """Frame these outputs, and no others; says whether anything changed."""
@@ -205,11 +204,11 @@ class LiveSheet:
         axes = sheet_axes(self.figure, (plan.width, plan.height), theme, dots)
         axes.set_navigate(False)
         width, height = (int(side) for side in self.figure.bbox.size)
-        self._mosaic = Mosaic(width, height)
-        axes.add_artist(self._mosaic)
-        self._mosaic.set_clip_path(None)
+        self._pixels = PixelLayer(width, height)
+        axes.add_artist(self._pixels)
+        self._pixels.set_clip_path(None)
         self._painter, self._accents, self._ink = Painter(axes, theme), theme.accents, theme.text
-        self._stamp = self._stamps.setdefault(dark, Stamps(theme))
+        self._cards = self._card_caches.setdefault(dark, CardCache(theme))
         self._painter.brackets(plan.lines)
         self._painter.bars(plan.bars)
         self._labels, self._faces = {}, [None for _ in plan.tiles]
@@ -234,7 +233,7 @@ class LiveSheet:
         if isinstance(picture, PlaceholderCard):
             if self._faces[number] == picture:
                 return False
-            pixels = self._stamp.of(picture, self._size(tile), self.figure.dpi)
+            pixels = self._cards.of(picture, self._size(tile), self.figure.dpi)
             self._paste(number, tile, pixels, picture)
             return True
         coarse, sharp = _faces(tile, plan)
@@ -257,8 +256,8 @@ class LiveSheet:
         return found
 
     def _paste(self, number: int, tile: Tile, pixels: Pixels, face: Hashable) -> None:
-        place = Mosaic.place(tile.rect, self.figure.dpi)
-        self._mosaic.paste(*place[:2], pixels)
+        place = PixelLayer.place(tile.rect, self.figure.dpi)
+        self._pixels.paste(*place[:2], pixels)
         self._pasted.add(place)
         self._faces[number] = face
 
@@ -314,7 +313,7 @@ class LiveSheet:
         return True
 
     def _size(self, tile: Tile) -> tuple[int, int]:
-        *_, width, height = Mosaic.place(tile.rect, self.figure.dpi)
+        *_, width, height = PixelLayer.place(tile.rect, self.figure.dpi)
         return width, height
 
 

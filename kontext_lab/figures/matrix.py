@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from kontext_lab.figures import sizing, text
 from kontext_lab.figures.geometry import Label, Line, Rect
-from kontext_lab.figures.sizing import GAP, GROUP_GAP, Paper, Units
+from kontext_lab.figures.sizing import GAP, GROUP_GAP, PageSize, Units
 from kontext_lab.figures.table import Block, Entry, Ratios, Table, tile_of
 from kontext_lab.images import Reference
 
@@ -50,7 +50,7 @@ class _Gutter:
     right: float
 
 
-def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: Paper) -> list[Table]:
+def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: PageSize) -> list[Table]:
     """The pages of a table: runs of rows by runs of columns, references on every page."""
     units = _units(table, ratios)
     smallest, least = room.smallest(per_page), _least(table)
@@ -79,7 +79,7 @@ def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: Paper
     ]
 
 
-def lay_matrix(table: Table, ratios: Ratios, room: Paper) -> Block:
+def lay_matrix(table: Table, ratios: Ratios, room: PageSize) -> Block:
     """Give everything its place; the block's top left is the origin.
 
     Args:
@@ -96,6 +96,13 @@ def lay_matrix(table: Table, ratios: Ratios, room: Paper) -> Block:
     header, labels, lines = _headings(table, lefts, widths)
     tops = _starts(header, heights, gaps_down)
     side_labels, side_lines = _row_labels(levels, tops, heights)
+    # The names of the row levels stand above their labels.
+    above = header - _UNDER - text.height(1, NAME_POINTS)
+    names = [
+        Label((level.name,), level.right, above, NAME_POINTS, "name", "right")
+        for level in levels
+        if level.name
+    ]
     tiles = tuple(
         tile_of(
             content,
@@ -111,7 +118,7 @@ def lay_matrix(table: Table, ratios: Ratios, room: Paper) -> Block:
         width=lefts[-1] + widths[-1],
         height=tops[-1] + heights[-1],
         tiles=tiles,
-        labels=(*labels, *_names_of_rows(levels, header), *side_labels),
+        labels=(*labels, *names, *side_labels),
         lines=(*lines, *side_lines),
     )
 
@@ -255,7 +262,7 @@ def _name(name: str, x: float, top: float, room: float) -> Label:
     return Label((text.shorten(text.clean(name), NAME_POINTS, room),), x, top, NAME_POINTS, "name")
 
 
-def _gutter_width(table: Table, room: Paper) -> float:
+def _gutter_width(table: Table, room: PageSize) -> float:
     """What the row labels and the space before the tiles take at most, whatever their type size."""
     widest = _widest_label(table, room)
     levels = [
@@ -265,11 +272,11 @@ def _gutter_width(table: Table, room: Paper) -> float:
     return sum(levels) + _BESIDE * max(0, 2 * len(levels) - 1)
 
 
-def _widest_label(table: Table, room: Paper) -> float:
+def _widest_label(table: Table, room: PageSize) -> float:
     return min(_WIDEST_LABEL, _GUTTER_SHARE * room.widest / max(1, len(table.row_names)))
 
 
-def _gutter(table: Table, room: Paper) -> tuple[float, list[_Gutter]]:
+def _gutter(table: Table, room: PageSize) -> tuple[float, list[_Gutter]]:
     """The levels of row labels, and how wide they are together with the space before the tiles."""
     if not table.row_names and not _reference_count(table.rows):
         return 0.0, []
@@ -292,16 +299,6 @@ def _gutter(table: Table, room: Paper) -> tuple[float, list[_Gutter]]:
         right += (_BESIDE * 2 if level else 0.0) + wide
         levels.append(_Gutter(name, tuple(runs), tuple(words), tuple(lines), among, points, wide, right))
     return right + _BESIDE, levels
-
-
-def _names_of_rows(levels: Sequence[_Gutter], header: float) -> list[Label]:
-    """The names of the row levels, above their labels."""
-    top = header - _UNDER - text.height(1, NAME_POINTS)
-    return [
-        Label((gutter.name,), gutter.right, top, NAME_POINTS, "name", "right")
-        for gutter in levels
-        if gutter.name
-    ]
 
 
 def _row_labels(

@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PatchCollection, PolyCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -23,10 +26,11 @@ from matplotlib.path import Path
 
 from kontext_lab.figures import text
 from kontext_lab.figures.geometry import ColourBar, Label, Line, Rect, TileFrame
+from kontext_lab.figures.pictures import Pixels
 from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.figures.theme import STATE_COLOURS, Font, Theme, mixed
 
-__all__ = ["Painter", "plain_settings", "sheet_axes", "snapped"]
+__all__ = ["CardCache", "Painter", "PixelLayer", "plain_settings", "sheet_axes", "snapped"]
 
 _BASELINE = 0.98
 _TRIANGLE = 0.09
@@ -87,7 +91,7 @@ class Painter:
     def __init__(self, axes: Axes, theme: Theme) -> None:
         self.axes, self.theme = axes, theme
 
-    def card(self, rect: Rect, card: PlaceholderCard, lettering: Font | None = None) -> list[Artist]:
+    def card(self, rect: Rect, card: PlaceholderCard, font: Font | None = None) -> list[Artist]:
         """Words in place of a picture; the kind of card shows in its tone."""
         theme = self.theme
         tone = STATE_COLOURS.get(card.kind, STATE_COLOURS["failed"])
@@ -109,21 +113,21 @@ class Painter:
         middle = rect.left + rect.width / 2
         words = mixed(theme.text, tone, 0.35)
         below = top + heading + 0.03
-        lettering = lettering or Font((*card.heading_lines, *card.note_lines))
+        font = font or Font((*card.heading_lines, *card.note_lines))
         headings = Label(card.heading_lines, middle, top, card.heading_points, "value", "center")
         notes = Label(card.note_lines, middle, below, card.note_points, "note", "center")
-        return [box, *self.label(headings, lettering, words), *self.label(notes, lettering)]
+        return [box, *self.label(headings, font, words), *self.label(notes, font)]
 
-    def label(self, label: Label, lettering: Font | None = None, colour: Any = None) -> list[Artist]:
+    def label(self, label: Label, font: Font | None = None, colour: Any = None) -> list[Artist]:
         """Lines of text, as they were broken."""
         usual = {"mark": self.theme.mark, "note": self.theme.muted, "name": self.theme.muted}
-        lettering = lettering or Font(label.lines)
+        font = font or Font(label.lines)
         return [
             self.axes.text(
                 label.x,
                 label.top + text.height(at, label.points) + _BASELINE * label.points / 72,
-                lettering.drawable(line),
-                fontfamily=lettering.families,
+                font.drawable(line),
+                fontfamily=font.families,
                 fontsize=label.points,
                 color=colour or usual.get(label.role, self.theme.text),
                 horizontalalignment=label.align,
@@ -135,7 +139,7 @@ class Painter:
 
     def corners(self, rects: Sequence[Rect]) -> list[Artist]:
         """A small corner on pictures that were reused."""
-        # Paper around the mark: it is seen on any picture.
+        # PageSize around the mark: it is seen on any picture.
         tones = ((_TRIANGLE * 1.6, self.theme.paper), (_TRIANGLE, self.theme.muted))
         return [self._corners(rects, size, colour) for size, colour in tones] if rects else []
 
@@ -150,7 +154,9 @@ class Painter:
     def verdicts(self, marks: Sequence[tuple[Rect, str]]) -> list[Artist]:
         """What people said of pictures: small discs with a sign, at the foot of each."""
         found: dict[str, list[tuple[float, float]]] = {sign: [] for sign in _SIGNS}
-        size = _sign_size([rect for rect, signs in marks if signs])
+        # Quiet on large tiles, still to be read on small ones.
+        narrowest = min((min(rect.width, rect.height) for rect, signs in marks if signs), default=1.0)
+        size = min(11.0, max(7.5, 72 * 0.1 * narrowest))
         step = size / 72
         for rect, signs in marks:
             for at, sign in enumerate(signs):
@@ -258,7 +264,7 @@ class Painter:
             rect = Rect(
                 rect.left + _WITHIN, rect.top + _WITHIN, rect.width - 2 * _WITHIN, rect.height - 2 * _WITHIN
             )
-        # Paper inside the colour: the frame is seen on any picture.
+        # PageSize inside the colour: the frame is seen on any picture.
         parts: list[Artist] = []
         for inset, tone, thick in ((0.022, self.theme.paper, 1.0), (0.0, colour, 2.4)):
             place = (rect.left + inset, rect.top + inset)
@@ -276,7 +282,86 @@ class Painter:
         return parts
 
 
-def _sign_size(rects: Sequence[Rect]) -> float:
-    """The size of a disc in points: quiet on large tiles, still to be read on small ones."""
-    narrowest = min((min(rect.width, rect.height) for rect in rects), default=1.0)
-    return min(11.0, max(7.5, 72 * 0.1 * narrowest))
+_MOST_BYTES = 32_000_000
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Pixels, and how many of them an inch has."""
+
+    width: int
+    height: int
+    dpi: float
+
+
+class CardCache:
+    """Cards of one theme, by what they say and how large they are."""
+
+    def __init__(self, theme: Theme) -> None:
+        self._theme = theme
+        self._made: dict[tuple[PlaceholderCard, _Size], Pixels] = {}
+        self._bytes = 0
+        self._paper: tuple[_Size, FigureCanvasAgg, Axes] | None = None
+
+    def of(self, card: PlaceholderCard, size: tuple[int, int], dpi: float) -> Pixels:
+        """A card of so many pixels, on the theme's paper."""
+        place = _Size(*size, dpi)
+        if (card, place) not in self._made:
+            if self._bytes > _MOST_BYTES:
+                self._made.clear()
+                self._bytes = 0
+            self._made[card, place] = self._drawn(card, place)
+            self._bytes += self._made[card, place].nbytes
+        return self._made[card, place]
+
+    def _drawn(self, card: PlaceholderCard, size: _Size) -> Pixels:
+        canvas, axes = self._sheet(size)
+        rect = Rect(0.0, 0.0, size.width / size.dpi, size.height / size.dpi)
+        parts = Painter(axes, self._theme).card(rect, card)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        drawn = np.array(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
+        for part in parts:
+            part.remove()
+        return drawn[..., :3]
+
+    def _sheet(self, size: _Size) -> tuple[FigureCanvasAgg, Axes]:
+        """A scratch sheet: most tiles of a page are equally large."""
+        if self._paper is None or self._paper[0] != size:
+            figure = Figure(dpi=size.dpi)
+            canvas = FigureCanvasAgg(figure)
+            inches = (size.width / size.dpi, size.height / size.dpi)
+            self._paper = (size, canvas, sheet_axes(figure, inches, self._theme, size.dpi))
+        return self._paper[1:]
+
+
+class PixelLayer(Artist):
+    """Pixels of the whole sheet, see-through where no tile lies."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__()
+        self.pixels: Pixels = np.zeros((height, width, 4), dtype=np.uint8)
+
+    def paste(self, left: int, top: int, pixels: Pixels) -> None:
+        """Put a tile at a place."""
+        height, width = (min(pixels.shape[0], len(self.pixels) - top), pixels.shape[1])
+        part = self.pixels[top : top + height, left : left + width]
+        part[..., :3] = pixels[:height, : part.shape[1]]
+        part[..., 3] = 255
+
+    def part(self, left: int, top: int, width: int, height: int) -> Pixels:
+        """The pixels at a place, as far as the sheet reaches."""
+        return self.pixels[top : top + height, left : left + width]
+
+    def draw(self, renderer: Any) -> None:
+        """Draw it from the lower left, as renderers count."""
+        context = renderer.new_gc()
+        renderer.draw_image(context, 0, 0, self.pixels[::-1])
+        context.restore()
+        self.stale = False
+
+    @staticmethod
+    def place(rect: Rect, dpi: float) -> tuple[int, int, int, int]:
+        """Left, top, width and height of a place in pixels, as `kl.grid` snaps it."""
+        left, top = round(rect.left * dpi), round(rect.top * dpi)
+        right, bottom = max(left + 1, round(rect.right * dpi)), max(top + 1, round(rect.bottom * dpi))
+        return left, top, right - left, bottom - top

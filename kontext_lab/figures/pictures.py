@@ -1,24 +1,146 @@
-"""Pixels of tiles: decodes, crops and scales pictures, and caches them for live figures. Draws nothing."""
+"""Pixels of tiles: decodes, crops and scales pictures, lays change maps over them, and caches both. Draws nothing."""
 
 from __future__ import annotations
 
+import io
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from kontext_lab.errors import KontextLabError, NotFound
+from kontext_lab.figures import text
 from kontext_lab.figures.geometry import Crop, Tile
-from kontext_lab.figures.overlays import changed_picture
 from kontext_lab.figures.placeholder_cards import PlaceholderCard, unreadable
-from kontext_lab.images import PREVIEW_BOX, thumbnail
+from kontext_lab.images import PREVIEW_BOX, Reference, thumbnail
+from kontext_lab.images.heat_map import heat_map
 from kontext_lab.results import Output
 
-__all__ = ["Pixels", "Previews", "cut", "decoded", "pixels_of", "source_of"]
+if TYPE_CHECKING:
+    from kontext_lab.metrics import Comparison
+
+__all__ = [
+    "Pixels",
+    "Previews",
+    "change_webp",
+    "changed_picture",
+    "compare_ahead",
+    "cut",
+    "decoded",
+    "incomparable",
+    "pixels_of",
+    "source_of",
+]
+
+_THREADS = 2
+_PAPER = (60, 60, 60)
+_OUTLINED = 8
+"""Regions that are outlined at most, the largest."""
+
+
+def changed_picture(tile: Tile, box: int) -> Image.Image | PlaceholderCard:
+    """The picture of a tile with an overlay, longest side about `box` pixels at most; else why there is none."""
+    output, overlay = tile.output, tile.overlay
+    if output is None or overlay is None:
+        return PlaceholderCard("uncompared", "not compared", "there is no picture")
+    try:
+        found = overlay.comparison(output)
+        return incomparable(found) or _drawn(output, found, overlay.over == "output", box)
+    except KontextLabError as error:
+        return PlaceholderCard("uncompared", "not compared", text.clean(str(error)))
+
+
+def incomparable(found: Comparison) -> PlaceholderCard | None:
+    """What to say where there is no map to show; None where there is."""
+    if "blank" in found.flags:
+        return PlaceholderCard("uncompared", "blank", "the output shows nothing that could be compared")
+    if not found.registered:
+        return PlaceholderCard("uncompared", "new picture", "nothing of the reference is in its place")
+    return None
+
+
+def change_webp(output: Output, compare: Callable[[Output], Comparison], box: int = 1024) -> bytes | str:
+    """What an output changed over its reference, its regions outlined: to be looked at closely.
+
+    Args:
+        output: of which.
+        compare: measures it; may take long.
+        box: pixels of the longest side at most.
+
+    Returns:
+        A WebP file, or a line that says why there is none.
+    """
+    try:
+        found = compare(output)
+        why = incomparable(found)
+        if why is not None:
+            return f"{why.heading}: {why.note}"
+        request = output.cell.request
+        assert request is not None  # else it could not have been compared
+        reference = thumbnail(request.images[found.reference].png, box)
+    except KontextLabError as error:
+        return text.clean(str(error))
+    boxes = [region.box for region in found.regions[:_OUTLINED]]
+    picture = heat_map(reference, found.change_map, seen=found.seen, boxes=boxes, size=reference.size)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="WEBP", quality=88, method=2)
+    return buffer.getvalue()
+
+
+def _drawn(output: Output, found: Comparison, over_output: bool, box: int) -> Image.Image:
+    request = output.cell.request
+    assert request is not None  # else it could not have been compared
+    height, width = found.change_map.shape
+    box = min(box, max(width, height))
+    if over_output and found.matrix is not None:
+        picture = output.thumbnail(box)
+        full = _within(picture.size, max(width, height))
+        from kontext_lab.metrics import in_output  # noqa: PLC0415 - loads scipy
+
+        distances, shared = in_output(found.change_map, found.matrix, full)
+        compared, _ = in_output(found.seen, found.matrix, full)
+        return heat_map(picture, distances, seen=shared & (compared > 0.5), size=_within(picture.size, box))
+    reference = _grey(request.images[found.reference], box)
+    picture = heat_map(reference, found.change_map, seen=found.seen, size=_within((width, height), box))
+    first = request.images[0].sent_size
+    if found.reference and all(first):
+        # The tile has the ratio of the first reference; this is another one.
+        picture = ImageOps.pad(picture, _within(first, box), color=_PAPER)
+    return picture
+
+
+@lru_cache(maxsize=8)
+def _grey(reference: Reference, box: int) -> Image.Image:
+    """A reference as all its cells need it."""
+    return thumbnail(reference.png, box).convert("L")
+
+
+def _within(size: tuple[int, int], box: int) -> tuple[int, int]:
+    scale = box / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def compare_ahead(tiles: Iterable[Tile]) -> None:
+    """Measure what tiles show, several at a time, so that drawing finds it done."""
+    wanted = [(tile.overlay, tile.output) for tile in tiles if tile.overlay is not None]
+    if len(wanted) < 2:
+        return
+
+    def measured(job: tuple[object, Output | None]) -> None:
+        overlay, output = job
+        with suppress(KontextLabError):  # drawing says what was wrong
+            overlay.comparison(output)  # type: ignore[attr-defined]
+
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="kontext-lab changes") as pool:
+        list(pool.map(measured, wanted))
 
 
 Pixels = NDArray[np.uint8]
@@ -33,7 +155,12 @@ def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels | Placeho
     across, down = crop[2] - crop[0], crop[3] - crop[1]
     # The whole picture must be this large for its part to fill the tile.
     box = math.ceil(max(size[0] / across, size[1] / down))
-    picture = _thumbnail(tile, box)
+    output = tile.output
+    load = None
+    if output is not None and output.data and output.format == "jpeg":
+        # A JPEG is decoded at reduced size: a third of the time a preview takes.
+        load = partial(thumbnail, output.data, box)
+    picture = decoded(tile, box, load)
     if isinstance(picture, PlaceholderCard):
         return picture
     part = (
@@ -44,15 +171,6 @@ def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels | Placeho
     )
     small = picture.resize(size, Image.Resampling.LANCZOS, box=part)
     return np.asarray(small, dtype=np.uint8)
-
-
-def _thumbnail(tile: Tile, box: int) -> Image.Image | PlaceholderCard:
-    output = tile.output
-    if output is not None and output.data and output.format == "jpeg":
-        data = output.data
-        # A JPEG is decoded at reduced size: a third of the time a preview takes.
-        return decoded(tile, box, lambda: thumbnail(data, box))
-    return decoded(tile, box)
 
 
 def decoded(
@@ -97,7 +215,9 @@ def source_of(tile: Tile) -> Hashable:
     if output is None:
         return None
     if tile.overlay is not None:
-        return ("change", tile.overlay.over, output.sha256 or id(output), _references(output))
+        request = output.cell.request
+        references = tuple(one.digest for one in request.images) if request is not None else ()
+        return ("change", tile.overlay.over, output.sha256 or id(output), references)
     return ("output", output.sha256 or id(output))
 
 
@@ -218,8 +338,3 @@ def _size(tile: Tile) -> tuple[int, int]:
         return (0, 0)  # a map has no more than its preview
     output = tile.output
     return (output.width, output.height) if output is not None else (0, 0)
-
-
-def _references(output: Output) -> tuple[str, ...]:
-    request = output.cell.request
-    return tuple(one.digest for one in request.images) if request is not None else ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kontext_lab.errors import OutputMissing
 from kontext_lab.figures import text
-from kontext_lab.results import CellResult, Output, State
+from kontext_lab.results import CellResult, State
 
 __all__ = ["PlaceholderCard", "card_of", "fitted", "unreadable"]
 
@@ -50,7 +50,10 @@ def card_of(cell: CellResult, number: int) -> PlaceholderCard | None:
     output = next((output for output in cell.outputs if output.number == number), None)
     if output is None:
         return PlaceholderCard("failed", "no picture", "the answer held none")
-    return _card_of_output(output) if not output.is_picture or not output.format else None
+    if output.is_picture and output.format:
+        return None
+    kind = output.reason if output.reason == _MODERATED else "failed"
+    return PlaceholderCard(kind, output.reason or "no picture", _note(output.note, output.reason))
 
 
 def unreadable(error: Exception) -> PlaceholderCard:
@@ -64,7 +67,11 @@ def fitted(card: PlaceholderCard, width: float, height: float) -> PlaceholderCar
     room, high = (max(side - 2 * min(_PADDING, side / 20), 0.1) for side in (width, height))
     points = text.fitting_size((card.heading,), _SIZES, (room,), 2)
     most = max(1, int(high / text.height(1, points)))
-    heading = _broken(card.heading, points, room)[:most]
+    heading: tuple[str, ...] = (card.heading,)
+    if text.width(card.heading, points) > room:
+        # State and reason on lines of their own.
+        parts = card.heading.split(" · ")
+        heading = tuple(line for part in parts for line in text.wrap(part, points, room, 2))[:most]
     left = high - text.height(len(heading), points) - 0.02
     note_points = text.fitting_size((card.note,), _NOTE_SIZES, (room,), 4)
     lines = min(5, int(left / text.height(1, note_points)))
@@ -72,18 +79,6 @@ def fitted(card: PlaceholderCard, width: float, height: float) -> PlaceholderCar
     readable = width >= 0.9 and lines >= 1 and card.note
     note = text.wrap(card.note, note_points, room, lines) if readable else ()
     return PlaceholderCard(card.kind, card.heading, card.note, heading, note, points, note_points)
-
-
-def _broken(heading: str, points: float, room: float) -> tuple[str, ...]:
-    """The heading on one line, else state and reason on lines of their own."""
-    if text.width(heading, points) <= room:
-        return (heading,)
-    return tuple(line for part in heading.split(" · ") for line in text.wrap(part, points, room, 2))
-
-
-def _card_of_output(output: Output) -> PlaceholderCard:
-    kind = output.reason if output.reason == _MODERATED else "failed"
-    return PlaceholderCard(kind, output.reason or "no picture", _note(output.note, output.reason))
 
 
 def _note(note: str, reason: str) -> str:

@@ -10,10 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kontext_lab.figures.drawing import draw, new_figure
 from kontext_lab.figures.geometry import GridPlan
+from kontext_lab.figures.grid import draw, new_figure
 from kontext_lab.figures.grid_plan import plan_grid
-from kontext_lab.figures.sizing import Paper
+from kontext_lab.figures.sizing import PageSize
 from kontext_lab.figures.theme import LIGHT, mixed
 from kontext_lab.results import Results
 
@@ -34,7 +34,10 @@ def preview_png(results: Results) -> bytes:
     data = b""
     # Smaller tiles first; fewer colours only where the pictures are little but noise.
     for shrink, colours in ((1.0, 256), (0.85, 256), (0.72, 256), (0.6, 128), (0.45, 64), (0.3, 32)):
-        data = _png(_raster(_planned(results, side * shrink)), colours)
+        plan = _planned(results, side * shrink)
+        figure = new_figure(Figure, plan, _DPI)
+        draw(plan, figure)
+        data = _png(_drawn(figure), colours)
         if len(data) <= MAX_BYTES:
             break
     return data
@@ -54,13 +57,7 @@ def small_png(figure: Figure, most: int) -> bytes:
 
 
 def _planned(results: Results, largest: float) -> GridPlan:
-    return plan_grid(results, per_page=_TILES, left_out=_LEFT_OUT, room=Paper(8.0, 6.0, largest))
-
-
-def _raster(plan: GridPlan) -> Image.Image:
-    figure = new_figure(Figure, plan, _DPI)
-    draw(plan, figure)
-    return _drawn(figure)
+    return plan_grid(results, per_page=_TILES, left_out=_LEFT_OUT, room=PageSize(8.0, 6.0, largest))
 
 
 def _drawn(figure: Figure) -> Image.Image:

@@ -18,7 +18,7 @@ __all__ = [
     "MAX_HEIGHT",
     "MAX_WIDTH",
     "SMALLEST",
-    "Paper",
+    "PageSize",
     "Units",
     "check_page",
     "even",
@@ -51,7 +51,7 @@ Across = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Paper:
+class PageSize:
     """What tiles take where that leaves them large enough: the width of a notebook, the height of a screen.
 
     Attributes:
@@ -135,7 +135,7 @@ def fitted_rect(ratio: float, box: Rect) -> Rect:
     return Rect(box.left + (box.width - width) / 2, box.top + (box.height - height) / 2, width, height)
 
 
-def sized(units: Units, least: Across, taken: Across, room: Paper) -> tuple[list[float], list[float]]:
+def sized(units: Units, least: Across, taken: Across, room: PageSize) -> tuple[list[float], list[float]]:
     """Widths of columns and heights of rows in inches: as large as a screen allows, else on a larger sheet.
 
     Args:

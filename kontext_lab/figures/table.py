@@ -154,7 +154,9 @@ def _with_references(table: Table) -> Table:
         return replace(table, no_reference="the references are not held by these results")
     by_row = _common(table, 0)
     if table.sheet:
-        return _in_front(table) if len(set(by_row.values())) == 1 else replace(table, no_reference=_MIXED)
+        if len(set(by_row.values())) != 1:
+            return replace(table, no_reference=_MIXED)
+        return _flipped(_beside(_flipped(table), {0: next(iter(by_row.values()))}))
     if by_row:
         return _beside(table, by_row)
     by_column = _common(table, 1)
@@ -189,17 +191,6 @@ def _beside(table: Table, by_row: dict[int, tuple[Reference, ...]]) -> Table:
         places.update({(row, column): reference for column, reference in enumerate(references)})
     columns = tuple(Entry((name,), reference=True) for name in _reference_names(count))
     return replace(table, columns=(*columns, *table.columns), places=places)
-
-
-def _in_front(table: Table) -> Table:
-    references = _references(next(shot for shot in table.places.values() if isinstance(shot, Shot)))
-    count = len(references)
-    places: dict[tuple[int, int], Content] = {
-        (row + count, 0): shot for (row, _), shot in table.places.items()
-    }
-    places.update({(row, 0): reference for row, reference in enumerate(references)})
-    rows = tuple(Entry((name,), reference=True) for name in _reference_names(count))
-    return replace(table, rows=(*rows, *table.rows), places=places)
 
 
 def _reference_names(count: int) -> list[str]:

@@ -1,7 +1,6 @@
-"""Text as geometry: how wide a line will be, where it wraps, how it is cut. Knows no font engine.
+"""Text as geometry: width of a line, its breaks, its cuts.
 
-Widths are those of DejaVu Sans, which every figure is drawn in, so that a plan can be computed, and tested,
-without drawing. Sizes are points, widths and heights inches.
+Widths are those of DejaVu Sans, which every figure is drawn in. Sizes are points, widths and heights inches.
 """
 
 from __future__ import annotations
@@ -9,7 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+
+from matplotlib.font_manager import findfont
+from matplotlib.ft2font import FT2Font, LoadFlags
 
 from kontext_lab.sweep.wording import shortened
 
@@ -32,16 +34,7 @@ LEADING = 1.3
 _ELLIPSIS = "…"
 # On coarse pixels each character is moved to a whole one, which makes lines up to 7 % wider.
 _HINTED = 1.07
-# Advance widths of the characters from space to ~ in hundredths of the type size.
-_WIDTHS = (
-    *(32, 40, 46, 84, 64, 95, 78, 27, 39, 39, 50, 84, 32, 36, 32, 34),
-    *(64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 34, 34, 84, 84, 84, 53),
-    *(100, 68, 69, 70, 77, 63, 58, 77, 75, 29, 29, 66, 56, 86, 75, 79),
-    *(60, 79, 69, 63, 61, 73, 68, 99, 69, 61, 69, 39, 34, 39, 84, 50),
-    *(50, 61, 63, 55, 63, 62, 35, 63, 63, 28, 28, 58, 28, 97, 63, 61),
-    *(63, 63, 41, 52, 39, 63, 59, 82, 59, 59, 52, 64, 34, 64, 84),
-)
-_OTHERS = {"·": 32, "–": 50, "’": 32, "‘": 32, "“": 52, "”": 52, "°": 50, "×": 84, "…": 100}
+_EM = 100.0
 # Format characters: joiners, direction marks, variation selectors. They have no width and no glyph.
 _INVISIBLE = ("Cf", "Cc", "Cs", "Co", "Cn", "Me")
 _BREAK_AFTER = re.compile(r"(?<=[_/\-+,.:;|=])(?=\w)")
@@ -59,7 +52,7 @@ def clean(text: str) -> str:
 
 def width(text: str, points: float) -> float:
     """How wide a line is, in inches; not less than it will be drawn at 100 dots per inch and more."""
-    return sum(_advance(char) for char in text) * points / 7200 * _HINTED
+    return sum(map(_advance, text)) * points / 72 * _HINTED
 
 
 def height(lines: int, points: float) -> float:
@@ -179,12 +172,19 @@ def _pieces(word: str, points: float, room: float) -> list[str]:
     return pieces
 
 
-def _advance(char: str) -> int:
-    code = ord(char)
-    if 32 <= code < 127:
-        return _WIDTHS[code - 32]
-    if char in _OTHERS:
-        return _OTHERS[char]
+@cache
+def _advance(char: str) -> float:
+    """The advance width of a character, in parts of the type size; wide ones come from other fonts."""
     if unicodedata.combining(char):
-        return 0
-    return 105 if unicodedata.east_asian_width(char) in "WFA" or code > 0x2FFF else 80
+        return 0.0
+    font = _font()
+    if ord(char) in font.get_charmap():
+        return font.load_char(ord(char), flags=LoadFlags.NO_HINTING).linearHoriAdvance / 65536 / _EM
+    return 1.05 if unicodedata.east_asian_width(char) in "WFA" or ord(char) > 0x2FFF else 0.8
+
+
+@cache
+def _font() -> FT2Font:
+    font = FT2Font(findfont("DejaVu Sans"))
+    font.set_size(_EM, 72)
+    return font

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+from matplotlib.colors import to_hex
 
 from kontext_lab.errors import ConfigError, listed, shown
 from kontext_lab.figures.axis_values import Shot, Values
 from kontext_lab.figures.geometry import Over, Overlay, Tile, TileFrame
 from kontext_lab.figures.placeholder_cards import PlaceholderCard, fitted
+from kontext_lab.figures.theme import mixed
 from kontext_lab.images import Reference
 from kontext_lab.results import VERDICT, CellResult, ComparisonSource, Results
 from kontext_lab.statistics.formatting import number_words
@@ -74,7 +76,7 @@ class Frames:
             return _YES if value else _NO
         at = share_of(value, self.ends) * (len(SCALE) - 1)
         first = min(int(at), len(SCALE) - 2)
-        return _between(SCALE[first], SCALE[first + 1], at - first)
+        return to_hex(mixed(SCALE[first], SCALE[first + 1], at - first))
 
     def words(self, value: float) -> str:
         """The value with as many decimals as the scale's width asks for; pass or fail, yes or no."""
@@ -164,11 +166,6 @@ def _value(shot: Shot, metric: str) -> float:
     own = next((output.metrics for output in shot.cell.outputs if output.number == shot.output), {})
     value = own.get(metric, shot.cell.metrics.get(metric))
     return math.nan if value is None else float(value)
-
-
-def _between(first: str, second: str, share: float) -> str:
-    pairs = ((int(first[at : at + 2], 16), int(second[at : at + 2], 16)) for at in (1, 3, 5))
-    return "#" + "".join(f"{round(low + (high - low) * share):02x}" for low, high in pairs)
 
 
 Show = Literal["output", "change", "reference"]

@@ -10,7 +10,7 @@ from ipywidgets import Box, Checkbox, Dropdown, SelectionSlider, Widget
 from kontext_lab import figures
 from kontext_lab.figures.geometry import GridPlan
 from kontext_lab.figures.grid_plan import plan_grid
-from kontext_lab.figures.sizing import Paper
+from kontext_lab.figures.sizing import PageSize
 from kontext_lab.figures.value_frames import SHOWS, Show
 from kontext_lab.panel.widgets import (
     NO_CHOICE,
@@ -181,7 +181,7 @@ class AxisPickers(Section):
         """The values of the sliders."""
         return {key: slider.kl_values[slider.index][1] for key, slider in self.sliders.items()}
 
-    def plan(self, *, paper: Paper | None = None, criterion: str | None = None) -> GridPlan:
+    def plan(self, *, paper: PageSize | None = None, criterion: str | None = None) -> GridPlan:
         """The plan of the chosen page, with the verdicts on a criterion."""
         results = self._results
         if results is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kontext_lab.figures import GridPlan, Mark, Paper, Tile
+from kontext_lab.figures import GridPlan, Mark, PageSize, Tile
 from kontext_lab.figures.axis_values import Shot, Values
 from kontext_lab.panel.axis_pickers import AxisPickers
 from kontext_lab.panel.browser import PageFrame
@@ -76,7 +76,7 @@ class CanvasSection(Section):
 
     def _draw(self, criterion: str | None = None) -> None:
         width = max(3.0, ((self._frame.width or 1000) - _MARGIN) / GridCanvas.DPI)
-        plan = self.pickers.plan(paper=Paper(width=width, height=6.0, widest=width), criterion=criterion)
+        plan = self.pickers.plan(paper=PageSize(width=width, height=6.0, widest=width), criterion=criterion)
         self.canvas.show(plan, dark=self._frame.dark)
 
     def _show_fit(self) -> None:

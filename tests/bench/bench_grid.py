@@ -22,14 +22,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from skimage import data
 
-from kontext_lab.figures import GridPlan, LiveSheet, Paper, plan_grid
+from kontext_lab.figures import GridPlan, LiveSheet, PageSize, plan_grid
 from kontext_lab.images import examine
 from kontext_lab.request.attempt import Answer, Attempt, Picture
 from kontext_lab.results import CellResult, Results
 from kontext_lab.sweep import Cell, Sweep
 
 _AXES = {4: ("2-5:3", "1-2"), 36: ("1-6", "1-6"), 144: ("1-9.8:0.8", "1-12"), 400: ("1-10:0.5", "1-21")}
-_ROOM = Paper(12.4, 6.6)
+_ROOM = PageSize(12.4, 6.6)
 _NOW = datetime(2025, 11, 1, tzinfo=UTC)
 
 

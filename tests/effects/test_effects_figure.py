@@ -12,13 +12,15 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from effects_making import noise, study
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 import kontext_lab as kl
 from kontext_lab.figures import effects, effects_view
-from kontext_lab.figures.effects_panels import plan_effects
 from kontext_lab.results import Results
 from kontext_lab.statistics import effects_of
 
@@ -45,10 +47,27 @@ def pixels(figure: Figure) -> np.ndarray:
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
+def texts(figure: Figure) -> list[Text]:
+    """Everything that is written on the figure; an axis keeps ticks beyond its ends, and doesn't draw them."""
+    hidden = [
+        tick.label1
+        for axes in figure.axes
+        for tick in axes.yaxis.get_major_ticks()
+        if not min(axes.get_ylim()) <= tick.get_loc() <= max(axes.get_ylim())
+    ]
+    return [one for one in figure.findobj(Text) if one.get_visible() and one.get_text() and one not in hidden]
+
+
+def words(figure: Figure) -> list[str]:
+    """The same as strings."""
+    return [one.get_text() for one in texts(figure)]
+
+
 def clashes(figure: Figure) -> list[tuple[str, str]]:
     """Texts that overlap each other by more than a pixel, and those that leave the sheet."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in figure.axes[0].texts]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [(one.get_text(), one.get_window_extent(canvas.get_renderer())) for one in texts(figure)]
     across, down = figure.get_size_inches() * figure.dpi
     out = [
         (words, "the edge")
@@ -61,6 +80,28 @@ def clashes(figure: Figure) -> list[tuple[str, str]]:
         if min(one[1].x1, other[1].x1) - max(one[1].x0, other[1].x0) > 1
         and min(one[1].y1, other[1].y1) - max(one[1].y0, other[1].y0) > 1
     ]
+
+
+def drawn(figure: Figure, label: str) -> list[Artist]:
+    """What is drawn under a label: `outputs`, `blocks`, `means`, `heat map`."""
+    return figure.findobj(lambda one: one.get_label() == label)
+
+
+def panel(figure: Figure, axis: str) -> Axes:
+    """The panel of an axis."""
+    return next(axes for axes in figure.axes if axes.get_title(loc="left") == axis)
+
+
+def shares(figure: Figure) -> np.ma.MaskedArray:
+    """Where each field of the heat map stands between the ends of its colours, 0 to 1."""
+    (image,) = drawn(figure, "heat map")
+    return image.get_array()  # type: ignore[attr-defined, no-any-return]
+
+
+def fields_of(figure: Figure) -> list[str]:
+    """Words on the fields of the heat map."""
+    (image,) = drawn(figure, "heat map")
+    return [one.get_text() for one in image.axes.texts]  # type: ignore[union-attr]
 
 
 STUDIES: dict[str, tuple[dict[str, Any], tuple[str, str] | None]] = {
@@ -120,7 +161,7 @@ def test_a_rate_has_no_overlaps_either() -> None:
     )
     found = effects(made, "verdict/rest_kept", interaction=("guidance_scale", "seed"))
     assert [] == clashes(found.figure)
-    assert {"0 %", "100 %"} <= {text.get_text() for text in found.figure.axes[0].texts}
+    assert {"0 %", "100 %"} <= set(words(found.figure))
 
 
 def test_below_a_rate_stands_what_it_is_of() -> None:
@@ -128,15 +169,13 @@ def test_below_a_rate_stands_what_it_is_of() -> None:
     made = study(
         lambda p: float(p["seed"] < 4), metric="verdict/rest_kept", seed="1-4", guidance_scale=[2, 5]
     )
-    shown = [text.get_text() for text in effects(made, "verdict/rest_kept").figure.axes[0].texts]
-    assert 2 == shown.count("3 of 4")
+    labels = panel(effects(made, "verdict/rest_kept").figure, "guidance_scale").get_xticklabels()
+    assert ["2\n3 of 4", "5\n3 of 4"] == [one.get_text() for one in labels]
 
 
 def test_means_have_no_such_words() -> None:
     """Their outputs are dots that can be counted."""
-    shown = [
-        text.get_text() for text in effects(study(small, seed="1-4"), "change/area").figure.axes[0].texts
-    ]
+    shown = words(effects(study(small, seed="1-4"), "change/area").figure)
     assert not any(" of 4" in text or " of 1" in text for text in shown)
 
 
@@ -168,26 +207,23 @@ def test_a_narrow_sheet_has_no_overlaps(name: str) -> None:
 def test_points_stand_on_the_scale_of_their_axis() -> None:
     """Halfway between 2 and 8 stands 5; 5 twice as far from 2 as 3.5."""
     made = study(small, guidance_scale=[2, 3.5, 5, 8], seed="1-2")
-    spots = [
-        spot.x
-        for spot in plan_effects(effects_of(made, "change/area")).spots
-        if spot.axis == "guidance_scale"
-    ]
+    spots = [one.x for one in effects(made, "change/area").points if one.axis == "guidance_scale"]
     assert pytest.approx([0.25, 0.5]) == [(x - spots[0]) / (spots[3] - spots[0]) for x in spots[1:3]]
 
 
 def test_all_panels_have_one_scale() -> None:
     """The same value is as high in each of them."""
     made = study(lambda p: 0.1 * p["seed"], guidance_scale=[2, 5], seed="1-3")
-    spots = plan_effects(effects_of(made, "change/area")).spots
+    spots = effects(made, "change/area").points
     middle = [spot.y for spot in spots if spot.axis == "seed"][1]
     assert {round(middle, 6)} == {round(spot.y, 6) for spot in spots if spot.axis == "guidance_scale"}
 
 
 def test_every_output_is_a_dot_and_every_seed_a_line() -> None:
     """Where intervals are over seeds."""
-    plan = plan_effects(effects_of(study(small, guidance_scale=[2, 5, 8], seed="1-4"), "change/area"))
-    assert (24, 4) == (len(plan.dots), sum(stroke.kind == "trace" for stroke in plan.strokes))
+    figure = effects(study(small, guidance_scale=[2, 5, 8], seed="1-4"), "change/area").figure
+    assert [12, 12] == [len(dots.get_xdata()) for dots in drawn(figure, "outputs")]  # type: ignore[attr-defined]
+    assert [4] == [len(lines.get_segments()) for lines in drawn(figure, "blocks")]  # type: ignore[attr-defined]
 
 
 def test_a_heat_map_has_the_order_of_the_grid() -> None:
@@ -198,9 +234,9 @@ def test_a_heat_map_has_the_order_of_the_grid() -> None:
         seed=[3, 1],
         ends={0: "failed"},
     )
-    plan = plan_effects(effects_of(made, "change/area", interaction=("guidance_scale", "seed")))
-    assert ["1.20", "3.20", "1.80"] == [label.lines[0] for label, _ in plan.on_heat]
-    assert 1 == sum(box.kind == "empty" for box in plan.boxes)
+    figure = effects(made, "change/area", interaction=("guidance_scale", "seed")).figure
+    assert ["1.20", "3.20", "1.80", "–"] == fields_of(figure)
+    assert [[False, False], [False, True]] == np.ma.getmaskarray(shares(figure)).tolist()
 
 
 def test_a_heat_map_tells_values_that_lie_near_each_other_apart() -> None:
@@ -210,12 +246,13 @@ def test_a_heat_map_tells_values_that_lie_near_each_other_apart() -> None:
         guidance_scale=[1, 2],
         seed=[1, 2],
     )
-    plan = plan_effects(effects_of(made, "change/area", interaction=("guidance_scale", "seed")))
-    assert 4 == len({label.lines[0] for label, _ in plan.on_heat})
+    assert 4 == len(
+        set(fields_of(effects(made, "change/area", interaction=("guidance_scale", "seed")).figure))
+    )
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "mark"),
     [
         ({"seed": "1-3"}, "simulated pictures (sandbox)"),
         ({}, "simulated pictures (sandbox)"),
@@ -223,20 +260,20 @@ def test_a_heat_map_tells_values_that_lie_near_each_other_apart() -> None:
     ],
     ids=["plot", "one cell", "all failed"],
 )
-def test_every_figure_says_simulated(fields: dict[str, Any], words: str) -> None:
+def test_every_figure_says_simulated(fields: dict[str, Any], mark: str) -> None:
     """Also where there is nothing to draw."""
     found = effects(study(small, service="sandbox", **fields), "change/area").figure
-    assert words in [text.get_text() for text in found.axes[0].texts]
+    assert mark in words(found)
 
 
 def test_real_pictures_are_not_called_simulated() -> None:
     """Nowhere in the figure."""
     found = effects(study(small, seed="1-3"), "change/area").figure
-    assert not any("simulated" in text.get_text() for text in found.axes[0].texts)
+    assert not any("simulated" in one for one in words(found))
 
 
 @pytest.mark.parametrize(
-    ("made", "words"),
+    ("made", "reason"),
     [
         (study(small), "Nothing varies"),
         (study(seed="1-3"), "change/area was not measured yet"),
@@ -246,14 +283,14 @@ def test_real_pictures_are_not_called_simulated() -> None:
     ],
     ids=["one cell", "not measured", "all moderated", "one value", "no cells"],
 )
-def test_where_nothing_can_be_drawn_the_figure_says_why(made: Results, words: str) -> None:
+def test_where_nothing_can_be_drawn_the_figure_says_why(made: Results, reason: str) -> None:
     """In place of a plot, without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         view = effects(made, "change/area")
         pixels(view.figure)
-    shown = " ".join(text.get_text() for text in view.figure.axes[0].texts)
-    assert words in shown
+    shown = " ".join(words(view.figure)).replace("\n", " ")
+    assert reason in shown
     assert "nan" not in shown.lower()
 
 
@@ -337,8 +374,7 @@ def test_a_table_that_nobody_can_read_is_left_out() -> None:
         small, axes={"guidance_scale+seed": [[one, 202 - other] for one, other in pairs]}
     )
     figure = effects(made, "change/area", interaction=("guidance_scale", "seed")).figure
-    shown = [text.get_text() for text in figure.axes[0].texts]
-    assert "201 × 201 values are too many for a table." in shown
+    assert "201 × 201 values are too many for a table." in words(figure)
 
 
 @pytest.mark.parametrize("name", ["200 words", "60 prompts"])
@@ -346,11 +382,11 @@ def test_labels_that_are_cut_differ(name: str) -> None:
     """On panels, on rows, on columns, and where names are spelled out."""
     fields, both = MANY[name]
     shown = [
-        text.get_text()
-        for text in effects(study(small, **fields), "change/area", interaction=both).figure.axes[0].texts
-        if "…" in text.get_text() and "more" not in text.get_text()
+        one
+        for one in words(effects(study(small, **fields), "change/area", interaction=both).figure)
+        if "…" in one and "more" not in one
     ]
-    ends = [words.partition(": ")[2] or words for words in shown if not words.startswith("change/area")]
+    ends = [one.partition(": ")[2] or one for one in shown if not one.startswith("change/area")]
     half = len(ends) // 2 if name == "200 words" else len(ends)
     assert half == len(set(ends[:half])) > 25
 
@@ -363,9 +399,8 @@ def test_a_heat_map_is_not_stretched_over_noise() -> None:
         aspect_ratio=["1:1", "3:2"],
         seed="1-4",
     )
-    plan = plan_effects(effects_of(made, "change/area", interaction=("guidance_scale", "aspect_ratio")))
-    tones = [box.tone for box in plan.boxes if box.kind == "heat"][:6]
-    assert max(tones) - min(tones) < 0.05
+    figure = effects(made, "change/area", interaction=("guidance_scale", "aspect_ratio")).figure
+    assert np.ptp(shares(figure)) < 0.05
 
 
 def test_the_tones_of_rates_are_those_of_nothing_and_all() -> None:
@@ -378,5 +413,4 @@ def test_the_tones_of_rates_are_those_of_nothing_and_all() -> None:
         aspect_ratio=["1:1", "3:2"],
     )
     both = ("guidance_scale", "aspect_ratio")
-    plan = plan_effects(effects_of(made, "verdict/rest_kept", interaction=both))
-    assert {0.5} == {box.tone for box in plan.boxes if box.kind == "heat"} - {at / 23 for at in range(24)}
+    assert {0.5} == set(shares(effects(made, "verdict/rest_kept", interaction=both).figure).ravel())

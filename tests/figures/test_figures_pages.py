@@ -14,7 +14,7 @@ from PIL import Image
 
 import kontext_lab as kl
 from kontext_lab.errors import SweepError
-from kontext_lab.figures import GridPlan, Paper, plan_grid, text
+from kontext_lab.figures import GridPlan, PageSize, plan_grid, text
 from kontext_lab.figures.geometry import Label, Rect
 from kontext_lab.request import SIZES
 from kontext_lab.results import CellResult, Results
@@ -182,7 +182,7 @@ def test_any_grid_is_legible(data: st.DataObject) -> None:
     widest = WIDEST
     if data.draw(st.booleans()):
         widest = data.draw(st.floats(3.5, 14))
-        how |= {"room": Paper(width=widest, height=6.0, widest=widest), "live": True}
+        how |= {"room": PageSize(width=widest, height=6.0, widest=widest), "live": True}
         widest = max(5.0, widest) + 0.5
     for plan in pages(made, **how):
         assert [] == list(faults(plan, widest, 0.2 if how["per_page"] else 0.35))

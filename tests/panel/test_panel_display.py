@@ -11,7 +11,7 @@ from panel_driver import button, drive, parts
 
 import kontext_lab as kl
 from kontext_lab.figures.grid_plan import plan_grid
-from kontext_lab.figures.sizing import Paper
+from kontext_lab.figures.sizing import PageSize
 from kontext_lab.panel import Panel
 from kontext_lab.panel.axis_pickers import AxisPickers
 from kontext_lab.panel.environment import keep_messages
@@ -126,7 +126,7 @@ def test_a_live_sheet_is_no_wider_than_its_paper(photo_file: Path, width: float)
     """But for its narrow margin."""
     plan = plan_grid(
         planned(photo_file, guidance_scale="1-6", seed="1-12"),
-        room=Paper(width=width, height=6.0, widest=width),
+        room=PageSize(width=width, height=6.0, widest=width),
         live=True,
     )
     assert plan.width <= width + 0.1
