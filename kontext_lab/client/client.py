@@ -71,7 +71,7 @@ class KontextClient:
         Raises:
             ConfigError: a key that cannot be sent.
         """
-        key = Secret(key) if key is not None else None
+        key = key if key is None or isinstance(key, Secret) else Secret(key)
         self.settings = settings or ClientSettings()
         # Where another process gets the key from, since the key itself must not travel there.
         self._key_source: _KeySource = "none"

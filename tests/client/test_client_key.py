@@ -226,6 +226,7 @@ def test_a_key_given_to_this_process_is_replaced_by_no_other(
     pickled = pickle.dumps(KontextClient(ClientSettings(base_url=box.url), GivenKey(key)))
     monkeypatch.setenv("AIML_API_KEY", "another-account-4711")
     copy = pickle.loads(pickled)
+    assert not copy.has_key
     with pytest.raises(Unauthorized):
         edit(copy, plain_request)
     copy.close()
