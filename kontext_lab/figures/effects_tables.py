@@ -40,10 +40,10 @@ def add_shares(layout: EffectsLayout, effects: Effects) -> None:
     if effects.residual is None or not axes or any(axis.p is None for axis in axes):
         return
     bars = [(axis.name, axis.share or 0.0, axis.by_chance) for axis in axes]
-    bars.append(("interplay and chance", effects.residual, None))
+    bars.append(("interaction and noise", effects.residual, None))
     layout.add_text(f"Share of the variance of {effects.metric}", NAME_POINTS, layout.theme.text)
     layout.add_axes(len(bars) * _BAR_ROW + 0.1, partial(_draw_shares, layout, bars), 0.0)
-    note = "Upright line: what an axis with as many values would take by chance alone."
+    note = "Vertical line: the share expected from noise alone."
     layout.add_text(note, SMALL_POINTS, layout.theme.muted, 0.2)
 
 
