@@ -197,10 +197,10 @@ def _cell_as_dict(cell: Any) -> dict[str, Any]:
 def find(file: Path, as_json: bool) -> int:
     """Find the cell that made a picture, even if the file was saved again or made smaller."""
     from kontext_lab.images import load_reference
-    from kontext_lab.lab import lookup
 
     picture = load_reference(file, max_megapixels=0.3)
-    from kontext_lab.tracking import Tracker  # heavy, so only once the file is known to be right
+    from kontext_lab.lab import lookup  # heavy, so only once the file is known to be right
+    from kontext_lab.tracking import Tracker
 
     tracker = Tracker()
     matches = lookup.find(tracker, picture)

@@ -19,6 +19,7 @@ import kontext_lab as kl
 from kontext_lab.cli.main import run_command
 from kontext_lab.images import load_reference
 from kontext_lab.journal import AttemptFolder, Intent, Journal, SweepFacts
+from kontext_lab.request.attempt import RawAnswer
 from kontext_lab.sandbox import Sandbox
 
 sys.path.append(str(Path(__file__).parents[1] / "client"))
@@ -244,7 +245,7 @@ def hostile_journal(home: Path, address: str, **changes: str) -> None:
         )
         attempt_folder.mark_sent("a process")
     body = json.dumps({"images": [{"url": f"{address}/a.png"}]}).encode()
-    attempt_folder.keep_answer(kl.client.RawAnswer(200, body, {}, 1.0))
+    attempt_folder.keep_answer(RawAnswer(200, body, {}, 1.0))
 
 
 @pytest.mark.parametrize("service", ["", "sandbox"])
@@ -304,7 +305,7 @@ def test_a_lab_whose_settings_are_refused_can_be_shown() -> None:
         kl.Lab("sandbox", concurrency=0)
     except kl.KontextLabError as error:
         shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-    assert "<Lab: sandbox" in shown
+    assert "<Lab: not opened>" in shown
 
 
 def test_a_prompt_that_looks_nested_is_loaded_from_the_store(lab: kl.Lab, photo_file: Path) -> None:

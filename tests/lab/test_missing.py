@@ -233,7 +233,7 @@ def test_lost_preview_falls_back_to_the_picture(lab: kl.Lab, make_sweep: Make) -
 
 def test_unknown_choice_is_refused(lab: kl.Lab, make_sweep: Make) -> None:
     """Anything but skip and resend is one line with what is allowed."""
-    with pytest.raises(ConfigError, match="missing: 'maybe', allowed are skip and resend"):
+    with pytest.raises(ConfigError, match="missing must be skip or resend, not 'maybe'"):
         lab.plan(seeds(make_sweep), missing="maybe")
 
 

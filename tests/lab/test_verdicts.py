@@ -192,7 +192,7 @@ def test_nothing_to_judge(lab: kl.Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("x" * 5001, "5001 characters, allowed are 5000"), (7, "allowed is text")]
+    ("text", "told"), [("x" * 5001, "5001 characters, allowed are 5000"), (7, "note must be text, not 7")]
 )
 def test_notes_that_cannot_be(lab: kl.Lab, two: kl.Results, text: Any, told: str) -> None:
     """A note that is too long, or none, is refused."""
@@ -202,11 +202,11 @@ def test_notes_that_cannot_be(lab: kl.Lab, two: kl.Results, text: Any, told: str
 
 def test_of_what(lab: kl.Lab, two: kl.Results) -> None:
     """Neither a verdict nor a note is given on all cells at once, and a verdict is yes, no or nothing."""
-    with pytest.raises(kl.errors.ConfigError, match="Results: allowed is a cell"):
+    with pytest.raises(kl.errors.ConfigError, match=r"expected a cell, .*, not Results"):
         lab.set_verdict(two, "favourite", True)  # type: ignore[arg-type]
-    with pytest.raises(kl.errors.ConfigError, match="Results: allowed is a cell"):
+    with pytest.raises(kl.errors.ConfigError, match=r"expected a cell, .*, not Results"):
         lab.annotate(two, "x")  # type: ignore[arg-type]
-    with pytest.raises(kl.errors.ConfigError, match="verdict: 'yes', allowed are True, False and None"):
+    with pytest.raises(kl.errors.ConfigError, match="verdict must be True, False or None, not 'yes'"):
         lab.set_verdict(two[0], "favourite", "yes")  # type: ignore[arg-type]
 
 

@@ -357,7 +357,7 @@ def test_a_picture_against_itself(lab: kl.Lab, three: Results) -> None:
 def test_something_else_than_pictures(lab: kl.Lab, three: Results) -> None:
     """Says what is allowed."""
     with pytest.raises(
-        ConfigError, match=r"str: allowed is a cell, such as results\[0\], or an output of it"
+        ConfigError, match=r"expected a cell, such as results\[0\], or an output of it, not str"
     ):
         lab.vote(three[0], "g5", "left")  # type: ignore[arg-type]
 
