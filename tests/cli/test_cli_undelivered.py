@@ -152,7 +152,7 @@ def test_a_picture_whose_host_is_away_ends_with_4(
         gone = downloads.Download(
             reason=Reason.EXPIRED, note="cdn could not be reached", again=True, unreached=True
         )
-        away.setattr(downloads.Downloads, "_hop", lambda *_, **__: gone)
+        away.setattr(downloads.Downloads, "_fetch", lambda *_, **__: gone)
         codes = [run().code, run().code, kontext("recover").code]
     assert [4, 4, 4] == codes
     assert (0, 0) == (kontext("recover").code, run().code)

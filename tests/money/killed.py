@@ -18,8 +18,9 @@ from typing import Any
 import kontext_lab as kl
 from kontext_lab.client import KontextClient
 from kontext_lab.journal import AttemptFolder, SweepJournal
+from kontext_lab.lab import measurer
 from kontext_lab.runner.retry_policy import Pacing
-from kontext_lab.tracking import SweepRecorder, Tracker, writing
+from kontext_lab.tracking import SweepRecorder, writing
 
 # What a process that runs a sweep imports, also on its way.
 PRELOAD = [
@@ -116,7 +117,7 @@ _PLACES: dict[str, tuple[Any, str, bool]] = {
     "child made": (writing, "_open_child", False),
     "child written": (SweepRecorder, "log", False),
     "before emptying": (SweepJournal, "drop", True),
-    "values written": (Tracker, "measured", False),
+    "values written": (measurer, "write_measured", False),
 }
 
 

@@ -195,15 +195,15 @@ def test_an_interrupt_while_the_bar_is_drawn_stops_the_sweep(
     lab: kl.Lab, sweep: kl.Sweep, quick: Pacing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C falls where it falls: not only into the waiting."""
-    inner, drawn = progress._show, []
+    inner, drawn = progress._Display._show_counts, []
 
-    def show(bar: Any, results: kl.Results) -> None:
+    def show(display: Any) -> None:
         drawn.append(1)
         if len(drawn) == 1:
             raise KeyboardInterrupt
-        inner(bar, results)
+        inner(display)
 
-    monkeypatch.setattr(progress, "_show", show)
+    monkeypatch.setattr(progress._Display, "_show_counts", show)
     assert "asked" == lab.run(sweep.replace(seed="1-30"), progress=False, pacing=quick).stopped
 
 

@@ -240,7 +240,7 @@ def test_hosts_that_hang_are_given_one_time_for_all(
         assert "did not deliver it within" in results[0].note
         asked = service.gets
         hasty = replace(lab.context.options, pacing=replace(quick, fetching=0.0))
-        monkeypatch.setattr(lab, "options", hasty)
+        monkeypatch.setattr(lab.context, "options", hasty)
         (found,) = lab.recover()
         assert (0, "pictures could not be reached yet: recover again later") == (found.answers, found.problem)
         assert 1 == service.gets - asked

@@ -131,7 +131,7 @@ def test_artifacts_that_cannot_be_written_stop_a_sweep(
         code, _, err = commands("run new.yaml --yes")["run new.yaml --yes"]
 
     assert (2, []) == (code, box.calls)
-    assert "which is read-only" in str(err)
+    assert "mlartifacts/kontext-lab is read-only: allow writing to it" in str(err)
 
 
 def test_an_experiment_that_is_not_in_an_archive_is_told(

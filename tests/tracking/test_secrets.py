@@ -289,7 +289,7 @@ def test_a_tag_of_mlflow_s_own_context_holds_no_token(
     monkeypatch.setattr(
         tracker_module.registry, "resolve_tags", lambda: {"mlflow.source.git.repoURL": address}
     )
-    assert {"mlflow.source.git.repoURL": "https://host.invalid/x.git?private_token=***"} == Tracker().context
+    assert {"mlflow.source.git.repoURL": "https://host.invalid/x.git?private_token=***"} == Tracker()._context
 
 
 @pytest.mark.slow
