@@ -46,6 +46,7 @@ def api(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
         yield box
 
 
+@pytest.mark.slow
 def test_run_tracks_and_saves(kontext: Callable[..., Said], sweep_file: Path, store_uri: str) -> None:
     """A sweep file runs on the sandbox; pictures and a table are saved."""
     said = kontext("run", "sweep.yaml", "--sandbox", "--out", "pictures")
@@ -57,6 +58,7 @@ def test_run_tracks_and_saves(kontext: Callable[..., Said], sweep_file: Path, st
     assert 4 == len(list(Path("pictures").glob("*.jpg")))
 
 
+@pytest.mark.slow
 def test_second_run_sends_nothing(kontext: Callable[..., Said], sweep_file: Path, api: Sandbox) -> None:
     """The same file again pays nothing."""
     kontext("run", "sweep.yaml")
@@ -224,6 +226,7 @@ def test_list_and_show(kontext: Callable[..., Said], sweep_file: Path, store_uri
     assert "1:1 bird" not in kontext("show", "four").err
 
 
+@pytest.mark.slow
 def test_export_saves_the_exact_bytes(kontext: Callable[..., Said], sweep_file: Path, store_uri: str) -> None:
     """The exported pictures are pictures of the right sizes, with a table."""
     kontext("run", "sweep.yaml", "--sandbox")
@@ -246,6 +249,7 @@ def test_check_says_what_is_set_up(kontext: Callable[..., Said], api: Sandbox) -
     assert [] == api.calls
 
 
+@pytest.mark.slow
 def test_demo_leaves_a_grid_a_sweep_and_twelve_children(
     kontext: Callable[..., Said], store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +267,7 @@ def test_demo_leaves_a_grid_a_sweep_and_twelve_children(
     assert "the sandbox is free" not in again.out
 
 
+@pytest.mark.slow
 def test_demo_ends_with_what_the_parameters_did(kontext: Callable[..., Said], store_uri: str) -> None:
     """Findings and what they don't prove, which say that they are about simulated pictures."""
     end = kontext("demo", "--out", "demo").out.strip().splitlines()[-5:]
@@ -271,6 +276,7 @@ def test_demo_ends_with_what_the_parameters_did(kontext: Callable[..., Said], st
     assert all(line.startswith("  Simulated: ") for line in end)
 
 
+@pytest.mark.slow
 def test_demo_draws_whatever_the_sweep_became(kontext: Callable[..., Said], store_uri: str) -> None:
     """A demo whose axes a person renamed still ends with a grid."""
     kontext("demo", "--out", "demo")
@@ -282,6 +288,7 @@ def test_demo_draws_whatever_the_sweep_became(kontext: Callable[..., Said], stor
     assert Path("demo/grid.png").exists()
 
 
+@pytest.mark.slow
 def test_demo_keeps_a_changed_sweep(kontext: Callable[..., Said], store_uri: str) -> None:
     """A sweep file that a person changed is not written over."""
     kontext("demo", "--out", "demo")
@@ -304,6 +311,7 @@ def test_import_loads_nothing_heavy() -> None:
     assert "[]" == done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_interrupt_keeps_what_came_and_the_next_run_sends_the_rest(
     kontext: Callable[..., Said], sweep_file: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +342,7 @@ def test_interrupt_keeps_what_came_and_the_next_run_sends_the_rest(
         assert (0, 4) == (again.code, len(box.calls))
 
 
+@pytest.mark.slow
 def test_entry_point_works_as_a_process(sweep_file: Path, store_uri: str) -> None:
     """The installed command runs as a process of its own, quietly."""
     command = [sys.executable, "-m", "kontext_lab", "run", "sweep.yaml", "--sandbox"]

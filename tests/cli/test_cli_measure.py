@@ -12,6 +12,7 @@ import kontext_lab as kl
 from kontext_lab.cli.main import run_command
 
 
+@pytest.mark.slow
 def test_measure(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep], capfd: pytest.CaptureFixture[str]) -> None:
     """Says how much changed and how well the rest was kept, and that pictures are simulated."""
     results = lab.run(make_sweep(), progress=False)

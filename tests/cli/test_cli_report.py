@@ -23,6 +23,7 @@ def tracked(store_uri: str, photo_file: Path) -> kl.Results:
         return lab.run(sweep, progress=False)
 
 
+@pytest.mark.slow
 def test_report_is_called_as_the_sweep_is(kontext: Callable[..., Said], tracked: kl.Results) -> None:
     """Without --out the file lies in the working folder under a readable name, and its size is told."""
     said = kontext("report", "last")

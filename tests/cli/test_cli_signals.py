@@ -237,6 +237,7 @@ def test_a_reader_that_goes_away_changes_no_exit_code(sweep_file: Path, box: San
     assert (0, CELLS) == (process.wait(90), len(box.calls))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
 def test_output_that_is_lost_is_no_success(store_uri: str) -> None:
     """A list on a full disk is not all there: 1, in place of 0 or a traceback."""

@@ -80,6 +80,7 @@ def tracked(sweep_file: Path, store_uri: str) -> kl.Results:
         return lab.run(kl.Sweep.from_yaml(sweep_file), progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_sweep_runs_and_is_saved_in_any_encoding(encoding: str, sweep_file: Path, store_uri: str) -> None:
     """Signs that the stream has no code for are replaced, files get names that the file system takes."""
@@ -90,12 +91,14 @@ def test_a_sweep_runs_and_is_saved_in_any_encoding(encoding: str, sweep_file: Pa
     assert 3 == len(list(Path("Bïlder").iterdir()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["latin-1", "C locale"])
 def test_commands_print_in_any_encoding(encoding: str, tracked: kl.Results) -> None:
     """No command ends with a traceback, whatever names it has to show."""
     assert dict.fromkeys(COMMANDS, 0) == codes_of(COMMANDS, env={**os.environ, **ENCODINGS[encoding]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_json_says_the_same_in_any_encoding(encoding: str, tracked: kl.Results) -> None:
     """Signs that the stream has no code for are escaped, not replaced."""
@@ -103,12 +106,14 @@ def test_json_says_the_same_in_any_encoding(encoding: str, tracked: kl.Results) 
     assert NAME == json.loads(done.stdout.decode(encoding))[0]["name"]
 
 
+@pytest.mark.slow
 def test_similar_signs_stand_in_for_missing_ones(sweep_file: Path, store_uri: str) -> None:
     """A price stays readable in ASCII."""
     done = command("run Swéep.yaml --sandbox --dry-run", ENCODINGS["ascii"])
     assert b"(~ $0.10 if it were real) - simulated pictures" in done.stdout
 
 
+@pytest.mark.slow
 @full_device
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_a_full_disk_shows_no_traceback(stream: str, tracked: kl.Results) -> None:
@@ -117,6 +122,7 @@ def test_a_full_disk_shows_no_traceback(stream: str, tracked: kl.Results) -> Non
         assert dict.fromkeys(COMMANDS, 0) == codes_of(COMMANDS, **{stream: full})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
 def test_closed_streams_cost_nothing(closed: tuple[int, ...], sweep_file: Path, store_uri: str) -> None:
     """The sweep runs, and no file of the store gets a standard stream's number."""
@@ -139,6 +145,7 @@ sys.exit(results.counts["done"] != 2)
 """
 
 
+@pytest.mark.slow
 @full_device
 @pytest.mark.parametrize("stderr", ["/dev/full", "latin-1", "closed"])
 def test_a_script_runs_whatever_becomes_of_its_notices(stderr: str, sweep_file: Path, store_uri: str) -> None:
@@ -158,6 +165,7 @@ def test_a_script_runs_whatever_becomes_of_its_notices(stderr: str, sweep_file: 
     assert 3 == len(list(Path("Bïlder").iterdir()))
 
 
+@pytest.mark.slow
 def test_the_demo_goes_anywhere(store_uri: str) -> None:
     """A folder with letters that the locale has no code for gets the photograph and a sweep file that can be read."""
     done = command("demo --out Vörführung", C_LOCALE)
@@ -166,6 +174,7 @@ def test_the_demo_goes_anywhere(store_uri: str) -> None:
     assert "Vörführung" in Path("Vörführung/sweep.yaml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_words_are_checked_before_anything_heavy_loads(sweep_file: Path) -> None:
     """What is wrong with a path or an option is said without MLflow, matplotlib and pandas."""
     lines = (

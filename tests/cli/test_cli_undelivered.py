@@ -194,6 +194,7 @@ def test_a_folder_that_cannot_be_filled_is_no_bad_usage(
     assert (1, True) == (said.code, "`kontext-lab export " in said.err)
 
 
+@pytest.mark.slow
 def test_demo_tells_the_truth_as_well(
     kontext: Callable[..., Said], store_uri: str, full: pytest.MonkeyPatch
 ) -> None:

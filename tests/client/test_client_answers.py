@@ -340,6 +340,7 @@ def _is_sound(parsed: ParsedAnswer) -> bool:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from(["images", "data", "meta", "seed", "has_nsfw_concepts"]), JSON), HEADERS

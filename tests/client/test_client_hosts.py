@@ -110,6 +110,7 @@ def test_all_else_is_not_public(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", OTHERS)
 def test_a_name_that_leads_inside_is_refused(address: str) -> None:
     """What counts is where a name leads."""
@@ -117,6 +118,7 @@ def test_a_name_that_leads_inside_is_refused(address: str) -> None:
         PictureHosts(ELSEWHERE, ()).choose("pictures.example", [address])
 
 
+@pytest.mark.slow
 def test_only_public_addresses_of_a_host_are_left() -> None:
     """Of a host with addresses of both sorts, the public ones are connected to."""
     found = ["10.0.0.1", PUBLIC[0], "::1"]

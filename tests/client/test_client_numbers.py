@@ -243,6 +243,7 @@ def _peak(action: Callable[[], Any]) -> tuple[Any, float]:
     return found, peak / MIB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [b"0, ", b"{}, "])
 def test_a_flood_takes_little_memory(connect: Connect, plain_request: EditRequest, piece: bytes) -> None:
     """A hundred megabytes of values behind the picture's address are left unread."""

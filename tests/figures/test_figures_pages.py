@@ -99,6 +99,7 @@ def test_one_axis_of_any_length(count: int) -> None:
     assert every[0].pages == math.ceil(count / longest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["cat", LONG], ids=["3 characters", "300 characters"])
 @pytest.mark.parametrize("count", [4, 200, 601])
 def test_words_of_any_length(word: str, count: int) -> None:

@@ -32,6 +32,7 @@ def test_upwards(lab: kl.Lab, chain: list[CellResult]) -> None:
     assert first.bytes == lab.ancestors(third)[0].bytes
 
 
+@pytest.mark.slow
 def test_downwards(lab: kl.Lab, chain: list[CellResult], photo_file: object) -> None:
     """What was made directly from an output is found, in any experiment, the oldest first."""
     first, second, third = chain
@@ -42,6 +43,7 @@ def test_downwards(lab: kl.Lab, chain: list[CellResult], photo_file: object) -> 
     assert [] == lab.derived(third)
 
 
+@pytest.mark.slow
 def test_several_parents(lab: kl.Lab, chain: list[CellResult]) -> None:
     """Of several references each leads down; up goes the first one."""
     first, _, third = chain
@@ -60,6 +62,7 @@ def test_numbers_that_begin_alike(lab: kl.Lab, chain: list[CellResult], store_ur
     assert [] == lab.ancestors(lab.load_cells([second.run_id])[0])
 
 
+@pytest.mark.slow
 def test_copies(lab: kl.Lab, chain: list[CellResult]) -> None:
     """Reused cells are no edits of their own, and lead to those of their original."""
     first, second, _ = chain

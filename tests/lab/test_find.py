@@ -55,6 +55,7 @@ def test_where_it_is(lab: kl.Lab, finished: kl.Results) -> None:
     assert ("siblings", finished.run_id, "kontext-lab") == (found.sweep, found.sweep_run_id, found.experiment)
 
 
+@pytest.mark.slow
 def test_copies_among_siblings(lab: kl.Lab, finished: kl.Results) -> None:
     """A copy saved again, also a smaller one, leads to its own cell and to none of its siblings."""
     for cell in (finished[0], finished[3]):
@@ -64,6 +65,7 @@ def test_copies_among_siblings(lab: kl.Lab, finished: kl.Results) -> None:
             assert [(cell.run_id, "perceptual")] == [(one.cell.run_id, one.how) for one in found]
 
 
+@pytest.mark.slow
 def test_whatever_a_picture_comes_as(lab: kl.Lab, finished: kl.Results, tmp_path: Path) -> None:
     """A path, text, bytes, a PIL picture, an array, an output and a reference are all taken."""
     cell = finished[3]

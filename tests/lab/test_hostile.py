@@ -69,6 +69,7 @@ def evil_sweep(photo_file: Path) -> kl.Sweep:
     )
 
 
+@pytest.mark.slow
 def test_no_view_holds_markup(lab: kl.Lab, evil_sweep: kl.Sweep, api: Sandbox) -> None:
     """A browser finds only our own elements in what notebooks show."""
     plan = lab.plan(evil_sweep)

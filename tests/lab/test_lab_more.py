@@ -297,6 +297,7 @@ class TestStoredCells:
             cell.request for cell in with_requests(lab.context.tracker, lab.load(results.run_id))
         ]
 
+    @pytest.mark.slow
     def test_cells(self, lab: kl.Lab, make_sweep: MakeSweep) -> None:
         """Cells of any experiment come in the order asked for, each once."""
         first = lab.run(small(make_sweep), progress=False)

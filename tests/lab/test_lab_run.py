@@ -67,6 +67,7 @@ def test_second_run_sends_nothing(lab: kl.Lab, api: Sandbox, make_sweep: MakeSwe
     assert [cell.bytes for cell in first] == [cell.bytes for cell in again]
 
 
+@pytest.mark.slow
 def test_extended_sweep_sends_only_new_cells(lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep) -> None:
     """One seed more sends four cells; the other eight are copied at no cost into a new parent."""
     sweep = make_sweep()
@@ -99,6 +100,7 @@ def test_a_sum_keeps_what_was_made_anew_and_joins_what_was_reused(
     assert api.bill == pytest.approx((longer + fresh + old).cost)
 
 
+@pytest.mark.slow
 def test_reuse_works_in_another_experiment(lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep) -> None:
     """A cell that was paid for in one experiment is not paid for in another."""
     lab.run(make_sweep(), progress=False)
@@ -424,6 +426,7 @@ def test_what_is_no_sweep_is_told(given: object, lab: kl.Lab, api: Sandbox) -> N
     assert [] == api.calls
 
 
+@pytest.mark.slow
 def test_a_running_sweep_is_not_started_twice(
     store_uri: str, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:

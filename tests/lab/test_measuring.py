@@ -79,6 +79,7 @@ def test_several_outputs_of_a_cell_each_have_their_own(lab: kl.Lab, make_sweep: 
     assert 1 < len({o.metrics["change/area"] for o in loaded[0].outputs})
 
 
+@pytest.mark.slow
 def test_copies_have_what_was_measured(lab: kl.Lab, results: Results, make_sweep: MakeSweep) -> None:
     """A reused cell is the same picture, and so has the same values."""
     lab.measure(results, progress=False)
@@ -88,6 +89,7 @@ def test_copies_have_what_was_measured(lab: kl.Lab, results: Results, make_sweep
     assert [o.metrics for o in results.outputs] == [o.metrics for o in copies]
 
 
+@pytest.mark.slow
 def test_own_metrics(lab: kl.Lab, results: Results) -> None:
     """A callable gets the references, the output and the request; what it returns is recorded like all else."""
 
@@ -111,6 +113,7 @@ def test_a_metric_that_raises_costs_its_own_value_only(lab: kl.Lab, results: Res
     assert all("change/area" in output.metrics for output in results.outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("returned", "words"),
     [

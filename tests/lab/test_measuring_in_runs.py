@@ -237,6 +237,7 @@ with kl.Lab("sandbox", quiet=True, metrics=[hanging]) as lab:
 """
 
 
+@pytest.mark.slow
 def test_python_ends_while_a_metric_hangs(store_uri: str, photo_file: Path) -> None:
     """Once the sweep was stopped; nobody can end a function from outside."""
     done = subprocess.run(
@@ -419,6 +420,7 @@ def test_measuring_later_knows_the_boxes(measuring: kl.Lab, make_sweep: MakeSwee
     assert all("preserve/cup" in output.metrics for output in loaded.outputs)
 
 
+@pytest.mark.slow
 def test_an_edit_of_an_edit_is_also_measured_against_the_first_picture(
     measuring: kl.Lab, make_sweep: MakeSweep
 ) -> None:
@@ -430,6 +432,7 @@ def test_an_edit_of_an_edit_is_also_measured_against_the_first_picture(
     assert values["first/change/area"] > values["change/area"]
 
 
+@pytest.mark.slow
 def test_a_chain_with_a_gap_has_no_first_picture(
     measuring: kl.Lab, make_sweep: MakeSweep, store_uri: str
 ) -> None:

@@ -102,6 +102,7 @@ class TestLost:
         assert [(State.SKIPPED, "missing"), (State.DONE, "")] == [(cell.state, cell.reason) for cell in again]
         assert 2 == len(api.calls)
 
+    @pytest.mark.slow
     def test_sent_again_by_choice(
         self, lab: kl.Lab, api: Sandbox, make_sweep: Make, lose: Callable[[Path], None]
     ) -> None:

@@ -275,6 +275,7 @@ def test_the_price_is_the_most_it_can_be(lab: kl.Lab) -> None:
     assert "1 request · at most ≈ $0.05 · ≈ 10 s" == real.line
 
 
+@pytest.mark.slow
 def test_the_question_before_paying_names_them(folders: Path, store_uri: str, tmp_path: Path) -> None:
     """On a terminal, right where a yes is typed."""
     (folders / "sweep.yaml").write_text("prompt: x\nimage: ../out.png\nseed: 1-30\n")

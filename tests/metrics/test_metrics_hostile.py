@@ -132,6 +132,7 @@ def test_the_widest_reference_in_the_tallest_frame_is_a_noop() -> None:
     assert ("no-op",) == compare(wide, encoded(reframed(wide, "9:21"))).flags
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", SIZES)
 def test_pictures_of_any_size_are_compared(first: tuple[int, int]) -> None:
     """A photograph at odd sizes against all others: every number that is logged is one, in its range."""

@@ -238,6 +238,7 @@ def test_answers_that_are_lost_one_after_another_stop_the_sweep(
 # money that is not counted
 
 
+@pytest.mark.slow
 def test_a_charge_known_only_when_the_cell_is_sent_again_is_counted(
     store_uri: str,
     sweep: kl.Sweep,

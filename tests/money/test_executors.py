@@ -176,6 +176,7 @@ def delivered_once(box: Sandbox, results: Results) -> None:
 # Dask
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
 def test_a_cluster_runs_a_sweep(
     dask: Made,
@@ -194,6 +195,7 @@ def test_a_cluster_runs_a_sweep(
     assert 1 == len(set(books(slow_box, results, tracked)))
 
 
+@pytest.mark.cluster
 @pytest.mark.kill
 @pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
 def test_killed_workers_pay_for_nothing_twice(
@@ -228,6 +230,7 @@ def test_killed_workers_pay_for_nothing_twice(
     assert results.counts[State.DONE] + results.counts[State.IN_DOUBT] == 20
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
 def test_a_stop_keeps_what_a_cluster_has_under_way(
     dask: Made,
@@ -254,6 +257,7 @@ def test_a_stop_keeps_what_a_cluster_has_under_way(
     assert 12 == len(slow_box.calls)
 
 
+@pytest.mark.cluster
 @pytest.mark.kill
 @pytest.mark.parametrize("hidden", [False, True], ids=["shared disk", "own disks"])
 def test_a_restarted_cluster_pays_for_nothing_twice(
@@ -355,6 +359,7 @@ def test_a_task_that_its_cluster_lost_is_given_up(
     assert 1 == len(set(books(slow_box, results, tracked)))
 
 
+@pytest.mark.cluster
 def test_workers_without_a_key_are_found_out_before_money_is_spent(
     dask: Made, lab: kl.Lab, slow_box: Sandbox, sweep: kl.Sweep
 ) -> None:
@@ -365,6 +370,7 @@ def test_workers_without_a_key_are_found_out_before_money_is_spent(
     assert [] == slow_box.calls
 
 
+@pytest.mark.cluster
 def test_bytes_from_workers_without_the_disk_are_journaled_before_anything_else(
     dask: Made,
     lab: kl.Lab,

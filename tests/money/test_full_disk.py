@@ -78,6 +78,7 @@ def test_a_disk_that_fills_up_stops_the_sweep_and_keeps_what_came(
     assert 6 == len(api.calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["keep_answer", "keep_output"])
 def test_an_answer_that_does_not_fit_into_the_journal_still_reaches_the_store(
     method: str, lab: kl.Lab, api: Sandbox, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch

@@ -172,6 +172,7 @@ def test_a_picture_whose_host_is_away_waits_in_the_journal(
     assert 4 == len(api.calls)
 
 
+@pytest.mark.slow
 def test_what_another_sweep_is_sending_is_not_sent_twice(
     store_uri: str, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def test_a_missing_row_proves_nothing(slow_log: Sandbox, sweep: kl.Sweep, quick:
     assert (4, "in_doubt", 0.0) == (len(slow_log.calls), again[0].state, again[0].cost)
 
 
+@pytest.mark.slow
 def test_a_charge_that_shows_later_is_counted(
     slow_log: Sandbox, sweep: kl.Sweep, quick: Pacing, tracked: Callable[..., list[Run]]
 ) -> None:
@@ -63,6 +64,7 @@ def test_a_charge_that_shows_later_is_counted(
     assert 4 == len(slow_log.calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow_log", [3.0], indirect=True)  # longer than a run takes on a busy machine
 def test_a_failure_that_shows_later_is_sent_again(slow_log: Sandbox, sweep: kl.Sweep, quick: Pacing) -> None:
     """What failed by the log was free: the next run sends it without being asked to."""
@@ -75,6 +77,7 @@ def test_a_failure_that_shows_later_is_sent_again(slow_log: Sandbox, sweep: kl.S
     assert slow_log.bill == pytest.approx(4 * PRICE)
 
 
+@pytest.mark.slow
 def test_the_log_is_asked_while_the_sweep_goes_on(slow_log: Sandbox, photo_file: Path, quick: Pacing) -> None:
     """A failure that shows up during a long sweep is sent again by that very sweep."""
     slow_log.script([Fault("lost", billed=False, seconds=0.05)])
@@ -87,6 +90,7 @@ def test_the_log_is_asked_while_the_sweep_goes_on(slow_log: Sandbox, photo_file:
     assert {"done": 30} == results.counts
 
 
+@pytest.mark.slow
 def test_resending_is_a_choice(slow_log: Sandbox, sweep: kl.Sweep, quick: Pacing) -> None:
     """`in_doubt="resend"` sends what is in doubt, and what was billed twice is no more than that."""
     slow_log.script(["cut_after"])

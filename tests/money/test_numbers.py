@@ -227,6 +227,7 @@ def test_a_picture_at_the_start_of_a_flood_is_kept(service: Service, sweep: kl.S
     assert ({"done": 1}, 1) == (results.counts, service.gets)
 
 
+@pytest.mark.slow
 def test_hosts_that_hang_are_given_one_time_for_all(
     service: Service, sweep: kl.Sweep, quick: Pacing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

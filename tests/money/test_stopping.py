@@ -59,6 +59,7 @@ def test_leaving_does_not_wait(stuck: Sandbox, sweep: kl.Sweep) -> None:
         assert {"in_doubt": 4, "cancelled": 4} == results.counts
 
 
+@pytest.mark.slow
 def test_answers_that_come_after_leaving_are_delivered_by_the_next_run(
     slow: Sandbox, sweep: kl.Sweep
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_sweep_that_was_left_is_still_under_way(slow: Sandbox, sweep: kl.Sweep
             lab.run(sweep, progress=False)
 
 
+@pytest.mark.slow
 def test_recover_logs_what_came_after_leaving(
     slow: Sandbox, sweep: kl.Sweep, tracked: Callable[..., list[Run]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +183,7 @@ def test_the_price_is_corrected_after_the_first_charge(
             assert 0.5 == pytest.approx(lab.plan(sweep).cost)
 
 
+@pytest.mark.slow
 def test_what_is_in_flight_is_kept_when_the_key_is_refused(
     store_uri: str, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch, quick: Pacing
 ) -> None:
@@ -194,6 +197,7 @@ def test_what_is_in_flight_is_kept_when_the_key_is_refused(
     assert ("Unauthorized", {"done": 3, "failed": 1, "cancelled": 4}) == (results.stopped, results.counts)
 
 
+@pytest.mark.slow
 def test_a_service_that_allows_two_at_once(
     store_uri: str, photo_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

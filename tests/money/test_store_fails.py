@@ -185,6 +185,7 @@ def stop_once_sent(server: Server, box: Sandbox, count: int) -> None:
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_parent_deleted_in_mlflow_is_not_gone_on_with(
     lab: kl.Lab, api: Sandbox, sweep: kl.Sweep, store_uri: str
 ) -> None:
@@ -223,6 +224,7 @@ def test_a_child_deleted_in_the_middle_is_written_anew_by_the_next_run(
     assert ({"done": 12}, 12) == (again.counts, len(api.calls))
 
 
+@pytest.mark.slow
 def test_one_cell_that_cannot_be_written_keeps_no_other_waiting(
     lab: kl.Lab, sweep: kl.Sweep, quick: Pacing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

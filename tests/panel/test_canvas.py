@@ -387,6 +387,7 @@ def test_trouble_in_a_callback_is_told(plan: GridPlan, monkeypatch: pytest.Monke
     assert [ZeroDivisionError] == [type(error) for error in troubles]
 
 
+@pytest.mark.slow
 def test_a_static_picture_takes_its_place(plan: GridPlan) -> None:
     """Without a canvas the grid is a PNG of less than 400 kB."""
     canvas = GridCanvas(static=True)
@@ -405,6 +406,7 @@ def test_without_ipympl_it_is_static_and_says_why(plan: GridPlan, monkeypatch: p
     assert bytes(canvas.widget.value).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_user_s_matplotlib_stays_as_it_is() -> None:
     """Neither backend, settings, nor pyplot's figures change by making a canvas."""
     script = """
@@ -422,6 +424,7 @@ assert type(plt.figure().canvas) is type(figure.canvas)
     assert (0, "") == (done.returncode, done.stderr)
 
 
+@pytest.mark.slow
 def test_pyplot_is_not_imported() -> None:
     """A canvas is made without pyplot."""
     script = """

@@ -48,6 +48,7 @@ def show(panel: Panel, what: str) -> None:
     panel.wait(60)
 
 
+@pytest.mark.slow
 def test_maps_take_the_places_of_outputs(ran: Panel) -> None:
     """And each is there in the end."""
     show(ran, "change")
@@ -62,6 +63,7 @@ def test_references_take_the_places_of_outputs(ran: Panel) -> None:
     assert all(tile.reference is not None and tile.cell is not None for tile in tiles(ran))
 
 
+@pytest.mark.slow
 def test_results_from_the_store_bring_their_references(ran: Panel) -> None:
     """Off the widgets' thread; until then the outputs stay on show."""
     loaded = drive(ran).session.lab.load(ran.results.name)
@@ -170,6 +172,7 @@ def test_switched_off_the_reference_is_back(ran: Panel) -> None:
     assert "" == inspector.map_line.text
 
 
+@pytest.mark.slow
 def test_it_stays_on_for_the_next_cell(ran: Panel) -> None:
     """Who looks at changes goes on doing so."""
     inspector = drive(ran).inspector

@@ -69,6 +69,7 @@ def test_another_value_is_another_figure(ran: Panel) -> None:
     assert (True, True) == (before != tab.chart.pictures["chart"], "preserve/ssim" in tab.sentences.value)
 
 
+@pytest.mark.slow
 def test_two_axes_are_looked_at_together(ran: Panel) -> None:
     """Once both are picked."""
     tab = opened(ran)
@@ -88,6 +89,7 @@ def test_a_point_leads_to_its_cells(ran: Panel) -> None:
     assert ["g8 s1", "g8 s2"] == sorted(" ".join(sorted(text.split())) for text in labels(tab))
 
 
+@pytest.mark.slow
 def test_a_cell_is_shown_in_the_grid(ran: Panel) -> None:
     """Picked, in its tab, with the sliders where it stands."""
     tab = opened(ran)
@@ -146,6 +148,7 @@ def test_the_figure_is_in_no_saved_notebook(ran: Panel) -> None:
     assert not any(isinstance(value, bytes) for value in tab.chart.get_state().values())
 
 
+@pytest.mark.slow
 def test_pictures_that_were_not_measured_can_be(typed: Panel) -> None:
     """By a button, which goes away with the last of them."""
     typed.run()
@@ -187,6 +190,7 @@ def test_what_cannot_be_measured_is_said(typed: Panel) -> None:
     assert "references are not at hand" in tab.measuring.line.text
 
 
+@pytest.mark.slow
 def test_values_that_come_later_are_looked_at(ran: Panel) -> None:
     """While the tab is open, and what was picked stays."""
     tab = opened(ran)
@@ -200,6 +204,7 @@ def test_values_that_come_later_are_looked_at(ran: Panel) -> None:
     assert ("preserve/ssim", "verdict/rest_kept") == (tab.metric.value, tab.metric.options[2][1])
 
 
+@pytest.mark.slow
 def test_other_results_are_other_effects(ran: Panel, lab: kl.Lab) -> None:
     """Also where the value that was picked isn't among theirs."""
     tab = opened(ran)
@@ -212,6 +217,7 @@ def test_other_results_are_other_effects(ran: Panel, lab: kl.Lab) -> None:
     assert "preserve/ssim" == tab.metric.value == tab.numbers.metric
 
 
+@pytest.mark.slow
 def test_a_dark_page_has_a_dark_figure(ran: Panel) -> None:
     """Drawn anew when the page turns dark."""
     tab = opened(ran)
@@ -220,6 +226,7 @@ def test_a_dark_page_has_a_dark_figure(ran: Panel) -> None:
     assert before != tab.chart.pictures["chart"]
 
 
+@pytest.mark.slow
 def test_sentences_are_text(ran: Panel) -> None:
     """The name of a value is no markup."""
     for output in ran.results.outputs:

@@ -35,12 +35,14 @@ def test_past_sweeps_are_listed_newest_first(past: Panel) -> None:
     assert 2 == sum("data:image" in child.children[0].value for child in history.parts[1:])
 
 
+@pytest.mark.slow
 def test_search_finds_by_name(past: Panel) -> None:
     """Every word must occur."""
     drive(past).history.search.value = "bird"
     assert ["birds"] == [run.name for run in drive(past).history.listed]
 
 
+@pytest.mark.slow
 def test_an_opened_sweep_is_on_show_with_its_references(past: Panel) -> None:
     """Its request is known, so that before and after can be compared."""
     drive(past).history.open_run(run_of(past, "birds"))
@@ -48,6 +50,7 @@ def test_an_opened_sweep_is_on_show_with_its_references(past: Panel) -> None:
     assert ("birds", 2, True) == (past.results.name, len(past.results), past.results[0].request is not None)
 
 
+@pytest.mark.slow
 def test_a_loaded_sweep_stands_in_the_form(past: Panel) -> None:
     """And is the same sweep: everything is reused."""
     drive(past).history.load_run(run_of(past, "birds"))
@@ -56,6 +59,7 @@ def test_a_loaded_sweep_stands_in_the_form(past: Panel) -> None:
     assert (2, 0) == (drive(past).planner.plan.reused, drive(past).planner.plan.requests)
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_is_resumed(lab: kl.Lab, photo_file: Path, api: Sandbox) -> None:
     """What is missing is sent."""
     lab.run(kl.Sweep("Add a bird.", photo_file, seed="1-3", name="part"), progress=False, limit=1)
@@ -78,6 +82,7 @@ def test_a_hidden_sweep_leaves_the_list_and_comes_back(past: Panel) -> None:
     assert (["crabs"], ["crabs", "birds"]) == (listed, [run.name for run in history.listed])
 
 
+@pytest.mark.slow
 def test_compare_takes_sweeps_by_name_and_cells_by_run_id(past: Panel, lab: kl.Lab) -> None:
     """Any sweeps and runs of the store."""
     compare = drive(past).compare
@@ -87,6 +92,7 @@ def test_compare_takes_sweeps_by_name_and_cells_by_run_id(past: Panel, lab: kl.L
     assert ["Add a bird.", "Add a crab."] == sorted(cell.params["prompt"] for cell in compare.results)
 
 
+@pytest.mark.slow
 def test_two_picked_outputs_are_shown_side_by_side(past: Panel) -> None:
     """With their differences named."""
     compare = drive(past).compare

@@ -51,6 +51,7 @@ def type_seeds(panel: Panel, *seeds: int) -> None:
     drive(panel).axis_field("seed").value = tuple(map(str, seeds))
 
 
+@pytest.mark.slow
 def test_two_clicks_on_run_are_one_run(real: Panel, slow: Sandbox) -> None:
     """Also where nothing is reused: the second press is no second order."""
     real.lab.context.confirm_above = 10.0
@@ -62,6 +63,7 @@ def test_two_clicks_on_run_are_one_run(real: Panel, slow: Sandbox) -> None:
     assert [1, 2, 3] == seeds_sent(slow)
 
 
+@pytest.mark.slow
 def test_a_second_press_says_why_nothing_came_of_it(real: Panel) -> None:
     """In one line below the buttons, that stays while cells arrive."""
     real.lab.context.confirm_above = 10.0
@@ -80,6 +82,7 @@ def test_trying_one_twice_sends_one(real: Panel, slow: Sandbox) -> None:
     assert 1 == len(slow.calls)
 
 
+@pytest.mark.slow
 def test_trying_one_then_run_sends_each_once(real: Panel, slow: Sandbox) -> None:
     """Run goes on where the one ends."""
     real.lab.context.confirm_above = 10.0
@@ -99,6 +102,7 @@ def test_what_was_typed_after_run_was_pressed_is_not_run(real: Panel, slow: Sand
     assert "nothing is sent, press it again" in drive(real).run_error
 
 
+@pytest.mark.slow
 def test_yes_runs_exactly_what_was_asked_about(real: Panel, slow: Sandbox) -> None:
     """The sweep of the question, once, whatever is pressed twice."""
     real.run()
@@ -137,6 +141,7 @@ def test_megapixels_that_are_none_are_not_run(real: Panel) -> None:
     assert True is button(real, "Run").disabled
 
 
+@pytest.mark.slow
 def test_a_budget_typed_while_running_holds_for_the_next(real: Panel, slow: Sandbox) -> None:
     """The run under way keeps its own; the one behind it has the new one."""
     real.lab.context.confirm_above = 10.0
@@ -149,6 +154,7 @@ def test_a_budget_typed_while_running_holds_for_the_next(real: Panel, slow: Sand
     assert ([1, 2, 3, 11], 2) == (seeds_sent(slow), counts[State.SKIPPED])
 
 
+@pytest.mark.slow
 def test_what_waits_runs_at_the_service_it_was_ordered_at(real: Panel, slow: Sandbox) -> None:
     """Switching to another one meanwhile changes nothing of it, and is asked about again."""
     paid, session = real.lab, drive(real).session
@@ -171,6 +177,7 @@ def test_a_switched_service_takes_the_question_back(real: Panel) -> None:
     assert "" == drive(real).question
 
 
+@pytest.mark.slow
 def test_a_question_is_asked_again_where_a_run_ends_behind_it(real: Panel, slow: Sandbox) -> None:
     """The plan is made anew; the form is the same, so the question stands, and starts nothing by itself."""
     real.lab.context.confirm_above = 10.0
@@ -184,6 +191,7 @@ def test_a_question_is_asked_again_where_a_run_ends_behind_it(real: Panel, slow:
     assert [1, 2, 3] == seeds_sent(slow)
 
 
+@pytest.mark.slow
 def test_no_more_is_sent_than_was_planned(real: Panel, slow: Sandbox) -> None:
     """Where pictures vanish from the store behind the plan, they are not bought again unasked."""
     real.lab.context.confirm_above = 10.0
@@ -211,6 +219,7 @@ def test_retry_waits_for_its_price_and_asks(real: Panel, slow: Sandbox) -> None:
     assert 3 == len(slow.calls)
 
 
+@pytest.mark.slow
 def test_retry_is_refused_while_running(real: Panel) -> None:
     """Its price is not known before the end."""
     real.lab.context.confirm_above = 10.0
@@ -220,6 +229,7 @@ def test_retry_is_refused_while_running(real: Panel) -> None:
     real.wait(60)
 
 
+@pytest.mark.slow
 def test_retry_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sandbox) -> None:
     """What failed in the sandbox is not bought from the API."""
     drive(real).use_service("sandbox")
@@ -241,6 +251,7 @@ def test_resume_asks_as_run_does(real: Panel, slow: Sandbox) -> None:
     assert ("3 requests to the real API, ≈ $0.16.", []) == (drive(real).question, slow.calls)
 
 
+@pytest.mark.slow
 def test_resume_pays_for_nothing_again(real: Panel, slow: Sandbox) -> None:
     """Whatever the form says about pictures that were paid for: it sends what is missing."""
     real.lab.context.confirm_above = 10.0
@@ -257,6 +268,7 @@ def one_run(panel: Panel) -> SweepRun:
     return panel.lab.history()[0]
 
 
+@pytest.mark.slow
 def test_resume_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sandbox) -> None:
     """One of the sandbox is not bought from the API."""
     drive(real).use_service("sandbox")
@@ -269,6 +281,7 @@ def test_resume_does_not_move_a_sweep_to_another_service(real: Panel, slow: Sand
     assert [] == slow.calls
 
 
+@pytest.mark.slow
 def test_a_resume_is_dropped_where_the_service_is_switched(real: Panel, slow: Sandbox) -> None:
     """Between the press and the reading of the sweep."""
     real.lab.context.confirm_above = 10.0
@@ -298,6 +311,7 @@ def test_a_new_lab_does_not_leave_the_old_ones_other_service(real: Panel) -> Non
     assert 0.01 == ui.session.lab.context.confirm_above
 
 
+@pytest.mark.slow
 def test_a_run_stopped_while_it_starts_goes_no_further(real: Panel, slow: Sandbox) -> None:
     """Stop holds although its start is under way."""
     real.lab.context.confirm_above = 10.0
@@ -342,6 +356,7 @@ def test_a_value_that_can_not_be_read_is_not_left_out(real: Panel, slow: Sandbox
     assert [] == slow.calls
 
 
+@pytest.mark.slow
 def test_a_value_that_is_still_being_typed_counts(real: Panel, slow: Sandbox) -> None:
     """Run is what is read in the form, also before Enter."""
     real.lab.context.confirm_above = 10.0
@@ -360,6 +375,7 @@ def test_a_value_typed_for_another_sweep_joins_no_other(real: Panel) -> None:
     assert sweep == real.sweep
 
 
+@pytest.mark.slow
 def test_pictures_from_elsewhere_are_named_before_they_are_sent(
     slow: Sandbox, photo_file: Path, workdir: Path
 ) -> None:

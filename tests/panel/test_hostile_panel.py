@@ -165,6 +165,7 @@ def test_no_credits_are_said_and_nothing_follows(typed: Panel, api: Sandbox, pho
 # The session.
 
 
+@pytest.mark.slow
 def test_a_sweep_opened_late_does_not_take_the_place_of_a_run(typed: Panel) -> None:
     """It was asked for before Run; the cells on show are those that arrive."""
     typed.run()
@@ -186,6 +187,7 @@ def test_results_are_not_replaced_while_a_run_is_under_way(typed: Panel) -> None
     typed.wait(60)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_to_start_leaves_the_panel_idle(typed: Panel) -> None:
     """Its line says why; the next run is possible."""
     session = drive(typed).session
@@ -229,6 +231,7 @@ def test_a_closed_lab_opens_again(typed: Panel) -> None:
     assert 4 == typed.wait(60).counts[State.DONE]
 
 
+@pytest.mark.slow
 def test_a_store_that_breaks_in_the_middle_keeps_the_pictures(
     typed: Panel, api: Sandbox, workdir: Path
 ) -> None:
@@ -273,6 +276,7 @@ def test_a_price_of_other_results_is_not_shown(typed: Panel, api: Sandbox) -> No
     assert ("", "none") == (retrying.price.text, button(typed, "Retry failed").layout.display)
 
 
+@pytest.mark.slow
 def test_parts_that_are_taken_away_are_closed(typed: Panel, make_sweep: Callable[..., kl.Sweep]) -> None:
     """Neither kernel nor saved notebook keeps them: putting sweeps in again and again leaves nothing behind."""
     from ipywidgets.widgets.widget import _instances

@@ -43,6 +43,7 @@ def test_the_tabs_are_as_drawn(panel: Panel) -> None:
     assert ("Grid", "Compare", "Effects", "Rank", "History") == tuple(drive(panel).tabs.titles) == TABS
 
 
+@pytest.mark.slow
 def test_the_plan_follows_what_is_typed(typed: Panel) -> None:
     """Requests, cost and time, without anything sent."""
     assert "2 × 2 = 4 requests · free (≈ $0.21 if it were real)" in drive(typed).plan_line
@@ -61,6 +62,7 @@ def test_run_runs_what_stands_in_the_form(typed: Panel, api: Sandbox) -> None:
     assert api.bill == pytest.approx(results.cost)
 
 
+@pytest.mark.slow
 def test_a_second_run_pays_nothing(typed: Panel, api: Sandbox) -> None:
     """Every cell is reused."""
     typed.run()
@@ -80,6 +82,7 @@ def test_run_while_the_plan_is_being_made_runs_that_plan(
     assert 1 == panel.wait(60).counts[State.DONE]
 
 
+@pytest.mark.slow
 def test_run_during_a_run_queues(typed: Panel, api: Sandbox, photo_file: Path) -> None:
     """The second sweep starts when the first has ended."""
     typed.run()
@@ -140,6 +143,7 @@ def paid(store_uri: str, photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return made
 
 
+@pytest.mark.slow
 def test_what_costs_much_is_asked_about_once(paid: Panel) -> None:
     """Nothing is started before the answer."""
     button(paid, "Run").click()
@@ -178,6 +182,7 @@ def test_retry_failed_is_there_only_with_failures(typed: Panel) -> None:
     assert "none" == button(typed, "Retry failed").layout.display
 
 
+@pytest.mark.slow
 def test_retry_failed_says_its_price_and_sends_them_again(typed: Panel, api: Sandbox) -> None:
     """Also what was billed without a picture, which a plain run leaves."""
     api.script(["moderated"])
@@ -216,6 +221,7 @@ def test_arrow_keys_move_through_the_grid(typed: Panel) -> None:
     assert (2, 8) == (typed.selection.params["seed"], typed.selection.params["guidance_scale"])
 
 
+@pytest.mark.slow
 def test_keys_judge_the_picked_output(typed: Panel, lab: kl.Lab) -> None:
     """1 and 0 on the current criterion, F for favourite; all in the store."""
     typed.run()
@@ -261,6 +267,7 @@ def test_more_seeds_vary_the_seed_alone(typed: Panel) -> None:
     assert [2, 3, 4, 5, 6] == [cell.request.seed for cell in typed.sweep.cells]
 
 
+@pytest.mark.slow
 def test_copied_code_makes_exactly_this_cell(typed: Panel, lab: kl.Lab) -> None:
     """Executed, it sends nothing: the request is known."""
     typed.run()
@@ -308,6 +315,7 @@ def test_a_dead_service_is_said_and_nothing_is_lost(typed: Panel, api: Sandbox) 
     assert (sweep, True) == (typed.sweep, bool(drive(typed).session.line))
 
 
+@pytest.mark.slow
 def test_a_wrong_key_is_said(typed: Panel, api: Sandbox) -> None:
     """In the line about the run."""
     api.script(["unauthorized"] * 4)
@@ -316,6 +324,7 @@ def test_a_wrong_key_is_said(typed: Panel, api: Sandbox) -> None:
     assert "key" in drive(typed).run_bar.notes.text
 
 
+@pytest.mark.slow
 def test_html_in_a_prompt_is_text(typed: Panel) -> None:
     """Nowhere in the panel does it become markup."""
     drive(typed).type_prompt("<img src=x onerror=alert(1)>")
@@ -346,6 +355,7 @@ def touched_elsewhere(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_widget_is_touched_off_the_widgets_thread(touched_elsewhere: list[str], typed: Panel) -> None:
     """While a sweep runs, is looked at and compared."""
     typed.run()
@@ -364,6 +374,7 @@ def test_panels_take_labs_only(store_uri: str) -> None:
         Panel("sandbox")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_picking_what_is_not_there_names_what_is(typed: Panel) -> None:
     """As `results.at` does."""
     typed.run()
@@ -378,6 +389,7 @@ def test_setting_the_sweep_puts_it_into_the_form(panel: Panel, make_sweep: Calla
     assert make_sweep() == panel.sweep
 
 
+@pytest.mark.slow
 def test_a_verdict_leaves_request_and_answer_in_view(typed: Panel) -> None:
     """What was unfolded stays as it is."""
     typed.run()

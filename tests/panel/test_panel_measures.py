@@ -50,6 +50,7 @@ def test_the_progress_line_says_what_it_waits_for(measuring: Panel, gate: thread
     assert (True, False) == (said, "measuring" in ui.progress_line)
 
 
+@pytest.mark.slow
 def test_pictures_are_in_the_grid_before_they_are_measured(measuring: Panel, gate: threading.Event) -> None:
     """And can be judged."""
     ui = drive(measuring)

@@ -344,6 +344,7 @@ def test_one_of_several_references_is_drawn_on(typed: Panel, photo: np.ndarray) 
     assert ((300, 100), None) == (picture_of(drawing).size, drawing._choice.layout.display)
 
 
+@pytest.mark.slow
 def test_the_reference_drawn_on_stays(typed: Panel, photo: np.ndarray) -> None:
     """Where the one before it is taken away."""
     drawing, references = opened(typed), drive(typed).form.references
@@ -461,6 +462,7 @@ def ran(measuring: kl.Lab, make_sweep: MakeSweep) -> Panel:
     return made
 
 
+@pytest.mark.slow
 def test_cells_are_measured_anew_for_a_new_box(ran: Panel, api: Sandbox) -> None:
     """Run is possible although nothing is to be sent, and nothing is."""
     before = len(api.calls)
@@ -480,6 +482,7 @@ def test_a_box_costs_nothing(typed: Panel) -> None:
     assert before == drive(typed).plan_line
 
 
+@pytest.mark.slow
 def test_a_tracked_sweep_comes_back_with_its_boxes(ran: Panel) -> None:
     """As History puts it into the form."""
     draw(ran)
@@ -506,6 +509,7 @@ def test_code_of_a_tracked_sweep_with_other_boxes_finds_its_references(
     assert ("protect={'box 1'" in copied[0], "lab.load_sweep(" in copied[0]) == (True, True)
 
 
+@pytest.mark.slow
 def test_boxes_follow_into_a_chain(ran: Panel) -> None:
     """*Use as reference* moves them to where the output shows them, and says so in a line."""
     draw(ran)
@@ -520,6 +524,7 @@ def test_boxes_follow_into_a_chain(ran: Panel) -> None:
     assert "" == section.transfer.text
 
 
+@pytest.mark.slow
 def test_a_cells_settings_bring_its_boxes(ran: Panel) -> None:
     """A sweep made of one cell is measured as that one was."""
     draw(ran)

@@ -169,6 +169,7 @@ def test_two_pictures_are_on_show(ranking: Ranking) -> None:
     assert tab.votes.following in tab._loaded
 
 
+@pytest.mark.slow
 def test_it_is_blind(ranking: Ranking) -> None:
     """Nothing that can be read says what made which picture, also after a vote."""
     answered(ranking, "left", "right")
@@ -177,6 +178,7 @@ def test_it_is_blind(ranking: Ranking) -> None:
     assert "left · simulated" == ranking_parts(ranking)[0].viewer.left_label
 
 
+@pytest.mark.slow
 def test_simulated_pictures_say_so(ranking: Ranking) -> None:
     """In the tab, at both pictures, and with the scores."""
     tab = ranking_parts(ranking)[0]
@@ -188,6 +190,7 @@ def test_simulated_pictures_say_so(ranking: Ranking) -> None:
     assert "1 vote; simulated pictures." in words(tab.table.value)
 
 
+@pytest.mark.slow
 def test_votes_are_in_the_store_at_once(ranking: Ranking, six: Results, store_uri: str) -> None:
     """With the rater's name; another process finds them."""
     given = answered(ranking, "left", "both good", "both bad")
@@ -197,6 +200,7 @@ def test_votes_are_in_the_store_at_once(ranking: Ranking, six: Results, store_ur
     assert ["anna"] * 3 == [vote.rater for vote in given]
 
 
+@pytest.mark.slow
 def test_scores_are_recorded_at_a_pause(ranking: Ranking, sandbox_lab: kl.Lab) -> None:
     """Nobody asks for it."""
     answered(ranking, "left", "right", "left")
@@ -205,6 +209,7 @@ def test_scores_are_recorded_at_a_pause(ranking: Ranking, sandbox_lab: kl.Lab) -
     assert loaded.to_frame()["rank/score"].notna().sum() >= 2
 
 
+@pytest.mark.slow
 def test_a_vote_keeps_nobody_waiting(ranking: Ranking) -> None:
     """From a press to the next pair on show in less than 0.3 seconds."""
     tab, taken = ranking_parts(ranking)[0], []
@@ -216,6 +221,7 @@ def test_a_vote_keeps_nobody_waiting(ranking: Ranking) -> None:
     assert max(taken) < 0.3
 
 
+@pytest.mark.slow
 def test_keys(ranking: Ranking) -> None:
     """The four arrows; others mean nothing."""
     for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "x"):
@@ -226,6 +232,7 @@ def test_keys(ranking: Ranking) -> None:
     assert ["left", "right", "both good", "both bad"] == [vote.choice for vote in ranking.votes]
 
 
+@pytest.mark.slow
 def test_buttons(ranking: Ranking) -> None:
     """In the order they stand in."""
     for button in ranking_parts(ranking)[0].buttons:
@@ -245,6 +252,7 @@ def test_a_press_too_soon_is_for_no_pair(ranking: Ranking) -> None:
     assert [] == ranking.votes
 
 
+@pytest.mark.slow
 def test_a_key_that_is_held_down_is_one_vote(ranking: Ranking) -> None:
     """However long: it comes again thirty times a second."""
     tab = ranking_parts(ranking)[0]
@@ -256,6 +264,7 @@ def test_a_key_that_is_held_down_is_one_vote(ranking: Ranking) -> None:
     assert 1 == len(ranking.votes)
 
 
+@pytest.mark.slow
 def test_undo(ranking: Ranking, sandbox_lab: kl.Lab, six: Results) -> None:
     """The vote is gone, here and in the store, and its pair is asked about again."""
     first, _ = answered(ranking, "left", "right")
@@ -269,6 +278,7 @@ def test_undo(ranking: Ranking, sandbox_lab: kl.Lab, six: Results) -> None:
     )
 
 
+@pytest.mark.slow
 def test_progress(ranking: Ranking) -> None:
     """Counts the pairs this rater has seen; somebody else begins anew."""
     tab = ranking_parts(ranking)[0]
@@ -278,6 +288,7 @@ def test_progress(ranking: Ranking) -> None:
     assert ("2 of 6 pairs", "0 of 6 pairs") == (before, tab.progress.text)
 
 
+@pytest.mark.slow
 def test_all_pairs_seen(ranking: Ranking) -> None:
     """Says so, and goes on."""
     answered(ranking, *["left"] * 7)
@@ -287,6 +298,7 @@ def test_all_pairs_seen(ranking: Ranking) -> None:
     )
 
 
+@pytest.mark.slow
 def test_scores_on_demand(ranking: Ranking) -> None:
     """A table with errors, and whether the first two can be told apart; hidden again with a second press."""
     tab = ranking_parts(ranking)[0]
@@ -317,6 +329,7 @@ def test_another_axis(ranking: Ranking) -> None:
     assert "0 of 3 pairs" == tab.progress.text
 
 
+@pytest.mark.slow
 def test_votes_of_earlier_days_are_there(
     ranking: Ranking, sandbox_lab: kl.Lab, six: Results, store_uri: str
 ) -> None:
@@ -342,6 +355,7 @@ def test_a_vote_that_can_not_be_recorded(ranking: Ranking, workdir: Path) -> Non
     moved.rename(artifacts)
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_gone(six: Results, sandbox_lab: kl.Lab, workdir: Path) -> None:
     """Its pairs are told and left out; the others go on."""
     loaded = sandbox_lab.load("six")
@@ -425,6 +439,7 @@ def test_the_tab_asks_about_what_is_on_show(panel: Panel, tab: Callable[[], Rank
     assert (False, True, "0 of 6 pairs") == (before, tab.on_show is not None, tab.progress.text)
 
 
+@pytest.mark.slow
 def test_arrow_keys_vote_in_the_tab_alone(panel: Panel, tab: Callable[[], Rank]) -> None:
     """In the tab Grid they walk through the grid."""
     tab = tab()
@@ -444,6 +459,7 @@ def test_keys_of_the_grid_mean_nothing_in_the_tab(panel: Panel, tab: Callable[[]
     assert ([], {}) == (tab.votes.votes, panel.results[0].output.metrics)
 
 
+@pytest.mark.slow
 def test_coming_back_finds_the_same_pair(panel: Panel, tab: Callable[[], Rank]) -> None:
     """Opening the tab reads the votes anew, and leaves the pair."""
     before = tab().on_show
@@ -451,6 +467,7 @@ def test_coming_back_finds_the_same_pair(panel: Panel, tab: Callable[[], Rank]) 
     assert before == tab().on_show is not None
 
 
+@pytest.mark.slow
 def test_other_results_have_other_pairs(panel: Panel, tab: Callable[[], Rank], photo_file: Path) -> None:
     """While the tab is open."""
     tab = tab()

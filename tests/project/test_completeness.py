@@ -88,6 +88,7 @@ def test_all_tests_ran(tmp_path: Path, options: tuple[str, ...]) -> None:
     assert (0, "8 8\n") == (session.code, session.counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "several"])
 def test_deselected_tests_did_not_run(tmp_path: Path, options: tuple[str, ...]) -> None:
     """They were collected, and are no failure."""

@@ -47,6 +47,7 @@ def panels_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield from ending_panels(monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store_uri", "panels_end")
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_run(name: str) -> None:

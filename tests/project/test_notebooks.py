@@ -73,6 +73,7 @@ def test_papermill_finds_its_parameters(notebook: Path) -> None:
     assert {"service", *SMALL.get(notebook.stem, ())} <= set(papermill.inspect_notebook(str(notebook)))
 
 
+@pytest.mark.slow
 @every
 def test_runs_top_to_bottom(notebook: Path, execute: Execute) -> None:
     """A notebook runs on the sandbox, says so, prints nothing on stderr and shows pictures, or the panel they come in."""
@@ -85,6 +86,7 @@ def test_runs_top_to_bottom(notebook: Path, execute: Execute) -> None:
     assert any("simulated" in output.get("text", "") for output in outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_parameters_take_effect(name: str, execute: Execute) -> None:
     """With papermill's parameters another sweep is run, and the notebook still reaches its end."""
@@ -94,6 +96,7 @@ def test_parameters_take_effect(name: str, execute: Execute) -> None:
     assert AXES[name] == {key: loaded.values(key) for key in AXES[name]}
 
 
+@pytest.mark.slow
 def test_the_quickstart_begins_with_a_sweep(execute: Execute, workdir: Path, photo_file: Path) -> None:
     """Given a file, the form has the sweep that is in it."""
     kl.Sweep("Add a bird.", photo_file, name="from a file").to_yaml(workdir / "sweep.yaml")
@@ -104,6 +107,7 @@ def test_the_quickstart_begins_with_a_sweep(execute: Execute, workdir: Path, pho
     assert "from a file\n" == outputs[-1]["text"]
 
 
+@pytest.mark.slow
 def test_the_study_says_how_sure_it_is(execute: Execute) -> None:
     """The last words name the wordings that pass most often, and of each other one whether it can be told apart."""
     wordings = {"bird": "Add a bird to the foreground.", "vague": "Make the foreground more lively."}

@@ -49,6 +49,7 @@ def test_returned_types_are_exported(exported: Any) -> None:
     assert set() == (returned & CLASSES) - set(kl.__all__)
 
 
+@pytest.mark.slow
 def test_modules_take_no_name_away() -> None:
     """Importing every module of the package leaves the exported names what they are."""
     names = [

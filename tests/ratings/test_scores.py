@@ -89,6 +89,7 @@ def test_errors_shrink_with_the_root_of_the_votes() -> None:
     assert pytest.approx(2, rel=0.15) == few.errors["a"] / many.errors["a"]
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_promise() -> None:
     """Of leads that are known, about 95 in 100 lie within two errors."""
     inside = []

@@ -325,6 +325,7 @@ def test_protected_boxes_are_named(boxes: list[dict[str, Any]], words: str, tmp_
     assert words in read(kl.report(results, tmp_path / "study.html")).text
 
 
+@pytest.mark.slow
 def test_144_cells_can_be_mailed(tmp_path: Path) -> None:
     """144 cells of the worst pictures there are stay below 15 MB."""
     results = study(axes={"seed": "1-12", "guidance_scale": "1-12"})

@@ -276,6 +276,7 @@ def test_faults_meet_calls_in_the_same_order(make_client):
     assert [call.fault for call in client.box.calls] == names
 
 
+@pytest.mark.slow
 def test_lost_answer_does_not_hold_up_the_record(make_client):
     """While an answer is being withheld, the record can be read at once."""
     client = make_client(faults=["lost"])

@@ -384,6 +384,7 @@ def test_store_is_reachable_while_its_file_is_there(store_file: Path) -> None:
     assert (True, False) == (before, recorder.reachable())
 
 
+@pytest.mark.slow
 def test_store_that_was_deleted_is_made_anew_in_the_same_process(store_file: Path) -> None:
     """A new tracker writes to the new file, not to the one that is gone."""
     open_store(uri_of(store_file), "first")

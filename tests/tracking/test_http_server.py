@@ -19,6 +19,7 @@ def lab(server: str, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> kl.Lab:
     return kl.Lab("sandbox")
 
 
+@pytest.mark.slow
 def test_a_sweep_is_tracked_reused_and_loaded(lab: kl.Lab, server: str, photo_file: Path) -> None:
     """Run, run again, extend and load work over HTTP, with exact bytes."""
     sweep = kl.Sweep("Add a bird.", photo_file, axes={"guidance_scale": [2, 5]}, name="over http")
@@ -40,6 +41,7 @@ def test_web_address_is_the_server_s(lab: kl.Lab, server: str) -> None:
     assert server == lab.context.tracker.store.web_address
 
 
+@pytest.mark.slow
 def test_verdicts_and_notes_travel(lab: kl.Lab, photo_file: Path) -> None:
     """Verdicts of several outputs – given, changed, withdrawn –, what was measured, and a note come back, also on copies."""
     sweep = kl.Sweep("Add a crab.", photo_file, num_images=2, name="judged")
@@ -84,6 +86,7 @@ def test_addresses_hold_no_password(
         assert lab.context.tracker.address(results.run_id).startswith(f"{server}/#/")
 
 
+@pytest.mark.slow
 def test_hidden_chained_and_small(lab: kl.Lab, photo_file: Path) -> None:
     """Hiding, chains of edits, cells by their runs and thumbnails work over HTTP too."""
     first = lab.edit(photo_file, "Add a bird.", seed=77)
@@ -101,6 +104,7 @@ def test_hidden_chained_and_small(lab: kl.Lab, photo_file: Path) -> None:
         lab.load_cells(["0" * 32])
 
 
+@pytest.mark.slow
 def test_votes(lab: kl.Lab, photo_file: Path) -> None:
     """Votes and what comes of them are read back, though no file lies on this machine's disk."""
     sweep = kl.Sweep("Add a bird.", photo_file, axes={"guidance_scale": [2, 8]}, seed=78, name="voted")
@@ -113,6 +117,7 @@ def test_votes(lab: kl.Lab, photo_file: Path) -> None:
     assert [False, True] == [cell.output.metrics["rank/score"] > 0 for cell in loaded]
 
 
+@pytest.mark.slow
 def test_picture_that_the_server_lost(
     lab: kl.Lab, server_folder: Path, photo_file: Path, tmp_path: Path
 ) -> None:
@@ -131,6 +136,7 @@ def test_picture_that_the_server_lost(
     assert (1, 1) == (plan.requests, plan.reused)
 
 
+@pytest.mark.slow
 def test_pictures_that_cannot_be_asked_for(
     lab: kl.Lab, photo_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

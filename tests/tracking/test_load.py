@@ -47,6 +47,7 @@ def same(one: kl.Results, other: kl.Results) -> bool:
     return facts(one) == facts(other) and one.axes == other.axes and one.name == other.name
 
 
+@pytest.mark.slow
 def test_loaded_results_equal_those_of_the_run(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """Parameters, states, costs, names of values and exact bytes come back."""
     results = lab.run(sweep, progress=False)
@@ -63,6 +64,7 @@ def test_load_takes_an_id_or_its_beginning(part: int, lab: kl.Lab, sweep: kl.Swe
     assert results.run_id == lab.load(results.run_id[:part]).run_id
 
 
+@pytest.mark.slow
 def test_load_last_is_the_newest(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """`last` is the sweep that was begun last."""
     lab.run(sweep, progress=False)
@@ -71,6 +73,7 @@ def test_load_last_is_the_newest(lab: kl.Lab, sweep: kl.Sweep) -> None:
     assert newest.run_id == lab.load("last").run_id
 
 
+@pytest.mark.slow
 def test_several_hits_are_listed(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """Two sweeps of one name are an error that lists both ids."""
     one = lab.run(sweep, progress=False)
@@ -90,6 +93,7 @@ def test_no_hit_names_what_there_is(lab: kl.Lab, sweep: kl.Sweep) -> None:
         lab.load("nothing of that name")
 
 
+@pytest.mark.slow
 def test_another_process_loads_the_same(lab: kl.Lab, sweep: kl.Sweep, store_uri: str) -> None:
     """A new process needs nothing but the store."""
     results = lab.run(sweep, progress=False)
@@ -140,6 +144,7 @@ def test_results_travel(lab: kl.Lab, sweep: kl.Sweep) -> None:
     assert same(results, pickle.loads(pickle.dumps(results)))
 
 
+@pytest.mark.slow
 def test_history_lists_newest_first(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """History has a line per sweep with counts and cost."""
     lab.run(sweep, progress=False)

@@ -73,6 +73,7 @@ def text_of(tracked: Tracked, run: Run, path: str) -> str:
     return Path(tracked.client.download_artifacts(run.info.run_id, path)).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_parent_is_a_finished_run_named_after_the_sweep(tracked: Tracked) -> None:
     """The parent has the sweep's name and has ended well."""
     assert ("layout", "FINISHED") == (tracked.parent.info.run_name, tracked.parent.info.status)
@@ -86,6 +87,7 @@ def test_parent_tags(tracked: Tracked) -> None:
     assert kl.__version__ == tags["kontext.version"]
 
 
+@pytest.mark.slow
 def test_parent_params_are_the_fixed_parameters_axes_and_counts(tracked: Tracked) -> None:
     """Fixed parameters as text, axes as JSON, the number of cells; nothing that varies."""
     params = tracked.parent.data.params

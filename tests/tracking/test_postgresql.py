@@ -30,6 +30,7 @@ def sweep(photo_file: Path) -> kl.Sweep:
     return kl.Sweep("Add a bird.", photo_file, axes={"guidance_scale": [2, 5]}, name="on postgresql")
 
 
+@pytest.mark.slow
 def test_cells_are_found_again_by_fingerprint(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """What was run is reused at no cost by a larger sweep."""
     lab.run(sweep, progress=False)
@@ -50,6 +51,7 @@ def test_same_sweep_goes_on_in_its_parent(lab: kl.Lab, sweep: kl.Sweep) -> None:
     assert 0.0 == third.spent
 
 
+@pytest.mark.slow
 def test_results_come_back_in_another_folder(
     lab: kl.Lab, sweep: kl.Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def archive(
         path.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_what_reads_works_read_only(archive: Path) -> None:
     """Listed, shown, counted, found, exported and reported, with the pictures from where they are; no byte changes."""
     before = {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
@@ -95,6 +96,7 @@ def test_what_reads_works_read_only(archive: Path) -> None:
     assert before == {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["the folder", "the file"])
 def test_a_folder_or_a_file_alone_is_enough(what: str, archive: Path) -> None:
     """SQLite writes beside a file, too: either of them makes a store read-only, and it is read."""
@@ -105,6 +107,7 @@ def test_a_folder_or_a_file_alone_is_enough(what: str, archive: Path) -> None:
     assert "is read-only: allow writing to it" in str(said["measure last"][2])
 
 
+@pytest.mark.slow
 def test_what_writes_says_that_the_store_is_read_only(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line, before anything is sent."""
     lock(archive, "everything")
@@ -119,6 +122,7 @@ def test_what_writes_says_that_the_store_is_read_only(archive: Path, monkeypatch
         assert "is read-only: allow writing to it, or choose another store" in str(err)
 
 
+@pytest.mark.slow
 def test_artifacts_that_cannot_be_written_stop_a_sweep(
     archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +138,7 @@ def test_artifacts_that_cannot_be_written_stop_a_sweep(
     assert "mlartifacts/kontext-lab is read-only: allow writing to it" in str(err)
 
 
+@pytest.mark.slow
 def test_an_experiment_that_is_not_in_an_archive_is_told(
     archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +152,7 @@ def test_an_experiment_that_is_not_in_an_archive_is_told(
     assert "kontext-lab" in str(err)
 
 
+@pytest.mark.slow
 def test_verdicts_in_an_archive_are_refused(archive: Path) -> None:
     """In one line, and nothing changes."""
     lock(archive, "everything")

@@ -327,6 +327,7 @@ def test_a_notebook_s_own_run_is_told_of_after_a_sweep(
     assert "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT" not in os.environ
 
 
+@pytest.mark.slow
 def test_an_error_holds_no_secret_whatever_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every class of the tree redacts its words, its body and what a person gave."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:{ENCODED}@host")
@@ -391,6 +392,7 @@ def test_a_signature_is_not_in_the_journal_while_a_sweep_runs(
     assert not any(seen)
 
 
+@pytest.mark.slow
 def test_a_sweep_outlives_its_signature(signed_address: str, folder: Path, store_uri: str) -> None:
     """Loaded from the store it needs the address no more: it goes on, and what was paid for is reused."""
     with kl.Lab("sandbox", measure=False) as lab:
@@ -419,6 +421,7 @@ def test_a_reference_shows_its_address_without_what_opens_it(signed_address: str
     assert [] == found_in(str(sweep.cells[0].request.logged_payload()).encode())
 
 
+@pytest.mark.slow
 def test_code_that_makes_a_sweep_again_takes_its_reference_from_the_run(
     signed_address: str, folder: Path, store_uri: str
 ) -> None:

@@ -25,6 +25,7 @@ def forgetful_mlflow() -> Iterator[None]:
     mlflow.tracking.fluent._active_experiment_id = None
 
 
+@pytest.mark.slow
 def test_default_is_sqlite_in_the_working_folder(workdir: Path) -> None:
     """Without any setting the store is MLflow's own default."""
     assert f"sqlite:///{workdir / 'mlflow.db'}" == Tracker().store.uri
@@ -127,6 +128,7 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
         open_store(f"sqlite:///{tmp_path / 'nowhere' / 'mlflow.db'}", None)
 
 
+@pytest.mark.slow
 def test_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     """A file that is no database is told in one line."""
     (tmp_path / "mlflow.db").write_text("this is no database, it only looks like a file of that name")
@@ -136,6 +138,7 @@ def test_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     assert 1 == len(str(caught.value).splitlines())
 
 
+@pytest.mark.slow
 def test_server_that_doesn_t_answer_is_told_quickly() -> None:
     """A dead server is told at once, not after MLflow's minutes of retries."""
     with pytest.raises(TrackingError, match="doesn't answer"):
