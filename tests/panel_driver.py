@@ -7,6 +7,7 @@ drive(panel).button("Run").click()
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,6 +49,10 @@ def ending_panels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for dispatcher in dispatchers:
         dispatcher.close()
+    # Work in the background may start a sandbox, which is stopped after this.
+    for thread in threading.enumerate():
+        if thread.name.startswith("kontext-lab panel"):
+            thread.join(10)
     forget_panels()
     Widget.close_all()
 
