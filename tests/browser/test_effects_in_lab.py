@@ -57,7 +57,9 @@ def test_two_axes_together(panel: Locator) -> None:
     """Picked by their names."""
     panel.get_by_label("Together").select_option("guidance_scale")
     panel.get_by_label("and", exact=True).select_option("animal")
-    expect(panel.locator(".kl-findings")).to_contain_text("The interaction of guidance_scale and animal explains")
+    expect(panel.locator(".kl-findings")).to_contain_text(
+        "The interaction of guidance_scale and animal explains"
+    )
 
 
 def test_a_click_on_a_point_shows_its_cells(panel: Locator) -> None:
