@@ -64,6 +64,9 @@ def prepare(uri: str, file: Path) -> None:
                 f"`sqlite3 {shlex.quote(str(file))} .recover`"
             ) from None
         raise
+    if not contents.tables:
+        _make(file)  # a kill inside the transaction leaves bytes that SQLite has just taken back
+        return
     # MLflow makes and changes tables wherever one of its own is missing.
     if not contents.tables >= _mlflow_tables():
         _refuse(uri, file, contents)
