@@ -204,6 +204,19 @@ def test_killed_while_writing_a_store(file: Path, statement: int) -> None:
     assert [file.name] == [path.name for path in file.parent.iterdir()]
 
 
+@pytest.mark.slow
+def test_killed_while_filling_a_file_without_tables(file: Path) -> None:
+    """A file that SQLite keeps empty is filled in one transaction as well."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    assert file.stat().st_size > 0
+    killed = subprocess.run([sys.executable, "-c", KILLED, uri_of(file), "100"], check=False)
+    assert -9 == killed.returncode
+    Tracker(uri_of(file))
+
+    assert [file.name] == [path.name for path in file.parent.iterdir()]
+
+
 # Looking
 
 
