@@ -139,9 +139,15 @@ class LabContext:
             raise WrongType(
                 f"tracking_uri must be text such as sqlite:///mlflow.db, not {tracking_uri!r:.60}"
             )
-        if experiment is not None and (not isinstance(experiment, str) or not experiment.strip()):
+        if not isinstance(experiment, str | None):
+            raise WrongType(f"experiment must be a name, not {experiment!r:.60}")
+        if experiment is not None and not experiment.strip():
             raise ConfigError(f"experiment must be a name, not {experiment!r:.60}")
-        if not isinstance(confirm_above, int | float) or confirm_above is True or not confirm_above >= 0:
+        if (
+            isinstance(confirm_above, bool)
+            or not isinstance(confirm_above, int | float)
+            or not confirm_above >= 0
+        ):
             raise ConfigError(f"confirm_above must be US dollars, 0 or more, not {confirm_above!r:.60}")
         if isinstance(criteria, str):
             raise WrongType(f"criteria must be a list of names, not the text {criteria!r:.60}")
@@ -218,7 +224,7 @@ class LabContext:
         return Worker(self.connection.client)
 
     def uses_service(self, name: str, base_url: str) -> bool:
-        """Return whether this is the service in use; starts no sandbox to find out."""
+        """True if this is the service in use; starts no sandbox to find out."""
         if self.service == SANDBOX and not self.connected:
             return False
         connection = self.connection

@@ -89,8 +89,6 @@ class Lab:
         )
         check_metrics(metrics)
         sandbox = wants_sandbox(service)
-        if sandbox and service == "auto" and not quiet:
-            notify("No API key in the environment: using the sandbox – simulated pictures, free.")
         self.context = LabContext(
             "sandbox" if sandbox else "api",
             options,
@@ -101,6 +99,8 @@ class Lab:
             criteria=criteria,
             confirm_above=confirm_above,
         )
+        if sandbox and service == "auto" and not quiet:
+            notify("No API key in the environment: using the sandbox – simulated pictures, free.")
         if not sandbox:
             _ = self.context.connection  # a missing or unusable key is told at once
         if not quiet:

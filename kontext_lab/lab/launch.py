@@ -214,6 +214,7 @@ def prepare_run(
         ConfigError, ServiceUnavailable, Unauthorized, TrackingError: before anything is sent.
     """
     prices: Mapping[str, float] = {}
+    left: int | None = None
     if isinstance(sweep, Plan):
         plan, service = sweep, context.connection.name
         if given.values:
@@ -225,6 +226,7 @@ def prepare_run(
                 f"the plan is for {plan.service}, this lab uses {service}: plan again with this lab"
             )
         most = plan.requests if plan.options.limit is None else min(plan.requests, plan.options.limit)
+        left = len(plan.of(Action.LEAVE))
         sweep, chosen, prices = plan.sweep, replace(plan.options, limit=most), plan.prices
     else:
         chosen = context.options.changed(given)
@@ -236,7 +238,7 @@ def prepare_run(
     journal = context.journal.sweep(facts_of(context, ready))
     journal.lock.take()
     try:
-        return _prepared(context, ready, chosen, observers, journal, inside=inside, prices=prices)
+        return _prepared(context, ready, chosen, observers, journal, inside=inside, prices=prices, left=left)
     except BaseException:
         parent_id = journal.facts.parent_id
         # A run whose end the store can't be told now is still RUNNING there: the journal keeps its sweep.
@@ -255,6 +257,7 @@ def _prepared(
     *,
     inside: str,
     prices: Mapping[str, float],
+    left: int | None,
 ) -> Handle:
     """Deliver what is owed, plan, check the service, open the parent run: in this order."""
     tracker, service = context.tracker, context.connection.name
@@ -271,6 +274,10 @@ def _prepared(
         # Looked at before the store: what another sweep ends in between is then known to one of the two.
         others = [(other, other.sends) for other in context.journal.at_work()]
         plan, charges = make_plan(context, sweep, options, ask=False)
+        # The store may have lost since what the plan would have reused; its limit must not leave that out unsaid.
+        if left is not None and (more := len(plan.of(Action.LEAVE)) - left) > 0:
+            cells = "1 more cell needs" if more == 1 else f"{more} more cells need"
+            raise ConfigError(f"{cells} a request than the plan showed: plan again, nothing was sent")
         copied = [decision.known for decision in plan.of(Action.COPY) if decision.known]
         tracker.check_sources(copied)
         if plan.requests:

@@ -84,7 +84,7 @@ class Measurer:
         self._looking = threading.Lock()
 
     def wants(self, cell: CellResult) -> bool:
-        """Return whether a cell has pictures that were not measured by this recipe and for its boxes."""
+        """True if a cell has pictures that were not measured by this recipe and for its boxes."""
         pictures = [output for output in cell.outputs if output.is_picture]
         return any(_ALWAYS not in output.metrics or cell.recipe != _recipe(cell) for output in pictures)
 

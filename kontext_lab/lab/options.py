@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final, Literal
 
-from kontext_lab.errors import ConfigError
+from kontext_lab.errors import ConfigError, WrongType
 from kontext_lab.runner.retry_policy import Pacing
 
 __all__ = ["UNSET", "Doubts", "GivenOptions", "Missing", "Reuse", "RunOptions", "Unset"]
@@ -80,9 +80,19 @@ class RunOptions:
             "pause_after": (_is_number(self.pause_after), "a whole number, 0 for never"),
             "pacing": (isinstance(self.pacing, Pacing), "a kontext_lab.runner.retry_policy.Pacing"),
         }
+        kinds: dict[str, Any] = {
+            "reuse": str,
+            "in_doubt": str,
+            "missing": str,
+            "executor": Executor,
+            "pacing": Pacing,
+        }
+        kinds |= {"retry_failed": bool, "measure": bool, "budget": int | float}
         for name, (is_allowed, allowed) in checks.items():
             if not is_allowed:
-                raise ConfigError(f"{name} must be {allowed}, not {getattr(self, name)!r:.60}")
+                value = getattr(self, name)
+                error = ConfigError if isinstance(value, kinds.get(name, int)) else WrongType
+                raise error(f"{name} must be {allowed}, not {value!r:.60}")
 
     def changed(self, given: GivenOptions) -> RunOptions:
         """Return a copy with the options that are given.

@@ -241,5 +241,5 @@ def in_hand(intent: Intent, attempt_folder: AttemptFolder) -> TrackedCell | None
 
 
 def is_doubtful(known: TrackedCell) -> bool:
-    """Return whether it is still unknown if a tracked cell in doubt was billed."""
+    """True if it is still unknown if a tracked cell in doubt was billed."""
     return known.state is State.IN_DOUBT and bool(known.request_id) and not known.cost

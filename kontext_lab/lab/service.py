@@ -57,7 +57,7 @@ class ServiceConnection:
 
 
 def wants_sandbox(service: str) -> bool:
-    """Return whether this choice means the sandbox: by name, or `auto` without a key in the environment.
+    """True if this choice means the sandbox: by name, or `auto` without a key in the environment.
 
     Raises:
         ConfigError: an unknown choice.

@@ -63,7 +63,7 @@ class Worker:
             return Attempt(request_id, answer, None, time.monotonic() - started, raw=raw)
         keeping = _Keeping(permit.attempt_folder)
         keeping.attempt(permit.attempt_folder.keep_answer, raw)
-        answer = keeping.told(self.client.collect(raw, request, keep=keeping.output))
+        answer = keeping.with_files(self.client.collect(raw, request, keep=keeping.output))
         return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
 
     def fetch(self, request: EditRequest, request_id: str, attempt_folder: AttemptFolder) -> Attempt:
@@ -79,7 +79,7 @@ class Worker:
             )
             return Attempt(request_id, error=error)
         keeping = _Keeping(attempt_folder)
-        answer = keeping.told(
+        answer = keeping.with_files(
             self.client.collect(raw, request, have=attempt_folder.outputs, keep=keeping.output)
         )
         return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
@@ -140,7 +140,7 @@ def _keep_answer(attempt: Attempt, attempt_folder: AttemptFolder) -> Attempt:
     for place, picture in enumerate(attempt.answer.pictures):
         if picture.data and picture.reason in (None, Reason.MODERATED):
             keeping.output(place, picture.data)
-    return replace(attempt, answer=keeping.told(attempt.answer), trouble=keeping.trouble, raw=None)
+    return replace(attempt, answer=keeping.with_files(attempt.answer), trouble=keeping.trouble, raw=None)
 
 
 class _Keeping:
@@ -159,8 +159,8 @@ class _Keeping:
     def output(self, place: int, data: bytes) -> None:
         self.attempt(self._attempt_folder.keep_output, place, data)
 
-    def told(self, answer: Answer) -> Answer:
-        """The answer, its pictures knowing where they lie."""
+    def with_files(self, answer: Answer) -> Answer:
+        """The answer; its pictures name their files."""
         files = self._attempt_folder.output_files
         pictures = (
             replace(picture, kept_at=str(files[place])) if picture.data and place in files else picture
@@ -182,7 +182,7 @@ class BoundJournal:
         return self._journal.intend(intent, outputs=cell.request.pictures if cell.request else 1)
 
     def answered(self, attempt_folder: AttemptFolder) -> bool:
-        """Return whether an answer lies there."""
+        """True if an answer lies there."""
         return attempt_folder.answer is not None
 
     def keep(self, attempt_folder: AttemptFolder, attempt: Attempt) -> Attempt:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from kontext_lab.lab.plan import Plan
     from kontext_lab.sweep import Sweep
 
-__all__ = ["ConfirmPrompt", "Retry", "RetryRequest"]
+__all__ = ["ConfirmPrompt", "PressedButton", "Retry"]
 
 RetryInput = tuple["Lab", "Sweep", dict[str, Any]]
 """Lab, sweep and options of a retry."""
 
 
 @dataclass(frozen=True)
-class RetryRequest:
+class PressedButton:
     """A button that was pressed.
 
     Attributes:
@@ -51,7 +51,7 @@ class ConfirmPrompt:
 
     plan: Plan
     lab: Lab
-    pressed: RetryRequest | None = None
+    pressed: PressedButton | None = None
 
     @property
     def line(self) -> str:

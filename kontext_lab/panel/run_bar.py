@@ -11,7 +11,7 @@ from ipywidgets import HTML
 from kontext_lab.errors import ConfigError
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.planner import Planner
-from kontext_lab.panel.retry import ConfirmPrompt, Retry, RetryRequest
+from kontext_lab.panel.retry import ConfirmPrompt, PressedButton, Retry
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
 from kontext_lab.results import Results, State
@@ -42,7 +42,7 @@ class RunBar(Section):
         super().__init__()
         self._session, self._planner, self._form = session, planner, form
         self._asked: ConfirmPrompt | None = None
-        self._pressed: RetryRequest | None = None
+        self._pressed: PressedButton | None = None
         self.plan, self.warnings, self.reason = TextLine(), TextLine(kind="warning"), TextLine(kind="muted")
         self.run_button = self.button("Run", self.run, "Send what the plan says", primary=True)
         self.one_button = self.button("Try 1 first", self.try_one, "Send a single request of this sweep")
@@ -134,7 +134,7 @@ class RunBar(Section):
         if planner.state == "wrong":
             raise ConfigError(f"nothing is run: {self._why_not()}")
         self.decline()
-        self._pressed = RetryRequest(button, planner.revision)
+        self._pressed = PressedButton(button, planner.revision)
         self._on_plan()
 
     def _ask_about(self, asked: ConfirmPrompt, *, always: bool = False) -> None:

@@ -51,7 +51,7 @@ class QueuedRun:
     inside: str = ""
 
     def same_as(self, other: QueuedRun | None) -> bool:
-        """Return whether another run is of the same sweep, by the same lab, with the same options."""
+        """True if another run is of the same sweep, by the same lab, with the same options."""
         if other is None or other.lab is not self.lab or other.plan.options != self.plan.options:
             return False
         return other.plan.sweep == self.plan.sweep

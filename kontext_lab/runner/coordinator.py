@@ -213,7 +213,7 @@ class Coordinator:
                 self._conclude(event.in_flight, attempt)
         elif isinstance(event, LogAnswered):
             self._asking = False
-            for request_id, outcome in event.fates.items():
+            for request_id, outcome in event.outcomes.items():
                 self._apply_outcome(request_id, outcome)
         else:
             event.act()

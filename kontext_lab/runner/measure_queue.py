@@ -91,9 +91,8 @@ class Measuring:
         measurer, cell = self._measurer, self._state[place]
         try:
             found = future.result(timeout=0)
-        except (
-            BaseException
-        ) as error:  # a bug in a metric must not cost a sweep, not even one that ends its thread
+        # A bug in a metric must not cost a sweep, not even one that ends its thread.
+        except BaseException as error:
             self._trouble([f"{cell.title}: not measured: {type(error).__name__}: {error}"])
             return
         self._trouble(found.trouble)

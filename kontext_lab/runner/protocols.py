@@ -45,11 +45,11 @@ class WorkerProtocol(Protocol):
         """Bring the pictures of an answer that was read before; free."""
 
     def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, BillingOutcome]:
-        """What the service's log says of requests; silence proves nothing."""
+        """Ask the service's log about requests; a missing row proves nothing."""
 
 
 class JournalProtocol(Protocol):
-    """What was sent and has not reached the store; bound to one sweep."""
+    """Requests that were sent and have not reached the store; bound to one sweep."""
 
     def intend(self, place: int, cell: CellResult, request_id: str, price: float) -> Any:
         """Write down what is about to be sent; returns its folder.
@@ -59,7 +59,7 @@ class JournalProtocol(Protocol):
         """
 
     def answered(self, attempt_folder: Any) -> bool:
-        """Whether an answer lies there."""
+        """True if the folder holds an answer."""
 
     def keep(self, attempt_folder: Any, attempt: Attempt) -> Attempt:
         """Write down an answer that its worker could not write down itself."""
@@ -88,7 +88,7 @@ class Permits(Protocol):
         """Take a permit back: True where nobody has sent the request, and nobody can any more."""
 
     def is_taken(self, permit: Any, attempt_folder: Any) -> bool:
-        """Whether somebody took it; False also where that can't be found out."""
+        """True if the permit was taken; False also if that can't be found out."""
 
     def retire(self, permit: Any) -> None:
         """Forget a permit whose attempt has ended."""
@@ -110,7 +110,7 @@ class Recorder(Protocol):
         """Fill a cell from its own earlier run."""
 
     def reachable(self) -> bool:
-        """Whether the store can be spoken to at all; quick, and raises nothing."""
+        """True if the store can be reached; quick, raises nothing."""
 
     def finish(self, results: Results, *, stopped: bool, seconds: float, quick: bool = False) -> None:
         """Sum up; quickly where somebody waits to leave: no table and no figure."""
@@ -120,7 +120,7 @@ class MeasurerProtocol(Protocol):
     """Measures pictures that are safe."""
 
     def wants(self, cell: CellResult) -> bool:
-        """Whether there is something of this cell to be measured; quick."""
+        """True if the cell has pictures to measure; quick."""
 
     def measure(self, cell: CellResult) -> Any:
         """Measure it, on any thread; what comes has `values`, empty for none, and `trouble`, a line each."""
@@ -135,7 +135,7 @@ class MeasurerProtocol(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be done about one cell: exactly one of these.
+    """The task of one cell: exactly one of these.
 
     Attributes:
         send: send its request, expected to cost this many US dollars; None for not.
@@ -213,7 +213,7 @@ class AttemptFinished:
 class LogAnswered:
     """The service's log was asked; an empty answer also where it could not be."""
 
-    fates: Mapping[str, BillingOutcome]
+    outcomes: Mapping[str, BillingOutcome]
 
 
 @dataclass(frozen=True)

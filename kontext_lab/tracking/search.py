@@ -78,16 +78,20 @@ def whereabouts(store: Store, run_id: str) -> PictureLocation:
 
 def outputs_with(store: Store, sha256: str) -> list[Output]:
     """The outputs whose exact bytes have this digest, in any experiment: originals, the oldest first."""
-    if not _SHA256.fullmatch(sha256):
-        return []
-    runs = search(store, store.experiment_ids(), f"tags.`kontext.output_sha256` LIKE '%{sha256}%'")
-    places = [(run, number) for run in runs for number, digest, _ in _hashes(run) if digest == sha256]
-    return [_output(store, place) for place in _originals(places)]
+    return [_output(store, place) for place in _places_with(store, sha256)]
 
 
 def origin_of(store: Store, sha256: str) -> Origin | None:
     """The output whose exact bytes have this digest; of several, the oldest that is not a copy."""
-    return next((output.origin for output in outputs_with(store, sha256)), None)
+    places = _places_with(store, sha256)
+    return next((Origin(run.info.run_id, number, sha256) for run, number in places), None)
+
+
+def _places_with(store: Store, sha256: str) -> list[RunOutput]:
+    if not _SHA256.fullmatch(sha256):
+        return []
+    runs = search(store, store.experiment_ids(), f"tags.`kontext.output_sha256` LIKE '%{sha256}%'")
+    return _originals((run, number) for run in runs for number, digest, _ in _hashes(run) if digest == sha256)
 
 
 def outputs_like(store: Store, phash: str) -> list[Output]:

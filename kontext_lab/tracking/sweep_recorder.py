@@ -48,7 +48,7 @@ class SweepRecorder:
         self._ended: set[int] = set()
 
     def reachable(self) -> bool:
-        """Return whether the store can be spoken to at all; quick, and raises nothing."""
+        """True if the store can be spoken to at all; quick, and raises nothing."""
         try:
             check_reachable(self.store.uri, opened=True)
         except TrackingError:
@@ -56,7 +56,7 @@ class SweepRecorder:
         return True
 
     def has_outcome(self, place: int, request_id: str, *, answered: bool) -> bool:
-        """Return whether a cell holds the whole outcome of an attempt.
+        """True if a cell holds the whole outcome of an attempt.
 
         One that was answered, and is written as in doubt, was written before its answer came.
         """

@@ -80,7 +80,7 @@ class Tracker:
         return masked(Tracker.in_use(tracking_uri))
 
     def holds(self, run_id: str) -> bool:
-        """Return whether a run is in this store, and was not deleted."""
+        """True if a run is in this store, and was not deleted."""
         with mlflow_trouble("the MLflow store can't be read"):
             return reading.run_if_there(self.store, run_id) is not None
 
@@ -231,16 +231,14 @@ class Tracker:
             runs = (SweepRun.from_run(run) for run in reading.sweep_runs(self.store, everywhere=everywhere))
             return [run for run in runs if hidden or not run.hidden]
 
-    def address(self, run_id: str, experiment_id: str = "") -> str:
+    def address(self, run_id: str) -> str:
         """Return the address of a run in MLflow's pages, without a password; "" where there are no pages or no run."""
         web = self.store.web_address
         if not web or not run_id:
             return ""
-        if not experiment_id:
-            with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
-                run = reading.run_if_there(self.store, run_id)
-            experiment_id = "" if run is None else run.info.experiment_id
-        return f"{web}/#/experiments/{experiment_id}/runs/{run_id}" if experiment_id else ""
+        with mlflow_trouble(f"run {run_id[:8]} can't be read from MLflow"):
+            run = reading.run_if_there(self.store, run_id)
+        return "" if run is None else f"{web}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
 
     def answer_to(self, run_id: str) -> str:
         """Load the answer to a cell's request, as it was logged: the text of its `response.json`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 from kontext_lab.client import KontextClient
 from kontext_lab.errors import OutputUnavailable
@@ -21,9 +20,9 @@ class _OpenPermit:
         return True
 
 
-def edit(client: KontextClient, request: EditRequest, request_id: str | None = None) -> Answer:
+def edit(client: KontextClient, request: EditRequest, request_id: str = "kl-1") -> Answer:
     """Send one request and bring its pictures; raises as `post` does."""
-    return client.collect(client.post(request, request_id or f"kl-{uuid4().hex}"), request)
+    return client.collect(client.post(request, request_id), request)
 
 
 def attempt(client: KontextClient, request: EditRequest, request_id: str) -> Attempt:

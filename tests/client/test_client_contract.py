@@ -84,18 +84,6 @@ def test_ids_are_echoed(speaker: KontextClient, shaped_box: Sandbox, plain_reque
     assert answer.headers["x-client-request-id"] == "kl-my:own.id_1"
 
 
-def test_an_id_is_made_where_none_is_given(
-    speaker: KontextClient, shaped_box: Sandbox, plain_request: EditRequest
-) -> None:
-    """Two requests without an id get two different ones."""
-    edit(speaker, plain_request)
-    edit(speaker, plain_request)
-    first, second = (call.client_request_id for call in shaped_box.calls)
-    assert first is not None
-    assert first.startswith("kl-")
-    assert first != second
-
-
 @pytest.mark.parametrize(("count", "output_format"), [(1, "jpeg"), (2, "png"), (4, "jpeg")])
 def test_downloads_are_exact(
     speaker: KontextClient, shaped_box: Sandbox, make_request: Make, count: int, output_format: str

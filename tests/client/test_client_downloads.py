@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import pickle
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -261,13 +260,6 @@ def test_other_addresses_are_not_opened(connect: Connect, url: str) -> None:
         fetch_output(client, url)
     with pytest.raises(ImageError):
         client.fetch_reference(url)
-
-
-def test_a_reason_survives_pickling(connect: Connect) -> None:
-    """The reason travels with the error."""
-    with pytest.raises(OutputUnavailable) as caught:
-        fetch_output(connect("http://127.0.0.1:9"), "file:///etc/passwd")
-    assert pickle.loads(pickle.dumps(caught.value)).reason == Reason.EXPIRED
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_a_wrong_key_is_told(connect: Connect, box: Sandbox, plain_request: Edit
 
 
 def test_no_key_is_told(connect: Connect, box: Sandbox, plain_request: EditRequest) -> None:
-    """Without a key nothing is outcome up: the service refuses."""
+    """Without a key, none is invented: the service refuses."""
     with pytest.raises(Unauthorized):
         edit(connect(box.url, with_key=None), plain_request)
 

@@ -29,9 +29,7 @@ def test_equal_addresses_are_one_service(given: str, service: str) -> None:
 
 def test_a_path_before_the_service_is_kept() -> None:
     """Behind a gateway's path, addresses start with it."""
-    assert ClientSettings(base_url="https://proxy.example/aiml/v1/").base_url + "/v1/models" == (
-        "https://proxy.example/aiml/v1/models"
-    )
+    assert "https://proxy.example/aiml" == ClientSettings(base_url="https://proxy.example/aiml/v1/").base_url
 
 
 @pytest.mark.parametrize(

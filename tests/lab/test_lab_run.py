@@ -518,19 +518,63 @@ def test_wrong_options_are_named(
     assert [] == api.calls
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"budget": "5"},
+        {"limit": "1"},
+        {"concurrency": "4"},
+        {"measure": "yes"},
+        {"reuse": 1},
+        {"executor": 3},
+    ],
+    ids=str,
+)
+def test_options_of_a_wrong_type_are_type_errors(
+    option: dict[str, Any], lab: kl.Lab, make_sweep: MakeSweep
+) -> None:
+    """As Python's own are."""
+    with pytest.raises(TypeError, match=f"{next(iter(option))} must be"):
+        lab.plan(make_sweep(), **option)
+
+
+@pytest.mark.parametrize("amount", [False, True, -1.0, float("nan")])
+def test_an_amount_to_ask_from_is_a_number(amount: float) -> None:
+    """US dollars, 0 or more."""
+    with pytest.raises(ConfigError, match="confirm_above must be US dollars"):
+        kl.Lab("sandbox", confirm_above=amount, quiet=True)
+
+
 def test_a_missing_url_reference_is_a_sweep_error(lab: kl.Lab, api: Sandbox) -> None:
     """A reference that can't be fetched is told before anything is sent."""
     with pytest.raises(SweepError):
         lab.plan(kl.Sweep("Add a bird.", f"{api.url}/nothing-here.png"))
 
 
-def test_a_plan_is_run_as_it_was_seen(lab: kl.Lab, make_sweep: MakeSweep) -> None:
+def test_a_plan_is_run_as_it_was_seen(lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep) -> None:
     """Its options hold, and no more than its requests are sent."""
     plan = lab.plan(make_sweep(prompt="Add a bird.", axes={"seed": "1-3"}), measure=False)
     results = lab.run(plan.head(1), progress=False)
     assert {"done": 1, "skipped": 2} == {state: count for state, count in results.counts.items() if count}
     assert ["", "limit", "limit"] == [cell.reason for cell in results]
-    assert {"done": 3} == {str(cell.state): 3 for cell in lab.start(plan).wait()}  # one is reused by now
+    assert 1 == len(api.calls)
+    again = lab.start(plan).wait()  # one is reused by now
+    assert ({"done": 3}, 3) == (again.counts, len(api.calls))
+    assert not any(name.startswith("change/") for output in again.outputs for name in output.metrics)
+
+
+def test_a_plan_that_no_longer_holds_is_refused(lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep) -> None:
+    """Where pictures vanish from the store behind it, no cell is left out unsaid, and nothing is sent."""
+    for cell in lab.run(make_sweep(prompt="Add a bird.", axes={"seed": "1-2"}), progress=False):
+        assert cell.run_id
+    plan = lab.plan(make_sweep(prompt="Add a bird.", axes={"seed": "1-3"}))
+    assert 1 == plan.requests
+    for decision in plan.decisions:
+        if decision.known is not None:
+            lab.context.tracker.store.client.delete_run(decision.known.run_id)
+    with pytest.raises(ConfigError, match="2 more cells need a request than the plan showed: plan again"):
+        lab.run(plan, progress=False)
+    assert 2 == len(api.calls)
 
 
 def test_a_plan_has_its_options_already(lab: kl.Lab, make_sweep: MakeSweep) -> None:

@@ -123,7 +123,7 @@ def test_a_worker_that_dies_with_the_picture_on_its_desk_costs_none(
 def test_a_pool_that_breaks_costs_no_picture(
     lab: kl.Lab, api: Sandbox, sweep: kl.Sweep, quick: Pacing
 ) -> None:
-    """The program itself takes what lies on the attempt folder; nothing more is sent through the pool."""
+    """The program itself reads the answer in the attempt folder; nothing more is sent through the pool."""
     with Dying(broken=True) as pool:
         first = lab.run(sweep, progress=False, pacing=quick, executor=pool, concurrency=1)
     assert {"done": 1, "cancelled": 1} == first.counts

@@ -19,9 +19,7 @@ from kontext_lab.errors import TrackingError
 from kontext_lab.tracking import SweepRecorder, Tracker, client_calls
 from kontext_lab.tracking.store import check_reachable, open_store
 
-OPEN = (
-    "import sys; from kontext_lab.tracking import SweepRecorder, Tracker; Tracker(sys.argv[1]); print('open')"
-)
+OPEN = "import sys; from kontext_lab.tracking import Tracker; Tracker(sys.argv[1]); print('open')"
 
 
 def uri_of(file: Path) -> str:
