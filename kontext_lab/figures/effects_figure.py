@@ -22,6 +22,7 @@ from kontext_lab.figures.effects_panels import (
 )
 from kontext_lab.figures.effects_tables import add_heat_map, add_shares
 from kontext_lab.figures.grid import NotebookFigure
+from kontext_lab.figures.painter import settings
 from kontext_lab.figures.theme import DARK, LIGHT, Font, Theme, mixed
 from kontext_lab.results import Results
 from kontext_lab.statistics import Effects, effects_of
@@ -88,7 +89,7 @@ class EffectsView:
 def effects(
     results: Results, metric: str, *, interaction: Sequence[str] | None = None, dark: bool = False
 ) -> EffectsView:
-    """What every axis that varies does to a measured value.
+    """Effect of every axis that varies on a measured value.
 
     One panel per axis, all on one scale: means with 95 % intervals over the same seeds and references, single
     outputs as dots, each seed as a thin line; yes/no values as rates. Below, the share of the variance that each axis
@@ -132,7 +133,7 @@ def effects_view(numbers: Effects, *, dark: bool = False, width: float = _NOTEBO
     _add_parts(layout, numbers)
     heights = [max(part.height, 0.01) for part in layout.parts]
     height = sum(heights) + 2 * _MARGIN
-    with mpl.rc_context():
+    with settings():
         mpl.rcdefaults()
         mpl.rcParams.update(_settings(theme, font))
         figure = NotebookFigure(figsize=(width, height), dpi=_DPI, layout="constrained")

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from PIL import Image
@@ -20,7 +19,7 @@ from kontext_lab.figures import placeholder_cards
 from kontext_lab.figures.axis_choice import Keys
 from kontext_lab.figures.geometry import GridPlan, Over, Tile
 from kontext_lab.figures.grid_plan import plan_grid
-from kontext_lab.figures.painter import Painter, plain_settings, sheet_axes, snapped
+from kontext_lab.figures.painter import Painter, plain_settings, settings, sheet_axes, snapped
 from kontext_lab.figures.pictures import compare_ahead, pixels_of
 from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.figures.theme import DARK, LIGHT, Font, Theme
@@ -122,7 +121,7 @@ def grid(
 
 
 def grid_pages(results: Results, *sides: Any, **how: Any) -> int:
-    """How many pages `grid` has of these results.
+    """Number of pages that `grid` has for these results.
 
     Args:
         results: the cells to show.
@@ -145,7 +144,7 @@ class NotebookFigure(Figure):
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         # What a notebook has set for the files that it saves is no matter of this one.
-        with mpl.rc_context({"savefig.bbox": None, "savefig.facecolor": "auto", "savefig.edgecolor": "auto"}):
+        with settings({"savefig.bbox": None, "savefig.facecolor": "auto", "savefig.edgecolor": "auto"}):
             self.savefig(buffer, format="png", dpi="figure", transparent=False)
         return buffer.getvalue()
 

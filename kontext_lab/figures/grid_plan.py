@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from kontext_lab.errors import SweepError
+from kontext_lab.errors import SweepError, WrongType
 from kontext_lab.figures import captions, sizing, text
 from kontext_lab.figures.axis_choice import Keys, choose
 from kontext_lab.figures.axis_values import Shot, Values
@@ -91,7 +91,9 @@ def plan_grid(
         ConfigError: what is to be shown, or framed, is not there.
     """
     if not isinstance(results, Results):
-        raise SweepError(f"results: {type(results).__name__} are none; lab.run and lab.load return them")
+        raise WrongType(
+            f"results must be kl.Results, not {type(results).__name__} (lab.run and lab.load return them)"
+        )
     part = check_crop(crop)
     _check_sizes(per_page, cell_inches)
     space = replace(room or PageSize(), cell=cell_inches)

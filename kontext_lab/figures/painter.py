@@ -6,8 +6,9 @@ Every call returns what it added, so that a live sheet can take single parts awa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from kontext_lab.figures.pictures import Pixels
 from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.figures.theme import STATE_COLOURS, Font, Theme, mixed
 
-__all__ = ["CardCache", "Painter", "PixelLayer", "plain_settings", "sheet_axes", "snapped"]
+__all__ = ["CardCache", "Painter", "PixelLayer", "plain_settings", "settings", "sheet_axes", "snapped"]
 
 _BASELINE = 0.98
 _TRIANGLE = 0.09
@@ -51,9 +52,19 @@ _LEAST_BADGE = 4.5
 _BADGE = "#000000b8"
 
 
+_SETTINGS = threading.RLock()
+
+
+@contextmanager
+def settings(values: dict[Any, Any] | None = None) -> Iterator[None]:
+    """Change matplotlib's settings for a while, one thread at a time: they are global, and leaving restores them all."""
+    with _SETTINGS, mpl.rc_context(values):
+        yield
+
+
 def plain_settings() -> AbstractContextManager[None]:
-    """What artists take from the settings at their making, whatever a notebook has set."""
-    return mpl.rc_context(
+    """Settings that artists read while they are made, whatever a notebook has set."""
+    return settings(
         {
             "path.sketch": None,
             "path.effects": [],
@@ -139,7 +150,7 @@ class Painter:
 
     def corners(self, rects: Sequence[Rect]) -> list[Artist]:
         """A small corner on pictures that were reused."""
-        # PageSize around the mark: it is seen on any picture.
+        # A rim of paper around the mark: it is seen on any picture.
         tones = ((_TRIANGLE * 1.6, self.theme.paper), (_TRIANGLE, self.theme.muted))
         return [self._corners(rects, size, colour) for size, colour in tones] if rects else []
 
@@ -264,7 +275,7 @@ class Painter:
             rect = Rect(
                 rect.left + _WITHIN, rect.top + _WITHIN, rect.width - 2 * _WITHIN, rect.height - 2 * _WITHIN
             )
-        # PageSize inside the colour: the frame is seen on any picture.
+        # A rim of paper inside the colour: the frame is seen on any picture.
         parts: list[Artist] = []
         for inset, tone, thick in ((0.022, self.theme.paper, 1.0), (0.0, colour, 2.4)):
             place = (rect.left + inset, rect.top + inset)

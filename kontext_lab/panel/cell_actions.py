@@ -9,7 +9,7 @@ from typing import Any
 
 from ipywidgets import HTML, Text, ToggleButtons
 
-from kontext_lab.errors import NotFound
+from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.images import Boxes, Reference, load_reference
 from kontext_lab.panel.browser import PageFrame
 from kontext_lab.panel.cell_details import verdict_texts
@@ -46,7 +46,7 @@ class VerdictButtons(Section):
         self.passed = self.button("Pass 1", partial(self.set_verdict, True), tooltip.format(1), small=True)
         self.failed = self.button("Fail 0", partial(self.set_verdict, False), tooltip.format(0), small=True)
         self.favourite = self.button(
-            "★ F", self.toggle_favourite, "Favourite: k" + tooltip[1:].format("F"), small=True
+            "★ F", self.toggle_favourite, "Favourite: key F; press again to withdraw", small=True
         )
         self.given = TextLine(kind="muted")
         self.note = Text(
@@ -64,6 +64,8 @@ class VerdictButtons(Section):
     def set_verdict(self, verdict: bool, criterion: str | None = None) -> None:
         """Pass or fail on a criterion, by default the chosen one; the same verdict again withdraws it."""
         name = criterion or self.criterion.value
+        if name is None:
+            raise ConfigError("there are no criteria: make the lab with kl.Lab(criteria=[…])")
         output = self._session.picked
         before = output.metrics.get(verdict_key(name))
         self._write(output, name, None if before == float(verdict) else verdict)
@@ -96,12 +98,14 @@ class VerdictButtons(Section):
         """Show the verdicts on the picked output."""
         output: Output | None = self._session.selection
         metrics = {} if output is None else output.metrics
-        verdict = metrics.get(verdict_key(self.criterion.value))
+        criterion = self.criterion.value  # None if the lab has no criteria
+        verdict = metrics.get(verdict_key(criterion)) if criterion else None
         self.passed.button_style = "success" if verdict == 1 else ""
         self.failed.button_style = "danger" if verdict == 0 else ""
         self.favourite.button_style = "warning" if metrics.get(verdict_key(FAVOURITE)) == 1 else ""
         for button in (self.passed, self.failed, self.favourite):
             button.disabled = output is None or not output.is_picture
+        self.passed.disabled = self.failed.disabled = self.passed.disabled or criterion is None
         texts = {} if output is None else verdict_texts(output)
         self.given.say(" · ".join(f"{name}: {text}" for name, text in texts.items() if name != FAVOURITE))
         with self.filling():

@@ -6,6 +6,7 @@ Numbers are computed on another thread; the figure is drawn on the widgets' thre
 from __future__ import annotations
 
 import html
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -66,6 +67,7 @@ class EffectsTab(Section):
         self._results: Results | None = None
         self.numbers: Effects | None = None
         self._view: EffectsView | None = None
+        self._cost = 0.0  # seconds that the last figure took
         self.metric = picker("Value", "What was measured")
         self.rows = picker("Together", "Two axes together: the one down the side")
         self.columns = picker("and", "Two axes together: the one across")
@@ -99,8 +101,10 @@ class EffectsTab(Section):
 
     def update_soon(self) -> None:
         """Show the results on show in a moment; seldom enough to be followed while cells arrive."""
+        # A figure that takes long is drawn seldom, so that clicks are answered between two of them.
+        pause = max(_PAUSE, 10 * self._cost)
         self._dispatcher.later(
-            _PAUSE, self.watched(lambda: self.put(self._session.results)), key=(id(self), "put")
+            pause, self.watched(lambda: self.put(self._session.results)), key=(id(self), "put")
         )
 
     def _offer(self, names: Sequence[str]) -> None:
@@ -156,6 +160,7 @@ class EffectsTab(Section):
         numbers = self.numbers
         if numbers is None:
             return
+        started = time.monotonic()
         # In inches: a figure that is scaled down to fit can't be read.
         width = max(_NARROWEST, min(_WIDEST, ((self._frame.width or 1000) - _MARGIN) / 100))
         view = self._view = figures.effects_view(numbers, dark=self._frame.dark, width=width)
@@ -163,6 +168,7 @@ class EffectsTab(Section):
         picture = data if len(data) <= _MOST_BYTES else small_png(view.figure, _MOST_BYTES)
         targets = [_click_target(numbers, place) for place in view.points]
         self.chart.show(picture, targets, alt=f"{numbers.metric}: effects")
+        self._cost = time.monotonic() - started
         self._mark()
         lines = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in numbers.sentences)
         self.sentences.value = f'<ul class="kl-findings">{lines}</ul>'

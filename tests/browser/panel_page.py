@@ -316,6 +316,8 @@ def workbench(jupyter: Jupyter, folder: Path, store: Path) -> Iterator[Workbench
         folder: where stores and homes are made.
         store: a migrated, empty one, to copy.
     """
-    with running_chromium() as browser:
-        yield Workbench(jupyter, browser, folder, store)
-    jupyter.end_kernels()
+    try:
+        with running_chromium() as browser:
+            yield Workbench(jupyter, browser, folder, store)
+    finally:
+        jupyter.end_kernels()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import threading
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import matplotlib as mpl
@@ -401,6 +403,25 @@ def test_a_heat_map_is_not_stretched_over_noise() -> None:
     )
     figure = effects(made, "change/area", interaction=("guidance_scale", "aspect_ratio")).figure
     assert np.ptp(shares(figure)) < 0.05
+
+
+def test_two_threads_leave_the_settings_as_they_were() -> None:
+    """A grid that is drawn beside effects, as at the end of a run, takes none of their settings for the user's."""
+    made = study(guidance_scale=[2, 5], seed=[1, 2])
+    before = dict(mpl.rcParams)
+    ended = threading.Event()
+
+    def draw_grids() -> None:
+        while not ended.is_set():
+            kl.grid(made)
+
+    with ThreadPoolExecutor(1) as pool:
+        drawing = pool.submit(draw_grids)
+        for _ in range(25):
+            effects(made, "change/area")
+        ended.set()
+        drawing.result(60)
+    assert {} == {name: value for name, value in mpl.rcParams.items() if before[name] != value}
 
 
 def test_the_tones_of_rates_are_those_of_nothing_and_all() -> None:

@@ -292,3 +292,9 @@ def test_states_keep_their_places(results: Make) -> None:
     made[1].outputs = []
     made[1].end(State.FAILED, "429", "too many requests")
     assert pytest.approx(before.left, abs=0.02) == plan_grid(made).tiles[1].rect.left
+
+
+def test_something_else_than_results_is_a_type_error() -> None:
+    """It names what to give."""
+    with pytest.raises(TypeError, match=r"results must be kl\.Results, not list"):
+        plan_grid([1])  # type: ignore[arg-type]

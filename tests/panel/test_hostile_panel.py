@@ -304,6 +304,14 @@ def test_making_the_panel_again_makes_no_second_one(typed: Panel) -> None:
     )
 
 
+def test_a_lab_without_criteria_has_a_panel(store_uri: str) -> None:
+    """Favourites and notes are there; a verdict says what is missing."""
+    with kl.Lab("sandbox", quiet=True, criteria=(), measure=False) as lab:
+        panel = Panel(lab)
+        with pytest.raises(ConfigError, match="there are no criteria"):
+            drive(panel).inspector.verdicts.set_verdict(True)
+
+
 # The panel as an interface.
 
 

@@ -107,6 +107,15 @@ def test_tests_that_did_not_all_run_are_a_failure(checkout: Path, stage: str, an
     assert 0 != code
 
 
+def test_sessions_that_collect_different_tests_are_a_failure(checkout: Path) -> None:
+    """Tests lost by both together don't go unnoticed."""
+    code, _ = run(
+        checkout,
+        **{MOST: "echo '10 8' >$KONTEXT_LAB_TESTS_COUNTS", PAGES: "echo '9 1' >$KONTEXT_LAB_TESTS_COUNTS"},
+    )
+    assert 0 != code
+
+
 def test_nothing_of_the_callers_chooses_among_the_tests(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
