@@ -23,6 +23,7 @@ from PIL import Image
 
 import kontext_lab as kl
 from kontext_lab.figures import effects, effects_view
+from kontext_lab.figures.painter import plain_settings, settings
 from kontext_lab.results import Results
 from kontext_lab.statistics import effects_of
 
@@ -406,22 +407,22 @@ def test_a_heat_map_is_not_stretched_over_noise() -> None:
 
 
 def test_two_threads_leave_the_settings_as_they_were() -> None:
-    """A grid that is drawn beside effects, as at the end of a run, takes none of their settings for the user's."""
-    made = study(guidance_scale=[2, 5], seed=[1, 2])
-    before = dict(mpl.rcParams)
-    ended = threading.Event()
+    """What is drawn beside effects, as a grid at the end of a run, takes none of their settings for the user's."""
+    before = mpl.rcParams["axes.grid"]
+    entered, left = threading.Event(), threading.Event()
 
-    def draw_grids() -> None:
-        while not ended.is_set():
-            kl.grid(made)
+    def draw() -> None:
+        with plain_settings():
+            entered.set()
+            assert left.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
-        drawing = pool.submit(draw_grids)
-        for _ in range(25):
-            effects(made, "change/area")
-        ended.set()
+        with settings({"axes.grid": not before}):
+            drawing = pool.submit(draw)
+            entered.wait(0.5)  # in vain: it is the other's turn
+        left.set()
         drawing.result(60)
-    assert {} == {name: value for name, value in mpl.rcParams.items() if before[name] != value}
+    assert before == mpl.rcParams["axes.grid"]
 
 
 def test_the_tones_of_rates_are_those_of_nothing_and_all() -> None:
