@@ -31,11 +31,11 @@ from kontext_lab.request.attempt import BillingOutcome
 from kontext_lab.results import CellResult, Results, State, TrackedCell
 from kontext_lab.results.states import MISSING, PAID_AGAIN, outcome_by_log
 from kontext_lab.runner import Budget, Coordinator, Handle, Observer, Permits, Task
-from kontext_lab.statistics.inert_axes import idle_pairs, idle_words
+from kontext_lab.statistics.inert_axes import IdleWatch
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, SweepRecorder, settle_cell
 
-__all__ = ["IdleWatch", "facts_of", "make_plan", "prepare_run", "resolved"]
+__all__ = ["facts_of", "make_plan", "prepare_run", "resolved"]
 
 SPARE_THREADS = 4
 """For free work: repeated downloads and questions to the service's log; besides one a request without an executor."""
@@ -415,41 +415,3 @@ def _task(plan: Plan, decision: Decision) -> Task:
             return Task(leave=MISSING, note=f"its pictures are missing in {place}: {PAID_AGAIN}")
         case Action.LEAVE:
             return Task(leave="limit")
-
-
-FIRST_LOOK = 4
-"""Pictures that have to be there: fewer hold no two matched pairs."""
-
-
-class IdleWatch:
-    """Observer that notes in the results, as soon as it shows, that an axis changes nothing.
-
-    Looks again whenever twice as many pictures are there, so that all looks together cost as much as two.
-
-    Args:
-        results: of the sweep under way; their notes are written to.
-    """
-
-    def __init__(self, results: Results) -> None:
-        self._results = results
-        self._next = FIRST_LOOK
-        self._done: set[int] = set()
-        self._noted: set[str] = set()
-
-    def __call__(self, cell: CellResult) -> None:
-        """Take in a changed cell."""
-        if cell.state is not State.DONE or id(cell) in self._done:
-            return  # told again: it was measured, or a person judged it
-        self._done.add(id(cell))
-        done = len(self._done)
-        if done < self._next and done < len(self._results):
-            return
-        while self._next <= done:
-            self._next *= 2
-        idle = idle_pairs(self._results)
-        mark = "Simulated: " if self._results.simulated else ""
-        for axis in self._noted - set(idle):
-            self._results.notes.append(f"{mark}{axis} changes something after all.")
-        new = [axis for axis in idle if axis not in self._noted]
-        self._results.notes.extend(f"{mark}{idle_words(axis, idle[axis])}" for axis in new)
-        self._noted = set(idle)

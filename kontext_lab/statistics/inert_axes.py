@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from kontext_lab.results import Results
+from kontext_lab.results import CellResult, Results, State
 from kontext_lab.statistics.design import Design, Factor, read_design
 
-__all__ = ["idle_pairs", "idle_words"]
+__all__ = ["IdleWatch", "idle_pairs", "idle_words"]
 
 ENOUGH = 2
 """Matched pairs that are needed: one may be an accident."""
+
+FIRST_LOOK = 4
+"""Pictures that have to be there: fewer hold no two matched pairs."""
 
 
 def idle_pairs(results: Results) -> dict[str, int]:
@@ -43,3 +46,37 @@ def _identical_pairs(design: Design, factor: Factor) -> int:
             return 0
         levels.add(level)
     return sum(len(levels) - 1 for _, levels in first.values())
+
+
+class IdleWatch:
+    """Observer that notes in the results, as soon as it shows, that an axis changes nothing.
+
+    Looks again whenever twice as many pictures are there, so that all looks together cost as much as two.
+
+    Args:
+        results: of the sweep under way; their notes are written to.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._next = FIRST_LOOK
+        self._done: set[int] = set()
+        self._noted: set[str] = set()
+
+    def __call__(self, cell: CellResult) -> None:
+        """Take in a changed cell."""
+        if cell.state is not State.DONE or id(cell) in self._done:
+            return  # told again: it was measured, or a person judged it
+        self._done.add(id(cell))
+        done = len(self._done)
+        if done < self._next and done < len(self._results):
+            return
+        while self._next <= done:
+            self._next *= 2
+        idle = idle_pairs(self._results)
+        mark = "Simulated: " if self._results.simulated else ""
+        for axis in self._noted - set(idle):
+            self._results.notes.append(f"{mark}{axis} changes something after all.")
+        new = [axis for axis in idle if axis not in self._noted]
+        self._results.notes.extend(f"{mark}{idle_words(axis, idle[axis])}" for axis in new)
+        self._noted = set(idle)

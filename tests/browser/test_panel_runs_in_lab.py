@@ -26,7 +26,7 @@ _MORE = ("kl.Panel(lab)", "import time; time.sleep(3)", "len(panel.wait())")
 
 
 @dataclass
-class AttemptFolder:
+class RunningPanel:
     """The panel that all tests of this file use, and the service behind it.
 
     Attributes:
@@ -55,24 +55,24 @@ class AttemptFolder:
 
 
 @pytest.fixture(scope="module")
-def opened(bench: Workbench, photo_file: Path) -> Iterator[AttemptFolder]:
+def opened(bench: Workbench, photo_file: Path) -> Iterator[RunningPanel]:
     """A panel with an image and eight seeds."""
     with Sandbox(latency=0.5) as box:
         panel = bench.panel("runs", box, *_MORE)
         panel.fill("Add a bird.", photo_file, Seeds=f"1-{CELLS}")
-        yield AttemptFolder(panel, box)
+        yield RunningPanel(panel, box)
 
 
 @pytest.fixture
-def desk(opened: AttemptFolder) -> AttemptFolder:
+def running(opened: RunningPanel) -> RunningPanel:
     """The same, with nothing under way."""
     until(lambda: opened.panel.ask("ui.idle"), opened.panel.page, 60)
     return opened
 
 
-def test_cells_arrive_one_after_the_other(desk: AttemptFolder) -> None:
+def test_cells_arrive_one_after_the_other(running: RunningPanel) -> None:
     """The count rises and the grid changes while the sweep runs; nothing is on stderr."""
-    panel, counts, frames = desk.start("Add a red bird."), set(), set()
+    panel, counts, frames = running.start("Add a red bird."), set(), set()
 
     def watched() -> bool:
         counts.add(panel.ended)
@@ -86,27 +86,27 @@ def test_cells_arrive_one_after_the_other(desk: AttemptFolder) -> None:
     expect(panel.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')).to_have_count(0)
 
 
-def test_stop_and_run_again(desk: AttemptFolder) -> None:
+def test_stop_and_run_again(running: RunningPanel) -> None:
     """Stop in the middle keeps what was under way; Run again sends the rest; everything is paid once."""
-    panel = desk.start("Add a green bird.")
+    panel = running.start("Add a green bird.")
     until(lambda: panel.ended >= 2, panel.page)
     panel.button("Stop").click()
     expect(panel.progress).to_contain_text("cancelled")
     expect(panel.button("Stop")).to_be_disabled()
-    assert 2 <= len(desk.sent) < CELLS
+    assert 2 <= len(running.sent) < CELLS
     expect(panel.plan).to_contain_text("reused")
     panel.run(CELLS)
     panel.done(CELLS)
     # What was written down and had not left yet is in doubt as well, and not sent unasked.
     doubtful = panel.ask("[cell.params['seed'] for cell in panel.results if cell.state == 'in_doubt']")
-    assert sorted(set(desk.sent)) == sorted(desk.sent)
-    assert set(range(1, CELLS + 1)) == {*desk.sent, *doubtful}
-    assert pytest.approx(desk.box.bill) == panel.ask("sum(run.cost for run in lab.history())")
+    assert sorted(set(running.sent)) == sorted(running.sent)
+    assert set(range(1, CELLS + 1)) == {*running.sent, *doubtful}
+    assert pytest.approx(running.box.bill) == panel.ask("sum(run.cost for run in lab.history())")
 
 
-def test_a_second_panel(desk: AttemptFolder) -> None:
+def test_a_second_panel(running: RunningPanel) -> None:
     """Another cell with a panel of the same lab shows the same sweep under way, and the same picked cell."""
-    panel = desk.start("Add a blue bird.")
+    panel = running.start("Add a blue bird.")
     panel.notebook.run(SECOND)
     second = PanelPage(panel.notebook, SECOND)
     expect(second.progress).to_contain_text(f"/{CELLS} ")
@@ -120,20 +120,20 @@ def test_a_second_panel(desk: AttemptFolder) -> None:
         expect(one.root.get_by_alt_text(f"{title}, output 1", exact=True)).to_be_visible()
 
 
-def test_a_busy_kernel(desk: AttemptFolder) -> None:
+def test_a_busy_kernel(running: RunningPanel) -> None:
     """While another cell executes the sweep goes on, and afterwards the panel catches up."""
-    panel = desk.start("Add a grey bird.")
-    before = len(desk.sent)
+    panel = running.start("Add a grey bird.")
+    before = len(running.sent)
     panel.notebook.run(SLEEPING)
-    after = len(desk.sent)
+    after = len(running.sent)
     assert after - before >= 4
     until(lambda: panel.ended >= after - 2, panel.page, 10)
     panel.done(CELLS)
 
 
-def test_wait_shows_what_comes(desk: AttemptFolder) -> None:
+def test_wait_shows_what_comes(running: RunningPanel) -> None:
     """While `panel.wait()` blocks a cell, counts go on; it returns the results."""
-    panel, counts = desk.start("Add a pink bird."), set()
+    panel, counts = running.start("Add a pink bird."), set()
     panel.notebook.start(WAITING)
     prompt = panel.notebook.cell(WAITING).locator(".jp-InputPrompt").first
     expect(prompt).to_have_text("[*]:")
@@ -147,9 +147,9 @@ def test_wait_shows_what_comes(desk: AttemptFolder) -> None:
     expect(panel.notebook.output(WAITING)).to_contain_text(str(CELLS))
 
 
-def test_reload_in_the_middle(desk: AttemptFolder) -> None:
+def test_reload_in_the_middle(running: RunningPanel) -> None:
     """The page loaded anew shows the form, counts on and shows the grid."""
-    panel = desk.start("Add a white bird.")
+    panel = running.start("Add a white bird.")
     until(lambda: panel.ended >= 1, panel.page)
     panel.notebook.save()
     panel.notebook.reload()
@@ -158,25 +158,25 @@ def test_reload_in_the_middle(desk: AttemptFolder) -> None:
     expect(prompt).to_have_value("Add a white bird.")
     expect(panel.values("Seeds")).to_have_count(CELLS)
     panel.done(CELLS)
-    assert list(range(1, CELLS + 1)) == desk.sent
+    assert list(range(1, CELLS + 1)) == running.sent
     until(lambda: all(panel.pixels(tile).std() > 20 for tile in panel.tiles()), panel.page)
 
 
-def test_closing_the_page_stops_nothing(desk: AttemptFolder, bench: Workbench) -> None:
+def test_closing_the_page_stops_nothing(running: RunningPanel, bench: Workbench) -> None:
     """With no page open the sweep goes on to its end; a new page shows it done."""
-    panel = desk.start("Add a black bird.")
+    panel = running.start("Add a black bird.")
     panel.notebook.save()
     page = bench.another_page()
     panel.page.close()
-    until(lambda: len(desk.sent) == CELLS and not desk.box.in_flight, page, 60)
-    desk.panel = PanelPage(open_again(page, bench.jupyter, panel.notebook))
-    desk.panel.done(CELLS)
-    assert [True] * CELLS == desk.panel.ask("[cell.state == 'done' for cell in lab.load('last')]")
+    until(lambda: len(running.sent) == CELLS and not running.box.in_flight, page, 60)
+    running.panel = PanelPage(open_again(page, bench.jupyter, panel.notebook))
+    running.panel.done(CELLS)
+    assert [True] * CELLS == running.panel.ask("[cell.state == 'done' for cell in lab.load('last')]")
 
 
-def test_a_killed_kernel(desk: AttemptFolder) -> None:
+def test_a_killed_kernel(running: RunningPanel) -> None:
     """A kernel killed in the middle: the new one names the sweep first, Resume ends it, no cell is paid twice."""
-    panel = desk.start("Add a brown bird.")
+    panel = running.start("Add a brown bird.")
     until(lambda: panel.ended >= 2, panel.page)
     panel.notebook.save()
     os.kill(panel.ask("__import__('os').getpid()"), signal.SIGKILL)
@@ -189,6 +189,6 @@ def test_a_killed_kernel(desk: AttemptFolder) -> None:
     panel.done(CELLS)
     # A kill right before a request leaves is no proof that it did not: that one stays in doubt.
     doubtful = panel.ask("[cell.params['seed'] for cell in lab.load('last') if cell.state == 'in_doubt']")
-    assert list(range(1, CELLS + 1)) == sorted({*desk.sent, *doubtful})
-    assert len(set(desk.sent)) == len(desk.sent)
-    assert pytest.approx(desk.box.bill) == panel.ask("sum(run.cost for run in lab.history())")
+    assert list(range(1, CELLS + 1)) == sorted({*running.sent, *doubtful})
+    assert len(set(running.sent)) == len(running.sent)
+    assert pytest.approx(running.box.bill) == panel.ask("sum(run.cost for run in lab.history())")

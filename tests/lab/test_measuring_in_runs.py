@@ -476,12 +476,12 @@ def test_a_cell_that_is_told_of_again_is_no_reason_to_look(
     lab: kl.Lab, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As each is once it was measured: a look reads the whole sweep."""
-    from kontext_lab.lab import launch
+    from kontext_lab.statistics import inert_axes
 
     results = lab.run(make_sweep(axes={"animal": ["bird"], "seed": "1-6"}), progress=False)
     looks: list[int] = []
-    monkeypatch.setattr(launch, "idle_pairs", lambda given: looks.append(len(given)) or {})
-    watch = launch.IdleWatch(results)
+    monkeypatch.setattr(inert_axes, "idle_pairs", lambda given: looks.append(len(given)) or {})
+    watch = inert_axes.IdleWatch(results)
     for cell in (*results, *results, *results):
         watch(cell)
     assert [6, 6] == looks  # at four pictures, and at the end
