@@ -26,7 +26,7 @@ __all__ = [
     "no_auth",
 ]
 
-KEY_NAMES = ("AIMLAPI_API_KEY", "AIML_API_KEY")
+KEY_NAMES = ("AIMLAPI_API_KEY", "AIML_API_KEY", "AIMLAPI_KEY")
 """Environment variables for the key; the first one that is set counts."""
 
 SANDBOX_KEY = "sandbox"

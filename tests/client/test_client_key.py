@@ -17,9 +17,10 @@ from client_calls import attempt, edit, fetch_output
 from raw_server import Peer, RawServer
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, key_from_environment
-from kontext_lab.client.keys import GivenKey
+from kontext_lab.client.keys import KEY_NAMES, GivenKey
 from kontext_lab.errors import ConfigError, ServiceError, Unauthorized
 from kontext_lab.lab.service import connect as connect_service
+from kontext_lab.redaction import SECRET_NAMES
 from kontext_lab.request import EditRequest
 from kontext_lab.request.attempt import Attempt, RawAnswer
 from kontext_lab.sandbox import Sandbox
@@ -380,11 +381,18 @@ def test_an_unusable_key_is_refused_without_showing_it(wrong: str) -> None:
         ({"AIML_API_KEY": "b"}, "b"),
         ({"AIMLAPI_API_KEY": "a", "AIML_API_KEY": "b"}, "a"),
         ({"AIMLAPI_API_KEY": "", "AIML_API_KEY": "b"}, "b"),
+        ({"AIMLAPI_KEY": "c"}, "c"),
+        ({"AIML_API_KEY": "b", "AIMLAPI_KEY": "c"}, "b"),
     ],
 )
-def test_the_environment_has_two_names(environment: dict[str, str], expected: str | None) -> None:
-    """The provider's own name comes first; an empty value is none."""
+def test_the_environment_has_three_names(environment: dict[str, str], expected: str | None) -> None:
+    """The provider's own name comes first; an empty value counts as absent."""
     assert expected == key_from_environment(environment)
+
+
+def test_every_name_of_the_key_is_a_secret() -> None:
+    """Log lines mask the key under every name that it may have in the environment."""
+    assert set(KEY_NAMES) <= set(SECRET_NAMES)
 
 
 def test_raw_answers_pickle() -> None:
