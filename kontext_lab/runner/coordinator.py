@@ -9,35 +9,30 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 from kontext_lab.errors import OutputMissing, TrackingError
 from kontext_lab.request.attempt import Attempt, BillingOutcome
 from kontext_lab.results import Results, State, TrackedCell
 from kontext_lab.results.states import MISSING, PAID_AGAIN, outcome_by_log
-from kontext_lab.runner.budget import Budget, CircuitBreaker, StopReason
+from kontext_lab.runner.budget import Budget, CircuitBreaker
 from kontext_lab.runner.dispatcher import Dispatcher
-from kontext_lab.runner.measure_queue import Measuring
+from kontext_lab.runner.measure_queue import MeasureQueue
 from kontext_lab.runner.protocols import (
-    AttemptFinished,
-    Callback,
-    Event,
     InFlight,
     JournalProtocol,
-    LogAnswered,
     MeasurerProtocol,
     Observer,
     Permits,
     Recorder,
-    StopRequested,
     Task,
     WorkerProtocol,
 )
 from kontext_lab.runner.retry_policy import Pacing
-from kontext_lab.runner.run_state import RunState, Timers, UnknownOutcomes
+from kontext_lab.runner.run_state import RunState, Timers
 from kontext_lab.runner.store_writer import PendingWrite, StoreWriter
 
 __all__ = ["Coordinator"]
@@ -101,19 +96,15 @@ class Coordinator:
         self._pacing = pacing
         self._max_writing = 2 * concurrency
         self._reusable = deque(place for place, task in enumerate(self._tasks) if task.keep or task.copy)
-        self._circuit_breaker = CircuitBreaker(pause_after)
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._worker, self._local = worker, local
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        post = self._calls.put
         self._timers = Timers()
         self._state = RunState(results, observers)
-        self._store_writer = StoreWriter(
-            recorder,
-            journal,
-            self._events.put,
-            self._state.note,
-            self._measure,
-        )
-        self._measuring = Measuring(self._state, self._store_writer, self._events.put, measurer, measure_pool)
-        self._unknown_outcomes = UnknownOutcomes(worker, local, self._events.put)
+        self._circuit_breaker = CircuitBreaker(pause_after, self._state.stop)
+        self._store_writer = StoreWriter(recorder, journal, post, self._state.note, self._measure)
+        self._measuring = MeasureQueue(self._state, self._store_writer, post, measurer, measure_pool)
+        self._doubtful: dict[str, InFlight] = {}
         self._undelivered: set[int] = set()
         self._unkept: set[int] = set()
         self._dispatcher = Dispatcher(
@@ -123,12 +114,13 @@ class Coordinator:
             permits=permits,
             executor=executor,
             local=local,
+            on_end=self._conclude,
             on_doubt=self._add_doubt,
             budget=budget,
             pacing=pacing,
             concurrency=concurrency,
             timers=self._timers,
-            post=self._events.put,
+            post=post,
         )
         self._asking = False
         self._left = False
@@ -140,13 +132,9 @@ class Coordinator:
 
     # from any thread
 
-    def stop(self) -> None:
-        """Send nothing more; requests in flight are waited for and kept. Safe from any thread."""
-        self._events.put(StopRequested())
-
-    def leave(self) -> None:
-        """Stop without waiting: requests in flight stay in the journal. Safe from any thread."""
-        self._events.put(StopRequested(leave=True))
+    def stop(self, *, leave: bool = False) -> None:
+        """Send nothing more; requests in flight are waited for, or with `leave` stay in the journal."""
+        self._calls.put(lambda: self._stop(leave))
 
     # the run, in one thread
 
@@ -183,10 +171,10 @@ class Coordinator:
         self._finish(seconds)
 
     def _work(self) -> None:
-        """Send, reuse and handle events until nothing is under way."""
+        """Send, reuse and make posted calls until nothing is under way."""
         while True:
             # A stop that was requested comes before anything new is sent.
-            while not self._events.empty():
+            while not self._calls.empty():
                 self._wait()
             # A store slower than the service must not fill the memory with pictures.
             if self._store_writer.writing < self._max_writing or self._state.stopped:
@@ -200,23 +188,13 @@ class Coordinator:
             self._wait()
 
     def _wait(self, most: float = 60.0) -> None:
-        """Handle the next event and the timers that are due."""
+        """Make the next posted call and the calls of the timers that are due."""
         try:
-            event = self._events.get(timeout=self._timers.seconds(monotonic(), most))
+            call = self._calls.get(timeout=self._timers.seconds(monotonic(), most))
         except queue.Empty:
-            event = Callback(lambda: None)
-        if isinstance(event, StopRequested):
-            self._stop(event)
-        elif isinstance(event, AttemptFinished):
-            attempt = self._dispatcher.attempt_finished(event)
-            if attempt is not None:
-                self._conclude(event.in_flight, attempt)
-        elif isinstance(event, LogAnswered):
-            self._asking = False
-            for request_id, outcome in event.outcomes.items():
-                self._apply_outcome(request_id, outcome)
+            pass
         else:
-            event.act()
+            call()
         for act in self._timers.due(monotonic()):
             act()
         # Not while it writes: a store slower than the timer would be retried forever before it has finished.
@@ -224,13 +202,13 @@ class Coordinator:
             wait = self._pacing.before_store(max(1, self._store_writer.failures))
             self._timers.set("store", monotonic() + wait, self._store_writer.retry)
 
-    def _stop(self, event: StopRequested) -> None:
+    def _stop(self, leave: bool) -> None:
         self._measuring.drop("stopped")
         if self._all_ended:
-            self._left = self._left or event.leave
+            self._left = self._left or leave
             return  # every cell has ended: nothing to send again
         self._state.stop("asked", RESUMABLE)
-        if event.leave:
+        if leave:
             self._leave()
 
     def _measure(self, place: int) -> None:
@@ -261,7 +239,7 @@ class Coordinator:
         """Apply a request's last attempt to its cell, budget and store."""
         cell = self._state[in_flight.place]
         # An answer may come although its task was lost.
-        self._unknown_outcomes.resolve(in_flight.request_id)
+        self._doubtful.pop(in_flight.request_id, None)
         cell.apply(attempt, datetime.now(UTC))
         self.results.spent = round(self.results.spent + cell.cost, 6)
         if cell.state is State.IN_DOUBT:
@@ -272,7 +250,7 @@ class Coordinator:
             self._budget.settle(in_flight.price, cell.cost)
         if cell.request is not None:
             self._budget.learn(cell.request, attempt)
-        self._stop_for(self._circuit_breaker.record(cell, attempt, self._planned(in_flight)))
+        self._circuit_breaker.record(cell, attempt, self._planned(in_flight))
         if attempt.answer is not None and attempt.answer.stand_ins:
             self._state.note(
                 f"the sandbox took another photograph for {attempt.answer.stand_ins}: measurements against it "
@@ -296,14 +274,10 @@ class Coordinator:
     def _planned(self, in_flight: InFlight) -> float:
         return self._tasks[in_flight.place].send or 0.0
 
-    def _stop_for(self, reason: StopReason | None) -> None:
-        if reason is not None:
-            self._state.stop(reason.word, reason.line)
-
     # answers that were lost
 
     def _add_doubt(self, in_flight: InFlight) -> None:
-        self._unknown_outcomes.add(in_flight)
+        self._doubtful[in_flight.request_id] = in_flight
         self._ask_later(0)
 
     def _ask_later(self, turn: int) -> None:
@@ -311,27 +285,51 @@ class Coordinator:
             return
 
         def ask() -> None:
-            self._asking = self._unknown_outcomes.ask() or self._asking
+            self._ask_log()
             self._ask_later(turn + 1)
 
         self._timers.set("ask", monotonic() + self._pacing.asks[turn], ask)
 
+    def _ask_log(self) -> bool:
+        """Ask the service's log about all requests in doubt; False if there is nothing to ask, or no thread for it.
+
+        The service logs a charge only after delivery, so a missing row proves nothing.
+        """
+        if not self._doubtful:
+            return False
+        moments = [in_flight.when for in_flight in self._doubtful.values() if in_flight.when]
+        since = min(moments, default=datetime.now(UTC)) - timedelta(minutes=5)
+        try:
+            future = self._local.submit(self._worker.ask, tuple(self._doubtful), since)
+        except RuntimeError:
+            return False
+
+        def answered() -> None:
+            self._asking = False
+            # A question that fails is a question without an answer.
+            if not future.cancelled() and future.exception() is None:
+                for request_id, outcome in future.result().items():
+                    self._apply_outcome(request_id, outcome)
+
+        self._asking = True
+        future.add_done_callback(lambda _: self._calls.put(answered))
+        return True
+
     def _ask_at_the_end(self) -> bool:
         """Ask once more about requests in doubt; True if that puts something under way again."""
-        if self._left or not self._unknown_outcomes.ask():
+        if self._left or not self._ask_log():
             return False
-        self._asking = True
         deadline = monotonic() + LOG_SECONDS
         while self._asking and not self._left and monotonic() < deadline:
             self._wait(max(0.0, deadline - monotonic()))
         return self._dispatcher.busy or bool(self._store_writer.pending)
 
     def _apply_outcome(self, request_id: str, outcome: BillingOutcome) -> None:
-        in_flight = self._unknown_outcomes.resolve(request_id)
+        in_flight = self._doubtful.pop(request_id, None)
         if in_flight is None:
             return
         if self._dispatcher.shorten_wait(in_flight):
-            self._unknown_outcomes.add(in_flight)  # its cell is not written yet: ask again afterwards
+            self._doubtful[request_id] = in_flight  # its cell is not written yet: ask again afterwards
             return
         cell_end = outcome_by_log(outcome)
         cell = self._state[in_flight.place]
@@ -347,7 +345,7 @@ class Coordinator:
     def _apply_charge(self, in_flight: InFlight, outcome: BillingOutcome) -> None:
         """Count a charge that the store knows, or send an unbilled request again; its money is still reserved."""
         cell = self._state[in_flight.place]
-        self._stop_for(self._circuit_breaker.check_charge(cell, outcome.cost_usd, self._planned(in_flight)))
+        self._circuit_breaker.check_charge(cell, outcome.cost_usd, self._planned(in_flight))
         cell.cost = round(cell.cost + outcome.cost_usd, 6)
         self.results.spent = round(self.results.spent + outcome.cost_usd, 6)
         self._state.notify(cell)
