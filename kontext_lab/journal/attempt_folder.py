@@ -110,12 +110,11 @@ class AttemptFolder:
         return create_durably(self.folder / _SENT, by)
 
     def withdraw(self) -> bool:
-        """Make sure that the request does not leave any more; False if it may have left.
-
-        Raises:
-            OSError: it can't be written.
-        """
-        return create_durably(self.folder / _SENT, _WITHDRAWN) or not self.may_have_left
+        """Make sure that the request does not leave any more; False if it may have left, or the disk fails."""
+        try:
+            return create_durably(self.folder / _SENT, _WITHDRAWN) or not self.may_have_left
+        except OSError:
+            return False
 
     @property
     def may_have_left(self) -> bool:

@@ -40,11 +40,7 @@ FAILURE_SECONDS = 5.0
 
 
 class Lazy(Generic[T]):
-    """A value that is opened at the first call, by one thread while others wait; after a failure it is tried anew.
-
-    Args:
-        make: opens it.
-    """
+    """A value that is opened at the first call, by one thread while others wait; after a failure it is tried anew."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -66,22 +62,14 @@ class Lazy(Generic[T]):
 
 
 class ServiceCache:
-    """Recent answers of the service to free questions.
-
-    Args:
-        clock: seconds that only go forward.
-    """
+    """Recent answers of the service to free questions; the clock only goes forward."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._answers: dict[Hashable, tuple[float, object]] = {}
 
     def get(self, question: Hashable, ask: Callable[[], T]) -> T:
-        """Return an answer, remembered or asked for.
-
-        Raises:
-            ServiceError: also one that is remembered.
-        """
+        """Return an answer, remembered or asked for; a remembered failure is raised again."""
         answers = self._answers  # an answer on its way while others are forgotten is not kept
         until, answer = answers.get(question, (-math.inf, None))
         if self._clock() >= until:
@@ -106,16 +94,7 @@ class LabContext:
 
     Args:
         service: `api` or `sandbox`.
-        options: for every run, where a call does not set its own.
-        tracking_uri: MLflow's store; None for the one that MLflow has set.
-        experiment: its name; None for the notebook's, the environment's, else `kontext-lab`.
-        home: folder for what is not in the store yet; None for the environment's, else the user data folder.
-        metrics: callables of the user that measure pictures.
-        criteria: names that verdicts are usually given on, besides `favourite`.
-        confirm_above: US dollars above which a person is asked.
-
-    Raises:
-        ConfigError: a setting that is not allowed; names it and the allowed values.
+        options: for every run, where a call does not set its own; the other settings are those of `Lab`.
 
     Attributes:
         service: `sandbox` or `api`, as it was chosen; `simulated` tells who really answers.
@@ -231,23 +210,14 @@ class LabContext:
         return (connection.name, connection.client.settings.base_url) == (name, base_url)
 
     def check_service(self) -> None:
-        """Check that the service answers and takes the key; free.
-
-        Raises:
-            ServiceUnavailable: it doesn't answer.
-            Unauthorized: it doesn't accept the key.
-        """
+        """Check that the service answers and takes the key; free."""
         client = self.connection.client
         client.ping()
         client.balance()
 
     @property
     def tracker(self) -> Tracker:
-        """The store in use; opened at the first call, once, whichever threads ask for it.
-
-        Raises:
-            TrackingError: it can't be opened.
-        """
+        """The store in use; opened at the first call, once, whichever threads ask for it."""
         return self._tracker.get()
 
     @property
@@ -262,11 +232,7 @@ class LabContext:
 
     @property
     def store_address(self) -> str:
-        """The address of the store in use, without a password; opens nothing.
-
-        Raises:
-            TrackingError: there can be no store at that address.
-        """
+        """The address of the store in use, without a password; opens nothing."""
         opened = self._tracker.value
         return Tracker.shown_in_use(self._tracking_uri) if opened is None else opened.store.shown
 

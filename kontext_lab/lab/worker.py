@@ -26,11 +26,7 @@ __all__ = ["BoundJournal", "Probe", "Worker"]
 
 @dataclass(frozen=True)
 class Worker:
-    """Makes attempts with one client.
-
-    Attributes:
-        client: for the service.
-    """
+    """Makes attempts with the client of one service."""
 
     client: KontextClient
 
@@ -43,10 +39,7 @@ class Worker:
     def send(self, request: EditRequest, request_id: str, permit: Permit) -> Attempt:
         """Send a request, once, and bring its pictures; every error of the service is inside the attempt.
 
-        Args:
-            request: what to ask.
-            request_id: sent along; the service's log knows the request by it.
-            permit: the right to send it; answer and pictures are written into its folder as they come.
+        Answer and pictures are written into the permit's folder as they come.
         """
         started = time.monotonic()
         if not permit.take():
@@ -85,12 +78,7 @@ class Worker:
         return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
 
     def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, BillingOutcome]:
-        """What the service's log says of requests; those it does not mention are left out, which proves nothing.
-
-        Args:
-            request_ids: as they were sent along.
-            since: when the earliest of them was sent.
-        """
+        """Ask the service's log about requests sent since a moment; one that it does not mention proves nothing."""
         wanted = set(request_ids)
         rows = self.client.logs(since=since) or []
         return {
@@ -100,12 +88,7 @@ class Worker:
         }
 
     def probe(self, file: str, text: str) -> Probe:
-        """Find out whether attempts can be made from here; free.
-
-        Args:
-            file: in the journal's folder.
-            text: what it holds there.
-        """
+        """Find out whether attempts can be made from here; free. The file in the journal's folder holds the text."""
         try:
             sees_journal = Path(file).read_text(encoding="ascii") == text
         except (OSError, ValueError):
@@ -129,18 +112,6 @@ class Probe:
 
     sees_journal: bool
     failure: ServiceError | None = None
-
-
-def _keep_answer(attempt: Attempt, attempt_folder: AttemptFolder) -> Attempt:
-    """Write down an answer that travelled back with its attempt; `trouble` says why that failed."""
-    if attempt.raw is None or attempt.answer is None:
-        return attempt
-    keeping = _Keeping(attempt_folder)
-    keeping.attempt(attempt_folder.keep_answer, attempt.raw)
-    for place, picture in enumerate(attempt.answer.pictures):
-        if picture.data and picture.reason in (None, Reason.MODERATED):
-            keeping.output(place, picture.data)
-    return replace(attempt, answer=keeping.with_files(attempt.answer), trouble=keeping.trouble, raw=None)
 
 
 class _Keeping:
@@ -186,8 +157,15 @@ class BoundJournal:
         return attempt_folder.answer is not None
 
     def keep(self, attempt_folder: AttemptFolder, attempt: Attempt) -> Attempt:
-        """Write down an answer that its worker could not write down itself."""
-        return _keep_answer(attempt, attempt_folder)
+        """Write down an answer that travelled back with its attempt; `trouble` says why that failed."""
+        if attempt.raw is None or attempt.answer is None:
+            return attempt
+        keeping = _Keeping(attempt_folder)
+        keeping.attempt(attempt_folder.keep_answer, attempt.raw)
+        for place, picture in enumerate(attempt.answer.pictures):
+            if picture.data and picture.reason in (None, Reason.MODERATED):
+                keeping.output(place, picture.data)
+        return replace(attempt, answer=keeping.with_files(attempt.answer), trouble=keeping.trouble, raw=None)
 
     def drop(self, attempt_folder: AttemptFolder) -> None:
         """The store has it, or nothing was billed."""

@@ -7,6 +7,7 @@ from kontext_lab.runner.budget import Budget
 from kontext_lab.runner.coordinator import Coordinator
 from kontext_lab.runner.handle import Handle
 from kontext_lab.runner.protocols import JournalProtocol, Observer, Permits, Recorder, Task, WorkerProtocol
+from kontext_lab.runner.retry_policy import Pacing
 
 __all__ = [
     "Budget",
@@ -14,6 +15,7 @@ __all__ = [
     "Handle",
     "JournalProtocol",
     "Observer",
+    "Pacing",
     "Permits",
     "Recorder",
     "Task",
