@@ -96,16 +96,9 @@ class AttemptFolder:
         write_json(self.folder / _INTENT, asdict(intent))
 
     def mark_sent(self, by: str) -> bool:
-        """Record that the request is about to leave; durable when this returns.
+        """Record that the request is about to leave, and by whom; durable when this returns.
 
-        Args:
-            by: the sender, for a person.
-
-        Returns:
-            True for the first caller only, who may send.
-
-        Raises:
-            OSError: it can't be written.
+        True for the first caller only, who may send. Raises an OSError where it can't be written.
         """
         return create_durably(self.folder / _SENT, by)
 

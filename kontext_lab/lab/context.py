@@ -19,7 +19,7 @@ from kontext_lab.client import key_from_environment
 from kontext_lab.client.keys import Secret
 from kontext_lab.errors import ConfigError, ServiceError, WrongType
 from kontext_lab.journal import Journal, StoreIndex, home_folder
-from kontext_lab.lab.options import RunOptions
+from kontext_lab.lab.options import RunOptions, is_number
 from kontext_lab.lab.service import SANDBOX, ServiceConnection, connect, name_of
 from kontext_lab.lab.verdicts import check_criterion
 from kontext_lab.lab.worker import Worker
@@ -122,11 +122,7 @@ class LabContext:
             raise WrongType(f"experiment must be a name, not {experiment!r:.60}")
         if experiment is not None and not experiment.strip():
             raise ConfigError(f"experiment must be a name, not {experiment!r:.60}")
-        if (
-            isinstance(confirm_above, bool)
-            or not isinstance(confirm_above, int | float)
-            or not confirm_above >= 0
-        ):
+        if not is_number(confirm_above, int | float):
             raise ConfigError(f"confirm_above must be US dollars, 0 or more, not {confirm_above!r:.60}")
         if isinstance(criteria, str):
             raise WrongType(f"criteria must be a list of names, not the text {criteria!r:.60}")
@@ -151,12 +147,7 @@ class LabContext:
     def with_service(self, service: str, key: str | None = None) -> LabContext:
         """Return a context with the same settings and the same open store for another service.
 
-        Args:
-            service: `api` or `sandbox`.
-            key: for the API, used by this context alone and never stored or shown; None for the environment's.
-
-        Raises:
-            ConfigError: an unknown service, a missing key, or a key that can't be sent; never shows it.
+        A key for the API is used by that context alone, and never stored or shown, also by no error.
         """
         key = Secret(key) if isinstance(key, str) else key  # at once: a traceback may show this frame
         if service not in ("api", "sandbox"):

@@ -48,12 +48,12 @@ def permits_for(executor: Executor, worker: Worker, folder: Path, concurrency: i
         ) from None
     finally:
         file.unlink(missing_ok=True)
-    for name, found in reversed(probes):  # a worker that is known by its address first
-        if (failure := found.failure) is not None:
+    for name, (_, failure) in reversed(probes):  # a worker that is known by its address first
+        if failure is not None:
             key = ". Workers take the key from their own environment"
             way = key if isinstance(failure, Unauthorized) else ""
             raise type(failure)(f"{name}: {failure}; nothing was sent{way}", failure.status)
-    if all(found.sees_journal for _, found in probes):
+    if all(sees_journal for _, (sees_journal, _) in probes):
         return FolderPermits()
     if client is not None:
         return QueuePermits(client)
@@ -105,10 +105,6 @@ class DaemonExecutor(Executor):
 
     Measuring runs functions of the user, and a function that hangs can't be ended from outside. A
     `ThreadPoolExecutor` waits for its threads when Python ends; paid requests need that and stay there.
-
-    Args:
-        threads: the largest number of threads; each starts when it is first needed.
-        name: of the threads.
     """
 
     def __init__(self, threads: int, name: str) -> None:

@@ -69,12 +69,7 @@ class MeasuredValues:
 
 
 class Measurer:
-    """Measures cells of one store.
-
-    Args:
-        tracker: the store.
-        own: metrics of the user.
-    """
+    """Measures cells of one store, also with the user's own metrics."""
 
     def __init__(self, tracker: Tracker, own: Sequence[Metric] = ()) -> None:
         self._tracker = tracker

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from kontext_lab.errors import ConfigError, WrongType
 from kontext_lab.runner import Pacing
 
-__all__ = ["UNSET", "Reuse", "RunOptions", "SkipOrResend", "Unset", "given_options"]
+__all__ = ["UNSET", "Reuse", "RunOptions", "SkipOrResend", "Unset", "given_options", "is_number"]
 
 Reuse = Literal["always", "never"]
 SkipOrResend = Literal["skip", "resend"]
@@ -30,23 +30,7 @@ UNSET: Final = Unset.UNSET
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of one run.
-
-    Attributes:
-        budget: US dollars this call may spend; None for no limit.
-        reuse: `always` takes pictures that were paid for before, `never` sends everything anew.
-        in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
-        missing: `skip` leaves cells that were paid for and whose pictures are not in the store any more, `resend`
-            sends them again.
-        retry_failed: send requests again that were billed without a picture.
-        limit: send at most this many requests; None for no limit.
-        concurrency: requests at once, 1 to 64.
-        executor: any `concurrent.futures.Executor`; None for threads of the lab.
-        measure: measure every picture once it is safe; the end of a run waits for that, a stop doesn't.
-        pause_after: outcomes in a row that are billed without a picture, or refused alike, after which the run
-            stops; 0 for never.
-        pacing: which failures are tried again, and how long to wait.
-    """
+    """Options of one run; `Lab.plan` describes each."""
 
     budget: float | None = None
     reuse: Reuse = "always"
@@ -65,8 +49,8 @@ class RunOptions:
         executors = "a concurrent.futures.Executor" + (
             "; client.get_executor() is one of a Dask client" * dask
         )
-        concurrent = _is_number(self.concurrency) and 1 <= self.concurrency <= 64
-        is_budget = self.budget is None or _is_number(self.budget, int | float)
+        concurrent = is_number(self.concurrency) and 1 <= self.concurrency <= 64
+        is_budget = self.budget is None or is_number(self.budget, int | float)
         is_executor = self.executor is None or isinstance(self.executor, Executor)
         checks: list[tuple[str, bool, Any, str]] = [
             ("budget", is_budget, int | float, "US dollars, 0 or more"),
@@ -74,11 +58,11 @@ class RunOptions:
             ("in_doubt", self.in_doubt in ("skip", "resend"), str, "skip or resend"),
             ("missing", self.missing in ("skip", "resend"), str, "skip or resend"),
             ("retry_failed", isinstance(self.retry_failed, bool), bool, "True or False"),
-            ("limit", self.limit is None or _is_number(self.limit), int, "a whole number, 0 or more"),
+            ("limit", self.limit is None or is_number(self.limit), int, "a whole number, 0 or more"),
             ("concurrency", concurrent, int, "1 to 64"),
             ("executor", is_executor, Executor, executors),
             ("measure", isinstance(self.measure, bool), bool, "True or False"),
-            ("pause_after", _is_number(self.pause_after), int, "a whole number, 0 for never"),
+            ("pause_after", is_number(self.pause_after), int, "a whole number, 0 for never"),
             ("pacing", isinstance(self.pacing, Pacing), Pacing, "a kontext_lab.runner.retry_policy.Pacing"),
         ]
         for name, is_allowed, kind, allowed in checks:
@@ -93,5 +77,6 @@ def given_options(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not UNSET}
 
 
-def _is_number(value: Any, kinds: Any = int) -> bool:
+def is_number(value: Any, kinds: Any = int) -> bool:
+    """True for a number of these kinds, 0 or more."""
     return isinstance(value, kinds) and not isinstance(value, bool) and bool(value >= 0)

@@ -352,16 +352,14 @@ class Plan:
             day = f"{self.oldest.astimezone():%d %b}".lstrip("0")
             parts.append(f"{self.reused} reused ({'from' if self.reused > 1 else 'of'} {day})")
         most = "at most " if self.unfetched else ""
-        follow, leave = len(self.of(Action.FOLLOW)), len(self.of(Action.LEAVE))
-        recovered = len(self.of(Action.RECOVER))
-        if recovered:
-            parts.append(f"{recovered} to recover")
-        if follow:
-            parts.append(f"{follow} the same as others")
-        if leave:
-            parts.append(f"{leave} beyond the limit")
-        if self.missing:
-            parts.append(f"{self.missing} missing")
+        words = {
+            Action.RECOVER: "to recover",
+            Action.FOLLOW: "the same as others",
+            Action.LEAVE: "beyond the limit",
+            Action.MISSING: "missing",
+        }
+        counts = {action: len(self.of(action)) for action in words}
+        parts += [f"{count} {words[action]}" for action, count in counts.items() if count]
         if self.requests != len(self.decisions):
             parts.append(f"{most}{self.requests} to send")
         if not self.requests:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from time import monotonic
-from typing import Any, TextIO
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -42,7 +42,7 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]
             # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
             for line in results.notes[self._noted :]:
                 self._noted += 1
-                tqdm.write(printable(line), file=notices())
+                notify(line)
         except Exception:
             self._give_up()
 
@@ -76,23 +76,17 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]
 
 
 def notify(line: str) -> None:
-    """Write a notice; a stream that can't take it costs nothing."""
-    with suppress(OSError, ValueError, AttributeError):  # full, closed, and not there at all
-        notices().write(f"{printable(line)}\n")
-        notices().flush()
-
-
-def notices() -> TextIO:
-    """The stream for notices: stderr, so that no output is spoilt; stdout in a notebook, which colours stderr as an error."""
+    """Write a notice, above a bar if there is one; a stream that can't take it costs nothing."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return sys.stdout if getattr(shell, "kernel", None) is not None else sys.stderr
-
-
-def printable(line: str) -> str:
-    """Replace signs that the stream of notices has no code for."""
-    encoding = getattr(notices(), "encoding", None) or "utf-8"
-    return visible(line).encode(encoding, "replace").decode(encoding)
+    # Stderr, so that no output is spoilt; stdout in a notebook, which colours stderr as an error.
+    stream = sys.stdout if getattr(shell, "kernel", None) is not None else sys.stderr
+    if stream is None:
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    with suppress(OSError, ValueError, AttributeError):  # full, closed, and without a method
+        tqdm.write(visible(line).encode(encoding, "replace").decode(encoding), file=stream)
+        stream.flush()
 
 
 def follow(handle: Handle, *, shown: bool) -> Results:

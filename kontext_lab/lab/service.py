@@ -30,13 +30,7 @@ SANDBOX_LATENCY = 0.25
 
 @dataclass
 class ServiceConnection:
-    """A client and its service.
-
-    Attributes:
-        client: for the service.
-        name: `sandbox`, or the origin of the service's base URL.
-        box: the sandbox this process started, or None.
-    """
+    """A client and its service, `sandbox` or an origin; `box` is the sandbox that this process started, if any."""
 
     client: KontextClient
     name: str
@@ -55,22 +49,14 @@ class ServiceConnection:
 
 
 def wants_sandbox(service: str) -> bool:
-    """True if this choice means the sandbox: by name, or `auto` without a key in the environment.
-
-    Raises:
-        ConfigError: an unknown choice.
-    """
+    """True if this choice means the sandbox: by name, or `auto` without a key in the environment."""
     if service not in ("auto", "api", "sandbox"):
         raise ConfigError(f"service must be auto, api or sandbox, not {service!r:.60}")
     return service == "sandbox" or (service == "auto" and key_from_environment() is None)
 
 
 def name_of(service: str) -> str:
-    """Return `sandbox`, or the origin of the service's address as it is set; opens nothing.
-
-    Raises:
-        ConfigError: an address that can't be used.
-    """
+    """Return `sandbox`, or the origin of the service's address as it is set; opens nothing."""
     return SANDBOX if wants_sandbox(service) else _api_settings().service
 
 

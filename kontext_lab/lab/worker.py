@@ -23,6 +23,9 @@ from kontext_lab.results import CellResult, Output
 
 __all__ = ["BoundJournal", "Probe", "Worker"]
 
+Probe = tuple[bool, ServiceError | None]
+"""Whether a worker sees the disk that the journal is on, and its reason why it can't use the service, or None."""
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -97,21 +100,8 @@ class Worker:
             self.client.ping()
             self.client.balance()
         except ServiceError as error:
-            return Probe(sees_journal, error.with_traceback(None))
-        return Probe(sees_journal)
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What a worker finds where it runs.
-
-    Attributes:
-        sees_journal: it sees the disk that the journal is on.
-        failure: why the service can't be used from there, or None.
-    """
-
-    sees_journal: bool
-    failure: ServiceError | None = None
+            return sees_journal, error.with_traceback(None)
+        return sees_journal, None
 
 
 class _Keeping:

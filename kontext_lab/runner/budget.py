@@ -80,13 +80,7 @@ class CircuitBreaker:
         self._in_a_row = 0
 
     def record(self, cell: CellResult, attempt: Attempt, planned: float) -> None:
-        """Record an outcome.
-
-        Args:
-            cell: the cell, with the attempt applied.
-            attempt: its last attempt.
-            planned: US dollars that the request was planned to cost.
-        """
+        """Record the last attempt of a cell, already applied to it, and the planned US dollars of its request."""
         if isinstance(attempt.error, FatalServiceError):
             self._stop(type(attempt.error).__name__, str(attempt.error))
             return

@@ -49,22 +49,17 @@ class Coordinator:
     Args:
         results: one waiting cell per task; only this class and the recorder write to it.
         tasks: one task per cell.
-        worker: makes attempts.
-        recorder: the store.
-        journal: holds every outcome until the store has it.
-        permits: the right to send each attempt.
-        executor: any; sends; not shut down here.
-        local: threads of this process, for free work; not shut down here.
+        worker, recorder, journal, permits: see their protocols.
+        executor: any; sends. Not shut down here, like `local` and `measure_pool`.
+        local: threads of this process, for free work.
         concurrency: limit of requests at once.
-        budget: the money.
-        pacing: retry policy.
+        budget, pacing: of the run.
         pause_after: number of outcomes in a row, billed without a picture or refused alike, that end the run.
         observers: called with every changed cell.
         measurer: measures pictures in the store; None to measure nothing.
-        measure_pool: runs the measurer; not shut down here.
+        measure_pool: runs the measurer.
 
     Attributes:
-        left_behind: attempts that are no longer waited for; they still write to their folders.
         summed_up: True if the store knows how the run ended.
         failed: True if a mistake in this program ended the run.
     """
@@ -126,7 +121,6 @@ class Coordinator:
         self._left = False
         self._all_ended = False
         self._abandoned: list[InFlight] = []
-        self.left_behind: list[Future[Attempt]] = []
         self.summed_up = False
         self.failed = False
 
@@ -145,24 +139,30 @@ class Coordinator:
             self._run()
         except BaseException:
             self.failed = True
-            self._leave_behind()
+            self._abandoned += self._dispatcher.abandon()
             raise
         finally:
             self._store_writer.close()
 
     def _run(self) -> None:
         began = monotonic()
-        sends = [place for place, task in enumerate(self._tasks) if task.send is not None]
-        for place in sends:
-            self._dispatcher.add(InFlight(place, self._tasks[place].send or 0.0))
-        self._skip_cells()
+        for place, task in enumerate(self._tasks):
+            if task.send is not None:
+                self._dispatcher.add(InFlight(place, task.send))
+            if task.leave:
+                self._state.end(place, State.SKIPPED, task.leave, task.note)
+            if task.leave == "recover":
+                self._undelivered.add(place)
         self._work()
         while self._ask_at_the_end():
             self._work()
         self._follow_leaders()
         self._work()
-        self._deliver_backlog()
-        seconds = monotonic() - began if sends else 0.0
+        if self._store_writer.backlog and not self._left:
+            self._store_writer.retry()
+            self._work()
+        sent = any(task.send is not None for task in self._tasks)
+        seconds = monotonic() - began if sent else 0.0
         self._all_ended = True
         while self._measuring.pending:
             self._wait()
@@ -221,14 +221,16 @@ class Coordinator:
             self._state.cancel(place)
         self._reusable.clear()
         line = "left while it was under way: the next run of the sweep looks for its answer in the journal"
-        for in_flight in self._leave_behind():
+        under_way = self._dispatcher.abandon()
+        self._abandoned += under_way
+        for in_flight in under_way:
             self._undelivered.add(in_flight.place)
             self._state.end(in_flight.place, State.IN_DOUBT, "left", line)
 
-    def _leave_behind(self) -> list[InFlight]:
-        self._abandoned = self._dispatcher.abandon()
-        self.left_behind = [in_flight.future for in_flight in self._abandoned if in_flight.future is not None]
-        return self._abandoned
+    @property
+    def left_behind(self) -> list[Future[Attempt]]:
+        """Attempts that are no longer waited for; they still write to their folders."""
+        return [in_flight.future for in_flight in self._abandoned if in_flight.future is not None]
 
     def keep_late(self) -> None:
         """Write down the answers of `left_behind` that came meanwhile. In any thread, once the run has ended."""
@@ -250,7 +252,7 @@ class Coordinator:
             self._budget.settle(in_flight.price, cell.cost)
         if cell.request is not None:
             self._budget.learn(cell.request, attempt)
-        self._circuit_breaker.record(cell, attempt, self._planned(in_flight))
+        self._circuit_breaker.record(cell, attempt, self._tasks[in_flight.place].send or 0.0)
         if attempt.answer is not None and attempt.answer.stand_ins:
             self._state.note(
                 f"the sandbox took another photograph for {attempt.answer.stand_ins}: measurements against it "
@@ -270,9 +272,6 @@ class Coordinator:
             self._unkept.add(in_flight.place)
         self._state.notify(cell)
         self._store_writer.write(PendingWrite(in_flight.place, cell, attempt, in_flight.attempt_folder))
-
-    def _planned(self, in_flight: InFlight) -> float:
-        return self._tasks[in_flight.place].send or 0.0
 
     # answers that were lost
 
@@ -345,7 +344,8 @@ class Coordinator:
     def _apply_charge(self, in_flight: InFlight, outcome: BillingOutcome) -> None:
         """Count a charge that the store knows, or send an unbilled request again; its money is still reserved."""
         cell = self._state[in_flight.place]
-        self._circuit_breaker.check_charge(cell, outcome.cost_usd, self._planned(in_flight))
+        planned = self._tasks[in_flight.place].send or 0.0
+        self._circuit_breaker.check_charge(cell, outcome.cost_usd, planned)
         cell.cost = round(cell.cost + outcome.cost_usd, 6)
         self.results.spent = round(self.results.spent + outcome.cost_usd, 6)
         self._state.notify(cell)
@@ -355,13 +355,6 @@ class Coordinator:
             self._dispatcher.add(InFlight(in_flight.place, in_flight.price, attempts=in_flight.attempts))
 
     # cells without a request
-
-    def _skip_cells(self) -> None:
-        for place, task in enumerate(self._tasks):
-            if task.leave:
-                self._state.end(place, State.SKIPPED, task.leave, task.note)
-            if task.leave == "recover":
-                self._undelivered.add(place)
 
     def _reuse(self, place: int, task: Task) -> None:
         """Fill a cell from the store."""
@@ -412,13 +405,12 @@ class Coordinator:
 
     # the end
 
-    def _deliver_backlog(self) -> None:
-        if self._store_writer.backlog and not self._left:
-            self._store_writer.retry()
-            self._work()
-
     def _finish(self, seconds: float) -> None:
-        self._count_undelivered()
+        # Cells that are paid for, or may be, and are not in the store.
+        owed = {write.place for write in self._store_writer.backlog if not write.attempt.free}
+        unkept = owed & self._unkept
+        self.results.unkept = len(unkept)
+        self.results.undelivered = len((owed | self._undelivered) - unkept)
         stopped = self._state.stopped
 
         def finish() -> None:
@@ -435,10 +427,3 @@ class Coordinator:
         self.results.unended = not self.summed_up
         if self.results.undelivered_line:
             self._state.note(self.results.undelivered_line)
-
-    def _count_undelivered(self) -> None:
-        """Count cells that are paid for, or may be, and are not in the store."""
-        owed = {write.place for write in self._store_writer.backlog if not write.attempt.free}
-        unkept = owed & self._unkept
-        self.results.unkept = len(unkept)
-        self.results.undelivered = len((owed | self._undelivered) - unkept)

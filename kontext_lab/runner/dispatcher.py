@@ -37,9 +37,7 @@ class Dispatcher:
 
     Args:
         state: the cells.
-        worker: makes attempts.
-        journal: holds every attempt before it is made.
-        permits: issues the right to send each attempt, and withdraws it.
+        worker, journal, permits: see their protocols.
         executor: sends. Only the permit, never a future of this executor, tells if a request left.
         local: reads the journal and fetches pictures again, in this process.
         on_end: called with every request and its last attempt.
@@ -230,13 +228,7 @@ class Dispatcher:
         self._watch(in_flight, future, taken=None)
 
     def _watch(self, in_flight: InFlight, future: Future[Attempt], taken: float | None) -> None:
-        """Give up a task that its executor lost without a word, long after its request left.
-
-        Args:
-            in_flight: the request.
-            future: its task.
-            taken: moment at which its permit was known to be taken, by the monotonic clock.
-        """
+        """Give up a task that its executor lost without a word, long after its permit was known to be taken."""
         patience = self._patience(in_flight)
 
         def check() -> None:
@@ -313,12 +305,9 @@ class Dispatcher:
         return True
 
     def _resolve_lost(self, in_flight: InFlight, attempt: Attempt, *, dead: bool) -> None:
-        """Decide by its permit about an attempt whose task brought no result.
+        """Decide by its permit about an attempt whose task was cancelled, died, or was run again.
 
-        Args:
-            in_flight: the request, whose task was cancelled, died, or was run again.
-            attempt: the known facts.
-            dead: True if its worker is certainly gone, so that the attempt folder won't change.
+        With `dead` its worker is certainly gone, so that the attempt folder won't change.
         """
         if self._permits.withdraw(in_flight.permit, in_flight.attempt_folder):
             if self._state.stopped:

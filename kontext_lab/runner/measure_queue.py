@@ -29,12 +29,7 @@ PATIENCE = 600.0
 class MeasureQueue:
     """Queue of cells to be measured. All methods and posted calls run on the coordinator's thread.
 
-    Args:
-        state: the cells.
-        store_writer: writes down the values.
-        post: see `Post`.
-        measurer: measures; None to measure nothing.
-        pool: runs the measurer; not shut down here.
+    Without a measurer nothing is measured; the pool, which runs it, is not shut down here.
     """
 
     def __init__(

@@ -14,12 +14,7 @@ log = get_logger(__name__)
 
 
 class RunState:
-    """Results as they change; calls observers in order.
-
-    Args:
-        results: one waiting cell per task.
-        observers: called with every cell whose state changed.
-    """
+    """Results as they change, one cell per task; calls observers in order."""
 
     def __init__(self, results: Results, observers: Sequence[Observer]) -> None:
         self.results = results

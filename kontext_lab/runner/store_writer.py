@@ -26,15 +26,7 @@ HANG_SECONDS = 20.0
 
 @dataclass
 class PendingWrite:
-    """An outcome to be written.
-
-    Attributes:
-        place: the cell's.
-        cell: with the attempt applied.
-        attempt: its last attempt.
-        attempt_folder: holds its bytes until it is written.
-        tries: number of failed tries.
-    """
+    """An outcome to be written: the cell with its last attempt applied, and the number of failed tries."""
 
     place: int
     cell: CellResult
@@ -49,9 +41,7 @@ class StoreWriter:
     All methods and posted calls run on the coordinator's thread.
 
     Args:
-        recorder: the store.
-        journal: holds outcomes until the store has them.
-        post: see `Post`.
+        recorder, journal, post: see their protocols.
         on_failure: called with a line for a person.
         on_written: called with the place of every cell that the store has taken.
 
