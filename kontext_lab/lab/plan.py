@@ -96,8 +96,8 @@ def decide(
         known, again = None, False
         if options.reuse == "always":
             tracked = (own, own_pictures.get(fingerprint), anywhere.get(fingerprint))
-            standing = _standing(tracked, fingerprint, not_billed)
-            known, again = _worth_keeping(standing, options)
+            same = [one for one in tracked if one is not None and one.fingerprint == fingerprint]
+            known, again = _worth_keeping(same, not_billed, options)
         if known is not None and not again:
             action = Action.KEEP if own is not None and known.run_id == own.run_id else Action.COPY
             decisions.append(Decision(cell, fingerprint, Action.MISSING if known.is_gone else action, known))
@@ -112,24 +112,18 @@ def decide(
     return tuple(decisions)
 
 
-def _standing(
-    tracked: Sequence[TrackedCell | None], fingerprint: str, not_billed: Collection[str]
-) -> list[TrackedCell]:
-    """The tracked cells that may stand for one: the same request, and not known to have failed for nothing."""
-    found = [one for one in tracked if one is not None and one.fingerprint == fingerprint]
-    standing = [one for one in found if not one.request_id or one.request_id not in not_billed]
-    if len(standing) < len(found):  # a copy of a doubt is no longer in doubt than its original
-        standing = [one for one in standing if not (one.copied and one.state is State.IN_DOUBT)]
-    return standing
-
-
-def _worth_keeping(candidates: Sequence[TrackedCell], options: RunOptions) -> tuple[TrackedCell | None, bool]:
+def _worth_keeping(
+    tracked: Sequence[TrackedCell], not_billed: Collection[str], options: RunOptions
+) -> tuple[TrackedCell | None, bool]:
     """The tracked cell that stands for this one, by the table of states; None where it is simply to be sent.
 
     Returns:
         The cell, and whether it is sent again because its pictures are missing. What is missing weighs less than
         a request in doubt or one that was billed in vain: those may have brought the picture, or cost money again.
     """
+    candidates = [one for one in tracked if not one.request_id or one.request_id not in not_billed]
+    if len(candidates) < len(tracked):  # a copy of a doubt is no longer in doubt than its original
+        candidates = [one for one in candidates if not (one.copied and one.state is State.IN_DOUBT)]
     done = [one for one in candidates if one.state is State.DONE]
     best = min(done, key=lambda one: (one.is_gone, one.missing), default=None)
     if best is not None and (not best.missing or (options.missing == "skip" and not best.is_gone)):

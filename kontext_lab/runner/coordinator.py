@@ -148,7 +148,7 @@ class Coordinator:
         began = monotonic()
         for place, task in enumerate(self._tasks):
             if task.send is not None:
-                self._dispatcher.add(InFlight(place, task.send))
+                self._dispatcher.add(InFlight(place, self._state[place], task.send))
             if task.leave:
                 self._state.end(place, State.SKIPPED, task.leave, task.note)
             if task.leave == "recover":
@@ -239,7 +239,7 @@ class Coordinator:
 
     def _conclude(self, in_flight: InFlight, attempt: Attempt) -> None:
         """Apply a request's last attempt to its cell, budget and store."""
-        cell = self._state[in_flight.place]
+        cell = in_flight.cell
         # An answer may come although its task was lost.
         self._doubtful.pop(in_flight.request_id, None)
         cell.apply(attempt, datetime.now(UTC))
@@ -250,8 +250,7 @@ class Coordinator:
                 self._add_doubt(in_flight)
         else:
             self._budget.settle(in_flight.price, cell.cost)
-        if cell.request is not None:
-            self._budget.learn(cell.request, attempt)
+        self._budget.learn(in_flight.request, attempt)
         self._circuit_breaker.record(cell, attempt, self._tasks[in_flight.place].send or 0.0)
         if attempt.answer is not None and attempt.answer.stand_ins:
             self._state.note(
@@ -331,7 +330,7 @@ class Coordinator:
             self._doubtful[request_id] = in_flight  # its cell is not written yet: ask again afterwards
             return
         cell_end = outcome_by_log(outcome)
-        cell = self._state[in_flight.place]
+        cell = in_flight.cell
 
         def then(failure: TrackingError | None) -> None:
             # A cell stays in doubt until the store knows its outcome: the next run asks again.
@@ -343,7 +342,7 @@ class Coordinator:
 
     def _apply_charge(self, in_flight: InFlight, outcome: BillingOutcome) -> None:
         """Count a charge that the store knows, or send an unbilled request again; its money is still reserved."""
-        cell = self._state[in_flight.place]
+        cell = in_flight.cell
         planned = self._tasks[in_flight.place].send or 0.0
         self._circuit_breaker.check_charge(cell, outcome.cost_usd, planned)
         cell.cost = round(cell.cost + outcome.cost_usd, 6)
@@ -352,7 +351,8 @@ class Coordinator:
         if outcome.billed or self._state.stopped or in_flight.attempts >= self._pacing.attempts:
             self._budget.settle(in_flight.price, outcome.cost_usd)
         else:
-            self._dispatcher.add(InFlight(in_flight.place, in_flight.price, attempts=in_flight.attempts))
+            again = InFlight(in_flight.place, cell, in_flight.price, attempts=in_flight.attempts)
+            self._dispatcher.add(again)
 
     # cells without a request
 

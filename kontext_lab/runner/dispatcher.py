@@ -188,11 +188,10 @@ class Dispatcher:
 
     def _send(self, in_flight: InFlight) -> None:
         """Reserve money, write the intent, issue the permit, send: the order of money rules 1 and 3."""
-        cell = self._state[in_flight.place]
-        assert cell.request is not None, "only cells of a sweep are sent"
+        cell, request = in_flight.cell, in_flight.request
         if in_flight.attempts:
             self._budget.settle(in_flight.price, 0.0)  # the price may be known better by now
-        in_flight.price = self._budget.expected(cell.request, in_flight.price)
+        in_flight.price = self._budget.expected(request, in_flight.price)
         if not self._budget.reserve(in_flight.price):
             self._state.end(in_flight.place, State.SKIPPED, "budget", "does not fit into the budget")
             return
@@ -217,9 +216,7 @@ class Dispatcher:
         self._state.notify(cell)
         self._running[in_flight.place] = in_flight
         try:
-            future = self._executor.submit(
-                self._worker.send, cell.request, in_flight.request_id, in_flight.permit
-            )
+            future = self._executor.submit(self._worker.send, request, in_flight.request_id, in_flight.permit)
         except Exception as error:  # shut down, broken, or a request that doesn't pickle
             self._state.stop("executor", f"the executor takes no work: {error}")
             future = Future()
@@ -229,7 +226,7 @@ class Dispatcher:
 
     def _watch(self, in_flight: InFlight, future: Future[Attempt], taken: float | None) -> None:
         """Give up a task that its executor lost without a word, long after its permit was known to be taken."""
-        patience = self._patience(in_flight)
+        patience = self._worker.patience(in_flight.request)
 
         def check() -> None:
             if self._running.get(in_flight.place) is not in_flight or in_flight.future is not future:
@@ -245,11 +242,6 @@ class Dispatcher:
             self._post_when_done(in_flight, lost)
 
         self._timers.set(f"lost {in_flight.place}", monotonic() + patience / 2, check)
-
-    def _patience(self, in_flight: InFlight) -> float:
-        request = self._state[in_flight.place].request
-        assert request is not None, "it was sent"
-        return self._worker.patience(request)
 
     def _fail_to_send(self, in_flight: InFlight, word: str, line: str) -> None:
         self._state.stop(word, line)
@@ -274,11 +266,9 @@ class Dispatcher:
             return False
         self._journal.drop(in_flight.attempt_folder)
         in_flight.waited += wait
-        cell = self._state[in_flight.place]
-        cell.state, cell.note = (
-            State.WAITING,
-            f"{error} (attempt {in_flight.attempts} of {self._pacing.attempts})",
-        )
+        cell = in_flight.cell
+        cell.state = State.WAITING
+        cell.note = f"{error} (attempt {in_flight.attempts} of {self._pacing.attempts})"
         self._state.notify(cell)
 
         def wake() -> None:
@@ -321,8 +311,8 @@ class Dispatcher:
         self._permits.retire(in_flight.permit)
         shared = in_flight.permit.attempt_folder is not None
         # The standard library reports a broken pool before all its processes have ended.
-        seconds = (LOOK_SECONDS * 4 if dead else self._patience(in_flight)) if shared else 0.0
-        in_flight.until = monotonic() + seconds
+        seconds = LOOK_SECONDS * 4 if dead else self._worker.patience(in_flight.request)
+        in_flight.until = monotonic() + (seconds if shared else 0.0)
         self._awaiting[in_flight.place] = in_flight
         if shared and not dead:
             self._on_doubt(in_flight)
@@ -340,11 +330,9 @@ class Dispatcher:
         )
 
     def _fetch(self, in_flight: InFlight, attempt: Attempt) -> None:
-        request = self._state[in_flight.place].request
-        assert request is not None, "it was sent"
         try:
             future = self._local.submit(
-                self._worker.fetch, request, in_flight.request_id, in_flight.attempt_folder
+                self._worker.fetch, in_flight.request, in_flight.request_id, in_flight.attempt_folder
             )
         except RuntimeError as error:  # Python is about to end
             in_flight.stays = True

@@ -156,6 +156,7 @@ class InFlight:
 
     Attributes:
         place: the cell's.
+        cell: the cell.
         price: US dollars reserved for it.
         request_id: of the last attempt.
         attempt_folder: of the last attempt.
@@ -173,6 +174,7 @@ class InFlight:
     """
 
     place: int
+    cell: CellResult
     price: float
     request_id: str = ""
     attempt_folder: Any = None
@@ -187,3 +189,9 @@ class InFlight:
     fetching: float = 0.0
     stays: bool = False
     future: Future[Attempt] | None = None
+
+    @property
+    def request(self) -> EditRequest:
+        """The cell's request."""
+        assert self.cell.request is not None, "only cells of a sweep are sent"
+        return self.cell.request
