@@ -12,17 +12,19 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from kontext_lab.client import key_from_environment
 from kontext_lab.client.keys import Secret
 from kontext_lab.errors import ConfigError, ServiceError, WrongType
-from kontext_lab.journal import Journal, StoreIndex, home_folder
+from kontext_lab.journal import Journal, StoreIndex, SweepFacts, SweepJournal, home_folder
 from kontext_lab.lab.options import RunOptions, is_number
 from kontext_lab.lab.service import SANDBOX, ServiceConnection, connect, name_of
 from kontext_lab.lab.verdicts import check_criterion
 from kontext_lab.lab.worker import Worker
+from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Store, Tracker, whereabouts
 
 __all__ = ["LabContext", "Lazy", "Metric", "ServiceCache"]
@@ -244,6 +246,20 @@ class LabContext:
     def journal(self) -> Journal:
         """The journal: everything that was sent and is not in the store yet."""
         return Journal(home_folder(self.home))
+
+    def journal_of(self, sweep: Sweep) -> SweepJournal:
+        """The journal of a sweep whose references are fetched."""
+        connection, store = self.connection, self.store
+        facts = SweepFacts(
+            name=sweep.name,
+            digest=sweep.digest(connection.name),
+            service=connection.name,
+            base_url=connection.client.settings.base_url,
+            store=store.shown,
+            experiment=store.experiment,
+            version=version("kontext-lab"),
+        )
+        return self.journal.sweep(facts)
 
     @property
     def store_index(self) -> StoreIndex:

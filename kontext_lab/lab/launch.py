@@ -24,7 +24,7 @@ from kontext_lab.lab.lookup import draw_grid, draw_preview, with_origins
 from kontext_lab.lab.measurer import Measurer
 from kontext_lab.lab.options import RunOptions
 from kontext_lab.lab.plan import Action, Decision, Plan
-from kontext_lab.lab.recovery import ask_about, deliver, in_hand, sum_up
+from kontext_lab.lab.recovery import deliver, in_hand, sum_up
 from kontext_lab.lab.service import SANDBOX_LATENCY
 from kontext_lab.lab.unfinished import follow_stores, left_by_others, recover_same
 from kontext_lab.lab.worker import BoundJournal
@@ -36,7 +36,7 @@ from kontext_lab.statistics.inert_axes import IdleWatch
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, SweepRecorder, settle_cell
 
-__all__ = ["facts_of", "make_plan", "prepare_run", "resolved"]
+__all__ = ["make_plan", "prepare_run", "resolved"]
 
 SPARE_THREADS = 4
 """For free work: repeated downloads and questions to the service's log; besides one a request without an executor."""
@@ -55,20 +55,6 @@ def resolved(context: LabContext, sweep: Sweep, *, fetch: bool = True) -> Sweep:
             f"sweep must be a kl.Sweep, not {type(sweep).__name__} (kl.Sweep.from_yaml(path) reads a file)"
         )
     return sweep.resolve(context.connection.client.fetch_reference) if fetch else sweep
-
-
-def facts_of(context: LabContext, sweep: Sweep) -> SweepFacts:
-    """The journal's facts about a resolved sweep."""
-    connection, store = context.connection, context.store
-    return SweepFacts(
-        name=sweep.name,
-        digest=sweep.digest(connection.name),
-        service=connection.name,
-        base_url=connection.client.settings.base_url,
-        store=store.shown,
-        experiment=store.experiment,
-        version=version("kontext-lab"),
-    )
 
 
 def make_plan(
@@ -93,7 +79,7 @@ def make_plan(
         thorough = options.missing == "resend"
         here = {} if unfetched else tracker.known_here(sweep.digest(connection.name), thorough=thorough)
         anywhere = tracker.known(fingerprints, thorough=thorough)
-    journal = context.journal.sweep(facts_of(context, identified))
+    journal = context.journal_of(identified)
     busy = ask and not unfetched and journal.lock.is_taken
     # What another process has under way is neither lost nor to be recovered.
     owed = [] if busy or unfetched else journal.owed()
@@ -105,7 +91,7 @@ def make_plan(
     lost_cells = (cell for cell in known if cell.state is State.IN_DOUBT and not cell.cost)
     doubtful = {cell.request_id: cell for cell in lost_cells if cell.request_id}
     lost = tuple((cell.request_id, cell.when) for cell in doubtful.values())
-    look_up = partial(ask_about, context.worker, lost)
+    look_up = partial(context.worker.ask, dict(lost))
     # A start spends money on the answer, so it asks anew.
     outcomes = context.answers.get(("log", lost), look_up) if ask else look_up()
     decisions = planning.decide(
@@ -217,7 +203,7 @@ def prepare_run(
     if inside is None:
         inside = context.active_run_id()
     follow_stores(context)
-    journal = context.journal.sweep(facts_of(context, ready))
+    journal = context.journal_of(ready)
     journal.lock.take()
     try:
         return _prepare(context, ready, options, observers, journal, inside=inside, shown_plan=shown_plan)

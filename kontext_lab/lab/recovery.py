@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from kontext_lab.errors import KontextLabError
 from kontext_lab.journal import AttemptFolder, Intent, SweepJournal
 from kontext_lab.lab.lookup import draw_preview
 from kontext_lab.lab.worker import Worker
-from kontext_lab.request.attempt import Attempt, BillingOutcome
+from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult, Results, State, TrackedCell
 from kontext_lab.results.states import outcome_by_log
 from kontext_lab.runner import Pacing
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import SweepRecorder, Tracker
 
-__all__ = ["Recovery", "ask_about", "deliver", "in_hand", "sum_up"]
-
-_CLOCKS_DIFFER = timedelta(minutes=5)
+__all__ = ["Recovery", "deliver", "in_hand", "sum_up"]
 
 _ADDRESSES_LIVE = timedelta(days=3)
 """How long a picture's address is tried; its lifetime is not documented, a day was seen elsewhere."""
@@ -93,8 +90,8 @@ def deliver(
             done.problem = (
                 f"cell {intent.title!r} is not part of the sweep any more: see {attempt_folder.path}"
             )
-    lost = [(one.intent.request_id, one.intent.moment) for one in owed if one.attempt_folder.answer is None]
-    outcomes = ask_about(worker, lost)
+    lost = [one.intent for one in owed if one.attempt_folder.answer is None and one.intent.request_id]
+    outcomes = worker.ask({intent.request_id: intent.moment for intent in lost})
     for one in owed:
         if (outcome := outcomes.get(one.intent.request_id)) is not None and not outcome.billed:
             done.free += 1
@@ -177,18 +174,6 @@ def sum_up(
     results = Results(listed, name=run.name, run_id=recorder.run_id, draw=draw_preview)
     stopped = any(cell.state is State.WAITING for cell in listed)
     recorder.finish(results, stopped=stopped, seconds=0.0, quick=quick)
-
-
-def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[str, BillingOutcome]:
-    """Ask the service's log about requests whose answer was lost: their ids, and when they were sent."""
-    named = [(request_id, when) for request_id, when in lost if request_id]
-    if not named:
-        return {}
-    since = min(when for _, when in named) - _CLOCKS_DIFFER
-    try:
-        return worker.ask([request_id for request_id, _ in named], since)
-    except KontextLabError:
-        return {}  # neither silence nor a service that is away proves anything
 
 
 def in_hand(intent: Intent, attempt_folder: AttemptFolder) -> TrackedCell | None:

@@ -7,21 +7,23 @@ about retries and money; knows no sweep and no store.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kontext_lab.client import KontextClient
-from kontext_lab.errors import InDoubt, OutputUnavailable, ServiceError
+from kontext_lab.errors import InDoubt, KontextLabError, OutputUnavailable, ServiceError
 from kontext_lab.journal import AttemptFolder, Intent, Permit, SweepJournal
 from kontext_lab.request import EditRequest
 from kontext_lab.request.attempt import Answer, Attempt, BillingOutcome, Reason
 from kontext_lab.results import CellResult, Output
 
 __all__ = ["BoundJournal", "Probe", "Worker"]
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 Probe = tuple[bool, ServiceError | None]
 """Whether a worker sees the disk that the journal is on, and its reason why it can't use the service, or None."""
@@ -80,14 +82,23 @@ class Worker:
         )
         return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
 
-    def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, BillingOutcome]:
-        """Ask the service's log about requests sent since a moment; one that it does not mention proves nothing."""
-        wanted = set(request_ids)
-        rows = self.client.logs(since=since) or []
+    def ask(self, sent: Mapping[str, datetime]) -> dict[str, BillingOutcome]:
+        """Ask the service's log about requests, by their ids and when they were sent.
+
+        It logs a charge only after delivery: a missing row proves nothing, nor does a service that is away.
+        """
+        if not sent:
+            return {}
+        try:
+            rows = self.client.logs(since=min(sent.values()) - _CLOCKS_DIFFER) or []
+        except KontextLabError:
+            return {}
         return {
             row.client_request_id: BillingOutcome(billed=row.succeeded, cost_usd=row.cost_usd)
             for row in rows
-            if row.client_request_id in wanted and row.status in ("succeeded", "failed")
+            if row.client_request_id
+            and row.client_request_id in sent
+            and row.status in ("succeeded", "failed")
         }
 
     def probe(self, file: str, text: str) -> Probe:

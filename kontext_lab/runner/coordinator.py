@@ -11,7 +11,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import monotonic
 
 from kontext_lab.errors import OutputMissing, TrackingError
@@ -289,16 +289,13 @@ class Coordinator:
         self._timers.set("ask", monotonic() + self._pacing.asks[turn], ask)
 
     def _ask_log(self) -> bool:
-        """Ask the service's log about all requests in doubt; False if there is nothing to ask, or no thread for it.
-
-        The service logs a charge only after delivery, so a missing row proves nothing.
-        """
+        """Ask the service's log about all requests in doubt; False if there is nothing to ask, or no thread for it."""
         if not self._doubtful:
             return False
-        moments = [in_flight.when for in_flight in self._doubtful.values() if in_flight.when]
-        since = min(moments, default=datetime.now(UTC)) - timedelta(minutes=5)
+        now = datetime.now(UTC)
+        sent = {request_id: in_flight.when or now for request_id, in_flight in self._doubtful.items()}
         try:
-            future = self._local.submit(self._worker.ask, tuple(self._doubtful), since)
+            future = self._local.submit(self._worker.ask, sent)
         except RuntimeError:
             return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,8 +43,8 @@ class WorkerProtocol(Protocol):
     def fetch(self, request: EditRequest, request_id: str, attempt_folder: Any) -> Attempt:
         """Bring the pictures of an answer that was read before; free."""
 
-    def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, BillingOutcome]:
-        """Ask the service's log about requests; a missing row proves nothing."""
+    def ask(self, sent: Mapping[str, datetime]) -> dict[str, BillingOutcome]:
+        """Ask the service's log about requests, by their ids and when they were sent; no answer proves nothing."""
 
 
 class JournalProtocol(Protocol):

@@ -15,7 +15,6 @@ from mlflow.entities import Run
 import kontext_lab as kl
 from kontext_lab.errors import AlreadyRunning, TrackingError
 from kontext_lab.journal import FolderPermits, Intent
-from kontext_lab.lab.launch import facts_of
 from kontext_lab.lab.plan import Action
 from kontext_lab.request.attempt import RawAnswer
 from kontext_lab.runner.retry_policy import Pacing
@@ -33,7 +32,7 @@ def cut_off(
     lab: kl.Lab, sweep: kl.Sweep, place: int, raw: RawAnswer | None, request_id: str = "kl-x"
 ) -> None:
     """Leave in the journal what a process leaves that dies after sending, or after reading an answer."""
-    journal = lab.context.journal.sweep(facts_of(lab.context, sweep))
+    journal = lab.context.journal_of(sweep)
     if not journal.folder.is_dir():
         journal.begin(sweep)
     cell = sweep.cells[place]
@@ -83,7 +82,7 @@ def test_an_intent_whose_permit_nobody_took_is_simply_sent(
     lab: kl.Lab, api: Sandbox, sweep: kl.Sweep
 ) -> None:
     """A process that died before its request left owes nothing, whatever the service's log says."""
-    journal = lab.context.journal.sweep(facts_of(lab.context, sweep))
+    journal = lab.context.journal_of(sweep)
     journal.begin(sweep)
     cell = sweep.cells[1]
     attempt_folder = journal.intend(Intent(1, cell.title, "kl-x", cell.request.fingerprint("x"), 0.052, ""))
