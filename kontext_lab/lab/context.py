@@ -247,6 +247,14 @@ class LabContext:
         """The journal: everything that was sent and is not in the store yet."""
         return Journal(home_folder(self.home))
 
+    def resolved(self, sweep: Sweep, *, fetch: bool = True) -> Sweep:
+        """Return the sweep with its references fetched, if they are to be."""
+        if not isinstance(sweep, Sweep):
+            raise WrongType(
+                f"sweep must be a kl.Sweep, not {type(sweep).__name__} (kl.Sweep.from_yaml(path) reads a file)"
+            )
+        return sweep.resolve(self.connection.client.fetch_reference) if fetch else sweep
+
     def journal_of(self, sweep: Sweep) -> SweepJournal:
         """The journal of a sweep whose references are fetched."""
         connection, store = self.connection, self.store

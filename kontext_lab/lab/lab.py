@@ -14,7 +14,7 @@ from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
 from kontext_lab.lab import lookup, verdicts
 from kontext_lab.lab.change_maps import ChangeMaps
 from kontext_lab.lab.context import LabContext, Metric
-from kontext_lab.lab.launch import make_plan, prepare_run, resolved
+from kontext_lab.lab.launch import make_plan, prepare_run
 from kontext_lab.lab.measurer import check_metrics, measure
 from kontext_lab.lab.options import UNSET, Reuse, RunOptions, SkipOrResend, Unset, given_options
 from kontext_lab.lab.plan import Plan
@@ -152,7 +152,7 @@ class Lab:
             concurrency=concurrency, executor=executor, measure=measure, pause_after=pause_after, pacing=pacing,
         )  # fmt: skip
         options = replace(self.context.options, **given)
-        return make_plan(self.context, resolved(self.context, sweep, fetch=fetch), options, ask=True)[0]
+        return make_plan(self.context, self.context.resolved(sweep, fetch=fetch), options, ask=True)[0]
 
     def run(  # noqa: D417 - the options are those of `plan`
         self,

@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from kontext_lab.errors import AlreadyRunning, ConfigError, ServiceError, Unauthorized, WrongType
+from kontext_lab.errors import AlreadyRunning, ConfigError, ServiceError, Unauthorized
 from kontext_lab.images import Reference
 from kontext_lab.journal import FolderPermits, SweepFacts, SweepJournal, store_is_there
 from kontext_lab.lab import plan as planning
@@ -36,7 +36,7 @@ from kontext_lab.statistics.inert_axes import IdleWatch
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, SweepRecorder, settle_cell
 
-__all__ = ["make_plan", "prepare_run", "resolved"]
+__all__ = ["make_plan", "prepare_run"]
 
 SPARE_THREADS = 4
 """For free work: repeated downloads and questions to the service's log; besides one a request without an executor."""
@@ -46,15 +46,6 @@ MOST_MEASURING = 4
 
 Charge = tuple[TrackedCell, BillingOutcome]
 """A cell in doubt, and the outcome that the service's log has of its request."""
-
-
-def resolved(context: LabContext, sweep: Sweep, *, fetch: bool = True) -> Sweep:
-    """Return the sweep with its references fetched, if they are to be."""
-    if not isinstance(sweep, Sweep):
-        raise WrongType(
-            f"sweep must be a kl.Sweep, not {type(sweep).__name__} (kl.Sweep.from_yaml(path) reads a file)"
-        )
-    return sweep.resolve(context.connection.client.fetch_reference) if fetch else sweep
 
 
 def make_plan(
@@ -199,7 +190,7 @@ def prepare_run(
     else:
         options = replace(context.options, **given)
     context.answers.clear()
-    ready = with_origins(resolved(context, sweep), context.tracker)
+    ready = with_origins(context.resolved(sweep), context.tracker)
     if inside is None:
         inside = context.active_run_id()
     follow_stores(context)
