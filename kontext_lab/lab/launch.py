@@ -169,7 +169,7 @@ def prepare_run(
 ) -> Handle:
     """Make a sweep ready: planned, locked, its run opened. Nothing is sent before the handle's `begin()`.
 
-    Args: as for `Lab.start`; `given` are the options of this call, a plan has its own.
+    The arguments are those of `Lab.start`; `given` are the options of this call, a plan has its own.
 
     Raises:
         AlreadyRunning: a living process is at work on it.
