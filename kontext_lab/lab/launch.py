@@ -104,13 +104,7 @@ def make_plan(
         notes=(f"it is running already{journal.lock.owner}",) if busy else (),
     )
     if not connection.simulated:
-        if options.reuse == "always":
-            store, index = context.store.shown, context.store_index
-            index.note(store, [cell.fingerprint for cell in anywhere.values() if cell.state is State.DONE])
-            to_send = [decision.fingerprint for decision in plan.of(Action.SEND)]
-            plan = replace(plan, other_stores=index.holding(to_send, besides=store))
-        if ask and plan.requests:
-            plan = _with_prices(context, plan)
+        plan = _completed(context, plan, anywhere, ask=ask)
     return plan, [(doubtful[one], outcome) for one, outcome in outcomes.items() if outcome.billed]
 
 
@@ -142,8 +136,15 @@ def _held_by_others(
     return {place: left[one] for place, one in enumerate(fingerprints) if one in left}
 
 
-def _with_prices(context: LabContext, plan: Plan) -> Plan:
-    """Add the prices and the balance that the service tells, or told a moment ago; every answer is optional."""
+def _completed(context: LabContext, plan: Plan, anywhere: Mapping[str, TrackedCell], *, ask: bool) -> Plan:
+    """Add the other stores that hold some requests, and the prices and the balance, where the service tells them."""
+    if plan.options.reuse == "always":
+        store, index = context.store.shown, context.store_index
+        index.note(store, [cell.fingerprint for cell in anywhere.values() if cell.state is State.DONE])
+        to_send = [decision.fingerprint for decision in plan.of(Action.SEND)]
+        plan = replace(plan, other_stores=index.holding(to_send, besides=store))
+    if not ask or not plan.requests:
+        return plan
     client, answers = context.connection.client, context.answers
     models = {decision.cell.request.model for decision in plan.of(Action.SEND)}
     try:
