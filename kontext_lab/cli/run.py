@@ -14,7 +14,7 @@ from kontext_lab.errors import ConfigError, KontextLabError
 
 if TYPE_CHECKING:
     from kontext_lab.lab import Lab
-    from kontext_lab.lab.options import Doubts, Missing, Reuse
+    from kontext_lab.lab.options import Reuse, SkipOrResend
     from kontext_lab.lab.plan import Plan
     from kontext_lab.results import Results
 
@@ -73,8 +73,8 @@ def run(
     concurrency: int,
     limit: int | None,
     reuse: Reuse,
-    in_doubt: Doubts,
-    missing: Missing,
+    in_doubt: SkipOrResend,
+    missing: SkipOrResend,
     retry_failed: bool,
     no_measure: bool,
     dry_run: bool,
@@ -138,10 +138,9 @@ def run(
 def run_and_wait(lab: Lab, plan: Plan) -> Results:
     """Run a plan. The first stop signal waits for requests under way, the second leaves at once."""
     from kontext_lab.lab.launch import prepare_run
-    from kontext_lab.lab.options import GivenOptions
     from kontext_lab.lab.progress import follow
 
-    handle = prepare_run(lab.context, plan, GivenOptions())
+    handle = prepare_run(lab.context, plan, {})
     with stop_signals().acting_on(handle):
         return follow(handle, shown=sys.stderr.isatty())
 

@@ -96,26 +96,18 @@ class AttemptFolder:
         write_json(self.folder / _INTENT, asdict(intent))
 
     def mark_sent(self, by: str) -> bool:
-        """Record that the request is about to leave; durable when this returns.
+        """Record that the request is about to leave, and by whom; durable when this returns.
 
-        Args:
-            by: the sender, for a person.
-
-        Returns:
-            True for the first caller only, who may send.
-
-        Raises:
-            OSError: it can't be written.
+        True for the first caller only, who may send. Raises an OSError where it can't be written.
         """
         return create_durably(self.folder / _SENT, by)
 
     def withdraw(self) -> bool:
-        """Make sure that the request does not leave any more; False if it may have left.
-
-        Raises:
-            OSError: it can't be written.
-        """
-        return create_durably(self.folder / _SENT, _WITHDRAWN) or not self.may_have_left
+        """Make sure that the request does not leave any more; False if it may have left, or the disk fails."""
+        try:
+            return create_durably(self.folder / _SENT, _WITHDRAWN) or not self.may_have_left
+        except OSError:
+            return False
 
     @property
     def may_have_left(self) -> bool:

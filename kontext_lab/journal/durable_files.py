@@ -53,10 +53,7 @@ def write_durably(file: Path, data: bytes) -> None:
 
 
 def create_durably(file: Path, text: str) -> bool:
-    """Create a file that does not exist yet; of several callers, on several machines, one succeeds.
-
-    Returns:
-        True if this call created it.
+    """Create a file that does not exist yet; of several callers, on several machines, one succeeds and gets True.
 
     Raises:
         OSError: the folder is missing or can't be written; the file may exist or not.

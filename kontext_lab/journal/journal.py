@@ -28,7 +28,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from platformdirs import user_data_path
@@ -60,11 +59,7 @@ ROOM_PER_OUTPUT = 16 * 1024 * 1024
 
 
 def home_folder(given: str | os.PathLike[str] | None = None) -> Path:
-    """The folder that holds the journal: the one given, else the environment's, else the platform's for user data.
-
-    Raises:
-        ConfigError: the given text is not the name of a folder.
-    """
+    """The folder that holds the journal: the one given, else the environment's, else the platform's for user data."""
     chosen = given or os.environ.get(HOME_VARIABLE, "").strip()
     if not chosen:
         return user_data_path("kontext-lab", appauthor=False)
@@ -105,8 +100,9 @@ class SweepFacts:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     @classmethod
-    def read(cls, facts: dict[str, Any]) -> SweepFacts | None:
-        """Facts from a file; None if a fact is missing."""
+    def read(cls, folder: Path) -> SweepFacts | None:
+        """The facts in a sweep's folder; None if one is missing."""
+        facts = read_json(folder / _FACTS) or {}
         try:
             return cls(**{name: str(facts[name]) for name in cls.__dataclass_fields__})
         except KeyError:
@@ -114,13 +110,7 @@ class SweepFacts:
 
 
 class SweepLock:
-    """The lock of one sweep, for one process at a time; the system releases the lock of a dead process.
-
-    Args:
-        folder: of the locks.
-        key: of the sweep.
-        name: the sweep's, for a person.
-    """
+    """The lock of one sweep, for one process at a time; the system releases the lock of a dead process."""
 
     def __init__(self, folder: Path, key: str, name: str) -> None:
         self._name = name
@@ -188,6 +178,8 @@ class SweepLock:
 class SweepJournal:
     """The folder of one unfinished sweep.
 
+    What writes raises a ConfigError where the disk refuses: nothing may be sent then.
+
     Attributes:
         facts: of the sweep.
         lock: of the sweep.
@@ -200,15 +192,7 @@ class SweepJournal:
         self._remover: ThreadPoolExecutor | None = None
 
     def begin(self, sweep: Sweep, sends: Collection[str] = ()) -> None:
-        """Write the sweep, before a request of it is sent.
-
-        Args:
-            sweep: the sweep.
-            sends: fingerprints of the requests it is about to send.
-
-        Raises:
-            ConfigError: the folder can't be written.
-        """
+        """Write the sweep, and the fingerprints of the requests that it is about to send."""
         with _disk_errors("begun"):
             if not self.folder.is_dir():
                 make_folder(self.folder)
@@ -219,11 +203,7 @@ class SweepJournal:
             write_json(self.folder / _FACTS, asdict(self.facts))
 
     def belongs_to(self, parent_id: str) -> None:
-        """Write the id of the sweep's parent run, or "" if none is open.
-
-        Raises:
-            ConfigError: the folder can't be written.
-        """
+        """Write the id of the sweep's parent run, or "" if none is open."""
         self.facts = replace(self.facts, parent_id=parent_id)
         with _disk_errors("written"):
             write_json(self.folder / _FACTS, asdict(self.facts))
@@ -231,7 +211,7 @@ class SweepJournal:
     @property
     def parent_id(self) -> str:
         """The id of the sweep's parent run, as it was written, or ""."""
-        recorded = SweepFacts.read(read_json(self.folder / _FACTS) or {})
+        recorded = SweepFacts.read(self.folder)
         return recorded.parent_id if recorded is not None else ""
 
     @property
@@ -253,12 +233,8 @@ class SweepJournal:
     def intend(self, intent: Intent, outputs: int = 1) -> AttemptFolder:
         """Write an intent into a new folder of its attempt; durable when this returns.
 
-        Args:
-            intent: of the request.
-            outputs: number of pictures that the disk needs room for.
-
         Raises:
-            ConfigError: it can't be written, or the disk is nearly full: nothing may be sent.
+            ConfigError: it can't be written, or the disk has no room for its outputs: nothing may be sent.
         """
         attempt_folder = AttemptFolder(str(self.folder / f"{intent.place:05d} {intent.request_id}"))
         with _disk_errors("written"):
@@ -297,24 +273,16 @@ class SweepJournal:
             except RuntimeError:  # Python is about to end
                 shutil.rmtree(gone, ignore_errors=True)
 
-    def follow_store(self, store: str) -> bool:
-        """Write the new address of the sweep's store; False if the same sweep already has a folder for that store.
-
-        Args:
-            store: its address, without a password.
-
-        Raises:
-            ConfigError: the folder can't be written.
-        """
+    def follow_store(self, store: str) -> None:
+        """Write the new address of the sweep's store, unless the same sweep already has a folder for that store."""
         facts = replace(self.facts, store=store)
         target = self.folder.with_name(self.folder.name.replace(self.facts.key, facts.key, 1))
         if target != self.folder and any(self.folder.parent.glob(f"{facts.key} *")):
-            return False
+            return
         with _disk_errors("written"):
             self.folder = self.folder.rename(target)
             self.facts = facts
             write_json(self.folder / _FACTS, asdict(facts))
-        return True
 
     def end(self) -> bool:
         """Remove the sweep's folder if everything has reached the store; returns True if so."""
@@ -338,23 +306,14 @@ class SweepJournal:
 
 
 class Journal:
-    """All unfinished sweeps of one person.
-
-    Args:
-        home: the folder that holds the journal.
-    """
+    """All unfinished sweeps of one person, in a folder of their home folder for this package."""
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "journal"
 
     def sweep(self, facts: SweepFacts) -> SweepJournal:
-        """The journal of a sweep, begun or not; its lock is not taken.
-
-        Raises:
-            ConfigError: the journal's folder can't be used.
-        """
-        private_folder(self.folder)
-        locks = private_folder(self.folder / "locks")
+        """The journal of a sweep, begun or not; its lock is not taken."""
+        locks = private_folder(private_folder(self.folder) / "locks")
         there = next(iter(sorted(self.folder.glob(f"{facts.key} *"))), None)
         folder = there or self.folder / f"{facts.key} {safe_name(facts.name, 40)}"
         return SweepJournal(folder, facts, SweepLock(locks, facts.key, facts.name))
@@ -369,11 +328,7 @@ class Journal:
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """A lock, held from reading what other sweeps send until the own sends are written.
-
-        Raises:
-            ConfigError: the journal's folder can't be used, or another start does not end.
-        """
+        """A lock, held from reading what other sweeps send until the own sends are written."""
         locks = private_folder(private_folder(self.folder) / "locks")
         lock = FileLock(locks / "starting.lock", thread_local=False, mode=0o600)
         try:
@@ -393,7 +348,7 @@ class Journal:
         except OSError:
             return
         for folder in folders:
-            facts = SweepFacts.read(read_json(folder / _FACTS) or {})
+            facts = SweepFacts.read(folder)
             if facts is not None and not folder.name.startswith("."):
                 lock = SweepLock(self.folder / "locks", facts.key, facts.name)
                 yield SweepJournal(folder, facts, lock)
@@ -401,11 +356,7 @@ class Journal:
 
 @contextmanager
 def _disk_errors(action: str) -> Iterator[None]:
-    """Turn an error of the disk into one clear line: nothing was sent.
-
-    Args:
-        action: the failed action as a participle, such as `written`.
-    """
+    """Turn an error of the disk into one clear line; the failed action is a participle, such as `written`."""
     try:
         yield
     except OSError as error:

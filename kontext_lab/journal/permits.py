@@ -29,7 +29,6 @@ __all__ = [
     "QueuePermit",
     "QueuePermits",
     "dask_client",
-    "run_on_workers",
 ]
 
 QUEUE_SECONDS = 10.0
@@ -79,10 +78,7 @@ class FolderPermits:
 
     def withdraw(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the attempt folder is the permit
         """Withdraw a permit; False if it may have been taken."""
-        try:
-            return attempt_folder.withdraw()
-        except OSError:
-            return False
+        return attempt_folder.withdraw()
 
     def is_taken(self, permit: Permit, attempt_folder: AttemptFolder) -> bool:  # noqa: ARG002 - the attempt folder is the permit
         """True if a sender may have taken it."""
@@ -215,21 +211,3 @@ def dask_client(executor: Executor) -> Client | None:
             "executor: its Dask client is asynchronous, give one made without asynchronous=True"
         )
     return client
-
-
-def run_on_workers(client: Client, ask: Callable[[], Any], seconds: float) -> dict[str, Any]:
-    """Call a function on every worker of a cluster, busy or not.
-
-    Args:
-        client: of the scheduler.
-        ask: the function; pickles.
-        seconds: longest wait.
-
-    Returns:
-        The function's result, or the exception that it raised, by the worker's address.
-
-    Raises:
-        TimeoutError: not every worker answered in time.
-    """
-    answers: dict[str, Any] = client.run(ask, on_error="return", callback_timeout=seconds)
-    return answers

@@ -5,9 +5,9 @@ It is a hint that can be rebuilt: it may be lost, damaged or locked. Nothing her
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -42,6 +42,12 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
+_COUNTS = """
+SELECT uri, COUNT(*) FROM held JOIN stores ON id = store
+WHERE fingerprint IN (SELECT value FROM json_each(?))
+GROUP BY uri ORDER BY COUNT(*) DESC, uri
+"""
+
 Answer = TypeVar("Answer")
 
 
@@ -56,12 +62,7 @@ class StoreIndex:
         self._file = home / FILE
 
     def note(self, store: str, fingerprints: Iterable[str]) -> None:
-        """Note that a store holds cells that were paid for; does nothing if the file can't be written.
-
-        Args:
-            store: its URI without a password.
-            fingerprints: of the cells; not the sandbox's.
-        """
+        """Note that a store, by its URI without a password, holds paid cells; nothing if the file can't be written."""
         wanted = sorted({fingerprint[:LENGTH] for fingerprint in fingerprints})
         if not wanted:
             return
@@ -77,32 +78,15 @@ class StoreIndex:
             self._with_database(write, None)
 
     def holding(self, fingerprints: Iterable[str], besides: str) -> dict[str, int]:
-        """The number of these cells in each other store, the largest number first; no SQLite files that are gone.
+        """The number of these cells in each store besides one, the largest first; no SQLite files that are gone."""
+        wanted = json.dumps(sorted({fingerprint[:LENGTH] for fingerprint in fingerprints}))
 
-        Args:
-            fingerprints: of the cells in question.
-            besides: the URI of the store in use, without a password.
-        """
-        wanted = sorted({fingerprint[:LENGTH] for fingerprint in fingerprints})
+        def read(database: sqlite3.Connection) -> list[tuple[str, int]]:
+            return database.execute(_COUNTS, (wanted,)).fetchall()
 
-        def read(database: sqlite3.Connection) -> dict[str, int]:
-            counts: dict[str, int] = Counter()
-            for start in range(0, len(wanted), 500):
-                part = wanted[start : start + 500]
-                query = (
-                    "SELECT uri, COUNT(*) FROM held JOIN stores ON id = store "
-                    f"WHERE fingerprint IN ({','.join('?' * len(part))}) GROUP BY uri"
-                )
-                for uri, count in database.execute(query, part):
-                    counts[uri] += count
-            return counts
-
-        if not wanted or not _is_file(self._file):
-            return {}
-        nothing: dict[str, int] = {}
-        counts = self._with_database(read, nothing)
-        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        return {store: count for store, count in ordered if store != besides and store_is_there(store)}
+        nothing: list[tuple[str, int]] = []
+        counts = self._with_database(read, nothing) if _is_file(self._file) else nothing
+        return {store: count for store, count in counts if store != besides and store_is_there(store)}
 
     def _with_database(self, action: Callable[[sqlite3.Connection], Answer], otherwise: Answer) -> Answer:
         """Call a function with the file; a damaged file is replaced, and the function called again."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import threading
-import zlib
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,59 +30,39 @@ _MOST_BYTES = 24_000_000
 """Of maps; one takes 5 to 30 kB."""
 
 
-@dataclass(frozen=True)
-class _Packed:
-    """A comparison without its maps, and the maps: a byte a place, compressed."""
-
-    comparison: Comparison
-    shape: tuple[int, ...]
-    levels: bytes
-    seen: bytes
-
-    @property
-    def weight(self) -> int:
-        return len(self.levels) + len(self.seen)
-
-
 class ChangeMapCache:
     """Comparisons within a limit of bytes, the longest unused goes first; used in several threads."""
 
     def __init__(self, most: int = _MOST_BYTES) -> None:
         self._most, self._bytes = most, 0
-        self._held: OrderedDict[Hashable, _Packed] = OrderedDict()
+        self._held: OrderedDict[Hashable, tuple[Comparison, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Comparison | None:
         """Return a comparison, its map in steps of a quarter of a Lab unit; None for an unknown key."""
         with self._lock:
-            packed = self._held.get(key)
-            if packed is not None:
-                self._held.move_to_end(key)
-        if packed is None:
-            return None
-        levels = np.frombuffer(zlib.decompress(packed.levels), np.uint8).reshape(packed.shape)
-        bits = np.frombuffer(zlib.decompress(packed.seen), np.uint8)
-        seen = np.unpackbits(bits, count=levels.size).reshape(packed.shape).astype(bool)
-        return replace(packed.comparison, change_map=(levels * np.float32(_STEP)), seen=seen)
+            if key not in self._held:
+                return None
+            self._held.move_to_end(key)
+            comparison, packed = self._held[key]
+        with np.load(io.BytesIO(packed)) as maps:
+            return replace(comparison, change_map=maps["levels"] * np.float32(_STEP), seen=maps["seen"])
 
     def put(self, key: Hashable, comparison: Comparison) -> Comparison:
         """Keep a comparison; returns it as `get` does from now on."""
         steps = np.nan_to_num(comparison.change_map) / _STEP
         # What changed at all stays more than nothing.
         levels = np.where(steps > 0, np.clip(np.rint(steps), 1, 255), 0).astype(np.uint8)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, levels=levels, seen=comparison.seen)
         nothing = np.zeros((0, 0), np.float32)
-        packed = _Packed(
-            replace(comparison, change_map=nothing, seen=nothing.astype(bool)),
-            levels.shape,
-            zlib.compress(levels.tobytes(), 1),
-            zlib.compress(np.packbits(comparison.seen).tobytes(), 1),
-        )
+        without = replace(comparison, change_map=nothing, seen=nothing.astype(bool))
         with self._lock:
-            old = self._held.pop(key, None)
-            self._bytes += packed.weight - (old.weight if old is not None else 0)
-            self._held[key] = packed
+            _, old = self._held.pop(key, (None, b""))
+            self._held[key] = without, buffer.getvalue()
+            self._bytes += len(buffer.getvalue()) - len(old)
             while self._bytes > self._most and len(self._held) > 1:
-                self._bytes -= self._held.popitem(last=False)[1].weight
+                self._bytes -= len(self._held.popitem(last=False)[1][1])
         return replace(comparison, change_map=levels * np.float32(_STEP))
 
     def __len__(self) -> int:
@@ -133,9 +113,7 @@ def on_references(
 ) -> list[tuple[Reference, Placement]]:
     """List an output's references, each with the frame that it shares with the output; one at most is registered.
 
-    Args:
-        output: of which; its cell's request is known, else there are none.
-        comparison_source: of its results.
+    Without its cell's request there are none.
     """
     request, size = output.cell.request, (output.width, output.height)
     if request is None or not output.is_picture or not all(size):

@@ -12,17 +12,19 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from kontext_lab.client import key_from_environment
 from kontext_lab.client.keys import Secret
 from kontext_lab.errors import ConfigError, ServiceError, WrongType
-from kontext_lab.journal import Journal, StoreIndex, home_folder
-from kontext_lab.lab.options import RunOptions
+from kontext_lab.journal import Journal, StoreIndex, SweepFacts, SweepJournal, home_folder
+from kontext_lab.lab.options import RunOptions, is_number
 from kontext_lab.lab.service import SANDBOX, ServiceConnection, connect, name_of
 from kontext_lab.lab.verdicts import check_criterion
 from kontext_lab.lab.worker import Worker
+from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Store, Tracker, whereabouts
 
 __all__ = ["LabContext", "Lazy", "Metric", "ServiceCache"]
@@ -40,11 +42,7 @@ FAILURE_SECONDS = 5.0
 
 
 class Lazy(Generic[T]):
-    """A value that is opened at the first call, by one thread while others wait; after a failure it is tried anew.
-
-    Args:
-        make: opens it.
-    """
+    """A value that is opened at the first call, by one thread while others wait; after a failure it is tried anew."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -66,22 +64,14 @@ class Lazy(Generic[T]):
 
 
 class ServiceCache:
-    """Recent answers of the service to free questions.
-
-    Args:
-        clock: seconds that only go forward.
-    """
+    """Recent answers of the service to free questions; the clock only goes forward."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._answers: dict[Hashable, tuple[float, object]] = {}
 
     def get(self, question: Hashable, ask: Callable[[], T]) -> T:
-        """Return an answer, remembered or asked for.
-
-        Raises:
-            ServiceError: also one that is remembered.
-        """
+        """Return an answer, remembered or asked for; a remembered failure is raised again."""
         answers = self._answers  # an answer on its way while others are forgotten is not kept
         until, answer = answers.get(question, (-math.inf, None))
         if self._clock() >= until:
@@ -106,16 +96,7 @@ class LabContext:
 
     Args:
         service: `api` or `sandbox`.
-        options: for every run, where a call does not set its own.
-        tracking_uri: MLflow's store; None for the one that MLflow has set.
-        experiment: its name; None for the notebook's, the environment's, else `kontext-lab`.
-        home: folder for what is not in the store yet; None for the environment's, else the user data folder.
-        metrics: callables of the user that measure pictures.
-        criteria: names that verdicts are usually given on, besides `favourite`.
-        confirm_above: US dollars above which a person is asked.
-
-    Raises:
-        ConfigError: a setting that is not allowed; names it and the allowed values.
+        options: for every run, where a call does not set its own; the other settings are those of `Lab`.
 
     Attributes:
         service: `sandbox` or `api`, as it was chosen; `simulated` tells who really answers.
@@ -143,11 +124,7 @@ class LabContext:
             raise WrongType(f"experiment must be a name, not {experiment!r:.60}")
         if experiment is not None and not experiment.strip():
             raise ConfigError(f"experiment must be a name, not {experiment!r:.60}")
-        if (
-            isinstance(confirm_above, bool)
-            or not isinstance(confirm_above, int | float)
-            or not confirm_above >= 0
-        ):
+        if not is_number(confirm_above, int | float):
             raise ConfigError(f"confirm_above must be US dollars, 0 or more, not {confirm_above!r:.60}")
         if isinstance(criteria, str):
             raise WrongType(f"criteria must be a list of names, not the text {criteria!r:.60}")
@@ -172,12 +149,7 @@ class LabContext:
     def with_service(self, service: str, key: str | None = None) -> LabContext:
         """Return a context with the same settings and the same open store for another service.
 
-        Args:
-            service: `api` or `sandbox`.
-            key: for the API, used by this context alone and never stored or shown; None for the environment's.
-
-        Raises:
-            ConfigError: an unknown service, a missing key, or a key that can't be sent; never shows it.
+        A key for the API is used by that context alone, and never stored or shown, also by no error.
         """
         key = Secret(key) if isinstance(key, str) else key  # at once: a traceback may show this frame
         if service not in ("api", "sandbox"):
@@ -231,23 +203,14 @@ class LabContext:
         return (connection.name, connection.client.settings.base_url) == (name, base_url)
 
     def check_service(self) -> None:
-        """Check that the service answers and takes the key; free.
-
-        Raises:
-            ServiceUnavailable: it doesn't answer.
-            Unauthorized: it doesn't accept the key.
-        """
+        """Check that the service answers and takes the key; free."""
         client = self.connection.client
         client.ping()
         client.balance()
 
     @property
     def tracker(self) -> Tracker:
-        """The store in use; opened at the first call, once, whichever threads ask for it.
-
-        Raises:
-            TrackingError: it can't be opened.
-        """
+        """The store in use; opened at the first call, once, whichever threads ask for it."""
         return self._tracker.get()
 
     @property
@@ -262,11 +225,7 @@ class LabContext:
 
     @property
     def store_address(self) -> str:
-        """The address of the store in use, without a password; opens nothing.
-
-        Raises:
-            TrackingError: there can be no store at that address.
-        """
+        """The address of the store in use, without a password; opens nothing."""
         opened = self._tracker.value
         return Tracker.shown_in_use(self._tracking_uri) if opened is None else opened.store.shown
 
@@ -287,6 +246,28 @@ class LabContext:
     def journal(self) -> Journal:
         """The journal: everything that was sent and is not in the store yet."""
         return Journal(home_folder(self.home))
+
+    def resolved(self, sweep: Sweep, *, fetch: bool = True) -> Sweep:
+        """Return the sweep with its references fetched, if they are to be."""
+        if not isinstance(sweep, Sweep):
+            raise WrongType(
+                f"sweep must be a kl.Sweep, not {type(sweep).__name__} (kl.Sweep.from_yaml(path) reads a file)"
+            )
+        return sweep.resolve(self.connection.client.fetch_reference) if fetch else sweep
+
+    def journal_of(self, sweep: Sweep) -> SweepJournal:
+        """The journal of a sweep whose references are fetched."""
+        connection, store = self.connection, self.store
+        facts = SweepFacts(
+            name=sweep.name,
+            digest=sweep.digest(connection.name),
+            service=connection.name,
+            base_url=connection.client.settings.base_url,
+            store=store.shown,
+            experiment=store.experiment,
+            version=version("kontext-lab"),
+        )
+        return self.journal.sweep(facts)
 
     @property
     def store_index(self) -> StoreIndex:

@@ -14,7 +14,7 @@ from typing import Any
 
 from kontext_lab.errors import ConfigError, Unauthorized, shown
 from kontext_lab.journal import FolderPermits, QueuePermits
-from kontext_lab.journal.permits import dask_client, run_on_workers
+from kontext_lab.journal.permits import dask_client
 from kontext_lab.lab.worker import Probe, Worker
 from kontext_lab.runner import Permits
 
@@ -26,12 +26,6 @@ PROBE_SECONDS = 60.0
 
 def permits_for(executor: Executor, worker: Worker, folder: Path, concurrency: int) -> Permits:
     """Try out every worker that is known of, and choose the permits that all of them can take. Free.
-
-    Args:
-        executor: whose workers.
-        worker: makes the attempts.
-        folder: the journal's.
-        concurrency: how many requests will be under way at once.
 
     Raises:
         ConfigError: there are workers that can't send, or none.
@@ -45,18 +39,21 @@ def permits_for(executor: Executor, worker: Worker, folder: Path, concurrency: i
         file.write_text(text, encoding="ascii")
         probe = partial(worker.probe, str(file), text)
         # One by the executor itself in any case: a cluster that grows on demand starts its workers for it.
-        probes = _submitted(executor, probe, 1 if client is not None else concurrency)
+        probes = _probe_by_tasks(executor, probe, 1 if client is not None else concurrency)
         if client is not None:
-            probes += _asked(client, probe)
+            probes += _probe_cluster(client, probe)
     except OSError as error:
         raise ConfigError(
             f"the journal can't be written ({error.strerror or error}): nothing was sent"
         ) from None
     finally:
         file.unlink(missing_ok=True)
-    for name, one in reversed(probes):  # a worker that is known by its address first
-        _check(name, one)
-    if all(one.sees_journal for _, one in probes):
+    for name, (_, failure) in reversed(probes):  # a worker that is known by its address first
+        if failure is not None:
+            key = ". Workers take the key from their own environment"
+            way = key if isinstance(failure, Unauthorized) else ""
+            raise type(failure)(f"{name}: {failure}; nothing was sent{way}", failure.status)
+    if all(sees_journal for _, (sees_journal, _) in probes):
         return FolderPermits()
     if client is not None:
         return QueuePermits(client)
@@ -66,8 +63,7 @@ def permits_for(executor: Executor, worker: Worker, folder: Path, concurrency: i
     )
 
 
-def _submitted(executor: Executor, probe: Callable[[], Probe], count: int) -> list[tuple[str, Probe]]:
-    """What the executor's own tasks find."""
+def _probe_by_tasks(executor: Executor, probe: Callable[[], Probe], count: int) -> list[tuple[str, Probe]]:
     try:
         futures = [executor.submit(probe) for _ in range(count)]
     except Exception as error:
@@ -86,10 +82,10 @@ def _submitted(executor: Executor, probe: Callable[[], Probe], count: int) -> li
         raise ConfigError(f"executor: its worker can't send, nothing was sent: {_line(error)}") from None
 
 
-def _asked(client: Any, probe: Callable[[], Probe]) -> list[tuple[str, Probe]]:
-    """What every worker of a cluster finds."""
+def _probe_cluster(client: Any, probe: Callable[[], Probe]) -> list[tuple[str, Probe]]:
+    """Probe every worker of a Dask cluster, busy or not."""
     try:
-        answers = run_on_workers(client, probe, PROBE_SECONDS)
+        answers = client.run(probe, on_error="return", callback_timeout=PROBE_SECONDS)
     except Exception as error:
         raise ConfigError(
             f"executor: Dask's workers don't answer, nothing was sent: {_line(error)}"
@@ -98,16 +94,6 @@ def _asked(client: Any, probe: Callable[[], Probe]) -> list[tuple[str, Probe]]:
         if isinstance(answer, BaseException):
             raise ConfigError(f"executor: worker {address} can't send, nothing was sent: {_line(answer)}")
     return [(f"worker {address}", answer) for address, answer in answers.items()]
-
-
-def _check(name: str, probe: Probe) -> None:
-    """Raise what keeps a worker from using the service."""
-    if probe.failure is None:
-        return
-    way = (
-        ". Workers take the key from their own environment" if isinstance(probe.failure, Unauthorized) else ""
-    )
-    raise type(probe.failure)(f"{name}: {probe.failure}; nothing was sent{way}", probe.failure.status)
 
 
 def _line(error: BaseException) -> str:
@@ -119,10 +105,6 @@ class DaemonExecutor(Executor):
 
     Measuring runs functions of the user, and a function that hangs can't be ended from outside. A
     `ThreadPoolExecutor` waits for its threads when Python ends; paid requests need that and stay there.
-
-    Args:
-        threads: how many, at most; each starts when it is first needed.
-        name: what they are called.
     """
 
     def __init__(self, threads: int, name: str) -> None:
@@ -134,11 +116,7 @@ class DaemonExecutor(Executor):
         self._lock = threading.Lock()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function on one of the threads.
-
-        Raises:
-            RuntimeError: it was shut down, or no thread can be started any more.
-        """
+        """Run a function on one of the threads."""
         future: Future[Any] = Future()
         with self._lock:
             if self._shut:
@@ -151,12 +129,7 @@ class DaemonExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take nothing more.
-
-        Args:
-            wait: for what is being done.
-            cancel_futures: drop what waits.
-        """
+        """Take no more jobs; wait for those under way, or cancel those that have not begun."""
         with self._lock:
             self._shut = True
             if cancel_futures:

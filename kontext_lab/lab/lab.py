@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 from kontext_lab.client.keys import Secret
@@ -13,17 +14,16 @@ from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference
 from kontext_lab.lab import lookup, verdicts
 from kontext_lab.lab.change_maps import ChangeMaps
 from kontext_lab.lab.context import LabContext, Metric
-from kontext_lab.lab.launch import make_plan, prepare_run, resolved
+from kontext_lab.lab.launch import make_plan, prepare_run
 from kontext_lab.lab.measurer import check_metrics, measure
-from kontext_lab.lab.options import UNSET, Doubts, GivenOptions, Missing, Reuse, RunOptions, Unset
+from kontext_lab.lab.options import UNSET, Reuse, RunOptions, SkipOrResend, Unset, given_options
 from kontext_lab.lab.plan import Plan
 from kontext_lab.lab.progress import follow, notify
 from kontext_lab.lab.recovery import Recovery
 from kontext_lab.lab.service import wants_sandbox
 from kontext_lab.lab.unfinished import UnfinishedSweep, list_unfinished, recover_all, tell_unfinished, watch
 from kontext_lab.results import CellResult, Output, Results, Spending
-from kontext_lab.runner import Handle, Observer
-from kontext_lab.runner.retry_policy import Pacing
+from kontext_lab.runner import Handle, Observer, Pacing
 from kontext_lab.statistics import Choice, Scores, Vote
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import SweepRun, hide
@@ -75,7 +75,7 @@ class Lab:
         concurrency: int = 4,
         budget: float | None = None,
         reuse: Reuse = "always",
-        in_doubt: Doubts = "skip",
+        in_doubt: SkipOrResend = "skip",
         measure: bool = True,
         metrics: Sequence[Metric] = (),
         criteria: Sequence[str] = ("follows prompt", "rest kept"),
@@ -113,8 +113,8 @@ class Lab:
         fetch: bool = True,
         budget: float | Unset | None = UNSET,
         reuse: Reuse | Unset = UNSET,
-        in_doubt: Doubts | Unset = UNSET,
-        missing: Missing | Unset = UNSET,
+        in_doubt: SkipOrResend | Unset = UNSET,
+        missing: SkipOrResend | Unset = UNSET,
         retry_failed: bool | Unset = UNSET,
         limit: int | Unset | None = UNSET,
         concurrency: int | Unset = UNSET,
@@ -147,12 +147,12 @@ class Lab:
             >>> lab.plan(kl.Sweep("Add a bird.", kl.sample("coffee"), axes={"seed": "1-3"}), limit=2).requests
             2
         """
-        given = GivenOptions(
-            budget, reuse, in_doubt, missing, retry_failed, limit,
-            concurrency, executor, measure, pause_after, pacing,
+        given = given_options(
+            budget=budget, reuse=reuse, in_doubt=in_doubt, missing=missing, retry_failed=retry_failed, limit=limit,
+            concurrency=concurrency, executor=executor, measure=measure, pause_after=pause_after, pacing=pacing,
         )  # fmt: skip
-        options = self.context.options.changed(given)
-        return make_plan(self.context, resolved(self.context, sweep, fetch=fetch), options, ask=True)[0]
+        options = replace(self.context.options, **given)
+        return make_plan(self.context, self.context.resolved(sweep, fetch=fetch), options, ask=True)[0]
 
     def run(  # noqa: D417 - the options are those of `plan`
         self,
@@ -161,8 +161,8 @@ class Lab:
         progress: bool = True,
         budget: float | Unset | None = UNSET,
         reuse: Reuse | Unset = UNSET,
-        in_doubt: Doubts | Unset = UNSET,
-        missing: Missing | Unset = UNSET,
+        in_doubt: SkipOrResend | Unset = UNSET,
+        missing: SkipOrResend | Unset = UNSET,
         retry_failed: bool | Unset = UNSET,
         limit: int | Unset | None = UNSET,
         concurrency: int | Unset = UNSET,
@@ -188,9 +188,9 @@ class Lab:
             >>> [str(cell.state) for cell in results]
             ['done', 'done']
         """
-        given = GivenOptions(
-            budget, reuse, in_doubt, missing, retry_failed, limit,
-            concurrency, executor, measure, pause_after, pacing,
+        given = given_options(
+            budget=budget, reuse=reuse, in_doubt=in_doubt, missing=missing, retry_failed=retry_failed, limit=limit,
+            concurrency=concurrency, executor=executor, measure=measure, pause_after=pause_after, pacing=pacing,
         )  # fmt: skip
         return follow(prepare_run(self.context, sweep, given), shown=progress)
 
@@ -202,8 +202,8 @@ class Lab:
         inside: str | None = None,
         budget: float | Unset | None = UNSET,
         reuse: Reuse | Unset = UNSET,
-        in_doubt: Doubts | Unset = UNSET,
-        missing: Missing | Unset = UNSET,
+        in_doubt: SkipOrResend | Unset = UNSET,
+        missing: SkipOrResend | Unset = UNSET,
         retry_failed: bool | Unset = UNSET,
         limit: int | Unset | None = UNSET,
         concurrency: int | Unset = UNSET,
@@ -226,9 +226,9 @@ class Lab:
             >>> len(lab.start(plan).wait())
             1
         """
-        given = GivenOptions(
-            budget, reuse, in_doubt, missing, retry_failed, limit,
-            concurrency, executor, measure, pause_after, pacing,
+        given = given_options(
+            budget=budget, reuse=reuse, in_doubt=in_doubt, missing=missing, retry_failed=retry_failed, limit=limit,
+            concurrency=concurrency, executor=executor, measure=measure, pause_after=pause_after, pacing=pacing,
         )  # fmt: skip
         return prepare_run(self.context, sweep, given, observers, inside).begin()
 

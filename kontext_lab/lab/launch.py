@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
-from kontext_lab.errors import AlreadyRunning, ConfigError, ServiceError, Unauthorized, WrongType
+from kontext_lab.errors import AlreadyRunning, ConfigError, ServiceError, Unauthorized
 from kontext_lab.images import Reference
 from kontext_lab.journal import FolderPermits, SweepFacts, SweepJournal, store_is_there
 from kontext_lab.lab import plan as planning
@@ -21,9 +22,9 @@ from kontext_lab.lab.context import LabContext
 from kontext_lab.lab.executors import DaemonExecutor, permits_for
 from kontext_lab.lab.lookup import draw_grid, draw_preview, with_origins
 from kontext_lab.lab.measurer import Measurer
-from kontext_lab.lab.options import GivenOptions, RunOptions
+from kontext_lab.lab.options import RunOptions
 from kontext_lab.lab.plan import Action, Decision, Plan
-from kontext_lab.lab.recovery import ask_about, deliver, held_in, in_hand, is_doubtful, sum_up
+from kontext_lab.lab.recovery import deliver, in_hand, sum_up
 from kontext_lab.lab.service import SANDBOX_LATENCY
 from kontext_lab.lab.unfinished import follow_stores, left_by_others, recover_same
 from kontext_lab.lab.worker import BoundJournal
@@ -35,7 +36,7 @@ from kontext_lab.statistics.inert_axes import IdleWatch
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import Opening, SweepRecorder, settle_cell
 
-__all__ = ["facts_of", "make_plan", "prepare_run", "resolved"]
+__all__ = ["make_plan", "prepare_run"]
 
 SPARE_THREADS = 4
 """For free work: repeated downloads and questions to the service's log; besides one a request without an executor."""
@@ -47,34 +48,6 @@ Charge = tuple[TrackedCell, BillingOutcome]
 """A cell in doubt, and the outcome that the service's log has of its request."""
 
 
-def resolved(context: LabContext, sweep: Sweep, *, fetch: bool = True) -> Sweep:
-    """Return the sweep with its references fetched, if they are to be.
-
-    Raises:
-        WrongType: it is not a sweep.
-        SweepError: a reference by URL can't be fetched.
-    """
-    if not isinstance(sweep, Sweep):
-        raise WrongType(
-            f"sweep must be a kl.Sweep, not {type(sweep).__name__} (kl.Sweep.from_yaml(path) reads a file)"
-        )
-    return sweep.resolve(context.connection.client.fetch_reference) if fetch else sweep
-
-
-def facts_of(context: LabContext, sweep: Sweep) -> SweepFacts:
-    """The journal's facts about a resolved sweep."""
-    connection, store = context.connection, context.store
-    return SweepFacts(
-        name=sweep.name,
-        digest=sweep.digest(connection.name),
-        service=connection.name,
-        base_url=connection.client.settings.base_url,
-        store=store.shown,
-        experiment=store.experiment,
-        version=version("kontext-lab"),
-    )
-
-
 def make_plan(
     context: LabContext, sweep: Sweep, options: RunOptions, *, ask: bool
 ) -> tuple[Plan, list[Charge]]:
@@ -82,7 +55,7 @@ def make_plan(
 
     Args:
         context: of the lab.
-        sweep: resolved; else cells with an address that wasn't fetched count as never paid for.
+        sweep: cells with an address that wasn't fetched count as never paid for.
         options: of this run.
         ask: ask for prices and balance as well.
     """
@@ -97,28 +70,27 @@ def make_plan(
         thorough = options.missing == "resend"
         here = {} if unfetched else tracker.known_here(sweep.digest(connection.name), thorough=thorough)
         anywhere = tracker.known(fingerprints, thorough=thorough)
-    journal = context.journal.sweep(facts_of(context, identified))
+    journal = context.journal_of(identified)
     busy = ask and not unfetched and journal.lock.is_taken
     # What another process has under way is neither lost nor to be recovered.
-    held = {} if busy or unfetched else held_in(journal)
+    owed = [] if busy or unfetched else journal.owed()
+    held = {intent.place: in_hand(intent, attempt_folder) for intent, attempt_folder in owed}
     if options.reuse == "always":
         held = _held_by_others(context, journal.facts, fingerprints, anywhere) | held
     known = (*here.values(), *anywhere.values(), *filter(None, held.values()))
-    doubtful = {cell.request_id: cell for cell in known if is_doubtful(cell)}
+    # Those with a cost are known to have been billed.
+    lost_cells = (cell for cell in known if cell.state is State.IN_DOUBT and not cell.cost)
+    doubtful = {cell.request_id: cell for cell in lost_cells if cell.request_id}
     lost = tuple((cell.request_id, cell.when) for cell in doubtful.values())
-    look_up = partial(ask_about, context.worker, lost)
+    look_up = partial(context.worker.ask, dict(lost))
     # A start spends money on the answer, so it asks anew.
     outcomes = context.answers.get(("log", lost), look_up) if ask else look_up()
     decisions = planning.decide(
         sweep.cells,
         fingerprints,
+        options,
         here=here,
         anywhere=anywhere,
-        reuse=options.reuse,
-        in_doubt=options.in_doubt,
-        missing=options.missing,
-        retry_failed=options.retry_failed,
-        limit=options.limit,
         held=held,
         not_billed={request_id for request_id, outcome in outcomes.items() if not outcome.billed},
     )
@@ -132,10 +104,7 @@ def make_plan(
         notes=(f"it is running already{journal.lock.owner}",) if busy else (),
     )
     if not connection.simulated:
-        if options.reuse == "always":
-            plan = _with_other_stores(context, plan, anywhere)
-        if ask and plan.requests:
-            plan = _with_prices(context, plan)
+        plan = _completed(context, plan, anywhere, ask=ask)
     return plan, [(doubtful[one], outcome) for one, outcome in outcomes.items() if outcome.billed]
 
 
@@ -167,16 +136,15 @@ def _held_by_others(
     return {place: left[one] for place, one in enumerate(fingerprints) if one in left}
 
 
-def _with_other_stores(context: LabContext, plan: Plan, anywhere: Mapping[str, TrackedCell]) -> Plan:
-    """Add how many of the requests other stores hold; note for those what this one holds."""
-    store, index = context.store.shown, context.store_index
-    index.note(store, [cell.fingerprint for cell in anywhere.values() if cell.state is State.DONE])
-    to_send = [decision.fingerprint for decision in plan.of(Action.SEND)]
-    return replace(plan, other_stores=index.holding(to_send, besides=store))
-
-
-def _with_prices(context: LabContext, plan: Plan) -> Plan:
-    """Add the prices and the balance that the service tells, or told a moment ago; every answer is optional."""
+def _completed(context: LabContext, plan: Plan, anywhere: Mapping[str, TrackedCell], *, ask: bool) -> Plan:
+    """Add the other stores that hold some requests, and the prices and the balance, where the service tells them."""
+    if plan.options.reuse == "always":
+        store, index = context.store.shown, context.store_index
+        index.note(store, [cell.fingerprint for cell in anywhere.values() if cell.state is State.DONE])
+        to_send = [decision.fingerprint for decision in plan.of(Action.SEND)]
+        plan = replace(plan, other_stores=index.holding(to_send, besides=store))
+    if not ask or not plan.requests:
+        return plan
     client, answers = context.connection.client, context.answers
     models = {decision.cell.request.model for decision in plan.of(Action.SEND)}
     try:
@@ -196,49 +164,41 @@ def _with_prices(context: LabContext, plan: Plan) -> Plan:
 def prepare_run(
     context: LabContext,
     sweep: Sweep | Plan,
-    given: GivenOptions,
+    given: Mapping[str, Any],
     observers: Sequence[Observer] = (),
     inside: str | None = None,
 ) -> Handle:
     """Make a sweep ready: planned, locked, its run opened. Nothing is sent before the handle's `begin()`.
 
-    Args:
-        context: of the lab.
-        sweep: the sweep, or its plan: at most its requests are sent.
-        given: options of this call; a plan has its own.
-        observers: called with every cell whose state changed.
-        inside: the run that a new parent run is put into, or ""; None for the calling thread's active one.
+    The arguments are those of `Lab.start`; `given` are the options of this call, a plan has its own.
 
     Raises:
         AlreadyRunning: a living process is at work on it.
         ConfigError, ServiceUnavailable, Unauthorized, TrackingError: before anything is sent.
     """
-    prices: Mapping[str, float] = {}
-    left: int | None = None
+    shown_plan = sweep if isinstance(sweep, Plan) else None
     if isinstance(sweep, Plan):
-        plan, service = sweep, context.connection.name
-        if given.values:
+        service = context.connection.name
+        if given:
+            raise ConfigError(f"a plan has its options already: give {', '.join(given)} to lab.plan(…)")
+        if sweep.service != service:
             raise ConfigError(
-                f"a plan has its options already: give {', '.join(given.values)} to lab.plan(…)"
+                f"the plan is for {sweep.service}, this lab uses {service}: plan again with this lab"
             )
-        if plan.service != service:
-            raise ConfigError(
-                f"the plan is for {plan.service}, this lab uses {service}: plan again with this lab"
-            )
-        most = plan.requests if plan.options.limit is None else min(plan.requests, plan.options.limit)
-        left = len(plan.of(Action.LEAVE))
-        sweep, chosen, prices = plan.sweep, replace(plan.options, limit=most), plan.prices
+        limit = sweep.options.limit
+        most = sweep.requests if limit is None else min(sweep.requests, limit)
+        options, sweep = replace(sweep.options, limit=most), sweep.sweep
     else:
-        chosen = context.options.changed(given)
+        options = replace(context.options, **given)
     context.answers.clear()
-    ready = with_origins(resolved(context, sweep), context.tracker)
+    ready = with_origins(context.resolved(sweep), context.tracker)
     if inside is None:
         inside = context.active_run_id()
     follow_stores(context)
-    journal = context.journal.sweep(facts_of(context, ready))
+    journal = context.journal_of(ready)
     journal.lock.take()
     try:
-        return _prepared(context, ready, chosen, observers, journal, inside=inside, prices=prices, left=left)
+        return _prepare(context, ready, options, observers, journal, inside=inside, shown_plan=shown_plan)
     except BaseException:
         parent_id = journal.facts.parent_id
         # A run whose end the store can't be told now is still RUNNING there: the journal keeps its sweep.
@@ -248,7 +208,7 @@ def prepare_run(
         raise
 
 
-def _prepared(
+def _prepare(
     context: LabContext,
     sweep: Sweep,
     options: RunOptions,
@@ -256,8 +216,7 @@ def _prepared(
     journal: SweepJournal,
     *,
     inside: str,
-    prices: Mapping[str, float],
-    left: int | None,
+    shown_plan: Plan | None,
 ) -> Handle:
     """Deliver what is owed, plan, check the service, open the parent run: in this order."""
     tracker, service = context.tracker, context.connection.name
@@ -275,7 +234,7 @@ def _prepared(
         others = [(other, other.sends) for other in context.journal.at_work()]
         plan, charges = make_plan(context, sweep, options, ask=False)
         # The store may have lost since what the plan would have reused; its limit must not leave that out unsaid.
-        if left is not None and (more := len(plan.of(Action.LEAVE)) - left) > 0:
+        if shown_plan and (more := len(plan.of(Action.LEAVE)) - len(shown_plan.of(Action.LEAVE))) > 0:
             cells = "1 more cell needs" if more == 1 else f"{more} more cells need"
             raise ConfigError(f"{cells} a request than the plan showed: plan again, nothing was sent")
         copied = [decision.known for decision in plan.of(Action.COPY) if decision.known]
@@ -296,9 +255,8 @@ def _prepared(
     extends = max(set(parents), key=parents.count) if parents else ""
     opening = replace(opening, extends=extends, fresh=options.reuse == "never")
     recorder = tracker.begin(opening, journal.belongs_to, draw_grid)
-    return _handle(
-        context, replace(plan, prices=prices), observers, journal, permits=permits, recorder=recorder
-    )
+    plan = replace(plan, prices=shown_plan.prices if shown_plan else {})
+    return _handle(context, plan, observers, journal, permits=permits, recorder=recorder)
 
 
 def _check_others(
@@ -328,18 +286,16 @@ def _handle(
     recorder: SweepRecorder,
 ) -> Handle:
     """Wire a planned sweep to store, journal, executors and service."""
-    tracker, options = context.tracker, plan.options
-    boxes = plan.sweep.boxes_in
+    tracker, options, sweep = context.tracker, plan.options, plan.sweep
     cells = [
-        CellResult.from_cell(one.cell, plan.service, one.fingerprint, protect=boxes(one.cell.request))
+        CellResult.from_cell(
+            one.cell, plan.service, one.fingerprint, protect=sweep.boxes_in(one.cell.request)
+        )
         for one in plan.decisions
     ]
+    maps = ChangeMaps(tracker)
     results = Results(
-        cells,
-        name=plan.sweep.name,
-        run_id=recorder.run_id,
-        draw=draw_preview,
-        comparison_source=ChangeMaps(tracker),
+        cells, name=sweep.name, run_id=recorder.run_id, draw=draw_preview, comparison_source=maps
     )
     threads = SPARE_THREADS + (0 if options.executor else options.concurrency)
     local = ThreadPoolExecutor(threads, thread_name_prefix="kontext-lab")

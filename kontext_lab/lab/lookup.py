@@ -85,16 +85,7 @@ def draw_grid(results: Results) -> bytes:
 
 
 def load_results(tracker: Tracker, which: str, source: ComparisonSource | None = None) -> Results:
-    """Load a sweep's results.
-
-    Args:
-        tracker: the store.
-        which: the sweep's name, run id, the beginning of that, or `last`.
-        source: of change maps.
-
-    Raises:
-        NotFound: no sweep of that name, or several, which are then listed.
-    """
+    """Load a sweep's results; see `Lab.load`."""
     run, by_place = tracker.load(which)
     cells = [by_place[place] for place in sorted(by_place)]
     if len(cells) < run.cells:
@@ -111,11 +102,7 @@ def load_results(tracker: Tracker, which: str, source: ComparisonSource | None =
 
 
 def load_cells(tracker: Tracker, run_ids: Sequence[str], source: ComparisonSource | None = None) -> Results:
-    """Load cells of any sweeps and experiments by their runs' ids, in this order, each once.
-
-    Raises:
-        NotFound: some ids are not those of cells; names them.
-    """
+    """Load cells by their runs' ids; see `Lab.load_cells`."""
     given = [run_ids] if isinstance(run_ids, str) else run_ids
     wanted = list(dict.fromkeys(str(run_id).strip() for run_id in given))
     cells = tracker.call("the MLflow store can't be read", tracking.cells_with, wanted)
@@ -136,13 +123,7 @@ def load_cells(tracker: Tracker, run_ids: Sequence[str], source: ComparisonSourc
 
 
 def thumbnail(tracker: Tracker, run: SweepRun, box: int = 96) -> bytes:
-    """Make a small JPEG of the first picture of a sweep; empty if it has none, or it can't be read.
-
-    Args:
-        tracker: the store.
-        run: the sweep's.
-        box: pixels on the longest side, at most.
-    """
+    """Make a small JPEG of the first picture of a sweep; empty if it has none, or it can't be read."""
     try:
         output = tracker.call("the MLflow store can't be read", tracking.first_done, run)
         if output is None:
@@ -196,11 +177,7 @@ def with_requests(tracker: Tracker, results: Results) -> Results:
 
 
 def ancestors(tracker: Tracker, what: CellResult | Output) -> list[Output]:
-    """List the outputs a picture was made from, oldest first; along the first parent, where there are several.
-
-    Raises:
-        TrackingError: the store can't be read.
-    """
+    """List the outputs a picture was made from, oldest first; along the first parent, where there are several."""
     cell = what if isinstance(what, CellResult) else what.cell
     # A cell that is its own ancestor is a tag somebody wrote: the chain ends there.
     seen = {cell.run_id}
@@ -219,9 +196,6 @@ def derived(tracker: Tracker, what: CellResult | Output) -> list[Output]:
     """List the pictures made directly from an output, oldest first, in any experiment; no copies.
 
     Of a reused output also those made from its original: they are the same picture.
-
-    Raises:
-        TrackingError: the store can't be read.
     """
     output = what.output if isinstance(what, CellResult) else what
     runs = [run_id for run_id in (output.run_id, output.cell.reused_from) if run_id]
@@ -279,16 +253,7 @@ def find(tracker: Tracker, picture: Any) -> list[Found]:
     """Find the outputs that a picture is, in any experiment of the store, the best match first.
 
     The exact bytes are looked for first. If nothing has those, the same picture: saved again as JPEG or WebP,
-    enlarged, or shrunk, but not cropped. That reads every cell of the store, a thousand in about two seconds; outputs
-    logged before there were hashes are found by their bytes only.
-
-    Args:
-        tracker: the store.
-        picture: a path, bytes, PIL image, array, an output, or a reference.
-
-    Raises:
-        ImageError: it is not a picture, or an address that was not fetched.
-        TrackingError: the store can't be read.
+    enlarged, or shrunk, but not cropped. That reads every cell of the store, a thousand in about two seconds.
     """
 
     def found(output: Output, how: Literal["exact", "perceptual"], distance: float) -> Found:
@@ -325,11 +290,7 @@ def find(tracker: Tracker, picture: Any) -> list[Found]:
 def with_origins(sweep: Sweep, tracker: Tracker) -> Sweep:
     """Return the sweep with its references knowing which tracked outputs they are, by their exact bytes.
 
-    Fingerprints and digests stay as they are. Asks the store once for every distinct reference whose bytes are
-    known; the same sweep where there is nothing to add.
-
-    Raises:
-        TrackingError: the store can't be read.
+    Fingerprints and digests stay as they are. Asks the store once for every distinct reference whose bytes are known.
     """
     wanted = {one.sha256 for one in sweep.references if one.origin is None and one.sha256}
     origins = {

@@ -45,6 +45,9 @@ _ALWAYS = "align/registered"
 
 _THREADS = 2
 
+_MOST_READY = 16
+"""References that are kept ready while a sweep is measured."""
+
 
 @lru_cache(maxsize=4)
 def _ready(reference: Reference) -> PreparedReference:
@@ -66,18 +69,12 @@ class MeasuredValues:
 
 
 class Measurer:
-    """Measures cells of one store.
+    """Measures cells of one store, also with the user's own metrics."""
 
-    Args:
-        tracker: the store.
-        own: metrics of the user.
-        keep: number of references that are kept ready at once.
-    """
-
-    def __init__(self, tracker: Tracker, own: Sequence[Metric] = (), *, keep: int = 16) -> None:
+    def __init__(self, tracker: Tracker, own: Sequence[Metric] = ()) -> None:
         self._tracker = tracker
         self._own = tuple(own)
-        self._ready: Callable[[Reference], PreparedReference] = lru_cache(maxsize=keep)(
+        self._ready: Callable[[Reference], PreparedReference] = lru_cache(maxsize=_MOST_READY)(
             lambda reference: metrics.prepare_reference(reference)  # noqa: PLW0108 - loads scipy, when the first is measured
         )
         self._firsts: dict[tuple[Origin, ...], Reference | None] = {}
@@ -133,11 +130,7 @@ class Measurer:
         return None
 
     def record(self, cell: CellResult, measured: MeasuredValues) -> None:
-        """Write the values, then show them; those of a cell that isn't tracked are only shown.
-
-        Raises:
-            TrackingError: they can't be written; then nothing changes.
-        """
+        """Write the values, then show them; those of a cell that isn't tracked are only shown."""
         recipe = _recipe(cell)
         if cell.run_id:
             trouble = f"what was measured of {cell.title} can't be recorded in MLflow"
@@ -219,11 +212,7 @@ def _checked(key: Any, value: Any) -> float:
 
 
 def check_metrics(own: object) -> None:
-    """Check that these can be metrics of the user.
-
-    Raises:
-        ConfigError: says what is allowed.
-    """
+    """Check that these can be metrics of the user."""
     if isinstance(own, str) or not isinstance(own, Sequence) or not all(callable(one) for one in own):
         raise ConfigError(
             f"metrics: {shown(own)}, allowed are callables (references, output, request) -> {{name: float}}"
@@ -233,20 +222,10 @@ def check_metrics(own: object) -> None:
 def measure(
     tracker: Tracker, results: Results, own: Sequence[Metric], *, progress: bool = False
 ) -> tuple[str, ...]:
-    """Measure every picture of some results, and record the values.
-
-    Args:
-        tracker: the store they are in.
-        results: changed in place: their outputs have `metrics` afterwards.
-        own: metrics of the user.
-        progress: show a tqdm bar.
+    """Measure every picture of some results in place, and record the values.
 
     Returns:
-        Why some could not be measured, a line each; the same line once.
-
-    Raises:
-        ConfigError: there is nothing to measure, or something that can't be a metric.
-        TrackingError: the values can't be recorded.
+        Reasons why some could not be measured, a line each, every line once.
     """
     check_metrics(own)
     tracker.store.check_writable()
@@ -283,12 +262,7 @@ def measure(
 
 
 def comparison_of(output: Output) -> Comparison:
-    """Measure now what an edit changed; the map is kept nowhere.
-
-    Raises:
-        ConfigError: its references are not at hand.
-        KontextLabError: a picture can't be read.
-    """
+    """Measure now what an edit changed; the map is kept nowhere."""
     request = output.cell.request
     if request is None:
         raise ConfigError(f"{output.cell.title}: its references are not at hand")

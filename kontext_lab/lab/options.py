@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal
 
 from kontext_lab.errors import ConfigError, WrongType
-from kontext_lab.runner.retry_policy import Pacing
+from kontext_lab.runner import Pacing
 
-__all__ = ["UNSET", "Doubts", "GivenOptions", "Missing", "Reuse", "RunOptions", "Unset"]
+__all__ = ["UNSET", "Reuse", "RunOptions", "SkipOrResend", "Unset", "given_options", "is_number"]
 
 Reuse = Literal["always", "never"]
-Doubts = Literal["skip", "resend"]
-Missing = Literal["skip", "resend"]
+SkipOrResend = Literal["skip", "resend"]
 
 
 class Unset(Enum):
@@ -31,28 +30,12 @@ UNSET: Final = Unset.UNSET
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of one run.
-
-    Attributes:
-        budget: US dollars this call may spend; None for no limit.
-        reuse: `always` takes pictures that were paid for before, `never` sends everything anew.
-        in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
-        missing: `skip` leaves cells that were paid for and whose pictures are not in the store any more, `resend`
-            sends them again.
-        retry_failed: send requests again that were billed without a picture.
-        limit: send at most this many requests; None for no limit.
-        concurrency: requests at once, 1 to 64.
-        executor: any `concurrent.futures.Executor`; None for threads of the lab.
-        measure: measure every picture once it is safe; the end of a run waits for that, a stop doesn't.
-        pause_after: outcomes in a row that are billed without a picture, or refused alike, after which the run
-            stops; 0 for never.
-        pacing: which failures are tried again, and how long to wait.
-    """
+    """Options of one run; `Lab.plan` describes each."""
 
     budget: float | None = None
     reuse: Reuse = "always"
-    in_doubt: Doubts = "skip"
-    missing: Missing = "skip"
+    in_doubt: SkipOrResend = "skip"
+    missing: SkipOrResend = "skip"
     retry_failed: bool = False
     limit: int | None = None
     concurrency: int = 4
@@ -62,68 +45,38 @@ class RunOptions:
     pacing: Pacing = field(default_factory=Pacing)
 
     def __post_init__(self) -> None:
-        executor: object = self.executor
-        dask = type(executor).__module__.partition(".")[0] == "distributed"
-        checks: dict[str, tuple[bool, str]] = {
-            "budget": (self.budget is None or _is_number(self.budget, int | float), "US dollars, 0 or more"),
-            "reuse": (self.reuse in ("always", "never"), "always or never"),
-            "in_doubt": (self.in_doubt in ("skip", "resend"), "skip or resend"),
-            "missing": (self.missing in ("skip", "resend"), "skip or resend"),
-            "retry_failed": (isinstance(self.retry_failed, bool), "True or False"),
-            "limit": (self.limit is None or _is_number(self.limit), "a whole number, 0 or more"),
-            "concurrency": (_is_number(self.concurrency) and 1 <= self.concurrency <= 64, "1 to 64"),
-            "executor": (
-                executor is None or isinstance(executor, Executor),
-                "a concurrent.futures.Executor" + ("; client.get_executor() is one of a Dask client" * dask),
-            ),
-            "measure": (isinstance(self.measure, bool), "True or False"),
-            "pause_after": (_is_number(self.pause_after), "a whole number, 0 for never"),
-            "pacing": (isinstance(self.pacing, Pacing), "a kontext_lab.runner.retry_policy.Pacing"),
-        }
-        kinds: dict[str, Any] = {
-            "reuse": str,
-            "in_doubt": str,
-            "missing": str,
-            "executor": Executor,
-            "pacing": Pacing,
-        }
-        kinds |= {"retry_failed": bool, "measure": bool, "budget": int | float}
-        for name, (is_allowed, allowed) in checks.items():
+        dask = type(self.executor).__module__.partition(".")[0] == "distributed"
+        executors = "a concurrent.futures.Executor" + (
+            "; client.get_executor() is one of a Dask client" * dask
+        )
+        concurrent = is_number(self.concurrency) and 1 <= self.concurrency <= 64
+        is_budget = self.budget is None or is_number(self.budget, int | float)
+        is_executor = self.executor is None or isinstance(self.executor, Executor)
+        checks: list[tuple[str, bool, Any, str]] = [
+            ("budget", is_budget, int | float, "US dollars, 0 or more"),
+            ("reuse", self.reuse in ("always", "never"), str, "always or never"),
+            ("in_doubt", self.in_doubt in ("skip", "resend"), str, "skip or resend"),
+            ("missing", self.missing in ("skip", "resend"), str, "skip or resend"),
+            ("retry_failed", isinstance(self.retry_failed, bool), bool, "True or False"),
+            ("limit", self.limit is None or is_number(self.limit), int, "a whole number, 0 or more"),
+            ("concurrency", concurrent, int, "1 to 64"),
+            ("executor", is_executor, Executor, executors),
+            ("measure", isinstance(self.measure, bool), bool, "True or False"),
+            ("pause_after", is_number(self.pause_after), int, "a whole number, 0 for never"),
+            ("pacing", isinstance(self.pacing, Pacing), Pacing, "a kontext_lab.runner.retry_policy.Pacing"),
+        ]
+        for name, is_allowed, kind, allowed in checks:
             if not is_allowed:
                 value = getattr(self, name)
-                error = ConfigError if isinstance(value, kinds.get(name, int)) else WrongType
+                error = ConfigError if isinstance(value, kind) else WrongType
                 raise error(f"{name} must be {allowed}, not {value!r:.60}")
 
-    def changed(self, given: GivenOptions) -> RunOptions:
-        """Return a copy with the options that are given.
 
-        Raises:
-            ConfigError: a value that is not allowed.
-        """
-        return replace(self, **given.values)
+def given_options(**options: Any) -> dict[str, Any]:
+    """The options of a call that are set, by name; the others are the lab's."""
+    return {name: value for name, value in options.items() if value is not UNSET}
 
 
-@dataclass(frozen=True)
-class GivenOptions:
-    """Options of one call; those that are unset are the lab's."""
-
-    budget: float | Unset | None = UNSET
-    reuse: Reuse | Unset = UNSET
-    in_doubt: Doubts | Unset = UNSET
-    missing: Missing | Unset = UNSET
-    retry_failed: bool | Unset = UNSET
-    limit: int | Unset | None = UNSET
-    concurrency: int | Unset = UNSET
-    executor: Executor | Unset | None = UNSET
-    measure: bool | Unset = UNSET
-    pause_after: int | Unset = UNSET
-    pacing: Pacing | Unset = UNSET
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The options that are set, by name."""
-        return {name: value for name, value in vars(self).items() if value is not UNSET}
-
-
-def _is_number(value: Any, kinds: Any = int) -> bool:
+def is_number(value: Any, kinds: Any = int) -> bool:
+    """True for a number of these kinds, 0 or more."""
     return isinstance(value, kinds) and not isinstance(value, bool) and bool(value >= 0)

@@ -65,54 +65,45 @@ class Decision:
 def decide(
     cells: Sequence[Cell],
     fingerprints: Sequence[str],
+    options: RunOptions,
     *,
     here: Mapping[int, TrackedCell],
     anywhere: Mapping[str, TrackedCell],
-    reuse: str = "always",
-    in_doubt: str = "skip",
-    missing: str = "skip",
-    retry_failed: bool = False,
-    limit: int | None = None,
-    not_billed: Collection[str] = (),
-    held: Mapping[int, TrackedCell | None] | None = None,
+    held: Mapping[int, TrackedCell | None],
+    not_billed: Collection[str],
 ) -> tuple[Decision, ...]:
     """Decide on the action for each cell.
 
     Args:
         cells: of the sweep, in order.
         fingerprints: of their requests.
-        here: what the sweep's own run holds, by place.
-        anywhere: the best the whole store knows, by fingerprint.
-        reuse: `always` takes pictures that were paid for before, `never` sends everything anew.
-        in_doubt: `skip` leaves requests whose answer was lost, `resend` sends them again.
-        missing: `skip` leaves cells whose pictures are not in the store any more, `resend` sends them again.
-        retry_failed: send requests again that were billed without a picture.
-        limit: send at most this many.
-        not_billed: ids of requests in doubt that failed by the service's log: they may be sent.
+        options: of the run.
+        here: tracked cells of the sweep's own run, by place.
+        anywhere: the best tracked cells of the whole store, by fingerprint.
         held: the journal's entries, by place: None where an answer came, else the request in doubt.
+        not_billed: ids of requests in doubt that failed by the service's log: they may be sent.
     """
     own_pictures = {one.fingerprint: one for one in here.values() if one.state is State.DONE}
     decisions: list[Decision] = []
     leaders: dict[str, int] = {}
-    owed = held or {}
     sent = 0
     for place, (cell, fingerprint) in enumerate(zip(cells, fingerprints, strict=True)):
-        if place in owed and owed[place] is None:
+        if place in held and held[place] is None:
             leaders.setdefault(fingerprint, place)
             decisions.append(Decision(cell, fingerprint, Action.RECOVER))
             continue
-        own = owed.get(place) or here.get(place)
+        own = held.get(place) or here.get(place)
         known, again = None, False
-        if reuse == "always":
+        if options.reuse == "always":
             tracked = (own, own_pictures.get(fingerprint), anywhere.get(fingerprint))
-            standing = _standing(tracked, fingerprint, not_billed)
-            known, again = _worth_keeping(standing, in_doubt, retry_failed, missing)
+            same = [one for one in tracked if one is not None and one.fingerprint == fingerprint]
+            known, again = _worth_keeping(same, not_billed, options)
         if known is not None and not again:
             action = Action.KEEP if own is not None and known.run_id == own.run_id else Action.COPY
             decisions.append(Decision(cell, fingerprint, Action.MISSING if known.is_gone else action, known))
         elif fingerprint in leaders:
             decisions.append(Decision(cell, fingerprint, Action.FOLLOW, leader=leaders[fingerprint]))
-        elif limit is not None and sent >= limit:
+        elif options.limit is not None and sent >= options.limit:
             decisions.append(Decision(cell, fingerprint, Action.LEAVE))
         else:
             sent += 1
@@ -121,19 +112,8 @@ def decide(
     return tuple(decisions)
 
 
-def _standing(
-    tracked: Sequence[TrackedCell | None], fingerprint: str, not_billed: Collection[str]
-) -> list[TrackedCell]:
-    """The tracked cells that may stand for one: the same request, and not known to have failed for nothing."""
-    found = [one for one in tracked if one is not None and one.fingerprint == fingerprint]
-    standing = [one for one in found if not one.request_id or one.request_id not in not_billed]
-    if len(standing) < len(found):  # a copy of a doubt is no longer in doubt than its original
-        standing = [one for one in standing if not (one.copied and one.state is State.IN_DOUBT)]
-    return standing
-
-
 def _worth_keeping(
-    candidates: Sequence[TrackedCell], in_doubt: str, retry_failed: bool, missing: str
+    tracked: Sequence[TrackedCell], not_billed: Collection[str], options: RunOptions
 ) -> tuple[TrackedCell | None, bool]:
     """The tracked cell that stands for this one, by the table of states; None where it is simply to be sent.
 
@@ -141,17 +121,20 @@ def _worth_keeping(
         The cell, and whether it is sent again because its pictures are missing. What is missing weighs less than
         a request in doubt or one that was billed in vain: those may have brought the picture, or cost money again.
     """
+    candidates = [one for one in tracked if not one.request_id or one.request_id not in not_billed]
+    if len(candidates) < len(tracked):  # a copy of a doubt is no longer in doubt than its original
+        candidates = [one for one in candidates if not (one.copied and one.state is State.IN_DOUBT)]
     done = [one for one in candidates if one.state is State.DONE]
     best = min(done, key=lambda one: (one.is_gone, one.missing), default=None)
-    if best is not None and (not best.missing or (missing == "skip" and not best.is_gone)):
+    if best is not None and (not best.missing or (options.missing == "skip" and not best.is_gone)):
         return best, False
     doubt = next((one for one in candidates if one.state is State.IN_DOUBT), None)
     billed = next((one for one in candidates if one.billed_without_picture), None)
-    resent = in_doubt == "resend" if doubt is not None else retry_failed
+    resent = options.in_doubt == "resend" if doubt is not None else options.retry_failed
     kept = None if resent else doubt or billed
     if kept is not None:
         return (kept if best is None or best.is_gone else best), False
-    return best, best is not None and missing == "resend"
+    return best, best is not None and options.missing == "resend"
 
 
 @dataclass(frozen=True)
@@ -363,16 +346,14 @@ class Plan:
             day = f"{self.oldest.astimezone():%d %b}".lstrip("0")
             parts.append(f"{self.reused} reused ({'from' if self.reused > 1 else 'of'} {day})")
         most = "at most " if self.unfetched else ""
-        follow, leave = len(self.of(Action.FOLLOW)), len(self.of(Action.LEAVE))
-        recovered = len(self.of(Action.RECOVER))
-        if recovered:
-            parts.append(f"{recovered} to recover")
-        if follow:
-            parts.append(f"{follow} the same as others")
-        if leave:
-            parts.append(f"{leave} beyond the limit")
-        if self.missing:
-            parts.append(f"{self.missing} missing")
+        words = {
+            Action.RECOVER: "to recover",
+            Action.FOLLOW: "the same as others",
+            Action.LEAVE: "beyond the limit",
+            Action.MISSING: "missing",
+        }
+        counts = {action: len(self.of(action)) for action in words}
+        parts += [f"{count} {words[action]}" for action, count in counts.items() if count]
         if self.requests != len(self.decisions):
             parts.append(f"{most}{self.requests} to send")
         if not self.requests:

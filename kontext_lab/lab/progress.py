@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from time import monotonic
-from typing import Any, TextIO
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -26,25 +26,48 @@ LEAVE_SECONDS = 5.0
 
 
 class ProgressBar(tqdm):  # type: ignore[type-arg]
-    """A tqdm bar of cells. One that can't be shown, as on a closed terminal or a full disk, costs nothing.
-
-    Args:
-        total: cells.
-        shown: False for no bar at all.
-        label: words before it.
-    """
+    """A tqdm bar of cells. One that can't be shown, as on a closed terminal or a full disk, costs nothing."""
 
     def __init__(self, total: int, *, shown: bool, label: str | None = None) -> None:
         shown = shown and sys.stderr is not None
         super().__init__(total=total, disable=not shown, unit="cell", desc=label)
+        self._noted = 0
+
+    def follow(self, results: Results) -> None:
+        """Show the counts and new notes of a sweep; never again once that failed."""
+        if self.disable:
+            return
+        try:
+            self._show_counts(results)
+            # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
+            for line in results.notes[self._noted :]:
+                self._noted += 1
+                notify(line)
+        except Exception:
+            self._give_up()
+
+    def _show_counts(self, results: Results) -> None:
+        counts = results.counts
+        finished = sum(counts[state] for state in State if state.is_finished)
+        if finished != self.n or self.total == finished:
+            failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
+            failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
+            money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
+            self.set_postfix_str(money + failed, refresh=False)
+            self.update(finished - self.n)
+        if self.total == finished and results.measuring:
+            self.set_postfix_str(f"measuring, {results.measuring} to go")
 
     def display(self, *args: Any, **options: Any) -> None:
         """Draw it; never again once that failed."""
         try:
             super().display(*args, **options)
         except Exception:
-            self.disable = True
-            log.warning("the progress can't be shown any more", exc_info=True)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.disable = True
+        log.warning("the progress can't be shown any more", exc_info=True)
 
     def close(self) -> None:
         """End its line."""
@@ -53,23 +76,17 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]
 
 
 def notify(line: str) -> None:
-    """Write a notice; a stream that can't take it costs nothing."""
-    with suppress(OSError, ValueError, AttributeError):  # full, closed, and not there at all
-        notices().write(f"{printable(line)}\n")
-        notices().flush()
-
-
-def notices() -> TextIO:
-    """The stream for notices: stderr, so that no output is spoilt; stdout in a notebook, which colours stderr as an error."""
+    """Write a notice, above a bar if there is one; a stream that can't take it costs nothing."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return sys.stdout if getattr(shell, "kernel", None) is not None else sys.stderr
-
-
-def printable(line: str) -> str:
-    """Replace signs that the stream of notices has no code for."""
-    encoding = getattr(notices(), "encoding", None) or "utf-8"
-    return visible(line).encode(encoding, "replace").decode(encoding)
+    # Stderr, so that no output is spoilt; stdout in a notebook, which colours stderr as an error.
+    stream = sys.stdout if getattr(shell, "kernel", None) is not None else sys.stderr
+    if stream is None:
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    with suppress(OSError, ValueError, AttributeError):  # full, closed, and without a method
+        tqdm.write(visible(line).encode(encoding, "replace").decode(encoding), file=stream)
+        stream.flush()
 
 
 def follow(handle: Handle, *, shown: bool) -> Results:
@@ -80,14 +97,14 @@ def follow(handle: Handle, *, shown: bool) -> Results:
     try:
         handle.begin()
         with ProgressBar(len(handle.results), shown=shown) as bar:
-            _wait(handle, _Display(handle.results, bar))
+            _wait(handle, bar)
         return handle.wait(0)
     except BaseException:
         handle.cancel()
         raise
 
 
-def _wait(handle: Handle, display: _Display) -> None:
+def _wait(handle: Handle, bar: ProgressBar) -> None:
     interrupts = 0
     over = False
     while not over:
@@ -95,7 +112,7 @@ def _wait(handle: Handle, display: _Display) -> None:
         try:
             handle.wait(0.1)
             over = handle.done or (handle.left is not None and monotonic() - handle.left > LEAVE_SECONDS)
-            display.update()
+            bar.follow(handle.results)
         except KeyboardInterrupt:
             interrupts += 1
             if interrupts > MOST_INTERRUPTS:
@@ -104,39 +121,3 @@ def _wait(handle: Handle, display: _Display) -> None:
                 handle.cancel()
             else:
                 handle.leave()
-
-
-class _Display:
-    """The bar and the notes of one sweep. A display that breaks, as of a closed terminal, shows nothing more."""
-
-    def __init__(self, results: Results, bar: ProgressBar) -> None:
-        self._results = results
-        self._bar = bar
-        self._shown = 0
-        self._works = True
-
-    def update(self) -> None:
-        if not self._works:
-            return
-        try:
-            self._show_counts()
-            # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
-            for line in () if self._bar.disable else self._results.notes[self._shown :]:
-                self._shown += 1
-                tqdm.write(printable(line), file=notices())
-        except Exception:
-            self._works = False
-            log.warning("the progress can't be shown any more", exc_info=True)
-
-    def _show_counts(self) -> None:
-        bar, results = self._bar, self._results
-        counts = results.counts
-        finished = sum(counts[state] for state in State if state.is_finished)
-        if finished != bar.n or bar.total == finished:
-            failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
-            failed += f", {counts[State.IN_DOUBT]} in doubt" if counts[State.IN_DOUBT] else ""
-            money = f"${results.spent:.2f} simulated" if results.simulated else f"${results.spent:.2f}"
-            bar.set_postfix_str(money + failed, refresh=False)
-            bar.update(finished - bar.n)
-        if bar.total == finished and results.measuring:
-            bar.set_postfix_str(f"measuring, {results.measuring} to go")

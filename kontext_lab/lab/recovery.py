@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from kontext_lab.errors import KontextLabError
 from kontext_lab.journal import AttemptFolder, Intent, SweepJournal
 from kontext_lab.lab.lookup import draw_preview
 from kontext_lab.lab.worker import Worker
-from kontext_lab.request.attempt import Attempt, BillingOutcome
+from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult, Results, State, TrackedCell
 from kontext_lab.results.states import outcome_by_log
-from kontext_lab.runner.retry_policy import Pacing
+from kontext_lab.runner import Pacing
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import SweepRecorder, Tracker
 
-__all__ = ["Recovery", "ask_about", "deliver", "held_in", "in_hand", "is_doubtful", "sum_up", "withdraw"]
-
-_CLOCKS_DIFFER = timedelta(minutes=5)
+__all__ = ["Recovery", "deliver", "in_hand", "sum_up"]
 
 _ADDRESSES_LIVE = timedelta(days=3)
 """How long a picture's address is tried; its lifetime is not documented, a day was seen elsewhere."""
@@ -70,14 +67,7 @@ class Recovery:
 def deliver(
     journal: SweepJournal, sweep: Sweep, recorder: SweepRecorder, worker: Worker, *, pacing: Pacing
 ) -> Recovery:
-    """Bring the contents of a sweep's journal into its parent run.
-
-    Args:
-        journal: the sweep's, with its lock taken.
-        sweep: the sweep itself.
-        recorder: of the parent run.
-        worker: fetches pictures and asks the log.
-        pacing: how often pictures are tried.
+    """Bring the contents of a sweep's journal, whose lock is taken, into its parent run.
 
     Raises:
         TrackingError: the store can't be written; the rest stays in the journal.
@@ -88,7 +78,7 @@ def deliver(
         answered = attempt_folder.answer is not None
         if recorder.has_outcome(intent.place, intent.request_id, answered=answered):
             journal.drop(attempt_folder)  # only the emptying was cut off
-        elif not answered and withdraw(attempt_folder):
+        elif not answered and attempt_folder.withdraw():
             done.free += 1
             journal.drop(attempt_folder)
         elif intent.place < len(sweep.cells):
@@ -100,8 +90,8 @@ def deliver(
             done.problem = (
                 f"cell {intent.title!r} is not part of the sweep any more: see {attempt_folder.path}"
             )
-    lost = [(one.intent.request_id, one.intent.moment) for one in owed if one.attempt_folder.answer is None]
-    outcomes = ask_about(worker, lost)
+    lost = [one.intent for one in owed if one.attempt_folder.answer is None and one.intent.request_id]
+    outcomes = worker.ask({intent.request_id: intent.moment for intent in lost})
     for one in owed:
         if (outcome := outcomes.get(one.intent.request_id)) is not None and not outcome.billed:
             done.free += 1
@@ -129,14 +119,6 @@ class _Owed:
     intent: Intent
     attempt_folder: AttemptFolder
     cell: CellResult
-
-
-def withdraw(attempt_folder: AttemptFolder) -> bool:
-    """Withdraw an attempt's permit; True if nothing was sent by it, and nothing can be any more."""
-    try:
-        return attempt_folder.withdraw()
-    except OSError:
-        return False
 
 
 def _fetched(worker: Worker, owed: list[_Owed], pacing: Pacing) -> Iterator[tuple[_Owed, Attempt | None]]:
@@ -183,15 +165,7 @@ def _awaited(one: _Owed, attempt: Attempt) -> str:
 def sum_up(
     tracker: Tracker, recorder: SweepRecorder, sweep: Sweep, service: str, *, quick: bool = False
 ) -> None:
-    """End a parent run that no process is at work on, as its children say.
-
-    Args:
-        tracker: the store.
-        recorder: of the run.
-        sweep: its sweep.
-        service: `sandbox` or the service's origin.
-        quick: without table and figure.
-    """
+    """End a parent run that no process is at work on, as its children say; with `quick` without table and figure."""
     run, cells = tracker.load(recorder.run_id)
     listed = [
         cells.get(cell.index) or CellResult.from_cell(cell, service, "", protect=sweep.boxes_in(cell.request))
@@ -200,28 +174,6 @@ def sum_up(
     results = Results(listed, name=run.name, run_id=recorder.run_id, draw=draw_preview)
     stopped = any(cell.state is State.WAITING for cell in listed)
     recorder.finish(results, stopped=stopped, seconds=0.0, quick=quick)
-
-
-def ask_about(worker: Worker, lost: Sequence[tuple[str, datetime]]) -> Mapping[str, BillingOutcome]:
-    """Ask the service's log about requests whose answer was lost.
-
-    Args:
-        worker: asks.
-        lost: their ids, and when they were sent.
-    """
-    named = [(request_id, when) for request_id, when in lost if request_id]
-    if not named:
-        return {}
-    since = min(when for _, when in named) - _CLOCKS_DIFFER
-    try:
-        return worker.ask([request_id for request_id, _ in named], since)
-    except KontextLabError:
-        return {}  # neither silence nor a service that is away proves anything
-
-
-def held_in(journal: SweepJournal) -> dict[int, TrackedCell | None]:
-    """Read a sweep's journal, by the cell's place: None where an answer came, else the request in doubt."""
-    return {intent.place: in_hand(intent, attempt_folder) for intent, attempt_folder in journal.owed()}
 
 
 def in_hand(intent: Intent, attempt_folder: AttemptFolder) -> TrackedCell | None:
@@ -238,8 +190,3 @@ def in_hand(intent: Intent, attempt_folder: AttemptFolder) -> TrackedCell | None
         when=intent.moment,
         request_id=intent.request_id,
     )
-
-
-def is_doubtful(known: TrackedCell) -> bool:
-    """True if it is still unknown if a tracked cell in doubt was billed."""
-    return known.state is State.IN_DOUBT and bool(known.request_id) and not known.cost

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kontext_lab.client import SANDBOX_KEY, ClientSettings, KontextClient, key_from_environment
@@ -16,9 +16,7 @@ from kontext_lab.errors import ConfigError, ServiceError
 if TYPE_CHECKING:
     from kontext_lab.sandbox import Sandbox
 
-__all__ = ["SANDBOX", "Service", "ServiceConnection", "connect", "name_of", "picture_hosts", "wants_sandbox"]
-
-Service = Literal["auto", "api", "sandbox"]
+__all__ = ["SANDBOX", "ServiceConnection", "connect", "name_of", "picture_hosts", "wants_sandbox"]
 
 SANDBOX = "sandbox"
 """The sandbox's name in fingerprints and tags, wherever it listens."""
@@ -32,13 +30,7 @@ SANDBOX_LATENCY = 0.25
 
 @dataclass
 class ServiceConnection:
-    """A client and its service.
-
-    Attributes:
-        client: for the service.
-        name: `sandbox`, or the origin of the service's base URL.
-        box: the sandbox this process started, or None.
-    """
+    """A client and its service, `sandbox` or an origin; `box` is the sandbox that this process started, if any."""
 
     client: KontextClient
     name: str
@@ -57,37 +49,31 @@ class ServiceConnection:
 
 
 def wants_sandbox(service: str) -> bool:
-    """True if this choice means the sandbox: by name, or `auto` without a key in the environment.
-
-    Raises:
-        ConfigError: an unknown choice.
-    """
+    """True if this choice means the sandbox: by name, or `auto` without a key in the environment."""
     if service not in ("auto", "api", "sandbox"):
         raise ConfigError(f"service must be auto, api or sandbox, not {service!r:.60}")
     return service == "sandbox" or (service == "auto" and key_from_environment() is None)
 
 
 def name_of(service: str) -> str:
-    """Return `sandbox`, or the origin of the service's address as it is set; opens nothing.
-
-    Raises:
-        ConfigError: an address that can't be used.
-    """
+    """Return `sandbox`, or the origin of the service's address as it is set; opens nothing."""
     return SANDBOX if wants_sandbox(service) else _api_settings().service
 
 
 def connect(service: str, key: str | None = None) -> ServiceConnection:
-    """Connect to the chosen service.
-
-    Args:
-        service: `auto` (the API where the environment has a key), `api` or `sandbox`.
-        key: for the API, in place of the environment's.
+    """Connect to the chosen service: `auto`, `api` or `sandbox`; a key for the API goes before the environment's.
 
     Raises:
         ConfigError: `api` without a key, or an address or key that can't be used.
     """
     if wants_sandbox(service):
-        return _own_sandbox()
+        from kontext_lab.sandbox import Sandbox  # noqa: PLC0415 - the web framework loads only where it serves
+
+        # A balance that is never used up: this sandbox is a place to try things.
+        # It loads references itself: the client does so as well, to measure against the same picture.
+        box = Sandbox(latency=SANDBOX_LATENCY, balance=1e9, fetch=True).start()
+        settings = ClientSettings(base_url=box.url, pool=MOST_AT_ONCE)
+        return ServiceConnection(KontextClient(settings, SANDBOX_KEY), SANDBOX, box)
     key = key_from_environment() if key is None else GivenKey(key)
     if key is None:
         raise ConfigError(
@@ -109,22 +95,8 @@ def _api_settings() -> ClientSettings:
 
 
 def picture_hosts() -> tuple[str, ...]:
-    """List the hosts that pictures may come from although they are not public, as the environment names them.
-
-    Raises:
-        ConfigError: an entry that can't be used.
-    """
+    """List the hosts that pictures may come from although they are not public, as the environment names them."""
     return read_hosts(os.environ.get(HOSTS_NAME, ""))
-
-
-def _own_sandbox() -> ServiceConnection:
-    from kontext_lab.sandbox import Sandbox  # noqa: PLC0415 - the web framework loads only where it serves
-
-    # A balance that is never used up: this sandbox is a place to try things.
-    # It loads references itself: the client does so as well, to measure against the same picture.
-    box = Sandbox(latency=SANDBOX_LATENCY, balance=1e9, fetch=True).start()
-    settings = ClientSettings(base_url=box.url, pool=MOST_AT_ONCE)
-    return ServiceConnection(KontextClient(settings, SANDBOX_KEY), SANDBOX, box)
 
 
 def _is_sandbox(client: KontextClient) -> bool:

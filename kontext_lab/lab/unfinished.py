@@ -13,7 +13,7 @@ from kontext_lab.journal import SweepFacts, SweepJournal, store_is_there
 from kontext_lab.lab.context import LabContext
 from kontext_lab.lab.lookup import draw_grid
 from kontext_lab.lab.progress import ProgressBar, notify
-from kontext_lab.lab.recovery import Recovery, deliver, sum_up, withdraw
+from kontext_lab.lab.recovery import Recovery, deliver, sum_up
 from kontext_lab.lab.service import SANDBOX, picture_hosts
 from kontext_lab.lab.worker import Worker
 from kontext_lab.sweep import Sweep
@@ -128,10 +128,6 @@ def follow_stores(context: LabContext) -> None:
     """See that unfinished sweeps of the store in use belong to it, also where it was moved since.
 
     A store is known by the sweep's run: it is in the store in use, and no longer in the one that the journal names.
-
-    Raises:
-        TrackingError: the store can't be used.
-        ConfigError: the journal can't be written.
     """
     for journal in context.journal.unfinished():
         facts, tracker = journal.facts, context.tracker
@@ -169,40 +165,43 @@ def _recover(context: LabContext, journal: SweepJournal) -> Recovery | None:
     """Recover one sweep; None where a living process is at work on it."""
     try:
         journal.lock.take()
+        try:
+            return _deliver_and_end(context, journal)
+        finally:
+            journal.close()
     except AlreadyRunning:
         return None
     except KontextLabError as error:
-        return _not_delivered(journal, error)
+        kept = len(journal.attempt_folders())
+        return Recovery(journal.facts.name, problem=f"not delivered: {error}", kept=kept)
+
+
+def _deliver_and_end(context: LabContext, journal: SweepJournal) -> Recovery:
     # First: what can't be delivered now must not be sent by a worker that outlived its program either.
     for _, attempt_folder in journal.attempt_folders():
         if attempt_folder.answer is None:
-            withdraw(attempt_folder)
-    facts = journal.facts
+            attempt_folder.withdraw()
+    facts, sweep = journal.facts, journal.sweep()
+    tracker = _tracker_for(context, facts.store, facts.experiment)
+    opening = Opening(sweep, facts.service, facts.digest, facts.version, parent_id=facts.parent_id)
+    recorder = tracker.begin(opening, draw=draw_grid)
     try:
-        sweep = journal.sweep()
-        tracker = _tracker_for(context, facts.store, facts.experiment)
-        opening = Opening(sweep, facts.service, facts.digest, facts.version, parent_id=facts.parent_id)
-        recorder = tracker.begin(opening, draw=draw_grid)
-        try:
-            worker, pacing = _worker_for(context, journal), context.options.pacing
-            recovery = deliver(journal, sweep, recorder, worker, pacing=pacing)
-            sum_up(tracker, recorder, sweep, facts.service)
-        except BaseException:
+        if context.uses_service(facts.service, facts.base_url):
+            worker = context.worker
+        else:  # without a key it can only download
+            hosts, key = picture_hosts(), SANDBOX_KEY if facts.service == SANDBOX else None
+            settings = ClientSettings(base_url=facts.base_url, connect_timeout=3.0, picture_hosts=hosts)
+            worker = Worker(KontextClient(settings, key))
+        recovery = deliver(journal, sweep, recorder, worker, pacing=context.options.pacing)
+        sum_up(tracker, recorder, sweep, facts.service)
+    except BaseException:
+        if not recorder.finished:  # else it has ended its run itself, or the store did not take that either
             tracker.abandon(recorder.run_id)
-            raise
-        if not journal.end():
-            unread = f"an answer whose request can't be read is in {journal.folder}: look there"
-            recovery.kept, recovery.problem = len(journal.attempt_folders()), recovery.problem or unread
-    except KontextLabError as error:
-        return _not_delivered(journal, error)
-    finally:
-        journal.close()
+        raise
+    if not journal.end():
+        unread = f"an answer whose request can't be read is in {journal.folder}: look there"
+        recovery.kept, recovery.problem = len(journal.attempt_folders()), recovery.problem or unread
     return recovery
-
-
-def _not_delivered(journal: SweepJournal, error: KontextLabError) -> Recovery:
-    kept = len(journal.attempt_folders())
-    return Recovery(journal.facts.name, problem=f"not delivered: {error}", kept=kept)
 
 
 def _tracker_for(context: LabContext, store: str, experiment: str) -> Tracker:
@@ -221,15 +220,6 @@ def _tracker_for(context: LabContext, store: str, experiment: str) -> Tracker:
             "or set MLFLOW_TRACKING_URI to where it is now"
         )
     return Tracker(store, experiment)
-
-
-def _worker_for(context: LabContext, journal: SweepJournal) -> Worker:
-    """The context's own where it uses the same service; else one without key, which can only download."""
-    facts = journal.facts
-    if context.uses_service(facts.service, facts.base_url):
-        return context.worker
-    settings = ClientSettings(base_url=facts.base_url, connect_timeout=3.0, picture_hosts=picture_hosts())
-    return Worker(KontextClient(settings, SANDBOX_KEY if facts.service == SANDBOX else None))
 
 
 def watch(context: LabContext, which: str, *, shown: bool) -> str:

@@ -42,15 +42,7 @@ _changing = threading.Lock()
 
 
 def check_criterion(criterion: object, name: str = "criterion") -> str:
-    """Return the criterion itself, if a verdict can be given on it.
-
-    Args:
-        criterion: the criterion.
-        name: of the argument, for the error.
-
-    Raises:
-        ConfigError: says what is allowed.
-    """
+    """Return the criterion itself, if a verdict can be given on it; an error calls it by this name."""
     if isinstance(criterion, str) and len(criterion) <= LONGEST_CRITERION and _CRITERION.fullmatch(criterion):
         return criterion
     raise ConfigError(
@@ -59,26 +51,14 @@ def check_criterion(criterion: object, name: str = "criterion") -> str:
 
 
 def put_metrics(output: Output, old: Collection[str], new: Mapping[str, float | None]) -> None:
-    """Replace metrics of an output, in a new mapping: a reader of the one before goes on undisturbed.
-
-    Args:
-        output: whose.
-        old: names of metrics that go.
-        new: metrics that come; None for none.
-    """
+    """Replace metrics of an output, in a new mapping: a reader of the old one is not disturbed. None removes one."""
     with _changing:
         kept = {name: value for name, value in output.metrics.items() if name not in old and name not in new}
         output.metrics = kept | {name: value for name, value in new.items() if value is not None}
 
 
 def set_verdict(tracker: Tracker, what: CellResult | Output, criterion: str, verdict: bool | None) -> None:
-    """Record a verdict on an output, of a cell on its first; None withdraws it.
-
-    Raises:
-        ConfigError: the criterion can't be the name of a metric, or the verdict is not one.
-        NotFound: the cell isn't tracked yet, or there is no picture.
-        TrackingError: it can't be recorded; then nothing changes.
-    """
+    """Record a verdict; see `Lab.set_verdict`."""
     key = verdict_key(check_criterion(criterion))
     if verdict not in (True, False, None):
         raise ConfigError(f"verdict must be True, False or None, not {shown(verdict)}")
@@ -90,13 +70,7 @@ def set_verdict(tracker: Tracker, what: CellResult | Output, criterion: str, ver
 
 
 def annotate(tracker: Tracker, what: CellResult | Output, text: str) -> None:
-    """Record a note on a cell, in place of the one it has; empty text removes it.
-
-    Raises:
-        ConfigError: the note is too long, or not text.
-        NotFound: the cell isn't tracked.
-        TrackingError: it can't be recorded; then nothing changes.
-    """
+    """Record a note on a cell; see `Lab.annotate`."""
     if not isinstance(text, str):
         raise WrongType(f"note must be text, not {shown(text)}")
     comment = visible("\n".join(text.strip().splitlines()))
@@ -133,13 +107,7 @@ def _check_tracked(cell: CellResult) -> None:
 def vote(
     tracker: Tracker, left: CellResult | Output, right: CellResult | Output, choice: Choice, rater: str
 ) -> Vote:
-    """Record one vote on two pictures; of cells, on their first.
-
-    Raises:
-        ConfigError: one is not an output, the choice is unknown, or both are the same picture.
-        NotFound: there is no picture, or it isn't in the store yet.
-        TrackingError: it can't be recorded; then nothing changes.
-    """
+    """Record one vote on two pictures; see `Lab.vote`."""
     first, second = _picture(left, "to vote on"), _picture(right, "to vote on")
     given = Vote(first.sha256, second.sha256, choice, rater)
     record_vote(tracker, given, first, second)
@@ -147,12 +115,7 @@ def vote(
 
 
 def record_vote(tracker: Tracker, given: Vote, left: Output, right: Output) -> None:
-    """Write a vote that was given on these two.
-
-    Raises:
-        NotFound: they are not in this store.
-        TrackingError: it can't be recorded.
-    """
+    """Write a vote that was given on these two."""
     for output in (left, right):
         _check_tracked(output.cell)
     if not tracker.call("the vote can't be recorded in MLflow", write_vote, given, left, right):
@@ -162,12 +125,7 @@ def record_vote(tracker: Tracker, given: Vote, left: Output, right: Output) -> N
 def withdraw_vote(
     tracker: Tracker, given: Vote, left: CellResult | Output, right: CellResult | Output
 ) -> None:
-    """Withdraw a vote on these two, for good.
-
-    Raises:
-        NotFound: it was not on these two.
-        TrackingError: it can't be recorded; then the vote counts as before.
-    """
+    """Withdraw a vote on these two, for good."""
     first, second = _picture(left, "to vote on"), _picture(right, "to vote on")
     if given.pair != {first.sha256, second.sha256}:
         raise NotFound(f"{first.cell.title} and {second.cell.title}: this vote was on other pictures")
@@ -181,12 +139,7 @@ def votes_on(tracker: Tracker, results: Results) -> list[Vote]:
 
 
 def score(tracker: Tracker, results: Results) -> Scores:
-    """Compute scores from all votes of these sweeps, and write them to the runs of these cells and onto their outputs.
-
-    Raises:
-        ConfigError: the votes can't be brought into scores.
-        TrackingError: they can't be read or recorded; what was recorded before stays.
-    """
+    """Compute scores from all votes of these sweeps, and write them to the runs of these cells and onto their outputs."""
     found = scores(_all_votes(tracker, results))
     for cell in results:
         wanted = {

@@ -7,15 +7,15 @@ about retries and money; knows no sweep and no store.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kontext_lab.client import KontextClient
-from kontext_lab.errors import InDoubt, OutputUnavailable, ServiceError
+from kontext_lab.errors import InDoubt, KontextLabError, OutputUnavailable, ServiceError
 from kontext_lab.journal import AttemptFolder, Intent, Permit, SweepJournal
 from kontext_lab.request import EditRequest
 from kontext_lab.request.attempt import Answer, Attempt, BillingOutcome, Reason
@@ -23,14 +23,15 @@ from kontext_lab.results import CellResult, Output
 
 __all__ = ["BoundJournal", "Probe", "Worker"]
 
+_CLOCKS_DIFFER = timedelta(minutes=5)
+
+Probe = tuple[bool, ServiceError | None]
+"""Whether a worker sees the disk that the journal is on, and its reason why it can't use the service, or None."""
+
 
 @dataclass(frozen=True)
 class Worker:
-    """Makes attempts with one client.
-
-    Attributes:
-        client: for the service.
-    """
+    """Makes attempts with the client of one service."""
 
     client: KontextClient
 
@@ -43,10 +44,7 @@ class Worker:
     def send(self, request: EditRequest, request_id: str, permit: Permit) -> Attempt:
         """Send a request, once, and bring its pictures; every error of the service is inside the attempt.
 
-        Args:
-            request: what to ask.
-            request_id: sent along; the service's log knows the request by it.
-            permit: the right to send it; answer and pictures are written into its folder as they come.
+        Answer and pictures are written into the permit's folder as they come.
         """
         started = time.monotonic()
         if not permit.take():
@@ -84,28 +82,27 @@ class Worker:
         )
         return Attempt(request_id, answer, None, time.monotonic() - started, keeping.trouble)
 
-    def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, BillingOutcome]:
-        """What the service's log says of requests; those it does not mention are left out, which proves nothing.
+    def ask(self, sent: Mapping[str, datetime]) -> dict[str, BillingOutcome]:
+        """Ask the service's log about requests, by their ids and when they were sent.
 
-        Args:
-            request_ids: as they were sent along.
-            since: when the earliest of them was sent.
+        It logs a charge only after delivery: a missing row proves nothing, nor does a service that is away.
         """
-        wanted = set(request_ids)
-        rows = self.client.logs(since=since) or []
+        if not sent:
+            return {}
+        try:
+            rows = self.client.logs(since=min(sent.values()) - _CLOCKS_DIFFER) or []
+        except KontextLabError:
+            return {}
         return {
             row.client_request_id: BillingOutcome(billed=row.succeeded, cost_usd=row.cost_usd)
             for row in rows
-            if row.client_request_id in wanted and row.status in ("succeeded", "failed")
+            if row.client_request_id
+            and row.client_request_id in sent
+            and row.status in ("succeeded", "failed")
         }
 
     def probe(self, file: str, text: str) -> Probe:
-        """Find out whether attempts can be made from here; free.
-
-        Args:
-            file: in the journal's folder.
-            text: what it holds there.
-        """
+        """Find out whether attempts can be made from here; free. The file in the journal's folder holds the text."""
         try:
             sees_journal = Path(file).read_text(encoding="ascii") == text
         except (OSError, ValueError):
@@ -114,33 +111,8 @@ class Worker:
             self.client.ping()
             self.client.balance()
         except ServiceError as error:
-            return Probe(sees_journal, error.with_traceback(None))
-        return Probe(sees_journal)
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What a worker finds where it runs.
-
-    Attributes:
-        sees_journal: it sees the disk that the journal is on.
-        failure: why the service can't be used from there, or None.
-    """
-
-    sees_journal: bool
-    failure: ServiceError | None = None
-
-
-def _keep_answer(attempt: Attempt, attempt_folder: AttemptFolder) -> Attempt:
-    """Write down an answer that travelled back with its attempt; `trouble` says why that failed."""
-    if attempt.raw is None or attempt.answer is None:
-        return attempt
-    keeping = _Keeping(attempt_folder)
-    keeping.attempt(attempt_folder.keep_answer, attempt.raw)
-    for place, picture in enumerate(attempt.answer.pictures):
-        if picture.data and picture.reason in (None, Reason.MODERATED):
-            keeping.output(place, picture.data)
-    return replace(attempt, answer=keeping.with_files(attempt.answer), trouble=keeping.trouble, raw=None)
+            return sees_journal, error.with_traceback(None)
+        return sees_journal, None
 
 
 class _Keeping:
@@ -186,8 +158,15 @@ class BoundJournal:
         return attempt_folder.answer is not None
 
     def keep(self, attempt_folder: AttemptFolder, attempt: Attempt) -> Attempt:
-        """Write down an answer that its worker could not write down itself."""
-        return _keep_answer(attempt, attempt_folder)
+        """Write down an answer that travelled back with its attempt; `trouble` says why that failed."""
+        if attempt.raw is None or attempt.answer is None:
+            return attempt
+        keeping = _Keeping(attempt_folder)
+        keeping.attempt(attempt_folder.keep_answer, attempt.raw)
+        for place, picture in enumerate(attempt.answer.pictures):
+            if picture.data and picture.reason in (None, Reason.MODERATED):
+                keeping.output(place, picture.data)
+        return replace(attempt, answer=keeping.with_files(attempt.answer), trouble=keeping.trouble, raw=None)
 
     def drop(self, attempt_folder: AttemptFolder) -> None:
         """The store has it, or nothing was billed."""

@@ -6,16 +6,15 @@ Knows cells, attempts, a recorder and a journal to write to; no HTTP, MLflow, wi
 from kontext_lab.runner.budget import Budget
 from kontext_lab.runner.coordinator import Coordinator
 from kontext_lab.runner.handle import Handle
-from kontext_lab.runner.protocols import JournalProtocol, Observer, Permits, Recorder, Task, WorkerProtocol
+from kontext_lab.runner.protocols import Observer, Permits, Task
+from kontext_lab.runner.retry_policy import Pacing
 
 __all__ = [
     "Budget",
     "Coordinator",
     "Handle",
-    "JournalProtocol",
     "Observer",
+    "Pacing",
     "Permits",
-    "Recorder",
     "Task",
-    "WorkerProtocol",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from kontext_lab.errors import FatalServiceError, InDoubt, RequestRefused, ServiceUnavailable
 from kontext_lab.request import EditRequest
@@ -10,7 +10,7 @@ from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult, State
 from kontext_lab.results.states import BILLED_REASONS
 
-__all__ = ["Budget", "CircuitBreaker", "StopReason"]
+__all__ = ["Budget", "CircuitBreaker"]
 
 _ROUNDING = 1e-9
 
@@ -64,65 +64,53 @@ class Budget:
             self._prices[request.model] = price
 
 
-@dataclass(frozen=True)
-class StopReason:
-    """Reason to stop: a word for programs, a line for people."""
-
-    word: str
-    line: str
-
-
 class CircuitBreaker:
     """Stops a run when several outcomes in a row, or a charge, show that more requests would waste money or time.
 
     Args:
         limit: outcomes in a row that are billed without a picture, lost, or refused alike, after which to stop;
             0 for never, whatever a request costs.
+        stop: stops the run; takes the reason as a word for programs and a line for people. The first reason counts.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, stop: Callable[[str, str], None]) -> None:
         self._limit = limit
+        self._stop = stop
         self._kind = ""
         self._in_a_row = 0
 
-    def record(self, cell: CellResult, attempt: Attempt, planned: float) -> StopReason | None:
-        """Record an outcome; returns the reason to stop, if there is one.
-
-        Args:
-            cell: the cell, with the attempt applied.
-            attempt: its last attempt.
-            planned: US dollars that the request was planned to cost.
-        """
+    def record(self, cell: CellResult, attempt: Attempt, planned: float) -> None:
+        """Record the last attempt of a cell, already applied to it, and the planned US dollars of its request."""
         if isinstance(attempt.error, FatalServiceError):
-            return StopReason(type(attempt.error).__name__, str(attempt.error))
+            self._stop(type(attempt.error).__name__, str(attempt.error))
+            return
         answer = attempt.answer
-        dear = answer is not None and (answer.cost_note or self.check_charge(cell, answer.cost_usd, planned))
-        repeated = self._count(cell, attempt)
-        if isinstance(dear, StopReason):
-            return dear
-        if dear and self._limit:
-            return StopReason("price", f"{dear}: stopped; the bill says what it was, run it again to go on")
-        return repeated
+        if answer is not None and not answer.cost_note:
+            self.check_charge(cell, answer.cost_usd, planned)
+        elif answer is not None and self._limit:
+            line = f"{answer.cost_note}: stopped; the bill says what it was, run it again to go on"
+            self._stop("price", line)
+        self._count(cell, attempt)
 
-    def check_charge(self, cell: CellResult, cost: float, planned: float) -> StopReason | None:
-        """The reason to stop if a request's charge is far above the planned cost."""
+    def check_charge(self, cell: CellResult, cost: float, planned: float) -> None:
+        """Stop if a request's charge is far above the planned cost."""
         if not self._limit or cost <= DEARER * planned:
-            return None
+            return
         each = cost / (cell.request.pictures if cell.request else 1)
-        return StopReason(
+        self._stop(
             "price",
             f"the service charged ${cost:.2f} for a request that was planned at ${planned:.3f}: stopped; to go on "
             f"at that price, run it again with `price: {each:.4g}` in the sweep",
         )
 
-    def _count(self, cell: CellResult, attempt: Attempt) -> StopReason | None:
+    def _count(self, cell: CellResult, attempt: Attempt) -> None:
         kind = _kind(cell, attempt)
         self._in_a_row = self._in_a_row + 1 if kind and kind == self._kind else 1
         self._kind = kind
         if kind == "unreachable" and self._in_a_row >= UNREACHABLE_IN_A_ROW:
-            return StopReason("unreachable", f"{cell.note} (stopped after {self._in_a_row} in a row)")
+            self._stop("unreachable", f"{cell.note} (stopped after {self._in_a_row} in a row)")
         if not kind or kind == "unreachable" or not self._limit or self._in_a_row < self._limit:
-            return None
+            return
         if kind == "billed":
             line = f"{self._in_a_row} answers in a row were billed without a picture ({cell.note})"
         elif kind == "lost":
@@ -130,7 +118,7 @@ class CircuitBreaker:
         else:
             kind = "refused"
             line = f"{self._in_a_row} requests in a row were refused alike ({cell.note})"
-        return StopReason(kind, f"{line}: stopped; run it again to go on all the same")
+        self._stop(kind, f"{line}: stopped; run it again to go on all the same")
 
 
 def _kind(cell: CellResult, attempt: Attempt) -> str:

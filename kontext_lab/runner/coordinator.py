@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 from time import monotonic
@@ -18,26 +18,21 @@ from kontext_lab.errors import OutputMissing, TrackingError
 from kontext_lab.request.attempt import Attempt, BillingOutcome
 from kontext_lab.results import Results, State, TrackedCell
 from kontext_lab.results.states import MISSING, PAID_AGAIN, outcome_by_log
-from kontext_lab.runner.budget import Budget, CircuitBreaker, StopReason
+from kontext_lab.runner.budget import Budget, CircuitBreaker
 from kontext_lab.runner.dispatcher import Dispatcher
-from kontext_lab.runner.measure_queue import Measuring
+from kontext_lab.runner.measure_queue import MeasureQueue
 from kontext_lab.runner.protocols import (
-    AttemptFinished,
-    Callback,
-    Event,
     InFlight,
     JournalProtocol,
-    LogAnswered,
     MeasurerProtocol,
     Observer,
     Permits,
     Recorder,
-    StopRequested,
     Task,
     WorkerProtocol,
 )
 from kontext_lab.runner.retry_policy import Pacing
-from kontext_lab.runner.run_state import RunState, Timers, UnknownOutcomes
+from kontext_lab.runner.run_state import RunState, Timers
 from kontext_lab.runner.store_writer import PendingWrite, StoreWriter
 
 __all__ = ["Coordinator"]
@@ -54,22 +49,17 @@ class Coordinator:
     Args:
         results: one waiting cell per task; only this class and the recorder write to it.
         tasks: one task per cell.
-        worker: makes attempts.
-        recorder: the store.
-        journal: holds every outcome until the store has it.
-        permits: the right to send each attempt.
-        executor: any; sends; not shut down here.
-        local: threads of this process, for free work; not shut down here.
+        worker, recorder, journal, permits: see their protocols.
+        executor: any; sends. Not shut down here, like `local` and `measure_pool`.
+        local: threads of this process, for free work.
         concurrency: limit of requests at once.
-        budget: the money.
-        pacing: retry policy.
+        budget, pacing: of the run.
         pause_after: number of outcomes in a row, billed without a picture or refused alike, that end the run.
         observers: called with every changed cell.
         measurer: measures pictures in the store; None to measure nothing.
-        measure_pool: runs the measurer; not shut down here.
+        measure_pool: runs the measurer.
 
     Attributes:
-        left_behind: attempts that are no longer waited for; they still write to their folders.
         summed_up: True if the store knows how the run ended.
         failed: True if a mistake in this program ended the run.
     """
@@ -101,19 +91,15 @@ class Coordinator:
         self._pacing = pacing
         self._max_writing = 2 * concurrency
         self._reusable = deque(place for place, task in enumerate(self._tasks) if task.keep or task.copy)
-        self._circuit_breaker = CircuitBreaker(pause_after)
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._worker, self._local = worker, local
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        post = self._calls.put
         self._timers = Timers()
         self._state = RunState(results, observers)
-        self._store_writer = StoreWriter(
-            recorder,
-            journal,
-            self._events.put,
-            self._state.note,
-            self._measure,
-        )
-        self._measuring = Measuring(self._state, self._store_writer, self._events.put, measurer, measure_pool)
-        self._unknown_outcomes = UnknownOutcomes(worker, local, self._events.put)
+        self._circuit_breaker = CircuitBreaker(pause_after, self._state.stop)
+        self._store_writer = StoreWriter(recorder, journal, post, self._state.note, self._measure)
+        self._measuring = MeasureQueue(self._state, self._store_writer, post, measurer, measure_pool)
+        self._doubtful: dict[str, InFlight] = {}
         self._undelivered: set[int] = set()
         self._unkept: set[int] = set()
         self._dispatcher = Dispatcher(
@@ -123,30 +109,26 @@ class Coordinator:
             permits=permits,
             executor=executor,
             local=local,
+            on_end=self._conclude,
             on_doubt=self._add_doubt,
             budget=budget,
             pacing=pacing,
             concurrency=concurrency,
             timers=self._timers,
-            post=self._events.put,
+            post=post,
         )
         self._asking = False
         self._left = False
         self._all_ended = False
         self._abandoned: list[InFlight] = []
-        self.left_behind: list[Future[Attempt]] = []
         self.summed_up = False
         self.failed = False
 
     # from any thread
 
-    def stop(self) -> None:
-        """Send nothing more; requests in flight are waited for and kept. Safe from any thread."""
-        self._events.put(StopRequested())
-
-    def leave(self) -> None:
-        """Stop without waiting: requests in flight stay in the journal. Safe from any thread."""
-        self._events.put(StopRequested(leave=True))
+    def stop(self, *, leave: bool = False) -> None:
+        """Send nothing more; requests in flight are waited for, or with `leave` stay in the journal."""
+        self._calls.put(lambda: self._stop(leave))
 
     # the run, in one thread
 
@@ -157,24 +139,30 @@ class Coordinator:
             self._run()
         except BaseException:
             self.failed = True
-            self._leave_behind()
+            self._abandoned += self._dispatcher.abandon()
             raise
         finally:
             self._store_writer.close()
 
     def _run(self) -> None:
         began = monotonic()
-        sends = [place for place, task in enumerate(self._tasks) if task.send is not None]
-        for place in sends:
-            self._dispatcher.add(InFlight(place, self._tasks[place].send or 0.0))
-        self._skip_cells()
+        for place, task in enumerate(self._tasks):
+            if task.send is not None:
+                self._dispatcher.add(InFlight(place, self._state[place], task.send))
+            if task.leave:
+                self._state.end(place, State.SKIPPED, task.leave, task.note)
+            if task.leave == "recover":
+                self._undelivered.add(place)
         self._work()
         while self._ask_at_the_end():
             self._work()
         self._follow_leaders()
         self._work()
-        self._deliver_backlog()
-        seconds = monotonic() - began if sends else 0.0
+        if self._store_writer.backlog and not self._left:
+            self._store_writer.retry()
+            self._work()
+        sent = any(task.send is not None for task in self._tasks)
+        seconds = monotonic() - began if sent else 0.0
         self._all_ended = True
         while self._measuring.pending:
             self._wait()
@@ -183,10 +171,10 @@ class Coordinator:
         self._finish(seconds)
 
     def _work(self) -> None:
-        """Send, reuse and handle events until nothing is under way."""
+        """Send, reuse and make posted calls until nothing is under way."""
         while True:
             # A stop that was requested comes before anything new is sent.
-            while not self._events.empty():
+            while not self._calls.empty():
                 self._wait()
             # A store slower than the service must not fill the memory with pictures.
             if self._store_writer.writing < self._max_writing or self._state.stopped:
@@ -200,23 +188,13 @@ class Coordinator:
             self._wait()
 
     def _wait(self, most: float = 60.0) -> None:
-        """Handle the next event and the timers that are due."""
+        """Make the next posted call and the calls of the timers that are due."""
         try:
-            event = self._events.get(timeout=self._timers.seconds(monotonic(), most))
+            call = self._calls.get(timeout=self._timers.seconds(monotonic(), most))
         except queue.Empty:
-            event = Callback(lambda: None)
-        if isinstance(event, StopRequested):
-            self._stop(event)
-        elif isinstance(event, AttemptFinished):
-            attempt = self._dispatcher.attempt_finished(event)
-            if attempt is not None:
-                self._conclude(event.in_flight, attempt)
-        elif isinstance(event, LogAnswered):
-            self._asking = False
-            for request_id, outcome in event.outcomes.items():
-                self._apply_outcome(request_id, outcome)
+            pass
         else:
-            event.act()
+            call()
         for act in self._timers.due(monotonic()):
             act()
         # Not while it writes: a store slower than the timer would be retried forever before it has finished.
@@ -224,13 +202,13 @@ class Coordinator:
             wait = self._pacing.before_store(max(1, self._store_writer.failures))
             self._timers.set("store", monotonic() + wait, self._store_writer.retry)
 
-    def _stop(self, event: StopRequested) -> None:
+    def _stop(self, leave: bool) -> None:
         self._measuring.drop("stopped")
         if self._all_ended:
-            self._left = self._left or event.leave
+            self._left = self._left or leave
             return  # every cell has ended: nothing to send again
         self._state.stop("asked", RESUMABLE)
-        if event.leave:
+        if leave:
             self._leave()
 
     def _measure(self, place: int) -> None:
@@ -243,14 +221,16 @@ class Coordinator:
             self._state.cancel(place)
         self._reusable.clear()
         line = "left while it was under way: the next run of the sweep looks for its answer in the journal"
-        for in_flight in self._leave_behind():
+        under_way = self._dispatcher.abandon()
+        self._abandoned += under_way
+        for in_flight in under_way:
             self._undelivered.add(in_flight.place)
             self._state.end(in_flight.place, State.IN_DOUBT, "left", line)
 
-    def _leave_behind(self) -> list[InFlight]:
-        self._abandoned = self._dispatcher.abandon()
-        self.left_behind = [in_flight.future for in_flight in self._abandoned if in_flight.future is not None]
-        return self._abandoned
+    @property
+    def left_behind(self) -> list[Future[Attempt]]:
+        """Attempts that are no longer waited for; they still write to their folders."""
+        return [in_flight.future for in_flight in self._abandoned if in_flight.future is not None]
 
     def keep_late(self) -> None:
         """Write down the answers of `left_behind` that came meanwhile. In any thread, once the run has ended."""
@@ -259,9 +239,9 @@ class Coordinator:
 
     def _conclude(self, in_flight: InFlight, attempt: Attempt) -> None:
         """Apply a request's last attempt to its cell, budget and store."""
-        cell = self._state[in_flight.place]
+        cell = in_flight.cell
         # An answer may come although its task was lost.
-        self._unknown_outcomes.resolve(in_flight.request_id)
+        self._doubtful.pop(in_flight.request_id, None)
         cell.apply(attempt, datetime.now(UTC))
         self.results.spent = round(self.results.spent + cell.cost, 6)
         if cell.state is State.IN_DOUBT:
@@ -270,9 +250,8 @@ class Coordinator:
                 self._add_doubt(in_flight)
         else:
             self._budget.settle(in_flight.price, cell.cost)
-        if cell.request is not None:
-            self._budget.learn(cell.request, attempt)
-        self._stop_for(self._circuit_breaker.record(cell, attempt, self._planned(in_flight)))
+        self._budget.learn(in_flight.request, attempt)
+        self._circuit_breaker.record(cell, attempt, self._tasks[in_flight.place].send or 0.0)
         if attempt.answer is not None and attempt.answer.stand_ins:
             self._state.note(
                 f"the sandbox took another photograph for {attempt.answer.stand_ins}: measurements against it "
@@ -293,17 +272,10 @@ class Coordinator:
         self._state.notify(cell)
         self._store_writer.write(PendingWrite(in_flight.place, cell, attempt, in_flight.attempt_folder))
 
-    def _planned(self, in_flight: InFlight) -> float:
-        return self._tasks[in_flight.place].send or 0.0
-
-    def _stop_for(self, reason: StopReason | None) -> None:
-        if reason is not None:
-            self._state.stop(reason.word, reason.line)
-
     # answers that were lost
 
     def _add_doubt(self, in_flight: InFlight) -> None:
-        self._unknown_outcomes.add(in_flight)
+        self._doubtful[in_flight.request_id] = in_flight
         self._ask_later(0)
 
     def _ask_later(self, turn: int) -> None:
@@ -311,30 +283,51 @@ class Coordinator:
             return
 
         def ask() -> None:
-            self._asking = self._unknown_outcomes.ask() or self._asking
+            self._ask_log()
             self._ask_later(turn + 1)
 
         self._timers.set("ask", monotonic() + self._pacing.asks[turn], ask)
 
+    def _ask_log(self) -> bool:
+        """Ask the service's log about all requests in doubt; False if there is nothing to ask, or no thread for it."""
+        if not self._doubtful:
+            return False
+        now = datetime.now(UTC)
+        sent = {request_id: in_flight.when or now for request_id, in_flight in self._doubtful.items()}
+        try:
+            future = self._local.submit(self._worker.ask, sent)
+        except RuntimeError:
+            return False
+
+        def answered() -> None:
+            self._asking = False
+            # A question that fails is a question without an answer.
+            if not future.cancelled() and future.exception() is None:
+                for request_id, outcome in future.result().items():
+                    self._apply_outcome(request_id, outcome)
+
+        self._asking = True
+        future.add_done_callback(lambda _: self._calls.put(answered))
+        return True
+
     def _ask_at_the_end(self) -> bool:
         """Ask once more about requests in doubt; True if that puts something under way again."""
-        if self._left or not self._unknown_outcomes.ask():
+        if self._left or not self._ask_log():
             return False
-        self._asking = True
         deadline = monotonic() + LOG_SECONDS
         while self._asking and not self._left and monotonic() < deadline:
             self._wait(max(0.0, deadline - monotonic()))
         return self._dispatcher.busy or bool(self._store_writer.pending)
 
     def _apply_outcome(self, request_id: str, outcome: BillingOutcome) -> None:
-        in_flight = self._unknown_outcomes.resolve(request_id)
+        in_flight = self._doubtful.pop(request_id, None)
         if in_flight is None:
             return
         if self._dispatcher.shorten_wait(in_flight):
-            self._unknown_outcomes.add(in_flight)  # its cell is not written yet: ask again afterwards
+            self._doubtful[request_id] = in_flight  # its cell is not written yet: ask again afterwards
             return
         cell_end = outcome_by_log(outcome)
-        cell = self._state[in_flight.place]
+        cell = in_flight.cell
 
         def then(failure: TrackingError | None) -> None:
             # A cell stays in doubt until the store knows its outcome: the next run asks again.
@@ -346,24 +339,19 @@ class Coordinator:
 
     def _apply_charge(self, in_flight: InFlight, outcome: BillingOutcome) -> None:
         """Count a charge that the store knows, or send an unbilled request again; its money is still reserved."""
-        cell = self._state[in_flight.place]
-        self._stop_for(self._circuit_breaker.check_charge(cell, outcome.cost_usd, self._planned(in_flight)))
+        cell = in_flight.cell
+        planned = self._tasks[in_flight.place].send or 0.0
+        self._circuit_breaker.check_charge(cell, outcome.cost_usd, planned)
         cell.cost = round(cell.cost + outcome.cost_usd, 6)
         self.results.spent = round(self.results.spent + outcome.cost_usd, 6)
         self._state.notify(cell)
         if outcome.billed or self._state.stopped or in_flight.attempts >= self._pacing.attempts:
             self._budget.settle(in_flight.price, outcome.cost_usd)
         else:
-            self._dispatcher.add(InFlight(in_flight.place, in_flight.price, attempts=in_flight.attempts))
+            again = InFlight(in_flight.place, cell, in_flight.price, attempts=in_flight.attempts)
+            self._dispatcher.add(again)
 
     # cells without a request
-
-    def _skip_cells(self) -> None:
-        for place, task in enumerate(self._tasks):
-            if task.leave:
-                self._state.end(place, State.SKIPPED, task.leave, task.note)
-            if task.leave == "recover":
-                self._undelivered.add(place)
 
     def _reuse(self, place: int, task: Task) -> None:
         """Fill a cell from the store."""
@@ -414,13 +402,12 @@ class Coordinator:
 
     # the end
 
-    def _deliver_backlog(self) -> None:
-        if self._store_writer.backlog and not self._left:
-            self._store_writer.retry()
-            self._work()
-
     def _finish(self, seconds: float) -> None:
-        self._count_undelivered()
+        # Cells that are paid for, or may be, and are not in the store.
+        owed = {write.place for write in self._store_writer.backlog if not write.attempt.free}
+        unkept = owed & self._unkept
+        self.results.unkept = len(unkept)
+        self.results.undelivered = len((owed | self._undelivered) - unkept)
         stopped = self._state.stopped
 
         def finish() -> None:
@@ -437,10 +424,3 @@ class Coordinator:
         self.results.unended = not self.summed_up
         if self.results.undelivered_line:
             self._state.note(self.results.undelivered_line)
-
-    def _count_undelivered(self) -> None:
-        """Count cells that are paid for, or may be, and are not in the store."""
-        owed = {write.place for write in self._store_writer.backlog if not write.attempt.free}
-        unkept = owed & self._unkept
-        self.results.unkept = len(unkept)
-        self.results.undelivered = len((owed | self._undelivered) - unkept)

@@ -17,7 +17,7 @@ from kontext_lab.errors import ConfigError, InDoubt, RateLimited, RetryLater, Se
 from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import State
 from kontext_lab.runner.budget import Budget
-from kontext_lab.runner.protocols import AttemptFinished, InFlight, JournalProtocol, Permits, WorkerProtocol
+from kontext_lab.runner.protocols import InFlight, JournalProtocol, Permits, Post, WorkerProtocol
 from kontext_lab.runner.retry_policy import Pacing, Throttle
 from kontext_lab.runner.run_state import RunState, Timers
 
@@ -33,19 +33,17 @@ GRACE_SECONDS = 10.0
 class Dispatcher:
     """All requests of one run.
 
+    All methods run on the coordinator's thread.
+
     Args:
         state: the cells.
-        worker: makes attempts.
-        journal: holds every attempt before it is made.
-        permits: issues the right to send each attempt, and withdraws it.
+        worker, journal, permits: see their protocols.
         executor: sends. Only the permit, never a future of this executor, tells if a request left.
         local: reads the journal and fetches pictures again, in this process.
+        on_end: called with every request and its last attempt.
         on_doubt: called with a request whose task is lost, but whose answer may still come.
-        budget: the money.
-        pacing: retry policy.
-        concurrency: limit of requests at once.
-        timers: timers of the run.
-        post: hands an event to the coordinator.
+        budget, pacing, concurrency, timers: of the run.
+        post: see `Post`.
     """
 
     def __init__(
@@ -57,12 +55,13 @@ class Dispatcher:
         permits: Permits,
         executor: Executor,
         local: Executor,
+        on_end: Callable[[InFlight, Attempt], None],
         on_doubt: Callable[[InFlight], None],
         budget: Budget,
         pacing: Pacing,
         concurrency: int,
         timers: Timers,
-        post: Callable[[AttemptFinished], None],
+        post: Post,
     ) -> None:
         self._state = state
         self._worker = worker
@@ -70,7 +69,7 @@ class Dispatcher:
         self._permits = permits
         self._executor = executor
         self._local = local
-        self._on_doubt = on_doubt
+        self._on_end, self._on_doubt = on_end, on_doubt
         self._budget = budget
         self._pacing = pacing
         self._throttle = Throttle.start(concurrency)
@@ -103,32 +102,33 @@ class Dispatcher:
         if self._state.stopped:
             self._cancel()
 
-    def attempt_finished(self, event: AttemptFinished) -> Attempt | None:
-        """Handle a worker's return; gives the attempt if it was the request's last, else None."""
-        in_flight, attempt = event.in_flight, _attempt_of(event)
-        if event.future is not in_flight.future:
-            return None  # of an earlier attempt
+    def _finished(self, in_flight: InFlight, future: Future[Attempt]) -> None:
+        """Handle a worker's return."""
+        if future is not in_flight.future:
+            return  # of an earlier attempt
+        attempt = _attempt_of(in_flight, future)
         if self._running.get(in_flight.place) is in_flight:
             del self._running[in_flight.place]
             if not attempt.permitted:
-                return self._resolve_lost(in_flight, attempt, dead=_is_broken(event))
+                broken = not future.cancelled() and isinstance(future.exception(timeout=0), BrokenExecutor)
+                self._resolve_lost(in_flight, attempt, dead=broken)
+                return
             self._permits.retire(in_flight.permit)
             self._adjust(in_flight, attempt)
             attempt = self._journal.keep(in_flight.attempt_folder, attempt)
         elif self._fetching.get(in_flight.place) is in_flight:
             del self._fetching[in_flight.place]
         else:
-            return None  # left behind
+            return  # left behind
         if attempt.trouble:
             self._state.stop("journal", attempt.trouble)
         if not attempt.permitted:
             in_flight.stays = True  # its folder can't be read now: the next run reads it
-            return attempt
-        if isinstance(attempt.error, RetryLater) and self._retry(in_flight, attempt.error):
-            return None
-        if self._fetch_again(in_flight, attempt):
-            return None
-        return attempt
+        else:
+            again = isinstance(attempt.error, RetryLater) and self._retry(in_flight, attempt.error)
+            if again or self._fetch_again(in_flight, attempt):
+                return
+        self._on_end(in_flight, attempt)
 
     def shorten_wait(self, in_flight: InFlight) -> bool:
         """Wait only GRACE_SECONDS longer for an answer, since the service's log knows the request's outcome.
@@ -188,11 +188,10 @@ class Dispatcher:
 
     def _send(self, in_flight: InFlight) -> None:
         """Reserve money, write the intent, issue the permit, send: the order of money rules 1 and 3."""
-        cell = self._state[in_flight.place]
-        assert cell.request is not None, "only cells of a sweep are sent"
+        cell, request = in_flight.cell, in_flight.request
         if in_flight.attempts:
             self._budget.settle(in_flight.price, 0.0)  # the price may be known better by now
-        in_flight.price = self._budget.expected(cell.request, in_flight.price)
+        in_flight.price = self._budget.expected(request, in_flight.price)
         if not self._budget.reserve(in_flight.price):
             self._state.end(in_flight.place, State.SKIPPED, "budget", "does not fit into the budget")
             return
@@ -217,9 +216,7 @@ class Dispatcher:
         self._state.notify(cell)
         self._running[in_flight.place] = in_flight
         try:
-            future = self._executor.submit(
-                self._worker.send, cell.request, in_flight.request_id, in_flight.permit
-            )
+            future = self._executor.submit(self._worker.send, request, in_flight.request_id, in_flight.permit)
         except Exception as error:  # shut down, broken, or a request that doesn't pickle
             self._state.stop("executor", f"the executor takes no work: {error}")
             future = Future()
@@ -228,14 +225,8 @@ class Dispatcher:
         self._watch(in_flight, future, taken=None)
 
     def _watch(self, in_flight: InFlight, future: Future[Attempt], taken: float | None) -> None:
-        """Give up a task that its executor lost without a word, long after its request left.
-
-        Args:
-            in_flight: the request.
-            future: its task.
-            taken: moment at which its permit was known to be taken, by the monotonic clock.
-        """
-        patience = self._patience(in_flight)
+        """Give up a task that its executor lost without a word, long after its permit was known to be taken."""
+        patience = self._worker.patience(in_flight.request)
 
         def check() -> None:
             if self._running.get(in_flight.place) is not in_flight or in_flight.future is not future:
@@ -252,19 +243,13 @@ class Dispatcher:
 
         self._timers.set(f"lost {in_flight.place}", monotonic() + patience / 2, check)
 
-    def _patience(self, in_flight: InFlight) -> float:
-        request = self._state[in_flight.place].request
-        assert request is not None, "it was sent"
-        return self._worker.patience(request)
-
     def _fail_to_send(self, in_flight: InFlight, word: str, line: str) -> None:
         self._state.stop(word, line)
         self._waiting.append(in_flight)  # to be cancelled with the others
 
     def _post_when_done(self, in_flight: InFlight, future: Future[Attempt]) -> None:
         in_flight.future = future
-        event = AttemptFinished(in_flight, in_flight.request_id, future)
-        future.add_done_callback(lambda _: self._post(event))
+        future.add_done_callback(lambda _: self._post(lambda: self._finished(in_flight, future)))
 
     def _adjust(self, in_flight: InFlight, attempt: Attempt) -> None:
         """Change how many requests run at once, by the service's answer."""
@@ -281,11 +266,9 @@ class Dispatcher:
             return False
         self._journal.drop(in_flight.attempt_folder)
         in_flight.waited += wait
-        cell = self._state[in_flight.place]
-        cell.state, cell.note = (
-            State.WAITING,
-            f"{error} (attempt {in_flight.attempts} of {self._pacing.attempts})",
-        )
+        cell = in_flight.cell
+        cell.state = State.WAITING
+        cell.note = f"{error} (attempt {in_flight.attempts} of {self._pacing.attempts})"
         self._state.notify(cell)
 
         def wake() -> None:
@@ -311,31 +294,29 @@ class Dispatcher:
         self._timers.set(_timer_name(in_flight), monotonic() + wait, lambda: self._fetch(in_flight, attempt))
         return True
 
-    def _resolve_lost(self, in_flight: InFlight, attempt: Attempt, *, dead: bool) -> Attempt | None:
-        """Decide by its permit about an attempt whose task brought no result; returns the attempt if that is its end.
+    def _resolve_lost(self, in_flight: InFlight, attempt: Attempt, *, dead: bool) -> None:
+        """Decide by its permit about an attempt whose task was cancelled, died, or was run again.
 
-        Args:
-            in_flight: the request, whose task was cancelled, died, or was run again.
-            attempt: the known facts.
-            dead: True if its worker is certainly gone, so that the attempt folder won't change.
+        With `dead` its worker is certainly gone, so that the attempt folder won't change.
         """
         if self._permits.withdraw(in_flight.permit, in_flight.attempt_folder):
             if self._state.stopped:
                 self._end_unsent(in_flight)
-                return None
+                return
             self._permits.retire(in_flight.permit)
-            unsent = replace(attempt, error=ServiceUnavailable(f"nothing was sent: {attempt.error}"))
-            return None if self._retry(in_flight, ServiceUnavailable(str(unsent.error))) else unsent
+            error = ServiceUnavailable(f"nothing was sent: {attempt.error}")
+            if not self._retry(in_flight, error):
+                self._on_end(in_flight, replace(attempt, error=error))
+            return
         self._permits.retire(in_flight.permit)
         shared = in_flight.permit.attempt_folder is not None
         # The standard library reports a broken pool before all its processes have ended.
-        seconds = (LOOK_SECONDS * 4 if dead else self._patience(in_flight)) if shared else 0.0
-        in_flight.until = monotonic() + seconds
+        seconds = LOOK_SECONDS * 4 if dead else self._worker.patience(in_flight.request)
+        in_flight.until = monotonic() + (seconds if shared else 0.0)
         self._awaiting[in_flight.place] = in_flight
         if shared and not dead:
             self._on_doubt(in_flight)
         self._check_folder(in_flight, attempt)
-        return None
 
     def _check_folder(self, in_flight: InFlight, attempt: Attempt) -> None:
         """Fetch from an attempt folder once it holds an answer, or once the wait for one is over."""
@@ -349,11 +330,9 @@ class Dispatcher:
         )
 
     def _fetch(self, in_flight: InFlight, attempt: Attempt) -> None:
-        request = self._state[in_flight.place].request
-        assert request is not None, "it was sent"
         try:
             future = self._local.submit(
-                self._worker.fetch, request, in_flight.request_id, in_flight.attempt_folder
+                self._worker.fetch, in_flight.request, in_flight.request_id, in_flight.attempt_folder
             )
         except RuntimeError as error:  # Python is about to end
             in_flight.stays = True
@@ -368,17 +347,12 @@ def _timer_name(in_flight: InFlight) -> str:
     return f"cell {in_flight.place}"
 
 
-def _attempt_of(event: AttemptFinished) -> Attempt:
+def _attempt_of(in_flight: InFlight, future: Future[Attempt]) -> Attempt:
     """A task's attempt; if the task died, an attempt in doubt without a known permit."""
     try:
-        return event.future.result(timeout=0)
+        return future.result(timeout=0)
     except CancelledError:
         line = "its executor gave it up"
     except Exception as error:  # a dead process pool, a request that doesn't pickle, a bug in a worker
         line = f"its worker failed: {type(error).__name__}: {error}"
-    return Attempt(event.request_id, error=InDoubt(line), permitted=False)
-
-
-def _is_broken(event: AttemptFinished) -> bool:
-    """True if all workers of the executor are gone."""
-    return not event.future.cancelled() and isinstance(event.future.exception(timeout=0), BrokenExecutor)
+    return Attempt(in_flight.request_id, error=InDoubt(line), permitted=False)

@@ -70,7 +70,7 @@ class Handle:
     def leave(self) -> None:
         """Stop without waiting for requests in flight; the next run looks for their answers in the journal."""
         self.left = monotonic() if self.left is None else self.left
-        self._coordinator.leave()
+        self._coordinator.stop(leave=True)
 
     @property
     def done(self) -> bool:

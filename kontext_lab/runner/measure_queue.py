@@ -5,17 +5,17 @@ The store writer records the values between outcomes. A failure costs values, ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from time import monotonic
 from typing import Any
 
 from kontext_lab.errors import TrackingError
-from kontext_lab.runner.protocols import Callback, MeasurerProtocol
+from kontext_lab.runner.protocols import MeasurerProtocol, Post
 from kontext_lab.runner.run_state import RunState
 from kontext_lab.runner.store_writer import StoreWriter
 
-__all__ = ["Measuring"]
+__all__ = ["MeasureQueue"]
 
 _LATER = "`lab.measure(results)` or `kontext-lab measure` does it later"
 
@@ -26,22 +26,17 @@ PATIENCE = 600.0
 """Longest wait for the next cell at the end of a run, in seconds: a person's own metric may load a model, or hang."""
 
 
-class Measuring:
-    """Queue of cells to be measured. All methods and posted events run on the coordinator's thread.
+class MeasureQueue:
+    """Queue of cells to be measured. All methods and posted calls run on the coordinator's thread.
 
-    Args:
-        state: the cells.
-        store_writer: writes down the values.
-        post: hands an event to the coordinator.
-        measurer: measures; None to measure nothing.
-        pool: runs the measurer; not shut down here.
+    Without a measurer nothing is measured; the pool, which runs it, is not shut down here.
     """
 
     def __init__(
         self,
         state: RunState,
         store_writer: StoreWriter,
-        post: Callable[[Callback], None],
+        post: Post,
         measurer: MeasurerProtocol | None,
         pool: Executor | None,
     ) -> None:
@@ -80,7 +75,7 @@ class Measuring:
         self._under_way[place] = future
         self._last_result = monotonic()
         self._count()
-        future.add_done_callback(lambda _: self._post(Callback(lambda: self._measured(place, future))))
+        future.add_done_callback(lambda _: self._post(lambda: self._measured(place, future)))
 
     def _measured(self, place: int, future: Future[Any]) -> None:
         if self._under_way.get(place) is not future:

@@ -1,8 +1,8 @@
-"""Protocols of the objects that the coordinator uses, and the events and tasks that it handles."""
+"""Protocols of the objects that the coordinator uses, its tasks, and its requests in flight."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,23 +13,22 @@ from kontext_lab.request.attempt import Attempt, BillingOutcome
 from kontext_lab.results import CellResult, Results, State, TrackedCell
 
 __all__ = [
-    "AttemptFinished",
-    "Callback",
-    "Event",
     "InFlight",
     "JournalProtocol",
-    "LogAnswered",
     "MeasurerProtocol",
     "Observer",
     "Permits",
+    "Post",
     "Recorder",
-    "StopRequested",
     "Task",
     "WorkerProtocol",
 ]
 
 Observer = Callable[[CellResult], None]
 """Told of every cell whose state changed, in order, on the coordinator's thread."""
+
+Post = Callable[[Callable[[], None]], None]
+"""Has a function called on the coordinator's thread, in the order of posting; may be used on any thread."""
 
 
 class WorkerProtocol(Protocol):
@@ -44,8 +43,8 @@ class WorkerProtocol(Protocol):
     def fetch(self, request: EditRequest, request_id: str, attempt_folder: Any) -> Attempt:
         """Bring the pictures of an answer that was read before; free."""
 
-    def ask(self, request_ids: Sequence[str], since: datetime) -> dict[str, BillingOutcome]:
-        """Ask the service's log about requests; a missing row proves nothing."""
+    def ask(self, sent: Mapping[str, datetime]) -> dict[str, BillingOutcome]:
+        """Ask the service's log about requests, by their ids and when they were sent; no answer proves nothing."""
 
 
 class JournalProtocol(Protocol):
@@ -68,10 +67,7 @@ class JournalProtocol(Protocol):
         """Nothing is owed for what lies there any more."""
 
     def shelve(self, cell: CellResult, attempt: Attempt) -> Attempt:
-        """Let go of bytes that lie in an attempt folder, so that a long outage of the store fills no memory.
-
-        The cell's outputs then load them from there; returned is the attempt without them.
-        """
+        """Release bytes that the outputs can load from an attempt folder: a long outage of the store fills no memory."""
 
 
 class Permits(Protocol):
@@ -123,7 +119,7 @@ class MeasurerProtocol(Protocol):
         """True if the cell has pictures to measure; quick."""
 
     def measure(self, cell: CellResult) -> Any:
-        """Measure it, on any thread; what comes has `values`, empty for none, and `trouble`, a line each."""
+        """Measure it, on any thread; the result has `values`, empty for none, and lines of `trouble`."""
 
     def record(self, cell: CellResult, found: Any) -> None:
         """Write it down and put it in place.
@@ -160,6 +156,7 @@ class InFlight:
 
     Attributes:
         place: the cell's.
+        cell: the cell.
         price: US dollars reserved for it.
         request_id: of the last attempt.
         attempt_folder: of the last attempt.
@@ -177,6 +174,7 @@ class InFlight:
     """
 
     place: int
+    cell: CellResult
     price: float
     request_id: str = ""
     attempt_folder: Any = None
@@ -192,36 +190,8 @@ class InFlight:
     stays: bool = False
     future: Future[Attempt] | None = None
 
-
-@dataclass(frozen=True)
-class StopRequested:
-    """A person wants to stop; with `leave` without waiting for what is under way."""
-
-    leave: bool = False
-
-
-@dataclass(frozen=True)
-class AttemptFinished:
-    """A worker returned, or died."""
-
-    in_flight: InFlight
-    request_id: str
-    future: Future[Attempt]
-
-
-@dataclass(frozen=True)
-class LogAnswered:
-    """The service's log was asked; an empty answer also where it could not be."""
-
-    outcomes: Mapping[str, BillingOutcome]
-
-
-@dataclass(frozen=True)
-class Callback:
-    """Something the store writer did; runs on the coordinator's thread."""
-
-    act: Callable[[], None]
-
-
-Event = StopRequested | AttemptFinished | LogAnswered | Callback
-"""Whatever the coordinator waits for."""
+    @property
+    def request(self) -> EditRequest:
+        """The cell's request."""
+        assert self.cell.request is not None, "only cells of a sweep are sent"
+        return self.cell.request

@@ -56,12 +56,9 @@ class Pacing:
                 raise ConfigError(f"pacing: {name} must be seconds, 0 or more, not {getattr(self, name)!r}")
 
     def after(self, error: ServiceError | None, attempts: int, waited: float) -> float | None:
-        """Seconds to wait before the next attempt at a request, or None for no further attempt.
+        """Seconds to wait after the error of the last of some attempts, or None for no further attempt.
 
-        Args:
-            error: error of the last attempt.
-            attempts: number of attempts made.
-            waited: seconds spent waiting between them so far.
+        `waited` are the seconds spent waiting between the attempts so far.
         """
         # Only these are certain not to have been billed, whatever else looks worth a retry.
         if not isinstance(error, RetryLater):
@@ -74,12 +71,7 @@ class Pacing:
         return seconds if waited + seconds <= self.seconds else None
 
     def pause(self, error: RateLimited, refusals: int) -> float:
-        """Seconds without sending after a 429.
-
-        Args:
-            error: the refusal, whose Retry-After counts within bounds.
-            refusals: earlier refusals in a row, after each of which fewer were sent at once.
-        """
+        """Seconds without sending after a 429, which followed some refusals in a row."""
         if error.retry_after is not None:
             return min(error.retry_after, self.heed)
         # Sending fewer at once is enough for a limit on concurrency; one on the rate needs time as well.
@@ -157,13 +149,7 @@ class Throttle:
         return replace(self, level=self.level + 1, good=0, refusals=0, proven=proven)
 
     def refused(self, sent: float, now: float, pause: float) -> Throttle:
-        """After a 429.
-
-        Args:
-            sent: when the refused request was sent.
-            now: the present, by the same clock.
-            pause: seconds without sending.
-        """
+        """After a 429 to a request `sent` at that moment; nothing is sent for a pause in seconds."""
         held = replace(self, hold=max(self.hold, now + pause))
         if sent < self.since:
             return held

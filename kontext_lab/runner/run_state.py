@@ -1,28 +1,20 @@
-"""State of a run: cells and notes that observers see, timers, and requests in doubt."""
+"""State of a run: cells and notes that observers see, and timers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from datetime import UTC, datetime, timedelta
 
 from kontext_lab.redaction import get_logger
-from kontext_lab.request.attempt import BillingOutcome
 from kontext_lab.results import CellResult, Results, State
-from kontext_lab.runner.protocols import InFlight, LogAnswered, Observer, WorkerProtocol
+from kontext_lab.runner.protocols import Observer
 
-__all__ = ["RunState", "Timers", "UnknownOutcomes"]
+__all__ = ["RunState", "Timers"]
 
 log = get_logger(__name__)
 
 
 class RunState:
-    """Results as they change; calls observers in order.
-
-    Args:
-        results: one waiting cell per task.
-        observers: called with every cell whose state changed.
-    """
+    """Results as they change, one cell per task; calls observers in order."""
 
     def __init__(self, results: Results, observers: Sequence[Observer]) -> None:
         self.results = results
@@ -94,50 +86,3 @@ class Timers:
         names = [name for name, (moment, _) in self._timers.items() if moment <= now]
         timers = sorted((self._timers.pop(name) for name in names), key=lambda timer: timer[0])
         return [act for _, act in timers]
-
-
-class UnknownOutcomes:
-    """Requests in doubt: asks the service's log about them from time to time.
-
-    The service logs a charge only after delivery, so a missing row proves nothing.
-
-    Args:
-        worker: asks the log.
-        executor: runs the question.
-        post: hands the answer to the coordinator.
-    """
-
-    def __init__(
-        self, worker: WorkerProtocol, executor: Executor, post: Callable[[LogAnswered], None]
-    ) -> None:
-        self._worker = worker
-        self._executor = executor
-        self._post = post
-        self._requests: dict[str, InFlight] = {}
-
-    def add(self, in_flight: InFlight) -> None:
-        """Add a request whose answer was lost."""
-        self._requests[in_flight.request_id] = in_flight
-
-    def resolve(self, request_id: str) -> InFlight | None:
-        """Remove the request whose outcome is known now."""
-        return self._requests.pop(request_id, None)
-
-    def ask(self) -> bool:
-        """Ask about all of them and post the answer; False if there is nothing to ask, or no thread for it."""
-        if not self._requests:
-            return False
-        moments = [in_flight.when for in_flight in self._requests.values() if in_flight.when]
-        since = min(moments, default=datetime.now(UTC)) - timedelta(minutes=5)
-        try:
-            future = self._executor.submit(self._worker.ask, tuple(self._requests), since)
-        except RuntimeError:
-            return False
-
-        def answered(done: Future[dict[str, BillingOutcome]]) -> None:
-            # A question that fails is a question without an answer.
-            failed = done.cancelled() or done.exception() is not None
-            self._post(LogAnswered({} if failed else done.result()))
-
-        future.add_done_callback(answered)
-        return True

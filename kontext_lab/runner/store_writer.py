@@ -16,7 +16,7 @@ from typing import Any
 from kontext_lab.errors import TrackingError
 from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult
-from kontext_lab.runner.protocols import Callback, JournalProtocol, Recorder
+from kontext_lab.runner.protocols import JournalProtocol, Post, Recorder
 
 __all__ = ["PendingWrite", "StoreWriter"]
 
@@ -26,15 +26,7 @@ HANG_SECONDS = 20.0
 
 @dataclass
 class PendingWrite:
-    """An outcome to be written.
-
-    Attributes:
-        place: the cell's.
-        cell: with the attempt applied.
-        attempt: its last attempt.
-        attempt_folder: holds its bytes until it is written.
-        tries: number of failed tries.
-    """
+    """An outcome to be written: the cell with its last attempt applied, and the number of failed tries."""
 
     place: int
     cell: CellResult
@@ -46,12 +38,10 @@ class PendingWrite:
 class StoreWriter:
     """Owns the one thread that writes to the store.
 
-    All methods and posted events run on the coordinator's thread.
+    All methods and posted calls run on the coordinator's thread.
 
     Args:
-        recorder: the store.
-        journal: holds outcomes until the store has them.
-        post: hands an event to the coordinator.
+        recorder, journal, post: see their protocols.
         on_failure: called with a line for a person.
         on_written: called with the place of every cell that the store has taken.
 
@@ -66,7 +56,7 @@ class StoreWriter:
         self,
         recorder: Recorder,
         journal: JournalProtocol,
-        post: Callable[[Callback], None],
+        post: Post,
         on_failure: Callable[[str], None],
         on_written: Callable[[int], None],
     ) -> None:
@@ -115,7 +105,7 @@ class StoreWriter:
                 failure = error
             except Exception as error:  # a bug on this side of the store must not cost a picture either
                 failure = TrackingError(f"{type(error).__name__}: {error}")
-            self._post(Callback(lambda: done(failure)))
+            self._post(lambda: done(failure))
 
         def done(failure: TrackingError | None) -> None:
             self.pending -= 1

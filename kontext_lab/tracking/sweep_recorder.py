@@ -33,6 +33,9 @@ class SweepRecorder:
         children: its cells' runs of earlier times, by place.
         context: user and source tags.
         draw: draws the grid that is logged at the end, as PNG.
+
+    Attributes:
+        finished: True once `finish` has ended the run, or failed to.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class SweepRecorder:
         self.store, self.run_id = store, run_id
         self._children, self._context, self._draw = dict(children), context, draw
         self._ended: set[int] = set()
+        self.finished = False
 
     def reachable(self) -> bool:
         """True if the store can be spoken to at all; quick, and raises nothing."""
@@ -121,7 +125,9 @@ class SweepRecorder:
                 writing.finish_sweep(self.store, results, status, seconds=seconds, grid=grid, table=not quick)
         except TrackingError:
             end_run(self.store, self.run_id)  # the next run sums up; until then nothing is running
+            self.finished = True
             raise
+        self.finished = True
 
     def _opened(self, place: int, cell: CellResult) -> writing.Opened:
         def remember(run: Run) -> None:

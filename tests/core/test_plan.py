@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kontext_lab.lab import plan as planning
 from kontext_lab.lab.options import RunOptions
-from kontext_lab.lab.plan import Action, Decision, Plan, decide
+from kontext_lab.lab.plan import Action, Decision, Plan
 from kontext_lab.request.attempt import Reason
 from kontext_lab.results import State, TrackedCell
 from kontext_lab.sweep import Sweep
@@ -31,6 +32,16 @@ def known(
 ) -> TrackedCell:
     """A tracked cell."""
     return TrackedCell(run_id, "parent", index, fingerprint, state, reason, WHEN)
+
+
+def decide(
+    cells: Any, fingerprints: list[str], *, held: Any = None, not_billed: Any = (), **given: Any
+) -> tuple[Decision, ...]:
+    """What is decided with these options."""
+    known_cells = {"here": given.pop("here"), "anywhere": given.pop("anywhere")}
+    return planning.decide(
+        cells, fingerprints, RunOptions(**given), held=held or {}, not_billed=not_billed, **known_cells
+    )
 
 
 def actions(decisions: tuple[Decision, ...]) -> list[str]:

@@ -11,7 +11,6 @@ import pytest
 import kontext_lab as kl
 from kontext_lab.lab import progress
 from kontext_lab.lab.launch import prepare_run
-from kontext_lab.lab.options import GivenOptions
 from kontext_lab.runner import Handle
 from kontext_lab.sandbox import Sandbox
 
@@ -67,7 +66,7 @@ def test_an_interrupt_that_nobody_catches_stops_the_sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between the start and the wait, on a machine where the thread runs already: at most one request leaves."""
-    handle = prepare_run(lab.context, make_sweep(), GivenOptions(concurrency=1))
+    handle = prepare_run(lab.context, make_sweep(), {"concurrency": 1})
     with monkeypatch.context() as patched:
         patched.setattr(owner, name, interrupted_once(getattr(owner, name), before=before))
         with pytest.raises(KeyboardInterrupt):

@@ -22,7 +22,6 @@ from kontext_lab.cli.main import run_command
 from kontext_lab.journal import Intent
 from kontext_lab.lab.context import Lazy, ServiceCache
 from kontext_lab.lab.lab import with_service
-from kontext_lab.lab.launch import facts_of
 from kontext_lab.lab.lookup import thumbnail, with_requests
 from kontext_lab.sandbox import Sandbox
 
@@ -194,7 +193,7 @@ class TestThreads:
 
 def left(lab: kl.Lab, sweep: kl.Sweep) -> None:
     """Leave in the journal what a process leaves that dies after sending."""
-    journal = lab.context.journal.sweep(facts_of(lab.context, sweep))
+    journal = lab.context.journal_of(sweep)
     journal.lock.take()
     journal.begin(sweep)
     cell = sweep.cells[0]

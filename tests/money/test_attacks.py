@@ -195,15 +195,15 @@ def test_an_interrupt_while_the_bar_is_drawn_stops_the_sweep(
     lab: kl.Lab, sweep: kl.Sweep, quick: Pacing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C falls where it falls: not only into the waiting."""
-    inner, drawn = progress._Display._show_counts, []
+    inner, drawn = progress.ProgressBar.follow, []
 
-    def show(display: Any) -> None:
+    def follow(bar: progress.ProgressBar, results: kl.Results) -> None:
         drawn.append(1)
         if len(drawn) == 1:
             raise KeyboardInterrupt
-        inner(display)
+        inner(bar, results)
 
-    monkeypatch.setattr(progress._Display, "_show_counts", show)
+    monkeypatch.setattr(progress.ProgressBar, "follow", follow)
     assert "asked" == lab.run(sweep.replace(seed="1-30"), progress=False, pacing=quick).stopped
 
 

@@ -13,13 +13,13 @@ import pytest
 from mlflow.entities import Run
 
 import kontext_lab as kl
-from kontext_lab.errors import AlreadyRunning
+from kontext_lab.errors import AlreadyRunning, TrackingError
 from kontext_lab.journal import FolderPermits, Intent
-from kontext_lab.lab.launch import facts_of
 from kontext_lab.lab.plan import Action
 from kontext_lab.request.attempt import RawAnswer
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Sandbox
+from kontext_lab.tracking import Tracker
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def cut_off(
     lab: kl.Lab, sweep: kl.Sweep, place: int, raw: RawAnswer | None, request_id: str = "kl-x"
 ) -> None:
     """Leave in the journal what a process leaves that dies after sending, or after reading an answer."""
-    journal = lab.context.journal.sweep(facts_of(lab.context, sweep))
+    journal = lab.context.journal_of(sweep)
     if not journal.folder.is_dir():
         journal.begin(sweep)
     cell = sweep.cells[place]
@@ -82,7 +82,7 @@ def test_an_intent_whose_permit_nobody_took_is_simply_sent(
     lab: kl.Lab, api: Sandbox, sweep: kl.Sweep
 ) -> None:
     """A process that died before its request left owes nothing, whatever the service's log says."""
-    journal = lab.context.journal.sweep(facts_of(lab.context, sweep))
+    journal = lab.context.journal_of(sweep)
     journal.begin(sweep)
     cell = sweep.cells[1]
     attempt_folder = journal.intend(Intent(1, cell.title, "kl-x", cell.request.fingerprint("x"), 0.052, ""))
@@ -103,6 +103,23 @@ def test_an_intent_that_the_log_knows_as_failed_is_simply_sent(
     cut_off(lab, sweep, 1, None, "kl-failed")
     results = lab.run(sweep, progress=False)
     assert {"done": 4} == results.counts
+
+
+def test_a_recovery_that_cannot_be_summed_up_ends_its_run_once(
+    lab: kl.Lab, sweep: kl.Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that hangs is not waited for twice."""
+    cut_off(lab, sweep, 1, None)
+    ended: list[str] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        raise TrackingError("database is locked")
+
+    monkeypatch.setattr("kontext_lab.tracking.writing.finish_sweep", refuse)
+    monkeypatch.setattr("kontext_lab.tracking.sweep_recorder.end_run", lambda _, run_id: ended.append(run_id))
+    monkeypatch.setattr(Tracker, "abandon", lambda _, run_id: ended.append(run_id))
+    (recovery,) = lab.recover()
+    assert ("not delivered: database is locked", 1) == (recovery.problem, len(ended))
 
 
 def test_a_fresh_run_leaves_no_old_one_running(
