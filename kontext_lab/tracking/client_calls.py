@@ -20,6 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
+from kontext_lab.errors import chained
 from kontext_lab.redaction import redact_logs
 
 __all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "is_read_only", "patiently", "relocate"]
@@ -111,21 +112,12 @@ class _Client:
 
 
 def relocate(client: MlflowClient, moved: list[tuple[str, str]]) -> None:
-    """Make a client of `connect` return the actual locations of artifacts, if the store can't be corrected.
-
-    Args:
-        client: the client.
-        moved: recorded and actual beginnings of locations.
-    """
+    """Make a client of `connect` replace recorded beginnings of locations by actual ones, in a store that is read-only."""
     cast(_Client, client).moved = moved
 
 
 def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
-    """Call something, and again while another process holds the database, or a server says "not now".
-
-    Raises:
-        Exception: the error of the last try, unchanged.
-    """
+    """Call something, and again while another process holds the database, or a server says "not now"."""
 
     def is_over(state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -143,23 +135,24 @@ def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
 
 def is_locked(error: BaseException) -> bool:
     """True if the root of a failure is a SQLite database that another process holds."""
-    return _is_sqlite(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return bool(_sqlite_codes(error) & {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def is_read_only(error: BaseException) -> bool:
     """True if the root of a failure is a missing right to write."""
     denied = (errno.EACCES, errno.EPERM, errno.EROFS)
-    files = any(isinstance(one, OSError) and one.errno in denied for one in _causes(error))
-    return files or _is_sqlite(error, sqlite3.SQLITE_READONLY)
+    files = any(isinstance(one, OSError) and one.errno in denied for one in chained(error, hidden=True))
+    return files or sqlite3.SQLITE_READONLY in _sqlite_codes(error)
 
 
-def _is_sqlite(error: BaseException, *codes: int) -> bool:
-    return any(
-        isinstance(cause, sqlite3.OperationalError)
-        # The lower byte is the kind, the upper one the special case.
-        and getattr(cause, "sqlite_errorcode", 0) & 0xFF in codes
-        for cause in _causes(error)
-    )
+def _sqlite_codes(error: BaseException) -> set[int]:
+    """SQLite's codes in a failure; the lower byte is the kind, the upper one the special case."""
+    chain = chained(error, hidden=True)
+    return {
+        getattr(one, "sqlite_errorcode", 0) & 0xFF
+        for one in chain
+        if isinstance(one, sqlite3.OperationalError)
+    }
 
 
 def _is_not_now(error: BaseException) -> bool:
@@ -169,21 +162,10 @@ def _is_not_now(error: BaseException) -> bool:
     """
     return any(
         # By name: the library that MLflow speaks HTTP with is not for this package to import.
-        type(cause).__name__ == "ProtocolError" or _NOT_NOW.search(str(cause)) is not None
-        for cause in _causes(error)
-        if type(cause).__module__.startswith("urllib3")
+        type(one).__name__ == "ProtocolError" or _NOT_NOW.search(str(one)) is not None
+        for one in chained(error, hidden=True)
+        if type(one).__module__.startswith("urllib3")
     )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        original = getattr(error, "orig", None)  # SQLAlchemy's name for what the driver raised
-        if isinstance(original, BaseException):
-            yield original
-        error = error.__cause__ or error.__context__
 
 
 class _OwnCallFilter(logging.Filter):

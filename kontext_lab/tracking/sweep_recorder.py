@@ -1,22 +1,33 @@
-"""Records one run of a sweep in MLflow: its cells as they come, and its end. One thread writes through it."""
+"""Records one run of a sweep in MLflow: its cells as they come, and its end. One thread writes through it.
+
+A run is complete before it ends, so a run that has ended can be trusted: a run that a crash cut off is still RUNNING.
+"""
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run, RunTag
 
 from kontext_lab.errors import TrackingError
 from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult, Results, State, TrackedCell
 from kontext_lab.results.states import MISSING
-from kontext_lab.tracking import reading, writing
-from kontext_lab.tracking.artifacts import Artifact
+from kontext_lab.tracking import assessments, layout, reading, writing
+from kontext_lab.tracking.artifacts import Artifact, fetched, put
 from kontext_lab.tracking.store import Store, check_reachable, mlflow_trouble
-from kontext_lab.tracking.writing import Slot
 
 __all__ = ["ENDED", "SweepRecorder", "end_run"]
+
+_KEPT_WHEN_COPIED = (
+    *("kontext.outputs", "kontext.output_sha256", "kontext.output_phash", "kontext.arrived"),
+    *("kontext.reason", "kontext.state", layout.METRICS),
+)
+"""Tags of a cell that its copies take over."""
 
 _UNSENT = (State.CANCELLED, State.SKIPPED, State.WAITING)
 
@@ -67,9 +78,9 @@ class SweepRecorder:
         return not (answered and known.state is State.IN_DOUBT and not known.cost)
 
     def log(self, place: int, cell: CellResult, attempt: Attempt) -> None:
-        """Write a cell that was sent; its bytes are then loaded from the store when asked for."""
+        """Write a cell that was sent, and end its run; its bytes are then loaded from the store when asked for."""
         with mlflow_trouble(f"cell {cell.title} can't be recorded in MLflow"):
-            writing.log_cell(self.store, self._slot(place), cell, attempt, self._opened(place, cell))
+            self._log(place, cell, attempt)
             self._ended.add(place)
             root = self._children[place].info.artifact_uri
             for output in cell.outputs:
@@ -77,11 +88,102 @@ class SweepRecorder:
                     path, size = f"outputs/{output.file_name}", len(output.bytes)
                     output.release(Artifact(self.store.uri, cell.run_id, root, path, output.sha256, size))
 
+    def _log(self, place: int, cell: CellResult, attempt: Attempt) -> None:
+        previews = {output.number: layout.preview_names(output) for output in cell.outputs if output.preview}
+        tags = layout.cell_tags(cell, self.run_id, place, previews)
+        before = self._earlier(place)
+        ended = before is not None and before.info.status in ("FINISHED", "FAILED")
+        # The tags of a run that has ended are trusted: they change only when the new artifacts are there.
+        run = self._open_child(place, cell, before, {} if ended else tags)
+        store, run_id = self.store, run.info.run_id
+        if before is not None:
+            now = store.client.get_run(run_id)  # people write assessments at any time
+            assessments.withdraw(store, now, before=(cell.arrived or datetime.now(UTC)).timestamp())
+            cell.comment = now.data.tags.get(layout.NOTE, "")
+        if ended:
+            writing.keep_earlier(store, run, cell, attempt)
+        writing.log_dataset(store, run_id, cell)
+        put(store, run, lambda folder: writing.write_artifacts(folder, cell, attempt, previews))
+        # The request's id comes last: a run that has it allows the journal to give up what it holds of that request.
+        tags = {**(tags if ended else {}), "kontext.request_id": attempt.client_request_id}
+        store.client.log_batch(
+            run_id,
+            metrics=layout.cell_metrics(cell, attempt),
+            params=layout.to_params(cell.params),
+            tags=[RunTag(key, text) for key, text in tags.items()],
+        )
+        store.client.set_terminated(run_id, "FINISHED" if cell.state is State.DONE else "FAILED")
+
     def copy(self, place: int, cell: CellResult, source: TrackedCell) -> None:
-        """Write a cell that is reused from another run, and take over what that run holds."""
+        """Write a cell that was paid for elsewhere to a run of its own, at no cost, and fill the cell from it.
+
+        Raises:
+            OutputMissing: its pictures are missing in the store; nothing is written.
+        """
+        store = self.store
         with mlflow_trouble(f"cell {cell.title} can't be copied in MLflow"):
-            writing.copy_cell(self.store, self._slot(place), cell, source, self._opened(place, cell))
+            original: Run = store.client.get_run(source.run_id)
+            there = reading.cell_of(store, original)
+            with fetched(store, original) as folder:
+                missing = writing.verified(there, folder) if source.state is State.DONE else ""
+                there.note = "; ".join(filter(None, (there.note, missing)))
+                run = self._copy_facts(place, cell, original, there)
+                if folder.is_dir():
+                    earlier = shutil.ignore_patterns("earlier")
+                    put(
+                        store, run, lambda to: shutil.copytree(folder, to, dirs_exist_ok=True, ignore=earlier)
+                    )
+            store.client.set_terminated(run.info.run_id, original.info.status)
+            cell.take(reading.cell_of(store, store.client.get_run(run.info.run_id)))
             self._ended.add(place)
+
+    def _copy_facts(self, place: int, cell: CellResult, original: Run, there: CellResult) -> Run:
+        """Write a copy's run without its artifacts."""
+        tags = {
+            **layout.parent_tag(there.parents),
+            **layout.cell_tags(cell, self.run_id, place, {}),
+            **{key: original.data.tags[key] for key in _KEPT_WHEN_COPIED if key in original.data.tags},
+            "kontext.note": there.note[: layout.LONGEST_TAG],
+            "kontext.reused_from": original.info.run_id,
+            "mlflow.loggedImages": "True",
+        }
+        if there.comment:
+            tags[layout.NOTE] = there.comment
+        store, before = self.store, self._earlier(place)
+        run = self._open_child(place, cell, before, tags)
+        if before is not None:
+            assessments.withdraw(store, store.client.get_run(run.info.run_id), before=time.time())
+        now = layout.milliseconds()
+        # The cost of earlier attempts at this very cell stays counted; the copy itself is free.
+        values = {**original.data.metrics, "cost/usd": layout.cost_of(before.data.metrics) if before else 0.0}
+        metrics = [
+            Metric(key, value, now, 0) for key, value in values.items() if key.startswith(layout.BOOKED)
+        ]
+        metrics += [
+            Metric(key, value, now, output.number - 1)
+            for output in there.outputs
+            for key, value in output.metrics.items()
+        ]
+        store.client.log_batch(run.info.run_id, metrics=metrics, params=layout.to_params(cell.params))
+        writing.log_dataset(store, run.info.run_id, cell)
+        return run
+
+    def _earlier(self, place: int) -> Run | None:
+        """The child run of an earlier attempt at a cell; read anew if this recorder wrote to it."""
+        run = self._children.get(place)
+        return self.store.client.get_run(run.info.run_id) if run and place in self._ended else run
+
+    def _open_child(self, place: int, cell: CellResult, before: Run | None, tags: Mapping[str, str]) -> Run:
+        """The child run of a cell: that of an earlier attempt, or a new one that has its tags from the start."""
+        client, run = self.store.client, before
+        if run is None:
+            tags = {**self._context, **tags}
+            run = client.create_run(self.store.experiment_id, run_name=cell.title[:250], tags=tags)
+        elif tags:
+            client.log_batch(run.info.run_id, tags=[RunTag(key, text) for key, text in tags.items()])
+        self._children[place] = run  # at once, so that a second try at writing finds it
+        cell.run_id = str(run.info.run_id)
+        return run
 
     def settle(self, cell: CellResult, outcome: tuple[State, str, str], cost: float) -> None:
         """Write what became of a cell in doubt: state, reason, note, and US dollars it cost after all."""
@@ -122,20 +224,6 @@ class SweepRecorder:
         except TrackingError:
             end_run(self.store, self.run_id)  # the next run sums up; until then nothing is running
             raise
-
-    def _opened(self, place: int, cell: CellResult) -> writing.Opened:
-        def remember(run: Run) -> None:
-            self._children[place] = run
-            cell.run_id = str(run.info.run_id)
-
-        return remember
-
-    def _slot(self, place: int) -> Slot:
-        existing = self._children.get(place)
-        if existing is not None and place in self._ended:
-            # Written before by this very recorder: what it remembers is the run as it was made.
-            existing = self.store.client.get_run(existing.info.run_id)
-        return Slot(self.run_id, place, self._context, existing)
 
 
 def end_run(store: Store, run_id: str) -> bool:

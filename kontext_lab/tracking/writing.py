@@ -1,18 +1,11 @@
-"""Writing sweeps and cells into runs: the calls and their order.
-
-Pictures are logged as the exact bytes received. A run is complete before it ends, so a run that has ended can be
-trusted: a run that a crash cut off is still RUNNING.
-"""
+"""Writing a sweep's parent run, and the artifacts of its cells: pictures are logged as the exact bytes received."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
@@ -20,32 +13,27 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
 from kontext_lab.errors import OutputMissing
 from kontext_lab.images import origins_of
 from kontext_lab.request.attempt import Attempt
-from kontext_lab.results import CellResult, Output, Results, State, TrackedCell
+from kontext_lab.results import CellResult, Output, Results, State
 from kontext_lab.results.saving import csv_text
 from kontext_lab.sweep import Sweep
-from kontext_lab.tracking import assessments, layout
-from kontext_lab.tracking.artifacts import Artifact, fetch, fetched, names, put
-from kontext_lab.tracking.reading import cell_of
+from kontext_lab.tracking import layout
+from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
 from kontext_lab.tracking.store import Store
 
 __all__ = [
     "Opening",
-    "Slot",
-    "copy_cell",
     "finish_sweep",
-    "log_cell",
+    "keep_earlier",
+    "log_dataset",
     "make_parent",
     "reopen_parent",
     "settle_cell",
+    "verified",
+    "write_artifacts",
 ]
-
-Opened = Callable[[Run], None]
-"""Called with a child run as soon as it exists, so that a second try at writing finds it."""
 
 PROTECT = "kontext.protect"
 """The tag with the protect boxes of a sweep, as JSON."""
-
-_KEPT_WHEN_COPIED = ("outputs", "output_sha256", "output_phash", "arrived", "reason", "state")
 
 
 @dataclass(frozen=True)
@@ -73,34 +61,10 @@ class Opening:
     parent_id: str = ""
 
 
-@dataclass(frozen=True)
-class Slot:
-    """The child run that a cell is written to.
-
-    Attributes:
-        parent_id: the sweep's run.
-        index: the cell's index in the sweep.
-        context: user and source tags.
-        existing: the child run of an earlier attempt at the same cell, which is continued.
-    """
-
-    parent_id: str
-    index: int
-    context: Mapping[str, str]
-    existing: Run | None = None
-
-
 def make_parent(
     store: Store, opening: Opening, context: Mapping[str, str], opened: Callable[[str], None]
 ) -> Run:
-    """Make a parent run with parameters, `sweep.yaml` and the references as they are sent.
-
-    Args:
-        store: the store.
-        opening: its ingredients.
-        context: user and source tags.
-        opened: called with its id as soon as it exists.
-    """
+    """Make a parent run with parameters, `sweep.yaml` and the references; `opened` gets its id as soon as it exists."""
     tags = {
         **context,
         "kontext.kind": "sweep",
@@ -143,44 +107,7 @@ def _put_sweep(store: Store, run: Run, sweep: Sweep) -> None:
     put(store, run, lambda folder: sweep.to_yaml(folder / "sweep.yaml", self_contained=True))
 
 
-def log_cell(store: Store, slot: Slot, cell: CellResult, attempt: Attempt, opened: Opened) -> None:
-    """Write a cell that has an outcome to its child run, and end the run.
-
-    Args:
-        store: the store.
-        slot: the child run.
-        cell: with the attempt applied.
-        attempt: the last one, for request and answer as they were.
-        opened: called with the child run before anything else is written to it.
-    """
-    previews = {output.number: layout.preview_names(output) for output in cell.outputs if output.preview}
-    tags = layout.cell_tags(cell, slot.parent_id, slot.index, previews)
-    before = slot.existing
-    ended = before is not None and before.info.status in ("FINISHED", "FAILED")
-    # The tags of a run that has ended are trusted: they change only when the new artifacts are there.
-    run = _open_child(store, slot, cell, {} if ended else tags)
-    run_id = run.info.run_id
-    opened(run)
-    if before is not None:
-        now = store.client.get_run(run_id)  # people write assessments at any time
-        assessments.withdraw(store, now, before=(cell.arrived or datetime.now(UTC)).timestamp())
-        cell.comment = now.data.tags.get(layout.NOTE, "")
-    if ended:
-        _keep_earlier(store, run, cell, attempt)
-    _log_dataset(store, run_id, cell)
-    put(store, run, lambda folder: _write_artifacts(folder, cell, attempt, previews))
-    # The request's id comes last: a run that has it allows the journal to give up what it holds of that request.
-    tags = {**(tags if ended else {}), "kontext.request_id": attempt.client_request_id}
-    store.client.log_batch(
-        run_id,
-        metrics=layout.cell_metrics(cell, attempt),
-        params=layout.to_params(cell.params),
-        tags=[RunTag(key, text) for key, text in tags.items()],
-    )
-    store.client.set_terminated(run_id, "FINISHED" if cell.state is State.DONE else "FAILED")
-
-
-def _keep_earlier(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> None:
+def keep_earlier(store: Store, run: Run, cell: CellResult, attempt: Attempt) -> None:
     """Keep what an earlier attempt at the same cell brought, under `earlier/`, and count its cost."""
     before = layout.cost_of(run.data.metrics)
     if run.data.tags.get("kontext.request_id") == attempt.client_request_id:
@@ -202,67 +129,6 @@ def _keep_earlier(store: Store, run: Run, cell: CellResult, attempt: Attempt) ->
     # Looked up anew: a first try at writing may have come this far.
     if copied in run.data.tags and copied in store.client.get_run(run.info.run_id).data.tags:
         store.client.delete_tag(run.info.run_id, copied)
-
-
-def copy_cell(store: Store, slot: Slot, cell: CellResult, source: TrackedCell, opened: Opened) -> None:
-    """Write a cell that was paid for elsewhere to a child run of its own, at no cost, and end the run.
-
-    Raises:
-        OutputMissing: its pictures are missing in the store; nothing is written.
-    """
-    original: Run = store.client.get_run(source.run_id)
-    there = cell_of(store, original)
-    with fetched(store, original) as folder:
-        missing = _verified(there, folder) if source.state is State.DONE else ""
-        if missing:
-            there.note = "; ".join(filter(None, (there.note, missing)))
-        run = _copied_facts(store, slot, cell, original, there=there, opened=opened)
-        if folder.is_dir():
-            earlier = shutil.ignore_patterns("earlier")
-            put(store, run, lambda place: shutil.copytree(folder, place, dirs_exist_ok=True, ignore=earlier))
-    store.client.set_terminated(run.info.run_id, original.info.status)
-    cell.take(cell_of(store, store.client.get_run(run.info.run_id)))
-
-
-def _copied_facts(
-    store: Store, slot: Slot, cell: CellResult, original: Run, *, there: CellResult, opened: Opened
-) -> Run:
-    """Write a copy's run without its artifacts."""
-    kept = {
-        f"kontext.{key}": text
-        for key in _KEPT_WHEN_COPIED
-        if (text := original.data.tags.get(f"kontext.{key}")) is not None
-    }
-    tags = {
-        **layout.parent_tag(there.parents),
-        **layout.cell_tags(cell, slot.parent_id, slot.index, {}),
-        **kept,
-        "kontext.note": there.note[: layout.LONGEST_TAG],
-        "kontext.reused_from": original.info.run_id,
-        "mlflow.loggedImages": "True",
-    }
-    if there.comment:
-        tags[layout.NOTE] = there.comment
-    if layout.METRICS in original.data.tags:
-        tags[layout.METRICS] = original.data.tags[layout.METRICS]
-    run = _open_child(store, slot, cell, tags)
-    run_id = run.info.run_id
-    opened(run)
-    if slot.existing is not None:
-        assessments.withdraw(store, store.client.get_run(run_id), before=time.time())
-    now = layout.milliseconds()
-    # The cost of earlier attempts at this very cell stays counted; the copy itself is free.
-    earlier = layout.cost_of(slot.existing.data.metrics) if slot.existing else 0.0
-    values = {**original.data.metrics, "cost/usd": earlier}
-    metrics = [Metric(key, value, now, 0) for key, value in values.items() if key.startswith(layout.BOOKED)]
-    metrics += [
-        Metric(key, value, now, output.number - 1)
-        for output in there.outputs
-        for key, value in output.metrics.items()
-    ]
-    store.client.log_batch(run_id, metrics=metrics, params=layout.to_params(cell.params))
-    _log_dataset(store, run_id, cell)
-    return run
 
 
 def settle_cell(store: Store, run_id: str, outcome: tuple[State, str, str], cost: float) -> None:
@@ -303,56 +169,39 @@ def finish_sweep(
     store.client.set_terminated(results.run_id, status)
 
 
-def _open_child(store: Store, slot: Slot, cell: CellResult, tags: Mapping[str, str]) -> Run:
-    """The child run of a cell: that of an earlier attempt, or a new one that has its tags from the start."""
-    if slot.existing is not None:
-        if tags:
-            store.client.log_batch(
-                slot.existing.info.run_id, tags=[RunTag(key, text) for key, text in tags.items()]
-            )
-        return slot.existing
-    created: Run = store.client.create_run(
-        store.experiment_id, run_name=cell.title[:250], tags={**slot.context, **tags}
-    )
-    return created
-
-
-def _verified(there: CellResult, folder: Path) -> str:
-    """Check that the pictures of a cell are the exact bytes that were logged; returns a note on missing ones.
-
-    Args:
-        there: the cell as the store has it.
-        folder: of its artifacts, on this machine.
+def verified(there: CellResult, folder: Path) -> str:
+    """Check the pictures of a cell in a folder of its artifacts, byte for byte; returns a note on missing ones.
 
     Raises:
         OutputMissing: all of them are missing.
     """
-    trouble: dict[int, OutputMissing] = {}
-    pictures = {
+    missing: dict[int, OutputMissing] = {}
+    artifacts = {
         output.number: output.load
         for output in there.outputs
         if output.is_picture and isinstance(output.load, Artifact)
     }
-    for number, artifact in pictures.items():
+    for number, artifact in artifacts.items():
         try:
             artifact.read(folder)
         except OutputMissing as error:
-            trouble[number] = error
-    if trouble and len(trouble) == len(pictures):
-        raise next(iter(trouble.values()))
-    return f"missing in the store: output {', '.join(map(str, trouble))}" if trouble else ""
+            missing[number] = error
+    if missing and len(missing) == len(artifacts):
+        raise next(iter(missing.values()))
+    return f"missing in the store: output {', '.join(map(str, missing))}" if missing else ""
 
 
-def _log_dataset(store: Store, run_id: str, cell: CellResult) -> None:
+def log_dataset(store: Store, run_id: str, cell: CellResult) -> None:
     """Log the fingerprint as a dataset's digest: MLflow searches lists of digests, but not of tags."""
     source = json.dumps({"service": cell.service, "fingerprint": cell.fingerprint})
     dataset = Dataset(name="request", digest=cell.fingerprint[:32], source_type="kontext", source=source)
     store.client.log_inputs(run_id, [DatasetInput(dataset, [])])
 
 
-def _write_artifacts(
+def write_artifacts(
     folder: Path, cell: CellResult, attempt: Attempt, previews: Mapping[int, tuple[str, str]]
 ) -> None:
+    """Write pictures, previews, `request.json` and `response.json` of a cell into a folder."""
     for output in cell.outputs:
         if output.sha256:
             file = folder / "outputs" / output.file_name
