@@ -47,13 +47,7 @@ WITHDRAWS = "withdraws"
 
 
 def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], float | None]) -> None:
-    """Set values of a cell's outputs; None withdraws a value.
-
-    Args:
-        store: the store.
-        run_id: the cell's run.
-        values: by name and the output's number, from 1.
-    """
+    """Set values of a cell's outputs, by name and the output's number, from 1; None withdraws a value."""
     histories = {key: store.client.get_metric_history(run_id, key) for key in {key for key, _ in values}}
     metrics = []
     for (key, number), value in values.items():
@@ -95,12 +89,9 @@ def write_measured(store: Store, run_id: str, values: Mapping[int, Mapping[str, 
 
 
 def withdraw(store: Store, run: Run, before: float) -> None:
-    """Withdraw the assessments of pictures that are being overwritten.
+    """Withdraw the assessments of a cell's pictures that are being overwritten.
 
-    Args:
-        store: the store.
-        run: the cell's, read just now.
-        before: arrival of the new pictures, in seconds since the epoch: later assessments are theirs.
+    Those after `before`, the arrival of the new pictures in seconds since the epoch, are the new pictures' own.
     """
     metrics = [
         # Just after the assessment itself: a second try at writing repeats the same metric, which changes nothing.
@@ -138,14 +129,7 @@ def hide(store: Store, run_id: str, hidden: bool) -> None:
 
 
 def write_vote(store: Store, vote: Vote, left: Output, right: Output) -> list[str]:
-    """Write a vote to the sweeps of both pictures, usually one; returns the sweeps' runs.
-
-    Args:
-        store: the store.
-        vote: on these two.
-        left: was on the left.
-        right: was on the right.
-    """
+    """Write a vote to the sweeps of both pictures, usually one; returns the sweeps' runs."""
     text = vote.to_json(
         left_output=f"{left.run_id}/{left.number}",
         left_cell=left.cell.title,

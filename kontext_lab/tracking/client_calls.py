@@ -112,7 +112,7 @@ class _Client:
 
 
 def relocate(client: MlflowClient, moved: list[tuple[str, str]]) -> None:
-    """Make a client of `connect` replace recorded beginnings of locations by actual ones, in a store that is read-only."""
+    """Make a client of `connect` return actual locations in place of recorded ones, in a store that is read-only."""
     cast(_Client, client).moved = moved
 
 

@@ -17,13 +17,14 @@ from mlflow.entities import Metric, Param
 from kontext_lab.images import Origin
 from kontext_lab.request import DEFAULT, FIELDS, decimal_text
 from kontext_lab.request.attempt import Attempt
-from kontext_lab.results import CellResult, Output, Results
+from kontext_lab.results import CellResult, Output, Results, State
 from kontext_lab.sweep import Axis, Sweep
 from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 from kontext_lab.sweep.wording import shortened
 
 __all__ = [
     "BOOKED",
+    "COUNTED",
     "HIDDEN",
     "MEASURED",
     "METRICS",
@@ -66,6 +67,9 @@ LONGEST_PARAM = 6000
 """MLflow cuts longer ones with a warning; the full text is in request.json."""
 
 LONGEST_TAG = 4000
+
+COUNTED = (State.DONE, State.FAILED, State.IN_DOUBT, State.SKIPPED, State.CANCELLED)
+"""The states whose cells the parent run counts, as `cells/<state>`."""
 
 LISTED_VALUES = 12
 """Most values of an axis that a summary lists."""

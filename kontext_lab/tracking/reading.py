@@ -86,7 +86,6 @@ class SweepRun:
     def from_run(cls, run: Run) -> SweepRun:
         """Read a parent run."""
         metrics = run.data.metrics
-        counted = ("done", "failed", "in_doubt", "skipped", "cancelled")
         return cls(
             run_id=run.info.run_id,
             name=run.info.run_name or "",
@@ -95,7 +94,7 @@ class SweepRun:
             status=run.info.status,
             started=_time(run.info.start_time),
             cells=int(run.data.params.get("cells", 0)),
-            counts={state: int(metrics.get(f"cells/{state}", 0)) for state in counted},
+            counts={str(state): int(metrics.get(f"cells/{state}", 0)) for state in layout.COUNTED},
             cost=layout.cost_of(metrics),
             experiment_id=run.info.experiment_id,
             artifact_uri=run.info.artifact_uri,
@@ -173,10 +172,7 @@ def known_of(run: Run) -> TrackedCell | None:
 def known_cells(store: Store, runs: Iterable[Run], *, thorough: bool = False) -> Iterator[TrackedCell]:
     """The cells among runs, each with the number of its missing pictures.
 
-    Args:
-        store: the store.
-        runs: any runs.
-        thorough: read the bytes of every picture; else only compare the sizes of files on this machine.
+    `thorough` reads the bytes of every picture; else only the sizes of files on this machine are compared.
     """
     for run in runs:
         cell = known_of(run)

@@ -82,11 +82,7 @@ class Store:
         return file is not None and artifact_location.is_read_only(file)
 
     def check_writable(self) -> None:
-        """Check that it can be written to, as far as permissions tell.
-
-        Raises:
-            TrackingError: it can't.
-        """
+        """Raise a TrackingError if it can't be written to, as far as permissions tell."""
         artifact_location.check_database(self.uri)
 
     def prepare_folder(self) -> None:
@@ -94,9 +90,6 @@ class Store:
 
         A folder outside the database's is made for a new experiment only: after earlier sweeps a missing folder
         means that its disk isn't mounted, or that the store was moved.
-
-        Raises:
-            TrackingError: the folder is missing, or can't be written.
         """
         artifact_location.check_database(self.uri)
         experiment = self.client.get_experiment(self.experiment_id)
@@ -199,11 +192,7 @@ def resolve_uri(uri: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def mlflow_trouble(what: str) -> Iterator[None]:
-    """Turn every error of MLflow and its databases into a TrackingError of one line without secrets.
-
-    Args:
-        what: the failed action, as the beginning of the line.
-    """
+    """Turn every error of MLflow and its databases into a TrackingError of one line that begins with `what`."""
     try:
         yield
     except KontextLabError:
@@ -251,9 +240,7 @@ def _quiet() -> Iterator[None]:
 def check_reachable(uri: str, *, opened: bool = False) -> None:
     """Check within seconds that a store can be reached, without calling MLflow.
 
-    Args:
-        uri: absolute.
-        opened: it was open before, so that a database file has to be there.
+    If it was open before, a database file has to be there.
 
     Raises:
         TrackingError: it can't; says what is missing.

@@ -200,11 +200,7 @@ class SweepRecorder:
     def finish(self, results: Results, *, stopped: bool, seconds: float, quick: bool = False) -> None:
         """Sum up on the parent run and end it: FINISHED, FAILED where a cell did, KILLED where it stopped.
 
-        Args:
-            results: of the run.
-            stopped: it ended before all was sent.
-            seconds: it took.
-            quick: without table and figure, which take longer than all else.
+        `quick` leaves out table and figure, which take longer than all else.
         """
         counts = results.counts
         failed = counts[State.FAILED] + counts[State.IN_DOUBT]

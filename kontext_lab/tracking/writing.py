@@ -147,8 +147,7 @@ def finish_sweep(
 ) -> None:
     """Write counts, cost, table, figure and a short note to the parent run, and end it."""
     counts = results.counts
-    states = (State.DONE, State.FAILED, State.IN_DOUBT, State.SKIPPED, State.CANCELLED)
-    values = {f"cells/{state}": float(counts[state]) for state in states}
+    values = {f"cells/{state}": float(counts[state]) for state in layout.COUNTED}
     values["cost/usd"] = results.cost
     if seconds:
         values["time/total_s"] = round(seconds, 3)
