@@ -46,46 +46,40 @@ WITHDRAWS = "withdraws"
 """The key of a file that withdraws a vote; its value is the vote's key."""
 
 
-def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], float | None]) -> None:
-    """Set values of a cell's outputs, by name and the output's number, from 1; None withdraws a value."""
-    histories = {key: store.client.get_metric_history(run_id, key) for key in {key for key, _ in values}}
+def write_given(
+    store: Store, run_id: str, values: Mapping[tuple[str, int], float | None], recipe: str = ""
+) -> None:
+    """Set values of a cell's outputs, by name and the output's number, from 1; None withdraws a value.
+
+    Args:
+        store: the store.
+        run_id: the cell's run.
+        values: the values.
+        recipe: of measured values.
+    """
+    known = store.client.get_run(run_id).data.metrics
+    histories: dict[str, list[Metric]] = {
+        key: store.client.get_metric_history(run_id, key) if key in known else []
+        for key in {key for key, _ in values}
+    }
     metrics = []
     for (key, number), value in values.items():
-        history: list[Metric] = histories[key]
-        step = number - 1
+        history, step = histories[key], number - 1
         last = layout.latest_by_step(history).get(step)
         if value is None and (last is None or math.isnan(last.value)):
             continue
         now = max([layout.milliseconds(), *(metric.timestamp + 1 for metric in history)])
         metrics.append(Metric(key, math.nan if value is None else value, now, step))
-    if metrics:
-        store.client.log_batch(run_id, metrics=metrics)
+    tags = [RunTag(layout.METRICS, recipe)] if recipe else []
+    if metrics or tags:
+        store.client.log_batch(run_id, metrics=metrics, tags=tags)
 
 
 def write_measured(store: Store, run_id: str, values: Mapping[int, Mapping[str, float]], recipe: str) -> None:
-    """Write the measured values of a cell's outputs, in place of all earlier ones, those of earlier boxes included.
-
-    Args:
-        store: the store.
-        run_id: the cell's run.
-        values: by the output's number, from 1, and by name.
-        recipe: of the measurement.
-    """
+    """Write measured values of a cell's outputs, by the output's number and by name, in place of all earlier ones."""
     before = [key for key in store.client.get_run(run_id).data.metrics if key.startswith(layout.MEASURED)]
-    if before:
-        given: dict[tuple[str, int], float | None] = {}
-        for number, named in values.items():
-            given |= {(key, number): named.get(key) for key in (*before, *named)}
-        write_given(store, run_id, given)
-        store.client.set_tag(run_id, layout.METRICS, recipe)
-        return
-    now = layout.milliseconds()
-    metrics = [
-        Metric(key, value, now, number - 1)
-        for number, named in values.items()
-        for key, value in named.items()
-    ]
-    store.client.log_batch(run_id, metrics=metrics, tags=[RunTag(layout.METRICS, recipe)])
+    given = {(key, number): named.get(key) for number, named in values.items() for key in (*before, *named)}
+    write_given(store, run_id, given, recipe)
 
 
 def withdraw(store: Store, run: Run, before: float) -> None:

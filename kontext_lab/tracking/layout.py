@@ -18,7 +18,7 @@ from kontext_lab.images import Origin
 from kontext_lab.request import DEFAULT, FIELDS, decimal_text
 from kontext_lab.request.attempt import Attempt
 from kontext_lab.results import CellResult, Output, Results, State
-from kontext_lab.sweep import Axis, Sweep
+from kontext_lab.sweep import Sweep
 from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 from kontext_lab.sweep.wording import shortened
 
@@ -80,6 +80,12 @@ MOST_BRACKETS = 200
 
 def sweep_params(sweep: Sweep) -> dict[str, Any]:
     """Parameters of the parent run: the fixed ones, the axes as JSON, the number of cells."""
+
+    def written(key: str, value: Any) -> Any:
+        if key in REFERENCE_KEYS:
+            return value_text(key, value)
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
     fixed = sweep.fixed
     swept = {key for axis in sweep.axes for key in axis.keys}
     params: dict[str, Any] = {
@@ -89,22 +95,9 @@ def sweep_params(sweep: Sweep) -> dict[str, Any]:
         params["image"] = value_text("images", fixed["images"])
     if "repeat" in fixed:
         params["repeat"] = fixed["repeat"]
-    params["axes"] = json.dumps({axis.key: _axis_values(axis) for axis in sweep.axes}, ensure_ascii=False)
+    params["axes"] = json.dumps({axis.key: axis.written(written) for axis in sweep.axes}, ensure_ascii=False)
     params["cells"] = len(sweep)
     return params
-
-
-def _axis_values(axis: Axis) -> Any:
-    """The values as they were given: a list, or a mapping if they have names."""
-
-    def plain(key: str, value: Any) -> Any:
-        if key in REFERENCE_KEYS:
-            return value_text(key, value)
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-
-    rows = [[plain(key, part) for key, part in zip(axis.keys, entry, strict=True)] for entry in axis.values]
-    entries = rows if len(axis.keys) > 1 else [row[0] for row in rows]
-    return dict(zip(axis.labels, entries, strict=True)) if all(axis.labels) else entries
 
 
 def to_params(values: Mapping[str, Any]) -> list[Param]:

@@ -35,7 +35,6 @@ __all__ = [
     "search_cells",
     "search_listed",
     "sweep_runs",
-    "sweep_with_digest",
 ]
 
 LISTED_PER_QUERY = 500
@@ -186,13 +185,6 @@ def known_cells(store: Store, runs: Iterable[Run], *, thorough: bool = False) ->
             yield cell
 
 
-def sweep_with_digest(store: Store, digest: str) -> Run | None:
-    """The newest parent run of the same sweep in our experiment."""
-    query = f"tags.`kontext.sweep` = '{digest}' AND tags.`kontext.kind` = 'sweep'"
-    runs = search(store, [store.experiment_id], query, order_by=["attributes.start_time DESC"])
-    return next(runs, None)
-
-
 def children(store: Store, parent: Run) -> list[Run]:
     """The cells of a sweep that have an outcome, in the order of the sweep."""
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' AND tags.`kontext.kind` = 'cell'"
@@ -200,10 +192,10 @@ def children(store: Store, parent: Run) -> list[Run]:
     return sorted(runs, key=lambda run: (int(run.data.tags.get("kontext.cell", 0)), run.info.start_time))
 
 
-def sweep_runs(store: Store, *, everywhere: bool = False) -> Iterator[Run]:
-    """Parent runs of our experiment, or of all, the newest first."""
+def sweep_runs(store: Store, *, everywhere: bool = False, digest: str = "") -> Iterator[Run]:
+    """Parent runs of our experiment, or of all, the newest first; with a digest, those of one sweep."""
     experiments = store.experiment_ids() if everywhere else [store.experiment_id]
-    query = "tags.`kontext.kind` = 'sweep'"
+    query = "tags.`kontext.kind` = 'sweep'" + (f" AND tags.`kontext.sweep` = '{digest}'" if digest else "")
     return search(store, experiments, query, order_by=["attributes.start_time DESC"])
 
 

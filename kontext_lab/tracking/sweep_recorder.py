@@ -5,13 +5,14 @@ A run is complete before it ends, so a run that has ended can be trusted: a run 
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from mlflow.entities import Metric, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
 
 from kontext_lab.errors import TrackingError
 from kontext_lab.request.attempt import Attempt
@@ -102,7 +103,6 @@ class SweepRecorder:
             cell.comment = now.data.tags.get(layout.NOTE, "")
         if ended:
             writing.keep_earlier(store, run, cell, attempt)
-        writing.log_dataset(store, run_id, cell)
         put(store, run, lambda folder: writing.write_artifacts(folder, cell, attempt, previews))
         # The request's id comes last: a run that has it allows the journal to give up what it holds of that request.
         tags = {**(tags if ended else {}), "kontext.request_id": attempt.client_request_id}
@@ -165,7 +165,6 @@ class SweepRecorder:
             for key, value in output.metrics.items()
         ]
         store.client.log_batch(run.info.run_id, metrics=metrics, params=layout.to_params(cell.params))
-        writing.log_dataset(store, run.info.run_id, cell)
         return run
 
     def _earlier(self, place: int) -> Run | None:
@@ -183,6 +182,10 @@ class SweepRecorder:
             client.log_batch(run.info.run_id, tags=[RunTag(key, text) for key, text in tags.items()])
         self._children[place] = run  # at once, so that a second try at writing finds it
         cell.run_id = str(run.info.run_id)
+        # The fingerprint as a dataset's digest: MLflow searches lists of digests, but not of tags.
+        source = json.dumps({"service": cell.service, "fingerprint": cell.fingerprint})
+        dataset = Dataset(name="request", digest=cell.fingerprint[:32], source_type="kontext", source=source)
+        client.log_inputs(cell.run_id, [DatasetInput(dataset, [])])
         return run
 
     def settle(self, cell: CellResult, outcome: tuple[State, str, str], cost: float) -> None:

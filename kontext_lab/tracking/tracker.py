@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from mlflow.tracking.context import registry
 
 from kontext_lab.redaction import masked, redacted
-from kontext_lab.results import CellResult, Results, Spending, State, TrackedCell
+from kontext_lab.results import CellResult, Results, Spending, TrackedCell
 from kontext_lab.sweep import Sweep
 from kontext_lab.tracking import reading, writing
 from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
@@ -92,13 +92,15 @@ class Tracker:
         with mlflow_trouble("the MLflow store can't be searched"):
             found = reading.search_listed(self.store, "dataset.digest", (one[:32] for one in wanted))
             for cell in reading.known_cells(self.store, found, thorough=thorough):
-                best[cell.fingerprint] = max(best.get(cell.fingerprint, cell), cell, key=_worth)
+                best[cell.fingerprint] = max(
+                    best.get(cell.fingerprint, cell), cell, key=lambda one: one.worth
+                )
         return {fingerprint: best[fingerprint] for fingerprint in wanted if fingerprint in best}
 
     def known_here(self, digest: str, *, thorough: bool = False) -> dict[int, TrackedCell]:
         """List the cells in the parent run of the same sweep, by place; empty where there is no such run."""
         with mlflow_trouble("the MLflow store can't be searched"):
-            parent = reading.sweep_with_digest(self.store, digest)
+            parent = next(reading.sweep_runs(self.store, digest=digest), None)
             found = [] if parent is None else reading.children(self.store, parent)
             return {cell.index: cell for cell in reading.known_cells(self.store, found, thorough=thorough)}
 
@@ -136,7 +138,7 @@ class Tracker:
             # Never a run that was deleted.
             parent = reading.run_if_there(store, opening.parent_id) if opening.parent_id else None
             if parent is None and not opening.fresh:
-                parent = reading.sweep_with_digest(store, opening.digest)
+                parent = next(reading.sweep_runs(store, digest=opening.digest), None)
             runs: list[Run] = []
             if parent is None:
                 run_id = str(writing.make_parent(store, opening, self._context, opened).info.run_id)
@@ -240,10 +242,3 @@ class Tracker:
         """Return the name of an experiment."""
         with mlflow_trouble("the MLflow store can't be read"):
             return str(self.store.client.get_experiment(experiment_id).name)
-
-
-def _worth(cell: TrackedCell) -> tuple[int, int, bool, float]:
-    """A sort key: done, in doubt, billed failures, lost pictures, the rest; among equals whole, original, old ones."""
-    rank = {State.DONE: 4, State.IN_DOUBT: 3}.get(cell.state, 2 if cell.billed_without_picture else 0)
-    rank = 1 if cell.is_gone else rank
-    return rank, -cell.missing, not cell.copied, -cell.when.timestamp()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
+from mlflow.entities import Metric, Run, RunTag
 
 from kontext_lab.errors import OutputMissing
 from kontext_lab.images import origins_of
@@ -24,7 +24,6 @@ __all__ = [
     "Opening",
     "finish_sweep",
     "keep_earlier",
-    "log_dataset",
     "make_parent",
     "reopen_parent",
     "settle_cell",
@@ -188,13 +187,6 @@ def verified(there: CellResult, folder: Path) -> str:
     if missing and len(missing) == len(artifacts):
         raise next(iter(missing.values()))
     return f"missing in the store: output {', '.join(map(str, missing))}" if missing else ""
-
-
-def log_dataset(store: Store, run_id: str, cell: CellResult) -> None:
-    """Log the fingerprint as a dataset's digest: MLflow searches lists of digests, but not of tags."""
-    source = json.dumps({"service": cell.service, "fingerprint": cell.fingerprint})
-    dataset = Dataset(name="request", digest=cell.fingerprint[:32], source_type="kontext", source=source)
-    store.client.log_inputs(run_id, [DatasetInput(dataset, [])])
 
 
 def write_artifacts(
