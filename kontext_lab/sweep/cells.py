@@ -9,7 +9,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,6 @@ __all__ = [
     "check_used",
     "make_cells",
     "prompts",
-    "reference_names",
     "transferred",
     "warnings",
 ]
@@ -222,21 +221,6 @@ def check_used(keys: Sequence[str], templates: Sequence[str]) -> None:
         raise SweepError(
             f"axis {key!r}: no prompt uses {{{key}}}, and it is not a field; {hint}fields are {', '.join(SWEEPABLE)}"
         )
-
-
-def reference_names(cells: Iterable[Cell]) -> dict[Reference, str]:
-    """A name for each reference of a sweep: its label on the axis, else its own, numbered if others share it."""
-    names: dict[Reference, str] = {}
-    taken: Counter[str] = Counter()
-    for cell in cells:
-        images = cell.request.images
-        label = cell.labels.get("image", "") if len(images) == 1 else ""
-        for reference in images:
-            if reference not in names:
-                name = label or reference.name
-                taken[name] += 1
-                names[reference] = name if taken[name] == 1 else f"{name} {taken[name]}"
-    return names
 
 
 def transferred(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -171,8 +172,18 @@ class Sweep:
 
     @cached_property
     def reference_names(self) -> dict[Reference, str]:
-        """The name of each reference in `protect`: its label on the axis, else its own."""
-        return cells.reference_names(self.cells)
+        """The name of each reference in `protect`: its label on the axis, else its own, numbered if others share it."""
+        names: dict[Reference, str] = {}
+        times: Counter[str] = Counter()
+        for cell in self.cells:
+            images = cell.request.images
+            label = cell.labels.get("image", "") if len(images) == 1 else ""
+            for reference in images:
+                if reference not in names:
+                    name = label or reference.name
+                    times[name] += 1
+                    names[reference] = name if times[name] == 1 else f"{name} {times[name]}"
+        return names
 
     @property
     def protect(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Artifact:
             data = (folder / self.path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             self._check_reachable(folder)
-            raise self._missing(root_of(folder)) from None
+            raise self._missing from None
         return self._checked(data)
 
     @property
@@ -103,8 +103,9 @@ class Artifact:
     def _name(self) -> str:
         return f"run {self.run_id[:8]}: {self.path}"
 
-    def _missing(self, place: object) -> OutputMissing:
-        return OutputMissing(f"{self._name} is missing, looked for in {place}")
+    @property
+    def _missing(self) -> OutputMissing:
+        return OutputMissing(f"{self._name} is missing, looked for in {self.place}")
 
     def _checked(self, data: bytes) -> bytes:
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
@@ -135,7 +136,7 @@ class Artifact:
                     raise
             else:
                 return self._checked(data)
-        raise self._missing(self.place)
+        raise self._missing
 
 
 def root_of(folder: Path) -> Path:

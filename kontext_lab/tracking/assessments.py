@@ -51,11 +51,7 @@ def write_given(
 ) -> None:
     """Set values of a cell's outputs, by name and the output's number, from 1; None withdraws a value.
 
-    Args:
-        store: the store.
-        run_id: the cell's run.
-        values: the values.
-        recipe: of measured values.
+    `recipe` is that of measured values.
     """
     known = store.client.get_run(run_id).data.metrics
     histories: dict[str, list[Metric]] = {

@@ -64,7 +64,6 @@ class SweepRun:
         counts: cells by state, as last recorded.
         cost: US dollars, as last recorded.
         experiment_id: of its experiment.
-        artifact_uri: of its artifacts.
         hidden: lists leave it out.
     """
 
@@ -78,7 +77,6 @@ class SweepRun:
     counts: dict[str, int]
     cost: float
     experiment_id: str
-    artifact_uri: str
     hidden: bool = False
 
     @classmethod
@@ -96,7 +94,6 @@ class SweepRun:
             counts={str(state): int(metrics.get(f"cells/{state}", 0)) for state in layout.COUNTED},
             cost=layout.cost_of(metrics),
             experiment_id=run.info.experiment_id,
-            artifact_uri=run.info.artifact_uri,
             hidden=layout.HIDDEN in run.data.tags,
         )
 

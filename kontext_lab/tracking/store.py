@@ -124,10 +124,6 @@ def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
     Args:
         tracking_uri: as MLflow takes it; None for what MLflow has set, else its own default.
         experiment: a name; None for what the notebook or the environment has set, else `kontext-lab`.
-
-    Raises:
-        TrackingError: the store can't be reached or opened, or is an old folder store.
-        ConfigError: the experiment was deleted.
     """
     uri = resolve_uri(tracking_uri or mlflow.get_tracking_uri())
     check_reachable(uri)
@@ -238,13 +234,7 @@ def _quiet() -> Iterator[None]:
 
 
 def check_reachable(uri: str, *, opened: bool = False) -> None:
-    """Check within seconds that a store can be reached, without calling MLflow.
-
-    If it was open before, a database file has to be there.
-
-    Raises:
-        TrackingError: it can't; says what is missing.
-    """
+    """Check within seconds, without MLflow, that a store can be reached; if `opened` before, its file has to exist."""
     file = database.database_file(uri)
     if file is not None:
         if not file.parent.is_dir():

@@ -56,11 +56,7 @@ class Tracker:
 
     @staticmethod
     def in_use(tracking_uri: str | None = None) -> str:
-        """Return the address of the store that would be opened, absolute; opens nothing.
-
-        Raises:
-            TrackingError: there can be no store at that address.
-        """
+        """Return the address of the store that would be opened, absolute, or raise a TrackingError; opens nothing."""
         return resolve_uri(tracking_uri or mlflow.get_tracking_uri())
 
     @staticmethod
@@ -127,10 +123,7 @@ class Tracker:
     ) -> SweepRecorder:
         """Make the sweep's parent run, or reopen the one it has; returns its recorder.
 
-        Args:
-            opening: the sweep, and the runs it belongs to.
-            opened: told of the run's id as soon as there is a run, so that one half made can be ended.
-            draw: draws the grid that is logged at the end, as PNG.
+        `opened` gets the run's id as soon as there is a run; `draw` draws the grid that is logged at the end, as PNG.
         """
         store = self.store
         with mlflow_trouble("the sweep can't be recorded in MLflow"):
