@@ -193,7 +193,13 @@ class Results(Sequence[CellResult]):
         """
         where.pop("output", None)
         self._check_keys(where)
-        wanted = {key: _texts(key, value) for key, value in where.items()}
+        wanted: dict[str, set[str]] = {}
+        for key, value in where.items():
+            where[key] = one = plain(value)
+            if isinstance(one, Iterable) and not isinstance(one, str | bytes | Mapping):
+                where[key] = tuple(map(plain, one))
+            several = where[key] if isinstance(where[key], tuple) else (one,)
+            wanted[key] = {_text(key, part) for part in several}
         cells = [cell for cell in self if all(_has(cell, key, texts) for key, texts in wanted.items())]
         if where and not cells:
             for key, texts in wanted.items():
@@ -368,14 +374,6 @@ class Results(Sequence[CellResult]):
 
 def _text(key: str, value: Any) -> str:
     return value_text(key, value) if key != "image" else str(value)
-
-
-def _texts(key: str, wanted: Any) -> set[str]:
-    """The texts of the values to select: of one value, or of each in a list."""
-    wanted = plain(wanted)
-    several = isinstance(wanted, Iterable) and not isinstance(wanted, str | bytes | Mapping)
-    values = map(plain, wanted) if several else [wanted]
-    return {_text(key, value) for value in values}
 
 
 def _has(cell: CellResult, key: str, texts: set[str]) -> bool:

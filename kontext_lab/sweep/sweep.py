@@ -138,9 +138,9 @@ class Sweep:
         return [made[key] for key in given]
 
     def _axis(self, key: str, value: Any) -> Axis:
-        return (
-            value if isinstance(value, Axis) else parse_axis(key, value, max_megapixels=self.max_megapixels)
-        )
+        if isinstance(value, Axis):
+            return value
+        return parse_axis(key, value, max_megapixels=self.max_megapixels)
 
     @property
     def _options(self) -> dict[str, Any]:

@@ -106,6 +106,13 @@ class Store:
                 root.mkdir(parents=True, exist_ok=True)
         artifact_location.check_writable(self.uri, root)
 
+    def end_run(self, run_id: str) -> bool:
+        """End a sweep that was begun and could not be started or summed up; returns whether the store knows now."""
+        with suppress(TrackingError), mlflow_trouble("the sweep's end can't be recorded in MLflow"):
+            self.client.set_terminated(run_id, "KILLED")
+            return True
+        return False
+
     def experiment_ids(self) -> list[str]:
         """Every experiment of the store, ours first."""
         ids = [self.experiment_id]

@@ -9,7 +9,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
@@ -22,7 +21,7 @@ from kontext_lab.tracking import assessments, layout, reading, writing
 from kontext_lab.tracking.artifacts import Artifact, fetched, put
 from kontext_lab.tracking.store import Store, check_reachable, mlflow_trouble
 
-__all__ = ["ENDED", "SweepRecorder", "end_run"]
+__all__ = ["ENDED", "SweepRecorder"]
 
 _KEPT_WHEN_COPIED = (
     *("kontext.outputs", "kontext.output_sha256", "kontext.output_phash", "kontext.arrived"),
@@ -221,13 +220,5 @@ class SweepRecorder:
                         self.store.client.set_terminated(run.info.run_id, "KILLED")
                 writing.finish_sweep(self.store, results, status, seconds=seconds, grid=grid, table=not quick)
         except TrackingError:
-            end_run(self.store, self.run_id)  # the next run sums up; until then nothing is running
+            self.store.end_run(self.run_id)  # the next run sums up; until then nothing is running
             raise
-
-
-def end_run(store: Store, run_id: str) -> bool:
-    """End a sweep that was begun and could not be started or summed up; returns whether the store knows now."""
-    with suppress(TrackingError), mlflow_trouble("the sweep's end can't be recorded in MLflow"):
-        store.client.set_terminated(run_id, "KILLED")
-        return True
-    return False

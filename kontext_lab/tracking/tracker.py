@@ -19,7 +19,7 @@ from kontext_lab.tracking import reading, writing
 from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.store import Store, mlflow_trouble, open_store, resolve_uri
-from kontext_lab.tracking.sweep_recorder import ENDED, SweepRecorder, end_run
+from kontext_lab.tracking.sweep_recorder import ENDED, SweepRecorder
 from kontext_lab.tracking.writing import Opening
 
 __all__ = ["Tracker"]
@@ -145,7 +145,7 @@ class Tracker:
 
     def abandon(self, run_id: str) -> bool:
         """End a sweep that was begun and could not be started; returns whether the store knows now."""
-        return end_run(self.store, run_id)
+        return self.store.end_run(run_id)
 
     def load(self, which: str) -> tuple[SweepRun, dict[int, CellResult]]:
         """Load a sweep, found as by `find`, and its cells that have an outcome, by place."""
