@@ -19,8 +19,7 @@ from kontext_lab.tracking import reading, writing
 from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.store import Store, mlflow_trouble, open_store, resolve_uri
-from kontext_lab.tracking.sweep_recorder import ENDED, SweepRecorder
-from kontext_lab.tracking.writing import Opening
+from kontext_lab.tracking.writing import ENDED, Opening, SweepRecorder
 
 __all__ = ["Tracker"]
 

@@ -44,7 +44,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         raise FULL
 
     made = pytest.MonkeyPatch()
-    made.setattr(writing, "write_artifacts", fails)
+    made.setattr(writing, "_write_artifacts", fails)
     monkeypatch.setattr(Pacing, "before_store", lambda *_: 0.05)
     return made
 

@@ -38,7 +38,7 @@ def sweep(photo_file: Path) -> kl.Sweep:
 @pytest.fixture
 def full_store(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Makes the disk under the artifacts full, or gives it room again."""
-    inner: Callable[..., None] = writing.write_artifacts
+    inner: Callable[..., None] = writing._write_artifacts
     full = [False]
 
     def write(*args: Any) -> None:
@@ -46,7 +46,7 @@ def full_store(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
             raise OSError(28, "No space left on device")
         inner(*args)
 
-    monkeypatch.setattr(writing, "write_artifacts", write)
+    monkeypatch.setattr(writing, "_write_artifacts", write)
     return lambda now: full.__setitem__(0, now)
 
 

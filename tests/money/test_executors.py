@@ -388,7 +388,7 @@ def test_bytes_from_workers_without_the_disk_are_journaled_before_anything_else(
 
     executor = dask(hidden=True).get_executor()
     with monkeypatch.context() as broken:
-        broken.setattr(writing, "write_artifacts", full)
+        broken.setattr(writing, "_write_artifacts", full)
         lab.run(sweep, progress=False, pacing=pacing, executor=executor)
     results = lab.run(sweep, progress=False, pacing=pacing, executor=executor)
     delivered_once(slow_box, results)

@@ -231,7 +231,7 @@ def test_one_cell_that_cannot_be_written_keeps_no_other_waiting(
     """A failing disk under one cell's artifacts: eleven are in the store, the twelfth in the journal, then there."""
     from kontext_lab.tracking import writing
 
-    inner: Callable[..., None] = writing.write_artifacts
+    inner: Callable[..., None] = writing._write_artifacts
     broken = [True]
 
     def failing(folder: Path, cell: kl.CellResult, *more: object) -> None:
@@ -239,7 +239,7 @@ def test_one_cell_that_cannot_be_written_keeps_no_other_waiting(
             raise OSError(28, "No space left on device")
         inner(folder, cell, *more)
 
-    monkeypatch.setattr(writing, "write_artifacts", failing)
+    monkeypatch.setattr(writing, "_write_artifacts", failing)
     results = lab.run(sweep, progress=False, pacing=quick)
     assert {"done": 12} == results.counts
     assert any("1 cell is not in MLflow yet" in note for note in results.notes)
