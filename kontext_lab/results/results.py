@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
@@ -195,11 +195,10 @@ class Results(Sequence[CellResult]):
         self._check_keys(where)
         wanted: dict[str, set[str]] = {}
         for key, value in where.items():
-            where[key] = one = plain(value)
-            if isinstance(one, Iterable) and not isinstance(one, str | bytes | Mapping):
-                where[key] = tuple(map(plain, one))
-            several = where[key] if isinstance(where[key], tuple) else (one,)
-            wanted[key] = {_text(key, part) for part in several}
+            where[key] = values = plain(value)
+            if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
+                where[key] = values = tuple(map(plain, values))
+            wanted[key] = {_text(key, one) for one in (values if isinstance(values, tuple) else [values])}
         cells = [cell for cell in self if all(_has(cell, key, texts) for key, texts in wanted.items())]
         if where and not cells:
             for key, texts in wanted.items():
@@ -361,13 +360,12 @@ class Results(Sequence[CellResult]):
             key for key in keys if len({_text(key, cell.params.get(key)) for cell in self._cells}) > 1
         ]
         if "prompt" in differing:
-            prompts: dict[tuple[str, ...], set[str]] = defaultdict(set)
-            for cell in self._cells:
-                prompts[tuple(str(cell.params.get(word)) for word in words)].add(
-                    str(cell.params.get("prompt"))
-                )
+            pairs = {
+                (tuple(str(cell.params.get(word)) for word in words), str(cell.params.get("prompt")))
+                for cell in self
+            }
             # If equal words mean equal prompts, the words are the axis, and the prompt only follows.
-            if all(len(texts) == 1 for texts in prompts.values()):
+            if len(pairs) == len({chosen for chosen, _ in pairs}):
                 differing.remove("prompt")
         return differing
 

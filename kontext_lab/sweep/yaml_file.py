@@ -126,12 +126,8 @@ def write(
 ) -> Path:
     """Write a sweep and, if they have no place of their own, its references.
 
-    Args:
-        file: the file.
-        options: name, note, max_megapixels and protect.
-        fixed: checked values by field; `images` for the references.
-        axes: the axes.
-        self_contained: write all references beside it, also those with a path.
+    `options` are name, note, max_megapixels and protect; `self_contained` writes also the references with a path
+    beside the file.
     """
     max_megapixels = options["max_megapixels"]
     folder = file.parent / ("references" if self_contained else f"{file.stem}-references")

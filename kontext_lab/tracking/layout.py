@@ -123,14 +123,12 @@ def cell_tags(
         "kontext.state": str(cell.state),
         "kontext.reason": cell.reason,
         "kontext.note": cell.note[:LONGEST_TAG],
+        # Written also without outputs: an earlier attempt at the same cell may have had some.
+        "kontext.output_sha256": ",".join(output.sha256 for output in cell.outputs),
+        "kontext.output_phash": ",".join(output.phash for output in cell.outputs),
+        "kontext.outputs": json.dumps([_output_facts(one, previews.get(one.number)) for one in cell.outputs]),
+        **parent_tag(cell.parents),
     }
-    # Written also without outputs: an earlier attempt at the same cell may have had some.
-    tags["kontext.output_sha256"] = ",".join(output.sha256 for output in cell.outputs)
-    tags["kontext.output_phash"] = ",".join(output.phash for output in cell.outputs)
-    tags["kontext.outputs"] = json.dumps(
-        [_output_facts(output, previews.get(output.number)) for output in cell.outputs]
-    )
-    tags |= parent_tag(cell.parents)
     if cell.arrived:
         tags["kontext.arrived"] = cell.arrived.astimezone(UTC).isoformat()
     if previews:
@@ -178,15 +176,10 @@ def cell_metrics(cell: CellResult, attempt: Attempt) -> list[Metric]:
         values["time/latency_s"] = round(attempt.answer.latency_s, 3)
     metrics = [Metric(key, value, now, 0) for key, value in {**values, **cell.metrics}.items()]
     for output in cell.outputs:
-        facts = {
-            "width": output.width,
-            "height": output.height,
-            "bytes": len(output.bytes) if output.sha256 else 0,
-        }
-        step = output.number - 1
-        metrics += [
-            Metric(f"output/{key}", float(value), now, step) for key, value in facts.items() if output.sha256
-        ]
+        if output.sha256:
+            facts = {"width": output.width, "height": output.height, "bytes": len(output.bytes)}
+            step = output.number - 1
+            metrics += [Metric(f"output/{key}", float(value), now, step) for key, value in facts.items()]
     return metrics
 
 
