@@ -31,8 +31,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 def typed_params(texts: Mapping[str, str]) -> dict[str, Any]:
     """Parameters from logged text: numbers for number fields, text for all others."""
-    numbers: dict[str, Callable[[str], Any]] = {"guidance_scale": float}
-    numbers.update(dict.fromkeys(("seed", "num_images", "repeat"), int))
+    numbers = {"guidance_scale": float, "seed": int, "num_images": int, "repeat": int}
     return {
         name: numbers[name](text) if name in numbers and text != DEFAULT else text
         for name, text in texts.items()
@@ -82,20 +81,9 @@ class Output:
     @classmethod
     def from_picture(cls, cell: CellResult, number: int, picture: Picture) -> Output:
         """An output just received, its bytes in memory."""
-        return cls(
-            cell,
-            number,
-            sha256=picture.sha256,
-            format=picture.format,
-            width=picture.width,
-            height=picture.height,
-            reason=str(picture.reason or ""),
-            note=picture.note,
-            phash=picture.phash,
-            data=picture.data,
-            kept_at=picture.kept_at,
-            preview=picture.preview,
-        )
+        names = ("sha256", "format", "width", "height", "note", "phash", "data", "kept_at", "preview")
+        same: dict[str, Any] = {name: getattr(picture, name) for name in names}
+        return cls(cell, number, reason=str(picture.reason or ""), **same)
 
     @property
     def bytes(self) -> builtins.bytes:
@@ -391,6 +379,12 @@ class TrackedCell:
     def billed_without_picture(self) -> bool:
         """True if it was billed but has no picture: it is not bought again unless asked for."""
         return self.state is State.FAILED and self.reason in BILLED_REASONS
+
+    @property
+    def worth(self) -> tuple[int, int, bool, float]:
+        """A sort key: done, in doubt, billed failures, lost pictures, the rest; then whole, original, old cells."""
+        rank = {State.DONE: 4, State.IN_DOUBT: 3}.get(self.state, 2 if self.billed_without_picture else 0)
+        return 1 if self.is_gone else rank, -self.missing, not self.copied, -self.when.timestamp()
 
 
 def together(cells: Iterable[CellResult]) -> list[CellResult]:

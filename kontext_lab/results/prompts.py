@@ -42,21 +42,10 @@ class Prompt:
         return self.text if self.wording is None else str(self.wording)
 
 
-@dataclass(frozen=True, repr=False)
-class Differences:
-    """Wordings, each compared with the first.
+class Differences(tuple[Prompt, ...]):
+    """Wordings in the order of the sweep, each compared with the first."""
 
-    Attributes:
-        prompts: in the order of the sweep.
-    """
-
-    prompts: tuple[Prompt, ...]
-
-    def __iter__(self) -> Iterator[Prompt]:
-        return iter(self.prompts)
-
-    def __len__(self) -> int:
-        return len(self.prompts)
+    __slots__ = ()
 
     def __str__(self) -> str:
         if not self:
@@ -78,7 +67,7 @@ class Differences:
                 f'<tr><th scope="row" style="{_CELL};white-space:nowrap">{html.escape(prompt.name)}</th>'
                 f'<td style="{_CELL}">{body}</td></tr>'
             )
-        first = html.escape(self.prompts[0].name)
+        first = html.escape(self[0].name)
         key = f'<caption style="{_CAPTION}">against {first}: {_KEY}</caption>' if len(self) > 1 else ""
         return f'<table style="border-collapse:collapse;color:inherit">{key}<tbody>{"".join(rows)}</tbody></table>'
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from kontext_lab.errors import NotFound, meant, shown
 from kontext_lab.redaction import get_logger
-from kontext_lab.request import FIELDS, find_model, plain
+from kontext_lab.request import FIELDS, plain
 from kontext_lab.results import saving
 from kontext_lab.results.cell import MADE, CellResult, Output, together
 from kontext_lab.results.labels import is_placeholder
@@ -193,18 +193,18 @@ class Results(Sequence[CellResult]):
         """
         where.pop("output", None)
         self._check_keys(where)
+        wanted: dict[str, set[str]] = {}
         for key, value in where.items():
-            where[key] = wanted = plain(value)
-            if isinstance(wanted, Iterable) and not isinstance(wanted, str | bytes | Mapping):
-                where[key] = tuple(plain(one) for one in wanted)
-        cells = [
-            cell for cell in self._cells if all(_matches(cell, key, value) for key, value in where.items())
-        ]
+            where[key] = values = plain(value)
+            if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
+                where[key] = values = tuple(map(plain, values))
+            wanted[key] = {_text(key, one) for one in (values if isinstance(values, tuple) else [values])}
+        cells = [cell for cell in self if all(_has(cell, key, texts) for key, texts in wanted.items())]
         if where and not cells:
-            for key, value in where.items():
-                if not any(_matches(cell, key, value) for cell in self._cells):
+            for key, texts in wanted.items():
+                if not any(_has(cell, key, texts) for cell in self):
                     values = _listed(key, self.values(key)) or "none"
-                    raise NotFound(f"{key}={shown(value)}: no cell has it, there are {values}")
+                    raise NotFound(f"{key}={shown(where[key])}: no cell has it, there are {values}")
             raise NotFound(f"no cell has {_described(where)} together")
         return self._part(cells)
 
@@ -294,17 +294,14 @@ class Results(Sequence[CellResult]):
         """The parts of this run that MLflow lacks, and the way out, in one line; "" if it lacks nothing."""
         parts = []
         if self.unkept:
-            cells = "1 cell is" if self.unkept == 1 else f"{self.unkept} cells are"
             parts.append(
-                f"{cells} paid for and kept nowhere, neither in MLflow nor in the journal: "
+                f"{_cells_are(self.unkept)} paid for and kept nowhere, neither in MLflow nor in the journal: "
                 "results.save(folder), or --out, before this process ends"
             )
         way_out = "`kontext-lab recover`, or running the sweep again,"
         if self.undelivered:
-            cells = "1 cell is" if self.undelivered == 1 else f"{self.undelivered} cells are"
-            parts.append(
-                f"{cells} not in MLflow yet, what came is safe in the journal: {way_out} delivers it"
-            )
+            cells = f"{_cells_are(self.undelivered)} not in MLflow yet"
+            parts.append(f"{cells}, what came is safe in the journal: {way_out} delivers it")
         elif self.unended:
             parts.append(f"the end of the run is not in MLflow yet: {way_out} records it")
         return "; ".join(parts)
@@ -363,13 +360,12 @@ class Results(Sequence[CellResult]):
             key for key in keys if len({_text(key, cell.params.get(key)) for cell in self._cells}) > 1
         ]
         if "prompt" in differing:
-            prompts: dict[tuple[str, ...], set[str]] = defaultdict(set)
-            for cell in self._cells:
-                prompts[tuple(str(cell.params.get(word)) for word in words)].add(
-                    str(cell.params.get("prompt"))
-                )
+            pairs = {
+                (tuple(str(cell.params.get(word)) for word in words), str(cell.params.get("prompt")))
+                for cell in self
+            }
             # If equal words mean equal prompts, the words are the axis, and the prompt only follows.
-            if all(len(texts) == 1 for texts in prompts.values()):
+            if len(pairs) == len({chosen for chosen, _ in pairs}):
                 differing.remove("prompt")
         return differing
 
@@ -378,16 +374,12 @@ def _text(key: str, value: Any) -> str:
     return value_text(key, value) if key != "image" else str(value)
 
 
-def _matches(cell: CellResult, key: str, wanted: Any) -> bool:
-    if isinstance(wanted, tuple):
-        return any(_matches(cell, key, one) for one in wanted)
+def _has(cell: CellResult, key: str, texts: set[str]) -> bool:
+    """True if the value of a parameter, or its name, is one of the texts."""
     if key in ("state", "reason"):
-        return str(getattr(cell, key)) == str(wanted)
-    if key not in cell.params:
-        return False
-    known = find_model(wanted) if key == "model" and isinstance(wanted, str) else None
-    text = _text(key, known.id if known else wanted)
-    return text in (_text(key, cell.params[key]), cell.params.get(f"{key}.label"))
+        return str(getattr(cell, key)) in texts
+    params = cell.params
+    return key in params and not texts.isdisjoint((_text(key, params[key]), params.get(f"{key}.label")))
 
 
 def _described(where: Mapping[str, Any]) -> str:
@@ -402,6 +394,10 @@ def _listed(key: str, values: Sequence[Any]) -> str:
 
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}" + ("" if count == 1 else "s")
+
+
+def _cells_are(count: int) -> str:
+    return f"{_plural(count, 'cell')} {'is' if count == 1 else 'are'}"
 
 
 def _row(cell: CellResult, output: Output | None) -> dict[str, Any]:

@@ -42,11 +42,7 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 
 def checked_folder(folder: str | Path) -> Path:
-    """The folder as a path, if it exists or could be made as far as permissions tell; makes nothing.
-
-    Raises:
-        ConfigError: it is a file, or can't be made.
-    """
+    """The folder as a path, if it exists or could be made as far as permissions tell; else a ConfigError."""
     try:
         target = Path(folder).expanduser()
         place = next(path for path in (target, *target.absolute().parents) if os.path.lexists(path))
@@ -61,11 +57,7 @@ def checked_folder(folder: str | Path) -> Path:
 
 
 def writable_folder(folder: str | Path) -> Path:
-    """The folder, made if it is missing, and tested by writing to it.
-
-    Raises:
-        ConfigError: it can't be made or written.
-    """
+    """The folder, made if it is missing, and tested by writing to it; else a ConfigError."""
     target = checked_folder(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -77,12 +69,7 @@ def writable_folder(folder: str | Path) -> Path:
 
 
 def missing_line(missing: Sequence[Output], outputs: Sequence[Output]) -> str:
-    """The number and the location of missing pictures in one line; "" if there are none.
-
-    Args:
-        missing: the outputs whose pictures are missing.
-        outputs: all outputs.
-    """
+    """The number and the location of missing pictures among outputs in one line; "" if there are none."""
     if not missing:
         return ""
     count = sum(1 for output in outputs if output.sha256)
@@ -91,18 +78,12 @@ def missing_line(missing: Sequence[Output], outputs: Sequence[Output]) -> str:
 
 
 def save(cells: Sequence[CellResult], frame: pd.DataFrame, folder: str | Path) -> str:
-    """Write every picture and `index.csv` into a folder; pictures missing in the store are left out.
+    """Write every picture and `index.csv` into a folder; returns a line that names what is missing, or "".
 
     Args:
         cells: of the results.
         frame: the table of these cells, one row per output; gets the column `file`.
         folder: made if it is missing.
-
-    Returns:
-        A line that names what is missing, or "".
-
-    Raises:
-        ConfigError: the folder can't be made or written.
     """
     target = writable_folder(folder)
     files: list[str] = []

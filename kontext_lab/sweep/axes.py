@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -101,6 +101,20 @@ class Axis:
     def __len__(self) -> int:
         return len(self.values)
 
+    def changed(self, change: Callable[[str, Any], Any]) -> Axis:
+        """The axis with `change(key, value)` in place of each value."""
+        values = (
+            tuple(change(key, value) for key, value in zip(self.keys, entry, strict=True))
+            for entry in self.values
+        )
+        return replace(self, values=tuple(values))
+
+    def written(self, write: Callable[[str, Any], Any]) -> Any:
+        """The values as a person gives them, each one by `write(key, value)`: a list, or a mapping by name."""
+        rows = [list(entry) for entry in self.changed(write).values]
+        entries = rows if len(self.keys) > 1 else [row[0] for row in rows]
+        return dict(zip(self.labels, entries, strict=True)) if any(self.labels) else entries
+
 
 class HeldReferences:
     """The references of a sweep while they are read: equal ones are held once, all within MAX_HELD_BYTES."""
@@ -111,11 +125,7 @@ class HeldReferences:
         self._bytes = 0
 
     def hold(self, reference: Reference) -> Reference:
-        """The reference, or an equal one that is held already.
-
-        Raises:
-            SweepError: the references are too large together.
-        """
+        """The reference, or an equal one that is held already; a SweepError if they are too large together."""
         if reference not in self._held:
             self._bytes += len(reference.png)
             if self._bytes > MAX_HELD_BYTES:
@@ -141,7 +151,9 @@ def is_several(key: str, given: Any) -> bool:
     if key in (*REFERENCE_KEYS, "price"):
         return False
     if isinstance(given, str):
-        return key in (*NUMBER_KEYS, *CLOSED_KEYS) and len(_from_text(key, given)) > 1
+        return (
+            key in (*NUMBER_KEYS, *CLOSED_KEYS) and len(list(itertools.islice(_from_text(key, given), 2))) > 1
+        )
     return not _is_one((key,), given)
 
 
@@ -183,15 +195,11 @@ def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
     if keys == ("guidance_scale",) and not any(labels):
         values = tuple(dict.fromkeys(values))
         labels = labels[: len(values)]
-    return Axis(keys, _distinct_names(keys, values), labels)
+    return _distinct_names(Axis(keys, values, labels))
 
 
 def check_value(key: str, value: Any, *, max_megapixels: float) -> Any:
-    """One value as a request holds it: placeholder words as text, references prepared.
-
-    Raises:
-        SweepError: the value is not allowed for this key.
-    """
+    """One value as a request holds it: placeholder words as text, references prepared; else a SweepError."""
     return _checked(key, value, partial(load_reference, max_megapixels=max_megapixels))
 
 
@@ -257,15 +265,14 @@ def _entries(keys: tuple[str, ...], given: Any) -> tuple[tuple[str, ...], list[A
     if isinstance(given, str):
         if len(keys) > 1 or keys[0] not in (*NUMBER_KEYS, *CLOSED_KEYS):
             raise SweepError(f"axis {key!r}: {given[:60]!r} is text, give a list of values")
-        entries: list[Any] = _from_text(keys[0], given)
+        given = _from_text(keys[0], given)
     elif isinstance(given, set | frozenset):
         raise SweepError(f"axis {key!r}: a set has no order, give a list of values")
     elif given is None:
-        entries = []
+        given = []
     elif _is_one(keys, given):
-        entries = [given]
-    else:
-        entries = list(itertools.islice(given, MAX_CELLS + 1))
+        given = [given]
+    entries = list(itertools.islice(given, MAX_CELLS + 1))
     return ("",) * len(entries), entries
 
 
@@ -277,58 +284,41 @@ def _is_one(keys: tuple[str, ...], given: Any) -> bool:
     return isinstance(given, str | bytes | bytearray | memoryview) or not isinstance(given, Iterable)
 
 
-def _from_text(key: str, text: str) -> list[Any]:
+def _from_text(key: str, text: str) -> Iterator[str]:
     """`1,2,5`, `1-4`, `2-8:3` for numbers, comma lists for closed sets."""
-    values: list[Any] = []
-    if not text.strip():
-        return values
-    for part in (piece.strip() for piece in text.split(",", MAX_CELLS)):
+    parts = text.split(",", MAX_CELLS) if text.strip() else []
+    for part in map(str.strip, parts):
         if not part:
             raise SweepError(f"axis {key!r}: {text[:60]!r} has an empty place between commas")
         match = _RANGE.fullmatch(part) if key in NUMBER_KEYS else None
         if match is None:
-            values.append(part)
-        else:
-            start, end, step = Decimal(match[1]), Decimal(match[2]), Decimal(match[3] or 1)
-            if step == 0:
-                raise SweepError(f"axis {key!r}: {part!r} has step 0")
-            if end < start:
-                raise SweepError(f"axis {key!r}: {part!r} ends before it starts")
-            count = int((end - start) / step) + 1
-            if count > MAX_CELLS:
-                raise SweepError(
-                    f"axis {key!r}: {part!r} has {count} values, allowed are at most {MAX_CELLS}"
-                )
-            values.extend(format((start + index * step).normalize(), "f") for index in range(count))
-        if len(values) > MAX_CELLS:
-            raise SweepError(
-                f"axis {key!r}: more than {MAX_CELLS} values, allowed are at most {MAX_CELLS} cells"
-            )
-    return values
+            yield part
+            continue
+        start, end, step = Decimal(match[1]), Decimal(match[2]), Decimal(match[3] or 1)
+        if step == 0:
+            raise SweepError(f"axis {key!r}: {part!r} has step 0")
+        if end < start:
+            raise SweepError(f"axis {key!r}: {part!r} ends before it starts")
+        count = int((end - start) / step) + 1
+        if count > MAX_CELLS:
+            raise SweepError(f"axis {key!r}: {part!r} has {count} values, allowed are at most {MAX_CELLS}")
+        yield from (format((start + index * step).normalize(), "f") for index in range(count))
 
 
-def _distinct_names(
-    keys: tuple[str, ...], values: tuple[tuple[Any, ...], ...]
-) -> tuple[tuple[Any, ...], ...]:
-    """The values with a number after the name of different references with one name, since names pick and label."""
+def _distinct_names(axis: Axis) -> Axis:
+    """The axis with a number after the name of different references with one name, since names pick and label."""
     named: dict[Reference, Reference] = {}
     taken: set[str] = set()
-    numbers: Counter[str] = Counter()
 
-    def renamed(reference: Reference) -> Reference:
-        if reference not in named:
-            name = reference.name
-            while name in taken:
-                numbers[reference.name] += 1
-                name = f"{reference.name} {numbers[reference.name] + 1}"
-            taken.add(name)
-            named[reference] = replace(reference, name=name)
-        return named[reference]
+    def renamed(key: str, value: Any) -> Any:
+        if key not in REFERENCE_KEYS:
+            return value
+        for reference in value:
+            if reference not in named:
+                numbered = (f"{reference.name} {number}" for number in itertools.count(2))
+                name = next(one for one in itertools.chain([reference.name], numbered) if one not in taken)
+                taken.add(name)
+                named[reference] = replace(reference, name=name)
+        return tuple(named[reference] for reference in value)
 
-    return tuple(
-        tuple(
-            tuple(renamed(reference) for reference in part) if key in REFERENCE_KEYS else part
-            for key, part in zip(keys, entry, strict=True)
-        )
-        for entry in values
-    )
+    return axis.changed(renamed)

@@ -9,7 +9,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +22,9 @@ from kontext_lab.sweep.wording import filled, placeholders, short_prompt, shorte
 __all__ = [
     "Cell",
     "check_keys",
-    "check_name",
+    "check_used",
     "make_cells",
     "prompts",
-    "read_templates",
-    "reference_names",
     "transferred",
     "warnings",
 ]
@@ -80,9 +78,6 @@ def make_cells(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> Iterator[Cell]
     Args:
         fixed: checked values by field; `images` for the references.
         axes: the axes; `prompt` and `image` or `images` are either fixed or an axis.
-
-    Raises:
-        SweepError: more combinations than MAX_CELLS.
     """
     by_prompt = next((axis for axis in axes if "prompt" in axis.keys), None)
     templates = [fixed["prompt"]] if by_prompt is None else prompts(fixed, axes)
@@ -181,11 +176,7 @@ def prompts(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> list[str]:
 
 
 def check_keys(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> None:
-    """Check that every key is known and given once, and that every placeholder has words.
-
-    Raises:
-        SweepError: names the key and the way out.
-    """
+    """Raise a SweepError unless every key is known and given once, and every placeholder has words."""
     keys = [("images" if key in REFERENCE_KEYS else key) for axis in axes for key in axis.keys]
     times = Counter(keys)
     for key in keys:
@@ -211,44 +202,11 @@ def check_keys(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> None:
                 f'prompt: {{{name}}} has no values: {hint}give axes={{"{name}": […]}}, '
                 f"or write {{{{{name}}}}} for the text itself"
             )
-    _check_used(keys, templates)
+    check_used(keys, templates)
 
 
-def read_templates(given: Mapping[str, Any], axes: Mapping[Any, Any]) -> list[str] | None:
-    """Every text that may be a prompt, before any check; None for an iterator, which can be read only once."""
-    by_prompt = [value for key, value in axes.items() if "prompt" in str(key)]
-    try:
-        return [text for value in (given.get("prompt"), *by_prompt) for text in _texts(value, 3)]
-    except TypeError:
-        return None
-
-
-def check_name(key: str, templates: Sequence[str] | None) -> None:
-    """Check the name of an axis, before its values, since the name says more about a mistake.
-
-    Raises:
-        SweepError: names the axis, and the name that may be meant.
-    """
-    if templates is not None:
-        _check_used([part.strip() for part in key.split("+")], templates)
-
-
-def _texts(value: Any, depth: int) -> Iterator[str]:
-    # Prompts, or pairs with prompts in them: deeper nesting may have no end.
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Axis):
-        yield from _texts(value.values, depth)
-    elif isinstance(value, Mapping | list | tuple):
-        parts = value.values() if isinstance(value, Mapping) else value
-        for part in parts if depth else ():
-            yield from _texts(part, depth - 1)
-    elif isinstance(value, Iterable):
-        raise TypeError
-
-
-def _check_used(keys: Sequence[str], templates: Sequence[str]) -> None:
-    """Check that every key is a field, or a placeholder of a prompt."""
+def check_used(keys: Sequence[str], templates: Sequence[str]) -> None:
+    """Raise a SweepError unless every key is a field, or a placeholder of a prompt; it names what may be meant."""
     used = {name for prompt in templates for name in placeholders(prompt)}
     for key in keys:
         if not key or key in used or key in SWEEPABLE:
@@ -265,32 +223,12 @@ def _check_used(keys: Sequence[str], templates: Sequence[str]) -> None:
         )
 
 
-def reference_names(cells: Iterable[Cell]) -> dict[Reference, str]:
-    """A name for each reference of a sweep: its label on the axis, else its own, numbered if others share it."""
-    names: dict[Reference, str] = {}
-    taken: Counter[str] = Counter()
-    for cell in cells:
-        images = cell.request.images
-        label = cell.labels.get("image", "") if len(images) == 1 else ""
-        for reference in images:
-            if reference not in names:
-                name = label or reference.name
-                taken[name] += 1
-                names[reference] = name if taken[name] == 1 else f"{name} {taken[name]}"
-    return names
-
-
 def transferred(
     boxes: Mapping[Reference, Boxes], references: Sequence[Reference]
 ) -> tuple[dict[Reference, Boxes], str]:
-    """Boxes of earlier references, moved by registration to the references that replace them.
+    """Boxes of earlier references, moved by registration to the present references that replace them.
 
-    Args:
-        boxes: boxes by reference.
-        references: the present references.
-
-    Returns:
-        The boxes, and a line on the moved or dropped ones, "" if there are none.
+    Returns the boxes, and a line on the moved or dropped ones, "" if there are none.
     """
     kept = {reference: boxes[reference] for reference in references if reference in boxes}
     gone = {reference: own for reference, own in boxes.items() if reference not in kept and own}

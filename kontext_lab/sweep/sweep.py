@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,12 +94,10 @@ class Sweep:
         self._fixed, from_fields = self._sort_out(given)
         if axes is not None and not isinstance(axes, Mapping):
             raise SweepError(f"axes: {shown(axes, 60)}, allowed is a mapping of keys to values")
-        templates = cells.read_templates(given, axes or {})
-        named = (self._axis(key, value, templates) for key, value in (axes or {}).items())
-        self._axes = (*named, *from_fields)
-        cells.check_keys(self._fixed, self._axes)
-        self._given_name = _checked_name(name)
-        self.name = self._given_name or short_prompt(cells.prompts(self._fixed, self._axes)[0], 48)
+        self.axes: tuple[Axis, ...] = (*self._named_axes(axes or {}, from_fields), *from_fields)
+        cells.check_keys(self._fixed, self.axes)
+        self.given_name = _checked_name(name)
+        self.name = self.given_name or short_prompt(cells.prompts(self._fixed, self.axes)[0], 48)
         _ = self.cells  # every combination is checked before anything is planned
         names = self.reference_names if protect else {}
         boxes = boxes_by_reference("protect", protect, list(names.values()))
@@ -129,16 +127,24 @@ class Sweep:
             raise SweepError("image and images are both given: use images=[…] for several in one request")
         return fixed, several
 
-    def _axis(self, key: str, value: Any, templates: Sequence[str] | None = None) -> Axis:
+    def _named_axes(self, given: Mapping[str, Any], others: Sequence[Axis]) -> list[Axis]:
+        """Read the axes; those of prompts first, since a name that no prompt uses says more than its values do."""
+        made: dict[str, Axis] = {}
+        for key in sorted(given, key=lambda key: "prompt" not in str(key)):
+            if "prompt" not in str(key):
+                templates = cells.prompts(self._fixed, (*others, *made.values()))
+                cells.check_used([part.strip() for part in str(key).split("+")], templates)
+            made[key] = self._axis(str(key), given[key])
+        return [made[key] for key in given]
+
+    def _axis(self, key: str, value: Any) -> Axis:
         if isinstance(value, Axis):
             return value
-        cells.check_name(str(key), templates)
-        return parse_axis(str(key), value, max_megapixels=self.max_megapixels)
+        return parse_axis(key, value, max_megapixels=self.max_megapixels)
 
     @property
-    def axes(self) -> tuple[Axis, ...]:
-        """The axes in the order they were given."""
-        return self._axes
+    def _options(self) -> dict[str, Any]:
+        return {"name": self.given_name, "note": self.note, "max_megapixels": self.max_megapixels}
 
     @property
     def fixed(self) -> dict[str, Any]:
@@ -148,15 +154,10 @@ class Sweep:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """All combinations of values, in the order they are sent: replicates outermost."""
-        return tuple(cells.make_cells(self._fixed, self._axes))
+        return tuple(cells.make_cells(self._fixed, self.axes))
 
     def __len__(self) -> int:
         return len(self.cells)
-
-    @property
-    def given_name(self) -> str:
-        """The name a person gave, or ""."""
-        return self._given_name
 
     @property
     def cost(self) -> float:
@@ -171,8 +172,18 @@ class Sweep:
 
     @cached_property
     def reference_names(self) -> dict[Reference, str]:
-        """The name of each reference in `protect`: its label on the axis, else its own."""
-        return cells.reference_names(self.cells)
+        """The name of each reference in `protect`: its label on the axis, else its own, numbered if others share it."""
+        names: dict[Reference, str] = {}
+        times: Counter[str] = Counter()
+        for cell in self.cells:
+            images = cell.request.images
+            label = cell.labels.get("image", "") if len(images) == 1 else ""
+            for reference in images:
+                if reference not in names:
+                    name = label or reference.name
+                    times[name] += 1
+                    names[reference] = name if times[name] == 1 else f"{name} {times[name]}"
+        return names
 
     @property
     def protect(self) -> dict[str, Any]:
@@ -201,17 +212,7 @@ class Sweep:
             "recipe": 1,
             "service": service,
             "fixed": {key: _digestible(key, value) for key, value in self._fixed.items() if key != "price"},
-            "axes": [
-                [
-                    axis.key,
-                    [
-                        [_digestible(k, v) for k, v in zip(axis.keys, entry, strict=True)]
-                        for entry in axis.values
-                    ],
-                    list(axis.labels),
-                ]
-                for axis in self._axes
-            ],
+            "axes": [[axis.key, axis.changed(_digestible).values, axis.labels] for axis in self.axes],
         }
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
@@ -227,13 +228,8 @@ class Sweep:
             SweepError: the changed sweep is not valid.
         """
         fields: dict[str, Any] = dict(self._fixed)
-        axes: dict[str, Any] = {axis.key: axis for axis in self._axes}
-        options: dict[str, Any] = {
-            "name": self._given_name,
-            "note": self.note,
-            "max_megapixels": self.max_megapixels,
-            "protect": None,
-        }
+        axes: dict[str, Any] = {axis.key: axis for axis in self.axes}
+        options: dict[str, Any] = {**self._options, "protect": None}
         given = "protect" in changes
         changed_axes = changes.pop("axes", None) or {}
         if not isinstance(changed_axes, Mapping):
@@ -293,23 +289,8 @@ class Sweep:
             return tuple(done[one] for one in value) if key in REFERENCE_KEYS else value
 
         fields = {key: swap(key, value) for key, value in self._fixed.items()}
-        axes = {
-            axis.key: replace(
-                axis,
-                values=tuple(
-                    tuple(swap(key, part) for key, part in zip(axis.keys, entry, strict=True))
-                    for entry in axis.values
-                ),
-            )
-            for axis in self._axes
-        }
-        changed = Sweep(
-            axes=axes,
-            name=self._given_name,
-            note=self.note,
-            max_megapixels=self.max_megapixels,
-            **fields,
-        )
+        axes = {axis.key: axis.changed(swap) for axis in self.axes}
+        changed = Sweep(axes=axes, **self._options, **fields)
         if self.boxes:
             changed = changed.with_boxes({done[reference]: own for reference, own in self.boxes.items()})
         changed._transfer_line = self._transfer_line
@@ -318,7 +299,7 @@ class Sweep:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Legal but probably unintended settings, a line each."""
-        return (*filter(None, [self._transfer_line]), *cells.warnings(self._axes, self.cells))
+        return (*filter(None, [self._transfer_line]), *cells.warnings(self.axes, self.cells))
 
     @classmethod
     def from_yaml(cls, path: str | Path, *, own: bool = False) -> Sweep:
@@ -359,13 +340,8 @@ class Sweep:
         """
         file = yaml_file.path_of(path)
         try:
-            options = {
-                "name": self._given_name,
-                "note": self.note,
-                "max_megapixels": self.max_megapixels,
-                "protect": self.protect,
-            }
-            return yaml_file.write(file, options, self._fixed, self._axes, self_contained=self_contained)
+            options = {**self._options, "protect": self.protect}
+            return yaml_file.write(file, options, self._fixed, self.axes, self_contained=self_contained)
         except (OSError, ValueError) as error:  # ValueError: a name that the file system's encoding lacks
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(f"{yaml_file.shown_path(file)}: can't be written: {reason}") from None
@@ -376,12 +352,12 @@ class Sweep:
         return self._facts() == other._facts()
 
     def _facts(self) -> tuple[Any, ...]:
-        return self._fixed, self._axes, self.name, self.note, self.max_megapixels, self.protect
+        return self._fixed, self.axes, self.name, self.note, self.max_megapixels, self.protect
 
     __hash__ = None  # type: ignore[assignment]  # compared by value, but not a key
 
     def __repr__(self) -> str:
-        axes = " × ".join(f"{axis.key}[{len(axis)}]" for axis in self._axes) or "no axes"
+        axes = " × ".join(f"{axis.key}[{len(axis)}]" for axis in self.axes) or "no axes"
         return f"<Sweep {self.name!r}: {axes}, {len(self)} cells, ${self.cost:.2f}>"
 
 

@@ -26,11 +26,7 @@ def placeholders(template: str) -> tuple[str, ...]:
 
 
 def filled(template: str, words: Mapping[str, str]) -> str:
-    """The prompt with its placeholders replaced and its escapes undone.
-
-    Raises:
-        KeyError: a placeholder has no word.
-    """
+    """The prompt with its placeholders replaced and its escapes undone."""
     return _TOKEN.sub(
         lambda match: "{" + match["escaped"] + "}" if match["escaped"] else words[match["name"]], template
     )
@@ -49,7 +45,7 @@ def short_prompt(prompt: str, length: int = 40) -> str:
 def shortened(
     labels: Sequence[str], room: int | Callable[[str], bool], among: Sequence[str] = ()
 ) -> list[str]:
-    """Labels cut to a width, each with the words that distinguish it from the others.
+    """Labels cut to a width, each with the words that distinguish it from the others, in order.
 
     A cut label keeps its beginning; if another label has the same beginning, it also keeps the places where the two
     differ: `Add a small … with a red hat`. Different labels stay different at any width: if no cut distinguishes them,
@@ -59,9 +55,6 @@ def shortened(
         labels: one line each.
         room: largest number of characters, or a function that is True for a text that fits.
         among: all labels to be distinguished, if `labels` are some of them.
-
-    Returns:
-        One text per label, in order; equal texts for equal labels.
     """
 
     def fits(text: str) -> bool:
@@ -150,7 +143,7 @@ def _pieces(label: str, places: Sequence[int], kept: int) -> list[str]:
 
 Kind = Literal["kept", "left out", "added"]
 
-_PLACEHOLDER = re.compile(r"\{+[^\W\d]\w*\}+")
+_PLACEHOLDER = re.compile(r"(\{+[^\W\d]\w*\}+)")
 # Scripts that put no spaces between words are compared sign by sign.
 _SIGNS = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
 
@@ -232,17 +225,18 @@ class Wording:
 def compared(first: str, second: str) -> Wording:
     """Compare a wording with the first one, word by word (difflib's longest matching stretches)."""
     before, after = _words(first), _words(second)
-    if [word.text for word in before] == [word.text for word in after]:
+    plain_before, plain_after = [word.strip() for word in before], [word.strip() for word in after]
+    if plain_before == plain_after:
         return Wording(_joined(after), (Piece("kept", _joined(after)),))
     # difflib's rule for popular words keeps long texts of few words from taking minutes.
-    matcher = SequenceMatcher(None, [word.text for word in before], [word.text for word in after])
+    matcher = SequenceMatcher(None, plain_before, plain_after)
     changes = [
         _Change(before[i1:i2], after[j1:j2], tag == "equal") for tag, i1, i2, j1, j2 in matcher.get_opcodes()
     ]
     shared = sum(
         change.size
         for change in changes
-        if change.kept and not all(_is_punctuation(char) for word in change.added for char in word.text)
+        if change.kept and not all(map(_is_punctuation, "".join(change.added).replace(" ", "")))
     )
     shorter, longer = sorted((len(before), len(after)))
     alike = 2 * shared >= _ALIKE * (shorter + longer) or shared >= _HELD * shorter
@@ -250,28 +244,20 @@ def compared(first: str, second: str) -> Wording:
     pieces: list[Piece] = []
     for change in _without_chance_matches(changes):
         if change.kept:
-            spaced = change.left[0].spaced or change.added[0].spaced
+            spaced = change.left[0].startswith(" ") or change.added[0].startswith(" ")
             pieces.append(Piece("kept", _joined(change.added), spaced))
             continue
-        if change.left:
-            pieces.append(Piece("left out", _joined(change.left), change.left[0].spaced))
-        if change.added:
-            pieces.append(Piece("added", _joined(change.added), change.added[0].spaced))
+        sides: tuple[tuple[Kind, list[str]], ...] = (("left out", change.left), ("added", change.added))
+        pieces += [Piece(kind, _joined(words), words[0].startswith(" ")) for kind, words in sides if words]
     return Wording(_joined(after), tuple(pieces), related)
-
-
-@dataclass(frozen=True)
-class _Word:
-    text: str
-    spaced: bool
 
 
 @dataclass(frozen=True)
 class _Change:
     """A stretch of the first wording and its replacement in the second."""
 
-    left: tuple[_Word, ...]
-    added: tuple[_Word, ...]
+    left: list[str]
+    added: list[str]
     kept: bool
 
     @property
@@ -282,30 +268,24 @@ class _Change:
         return _Change(self.left + other.left, self.added + other.added, False)
 
 
-def _words(text: str) -> tuple[_Word, ...]:
-    """Words, placeholders and single punctuation marks."""
-    words: list[_Word] = []
+def _words(text: str) -> list[str]:
+    """Words, placeholders and single punctuation marks; a space before each that follows one in the text."""
+    words: list[str] = []
     for chunk in text.split():
-        parts: list[str] = []
-        end = 0
-        for match in _PLACEHOLDER.finditer(chunk):
-            parts += [*_bare(chunk[end : match.start()]), match[0]]
-            end = match.end()
-        parts += _bare(chunk[end:])
-        words += [_Word(part, number == 0) for number, part in enumerate(parts)]
-    return tuple(words)
+        pieces = enumerate(_PLACEHOLDER.split(chunk))  # every second one is a placeholder
+        parts = [part for at, piece in pieces for part in ([piece] if at % 2 else _bare(piece))]
+        words += [f" {parts[0]}", *parts[1:]]
+    return words
 
 
 def _bare(chunk: str) -> Iterator[str]:
     """A word and, mark by mark, the punctuation around it; inside a word, as in `don't` and `16:9`, it stays."""
-    start, end = 0, len(chunk)
-    while start < end and _is_punctuation(chunk[start]):
-        start += 1
-    while end > start and _is_punctuation(chunk[end - 1]):
-        end -= 1
-    yield from chunk[:start]
-    yield from _SIGNS.findall(chunk[start:end])
-    yield from chunk[end:]
+    marks = "".join(filter(_is_punctuation, chunk))
+    before = len(chunk) - len(chunk.lstrip(marks))
+    word = chunk.strip(marks)
+    yield from chunk[:before]
+    yield from _SIGNS.findall(word)
+    yield from chunk[before + len(word) :]
 
 
 def _is_punctuation(char: str) -> bool:
@@ -324,5 +304,5 @@ def _without_chance_matches(changes: Sequence[_Change]) -> list[_Change]:
     return calm
 
 
-def _joined(words: Sequence[_Word]) -> str:
-    return "".join((" " if word.spaced and at else "") + word.text for at, word in enumerate(words))
+def _joined(words: Sequence[str]) -> str:
+    return "".join(words).removeprefix(" ")

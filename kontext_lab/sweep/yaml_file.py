@@ -49,11 +49,7 @@ _ADDRESS = re.compile(r"\s*(https?|data|file):", re.IGNORECASE)
 
 
 def path_of(path: Any) -> Path:
-    """The path in an argument.
-
-    Raises:
-        ConfigError: not a path.
-    """
+    """The path in an argument; a ConfigError if it is none."""
     try:
         return Path(path).expanduser()
     except (TypeError, RuntimeError) as error:  # RuntimeError: ~ without a home
@@ -84,13 +80,10 @@ def shown_path(path: Path) -> str:
 def read(file: Path, *, own: bool = False) -> dict[str, Any]:
     """The arguments for `Sweep(...)` in a file, references relative to it.
 
-    Args:
-        file: the file.
-        own: True if `write` made it, so that it may be as large as any sweep.
+    `own` is True for a file that `write` made, which may be as large as any sweep.
 
     Raises:
-        SweepError: unreadable file, broken YAML, a key given twice, or a list in place of a mapping; doesn't name the
-            file.
+        SweepError: what is wrong with the file, without its name.
     """
     document = _parsed(_text(file, MAX_OWN_BYTES if own else MAX_FILE_BYTES), own=own)
     if not isinstance(document, dict):
@@ -113,11 +106,7 @@ def marked_outside(reference: Reference, folder: Path) -> Reference:
 
 
 def checked_megapixels(value: Any) -> float:
-    """The limit for the size of references, as a number.
-
-    Raises:
-        SweepError: not a number, or out of range.
-    """
+    """The limit for the size of references, as a number; a SweepError if it is out of range."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -137,12 +126,8 @@ def write(
 ) -> Path:
     """Write a sweep and, if they have no place of their own, its references.
 
-    Args:
-        file: the file.
-        options: name, note, max_megapixels and protect.
-        fixed: checked values by field; `images` for the references.
-        axes: the axes.
-        self_contained: write all references beside it, also those with a path.
+    `options` are name, note, max_megapixels and protect; `self_contained` writes also the references with a path
+    beside the file.
     """
     max_megapixels = options["max_megapixels"]
     folder = file.parent / ("references" if self_contained else f"{file.stem}-references")
@@ -288,13 +273,10 @@ class _Writer:
 
     def axis(self, axis: Axis) -> Any:
         """The values of an axis, by label if they have labels."""
-        entries = []
-        for values in axis.values:
-            parts = [self.value(key, value) for key, value in zip(axis.keys, values, strict=True)]
-            entries.append(parts[0] if len(parts) == 1 else parts)
-        if not any(axis.labels):
-            return entries
-        return {_quoted(label): entry for label, entry in zip(axis.labels, entries, strict=True)}
+        written = axis.written(self.value)
+        if isinstance(written, list):
+            return written
+        return {_quoted(label): entry for label, entry in written.items()}
 
     def reference(self, reference: Reference) -> Any:
         # A self-contained file outlives a signed address, so it holds the picture instead.

@@ -28,9 +28,8 @@ from kontext_lab.tracking.search import (
     whereabouts,
 )
 from kontext_lab.tracking.store import Store
-from kontext_lab.tracking.sweep_recorder import SweepRecorder
 from kontext_lab.tracking.tracker import Tracker
-from kontext_lab.tracking.writing import Opening, settle_cell
+from kontext_lab.tracking.writing import Opening, SweepRecorder, settle_cell
 
 __all__ = [
     "BOOKED",

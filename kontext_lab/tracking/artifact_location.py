@@ -60,11 +60,7 @@ def local_folder(artifact_uri: str) -> Path | None:
 def correct(file: Path) -> list[tuple[str, str]]:
     """Correct the record of a database that was moved, renamed or copied.
 
-    Returns:
-        Recorded and actual locations, if the record is wrong and the database can only be read; else nothing.
-
-    Raises:
-        sqlite3.Error: it is locked, or can't be read.
+    Returns recorded and actual locations if the record is wrong and the database can only be read; else nothing.
     """
     with closing(sqlite3.connect(file, timeout=1.0, isolation_level=None)) as connection:
         folder = file.resolve().parent
@@ -116,11 +112,7 @@ def is_read_only(file: Path) -> bool:
 
 
 def check_database(store_uri: str) -> None:
-    """Check that the file of a store exists and can be written; any other store passes.
-
-    Raises:
-        TrackingError: it is gone, or read-only.
-    """
+    """Raise a TrackingError if the file of a store is gone or read-only; any other store passes."""
     file = database_file(store_uri)
     if file is not None and not file.exists():
         raise TrackingError(f"the MLflow store {store_uri} is gone: there is no file {file} any more")
@@ -138,11 +130,9 @@ def relative_to(file: Path, place: Path) -> str:
 
 
 def check_writable(store_uri: str, root: Path) -> None:
-    """Check that artifacts can be written to an experiment's folder on this machine.
+    """Raise a TrackingError if artifacts can't be written to an experiment's folder on this machine.
 
-    Raises:
-        TrackingError: the database file or the folder is gone or read-only; a folder inside the database's may be
-            missing, since it is made.
+    A missing folder inside the database's passes, since it is made.
     """
     check_database(store_uri)
     if root.is_dir() and not os.access(root, os.W_OK | os.X_OK):
@@ -155,12 +145,7 @@ def check_writable(store_uri: str, root: Path) -> None:
 
 
 def is_gone(store_uri: str, root: Path) -> bool:
-    """True if a file that is not found under an experiment's folder is gone, and not only out of reach.
-
-    Args:
-        store_uri: of the store.
-        root: the experiment's folder.
-    """
+    """True if a file that is not found under an experiment's folder is gone, and not only out of reach."""
     if root.is_dir():
         return True
     file = database_file(store_uri)

@@ -56,17 +56,12 @@ class Artifact:
             return self._download() if folder is None else self.read(folder)
 
     def read(self, folder: Path) -> bytes:
-        """The artifact's bytes from a folder on this machine that holds the run's artifacts.
-
-        Raises:
-            OutputMissing: it is not there, or its bytes are not those that were logged.
-            TrackingError: the folder can't be reached.
-        """
+        """The artifact's bytes from a folder on this machine that holds the run's artifacts; raises as a call does."""
         try:
             data = (folder / self.path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             self._check_reachable(folder)
-            raise self._missing(root_of(folder)) from None
+            raise self._missing from None
         return self._checked(data)
 
     @property
@@ -108,8 +103,9 @@ class Artifact:
     def _name(self) -> str:
         return f"run {self.run_id[:8]}: {self.path}"
 
-    def _missing(self, place: object) -> OutputMissing:
-        return OutputMissing(f"{self._name} is missing, looked for in {place}")
+    @property
+    def _missing(self) -> OutputMissing:
+        return OutputMissing(f"{self._name} is missing, looked for in {self.place}")
 
     def _checked(self, data: bytes) -> bytes:
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
@@ -140,7 +136,7 @@ class Artifact:
                     raise
             else:
                 return self._checked(data)
-        raise self._missing(self.place)
+        raise self._missing
 
 
 def root_of(folder: Path) -> Path:
@@ -149,16 +145,7 @@ def root_of(folder: Path) -> Path:
 
 
 def put(store: Store, run: Run, fill: Callable[[Path], object]) -> None:
-    """Put artifacts into a run.
-
-    Args:
-        store: the store.
-        run: the run.
-        fill: writes the files into the folder it is given.
-
-    Raises:
-        TrackingError: the folder of the experiment is missing, or can't be written.
-    """
+    """Put artifacts into a run: `fill` writes them into the folder it is given."""
     place = local_folder(run.info.artifact_uri)
     if place is not None:
         check_writable(store.uri, root_of(place))
@@ -182,11 +169,7 @@ def names(store: Store, run: Run, path: str = "") -> list[str]:
 
 
 def fetch(store: Store, run: Run, path: str, folder: Path) -> None:
-    """Copy an artifact, or a folder of them, out of a run into a folder, under the same name.
-
-    Raises:
-        OSError: it is missing.
-    """
+    """Copy an artifact, or a folder of them, out of a run into a folder, under the same name."""
     place = local_folder(run.info.artifact_uri)
     if place is None:
         store.client.download_artifacts(run.info.run_id, path, str(folder))

@@ -46,61 +46,42 @@ WITHDRAWS = "withdraws"
 """The key of a file that withdraws a vote; its value is the vote's key."""
 
 
-def write_given(store: Store, run_id: str, values: Mapping[tuple[str, int], float | None]) -> None:
-    """Set values of a cell's outputs; None withdraws a value.
+def write_given(
+    store: Store, run_id: str, values: Mapping[tuple[str, int], float | None], recipe: str = ""
+) -> None:
+    """Set values of a cell's outputs, by name and the output's number, from 1; None withdraws a value.
 
-    Args:
-        store: the store.
-        run_id: the cell's run.
-        values: by name and the output's number, from 1.
+    `recipe` is that of measured values.
     """
-    histories = {key: store.client.get_metric_history(run_id, key) for key in {key for key, _ in values}}
+    known = store.client.get_run(run_id).data.metrics
+    histories: dict[str, list[Metric]] = {
+        key: store.client.get_metric_history(run_id, key) if key in known else []
+        for key in {key for key, _ in values}
+    }
     metrics = []
     for (key, number), value in values.items():
-        history: list[Metric] = histories[key]
-        step = number - 1
+        history, step = histories[key], number - 1
         last = layout.latest_by_step(history).get(step)
         if value is None and (last is None or math.isnan(last.value)):
             continue
         now = max([layout.milliseconds(), *(metric.timestamp + 1 for metric in history)])
         metrics.append(Metric(key, math.nan if value is None else value, now, step))
-    if metrics:
-        store.client.log_batch(run_id, metrics=metrics)
+    tags = [RunTag(layout.METRICS, recipe)] if recipe else []
+    if metrics or tags:
+        store.client.log_batch(run_id, metrics=metrics, tags=tags)
 
 
 def write_measured(store: Store, run_id: str, values: Mapping[int, Mapping[str, float]], recipe: str) -> None:
-    """Write the measured values of a cell's outputs, in place of all earlier ones, those of earlier boxes included.
-
-    Args:
-        store: the store.
-        run_id: the cell's run.
-        values: by the output's number, from 1, and by name.
-        recipe: of the measurement.
-    """
+    """Write measured values of a cell's outputs, by the output's number and by name, in place of all earlier ones."""
     before = [key for key in store.client.get_run(run_id).data.metrics if key.startswith(layout.MEASURED)]
-    if before:
-        given: dict[tuple[str, int], float | None] = {}
-        for number, named in values.items():
-            given |= {(key, number): named.get(key) for key in (*before, *named)}
-        write_given(store, run_id, given)
-        store.client.set_tag(run_id, layout.METRICS, recipe)
-        return
-    now = layout.milliseconds()
-    metrics = [
-        Metric(key, value, now, number - 1)
-        for number, named in values.items()
-        for key, value in named.items()
-    ]
-    store.client.log_batch(run_id, metrics=metrics, tags=[RunTag(layout.METRICS, recipe)])
+    given = {(key, number): named.get(key) for number, named in values.items() for key in (*before, *named)}
+    write_given(store, run_id, given, recipe)
 
 
 def withdraw(store: Store, run: Run, before: float) -> None:
-    """Withdraw the assessments of pictures that are being overwritten.
+    """Withdraw the assessments of a cell's pictures that are being overwritten.
 
-    Args:
-        store: the store.
-        run: the cell's, read just now.
-        before: arrival of the new pictures, in seconds since the epoch: later assessments are theirs.
+    Those after `before`, the arrival of the new pictures in seconds since the epoch, are the new pictures' own.
     """
     metrics = [
         # Just after the assessment itself: a second try at writing repeats the same metric, which changes nothing.
@@ -138,14 +119,7 @@ def hide(store: Store, run_id: str, hidden: bool) -> None:
 
 
 def write_vote(store: Store, vote: Vote, left: Output, right: Output) -> list[str]:
-    """Write a vote to the sweeps of both pictures, usually one; returns the sweeps' runs.
-
-    Args:
-        store: the store.
-        vote: on these two.
-        left: was on the left.
-        right: was on the right.
-    """
+    """Write a vote to the sweeps of both pictures, usually one; returns the sweeps' runs."""
     text = vote.to_json(
         left_output=f"{left.run_id}/{left.number}",
         left_cell=left.cell.title,

@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -20,9 +20,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
+from kontext_lab.errors import chained
 from kontext_lab.redaction import redact_logs
 
-__all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "is_read_only", "patiently", "relocate"]
+__all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "is_read_only", "patiently"]
 
 LOCK_SECONDS = 60.0
 """Longest wait for a database that another process has locked."""
@@ -61,10 +62,11 @@ _WITH_ADDRESSES = (
 Answer = TypeVar("Answer")
 
 
-def connect(uri: str) -> MlflowClient:
+def connect(uri: str, moved: Sequence[tuple[str, str]] = ()) -> MlflowClient:
     """MLflow's client for a store, each call of which is patient, bounded and quiet.
 
-    Making it opens a database already, and makes and changes tables there.
+    Making it opens a database already, and makes and changes tables there. `moved` has recorded and actual
+    beginnings of artifact locations, if the store can't be corrected: the client returns the actual ones.
     """
     redact_logs(*_WITH_ADDRESSES)
     for name in _NOISY:
@@ -72,19 +74,14 @@ def connect(uri: str) -> MlflowClient:
     with _settings():
         client = patiently(MlflowClient, tracking_uri=uri)
     # A proxy, not a subclass: the client's own methods call each other, and only the outermost call counts.
-    return cast(MlflowClient, _Client(client))
+    return cast(MlflowClient, _Client(client, moved))
 
 
 class _Client:
-    """A proxy of an `MlflowClient`.
+    """A proxy of an `MlflowClient`."""
 
-    Attributes:
-        moved: recorded and actual beginnings of artifact locations, if the store can't be corrected.
-    """
-
-    def __init__(self, client: MlflowClient) -> None:
-        self._client = client
-        self.moved: list[tuple[str, str]] = []
+    def __init__(self, client: MlflowClient, moved: Sequence[tuple[str, str]]) -> None:
+        self._client, self._moved = client, moved
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self.__dict__["_client"], name)
@@ -94,7 +91,7 @@ class _Client:
         def call(*args: Any, **kwargs: Any) -> Any:
             with _settings():
                 answer = patiently(attribute, *args, **kwargs)
-            for entity in (answer if isinstance(answer, list) else [answer]) if self.moved else ():
+            for entity in (answer if isinstance(answer, list) else [answer]) if self._moved else ():
                 if isinstance(entity, Run):
                     entity.info._artifact_uri = self._actual(entity.info.artifact_uri)
                 elif isinstance(entity, Experiment):
@@ -104,28 +101,14 @@ class _Client:
         return call
 
     def _actual(self, recorded: str) -> str:
-        for before, now in self.moved:
+        for before, now in self._moved:
             if recorded == before or recorded.startswith(f"{before}/"):
                 return now + recorded[len(before) :]
         return recorded
 
 
-def relocate(client: MlflowClient, moved: list[tuple[str, str]]) -> None:
-    """Make a client of `connect` return the actual locations of artifacts, if the store can't be corrected.
-
-    Args:
-        client: the client.
-        moved: recorded and actual beginnings of locations.
-    """
-    cast(_Client, client).moved = moved
-
-
 def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
-    """Call something, and again while another process holds the database, or a server says "not now".
-
-    Raises:
-        Exception: the error of the last try, unchanged.
-    """
+    """Call something, and again while another process holds the database, or a server says "not now"."""
 
     def is_over(state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -143,23 +126,24 @@ def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
 
 def is_locked(error: BaseException) -> bool:
     """True if the root of a failure is a SQLite database that another process holds."""
-    return _is_sqlite(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return bool(_sqlite_codes(error) & {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def is_read_only(error: BaseException) -> bool:
     """True if the root of a failure is a missing right to write."""
     denied = (errno.EACCES, errno.EPERM, errno.EROFS)
-    files = any(isinstance(one, OSError) and one.errno in denied for one in _causes(error))
-    return files or _is_sqlite(error, sqlite3.SQLITE_READONLY)
+    files = any(isinstance(one, OSError) and one.errno in denied for one in chained(error, hidden=True))
+    return files or sqlite3.SQLITE_READONLY in _sqlite_codes(error)
 
 
-def _is_sqlite(error: BaseException, *codes: int) -> bool:
-    return any(
-        isinstance(cause, sqlite3.OperationalError)
-        # The lower byte is the kind, the upper one the special case.
-        and getattr(cause, "sqlite_errorcode", 0) & 0xFF in codes
-        for cause in _causes(error)
-    )
+def _sqlite_codes(error: BaseException) -> set[int]:
+    """SQLite's codes in a failure; the lower byte is the kind, the upper one the special case."""
+    chain = chained(error, hidden=True)
+    return {
+        getattr(one, "sqlite_errorcode", 0) & 0xFF
+        for one in chain
+        if isinstance(one, sqlite3.OperationalError)
+    }
 
 
 def _is_not_now(error: BaseException) -> bool:
@@ -169,21 +153,10 @@ def _is_not_now(error: BaseException) -> bool:
     """
     return any(
         # By name: the library that MLflow speaks HTTP with is not for this package to import.
-        type(cause).__name__ == "ProtocolError" or _NOT_NOW.search(str(cause)) is not None
-        for cause in _causes(error)
-        if type(cause).__module__.startswith("urllib3")
+        type(one).__name__ == "ProtocolError" or _NOT_NOW.search(str(one)) is not None
+        for one in chained(error, hidden=True)
+        if type(one).__module__.startswith("urllib3")
     )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        original = getattr(error, "orig", None)  # SQLAlchemy's name for what the driver raised
-        if isinstance(original, BaseException):
-            yield original
-        error = error.__cause__ or error.__context__
 
 
 class _OwnCallFilter(logging.Filter):

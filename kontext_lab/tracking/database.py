@@ -73,11 +73,7 @@ def prepare(uri: str, file: Path) -> None:
 
 
 def explain(uri: str, file: Path) -> None:
-    """Raise the reason why MLflow could not open a file, where the file shows it; else return.
-
-    Raises:
-        TrackingError: in one line, with the way out.
-    """
+    """Raise a TrackingError with the reason why MLflow could not open a file, if the file shows it."""
     _close_connections(uri)
     with suppress(sqlite3.Error, OSError):
         _refuse(uri, file, _read(file), failed=True)
@@ -125,13 +121,7 @@ def _make(file: Path) -> None:
 
 
 class _Contents(NamedTuple):
-    """The contents of a database file.
-
-    Attributes:
-        tables: their names.
-        revision: the last of MLflow's migrations that was applied, or "".
-        has_rows: a table has a row that MLflow's migrations did not put there.
-    """
+    """The tables of a database file, its last migration or "", and True if it holds rows that no migration made."""
 
     tables: frozenset[str]
     revision: str
@@ -139,14 +129,7 @@ class _Contents(NamedTuple):
 
 
 def _refuse(uri: str, file: Path, contents: _Contents, *, failed: bool = False) -> None:
-    """Raise if a file is not for this MLflow to open, or not without a copy.
-
-    Args:
-        uri: of the store.
-        file: of the store.
-        contents: of the file.
-        failed: MLflow has tried to open it and could not.
-    """
+    """Raise if a file is not for this MLflow to open, or not without a copy; `failed` if MLflow could not open it."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - as in database_file
 
     own_tables = _mlflow_tables()

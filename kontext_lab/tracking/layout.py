@@ -17,13 +17,14 @@ from mlflow.entities import Metric, Param
 from kontext_lab.images import Origin
 from kontext_lab.request import DEFAULT, FIELDS, decimal_text
 from kontext_lab.request.attempt import Attempt
-from kontext_lab.results import CellResult, Output, Results
-from kontext_lab.sweep import Axis, Sweep
+from kontext_lab.results import CellResult, Output, Results, State
+from kontext_lab.sweep import Sweep
 from kontext_lab.sweep.axes import REFERENCE_KEYS, value_text
 from kontext_lab.sweep.wording import shortened
 
 __all__ = [
     "BOOKED",
+    "COUNTED",
     "HIDDEN",
     "MEASURED",
     "METRICS",
@@ -67,6 +68,9 @@ LONGEST_PARAM = 6000
 
 LONGEST_TAG = 4000
 
+COUNTED = (State.DONE, State.FAILED, State.IN_DOUBT, State.SKIPPED, State.CANCELLED)
+"""The states whose cells the parent run counts, as `cells/<state>`."""
+
 LISTED_VALUES = 12
 """Most values of an axis that a summary lists."""
 
@@ -76,6 +80,12 @@ MOST_BRACKETS = 200
 
 def sweep_params(sweep: Sweep) -> dict[str, Any]:
     """Parameters of the parent run: the fixed ones, the axes as JSON, the number of cells."""
+
+    def written(key: str, value: Any) -> Any:
+        if key in REFERENCE_KEYS:
+            return value_text(key, value)
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
     fixed = sweep.fixed
     swept = {key for axis in sweep.axes for key in axis.keys}
     params: dict[str, Any] = {
@@ -85,22 +95,9 @@ def sweep_params(sweep: Sweep) -> dict[str, Any]:
         params["image"] = value_text("images", fixed["images"])
     if "repeat" in fixed:
         params["repeat"] = fixed["repeat"]
-    params["axes"] = json.dumps({axis.key: _axis_values(axis) for axis in sweep.axes}, ensure_ascii=False)
+    params["axes"] = json.dumps({axis.key: axis.written(written) for axis in sweep.axes}, ensure_ascii=False)
     params["cells"] = len(sweep)
     return params
-
-
-def _axis_values(axis: Axis) -> Any:
-    """The values as they were given: a list, or a mapping if they have names."""
-
-    def plain(key: str, value: Any) -> Any:
-        if key in REFERENCE_KEYS:
-            return value_text(key, value)
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-
-    rows = [[plain(key, part) for key, part in zip(axis.keys, entry, strict=True)] for entry in axis.values]
-    entries = rows if len(axis.keys) > 1 else [row[0] for row in rows]
-    return dict(zip(axis.labels, entries, strict=True)) if all(axis.labels) else entries
 
 
 def to_params(values: Mapping[str, Any]) -> list[Param]:
@@ -126,14 +123,12 @@ def cell_tags(
         "kontext.state": str(cell.state),
         "kontext.reason": cell.reason,
         "kontext.note": cell.note[:LONGEST_TAG],
+        # Written also without outputs: an earlier attempt at the same cell may have had some.
+        "kontext.output_sha256": ",".join(output.sha256 for output in cell.outputs),
+        "kontext.output_phash": ",".join(output.phash for output in cell.outputs),
+        "kontext.outputs": json.dumps([_output_facts(one, previews.get(one.number)) for one in cell.outputs]),
+        **parent_tag(cell.parents),
     }
-    # Written also without outputs: an earlier attempt at the same cell may have had some.
-    tags["kontext.output_sha256"] = ",".join(output.sha256 for output in cell.outputs)
-    tags["kontext.output_phash"] = ",".join(output.phash for output in cell.outputs)
-    tags["kontext.outputs"] = json.dumps(
-        [_output_facts(output, previews.get(output.number)) for output in cell.outputs]
-    )
-    tags |= parent_tag(cell.parents)
     if cell.arrived:
         tags["kontext.arrived"] = cell.arrived.astimezone(UTC).isoformat()
     if previews:
@@ -181,15 +176,10 @@ def cell_metrics(cell: CellResult, attempt: Attempt) -> list[Metric]:
         values["time/latency_s"] = round(attempt.answer.latency_s, 3)
     metrics = [Metric(key, value, now, 0) for key, value in {**values, **cell.metrics}.items()]
     for output in cell.outputs:
-        facts = {
-            "width": output.width,
-            "height": output.height,
-            "bytes": len(output.bytes) if output.sha256 else 0,
-        }
-        step = output.number - 1
-        metrics += [
-            Metric(f"output/{key}", float(value), now, step) for key, value in facts.items() if output.sha256
-        ]
+        if output.sha256:
+            facts = {"width": output.width, "height": output.height, "bytes": len(output.bytes)}
+            step = output.number - 1
+            metrics += [Metric(f"output/{key}", float(value), now, step) for key, value in facts.items()]
     return metrics
 
 

@@ -24,19 +24,17 @@ __all__ = [
     "SweepRun",
     "cell_of",
     "children",
-    "count_in_doubt",
-    "count_missing",
     "find_run",
     "known_cells",
     "known_of",
     "parents_of",
+    "pictures_of",
     "read_spending",
     "run_if_there",
     "search",
+    "search_cells",
     "search_listed",
     "sweep_runs",
-    "sweep_with_digest",
-    "with_bytes",
 ]
 
 LISTED_PER_QUERY = 500
@@ -66,7 +64,6 @@ class SweepRun:
         counts: cells by state, as last recorded.
         cost: US dollars, as last recorded.
         experiment_id: of its experiment.
-        artifact_uri: of its artifacts.
         hidden: lists leave it out.
     """
 
@@ -80,14 +77,12 @@ class SweepRun:
     counts: dict[str, int]
     cost: float
     experiment_id: str
-    artifact_uri: str
     hidden: bool = False
 
     @classmethod
     def from_run(cls, run: Run) -> SweepRun:
         """Read a parent run."""
         metrics = run.data.metrics
-        counted = ("done", "failed", "in_doubt", "skipped", "cancelled")
         return cls(
             run_id=run.info.run_id,
             name=run.info.run_name or "",
@@ -96,10 +91,9 @@ class SweepRun:
             status=run.info.status,
             started=_time(run.info.start_time),
             cells=int(run.data.params.get("cells", 0)),
-            counts={state: int(metrics.get(f"cells/{state}", 0)) for state in counted},
+            counts={str(state): int(metrics.get(f"cells/{state}", 0)) for state in layout.COUNTED},
             cost=layout.cost_of(metrics),
             experiment_id=run.info.experiment_id,
-            artifact_uri=run.info.artifact_uri,
             hidden=layout.HIDDEN in run.data.tags,
         )
 
@@ -117,6 +111,12 @@ def search(store: Store, experiments: Sequence[str], query: str, **options: Any)
             return
 
 
+def search_cells(store: Store, more: str = "") -> Iterator[Run]:
+    """Every cell of any experiment; `more` is a further condition on its tags."""
+    query = f"tags.`kontext.kind` = 'cell'{' AND ' if more else ''}{more}"
+    return search(store, store.experiment_ids(), query)
+
+
 def search_listed(store: Store, attribute: str, values: Iterable[str]) -> Iterator[Run]:
     """Every active run of any experiment whose `attributes.run_id` or `dataset.digest` is one of the values."""
     wanted = [value for value in dict.fromkeys(values) if value.isalnum()]
@@ -127,11 +127,7 @@ def search_listed(store: Store, attribute: str, values: Iterable[str]) -> Iterat
 
 
 def run_if_there(store: Store, run_id: str) -> Run | None:
-    """A run by its id; None if there is none, or it was deleted.
-
-    Raises:
-        MlflowException: the store can't be asked.
-    """
+    """A run by its id; None if there is none, or it was deleted."""
     try:
         run: Run = store.client.get_run(run_id)
     except MlflowException as error:
@@ -141,48 +137,17 @@ def run_if_there(store: Store, run_id: str) -> Run | None:
     return run if run.info.lifecycle_stage == "active" else None
 
 
-def known_cells(
-    store: Store, fingerprints: Iterable[str], *, thorough: bool = False
-) -> dict[str, TrackedCell]:
-    """The best cell of any experiment for each fingerprint: a picture before anything else.
-
-    Args:
-        store: the store.
-        fingerprints: hex sha256 each.
-        thorough: read the bytes of every picture, as `with_bytes` does.
-
-    Raises:
-        TrackingError: pictures can't be read.
-    """
-    wanted = list(dict.fromkeys(fingerprints))
-    best: dict[str, TrackedCell] = {}
-    for run in search_listed(store, "dataset.digest", (fingerprint[:32] for fingerprint in wanted)):
-        known = known_of(run)
-        if known is not None:
-            known = with_bytes(store, run, known, thorough=thorough)
-            other = best.get(known.fingerprint)
-            if other is None or _worth(known) > _worth(other):
-                best[known.fingerprint] = known
-    return {fingerprint: best[fingerprint] for fingerprint in wanted if fingerprint in best}
-
-
-def _worth(known: TrackedCell) -> tuple[int, int, bool, float]:
-    """A sort key: done, in doubt, billed failures, lost pictures, the rest; among equals whole, original, old ones."""
-    rank = {State.DONE: 4, State.IN_DOUBT: 3}.get(known.state, 2 if known.billed_without_picture else 0)
-    rank = 1 if known.is_gone else rank
-    return rank, -known.missing, not known.copied, -known.when.timestamp()
-
-
 def known_of(run: Run) -> TrackedCell | None:
     """The cell of a child run; None for any other run, and for one that was cut off while it was written."""
-    tags = run.data.tags
-    if tags.get("kontext.kind") != "cell" or run.info.status not in ("FINISHED", "FAILED"):
+    tags, status = run.data.tags, run.info.status
+    state = tags.get("kontext.state")
+    if (
+        tags.get("kontext.kind") != "cell"
+        or status not in ("FINISHED", "FAILED")
+        or state not in tuple(State)
+    ):
         return None
-    try:
-        state = State(tags.get("kontext.state", ""))
-    except ValueError:
-        return None
-    if state is State.DONE and run.info.status != "FINISHED":
+    if state == State.DONE and status != "FINISHED":
         return None
     copied = "kontext.reused_from" in tags
     return TrackedCell(
@@ -190,7 +155,7 @@ def known_of(run: Run) -> TrackedCell | None:
         parent_id=tags.get("mlflow.parentRunId", ""),
         index=int(tags.get("kontext.cell", 0)),
         fingerprint=tags.get("kontext.fingerprint", ""),
-        state=state,
+        state=State(state),
         reason=tags.get("kontext.reason", ""),
         when=_arrived(run),
         cost=layout.cost_of(run.data.metrics),
@@ -200,50 +165,21 @@ def known_of(run: Run) -> TrackedCell | None:
     )
 
 
-def with_bytes(store: Store, run: Run, known: TrackedCell, *, thorough: bool = False) -> TrackedCell:
-    """The same cell with the number of its missing pictures.
+def known_cells(store: Store, runs: Iterable[Run], *, thorough: bool = False) -> Iterator[TrackedCell]:
+    """The cells among runs, each with the number of its missing pictures.
 
-    Args:
-        store: the store.
-        run: the cell's run.
-        known: the cell.
-        thorough: read the bytes of every picture; else only compare the sizes of files on this machine.
-
-    Raises:
-        TrackingError: pictures can't be read.
+    `thorough` reads the bytes of every picture; else only the sizes of files on this machine are compared.
     """
-    if known.state is not State.DONE:
-        return known
-    artifacts = _pictures(store, run)
-    missing = [artifact for artifact in artifacts if artifact.is_missing(thorough=thorough)]
-    if not missing:
-        return known
-    gone = len(missing) == len(artifacts)
-    return replace(known, missing=len(missing), is_gone=gone, place=missing[0].place)
-
-
-def count_missing(store: Store, most: int) -> tuple[int, int, str]:
-    """The missing pictures of the newest cells of any experiment.
-
-    Args:
-        store: the store.
-        most: number of cells to examine.
-
-    Returns:
-        The number of missing pictures, the number of cells examined, and the location of a missing picture.
-    """
-    order = ["attributes.start_time DESC"]
-    query = "tags.`kontext.kind` = 'cell' AND tags.`kontext.state` = 'done'"
-    page = store.client.search_runs(store.experiment_ids(), query, max_results=most, order_by=order)
-    missing = [artifact for run in page for artifact in _pictures(store, run) if artifact.is_missing()]
-    return len(missing), len(page), missing[0].place if missing else ""
-
-
-def sweep_with_digest(store: Store, digest: str) -> Run | None:
-    """The newest parent run of the same sweep in our experiment."""
-    query = f"tags.`kontext.sweep` = '{digest}' AND tags.`kontext.kind` = 'sweep'"
-    runs = search(store, [store.experiment_id], query, order_by=["attributes.start_time DESC"])
-    return next(runs, None)
+    for run in runs:
+        cell = known_of(run)
+        if cell is not None and cell.state is State.DONE:
+            artifacts = pictures_of(store, run)
+            missing = [artifact for artifact in artifacts if artifact.is_missing(thorough=thorough)]
+            if missing:
+                gone = len(missing) == len(artifacts)
+                cell = replace(cell, missing=len(missing), is_gone=gone, place=missing[0].place)
+        if cell is not None:
+            yield cell
 
 
 def children(store: Store, parent: Run) -> list[Run]:
@@ -253,18 +189,11 @@ def children(store: Store, parent: Run) -> list[Run]:
     return sorted(runs, key=lambda run: (int(run.data.tags.get("kontext.cell", 0)), run.info.start_time))
 
 
-def sweep_runs(store: Store, *, everywhere: bool = False) -> Iterator[Run]:
-    """Parent runs of our experiment, or of all, the newest first."""
+def sweep_runs(store: Store, *, everywhere: bool = False, digest: str = "") -> Iterator[Run]:
+    """Parent runs of our experiment, or of all, the newest first; with a digest, those of one sweep."""
     experiments = store.experiment_ids() if everywhere else [store.experiment_id]
-    query = "tags.`kontext.kind` = 'sweep'"
+    query = "tags.`kontext.kind` = 'sweep'" + (f" AND tags.`kontext.sweep` = '{digest}'" if digest else "")
     return search(store, experiments, query, order_by=["attributes.start_time DESC"])
-
-
-def count_in_doubt(store: Store) -> int:
-    """Number of cells of any experiment whose answer was lost; copies don't count."""
-    query = "tags.`kontext.kind` = 'cell' AND tags.`kontext.state` = 'in_doubt'"
-    runs = search(store, store.experiment_ids(), query)
-    return sum(1 for run in runs if "kontext.reused_from" not in run.data.tags)
 
 
 def find_run(store: Store, which: str) -> Run:
@@ -295,17 +224,14 @@ def find_run(store: Store, which: str) -> Run:
 def cell_of(store: Store, run: Run) -> CellResult:
     """The cell of a child run; its pictures are loaded on demand."""
     tags = run.data.tags
-    try:
-        state = State(tags.get("kontext.state", ""))
-    except ValueError:
-        state = State.FAILED
+    state = tags.get("kontext.state")
     cell = CellResult(
         title=run.info.run_name or "",
         params=typed_params(run.data.params),
         swept=tuple(filter(None, tags.get("kontext.swept", "").split(" "))),
         service=tags.get("kontext.service", ""),
         fingerprint=tags.get("kontext.fingerprint", ""),
-        state=state,
+        state=State(state) if state in tuple(State) else State.FAILED,
         reason=tags.get("kontext.reason", ""),
         note=tags.get("kontext.note", ""),
         cost=layout.cost_of(run.data.metrics),
@@ -319,34 +245,28 @@ def cell_of(store: Store, run: Run) -> CellResult:
     )
     facts_of_outputs = json.loads(tags.get("kontext.outputs", "[]"))
     metrics = _assessments(store, run, len(facts_of_outputs))
-    for number, facts in enumerate(facts_of_outputs, 1):
-        root, preview = run.info.artifact_uri, facts.get("preview", "")
-        output = Output(
+    cell.outputs = [
+        Output(
             cell,
             number,
             metrics=metrics.get(number, {}),
             load=_artifact(store, run, facts),
-            load_preview=Artifact(store.uri, run.info.run_id, root, preview) if preview else None,
+            load_preview=_artifact(store, run, {"file": facts.get("preview", "")}),
             **{name: facts[name] for name in _OUTPUT_FACTS if name in facts},
         )
-        cell.outputs.append(output)
+        for number, facts in enumerate(facts_of_outputs, 1)
+    ]
     return cell
 
 
 def _assessments(store: Store, run: Run, outputs: int) -> dict[int, dict[str, float]]:
-    """The values of a cell's outputs, by the outputs' numbers, without withdrawn ones.
-
-    Args:
-        store: the store.
-        run: the cell's.
-        outputs: number of outputs: for a single one the run itself holds the latest values.
-    """
+    """The values of a cell's outputs, by the outputs' numbers, without withdrawn ones."""
     values: dict[int, dict[str, float]] = defaultdict(dict)
     for key, last in run.data.metrics.items():
         if key.startswith(layout.BOOKED):
             continue
         steps = {0: last}
-        if outputs > 1:
+        if outputs > 1:  # for a single one the run itself holds the latest values
             history = store.client.get_metric_history(run.info.run_id, key)
             steps = {step: metric.value for step, metric in layout.latest_by_step(history).items()}
         for step, value in steps.items():
@@ -361,7 +281,7 @@ def _artifact(store: Store, run: Run, facts: Mapping[str, Any]) -> Artifact | No
     return Artifact(store.uri, run.info.run_id, run.info.artifact_uri, path, sha256, size) if path else None
 
 
-def _pictures(store: Store, run: Run) -> list[Artifact]:
+def pictures_of(store: Store, run: Run) -> list[Artifact]:
     """The bytes of a cell's pictures by the tag of its run; none if a person has damaged the tag."""
     try:
         outputs = json.loads(run.data.tags.get("kontext.outputs", "[]"))
@@ -387,7 +307,7 @@ def read_spending(store: Store) -> Spending:
     sums: dict[tuple[date, str, str, str], dict[str, Any]] = defaultdict(
         lambda: {"cells": 0, "pictures": 0, "usd": 0.0, "in_doubt": 0}
     )
-    for run in search(store, store.experiment_ids(), "tags.`kontext.kind` = 'cell'"):
+    for run in search_cells(store):
         tags, usd = run.data.tags, layout.cost_of(run.data.metrics)
         copied = "kontext.reused_from" in tags
         if copied and not usd:
@@ -398,7 +318,7 @@ def read_spending(store: Store) -> Spending:
         row = sums[paid.astimezone().date(), parent_id, run.data.params.get("model", ""), service]
         row["cells"] += 1
         row["usd"] += usd
-        row["pictures"] += 0 if copied else len(_pictures(store, run))
+        row["pictures"] += 0 if copied else len(pictures_of(store, run))
         row["in_doubt"] += tags.get("kontext.state") == State.IN_DOUBT
     names = {run.info.run_id: run.info.run_name or "" for run in sweep_runs(store, everywhere=True)}
     rows = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mlflow.entities import Run
 
@@ -20,7 +20,7 @@ from kontext_lab.tracking.reading import (
     known_of,
     parents_of,
     run_if_there,
-    search,
+    search_cells,
     search_listed,
 )
 from kontext_lab.tracking.store import Store
@@ -49,15 +49,8 @@ RunOutput = tuple[Run, int]
 """A child run, and the number of one of its outputs."""
 
 
-@dataclass(frozen=True)
-class PictureLocation:
-    """A cell's location in the store.
-
-    Attributes:
-        sweep: the name of its sweep.
-        parent_id: the sweep's run.
-        experiment: the name of the experiment.
-    """
+class PictureLocation(NamedTuple):
+    """The location of a cell in the store: the name and the run of its sweep, and the name of the experiment."""
 
     sweep: str
     parent_id: str
@@ -69,11 +62,8 @@ def whereabouts(store: Store, run_id: str) -> PictureLocation:
     run = store.client.get_run(run_id)
     parent_id = run.data.tags.get("mlflow.parentRunId", "")
     parent = store.client.get_run(parent_id) if parent_id else None
-    return PictureLocation(
-        sweep=(parent.info.run_name or "") if parent else "",
-        parent_id=parent_id,
-        experiment=str(store.client.get_experiment(run.info.experiment_id).name),
-    )
+    experiment = str(store.client.get_experiment(run.info.experiment_id).name)
+    return PictureLocation((parent.info.run_name or "") if parent else "", parent_id, experiment)
 
 
 def outputs_with(store: Store, sha256: str) -> list[Output]:
@@ -90,7 +80,7 @@ def origin_of(store: Store, sha256: str) -> Origin | None:
 def _places_with(store: Store, sha256: str) -> list[RunOutput]:
     if not _SHA256.fullmatch(sha256):
         return []
-    runs = search(store, store.experiment_ids(), f"tags.`kontext.output_sha256` LIKE '%{sha256}%'")
+    runs = search_cells(store, f"tags.`kontext.output_sha256` LIKE '%{sha256}%'")
     return _originals((run, number) for run in runs for number, digest, _ in _hashes(run) if digest == sha256)
 
 
@@ -100,7 +90,7 @@ def outputs_like(store: Store, phash: str) -> list[Output]:
     Reads every cell. Outputs logged before there were hashes are left out.
     """
     nearest: dict[str, tuple[int, list[RunOutput]]] = {}
-    for run in search(store, store.experiment_ids(), "tags.`kontext.kind` = 'cell'"):
+    for run in search_cells(store):
         for number, sha256, own in _hashes(run):
             bits = bits_apart(phash, own) if sha256 and own else None
             if bits is not None and bits <= MOST_BITS:
@@ -147,8 +137,7 @@ def edits_of(store: Store, origins: Iterable[Origin]) -> list[Output]:
     wanted = set(origins)
     runs: dict[str, Run] = {}
     for origin in wanted:
-        query = f"tags.`kontext.kind` = 'cell' AND tags.`kontext.parent_output` LIKE '%{origin}%'"
-        for run in search(store, store.experiment_ids(), query):
+        for run in search_cells(store, f"tags.`kontext.parent_output` LIKE '%{origin}%'"):
             # `…/1` is the beginning of `…/12` as well.
             if wanted & set(parents_of(run)) and known_of(run) and "kontext.reused_from" not in run.data.tags:
                 runs[run.info.run_id] = run

@@ -82,11 +82,7 @@ class Store:
         return file is not None and artifact_location.is_read_only(file)
 
     def check_writable(self) -> None:
-        """Check that it can be written to, as far as permissions tell.
-
-        Raises:
-            TrackingError: it can't.
-        """
+        """Raise a TrackingError if it can't be written to, as far as permissions tell."""
         artifact_location.check_database(self.uri)
 
     def prepare_folder(self) -> None:
@@ -94,9 +90,6 @@ class Store:
 
         A folder outside the database's is made for a new experiment only: after earlier sweeps a missing folder
         means that its disk isn't mounted, or that the store was moved.
-
-        Raises:
-            TrackingError: the folder is missing, or can't be written.
         """
         artifact_location.check_database(self.uri)
         experiment = self.client.get_experiment(self.experiment_id)
@@ -112,6 +105,13 @@ class Store:
             if not self.client.search_runs([self.experiment_id], sweeps, max_results=1):
                 root.mkdir(parents=True, exist_ok=True)
         artifact_location.check_writable(self.uri, root)
+
+    def end_run(self, run_id: str) -> bool:
+        """End a sweep that was begun and could not be started or summed up; returns whether the store knows now."""
+        with suppress(TrackingError), mlflow_trouble("the sweep's end can't be recorded in MLflow"):
+            self.client.set_terminated(run_id, "KILLED")
+            return True
+        return False
 
     def experiment_ids(self) -> list[str]:
         """Every experiment of the store, ours first."""
@@ -131,10 +131,6 @@ def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
     Args:
         tracking_uri: as MLflow takes it; None for what MLflow has set, else its own default.
         experiment: a name; None for what the notebook or the environment has set, else `kontext-lab`.
-
-    Raises:
-        TrackingError: the store can't be reached or opened, or is an old folder store.
-        ConfigError: the experiment was deleted.
     """
     uri = resolve_uri(tracking_uri or mlflow.get_tracking_uri())
     check_reachable(uri)
@@ -148,14 +144,13 @@ def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
             # With a wrong name or password MLflow would go on trying for 101 seconds.
             create_engine(uri, poolclass=NullPool).connect().close()
         try:
-            client = client_calls.connect(uri)
+            moved = client_calls.patiently(artifact_location.correct, file) if file else []
+            client = client_calls.connect(uri, moved)
             client.search_experiments(max_results=1)
         except Exception as error:
             if file is not None and not client_calls.is_locked(error):
                 database.explain(uri, file)
             raise
-        if file is not None:
-            client_calls.relocate(client, client_calls.patiently(artifact_location.correct, file))
         found = _experiment(client, uri, experiment)
     return Store(uri, client, found.experiment_id, found.name)
 
@@ -199,11 +194,7 @@ def resolve_uri(uri: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def mlflow_trouble(what: str) -> Iterator[None]:
-    """Turn every error of MLflow and its databases into a TrackingError of one line without secrets.
-
-    Args:
-        what: the failed action, as the beginning of the line.
-    """
+    """Turn every error of MLflow and its databases into a TrackingError of one line that begins with `what`."""
     try:
         yield
     except KontextLabError:
@@ -249,15 +240,7 @@ def _quiet() -> Iterator[None]:
 
 
 def check_reachable(uri: str, *, opened: bool = False) -> None:
-    """Check within seconds that a store can be reached, without calling MLflow.
-
-    Args:
-        uri: absolute.
-        opened: it was open before, so that a database file has to be there.
-
-    Raises:
-        TrackingError: it can't; says what is missing.
-    """
+    """Check within seconds, without MLflow, that a store can be reached; if `opened` before, its file has to exist."""
     file = database.database_file(uri)
     if file is not None:
         if not file.parent.is_dir():

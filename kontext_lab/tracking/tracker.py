@@ -19,8 +19,7 @@ from kontext_lab.tracking import reading, writing
 from kontext_lab.tracking.artifacts import Artifact, fetch, names, put
 from kontext_lab.tracking.reading import SweepRun
 from kontext_lab.tracking.store import Store, mlflow_trouble, open_store, resolve_uri
-from kontext_lab.tracking.sweep_recorder import ENDED, SweepRecorder, end_run
-from kontext_lab.tracking.writing import Opening
+from kontext_lab.tracking.writing import ENDED, Opening, SweepRecorder
 
 __all__ = ["Tracker"]
 
@@ -29,15 +28,14 @@ T = TypeVar("T")
 
 
 class Tracker:
-    """One open store and the sweeps in it.
+    """One open store and the sweeps in it. If the store can't be used, every method raises a TrackingError.
 
     Args:
         tracking_uri: as MLflow takes it; None for what is set.
         experiment: a name; None for what is set.
 
     Raises:
-        TrackingError: the store can't be used.
-        ConfigError: the experiment can't be.
+        ConfigError: the experiment can't be used.
     """
 
     def __init__(self, tracking_uri: str | None = None, experiment: str | None = None) -> None:
@@ -51,27 +49,13 @@ class Tracker:
     def call(
         self, trouble: str, function: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Call a function of this package on the store.
-
-        Args:
-            trouble: what can't be done, for the error.
-            function: takes the store first.
-            *args: its other arguments.
-            **kwargs: its other arguments.
-
-        Raises:
-            TrackingError: MLflow or its database failed, in one line.
-        """
+        """Call a function of this package on the store; `trouble` begins the error if MLflow or its database fails."""
         with mlflow_trouble(trouble):
             return function(self.store, *args, **kwargs)
 
     @staticmethod
     def in_use(tracking_uri: str | None = None) -> str:
-        """Return the address of the store that would be opened, absolute; opens nothing.
-
-        Raises:
-            TrackingError: there can be no store at that address.
-        """
+        """Return the address of the store that would be opened, absolute, or raise a TrackingError; opens nothing."""
         return resolve_uri(tracking_uri or mlflow.get_tracking_uri())
 
     @staticmethod
@@ -92,44 +76,43 @@ class Tracker:
         return str(active.info.run_id) if active is not None and same else ""
 
     def known(self, fingerprints: Iterable[str], *, thorough: bool = False) -> dict[str, TrackedCell]:
-        """Find the best cell of any experiment for each fingerprint.
+        """Find the best cell of any experiment for each fingerprint: a picture before anything else.
 
         Args:
             fingerprints: hex sha256 each.
-            thorough: look at the bytes of every picture; else only at the sizes of files on this machine.
-
-        Raises:
-            TrackingError: the store can't be searched, or pictures can't be looked at.
+            thorough: read the bytes of every picture; else only the sizes of files on this machine.
         """
+        wanted = list(dict.fromkeys(fingerprints))
+        best: dict[str, TrackedCell] = {}
         with mlflow_trouble("the MLflow store can't be searched"):
-            return reading.known_cells(self.store, fingerprints, thorough=thorough)
+            found = reading.search_listed(self.store, "dataset.digest", (one[:32] for one in wanted))
+            for cell in reading.known_cells(self.store, found, thorough=thorough):
+                best[cell.fingerprint] = max(
+                    best.get(cell.fingerprint, cell), cell, key=lambda one: one.worth
+                )
+        return {fingerprint: best[fingerprint] for fingerprint in wanted if fingerprint in best}
 
     def known_here(self, digest: str, *, thorough: bool = False) -> dict[int, TrackedCell]:
         """List the cells in the parent run of the same sweep, by place; empty where there is no such run."""
         with mlflow_trouble("the MLflow store can't be searched"):
-            parent = reading.sweep_with_digest(self.store, digest)
+            parent = next(reading.sweep_runs(self.store, digest=digest), None)
             found = [] if parent is None else reading.children(self.store, parent)
-            known = ((run, reading.known_of(run)) for run in found)
-            return {
-                one.index: reading.with_bytes(self.store, run, one, thorough=thorough)
-                for run, one in known
-                if one is not None
-            }
+            return {cell.index: cell for cell in reading.known_cells(self.store, found, thorough=thorough)}
 
     def check_sources(self, sources: Iterable[TrackedCell]) -> None:
-        """Check that the artifacts of cells to be copied can be asked for: one look for each of their sweeps.
-
-        Raises:
-            TrackingError: they can't be.
-        """
+        """Check that the artifacts of cells to be copied can be asked for: one look for each of their sweeps."""
         with mlflow_trouble("the pictures of earlier sweeps can't be reached"):
             for known in {one.parent_id: one for one in sources}.values():
                 names(self.store, self.store.client.get_run(known.run_id), "outputs")
 
     def missing(self, most: int = 1000) -> tuple[int, int, str]:
         """Count the missing pictures of the newest cells; returns the count, the cells looked at, and the place."""
+        store, order = self.store, ["attributes.start_time DESC"]
+        query = "tags.`kontext.kind` = 'cell' AND tags.`kontext.state` = 'done'"
         with mlflow_trouble("the MLflow store can't be read"):
-            return reading.count_missing(self.store, most)
+            page = store.client.search_runs(store.experiment_ids(), query, max_results=most, order_by=order)
+            missing = [one for run in page for one in reading.pictures_of(store, run) if one.is_missing()]
+            return len(missing), len(page), missing[0].place if missing else ""
 
     def begin(
         self,
@@ -139,10 +122,7 @@ class Tracker:
     ) -> SweepRecorder:
         """Make the sweep's parent run, or reopen the one it has; returns its recorder.
 
-        Args:
-            opening: the sweep, and the runs it belongs to.
-            opened: told of the run's id as soon as there is a run, so that one half made can be ended.
-            draw: draws the grid that is logged at the end, as PNG.
+        `opened` gets the run's id as soon as there is a run; `draw` draws the grid that is logged at the end, as PNG.
         """
         store = self.store
         with mlflow_trouble("the sweep can't be recorded in MLflow"):
@@ -150,7 +130,7 @@ class Tracker:
             # Never a run that was deleted.
             parent = reading.run_if_there(store, opening.parent_id) if opening.parent_id else None
             if parent is None and not opening.fresh:
-                parent = reading.sweep_with_digest(store, opening.digest)
+                parent = next(reading.sweep_runs(store, digest=opening.digest), None)
             runs: list[Run] = []
             if parent is None:
                 run_id = str(writing.make_parent(store, opening, self._context, opened).info.run_id)
@@ -164,17 +144,10 @@ class Tracker:
 
     def abandon(self, run_id: str) -> bool:
         """End a sweep that was begun and could not be started; returns whether the store knows now."""
-        return end_run(self.store, run_id)
+        return self.store.end_run(run_id)
 
     def load(self, which: str) -> tuple[SweepRun, dict[int, CellResult]]:
-        """Load a sweep and its cells that have an outcome, by place.
-
-        Args:
-            which: a name, a run id, the beginning of one, or `last`.
-
-        Raises:
-            NotFound: no such sweep, or several, which are then listed.
-        """
+        """Load a sweep, found as by `find`, and its cells that have an outcome, by place."""
         with mlflow_trouble("the MLflow store can't be read"):
             parent = reading.find_run(self.store, which)
             runs = reading.children(self.store, parent)
@@ -184,9 +157,10 @@ class Tracker:
             return SweepRun.from_run(parent), cells
 
     def in_doubt(self) -> int:
-        """Count the requests in doubt, in the whole store."""
+        """Count the cells of any experiment whose answer was lost; copies don't count."""
         with mlflow_trouble("the MLflow store can't be read"):
-            return reading.count_in_doubt(self.store)
+            runs = reading.search_cells(self.store, "tags.`kontext.state` = 'in_doubt'")
+            return sum(1 for run in runs if "kontext.reused_from" not in run.data.tags)
 
     def outcomes(self, parent_id: str) -> int:
         """Count the cells of a sweep that have an outcome by now."""
@@ -210,10 +184,9 @@ class Tracker:
             put(self.store, run, lambda folder: (folder / name).write_bytes(data))
 
     def sweep_of(self, which: str) -> Sweep:
-        """Load a sweep as it was defined, from its parent run.
+        """Load a sweep, found as by `find`, as it was defined.
 
         Raises:
-            NotFound: no such sweep, or several, which are then listed.
             SweepError: its file can't be read any more.
         """
         with (

@@ -20,7 +20,7 @@ from kontext_lab.client import KontextClient
 from kontext_lab.journal import AttemptFolder, SweepJournal
 from kontext_lab.lab import measurer
 from kontext_lab.runner.retry_policy import Pacing
-from kontext_lab.tracking import SweepRecorder, writing
+from kontext_lab.tracking import SweepRecorder
 
 # What a process that runs a sweep imports, also on its way.
 PRELOAD = [
@@ -114,7 +114,7 @@ _PLACES: dict[str, tuple[Any, str, bool]] = {
     "intent written": (AttemptFolder, "keep_intent", False),
     "answer read": (AttemptFolder, "keep_answer", False),
     "bytes on disk": (AttemptFolder, "keep_output", False),
-    "child made": (writing, "_open_child", False),
+    "child made": (SweepRecorder, "_open_child", False),
     "child written": (SweepRecorder, "log", False),
     "before emptying": (SweepJournal, "drop", True),
     "values written": (measurer, "write_measured", False),

@@ -19,7 +19,7 @@ from kontext_lab.lab.plan import Action
 from kontext_lab.request.attempt import RawAnswer
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import Sandbox
-from kontext_lab.tracking import Tracker
+from kontext_lab.tracking import Store
 
 
 @pytest.fixture
@@ -116,8 +116,7 @@ def test_a_recovery_that_cannot_be_summed_up_ends_its_run_once(
         raise TrackingError("database is locked")
 
     monkeypatch.setattr("kontext_lab.tracking.writing.finish_sweep", refuse)
-    monkeypatch.setattr("kontext_lab.tracking.sweep_recorder.end_run", lambda _, run_id: ended.append(run_id))
-    monkeypatch.setattr(Tracker, "abandon", lambda _, run_id: ended.append(run_id))
+    monkeypatch.setattr(Store, "end_run", lambda _, run_id: ended.append(run_id))
     (recovery,) = lab.recover()
     assert ("not delivered: database is locked", 1) == (recovery.problem, len(ended))
 
