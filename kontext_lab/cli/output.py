@@ -17,21 +17,22 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "OK",
+    "SIGNALLED",
     "STOPPED",
     "UNDELIVERED",
     "OutputGuard",
+    "counted",
     "guard_output",
     "say",
     "say_json",
-    "stopped_by",
 ]
 
 
 OK, FAILED, BAD, STOPPED, UNDELIVERED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+SIGNALLED = 128
+"""Plus the number of the signal that stopped a command, as in a shell: 129 SIGHUP, 130 SIGINT, 143 SIGTERM."""
 READER_GONE = (errno.EPIPE, errno.EIO)  # a pipe's reader has ended, as of `| head`; a terminal was closed
-REPLACED = (
-    "kontext_lab.replaced"  # error handler that writes similar characters for those a stream can't encode
-)
+REPLACED = "kontext_lab.replaced"  # writes similar characters for those a stream can't encode
 
 _SIMILAR = {"≈": "~", "×": "x", "·": "-", "–": "-", "—": "-", "…": "...", "’": "'", "±": "+-", "→": "->"}
 
@@ -52,6 +53,11 @@ def say_json(what: object) -> None:
     except UnicodeEncodeError:
         text = json.dumps(what, indent=2)
     say(text)
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """A number with its word, such as `1 picture is` or `3 pictures are`."""
+    return f"{number} {one if number == 1 else several}"
 
 
 class OutputGuard:
@@ -127,8 +133,3 @@ class _Guarded(io.FileIO):
         except OSError as error:
             self._output.lost = self._output.lost or error.errno not in READER_GONE
             return len(memoryview(data).cast("B"))
-
-
-def stopped_by(signal: int) -> int:
-    """Return the exit code of a command stopped by a signal, as in a shell: 129 SIGHUP, 130 SIGINT, 143 SIGTERM."""
-    return 128 + signal

@@ -29,19 +29,11 @@ class LogRow:
         client_request_id: the id sent along with it, or None.
         status: `succeeded` or `failed`.
         cost_usd: US dollars billed; 0 for a failed call.
-        inference_id: the service's id of the work, or None.
-        request_id: the service's id of the HTTP call, or None.
-        model: the model's id.
-        created: time of the call, or None.
     """
 
     client_request_id: str | None
     status: str
     cost_usd: float = 0.0
-    inference_id: str | None = None
-    request_id: str | None = None
-    model: str = ""
-    created: datetime | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -91,25 +83,12 @@ def read_logs(body: bytes) -> tuple[list[LogRow], bool] | None:
 
 
 def _log_row(row: dict[str, Any]) -> LogRow:
-    texts = {
-        name: value if isinstance(value := row.get(name), str) and value else None
-        for name in ("client_request_id", "status", "inference_id", "request_id", "model", "created")
-    }
     cost = cost if isinstance(cost := row.get("cost"), dict) else {}
     usd, credits = amount_of(cost.get("usd")), amount_of(cost.get("credits"), CREDITS_PER_USD)
-    try:
-        created = datetime.fromisoformat(texts["created"] or "")
-    except ValueError:
-        created = None
-    return LogRow(
-        client_request_id=texts["client_request_id"],
-        status=texts["status"] or "",
-        cost_usd=usd if usd is not None else credits or 0.0,
-        inference_id=texts["inference_id"],
-        request_id=texts["request_id"],
-        model=texts["model"] or "",
-        created=created.replace(tzinfo=UTC) if created and created.tzinfo is None else created,
+    id_, status = (
+        value if isinstance(value := row.get(name), str) else "" for name in ("client_request_id", "status")
     )
+    return LogRow(id_ or None, status, usd if usd is not None else credits or 0.0)
 
 
 def log_period(since: datetime | None, now: datetime) -> str:

@@ -23,7 +23,7 @@ from kontext_lab.client import account, answers, failures
 from kontext_lab.client.account import LogRow
 from kontext_lab.client.answers import AnswerItem, ParsedAnswer
 from kontext_lab.client.connection import SANDBOX_HEADER, Connection
-from kontext_lab.client.downloads import Download, Downloads, picture_of
+from kontext_lab.client.downloads import Downloads, examined
 from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
 from kontext_lab.client.settings import ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, ServiceError
@@ -197,17 +197,18 @@ class KontextClient:
         self, item: AnswerItem, earlier: bytes | None, keep: Callable[[bytes], None] | None, seconds: float
     ) -> Picture:
         if item.url is None:
-            return picture_of(Download(item.data, item.reason, item.note), item.flagged)
+            received = Picture(data=item.data, reason=item.reason, note=item.note)
+            return examined(received, flagged=item.flagged, fetched=False)
         if earlier is not None:
-            picture = picture_of(Download(earlier, status=200), item.flagged)
+            picture = examined(Picture(data=earlier), flagged=item.flagged)
             if not picture.again:
                 return picture
-        download = self._downloads.output(item.url, seconds)
-        if keep is not None and download.reason is None:
-            keep(download.data)
-        if download.refused:
-            download = replace(download, note=f"{download.note}, then `kontext-lab recover` (free)")
-        return picture_of(download, item.flagged)
+        received = self._downloads.output(item.url, seconds)
+        if keep is not None and received.reason is None:
+            keep(received.data)
+        if received.refused:
+            received = replace(received, note=f"{received.note}, then `kontext-lab recover` (free)")
+        return examined(received, flagged=item.flagged)
 
     def fetch_reference(self, url: str) -> bytes:
         """Fetch a reference: a GET without key.
@@ -250,13 +251,10 @@ class KontextClient:
         raw = self._connection.get(CATALOGUE, {"id": model_id, "include": "pricing"}, key=False)
         return account.read_price(_good_body(raw), model_id)
 
-    def logs(
-        self, client_request_id: str | None = None, since: datetime | None = None
-    ) -> list[LogRow] | None:
+    def logs(self, since: datetime | None = None) -> list[LogRow] | None:
         """Rows of the service's log, newest first; None without a log, or if it can't be read completely.
 
         Args:
-            client_request_id: only the rows of this request.
             since: the earliest moment of interest, by default a day ago; at most 92 days.
         """
         period = account.log_period(since, datetime.now(UTC))
@@ -270,8 +268,8 @@ class KontextClient:
             if parsed is None:
                 return None
             page_rows, more = parsed
-            rows += [row for row in page_rows if client_request_id in (None, row.client_request_id)]
-            if not more or (client_request_id is not None and rows):
+            rows += page_rows
+            if not more:
                 return rows
         return None
 
