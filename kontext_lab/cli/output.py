@@ -20,7 +20,7 @@ __all__ = [
     "SIGNALLED",
     "STOPPED",
     "UNDELIVERED",
-    "OutputGuard",
+    "GuardedFile",
     "counted",
     "guard_output",
     "say",
@@ -60,22 +60,11 @@ def counted(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}"
 
 
-class OutputGuard:
-    """State of a process's output.
-
-    Attributes:
-        lost: True if a part of it could not be written though somebody may read it, as on a full disk.
-    """
-
-    def __init__(self) -> None:
-        self.lost = False
-
-
-def guard_output() -> OutputGuard:
+def guard_output() -> list[GuardedFile]:
     """Let stdout and stderr fail without an error: a failing terminal must cost no picture and no exit code."""
     codecs.register_error(REPLACED, _replaced)
     _open_closed()
-    output = OutputGuard()
+    files = []
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, io.TextIOWrapper):
@@ -89,8 +78,9 @@ def guard_output() -> OutputGuard:
             descriptor = None
         # Without a descriptor it is not the process's own stream, and Windows' console is no file.
         if os.name == "posix" and descriptor is not None:
+            files.append(GuardedFile(descriptor, "w", closefd=False))
             guarded = io.TextIOWrapper(
-                io.BufferedWriter(_Guarded(descriptor, output)),
+                io.BufferedWriter(files[-1]),
                 encoding=stream.encoding,
                 errors=errors,
                 line_buffering=stream.line_buffering,
@@ -98,7 +88,7 @@ def guard_output() -> OutputGuard:
             setattr(sys, name, guarded)
         else:
             stream.reconfigure(errors=errors)
-    return output
+    return files
 
 
 def _open_closed() -> None:
@@ -120,16 +110,19 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
     return "".join(_SIMILAR.get(sign, "?") for sign in part), error.end
 
 
-class _Guarded(io.FileIO):
-    """A descriptor whose failures are recorded, not raised."""
+class GuardedFile(io.FileIO):
+    """A descriptor whose failures are recorded, not raised.
 
-    def __init__(self, descriptor: int, output: OutputGuard) -> None:
-        super().__init__(descriptor, "w", closefd=False)
-        self._output = output
+    Attributes:
+        lost: True if a part could not be written though somebody may read it, as on a full disk.
+    """
+
+    lost = False
 
     def write(self, data: Any) -> int:
+        """Write, and count what was lost as written."""
         try:
             return super().write(data)
         except OSError as error:
-            self._output.lost = self._output.lost or error.errno not in READER_GONE
+            self.lost = self.lost or error.errno not in READER_GONE
             return len(memoryview(data).cast("B"))

@@ -22,7 +22,7 @@ import requests
 from kontext_lab.client import account, answers, failures
 from kontext_lab.client.account import LogRow
 from kontext_lab.client.answers import AnswerItem, ParsedAnswer
-from kontext_lab.client.connection import SANDBOX_HEADER, Connection
+from kontext_lab.client.connection import Connection
 from kontext_lab.client.downloads import Downloads, examined
 from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
 from kontext_lab.client.settings import ClientSettings
@@ -180,18 +180,7 @@ class KontextClient:
         if reason is None:
             reason, note = Reason.EMPTY, f"the answer holds {received} of {asked} pictures"
         pictures += [Picture(reason=reason, note=note)] * max(0, asked - received)
-        return Answer(
-            pictures=tuple(pictures),
-            raw=parsed.text,
-            headers={name: value for name, value in raw.headers.items() if name in answers.KEPT_HEADERS},
-            cost_usd=parsed.cost,
-            cost_source=parsed.cost_source,
-            cost_note=parsed.cost_note,
-            seed=parsed.seed,
-            latency_s=raw.latency_s,
-            download_s=time.monotonic() - started,
-            simulated=SANDBOX_HEADER in raw.headers,
-        )
+        return replace(parsed.answer, pictures=tuple(pictures), download_s=time.monotonic() - started)
 
     def _picture(
         self, item: AnswerItem, earlier: bytes | None, keep: Callable[[bytes], None] | None, seconds: float

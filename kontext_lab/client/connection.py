@@ -15,6 +15,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from kontext_lab.client import failures
+from kontext_lab.client.answers import SANDBOX_HEADER
 from kontext_lab.client.http_session import BodyError, CountedBody, new_session, proxies_for, read_body
 from kontext_lab.client.keys import Auth, bearer_auth, check_key, no_auth
 from kontext_lab.client.settings import MIB, ClientSettings
@@ -22,9 +23,7 @@ from kontext_lab.errors import ServiceError
 from kontext_lab.redaction import Redactor
 from kontext_lab.request.attempt import RawAnswer
 
-__all__ = ["SANDBOX_HEADER", "Connection"]
-
-SANDBOX_HEADER = "x-kontext-sandbox"
+__all__ = ["Connection"]
 
 _SMALL = 4 * MIB
 """Largest answer without pictures, in bytes."""
@@ -71,7 +70,7 @@ class Connection:
         limit: int,
         has_picture: Callable[[RawAnswer], bool],
     ) -> RawAnswer | ServiceError:
-        """POST JSON, once.
+        """POST JSON, once; returns a 2xx answer, else the error.
 
         Args:
             path: path of the service.
@@ -79,9 +78,6 @@ class Connection:
             client_request_id: sent along.
             limit: bytes of a good answer that are read; a longer one is cut, and text other than base64 much earlier.
             has_picture: tells if the first part of a good answer that broke off holds a picture.
-
-        Returns:
-            A 2xx answer, else the error.
         """
         body = CountedBody(content)
         started = time.monotonic()
@@ -115,16 +111,9 @@ class Connection:
     def get(
         self, path: str, query: Mapping[str, str], *, key: bool = True, quick: bool = False
     ) -> RawAnswer | ServiceError:
-        """GET a free address of the service.
+        """GET a free address of the service; returns an answer of any status, or the error.
 
-        Args:
-            path: path of the service.
-            query: parameters.
-            key: send the key along.
-            quick: wait for the answer no longer than for a connection.
-
-        Returns:
-            An answer of any status, or the error. A broken body counts as empty.
+        A broken body counts as empty. `quick` waits for the answer no longer than for a connection.
         """
         settings, auth = self.settings, self._auth if key else no_auth
         seconds = settings.connect_timeout if quick else min(settings.read_timeout, _GET_SECONDS)

@@ -56,12 +56,7 @@ _TUNNEL_NAMES = ipaddress.ip_network("198.18.0.0/15")
 
 
 class Downloads:
-    """Fetches without a key, following a few redirects; shared by threads.
-
-    Args:
-        settings: timeouts, limits and allowed hosts.
-        session: may connect to any address; it stays the caller's.
-    """
+    """Fetches without a key, following a few redirects; shared by threads. The session stays the caller's."""
 
     def __init__(self, settings: ClientSettings, session: requests.Session) -> None:
         self._settings = settings
@@ -76,12 +71,7 @@ class Downloads:
         self._guarded.close()
 
     def output(self, url: str, seconds: float) -> Picture:
-        """Fetch an output, as a picture that is not examined yet; never raises for a host's behaviour.
-
-        Args:
-            url: http or https, from the service's answer.
-            seconds: time for all of it.
-        """
+        """Fetch an output, as a picture that is not examined yet; never raises for a host's behaviour."""
         return self._fetch(url, self._settings.max_output_bytes, seconds, chosen_host=None)
 
     def reference(self, url: str) -> Picture:

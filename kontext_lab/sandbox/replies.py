@@ -70,16 +70,7 @@ class Reply:
 def success_body(
     shape: Shape, entries: list[dict[str, Any]], flags: list[bool], *, seed: int, prompt: str, credits: int
 ) -> dict[str, Any]:
-    """Build the JSON of a successful generation in one of the three shapes.
-
-    Args:
-        shape: The shape.
-        entries: The pictures, as the legacy shape lists them.
-        flags: Of each picture, whether moderation flagged it.
-        seed: The seed that was used.
-        prompt: The request's prompt.
-        credits: The price.
-    """
+    """Build the JSON of a successful generation from its pictures, as the legacy shape lists them, and their flags."""
     usage = {"usage": {"credits_used": credits, "usd_spent": credits / CREDITS_PER_USD}}
     if shape == "current":
         shared = ("url", "b64_json", "image_base64")

@@ -117,6 +117,32 @@ class _Job:
     stand_ins: tuple[str, ...] = ()
     pictures: list[SimulatedPicture] = field(default_factory=list)
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """The answer's headers that name the request."""
+        ids = {"x-request-id": self.call.request_id, "x-inference-id": self.call.inference_id}
+        client_id = self.call.client_request_id
+        return ids if client_id is None else {**ids, "x-client-request-id": client_id}
+
+    def delivery(self, body: bytes, done: Callable[[bool], None]) -> Delivery:
+        """Decide how the answer is written."""
+        whole, fault = Delivery(done=done), self.fault
+        # A request that was refused before the work gets its refusal.
+        if fault is None or not (self.pictures or fault.kind == "cut_before"):
+            return whole
+        silent = replace(whole, cut="close" if fault.variant == "close" else "reset", limit=0)
+        match fault.kind, fault.variant:
+            case "lost", _:
+                return replace(silent, hold=_LOST_S if fault.seconds is None else fault.seconds)
+            case "cut_after", "middle":
+                address = body.find(b"http")
+                return replace(whole, cut="close", limit=len(body) // 2 if address < 0 else address + 8)
+            case "cut_after", "late":
+                return replace(whole, cut="close", limit=len(body) - 4)
+            case "cut_after" | "cut_before", _:
+                return silent
+        return whole
+
 
 class Service:
     """The simulated service behind every address."""
@@ -154,7 +180,7 @@ class Service:
             logger.exception("the sandbox failed to answer request %s", job.call.request_id)
             reply = self._refuse(job, Refusal(500, message="The sandbox itself failed; its log says why"))
         assert isinstance(reply.body, bytes)  # only downloads come in pieces
-        delivery = _delivery(job, reply.body, partial(self.ledger.settle, job.call.number))
+        delivery = job.delivery(reply.body, partial(self.ledger.settle, job.call.number))
         status = None if delivery.silent else reply.status
         self.ledger.close(job.call.number, status, writing=not delivery.hold)
         return replace(reply, delivery=delivery)
@@ -338,7 +364,7 @@ class Service:
         usd = Decimal(price) / CREDITS_PER_USD
         money = {"x-aimlapi-credits-used": str(price), "x-aimlapi-usd-spent": f"{usd:.9f}"}
         stand_ins = {_STAND_IN_HEADER: ", ".join(job.stand_ins)} if job.stand_ins else {}
-        return replace(reply, headers=_ids(job.call) | money | stand_ins)
+        return replace(reply, headers=job.ids | money | stand_ins)
 
     def _refuse(self, job: _Job, refusal: Refusal) -> Reply:
         """Build an error reply; refused work is logged as failed and costs nothing."""
@@ -351,7 +377,7 @@ class Service:
         retry = {}
         if fault is not None and fault.retry_after is not None and fault.status == refusal.status:
             retry = {"Retry-After": str(fault.retry_after)}
-        return replace(reply, headers=_ids(job.call) | retry)
+        return replace(reply, headers=job.ids | retry)
 
     def _refuse_by(self, fault: Fault, status: int) -> NoReturn:
         """Refuse as an error fault says: in the service's envelope, or with the page of a proxy."""
@@ -360,28 +386,3 @@ class Service:
             raise Refusal(status, proxy_reply(status, str(fault.envelope)))
         details = OUT_OF_CREDITS if fault.variant == "credits" else {}
         raise Refusal(status, envelope=fault.envelope or self.settings.envelope, **details)
-
-
-def _ids(call: Call) -> dict[str, str]:
-    ids = {"x-request-id": call.request_id, "x-inference-id": call.inference_id}
-    return ids if call.client_request_id is None else {**ids, "x-client-request-id": call.client_request_id}
-
-
-def _delivery(job: _Job, body: bytes, done: Callable[[bool], None]) -> Delivery:
-    """Decide how an answer is written."""
-    whole = Delivery(done=done)
-    # A request that was refused before the work gets its refusal.
-    if job.fault is None or not (job.pictures or job.fault.kind == "cut_before"):
-        return whole
-    silent = replace(whole, cut="close" if job.fault.variant == "close" else "reset", limit=0)
-    match job.fault.kind, job.fault.variant:
-        case "lost", _:
-            return replace(silent, hold=_LOST_S if job.fault.seconds is None else job.fault.seconds)
-        case "cut_after", "middle":
-            address = body.find(b"http")
-            return replace(whole, cut="close", limit=len(body) // 2 if address < 0 else address + 8)
-        case "cut_after", "late":
-            return replace(whole, cut="close", limit=len(body) - 4)
-        case "cut_after" | "cut_before", _:
-            return silent
-    return whole
