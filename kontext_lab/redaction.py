@@ -201,16 +201,17 @@ _redactor = lru_cache(maxsize=8)(lambda secrets: Redactor(*secrets))
 _CODED, _CODED_BYTES = re.compile(r"[\\%]"), re.compile(rb"[\\%]")
 
 
+# A short secret may be a part of many words; %3A and \\n before it are none.
+_BEFORE_SHORT = r"(?:(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])|(?<![A-Za-z0-9]))"
+
+
 def _pattern(secrets: Iterable[str], write: Callable[[str], str]) -> re.Pattern[str]:
-    return re.compile("|".join(_alone(one, "".join(map(write, one))) for one in secrets) or "(?!)")
-
-
-def _alone(secret: str, pattern: str) -> str:
-    if len(secret) >= _ALONE:
-        return pattern
-    # A short one may be a part of many words; %3A and \n before it are none.
-    before = r"(?:(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])|(?<![A-Za-z0-9]))"
-    return rf"{before}{pattern}(?![A-Za-z0-9])"
+    patterns = []
+    for secret in secrets:
+        pattern = "".join(map(write, secret))
+        alone = len(secret) < _ALONE
+        patterns.append(rf"{_BEFORE_SHORT}{pattern}(?![A-Za-z0-9])" if alone else pattern)
+    return re.compile("|".join(patterns) or "(?!)")
 
 
 def _any_spelling(character: str) -> str:

@@ -7,38 +7,18 @@ these addresses.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from kontext_lab.client.answers import CREDITS_PER_USD, amount_of, number_of, read_object
+from kontext_lab.request.attempt import BillingOutcome
 
-__all__ = ["LOG_DAYS", "LogRow", "log_period", "read_balance", "read_logs", "read_price"]
+__all__ = ["LOG_DAYS", "log_period", "read_balance", "read_logs", "read_price"]
 
 LOG_DAYS = 92
 """The longest window of the service's log."""
 
 _PICTURE_UNITS = ("image", "images", "picture", "generation", "request")
-
-
-@dataclass(frozen=True)
-class LogRow:
-    """One past call in the service's log.
-
-    Attributes:
-        client_request_id: the id sent along with it, or None.
-        status: `succeeded` or `failed`.
-        cost_usd: US dollars billed; 0 for a failed call.
-    """
-
-    client_request_id: str | None
-    status: str
-    cost_usd: float = 0.0
-
-    @property
-    def succeeded(self) -> bool:
-        """True if the call was delivered and billed."""
-        return self.status == "succeeded"
 
 
 def read_balance(body: bytes) -> float | None:
@@ -72,23 +52,24 @@ def read_price(body: bytes, model_id: str) -> float | None:
     return amount_of(rates.pop()) if len(rates) == 1 else None  # a quotient may be infinite
 
 
-def read_logs(body: bytes) -> tuple[list[LogRow], bool] | None:
-    """Rows on one page of the log and True if another page follows; None if this is not a page of a log."""
+def read_logs(body: bytes) -> tuple[dict[str, BillingOutcome], bool] | None:
+    """Outcomes on one page of the log by client request id, and True if another page follows.
+
+    None if this is not a page of a log. Rows without an id or a final status are left out.
+    """
     page = read_object(body)
     rows, pagination = page.get("data"), page.get("pagination")
     if not isinstance(rows, list):
         return None
-    more = bool(rows) and isinstance(pagination, dict) and pagination.get("has_more") is True
-    return [_log_row(row) for row in rows if isinstance(row, dict)], more
-
-
-def _log_row(row: dict[str, Any]) -> LogRow:
-    cost = cost if isinstance(cost := row.get("cost"), dict) else {}
-    usd, credits = amount_of(cost.get("usd")), amount_of(cost.get("credits"), CREDITS_PER_USD)
-    id_, status = (
-        value if isinstance(value := row.get(name), str) else "" for name in ("client_request_id", "status")
-    )
-    return LogRow(id_ or None, status, usd if usd is not None else credits or 0.0)
+    outcomes = {}
+    for row in rows:
+        id_ = row.get("client_request_id") if isinstance(row, dict) else None
+        if isinstance(id_, str) and id_ and row.get("status") in ("succeeded", "failed"):
+            cost = cost if isinstance(cost := row.get("cost"), dict) else {}
+            usd, credits = amount_of(cost.get("usd")), amount_of(cost.get("credits"), CREDITS_PER_USD)
+            usd = usd if usd is not None else credits or 0.0
+            outcomes[id_] = BillingOutcome(row["status"] == "succeeded", usd)
+    return outcomes, bool(rows) and isinstance(pagination, dict) and pagination.get("has_more") is True
 
 
 def log_period(since: datetime | None, now: datetime) -> str:

@@ -20,7 +20,6 @@ from typing import Any, Literal
 import requests
 
 from kontext_lab.client import account, answers, failures
-from kontext_lab.client.account import LogRow
 from kontext_lab.client.answers import AnswerItem, ParsedAnswer
 from kontext_lab.client.connection import Connection
 from kontext_lab.client.downloads import Downloads, examined
@@ -29,7 +28,7 @@ from kontext_lab.client.settings import ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, ServiceError
 from kontext_lab.redaction import masked
 from kontext_lab.request import MODELS, EditRequest
-from kontext_lab.request.attempt import Answer, Picture, RawAnswer, Reason
+from kontext_lab.request.attempt import Answer, BillingOutcome, Picture, RawAnswer, Reason
 
 __all__ = ["KontextClient"]
 
@@ -240,14 +239,14 @@ class KontextClient:
         raw = self._connection.get(CATALOGUE, {"id": model_id, "include": "pricing"}, key=False)
         return account.read_price(_good_body(raw), model_id)
 
-    def logs(self, since: datetime | None = None) -> list[LogRow] | None:
-        """Rows of the service's log, newest first; None without a log, or if it can't be read completely.
+    def logs(self, since: datetime | None = None) -> dict[str, BillingOutcome] | None:
+        """Outcomes in the service's log by client request id; None without a log, or if it can't be read completely.
 
         Args:
             since: the earliest moment of interest, by default a day ago; at most 92 days.
         """
         period = account.log_period(since, datetime.now(UTC))
-        rows: list[LogRow] = []
+        outcomes: dict[str, BillingOutcome] = {}
         deadline = time.monotonic() + min(self.settings.read_timeout, _LOG_SECONDS)
         for page in range(_LOG_PAGES):
             if time.monotonic() > deadline:
@@ -256,10 +255,9 @@ class KontextClient:
             parsed = account.read_logs(_good_body(raw))
             if parsed is None:
                 return None
-            page_rows, more = parsed
-            rows += page_rows
-            if not more:
-                return rows
+            outcomes |= parsed[0]
+            if not parsed[1]:
+                return outcomes
         return None
 
 

@@ -92,12 +92,8 @@ class Worker:
             since: when the earliest of them was sent.
         """
         wanted = set(request_ids)
-        rows = self.client.logs(since=since) or []
-        return {
-            row.client_request_id: BillingOutcome(billed=row.succeeded, cost_usd=row.cost_usd)
-            for row in rows
-            if row.client_request_id in wanted and row.status in ("succeeded", "failed")
-        }
+        outcomes = self.client.logs(since=since) or {}
+        return {request_id: outcome for request_id, outcome in outcomes.items() if request_id in wanted}
 
     def probe(self, file: str, text: str) -> Probe:
         """Find out whether attempts can be made from here; free.
