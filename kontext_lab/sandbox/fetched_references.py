@@ -104,13 +104,11 @@ class ReferenceLoader:
         return _stand_in(uri)
 
 
+@cached(LRUCache(12), condition=Condition())
 def record_of_uri(uri: str) -> str:
     """Return a reference for a call's record: a digest for picture data, an address without its secrets."""
-    return _digest(uri) if uri[:5].lower() == "data:" else shown(uri)
-
-
-@cached(LRUCache(12), condition=Condition())
-def _digest(uri: str) -> str:
+    if uri[:5].lower() != "data:":
+        return shown(uri)
     try:
         data = _data_of(uri)
     except ReferenceRefusedError:
