@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kontext_lab.cli.options import PATH, defaulted
+from kontext_lab.cli.command_options import PATH, defaulted
 from kontext_lab.cli.output import FAILED, OK, say
 from kontext_lab.cli.run import exit_code, report_outcome, run_and_wait
 from kontext_lab.cli.signals import stop_signals

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from kontext_lab.cli.options import PATH
+from kontext_lab.cli.command_options import PATH
 from kontext_lab.cli.output import FAILED, OK, counted, say
 from kontext_lab.errors import ConfigError, TrackingError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kontext_lab.cli.options import PATH
+from kontext_lab.cli.command_options import PATH
 from kontext_lab.cli.output import FAILED, OK, UNDELIVERED, counted, say, say_json
 from kontext_lab.errors import KontextLabError, Unauthorized
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kontext_lab.cli.options import PATH, defaulted
+from kontext_lab.cli.command_options import PATH, defaulted
 from kontext_lab.cli.output import FAILED, INTERRUPTED, OK, SIGNALLED, STOPPED, UNDELIVERED, say, say_json
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from kontext_lab.cli.options import defaulted
+from kontext_lab.cli.command_options import defaulted
 from kontext_lab.cli.output import BAD, OK, say
 from kontext_lab.cli.signals import STEP_SECONDS, stop_signals
 from kontext_lab.errors import ConfigError
