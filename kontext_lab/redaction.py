@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
@@ -111,7 +111,12 @@ def _masked_password(found: re.Match[str]) -> str:
 
 def redacted(text: str) -> str:
     """A line of whatever origin without any secret: addresses masked, this process's own secrets by value."""
-    values = _from_environment(os.environ) | _remembered
+    values = {value for name in SECRET_NAMES if (value := os.environ.get(name, "").strip())} | _remembered
+    for value in list(os.environ.values()):
+        if "://" in value and ("@" in value or "=" in value):
+            values |= secrets_of(value)
+    if password := os.environ.get("MLFLOW_TRACKING_PASSWORD", ""):
+        values.add(_basic(os.environ.get("MLFLOW_TRACKING_USERNAME", ""), password))
     return _redactor(frozenset(values)).text(masked(text))
 
 
@@ -123,30 +128,17 @@ def remember(address: str) -> None:
 _remembered: set[str] = set()
 
 
-def _from_environment(environ: Mapping[str, str]) -> set[str]:
-    found = {value for name in SECRET_NAMES if (value := environ.get(name, "").strip())}
-    for value in list(environ.values()):
-        if "://" in value and ("@" in value or "=" in value):
-            found |= _secrets_of(value)
-    name, password = environ.get("MLFLOW_TRACKING_USERNAME", ""), environ.get("MLFLOW_TRACKING_PASSWORD", "")
-    return found | ({_basic(name, password)} if password else set())
-
-
+@lru_cache(maxsize=256)
 def secrets_of(address: str) -> frozenset[str]:
     """Every secret of an address, in the spellings that others make of it: decoded, encoded, as a Basic header."""
-    return _secrets_of(address.strip())
-
-
-@lru_cache(maxsize=256)
-def _secrets_of(address: str) -> frozenset[str]:
-    _, _, rest = address.partition("://")
+    scheme, _, rest = address.strip().partition("://")
     found: set[str] = set()
     # As the standard has it, and as databases do, whose passwords may hold a / or an @.
     for part in (re.split(r"[/?#]", rest, maxsplit=1)[0], rest):
         user, colon, password = part.rpartition("@")[0].partition(":")
         if colon and password:
             found |= _spellings(password) | {_basic(unquote(user), unquote(password)), _basic(user, password)}
-        elif user and part is not rest and address.lower().startswith("http"):
+        elif user and part is not rest and scheme.lower().startswith("http"):
             found |= _spellings(user)
     for key, value in re.findall(r"[?&;#]([^=&;#\s]+)=([^&#\s]+)", rest):
         if re.fullmatch(_SECRET_KEY, key, re.IGNORECASE):
@@ -210,16 +202,17 @@ _redactor = lru_cache(maxsize=8)(lambda secrets: Redactor(*secrets))
 _CODED, _CODED_BYTES = re.compile(r"[\\%]"), re.compile(rb"[\\%]")
 
 
+# A short secret may be a part of many words; %3A and \\n before it are none.
+_BEFORE_SHORT = r"(?:(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])|(?<![A-Za-z0-9]))"
+
+
 def _pattern(secrets: Iterable[str], write: Callable[[str], str]) -> re.Pattern[str]:
-    return re.compile("|".join(_alone(one, "".join(map(write, one))) for one in secrets) or "(?!)")
-
-
-def _alone(secret: str, pattern: str) -> str:
-    if len(secret) >= _ALONE:
-        return pattern
-    # A short one may be a part of many words; %3A and \n before it are none.
-    before = r"(?:(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])|(?<![A-Za-z0-9]))"
-    return rf"{before}{pattern}(?![A-Za-z0-9])"
+    patterns = []
+    for secret in secrets:
+        pattern = "".join(map(write, secret))
+        alone = len(secret) < _ALONE
+        patterns.append(rf"{_BEFORE_SHORT}{pattern}(?![A-Za-z0-9])" if alone else pattern)
+    return re.compile("|".join(patterns) or "(?!)")
 
 
 def _any_spelling(character: str) -> str:

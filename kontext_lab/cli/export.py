@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from kontext_lab.cli.output import FAILED, OK, say
+from kontext_lab.cli.command_options import PATH
+from kontext_lab.cli.output import FAILED, OK, counted, say
 from kontext_lab.errors import ConfigError, TrackingError
 
 __all__ = ["export", "measure", "report"]
@@ -37,14 +38,14 @@ def measure(which: str) -> int:
             results.notes.append(f"{error}; `kontext-lab measure {which}` measures the rest")
     outputs = [output for output in results.outputs if "align/registered" in output.metrics]
     simulated = any(output.cell.simulated for output in outputs)
-    count = "1 picture" if len(outputs) == 1 else f"{len(outputs)} pictures"
-    say(f"{results.name}: {count} measured" + (" (simulated)" if simulated else ""))
+    say(
+        f"{results.name}: {counted(len(outputs), 'picture', 'pictures')} measured"
+        + (" (simulated)" if simulated else "")
+    )
     for name, (words, form) in _MEASURES.items():
         values = sorted(output.metrics[name] for output in outputs if name in output.metrics)
         if values:
-            low, middle, high = (
-                form.format(value) for value in (values[0], values[len(values) // 2], values[-1])
-            )
+            low, middle, high = map(form.format, (values[0], values[len(values) // 2], values[-1]))
             say(f"  {words}: {middle} in the middle, from {low} to {high}")
     strange = sum(output.metrics.get("align/registered") == 0 for output in outputs)
     if strange:
@@ -59,7 +60,7 @@ def measure(which: str) -> int:
 
 @click.command()
 @click.argument("which", metavar="RUN")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
 def export(which: str, folder: Path) -> int:
     """Save a sweep's pictures, byte for byte, and index.csv."""
     from kontext_lab.results import checked_folder
@@ -79,16 +80,9 @@ def export(which: str, folder: Path) -> int:
 
 @click.command()
 @click.argument("which", metavar="RUN")
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: the sweep's name with .html."
-)
+@click.option("--out", type=PATH, metavar="FILE", help="Default: the sweep's name with .html.")
 @click.option("--no-references", is_flag=True, help="Leave out the references.")
-@click.option(
-    "--originals",
-    type=click.Path(path_type=Path),
-    metavar="FILE.zip",
-    help="Also save the original files as a zip.",
-)
+@click.option("--originals", type=PATH, metavar="FILE.zip", help="Also save the original files as a zip.")
 def report(which: str, out: Path | None, no_references: bool, originals: Path | None) -> int:
     """Write a sweep as one page that opens anywhere: pictures, pickers, numbers. Also added to its run."""
     from kontext_lab.reports import writable_file

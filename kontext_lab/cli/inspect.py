@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kontext_lab.cli.output import FAILED, OK, UNDELIVERED, say, say_json
+from kontext_lab.cli.command_options import PATH
+from kontext_lab.cli.output import FAILED, OK, UNDELIVERED, counted, say, say_json
 from kontext_lab.errors import KontextLabError, Unauthorized
 
 if TYPE_CHECKING:
+    from kontext_lab.results import CellResult
     from kontext_lab.tracking import SweepRun
 
 __all__ = ["costs", "doctor", "find", "list_sweeps", "recover", "show"]
@@ -62,10 +64,11 @@ def _check_store() -> int:
     shown = tracker.store.shown + (", read-only" if tracker.store.read_only else "")
     say(f"store    {shown}, experiment {tracker.store.experiment}, {count} sweeps")
     if doubtful:
-        many = "1 request is" if doubtful == 1 else f"{doubtful} requests are"
-        say(f"         {many} in doubt: sent again only with `kontext-lab run … --in-doubt resend`")
+        say(
+            f"         {counted(doubtful, 'request is', 'requests are')} in doubt: sent again only with `kontext-lab run … --in-doubt resend`"
+        )
     if missing:
-        many = "1 picture is" if missing == 1 else f"{missing} pictures are"
+        many = counted(missing, "picture is", "pictures are")
         say(f"         of the newest {looked_at} done cells {many} missing in {address}")
         return FAILED
     return 0
@@ -152,47 +155,34 @@ def show(which: str, as_json: bool, watch: bool) -> int:
     return 0
 
 
+def _fields(thing: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(thing, name) for name in names}
+
+
 def _as_dict(run: SweepRun) -> dict[str, Any]:
     return {
-        "run_id": run.run_id,
-        "name": run.name,
-        "service": run.service,
+        **_fields(run, "run_id", "name", "service", "status", "cells", "counts", "hidden"),
         "simulated": run.service == "sandbox",
-        "status": run.status,
         "started": run.started.isoformat(),
-        "cells": run.cells,
-        "counts": run.counts,
         "cost_usd": run.cost,
-        "hidden": run.hidden,
     }
 
 
-def _cell_as_dict(cell: Any) -> dict[str, Any]:
+def _cell_as_dict(cell: CellResult) -> dict[str, Any]:
     return {
-        "title": cell.title,
-        "run_id": cell.run_id,
+        **_fields(cell, "title", "run_id", "reason", "note", "reused_from", "params"),
         "state": str(cell.state),
-        "reason": cell.reason,
-        "note": cell.note,
         "cost_usd": cell.cost,
-        "reused_from": cell.reused_from,
         "parents": [str(origin) for origin in cell.parents],
-        "params": cell.params,
         "outputs": [
-            {
-                "sha256": output.sha256,
-                "width": output.width,
-                "height": output.height,
-                "reason": output.reason,
-                "missing": output.is_missing,
-            }
+            _fields(output, "sha256", "width", "height", "reason") | {"missing": output.is_missing}
             for output in cell.outputs
         ],
     }
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def find(file: Path, as_json: bool) -> int:
     """Find the cell that made a picture, even if the file was saved again or made smaller."""
@@ -207,20 +197,9 @@ def find(file: Path, as_json: bool) -> int:
     if as_json:
         say_json(
             [
-                {
-                    "how": match.how,
-                    "distance": match.distance,
-                    "sweep": match.sweep,
-                    "sweep_run_id": match.sweep_run_id,
-                    "experiment": match.experiment,
-                    "run_id": match.cell.run_id,
-                    "output": match.output.number,
-                    "title": match.cell.title,
-                    "simulated": match.cell.simulated,
-                    "sha256": match.output.sha256,
-                    "reused_from": match.cell.reused_from,
-                    "params": match.cell.params,
-                }
+                _fields(match, "how", "distance", "sweep", "sweep_run_id", "experiment")
+                | _fields(match.cell, "run_id", "title", "simulated", "reused_from", "params")
+                | {"output": match.output.number, "sha256": match.output.sha256}
                 for match in matches
             ]
         )
@@ -278,7 +257,7 @@ def recover() -> int:
             say("in doubt: sent again only with `kontext-lab run … --in-doubt resend`", err=True)
     kept = sum(sweep.kept for sweep in sweeps)
     if kept:
-        requests = "1 request stays" if kept == 1 else f"{kept} requests stay"
+        requests = counted(kept, "request stays", "requests stay")
         say(f"{requests} in {lab.context.journal.folder}: `kontext-lab recover` tries again", err=True)
         return UNDELIVERED
     return FAILED if any(sweep.problem for sweep in sweeps) else OK

@@ -25,11 +25,11 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     # Pillow's warnings about a file's metadata don't matter: none of it is sent.
     warnings.filterwarnings("ignore", module=r"PIL\b")
-    output = guard_output()
+    files = guard_output()
     redact_last_resort()
     stops = StopSignals()
     code = run_command(sys.argv[1:], stops)
-    if code == OK and output.lost:
+    if code == OK and any(file.lost for file in files):
         code = FAILED  # a script did not get everything
     if stops.leaving:
         # Requests under way belong to the journal now; leaving the usual way would wait for their answers.

@@ -17,21 +17,22 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "OK",
+    "SIGNALLED",
     "STOPPED",
     "UNDELIVERED",
-    "OutputGuard",
+    "GuardedFile",
+    "counted",
     "guard_output",
     "say",
     "say_json",
-    "stopped_by",
 ]
 
 
 OK, FAILED, BAD, STOPPED, UNDELIVERED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+SIGNALLED = 128
+"""Plus the number of the signal that stopped a command, as in a shell: 129 SIGHUP, 130 SIGINT, 143 SIGTERM."""
 READER_GONE = (errno.EPIPE, errno.EIO)  # a pipe's reader has ended, as of `| head`; a terminal was closed
-REPLACED = (
-    "kontext_lab.replaced"  # error handler that writes similar characters for those a stream can't encode
-)
+REPLACED = "kontext_lab.replaced"  # writes similar characters for those a stream can't encode
 
 _SIMILAR = {"≈": "~", "×": "x", "·": "-", "–": "-", "—": "-", "…": "...", "’": "'", "±": "+-", "→": "->"}
 
@@ -54,22 +55,16 @@ def say_json(what: object) -> None:
     say(text)
 
 
-class OutputGuard:
-    """State of a process's output.
-
-    Attributes:
-        lost: True if a part of it could not be written though somebody may read it, as on a full disk.
-    """
-
-    def __init__(self) -> None:
-        self.lost = False
+def counted(number: int, one: str, several: str) -> str:
+    """A number with its word, such as `1 picture is` or `3 pictures are`."""
+    return f"{number} {one if number == 1 else several}"
 
 
-def guard_output() -> OutputGuard:
+def guard_output() -> list[GuardedFile]:
     """Let stdout and stderr fail without an error: a failing terminal must cost no picture and no exit code."""
     codecs.register_error(REPLACED, _replaced)
     _open_closed()
-    output = OutputGuard()
+    files = []
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, io.TextIOWrapper):
@@ -83,8 +78,9 @@ def guard_output() -> OutputGuard:
             descriptor = None
         # Without a descriptor it is not the process's own stream, and Windows' console is no file.
         if os.name == "posix" and descriptor is not None:
+            files.append(GuardedFile(descriptor, "w", closefd=False))
             guarded = io.TextIOWrapper(
-                io.BufferedWriter(_Guarded(descriptor, output)),
+                io.BufferedWriter(files[-1]),
                 encoding=stream.encoding,
                 errors=errors,
                 line_buffering=stream.line_buffering,
@@ -92,7 +88,7 @@ def guard_output() -> OutputGuard:
             setattr(sys, name, guarded)
         else:
             stream.reconfigure(errors=errors)
-    return output
+    return files
 
 
 def _open_closed() -> None:
@@ -114,21 +110,19 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
     return "".join(_SIMILAR.get(sign, "?") for sign in part), error.end
 
 
-class _Guarded(io.FileIO):
-    """A descriptor whose failures are recorded, not raised."""
+class GuardedFile(io.FileIO):
+    """A descriptor whose failures are recorded, not raised.
 
-    def __init__(self, descriptor: int, output: OutputGuard) -> None:
-        super().__init__(descriptor, "w", closefd=False)
-        self._output = output
+    Attributes:
+        lost: True if a part could not be written though somebody may read it, as on a full disk.
+    """
+
+    lost = False
 
     def write(self, data: Any) -> int:
+        """Write, and count what was lost as written."""
         try:
             return super().write(data)
         except OSError as error:
-            self._output.lost = self._output.lost or error.errno not in READER_GONE
+            self.lost = self.lost or error.errno not in READER_GONE
             return len(memoryview(data).cast("B"))
-
-
-def stopped_by(signal: int) -> int:
-    """Return the exit code of a command stopped by a signal, as in a shell: 129 SIGHUP, 130 SIGINT, 143 SIGTERM."""
-    return 128 + signal

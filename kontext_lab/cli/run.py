@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kontext_lab.cli.output import FAILED, INTERRUPTED, OK, STOPPED, UNDELIVERED, say, say_json, stopped_by
+from kontext_lab.cli.command_options import PATH, defaulted
+from kontext_lab.cli.output import FAILED, INTERRUPTED, OK, SIGNALLED, STOPPED, UNDELIVERED, say, say_json
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
 
@@ -22,49 +23,31 @@ __all__ = ["exit_code", "report_outcome", "run", "run_and_wait"]
 
 
 FAILURES_SHOWN = 5
+SKIP_OR_RESEND = click.Choice(["skip", "resend"])
 
 
 @click.command()
-@click.argument("sweep_file", metavar="SWEEP.yaml", type=click.Path(path_type=Path))
+@click.argument("sweep_file", metavar="SWEEP.yaml", type=PATH)
 @click.option("--sandbox", is_flag=True, help="Use simulated pictures, free, even if a key is set.")
 @click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Spend at most this much.")
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    help="Send this many requests at once.",
-)
+@defaulted("--concurrency", click.IntRange(1, 64), 4, "Send this many requests at once.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Send at most N requests.")
-@click.option(
-    "--reuse",
-    type=click.Choice(["always", "never"]),
-    default="always",
-    show_default=True,
-    help="Reuse pictures that were paid for before.",
+@defaulted(
+    "--reuse", click.Choice(["always", "never"]), "always", "Reuse pictures that were paid for before."
 )
-@click.option(
-    "--in-doubt",
-    type=click.Choice(["skip", "resend"]),
-    default="skip",
-    show_default=True,
-    help="Skip or resend requests whose answer was lost.",
-)
-@click.option(
+@defaulted("--in-doubt", SKIP_OR_RESEND, "skip", "Skip or resend requests whose answer was lost.")
+@defaulted(
     "--missing",
-    type=click.Choice(["skip", "resend"]),
-    default="skip",
-    show_default=True,
-    help="Skip or resend paid cells whose pictures are no longer in the store.",
+    SKIP_OR_RESEND,
+    "skip",
+    "Skip or resend paid cells whose pictures are no longer in the store.",
 )
 @click.option("--retry-failed", is_flag=True, help="Resend requests that were billed without a picture.")
 @click.option("--no-measure", is_flag=True, help="Skip the measurements.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and its cost; send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (with --dry-run).")
 @click.option("--yes", is_flag=True, help="Don't ask before paying.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Save pictures and index.csv in a folder."
-)
+@click.option("--out", type=PATH, metavar="DIR", help="Save pictures and index.csv in a folder.")
 def run(
     *,
     sweep_file: Path,
@@ -141,7 +124,7 @@ def run_and_wait(lab: Lab, plan: Plan) -> Results:
     from kontext_lab.lab.progress import follow
 
     handle = prepare_run(lab.context, plan, {})
-    with stop_signals().acting_on(handle):
+    with stop_signals().acting_on(handle.cancel, handle.leave):
         return follow(handle, shown=sys.stderr.isatty())
 
 
@@ -188,7 +171,7 @@ def exit_code(results: Results, signal: int | None = None) -> int:
     from kontext_lab.results.states import MISSING
 
     if signal is not None:
-        return stopped_by(signal)
+        return SIGNALLED + signal
     if results.stopped in ("asked", "left"):
         return INTERRUPTED
     if results.stopped == "OutOfCredits" or any(cell.reason == "budget" for cell in results):

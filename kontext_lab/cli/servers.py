@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from kontext_lab.cli.command_options import defaulted
 from kontext_lab.cli.output import BAD, OK, say
 from kontext_lab.cli.signals import STEP_SECONDS, stop_signals
 from kontext_lab.errors import ConfigError
@@ -37,7 +38,7 @@ def panel(port: int | None, no_browser: bool) -> int:
     # Containers often run as root; JupyterLab refuses that without this flag.
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     stops = stop_signals()
-    with subprocess.Popen(command) as process, stops.acting_on(_Server(process)):
+    with subprocess.Popen(command) as process, stops.acting_on(process.terminate, process.kill):
         code = None
         while code is None:  # in steps, so that a signal is never missed
             with suppress(subprocess.TimeoutExpired):
@@ -46,19 +47,6 @@ def panel(port: int | None, no_browser: bool) -> int:
         stops.forget()
         return OK  # the usual way to end JupyterLab
     return OK if code == 0 else BAD
-
-
-class _Server:
-    """JupyterLab as a process that signals stop: in order with its kernels, or at once."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    def cancel(self) -> None:
-        self._process.terminate()
-
-    def leave(self) -> None:
-        self._process.kill()
 
 
 def put_notebook(folder: Path) -> Path:
@@ -79,21 +67,8 @@ def put_notebook(folder: Path) -> Path:
 
 
 @click.command()
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8765,
-    show_default=True,
-    help="Port of the sandbox; 0 takes a free one.",
-)
-@click.option(
-    "--latency",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time from a request to its answer.",
-)
+@defaulted("--port", click.IntRange(0, 65535), 8765, "Port of the sandbox; 0 takes a free one.")
+@defaulted("--latency", click.FloatRange(min=0), 1.0, "Time from a request to its answer.", metavar="SECONDS")
 @click.option(
     "--fetch", is_flag=True, help="Load images from public addresses, in place of stand-in photographs."
 )
@@ -105,9 +80,7 @@ def sandbox(port: int, latency: float, fetch: bool) -> int:
 
 
 @click.command()
-@click.option(
-    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port for MLflow's pages."
-)
+@defaulted("--port", click.IntRange(1, 65535), 5000, "Port for MLflow's pages.")
 def ui(port: int) -> int:
     """Open MLflow's own pages on the store in use."""
     from kontext_lab.tracking import Tracker

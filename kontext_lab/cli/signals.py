@@ -14,37 +14,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import click
 
-from kontext_lab.cli.output import stopped_by
+from kontext_lab.cli.output import SIGNALLED
 
-__all__ = ["STOP_SIGNALS", "StopSignals", "Stoppable", "Stopped", "stop_signals"]
+__all__ = ["STOP_SIGNALS", "StopSignals", "Stopped", "stop_signals"]
 
-STOP_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)  # Windows has no SIGHUP
-SAME_SECONDS = (
-    0.1  # signals this close together count as one: shells, `timeout` and systemd send a stop twice
-)
-STEP_SECONDS = (
-    0.2  # the main thread waits in steps: a signal just before a wait blocks would be handled after it
-)
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+STOP_SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+SAME_SECONDS = 0.1
+"""Signals this close together count as one: shells, `timeout` and systemd send a stop twice."""
+STEP_SECONDS = 0.2
+"""The main thread waits in steps: a signal just before a wait blocks would be handled after it."""
 
 
 class Stopped(KeyboardInterrupt):
     """A stop signal that arrived while nothing that can be stopped was running."""
-
-
-class Stoppable(Protocol):
-    """Running work that signals stop, such as a sweep's handle. Called inside a signal handler."""
-
-    def cancel(self) -> None:
-        """End in order."""
-
-    def leave(self) -> None:
-        """End at once."""
 
 
 class StopSignals:
@@ -64,7 +51,7 @@ class StopSignals:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._last = 0.0
-        self._acting_on: Stoppable | None = None
+        self._actions: tuple[Callable[[], None], Callable[[], None]] | None = None
         self._before: dict[int, Any] = {}
         self.first: int | None = None
         self.count = 0
@@ -85,15 +72,20 @@ class StopSignals:
         self._before = {}
 
     @contextmanager
-    def acting_on(self, what: Stoppable) -> Iterator[None]:
-        """Let signals stop this work in place of raising."""
-        self._acting_on = what
+    def acting_on(self, cancel: Callable[[], None], leave: Callable[[], None]) -> Iterator[None]:
+        """Let signals stop running work in place of raising; called inside a signal handler.
+
+        Args:
+            cancel: ends the work in order.
+            leave: ends it at once.
+        """
+        self._actions = cancel, leave
         try:
             if self.first is not None:  # code that ran at the time swallowed it
-                what.cancel()
+                cancel()
             yield
         finally:
-            self._acting_on = None
+            self._actions = None
 
     def read_line(self) -> str:
         """Read a line from stdin; empty at its end.
@@ -118,7 +110,7 @@ class StopSignals:
 
     def code(self, otherwise: int) -> int:
         """Return the exit code of the first signal, or else another one."""
-        return otherwise if self.first is None else stopped_by(self.first)
+        return otherwise if self.first is None else SIGNALLED + self.first
 
     def _received(self, number: int, _: FrameType | None) -> None:
         now = self._clock()
@@ -128,13 +120,10 @@ class StopSignals:
         self.count += 1
         self.first = number if self.first is None else self.first
         if self.count > 2:
-            os._exit(stopped_by(self.first))  # requests and answers are in the journal
-        if self._acting_on is None:
+            os._exit(SIGNALLED + self.first)  # requests and answers are in the journal
+        if self._actions is None:
             raise Stopped
-        if self.count == 1:
-            self._acting_on.cancel()
-        else:
-            self._acting_on.leave()
+        self._actions[self.count - 1]()
 
 
 def stop_signals() -> StopSignals:

@@ -7,46 +7,18 @@ these addresses.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from kontext_lab.client.answers import CREDITS_PER_USD, amount_of, number_of, read_object
+from kontext_lab.request.attempt import BillingOutcome
 
-__all__ = ["LOG_DAYS", "LogRow", "log_period", "read_balance", "read_logs", "read_price"]
+__all__ = ["LOG_DAYS", "log_period", "read_balance", "read_logs", "read_price"]
 
 LOG_DAYS = 92
 """The longest window of the service's log."""
 
 _PICTURE_UNITS = ("image", "images", "picture", "generation", "request")
-
-
-@dataclass(frozen=True)
-class LogRow:
-    """One past call in the service's log.
-
-    Attributes:
-        client_request_id: the id sent along with it, or None.
-        status: `succeeded` or `failed`.
-        cost_usd: US dollars billed; 0 for a failed call.
-        inference_id: the service's id of the work, or None.
-        request_id: the service's id of the HTTP call, or None.
-        model: the model's id.
-        created: time of the call, or None.
-    """
-
-    client_request_id: str | None
-    status: str
-    cost_usd: float = 0.0
-    inference_id: str | None = None
-    request_id: str | None = None
-    model: str = ""
-    created: datetime | None = None
-
-    @property
-    def succeeded(self) -> bool:
-        """True if the call was delivered and billed."""
-        return self.status == "succeeded"
 
 
 def read_balance(body: bytes) -> float | None:
@@ -80,36 +52,24 @@ def read_price(body: bytes, model_id: str) -> float | None:
     return amount_of(rates.pop()) if len(rates) == 1 else None  # a quotient may be infinite
 
 
-def read_logs(body: bytes) -> tuple[list[LogRow], bool] | None:
-    """Rows on one page of the log and True if another page follows; None if this is not a page of a log."""
+def read_logs(body: bytes) -> tuple[dict[str, BillingOutcome], bool] | None:
+    """Outcomes on one page of the log by client request id, and True if another page follows.
+
+    None if this is not a page of a log. Rows without an id or a final status are left out.
+    """
     page = read_object(body)
     rows, pagination = page.get("data"), page.get("pagination")
     if not isinstance(rows, list):
         return None
-    more = bool(rows) and isinstance(pagination, dict) and pagination.get("has_more") is True
-    return [_log_row(row) for row in rows if isinstance(row, dict)], more
-
-
-def _log_row(row: dict[str, Any]) -> LogRow:
-    texts = {
-        name: value if isinstance(value := row.get(name), str) and value else None
-        for name in ("client_request_id", "status", "inference_id", "request_id", "model", "created")
-    }
-    cost = cost if isinstance(cost := row.get("cost"), dict) else {}
-    usd, credits = amount_of(cost.get("usd")), amount_of(cost.get("credits"), CREDITS_PER_USD)
-    try:
-        created = datetime.fromisoformat(texts["created"] or "")
-    except ValueError:
-        created = None
-    return LogRow(
-        client_request_id=texts["client_request_id"],
-        status=texts["status"] or "",
-        cost_usd=usd if usd is not None else credits or 0.0,
-        inference_id=texts["inference_id"],
-        request_id=texts["request_id"],
-        model=texts["model"] or "",
-        created=created.replace(tzinfo=UTC) if created and created.tzinfo is None else created,
-    )
+    outcomes = {}
+    for row in rows:
+        id_ = row.get("client_request_id") if isinstance(row, dict) else None
+        if isinstance(id_, str) and id_ and row.get("status") in ("succeeded", "failed"):
+            cost = cost if isinstance(cost := row.get("cost"), dict) else {}
+            usd, credits = amount_of(cost.get("usd")), amount_of(cost.get("credits"), CREDITS_PER_USD)
+            usd = usd if usd is not None else credits or 0.0
+            outcomes[id_] = BillingOutcome(row["status"] == "succeeded", usd)
+    return outcomes, bool(rows) and isinstance(pagination, dict) and pagination.get("has_more") is True
 
 
 def log_period(since: datetime | None, now: datetime) -> str:

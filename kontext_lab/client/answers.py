@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 from kontext_lab.errors import shown
 from kontext_lab.request import EditRequest
-from kontext_lab.request.attempt import RawAnswer, Reason
+from kontext_lab.request.attempt import Answer, RawAnswer, Reason
 
 __all__ = [
     "CREDITS_PER_USD",
-    "KEPT_HEADERS",
+    "SANDBOX_HEADER",
     "TEXT_BYTES",
     "AnswerItem",
     "ParsedAnswer",
@@ -47,6 +47,8 @@ MAX_TEXT = 200_000
 MAX_USD = 1e6
 """No request costs more; a larger figure is a fault of the service, and would make every sum meaningless."""
 
+SANDBOX_HEADER = "x-kontext-sandbox"
+
 KEPT_HEADERS = frozenset(
     (
         "content-type",
@@ -55,7 +57,7 @@ KEPT_HEADERS = frozenset(
         "x-aimlapi-usd-spent",
         "x-client-request-id",
         "x-inference-id",
-        "x-kontext-sandbox",
+        SANDBOX_HEADER,
         "x-kontext-sandbox-stand-in",
         "x-request-id",
     )
@@ -109,24 +111,16 @@ class ParsedAnswer:
     """Content of a 2xx answer.
 
     Attributes:
+        answer: all of it but the pictures; its text is cut to MAX_TEXT.
         items: the pictures it lists, each once.
-        seed: the seed it reports, or None.
-        cost: US dollars billed.
-        cost_source: `header`, `usage` or `price`.
-        cost_note: a line if the service names an absurd cost, else empty.
         reason: UNREADABLE for an unknown shape, else None.
         note: one line for a person where there is a reason.
-        text: the body as text, without inline pictures, cut to MAX_TEXT.
     """
 
+    answer: Answer
     items: tuple[AnswerItem, ...] = ()
-    seed: int | None = None
-    cost: float = 0.0
-    cost_source: str = "price"
-    cost_note: str = ""
     reason: Reason | None = None
     note: str = ""
-    text: str = field(default="", repr=False)
 
 
 def read_answer(raw: RawAnswer, request: EditRequest, max_bytes: int = 64 * 1024 * 1024) -> ParsedAnswer:
@@ -145,15 +139,24 @@ def read_answer(raw: RawAnswer, request: EditRequest, max_bytes: int = 64 * 1024
     kept = _INLINE_TEXT.sub(lambda match: match[1] + _digest(match[2].encode()).decode(), text)
     if len(kept) > MAX_TEXT or len(content) > TEXT_BYTES:
         kept = f"{kept[:MAX_TEXT]}… cut here, {max(len(kept), len(content))} characters in all"
-    parsed = ParsedAnswer(cost=cost, cost_source=source, cost_note=cost_note, text=kept)
+    answer = Answer(
+        pictures=(),
+        raw=kept,
+        headers={name: value for name, value in raw.headers.items() if name in KEPT_HEADERS},
+        cost_usd=cost,
+        cost_source=source,
+        cost_note=cost_note,
+        latency_s=raw.latency_s,
+        simulated=SANDBOX_HEADER in raw.headers,
+    )
     if body is None:
         note = "the answer is not a JSON object" if text.strip() else "the answer is empty"
-        return replace(parsed, reason=Reason.UNREADABLE, note=note)
+        return ParsedAnswer(answer, reason=Reason.UNREADABLE, note=note)
     lists = [body[name] for name in _LISTS if isinstance(body.get(name), list)]
     if not lists and not any(name in body and body[name] is None for name in _LISTS):
         keys = ", ".join(ascii(name)[1:-1][:40] for name in list(body)[:8]) or "no keys at all"
         note = f"the answer lists no pictures under a known name; it has {keys}"
-        return replace(parsed, reason=Reason.UNREADABLE, note=note)
+        return ParsedAnswer(answer, reason=Reason.UNREADABLE, note=note)
     seed = body.get("seed")
     number = number_of(seed)
     if number is None or number >= _MAX_SEED or number != int(number):
@@ -161,7 +164,7 @@ def read_answer(raw: RawAnswer, request: EditRequest, max_bytes: int = 64 * 1024
     elif not isinstance(seed, int):
         seed = int(number)
     items = _items(lists, body.get("has_nsfw_concepts"), runs, max_bytes)
-    return replace(parsed, items=items, seed=seed)
+    return ParsedAnswer(replace(answer, seed=seed), items)
 
 
 def cost_of(headers: Mapping[str, str], body: Mapping[str, Any], price: float) -> tuple[float, str, str]:
@@ -184,12 +187,7 @@ def cost_of(headers: Mapping[str, str], body: Mapping[str, Any], price: float) -
 
 
 def amount_of(value: object, unit: int = 1) -> float | None:
-    """US dollars, 0 to a million, given as number or text; None for anything else.
-
-    Args:
-        value: the amount.
-        unit: the amount that makes a dollar.
-    """
+    """US dollars, 0 to a million, from a number or text of which `unit` make a dollar; None for anything else."""
     number = number_of(value)
     return number / unit if number is not None and number / unit <= MAX_USD else None
 

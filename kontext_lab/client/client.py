@@ -20,16 +20,15 @@ from typing import Any, Literal
 import requests
 
 from kontext_lab.client import account, answers, failures
-from kontext_lab.client.account import LogRow
 from kontext_lab.client.answers import AnswerItem, ParsedAnswer
-from kontext_lab.client.connection import SANDBOX_HEADER, Connection
-from kontext_lab.client.downloads import Download, Downloads, picture_of
+from kontext_lab.client.connection import Connection
+from kontext_lab.client.downloads import Downloads, examined
 from kontext_lab.client.keys import SANDBOX_KEY, GivenKey, Secret, check_key, key_from_environment
 from kontext_lab.client.settings import ClientSettings
 from kontext_lab.errors import ConfigError, ImageError, ServiceError
 from kontext_lab.redaction import masked
 from kontext_lab.request import MODELS, EditRequest
-from kontext_lab.request.attempt import Answer, Picture, RawAnswer, Reason
+from kontext_lab.request.attempt import Answer, BillingOutcome, Picture, RawAnswer, Reason
 
 __all__ = ["KontextClient"]
 
@@ -180,34 +179,24 @@ class KontextClient:
         if reason is None:
             reason, note = Reason.EMPTY, f"the answer holds {received} of {asked} pictures"
         pictures += [Picture(reason=reason, note=note)] * max(0, asked - received)
-        return Answer(
-            pictures=tuple(pictures),
-            raw=parsed.text,
-            headers={name: value for name, value in raw.headers.items() if name in answers.KEPT_HEADERS},
-            cost_usd=parsed.cost,
-            cost_source=parsed.cost_source,
-            cost_note=parsed.cost_note,
-            seed=parsed.seed,
-            latency_s=raw.latency_s,
-            download_s=time.monotonic() - started,
-            simulated=SANDBOX_HEADER in raw.headers,
-        )
+        return replace(parsed.answer, pictures=tuple(pictures), download_s=time.monotonic() - started)
 
     def _picture(
         self, item: AnswerItem, earlier: bytes | None, keep: Callable[[bytes], None] | None, seconds: float
     ) -> Picture:
         if item.url is None:
-            return picture_of(Download(item.data, item.reason, item.note), item.flagged)
+            received = Picture(data=item.data, reason=item.reason, note=item.note)
+            return examined(received, flagged=item.flagged, fetched=False)
         if earlier is not None:
-            picture = picture_of(Download(earlier, status=200), item.flagged)
+            picture = examined(Picture(data=earlier), flagged=item.flagged)
             if not picture.again:
                 return picture
-        download = self._downloads.output(item.url, seconds)
-        if keep is not None and download.reason is None:
-            keep(download.data)
-        if download.refused:
-            download = replace(download, note=f"{download.note}, then `kontext-lab recover` (free)")
-        return picture_of(download, item.flagged)
+        received = self._downloads.output(item.url, seconds)
+        if keep is not None and received.reason is None:
+            keep(received.data)
+        if received.refused:
+            received = replace(received, note=f"{received.note}, then `kontext-lab recover` (free)")
+        return examined(received, flagged=item.flagged)
 
     def fetch_reference(self, url: str) -> bytes:
         """Fetch a reference: a GET without key.
@@ -250,17 +239,14 @@ class KontextClient:
         raw = self._connection.get(CATALOGUE, {"id": model_id, "include": "pricing"}, key=False)
         return account.read_price(_good_body(raw), model_id)
 
-    def logs(
-        self, client_request_id: str | None = None, since: datetime | None = None
-    ) -> list[LogRow] | None:
-        """Rows of the service's log, newest first; None without a log, or if it can't be read completely.
+    def logs(self, since: datetime | None = None) -> dict[str, BillingOutcome] | None:
+        """Outcomes in the service's log by client request id; None without a log, or if it can't be read completely.
 
         Args:
-            client_request_id: only the rows of this request.
             since: the earliest moment of interest, by default a day ago; at most 92 days.
         """
         period = account.log_period(since, datetime.now(UTC))
-        rows: list[LogRow] = []
+        outcomes: dict[str, BillingOutcome] = {}
         deadline = time.monotonic() + min(self.settings.read_timeout, _LOG_SECONDS)
         for page in range(_LOG_PAGES):
             if time.monotonic() > deadline:
@@ -269,10 +255,9 @@ class KontextClient:
             parsed = account.read_logs(_good_body(raw))
             if parsed is None:
                 return None
-            page_rows, more = parsed
-            rows += [row for row in page_rows if client_request_id in (None, row.client_request_id)]
-            if not more or (client_request_id is not None and rows):
-                return rows
+            outcomes |= parsed[0]
+            if not parsed[1]:
+                return outcomes
         return None
 
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
 from kontext_lab.client import failures
+from kontext_lab.client.answers import SANDBOX_HEADER
 from kontext_lab.client.http_session import BodyError, CountedBody, new_session, proxies_for, read_body
-from kontext_lab.client.keys import bearer_auth, check_key, no_auth
+from kontext_lab.client.keys import Auth, bearer_auth, check_key, no_auth
 from kontext_lab.client.settings import MIB, ClientSettings
 from kontext_lab.errors import ServiceError
 from kontext_lab.redaction import Redactor
 from kontext_lab.request.attempt import RawAnswer
 
-__all__ = ["SANDBOX_HEADER", "Connection"]
-
-SANDBOX_HEADER = "x-kontext-sandbox"
+__all__ = ["Connection"]
 
 _SMALL = 4 * MIB
 """Largest answer without pictures, in bytes."""
@@ -70,7 +70,7 @@ class Connection:
         limit: int,
         has_picture: Callable[[RawAnswer], bool],
     ) -> RawAnswer | ServiceError:
-        """POST JSON, once.
+        """POST JSON, once; returns a 2xx answer, else the error.
 
         Args:
             path: path of the service.
@@ -78,26 +78,12 @@ class Connection:
             client_request_id: sent along.
             limit: bytes of a good answer that are read; a longer one is cut, and text other than base64 much earlier.
             has_picture: tells if the first part of a good answer that broke off holds a picture.
-
-        Returns:
-            A 2xx answer, else the error.
         """
-        url = self.settings.base_url + path
         body = CountedBody(content)
         started = time.monotonic()
+        headers = {"Content-Type": "application/json", "X-Client-Request-Id": client_request_id}
         try:
-            response = self.session.post(
-                url,
-                data=body,
-                headers=self._headers(
-                    {"Content-Type": "application/json", "X-Client-Request-Id": client_request_id}
-                ),
-                auth=self._auth,
-                timeout=(self.settings.connect_timeout, self.settings.read_timeout),
-                allow_redirects=False,
-                stream=True,
-                proxies=proxies_for(url),
-            )
+            response = self._send("POST", path, headers, self._auth, self.settings.read_timeout, data=body)
         except (requests.RequestException, HTTPError, OSError) as error:
             # A caller's own session may read the body in another way.
             sent = None if self._borrowed and not body.taken else body.taken
@@ -125,32 +111,15 @@ class Connection:
     def get(
         self, path: str, query: Mapping[str, str], *, key: bool = True, quick: bool = False
     ) -> RawAnswer | ServiceError:
-        """GET a free address of the service.
+        """GET a free address of the service; returns an answer of any status, or the error.
 
-        Args:
-            path: path of the service.
-            query: parameters.
-            key: send the key along.
-            quick: wait for the answer no longer than for a connection.
-
-        Returns:
-            An answer of any status, or the error. A broken body counts as empty.
+        A broken body counts as empty. `quick` waits for the answer no longer than for a connection.
         """
-        url = self.settings.base_url + path
-        connect = self.settings.connect_timeout
-        seconds = connect if quick else min(self.settings.read_timeout, _GET_SECONDS)
+        settings, auth = self.settings, self._auth if key else no_auth
+        seconds = settings.connect_timeout if quick else min(settings.read_timeout, _GET_SECONDS)
         started = time.monotonic()
         try:
-            response = self.session.get(
-                url,
-                params=dict(query),
-                headers=self._headers({}),
-                auth=self._auth if key else no_auth,
-                timeout=(connect, seconds),
-                allow_redirects=False,
-                stream=True,
-                proxies=proxies_for(url),
-            )
+            response = self._send("GET", path, {}, auth, seconds, params=dict(query))
         except (requests.RequestException, HTTPError, OSError) as error:
             return failures.from_exception(error, self.host, sent=False)
         body = b""
@@ -163,16 +132,29 @@ class Connection:
             response.close()
         return self._raw(response, body, time.monotonic() - started)
 
+    def _send(
+        self, method: str, path: str, headers: Mapping[str, str], auth: Auth, seconds: float, **content: Any
+    ) -> requests.Response:
+        url = self.settings.base_url + path
+        # Only `auth` adds the key; None removes a header of a caller's own session.
+        own = {
+            "User-Agent": self.settings.user_agent,
+            "Accept": "application/json",
+            "Authorization": None,
+        }
+        return self.session.request(
+            method,
+            url,
+            headers={**own, **headers},
+            auth=auth,
+            timeout=(self.settings.connect_timeout, seconds),
+            allow_redirects=False,
+            stream=True,
+            proxies=proxies_for(url),
+            **content,
+        )
+
     def _raw(self, response: requests.Response, body: bytes, seconds: float) -> RawAnswer:
         headers = {name.lower(): self._redact.text(value) for name, value in response.headers.items()}
         self.simulated = SANDBOX_HEADER in headers
         return RawAnswer(response.status_code, self._redact.body(body), headers, seconds)
-
-    def _headers(self, more: Mapping[str, str]) -> dict[str, str | None]:
-        # Only `auth` adds the key; None removes a header of a caller's own session.
-        return {
-            "User-Agent": self.settings.user_agent,
-            "Accept": "application/json",
-            "Authorization": None,
-            **more,
-        }

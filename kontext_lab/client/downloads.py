@@ -16,7 +16,7 @@ import ipaddress
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -34,12 +34,11 @@ from kontext_lab.request.attempt import Picture, Reason
 
 __all__ = [
     "AddressRefused",
-    "Download",
     "Downloads",
     "PictureHosts",
+    "examined",
     "is_public",
     "literal_address",
-    "picture_of",
 ]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -56,36 +55,8 @@ _TUNNEL_NAMES = ipaddress.ip_network("198.18.0.0/15")
 """Programs that tunnel a whole machine's traffic give every name an address in here, the service's too."""
 
 
-@dataclass(frozen=True)
-class Download:
-    """Outcome of a fetch.
-
-    Attributes:
-        data: the exact bytes; with a reason, the part that arrived.
-        reason: None for a complete body, else EXPIRED (the host does not serve it) or CORRUPT.
-        note: one line for a person where there is a reason.
-        status: the last HTTP status, or None if no host answered.
-        again: the same fetch may succeed in a moment.
-        unreached: the host did not answer, and may have the picture all the same.
-        refused: the host may not be connected to, so nothing was sent to it.
-    """
-
-    data: bytes = field(default=b"", repr=False)
-    reason: Reason | None = None
-    note: str = ""
-    status: int | None = None
-    again: bool = False
-    unreached: bool = False
-    refused: bool = False
-
-
 class Downloads:
-    """Fetches without a key, following a few redirects; shared by threads.
-
-    Args:
-        settings: timeouts, limits and allowed hosts.
-        session: may connect to any address; it stays the caller's.
-    """
+    """Fetches without a key, following a few redirects; shared by threads. The session stays the caller's."""
 
     def __init__(self, settings: ClientSettings, session: requests.Session) -> None:
         self._settings = settings
@@ -99,16 +70,11 @@ class Downloads:
         """Close its own connections."""
         self._guarded.close()
 
-    def output(self, url: str, seconds: float) -> Download:
-        """Fetch an output; never raises for a host's behaviour.
-
-        Args:
-            url: http or https, from the service's answer.
-            seconds: time for all of it.
-        """
+    def output(self, url: str, seconds: float) -> Picture:
+        """Fetch an output, as a picture that is not examined yet; never raises for a host's behaviour."""
         return self._fetch(url, self._settings.max_output_bytes, seconds, chosen_host=None)
 
-    def reference(self, url: str) -> Download:
+    def reference(self, url: str) -> Picture:
         """Fetch a reference from an address that a person chose; redirects lead to its host or to public addresses."""
         try:
             host = urlsplit(url).hostname
@@ -117,19 +83,19 @@ class Downloads:
         settings = self._settings
         return self._fetch(url, settings.max_reference_bytes, settings.read_timeout, chosen_host=host)
 
-    def _fetch(self, url: str, limit: int, seconds: float, chosen_host: str | None) -> Download:
+    def _fetch(self, url: str, limit: int, seconds: float, chosen_host: str | None) -> Picture:
         deadline = time.monotonic() + seconds
         for _ in range(self._settings.max_redirects + 1):
             try:
                 parts = urlsplit(url)
                 host = _host(url)
             except ValueError:
-                return Download(reason=Reason.EXPIRED, note="the address is malformed")
+                return Picture(reason=Reason.EXPIRED, note="the address is malformed")
             if parts.scheme.lower() not in ("http", "https") or not host:
                 note = f"{one_line(masked(url), 80)!r} is not an http or https address and was not opened"
-                return Download(reason=Reason.EXPIRED, note=note)
+                return Picture(reason=Reason.EXPIRED, note=note)
             guarded = chosen_host is None or parts.hostname != chosen_host
-            slow = Download(
+            slow = Picture(
                 reason=Reason.EXPIRED,
                 note=f"{host} did not deliver it within {seconds:.3g} s",
                 again=True,
@@ -141,23 +107,23 @@ class Downloads:
                 response = self._get(url, deadline - time.monotonic(), guarded=guarded)
             except AddressRefused as error:
                 note = one_line(str(error))
-                return Download(reason=Reason.EXPIRED, note=note, unreached=True, refused=True)
+                return Picture(reason=Reason.EXPIRED, note=note, unreached=True, refused=True)
             # ValueError: requests' error for a host name that cannot be encoded.
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
                 if deadline <= time.monotonic():
                     return slow
                 cause = connection_cause(error)
                 note = f"{host} could not be reached ({cause.words}): {cause.way_out}"
-                return Download(reason=Reason.EXPIRED, note=note, again=True, unreached=True)
+                return Picture(reason=Reason.EXPIRED, note=note, again=True, unreached=True)
             try:
                 outcome = _read(response, url, limit, deadline, slow)
             finally:
                 response.close()
-            if isinstance(outcome, Download):
+            if isinstance(outcome, Picture):
                 return outcome
             url = outcome
         note = f"{host} redirected more than {self._settings.max_redirects} times"
-        return Download(reason=Reason.EXPIRED, note=note)
+        return Picture(reason=Reason.EXPIRED, note=note)
 
     def _get(self, url: str, seconds: float, *, guarded: bool) -> requests.Response:
         session = self._guarded if guarded else self._unguarded
@@ -185,9 +151,7 @@ class Downloads:
         )
 
 
-def _read(
-    response: requests.Response, url: str, limit: int, deadline: float, slow: Download
-) -> Download | str:
+def _read(response: requests.Response, url: str, limit: int, deadline: float, slow: Picture) -> Picture | str:
     """The picture in a response, or the address it redirects to."""
     host, status = _host(url), response.status_code
     location = response.headers.get("Location")
@@ -195,15 +159,14 @@ def _read(
         try:
             return urljoin(url, location)
         except ValueError:
-            note = f"{host} redirected to a malformed address"
-            return Download(reason=Reason.EXPIRED, note=note, status=status)
+            return Picture(reason=Reason.EXPIRED, note=f"{host} redirected to a malformed address")
     if not 200 <= status < 300:
         again = status in _TEMPORARY or status >= 500
-        return Download(reason=Reason.EXPIRED, note=f"{host} answered {status}", status=status, again=again)
+        return Picture(reason=Reason.EXPIRED, note=f"{host} answered {status}", again=again)
     length = response.headers.get("Content-Length", "")
     announced = int(length) if length.isdecimal() and len(length) < 19 else None
     size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit:,} bytes"
-    large = Download(reason=Reason.CORRUPT, note=f"the file at {host} is larger than {size}", status=status)
+    large = Picture(reason=Reason.CORRUPT, note=f"the file at {host} is larger than {size}")
     if announced is not None and announced > limit:
         return large
     try:
@@ -214,14 +177,14 @@ def _read(
         if error.kind == "slow" or (
             error.cause is not None and connection_cause(error.cause).words == "no answer in time"
         ):
-            return Download(error.partial, slow.reason, slow.note, status, again=True, unreached=True)
+            return replace(slow, data=error.partial)
         received = f"{len(error.partial):,}" + (f" of {announced:,}" if announced is not None else "")
         note = f"{host} broke off after {received} bytes"
-        return Download(error.partial, Reason.CORRUPT, note, status, again=True)
+        return Picture(data=error.partial, reason=Reason.CORRUPT, note=note, again=True)
     if not data:
         note = f"{host} answered {status} with 0 bytes"
-        return Download(reason=Reason.CORRUPT, note=note, status=status, again=True)
-    return Download(data, status=status)
+        return Picture(reason=Reason.CORRUPT, note=note, again=True)
+    return Picture(data=data)
 
 
 def _host(url: str) -> str:
@@ -229,51 +192,38 @@ def _host(url: str) -> str:
     return one_line(urlsplit(url).hostname or "", 100)
 
 
-def picture_of(download: Download, flagged: bool) -> Picture:
-    """Examine received bytes once: format, size, black or not, preview, and any damage.
+def examined(received: Picture, *, flagged: bool, fetched: bool = True) -> Picture:
+    """A received picture with its digest, format, size, preview, and any damage.
 
     Args:
-        download: the bytes of one output, or the reason there are none.
+        received: the bytes of one output, or the reason there are none.
         flagged: True if the service's moderation flagged it.
+        fetched: True if a host sent it, which may have sent less than it has; inline bytes stay as they are.
     """
-    data = download.data
-    sha256 = hashlib.sha256(data).hexdigest() if data else ""
-    reason, note = download.reason, download.note
+    data = received.data
     if flagged:
-        reason, note = Reason.MODERATED, "flagged by the service's moderation"
-    if not data or (download.reason is not None and not flagged):
-        return Picture(
-            data=data,
-            sha256=sha256,
-            reason=reason or Reason.EMPTY,
-            note=note,
-            again=download.again and not flagged,
-            unreached=download.unreached and not flagged,
-            refused=download.refused and not flagged,
-        )
+        note = "flagged by the service's moderation"
+        received = Picture(data=data, reason=Reason.MODERATED, note=note)
+    received = replace(received, sha256=hashlib.sha256(data).hexdigest() if data else "")
+    if not data:
+        return replace(received, reason=received.reason or Reason.EMPTY)
+    if received.reason is not None and not flagged:
+        return received
     try:
         seen = examine(data)
     except (ImageError, OSError, ValueError, MemoryError) as error:
-        return Picture(
-            data=data,
-            sha256=sha256,
-            reason=reason or Reason.CORRUPT,
-            note=note or one_line(str(error)),
-            # The host may have sent less than it has; inline bytes stay as they are.
-            again=download.status is not None and not flagged,
-        )
+        if flagged:
+            return received
+        return replace(received, reason=Reason.CORRUPT, note=one_line(str(error)), again=fetched)
     if seen.black and not flagged:
-        reason, note = Reason.MODERATED, "black picture"
-    return Picture(
-        data=data,
-        sha256=sha256,
+        received = replace(received, reason=Reason.MODERATED, note="black picture")
+    return replace(
+        received,
         format=seen.format,
         width=seen.width,
         height=seen.height,
         preview=seen.preview,
         phash=seen.phash,
-        reason=reason,
-        note=note,
     )
 
 

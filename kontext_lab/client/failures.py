@@ -84,12 +84,7 @@ class Envelope:
 
 
 def from_answer(raw: RawAnswer, host: str) -> ServiceError:
-    """The error of the tree for an answer that is not 2xx.
-
-    Args:
-        raw: the answer, with any key already masked.
-        host: name of the service in the message.
-    """
+    """The error of the tree for an answer that is not 2xx; any key in it is masked already."""
     envelope = read_envelope(raw.body)
     error, message = _sorted(raw, envelope, host)
     return error(
@@ -190,12 +185,7 @@ def one_line(text: str, length: int = 300) -> str:
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     """Seconds to wait, from a Retry-After header in seconds or as an HTTP date.
 
-    Args:
-        value: the header, or None.
-        now: the present, with its time zone; by default the clock's.
-
-    Returns:
-        None without a header, for a header that makes no sense, or for a date in the past.
+    None without a header, for a header that makes no sense, or for a date before `now`, by default the clock's.
     """
     text = (value or "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):

@@ -154,7 +154,6 @@ class _TimedReader(io.RawIOBase):
         self._deadline = time.monotonic() + seconds
 
     def readable(self) -> bool:
-        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
@@ -191,11 +190,7 @@ class _TimedResponse(http.client.HTTPResponse):
 
 
 class _TimedConnection(HTTPConnection):
-    """A urllib3 connection with a deadline for each of its parts; mixed into urllib3's classes.
-
-    Attributes:
-        guard: see `new_session`.
-    """
+    """A urllib3 connection with a deadline for each of its parts; mixed into urllib3's classes."""
 
     response_class = _TimedResponse
     guard: Guard | None = None

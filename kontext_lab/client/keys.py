@@ -18,6 +18,7 @@ from kontext_lab.redaction import MASK
 __all__ = [
     "KEY_NAMES",
     "SANDBOX_KEY",
+    "Auth",
     "GivenKey",
     "Secret",
     "bearer_auth",
@@ -25,6 +26,8 @@ __all__ = [
     "key_from_environment",
     "no_auth",
 ]
+
+Auth = Callable[[PreparedRequest], PreparedRequest]
 
 KEY_NAMES = ("AIMLAPI_API_KEY", "AIML_API_KEY", "AIMLAPI_KEY")
 """Environment variables for the key; the first one that is set counts."""
@@ -79,7 +82,7 @@ def no_auth(request: PreparedRequest) -> PreparedRequest:
     return request
 
 
-def bearer_auth(key: str) -> Callable[[PreparedRequest], PreparedRequest]:
+def bearer_auth(key: str) -> Auth:
     """A function that puts the key into a request's Authorization header."""
 
     def sign(request: PreparedRequest) -> PreparedRequest:

@@ -84,11 +84,7 @@ class ClientSettings:
         return origin_of(self.base_url)
 
     def exchange_seconds(self, size: int) -> float:
-        """Longest time from the first byte of a request to the last byte of its answer.
-
-        Args:
-            size: bytes of the request's body.
-        """
+        """Longest time from the first byte of a request, of `size` bytes, to the last byte of its answer."""
         # Name, addresses and handshake may each take the connect timeout, and so may every block that is sent.
         return (3 + math.ceil(size / SENT_AT_ONCE)) * self.connect_timeout + self.read_timeout
 

@@ -90,16 +90,10 @@ class Worker:
         if not sent:
             return {}
         try:
-            rows = self.client.logs(since=min(sent.values()) - _CLOCKS_DIFFER) or []
+            outcomes = self.client.logs(since=min(sent.values()) - _CLOCKS_DIFFER) or {}
         except KontextLabError:
             return {}
-        return {
-            row.client_request_id: BillingOutcome(billed=row.succeeded, cost_usd=row.cost_usd)
-            for row in rows
-            if row.client_request_id
-            and row.client_request_id in sent
-            and row.status in ("succeeded", "failed")
-        }
+        return {request_id: outcome for request_id, outcome in outcomes.items() if request_id in sent}
 
     def probe(self, file: str, text: str) -> Probe:
         """Find out whether attempts can be made from here; free. The file in the journal's folder holds the text."""

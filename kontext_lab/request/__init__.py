@@ -4,7 +4,14 @@ Written from the service's contract. Pure: it knows pictures only as references,
 shares nothing with the sandbox, which states the same contract in its own words.
 """
 
-from kontext_lab.request.edit import EditRequest, check_field
+from kontext_lab.request.edit import (
+    CONTROL,
+    LONGEST_INTEGER,
+    EditRequest,
+    check_field,
+    decimal_text,
+    plain,
+)
 from kontext_lab.request.tables import (
     ALLOWED,
     ASPECT_RATIOS,
@@ -17,7 +24,6 @@ from kontext_lab.request.tables import (
     find_model,
     nearest_size,
 )
-from kontext_lab.request.values import CONTROL, LONGEST_INTEGER, decimal_text, plain
 
 __all__ = [
     "ALLOWED",

@@ -1,13 +1,17 @@
-"""The request itself: validated fields, what is sent, what it costs, and its fingerprint."""
+"""The request itself: values as people give them, validated fields, what is sent, its cost and its fingerprint."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Literal, cast
 
+import numpy as np
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,7 +22,7 @@ from pydantic import (
 )
 
 from kontext_lab.errors import SweepError, meant, shown
-from kontext_lab.images import Reference
+from kontext_lab.images import Reference, load_reference
 from kontext_lab.request.tables import (
     ALLOWED,
     DEFAULT,
@@ -30,20 +34,107 @@ from kontext_lab.request.tables import (
     find_model,
     nearest_size,
 )
-from kontext_lab.request.values import (
-    Number,
-    OrDefault,
-    SixDigits,
-    decimal_text,
-    read_format,
-    read_model,
-    read_prompt,
-    read_ratio,
-    read_references,
-    read_text,
-)
 
-__all__ = ["EditRequest", "check_field"]
+__all__ = ["CONTROL", "LONGEST_INTEGER", "EditRequest", "check_field", "decimal_text", "plain"]
+
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+"""Characters that stores, files and terminals mishandle: control characters and halves of surrogate pairs."""
+
+LONGEST_INTEGER = 14_000
+"""In bits. Python writes integers of up to 4300 digits as text; the service knows no upper limit for seeds."""
+
+
+def decimal_text(value: float) -> str:
+    """A number as plain decimal text: 2.0 and 2 give `2`, 1e-05 gives `0.00001`."""
+    if isinstance(value, int):
+        return str(int(value)) if value.bit_length() <= LONGEST_INTEGER else shown(value)
+    return format(Decimal(repr(float(value))).normalize(), "f")
+
+
+def plain(value: object) -> Any:
+    """A numpy scalar as Python's own number or text: np.float32(2.1) gives 2.1, as it is printed."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.floating):
+        return float(str(value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _read_prompt(value: object) -> object:
+    """A prompt: text that can be sent."""
+    value = plain(value)
+    if not isinstance(value, str) or not value.strip() or CONTROL.search(value):
+        raise ValueError("not the text of a prompt")
+    return value
+
+
+def _read_model(value: object) -> object:
+    """A model by its full id; short names stand for one."""
+    value = _read_stripped(value)
+    if not isinstance(value, str):
+        return value
+    if len(value) > 200 or len(value.split()) != 1 or CONTROL.search(value):
+        raise ValueError("not a model id")
+    known = find_model(value)
+    return known.id if known else value
+
+
+def _read_number(value: object) -> object:
+    """A number, also of numpy or pandas, but not a truth value."""
+    value = _read_stripped(value)
+    if isinstance(value, bool | bytes | bytearray):
+        raise ValueError("not a number")
+    if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+        raise ValueError("too long to be written down")
+    return value
+
+
+def _read_text(value: object) -> object:
+    """Text; whole numbers are written out."""
+    value = _read_number(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _read_format(value: object) -> object:
+    """An output format in lower case; jpg is jpeg."""
+    value = _read_stripped(value)
+    if not isinstance(value, str):
+        return value
+    return "jpeg" if value.lower() == "jpg" else value.lower()
+
+
+def _read_ratio(value: object) -> object:
+    """An aspect ratio; no value means match_input."""
+    value = _read_unset(value)
+    return MATCH_INPUT if value is None else value
+
+
+def _read_stripped(value: object) -> object:
+    """Text without blanks around it."""
+    value = plain(value)
+    return value.strip() if isinstance(value, str) else value
+
+
+def _read_references(value: object) -> tuple[Reference, ...]:
+    """References from one source, or from a list of them."""
+    sources = value if isinstance(value, list | tuple) else (value,)
+    if len(sources) > 4:
+        raise SweepError(f"images: {len(sources)} references, allowed is {ALLOWED['images']}")
+    return tuple(load_reference(source) for source in sources)
+
+
+def _read_unset(value: object) -> object:
+    """A value, or None for a field left to the service."""
+    value = _read_stripped(value)
+    return None if isinstance(value, str) and value.lower() in (DEFAULT, "") else value
+
+
+_Number = BeforeValidator(_read_number)
+_OrDefault = BeforeValidator(_read_unset)
+_SixDigits = AfterValidator(lambda value: float(f"{value:.6g}"))
+"""Numbers are sent with six significant digits: arithmetic leaves more, which nobody means to pay for."""
 
 
 class EditRequest(BaseModel):
@@ -77,26 +168,26 @@ class EditRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    prompt: Annotated[str, BeforeValidator(read_prompt), Field(max_length=4000)]
+    prompt: Annotated[str, BeforeValidator(_read_prompt), Field(max_length=4000)]
     images: Annotated[
-        tuple[Reference, ...], BeforeValidator(read_references), Field(min_length=1, max_length=4)
+        tuple[Reference, ...], BeforeValidator(_read_references), Field(min_length=1, max_length=4)
     ]
-    model: Annotated[str, BeforeValidator(read_model), Field(min_length=1)] = MODELS[0].id
-    guidance_scale: Annotated[Annotated[float, SixDigits, Field(ge=1, le=20)] | None, Number, OrDefault] = (
-        None
-    )
-    seed: Annotated[int, Number, Field(ge=1)] = 1
+    model: Annotated[str, BeforeValidator(_read_model), Field(min_length=1)] = MODELS[0].id
+    guidance_scale: Annotated[
+        Annotated[float, _SixDigits, Field(ge=1, le=20)] | None, _Number, _OrDefault
+    ] = None
+    seed: Annotated[int, _Number, Field(ge=1)] = 1
     aspect_ratio: Annotated[
         Literal["match_input", "21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:21"],
-        BeforeValidator(read_ratio),
+        BeforeValidator(_read_ratio),
     ] = "match_input"
     safety_tolerance: Annotated[
-        Literal["1", "2", "3", "4", "5", "6"] | None, BeforeValidator(read_text), OrDefault
+        Literal["1", "2", "3", "4", "5", "6"] | None, BeforeValidator(_read_text), _OrDefault
     ] = None
-    output_format: Annotated[Literal["jpeg", "png"] | None, BeforeValidator(read_format), OrDefault] = None
-    num_images: Annotated[Annotated[int, Field(ge=1, le=4)] | None, Number, OrDefault] = None
-    repeat: Annotated[int, Number, Field(ge=1)] = 1
-    price: Annotated[Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, Number, OrDefault] = None
+    output_format: Annotated[Literal["jpeg", "png"] | None, BeforeValidator(_read_format), _OrDefault] = None
+    num_images: Annotated[Annotated[int, Field(ge=1, le=4)] | None, _Number, _OrDefault] = None
+    repeat: Annotated[int, _Number, Field(ge=1)] = 1
+    price: Annotated[Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, _Number, _OrDefault] = None
 
     def __init__(self, **fields: Any) -> None:
         if "image" in fields:
@@ -106,7 +197,7 @@ class EditRequest(BaseModel):
         fields = {name: value for name, value in fields.items() if value is not None}
         if "images" in fields:
             # Read here, since pydantic would replace the message about a bad picture by its own.
-            fields["images"] = read_references(fields["images"])
+            fields["images"] = _read_references(fields["images"])
         try:
             super().__init__(**fields)
         except ValidationError as error:

@@ -42,17 +42,9 @@ SIZES: Mapping[str, tuple[int, int]] = MappingProxyType(
 
 ASPECT_RATIOS = tuple(SIZES)
 
-_TALL = (
-    (672, 1568),
-    (688, 1504),
-    (720, 1456),
-    (752, 1392),
-    (800, 1328),
-    (832, 1248),
-    (880, 1184),
-    (944, 1104),
-)
-TRAINED_SIZES = (*_TALL, (1024, 1024), *((width, height) for height, width in _TALL))
+_SHORT = (672, 688, 720, 752, 800, 832, 880, 944)
+_LONG = (1568, 1504, 1456, 1392, 1328, 1248, 1184, 1104)
+TRAINED_SIZES = (*zip(_SHORT, _LONG, strict=True), (1024, 1024), *zip(_LONG, _SHORT, strict=True))
 """The 17 sizes the model was trained on; match_input takes the nearest ratio among them."""
 
 FIELDS = (

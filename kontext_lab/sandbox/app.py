@@ -14,7 +14,8 @@ import io
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,9 +27,9 @@ from werkzeug.exceptions import HTTPException
 
 from kontext_lab.sandbox.billing import Ledger
 from kontext_lab.sandbox.faults import FAULTS
-from kontext_lab.sandbox.http_server import DELIVERY, TOO_LARGE
+from kontext_lab.sandbox.http_server import DELIVERY
 from kontext_lab.sandbox.replies import CREDITS_PER_USD, Reply, json_reply, proxy_reply
-from kontext_lab.sandbox.simulated_service import GENERATIONS_PATH, Arrival, Service
+from kontext_lab.sandbox.simulated_service import GENERATIONS_PATH, Service
 
 __all__ = ["make_app"]
 
@@ -60,12 +61,14 @@ def make_app(service: Service) -> Flask:
     return app
 
 
-def _headers() -> dict[str, str]:
-    return {name.lower(): value for name, value in request.headers.items()}
-
-
 def _respond(reply: Reply) -> Response:
+    """Translate a reply; its way of writing goes to the server."""
+    request.environ[DELIVERY] = reply.delivery
     return Response(reply.body, reply.status, headers=reply.headers, content_type=reply.content_type)
+
+
+def _json(status: int, body: Any) -> Response:
+    return _respond(json_reply(status, body))
 
 
 def _refused(service: Service, status: int, message: str | None = None) -> Response:
@@ -77,29 +80,25 @@ def _add_service(app: Flask, service: Service) -> None:
 
     @app.post(GENERATIONS_PATH, strict_slashes=False)
     def generate() -> Response:
-        arrival = Arrival(
-            _headers(), request.get_data(), bool(request.environ.get(TOO_LARGE)), request.host_url
-        )
-        reply, request.environ[DELIVERY] = service.generate(arrival)
-        return _respond(reply)
+        return _respond(service.generate(request))
 
     @app.get("/v1/models")
     def list_models() -> Response:
-        return _respond(json_reply(200, _models(service.settings.prices, request.args)))
+        return _json(200, _models(service.settings.prices, request.args))
 
     @app.get("/v2/billing")
     def show_balance() -> Response:
-        if not service.knows_key(_headers()):
+        if not service.knows_key(request):
             return _refused(service, 401)
-        balance = service.ledger.balance_credits / CREDITS_PER_USD
-        return _respond(json_reply(200, {"current_balance": balance, "currency": "USD"}))
+        balance = service.ledger.balance / CREDITS_PER_USD
+        return _json(200, {"current_balance": balance, "currency": "USD"})
 
     @app.get("/v2/logs")
     def show_log() -> Response:
-        if not service.knows_key(_headers()):
+        if not service.knows_key(request):
             return _refused(service, 401)
         try:
-            return _respond(json_reply(200, _log_page(service.ledger, request.args)))
+            return _json(200, _log_page(service.ledger, request.args))
         except ValueError as error:
             return _refused(service, 400, str(error))
 
@@ -111,10 +110,7 @@ def _add_service(app: Flask, service: Service) -> None:
             service.ledger.leak(request.path, scheme[:20] if space else "")
         if request.headers.get("User-Agent", "").lower().startswith("python-urllib"):
             return _respond(proxy_reply(403, "text"))
-        file = service.hosting.get(name, request.args.get("hop", 0, int), request.host_url)
-        request.environ[DELIVERY] = file.delivery
-        body: bytes | Iterable[bytes] = file.body
-        return Response(body, file.status, headers=file.headers, content_type=file.content_type)
+        return _respond(service.hosting.get(name, request.args.get("hop", 0, int), request.host_url))
 
 
 def _add_control(app: Flask, service: Service) -> None:
@@ -122,42 +118,42 @@ def _add_control(app: Flask, service: Service) -> None:
 
     @app.get("/sandbox/calls")
     def list_calls() -> Response:
-        return _respond(json_reply(200, [call.to_json() for call in service.ledger.calls()]))
+        return _json(200, [asdict(call) for call in service.ledger.calls()])
 
     @app.get("/sandbox/bill")
     def show_bill() -> Response:
         ledger = service.ledger
         bill = {
-            "usd": ledger.billed_credits / CREDITS_PER_USD,
-            "credits": ledger.billed_credits,
-            "balance": ledger.balance_credits / CREDITS_PER_USD,
+            "usd": ledger.billed / CREDITS_PER_USD,
+            "credits": ledger.billed,
+            "balance": ledger.balance / CREDITS_PER_USD,
             "in_flight": ledger.in_flight,
             "max_in_flight": ledger.max_in_flight,
             "key_leaks": [leak.path for leak in ledger.leaks()],
             "simulated": True,
         }
-        return _respond(json_reply(200, bill))
+        return _json(200, bill)
 
     @app.get("/sandbox/faults")
     def list_faults() -> Response:
         presets = {name: fault.to_json() for name, fault in FAULTS.items()}
-        return _respond(json_reply(200, {"presets": presets, **service.faults.to_json()}))
+        return _json(200, {"presets": presets, **service.faults.to_json()})
 
     @app.post("/sandbox/faults")
     def set_faults() -> Response:
         body = request.get_json(force=True, silent=True)
         if not isinstance(body, dict | list):
-            return _respond(json_reply(400, {"error": "send a list of faults or an object of probabilities"}))
+            return _json(400, {"error": "send a list of faults or an object of probabilities"})
         try:
             service.faults.set(body)
         except (ValueError, TypeError) as error:
-            return _respond(json_reply(400, {"error": str(error)}))
-        return _respond(json_reply(200, service.faults.to_json()))
+            return _json(400, {"error": str(error)})
+        return _json(200, service.faults.to_json())
 
     @app.delete("/sandbox/faults")
     def clear_faults() -> Response:
         service.faults.clear()
-        return _respond(json_reply(200, service.faults.to_json()))
+        return _json(200, service.faults.to_json())
 
     @app.get("/sandbox/<any(truth, mark):which>/<sha256>.png")
     def show_mask(which: str, sha256: str) -> Response:
@@ -165,10 +161,10 @@ def _add_control(app: Flask, service: Service) -> None:
         try:
             mask = store.get(sha256)
         except KeyError:
-            return _respond(json_reply(404, {"error": f"no picture {sha256} was made here"}))
+            return _json(404, {"error": f"no picture {sha256} was made here"})
         buffer = io.BytesIO()  # white where the mask is true
         Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG", compress_level=1)
-        return Response(buffer.getvalue(), content_type="image/png")
+        return _respond(Reply(200, buffer.getvalue(), "image/png"))
 
 
 def _models(prices: Mapping[str, float], query: MultiDict[str, str]) -> dict[str, Any]:
@@ -217,7 +213,7 @@ def _log_page(ledger: Ledger, query: MultiDict[str, str]) -> dict[str, Any]:
         raise ValueError("status must be succeeded or failed")
     rows = ledger.rows(start, end, statuses, query.getlist("model"))
     return {
-        "data": [row.to_json() for row in rows[first:end_of_page]],
+        "data": rows[first:end_of_page],
         "pagination": {
             "limit": int(limit),
             "offset": first,

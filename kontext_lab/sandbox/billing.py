@@ -9,14 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from operator import itemgetter
 from typing import Any, Final
 
 from kontext_lab.sandbox.replies import CREDITS_PER_USD
 
-__all__ = ["Call", "KeyLeak", "Ledger", "LedgerRow", "to_credits"]
+__all__ = ["Call", "KeyLeak", "Ledger", "to_credits"]
 
 _SETTLE_S: Final = 2.0  # how long a reader waits for answers that are just being written
 
@@ -66,10 +67,6 @@ class Call:
     received: float = 0.0
     answered: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """All fields as JSON-ready data."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class KeyLeak:
@@ -80,60 +77,38 @@ class KeyLeak:
     received: float
 
 
-@dataclass(frozen=True)
-class LedgerRow:
-    """One row of the service's log, shown from `visible` on."""
-
-    created: float
-    visible: float
-    succeeded: bool
-    model: str
-    credits: int
-    request_id: str
-    inference_id: str
-    client_request_id: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The row as `GET /v2/logs` shows it."""
-        stamp = datetime.fromtimestamp(self.created, UTC).isoformat(timespec="milliseconds")
-        return {
-            "created": stamp.replace("+00:00", "Z"),
-            "status": "succeeded" if self.succeeded else "failed",
-            "origin": "api",
-            "model": self.model,
-            "cost": {"usd": self.credits / CREDITS_PER_USD, "credits": self.credits},
-            "tokens": {"input": 0, "output": 0, "total": 0},
-            "request_id": self.request_id,
-            "inference_id": self.inference_id,
-            "client_request_id": self.client_request_id,
-        }
-
-
 class Ledger:
-    """Calls, counters, bill and log of one sandbox."""
+    """Calls, bill and log of one sandbox.
 
-    def __init__(self, balance: float, log_delay: float = 0.0, concurrency: int | None = None) -> None:
-        self._changed = threading.Condition()
+    Attributes:
+        in_flight: generation requests that are being worked on or about to be refused; a lost answer is not.
+        max_in_flight: the most requests that were ever in flight at once.
+        billed: the running bill in credits.
+    """
+
+    def __init__(self, balance: float, log_delay: float = 0.0) -> None:
+        self.in_flight = self.max_in_flight = self.billed = 0
         self._balance = to_credits(balance)
+        self._reserved = 0
         self._log_delay = log_delay
-        self._concurrency = concurrency
+        self._changed = threading.Condition()
         self._calls: list[Call] = []
         self._writing: set[int] = set()
-        self._rows: list[LedgerRow] = []
+        self._rows: list[tuple[float, float, dict[str, Any]]] = []  # created, visible from, the row
         self._leaks: list[KeyLeak] = []
-        self._billed = 0
-        self._reserved = 0
-        self._open = 0
-        self._most_open = 0
-        self._working = 0
+
+    @property
+    def balance(self) -> int:
+        """Rest of the balance, in credits."""
+        return self._balance - self.billed
 
     def open(self, call: Call) -> Call:
         """Record an arriving call; it counts as in flight until `close`."""
         with self._changed:
             call = replace(call, number=len(self._calls) + 1, received=time.time())
             self._calls.append(call)
-            self._open += 1
-            self._most_open = max(self._most_open, self._open)
+            self.in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self.in_flight)
             return call
 
     def update(self, number: int, **changes: Any) -> None:
@@ -144,16 +119,15 @@ class Ledger:
     def close(self, number: int, status: int | None, *, writing: bool) -> None:
         """Count a call as no longer in flight; `settle` must follow. `writing`: its answer is written now."""
         with self._changed:
-            self._calls[number - 1] = replace(self._calls[number - 1], status=status)
-            self._open -= 1
+            self.update(number, status=status)
+            self.in_flight -= 1
             if writing:
                 self._writing.add(number)
 
     def settle(self, number: int, delivered: bool) -> None:
         """Record that the answer was written, or that the connection is gone."""
         with self._changed:
-            done = replace(self._calls[number - 1], delivered=delivered, answered=time.time())
-            self._calls[number - 1] = done
+            self.update(number, delivered=delivered, answered=time.time())
             self._writing.discard(number)
             self._changed.notify_all()
 
@@ -167,35 +141,10 @@ class Ledger:
             self._changed.wait_for(lambda: not self._writing, _SETTLE_S)
             return list(self._calls)
 
-    @property
-    def in_flight(self) -> int:
-        """Generation requests that are being worked on or about to be refused; a lost answer is not."""
-        with self._changed:
-            return self._open
-
-    @property
-    def max_in_flight(self) -> int:
-        """The most requests that were ever in flight at once."""
-        with self._changed:
-            return self._most_open
-
-    def start_work(self) -> bool:
-        """Take one of the account's places for work; False if all are taken."""
-        with self._changed:
-            if self._concurrency is not None and self._working >= self._concurrency:
-                return False
-            self._working += 1
-            return True
-
-    def end_work(self) -> None:
-        """Give the place back."""
-        with self._changed:
-            self._working -= 1
-
     def reserve(self, credits: int) -> bool:
         """Set credits aside before the work; False if the balance does not cover them."""
         with self._changed:
-            if self._billed + self._reserved + credits > self._balance:
+            if self._reserved + credits > self.balance:
                 return False
             self._reserved += credits
             return True
@@ -209,52 +158,41 @@ class Ledger:
         """Turn reserved credits into a charge on the bill."""
         with self._changed:
             self._reserved -= credits
-            self._billed += credits
-            call = self._calls[number - 1]
-            self._calls[number - 1] = replace(call, billed_usd=credits / CREDITS_PER_USD)
-
-    @property
-    def billed_credits(self) -> int:
-        """The running bill in credits."""
-        with self._changed:
-            return self._billed
-
-    @property
-    def balance_credits(self) -> int:
-        """Rest of the balance, in credits."""
-        with self._changed:
-            return self._balance - self._billed
+            self.billed += credits
+            self.update(number, billed_usd=credits / CREDITS_PER_USD)
 
     def log(self, number: int, *, succeeded: bool, model: str, credits: int) -> None:
-        """Write a log row, which shows after the log's delay."""
+        """Write a row of `GET /v2/logs`, which shows after the log's delay."""
         with self._changed:
             call = self._calls[number - 1]
-            row = LedgerRow(
-                created=call.received,
-                visible=time.time() + self._log_delay,
-                succeeded=succeeded,
-                model=model,
-                credits=credits,
-                request_id=call.request_id,
-                inference_id=call.inference_id,
-                client_request_id=call.client_request_id,
-            )
-            self._rows.append(row)
+            stamp = datetime.fromtimestamp(call.received, UTC).isoformat(timespec="milliseconds")
+            row = {
+                "created": stamp.replace("+00:00", "Z"),
+                "status": "succeeded" if succeeded else "failed",
+                "origin": "api",
+                "model": model,
+                "cost": {"usd": credits / CREDITS_PER_USD, "credits": credits},
+                "tokens": {"input": 0, "output": 0, "total": 0},
+                "request_id": call.request_id,
+                "inference_id": call.inference_id,
+                "client_request_id": call.client_request_id,
+            }
+            self._rows.append((call.received, time.time() + self._log_delay, row))
 
     def rows(
         self, start: float, end: float, statuses: Sequence[str] = (), models: Sequence[str] = ()
-    ) -> list[LedgerRow]:
+    ) -> list[dict[str, Any]]:
         """Return visible log rows of a time window, newest first. A model matches in full or by its last part."""
         now = time.time()
         with self._changed:
-            rows = list(self._rows)
+            rows = sorted(self._rows, key=itemgetter(0), reverse=True)
         return [
             row
-            for row in sorted(rows, key=lambda row: row.created, reverse=True)
-            if row.visible <= now
-            and start <= row.created <= end
-            and (not statuses or ("succeeded" if row.succeeded else "failed") in statuses)
-            and (not models or row.model in models or row.model.partition("/")[2] in models)
+            for created, visible, row in rows
+            if visible <= now
+            and start <= created <= end
+            and (not statuses or row["status"] in statuses)
+            and (not models or row["model"] in models or row["model"].partition("/")[2] in models)
         ]
 
     def leak(self, path: str, scheme: str) -> None:

@@ -96,15 +96,9 @@ class EditPlan:
 
 
 def plan_edit(prompt: str, *, model: str, seed: int, variant: int, guidance: float, picture: str) -> EditPlan:
-    """Decide an edit.
+    """Decide an edit by the prompt's words; `picture` is the SHA-256 of the first reference.
 
-    Args:
-        prompt: What to do; its words pick the kind, object, colour and side of the picture.
-        model: The model's name; it changes the pose a little.
-        seed: Moves the edit.
-        variant: Number of the picture within one request, from 0; moves it too.
-        guidance: 1 (faint) to 20 (strong).
-        picture: SHA-256 of the first reference; moves it too.
+    Seed, reference and variant, the number of the picture within one request, move it.
     """
     words = re.findall(r"[a-zà-ÿ]+", prompt.lower())
     look = stable_hash(model, prompt)

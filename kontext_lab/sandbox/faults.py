@@ -39,7 +39,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "download_slow": ("",),
 }
 DOWNLOAD_KINDS: Final = frozenset(
-    ["truncated", "corrupt", "expired", "download_5xx", "download_redirect", "download_huge", "download_slow"]
+    kind for kind in KINDS if kind.startswith("download_") or kind in ("truncated", "corrupt", "expired")
 )
 _PROXY_ENVELOPES: Final = ("html", "text", "empty")
 _UNBILLED_KINDS: Final = ("error", "cut_before")
@@ -77,7 +77,12 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault kind {self.kind!r}; known: {', '.join(KINDS)}")
-        self._check_status()
+        if self.kind == "error" and self.status is None:
+            raise ValueError("an error fault needs a status from 400 to 599")
+        if self.status is not None and not 400 <= self.status <= 599:
+            raise ValueError("status must be from 400 to 599")
+        if self.status is not None and self.kind not in ("error", "expired", "download_5xx"):
+            raise ValueError(f"a fault of kind {self.kind!r} takes no status")
         if self.where is not None and self.where not in KINDS[self.kind]:
             allowed = ", ".join(repr(name) for name in KINDS[self.kind])
             raise ValueError(f"fault {self.kind!r} knows where={allowed}, not {self.where!r}")
@@ -87,14 +92,6 @@ class Fault:
             raise ValueError("seconds must not be negative")
         if self.times < 1 or (self.picture is not None and self.picture < 1):
             raise ValueError("times and picture count from 1")
-
-    def _check_status(self) -> None:
-        if self.kind == "error" and (self.status is None or not 400 <= self.status <= 599):
-            raise ValueError("an error fault needs a status from 400 to 599")
-        if self.status is not None and not 400 <= self.status <= 599:
-            raise ValueError("status must be from 400 to 599")
-        if self.status is not None and self.kind not in ("error", "expired", "download_5xx"):
-            raise ValueError(f"a fault of kind {self.kind!r} takes no status")
 
     @property
     def variant(self) -> str:
@@ -227,27 +224,19 @@ class FaultPlan:
         self._dealt = 0
         self.set(faults)
 
-    def set(self, faults: Mapping[str, float] | Sequence[FaultSpec]) -> None:
-        """Take a mapping of preset names to probabilities, or a script for the next requests."""
-        if isinstance(faults, Mapping):
-            self.set_chances(faults)
-        else:
-            self.script(faults)
-
-    def script(self, faults: Iterable[FaultSpec]) -> None:
-        """Replace the script: the next requests, in order of arrival, meet these faults."""
-        script = deque(as_fault(spec) for spec in faults)
-        with self._lock:
-            self._script = script
-
-    def set_chances(self, chances: Mapping[str, float]) -> None:
-        """Replace the probabilities.
+    def set(self, faults: Mapping[str, float] | Iterable[FaultSpec]) -> None:
+        """Replace the probabilities by preset name, or the script: faults of the next requests, in order of arrival.
 
         Raises:
-            ValueError: An unknown preset, or probabilities outside 0–1 or adding up to more than 1.
+            ValueError: An unknown fault, or probabilities outside 0-1 or adding up to more than 1.
         """
+        if not isinstance(faults, Mapping):
+            script = deque(as_fault(spec) for spec in faults)
+            with self._lock:
+                self._script = script
+            return
         drawn: list[tuple[Fault, float]] = []
-        for name, chance in chances.items():
+        for name, chance in faults.items():
             fault = as_fault(name)
             if fault is None or isinstance(chance, bool) or not 0 <= chance <= 1:
                 raise ValueError(f"the probability of {name!r} must be from 0 to 1")

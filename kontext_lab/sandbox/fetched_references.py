@@ -16,17 +16,17 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from importlib.resources import files
 from queue import Empty, SimpleQueue
-from typing import Final
+from threading import Condition
+from typing import Any, Final
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 import numpy as np
+from cachetools import LRUCache, cached
 from PIL import Image, ImageOps
-
-from kontext_lab.sandbox.cache import Cache
 
 __all__ = ["DecodedReference", "ReferenceLoader", "ReferenceRefusedError", "record_of_uri"]
 
@@ -46,6 +46,10 @@ _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
 _URL: Final = "/:?[]@!$&'()*+,;=%"  # what stays as it is in an address
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# The latest references of all sandboxes: those of data: URIs are in it twice, by URI and by bytes.
+_decoded: Final[LRUCache[Hashable, Any]] = LRUCache(24)
+_changed: Final = Condition()
 
 
 class ReferenceRefusedError(Exception):
@@ -68,7 +72,7 @@ class DecodedReference:
 
 
 class ReferenceLoader:
-    """Loads references and remembers the latest decoded ones.
+    """Loads references.
 
     Args:
         fetch: Whether public addresses are loaded; otherwise each gets a stand-in photograph.
@@ -76,7 +80,7 @@ class ReferenceLoader:
 
     def __init__(self, fetch: bool = False) -> None:
         self._fetch = fetch
-        self._decoded: Cache[DecodedReference] = Cache(12)
+        self._lock = threading.Lock()
         self._warned: set[bytes] = set()
 
     def load(self, uri: str) -> DecodedReference:
@@ -86,55 +90,59 @@ class ReferenceLoader:
             ReferenceRefusedError: Not a picture of a known format, or it could not be loaded.
         """
         if uri[:5].lower() == "data:":
-            # A sweep sends the same long URI with every request: it is read once.
-            return self._decoded.get(uri, lambda: _read(_data_of(uri)))
-        if not self._fetch and _names_public(urlsplit(uri).hostname or ""):
-            return self._stand_in(uri)
-        allowed = (
-            (lambda address: _is_loopback(address) or _is_public(address)) if self._fetch else _is_loopback
-        )
-        data = _fetch(uri, allowed)
-        return self._decoded.get(hashlib.sha256(data).digest(), lambda: _read(data))
-
-    def _stand_in(self, uri: str) -> DecodedReference:
-        """Cut, mirror and tint a photograph by a digest: 4:3, as the references of the service's own examples."""
-        key = hashlib.sha256(b"stand-in for " + uri.encode("utf-8", "surrogatepass")).digest()
-
-        def make() -> DecodedReference:
-            if key not in self._warned:  # once, also where a long sweep makes it again
-                self._warned.add(key)
-                logger.warning(_STAND_IN, shown(uri))
-            draws = np.frombuffer(key, ">u2") / 65535
-            name = _PHOTOGRAPHS[key[17] % len(_PHOTOGRAPHS)]
-            with Image.open(str(files("skimage") / "data" / name)) as opened:
-                whole = opened.convert("RGB")
-            width, height = _STAND_IN_SIZE
-            scale = min(whole.width / width, whole.height / height) * (0.72 + 0.28 * draws[1])
-            left, top = (whole.width - width * scale) * draws[2], (whole.height - height * scale) * draws[3]
-            box = (left, top, left + width * scale, top + height * scale)
-            cut = np.asarray(whole.resize(_STAND_IN_SIZE, Image.Resampling.LANCZOS, box=box))
-            cut = cut[:, ::-1] if draws[4] < 0.5 else cut
-            pixels = np.clip(cut * (0.85 + 0.27 * draws[5:8]), 0, 255).astype(np.uint8)
-            digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-            return DecodedReference(digest, Image.fromarray(pixels), shown(uri))
-
-        return self._decoded.get(key, make)
+            return _read_uri(uri)
+        if self._fetch:
+            return _read(_fetch(uri, lambda address: _is_loopback(address) or _is_public(address)))
+        if not _names_public(urlsplit(uri).hostname or ""):
+            return _read(_fetch(uri, _is_loopback))
+        key = _stand_in_key(uri)
+        with self._lock:  # a line once for each address, also of a long sweep
+            new = key not in self._warned
+            self._warned.add(key)
+        if new:
+            logger.warning(_STAND_IN, shown(uri))
+        return _stand_in(uri)
 
 
+@cached(LRUCache(12), condition=Condition())
 def record_of_uri(uri: str) -> str:
     """Return a reference for a call's record: a digest for picture data, an address without its secrets."""
-
-    def digest() -> str:
-        try:
-            data = _data_of(uri)
-        except ReferenceRefusedError:
-            data = uri.encode("utf-8", "surrogatepass")
-        return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-    return _digests.get(uri, digest) if uri[:5].lower() == "data:" else shown(uri)
+    if uri[:5].lower() != "data:":
+        return shown(uri)
+    try:
+        data = _data_of(uri)
+    except ReferenceRefusedError:
+        data = uri.encode("utf-8", "surrogatepass")
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-_digests: Final[Cache[str]] = Cache(12)
+def _stand_in_key(uri: str) -> bytes:
+    return hashlib.sha256(b"stand-in for " + uri.encode("utf-8", "surrogatepass")).digest()
+
+
+@cached(_decoded, _stand_in_key, condition=_changed)
+def _stand_in(uri: str) -> DecodedReference:
+    """Cut, mirror and tint a photograph by a digest: 4:3, as the references of the service's own examples."""
+    key = _stand_in_key(uri)
+    draws = np.frombuffer(key, ">u2") / 65535
+    name = _PHOTOGRAPHS[key[17] % len(_PHOTOGRAPHS)]
+    with Image.open(str(files("skimage") / "data" / name)) as opened:
+        whole = opened.convert("RGB")
+    width, height = _STAND_IN_SIZE
+    scale = min(whole.width / width, whole.height / height) * (0.72 + 0.28 * draws[1])
+    left, top = (whole.width - width * scale) * draws[2], (whole.height - height * scale) * draws[3]
+    box = (left, top, left + width * scale, top + height * scale)
+    cut = np.asarray(whole.resize(_STAND_IN_SIZE, Image.Resampling.LANCZOS, box=box))
+    cut = cut[:, ::-1] if draws[4] < 0.5 else cut
+    pixels = np.clip(cut * (0.85 + 0.27 * draws[5:8]), 0, 255).astype(np.uint8)
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    return DecodedReference(digest, Image.fromarray(pixels), shown(uri))
+
+
+@cached(_decoded, condition=_changed)
+def _read_uri(uri: str) -> DecodedReference:
+    """Read a data: URI once: a sweep sends the same long one with every request."""
+    return _read(_data_of(uri))
 
 
 def shown(url: str) -> str:
@@ -155,6 +163,7 @@ def _data_of(uri: str) -> bytes:
         raise ReferenceRefusedError("Invalid base64 in data URI") from None
 
 
+@cached(_decoded, lambda data: hashlib.sha256(data).digest(), condition=_changed)
 def _read(data: bytes) -> DecodedReference:
     """Decode a picture: upright, RGB, transparent parts on white."""
     try:
@@ -210,10 +219,6 @@ def _inner(address: _Address) -> _Address:
     return inner or address
 
 
-def _could_not_fetch(url: str, why: object) -> ReferenceRefusedError:
-    return ReferenceRefusedError(f"could not fetch {shown(url)}: {why}")
-
-
 def _fetch(url: str, allowed: Callable[[_Address], bool]) -> bytes:
     """Load the bytes at an address in at most ten seconds; a silent host or resolver is left behind in its thread."""
     outcomes: SimpleQueue[bytes | Exception] = SimpleQueue()
@@ -228,9 +233,9 @@ def _fetch(url: str, allowed: Callable[[_Address], bool]) -> bytes:
     try:
         outcome = outcomes.get(timeout=_FETCH_S)
     except Empty:
-        raise _could_not_fetch(url, f"it took longer than {_FETCH_S:g} s") from None
+        outcome = TimeoutError(f"it took longer than {_FETCH_S:g} s")
     if isinstance(outcome, OSError | ValueError | http.client.HTTPException):
-        raise _could_not_fetch(url, outcome) from None
+        raise ReferenceRefusedError(f"could not fetch {shown(url)}: {outcome}")
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -241,7 +246,7 @@ def _follow(url: str, allowed: Callable[[_Address], bool], deadline: float) -> b
     target = url
     for _ in range(_REDIRECTS + 1):
         parts = urlsplit(target)
-        sock, address = _connect(url, target, allowed, deadline)
+        sock, address = _connect(target, allowed, deadline)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname or "", parts.port)
         connection.sock = sock  # connected, and to an address that was checked
@@ -253,33 +258,33 @@ def _follow(url: str, allowed: Callable[[_Address], bool], deadline: float) -> b
                 location = response.headers.get("Location")
                 if not (300 <= response.status < 400 and location):
                     if response.status != 200:
-                        raise _could_not_fetch(url, f"HTTP {response.status}")
+                        raise OSError(f"HTTP {response.status}")
                     data = bytearray()
                     while block := response.read1(64 * 1024):
                         data += block
                         if len(data) > MAX_BYTES:
-                            raise _could_not_fetch(url, f"larger than {MAX_BYTES} bytes")
+                            raise OSError(f"larger than {MAX_BYTES} bytes")
                         if time.monotonic() > deadline:
-                            raise _could_not_fetch(url, f"it took longer than {_FETCH_S:g} s")
+                            raise TimeoutError(f"it took longer than {_FETCH_S:g} s")
                     return bytes(data)
         target = urljoin(target, location)
         allowed = allowed if _is_loopback(address) else _is_public
-    raise _could_not_fetch(url, f"more than {_REDIRECTS} redirects")
+    raise OSError(f"more than {_REDIRECTS} redirects")
 
 
 def _connect(
-    url: str, target: str, allowed: Callable[[_Address], bool], deadline: float
+    target: str, allowed: Callable[[_Address], bool], deadline: float
 ) -> tuple[socket.socket, _Address]:
     """Connect, never by a proxy, to a checked address; returns the connection and that address."""
     parts = urlsplit(target)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     if parts.scheme not in ("http", "https") or (allowed is _is_loopback and _names_public(host)):
-        raise _could_not_fetch(url, f"it redirects to {shown(target)}")
+        raise OSError(f"it redirects to {shown(target)}")
     entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
     usable = [address for address in addresses if allowed(address)]
     if not usable:
-        raise _could_not_fetch(url, f"{addresses[0]} is not public; send the picture as a data: URI")
+        raise OSError(f"{addresses[0]} is not public; send the picture as a data: URI")
     for address in usable:
         try:
             sock = socket.create_connection((str(address), port), max(0.1, deadline - time.monotonic()))

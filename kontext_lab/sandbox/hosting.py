@@ -1,6 +1,6 @@
 """The picture host: outputs by name for a limited time, with the damage that a fault does to a download.
 
-Also keeps the ground truth of every picture by its digest. It must not know how pictures are made, nor their price.
+Also keeps masks of every picture by its digest. It must not know how pictures are made, nor their price.
 """
 
 from __future__ import annotations
@@ -10,41 +10,30 @@ import secrets
 import threading
 import time
 import zlib
-from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Final
 from urllib.parse import urlsplit
 
 import numpy as np
+from cachetools import FIFOCache
 from numpy.typing import NDArray
 
 from kontext_lab.sandbox.faults import DOWNLOAD_KINDS, Fault
 from kontext_lab.sandbox.http_server import Delivery
+from kontext_lab.sandbox.replies import Reply
 
-__all__ = ["HostedFile", "Hosting", "TruthStore"]
+__all__ = ["Hosting", "MaskStore"]
 
 Mask = NDArray[np.bool_]
 
 _MAX_HELD: Final = 256 * 1024 * 1024  # bytes of pictures kept; the oldest go first
-_MAX_TRUTHS: Final = 20_000
+_MAX_MASKS: Final = 20_000
 _MEGABYTE: Final = bytes(2**20)
 _HTML_PAGE: Final = (
     b"<!DOCTYPE html><html><head><title>Error</title></head><body>Not a picture.</body></html>"
 )
 _KEPT_HEAD: Final = 20  # bytes of a corrupt picture that survive: enough to look like one
-
-
-@dataclass(frozen=True)
-class HostedFile:
-    """The answer to a GET of a hosted picture."""
-
-    status: int
-    body: bytes | Iterable[bytes]
-    content_type: str
-    headers: dict[str, str] = field(default_factory=dict)
-    delivery: Delivery = field(default_factory=Delivery)
 
 
 @dataclass
@@ -62,25 +51,17 @@ class Hosting:
     def __init__(self, lifetime: float) -> None:
         self._lifetime = lifetime
         self._lock = threading.Lock()
-        self._pictures: OrderedDict[str, _Hosted] = OrderedDict()
-        self._held = 0
+        self._pictures: FIFOCache[str, _Hosted] = FIFOCache(_MAX_HELD, lambda hosted: len(hosted.data))
 
     def put(self, data: bytes, content_type: str, fault: Fault | None) -> str:
-        """Host a picture.
-
-        Returns:
-            Its name, unguessable like a CDN's.
-        """
+        """Host a picture; returns its name, unguessable like a CDN's."""
         name = f"{secrets.token_urlsafe(16)}.{content_type.rpartition('/')[2]}"
         fault = fault if fault is not None and fault.kind in DOWNLOAD_KINDS else None
         with self._lock:
             self._pictures[name] = _Hosted(data, content_type, fault, time.monotonic() + self._lifetime)
-            self._held += len(data)
-            while self._held > _MAX_HELD and len(self._pictures) > 1:
-                self._held -= len(self._pictures.popitem(last=False)[1].data)
         return name
 
-    def get(self, name: str, hop: int, base_url: str) -> HostedFile:
+    def get(self, name: str, hop: int, base_url: str) -> Reply:
         """Answer a download.
 
         Args:
@@ -97,22 +78,22 @@ class Hosting:
         if expired:
             return _page(410)
         if hosted.fault is None:
-            return HostedFile(200, hosted.data, hosted.content_type)
+            return Reply(200, hosted.data, hosted.content_type)
         return _damaged(hosted, hosted.fault, fetches, f"{base_url.rstrip('/')}/outputs/{name}", hop)
 
 
-def _page(status: int) -> HostedFile:
+def _page(status: int) -> Reply:
     page = (
         f'<?xml version="1.0" encoding="UTF-8"?><html><head><title>{status}</title></head>'
         f"<body><h1>{status}</h1><p>The picture is not here (any more).</p></body></html>"
     )
-    return HostedFile(status, page.encode(), "text/html; charset=utf-8")
+    return Reply(status, page.encode(), "text/html; charset=utf-8")
 
 
-def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) -> HostedFile:
+def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) -> Reply:
     """Answer the download number `fetches` of a picture, after `hop` redirects, as a fault wants it."""
     data = hosted.data
-    whole = HostedFile(200, data, hosted.content_type)
+    whole = Reply(200, data, hosted.content_type)
     match fault.kind, fault.variant:
         case "expired", _:
             return _page(fault.status or 404)
@@ -124,7 +105,7 @@ def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) ->
             here, there = ("127.0.0.1", "localhost") if "127.0.0.1" in url else ("localhost", "127.0.0.1")
             # The same machine under another name: to a client it is another host.
             target = url.replace(here, there) if variant == "host" else urlsplit(url).path
-            return HostedFile(302, b"", "text/html; charset=utf-8", {"Location": f"{target}?hop={hop + 1}"})
+            return Reply(302, b"", "text/html; charset=utf-8", {"Location": f"{target}?hop={hop + 1}"})
         case "download_huge", "length":
             return replace(whole, body=repeat(_MEGABYTE, 200), headers={"Content-Length": str(200 * 2**20)})
         case "download_huge", _:
@@ -136,27 +117,25 @@ def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) ->
         case "truncated", _:
             return replace(whole, body=data[: len(data) * 6 // 10])
         case _, "html":
-            return HostedFile(200, _HTML_PAGE, "text/html; charset=utf-8")
+            return Reply(200, _HTML_PAGE, "text/html; charset=utf-8")
     seed = int.from_bytes(hashlib.sha256(data).digest()[:8])
     noise = np.random.default_rng(seed).bytes(max(0, len(data) - _KEPT_HEAD))
     return replace(whole, body=data[:_KEPT_HEAD] + noise)
 
 
-class TruthStore:
-    """Masks of edited pixels by the SHA-256 of the picture; packed, since a sweep makes many."""
+class MaskStore:
+    """Masks by the SHA-256 of the picture; packed, since a sweep makes many."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._masks: OrderedDict[str, tuple[tuple[int, int], bytes]] = OrderedDict()
+        self._masks: FIFOCache[str, tuple[tuple[int, int], bytes]] = FIFOCache(_MAX_MASKS)
 
     def put(self, sha256: str, mask: Mask) -> None:
         """Store a mask."""
-        packed = zlib.compress(np.packbits(mask).tobytes(), level=1)
         height, width = mask.shape
+        packed = zlib.compress(np.packbits(mask).tobytes(), level=1)
         with self._lock:
             self._masks[sha256] = ((height, width), packed)
-            while len(self._masks) > _MAX_TRUTHS:
-                self._masks.popitem(last=False)
 
     def get(self, sha256: str) -> Mask:
         """Return the mask of a picture.
@@ -165,6 +144,6 @@ class TruthStore:
             KeyError: No picture with this digest was made here.
         """
         with self._lock:
-            (height, width), packed = self._masks[sha256]
+            shape, packed = self._masks[sha256]
         bits = np.frombuffer(zlib.decompress(packed), np.uint8)
-        return np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
+        return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)

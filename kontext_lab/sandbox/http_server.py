@@ -102,34 +102,22 @@ class Handler(WSGIRequestHandler):
 
     def _read_body(self, environ: dict[str, Any]) -> bytes | None:
         """Read the request's body; None if it is over the limit (then drained, so that the client sees why)."""
-        stream = environ["wsgi.input"]
-        if not environ.get("wsgi.input_terminated"):
-            length = environ.get("CONTENT_LENGTH") or "0"
-            if not length.isdigit():
-                self.close_connection = True
-                return b""
-            if int(length) <= MAX_BODY:
-                data = bytes(stream.read(int(length)))
-                if len(data) < int(length):
-                    raise ConnectionResetError("the client went away while sending")
-                return data
+        length = environ.get("CONTENT_LENGTH") or "0"
+        chunked = bool(environ.get("wsgi.input_terminated"))
+        if not (chunked or length.isdigit()):
             self.close_connection = True
-            self._drain(stream, min(int(length), _MAX_DRAIN))
-            return None
-        data = stream.read(MAX_BODY + 1)
+            return b""
+        left = _MAX_DRAIN if chunked else int(length)
+        data = bytes(environ["wsgi.input"].read(min(left, MAX_BODY + 1)))
         if len(data) <= MAX_BODY:
-            return bytes(data)
+            if not chunked and len(data) < left:
+                raise ConnectionResetError("the client went away while sending")
+            return data
         self.close_connection = True
-        self._drain(stream, _MAX_DRAIN)
+        left = min(left, _MAX_DRAIN) - len(data)
+        while left > 0 and (block := environ["wsgi.input"].read(min(left, _CHUNK))):
+            left -= len(block)
         return None
-
-    @staticmethod
-    def _drain(stream: Any, size: int) -> None:
-        while size > 0:
-            data = stream.read(min(size, _CHUNK))
-            if not data:
-                return
-            size -= len(data)
 
     def _deliver(
         self, delivery: Delivery, status: str, headers: list[tuple[str, str]], result: Iterable[bytes]
@@ -221,11 +209,7 @@ class LoopbackServer(ThreadedWSGIServer):
     """Threaded server on 127.0.0.1 that knows its open connections, so that it can be stopped at once."""
 
     def __init__(self, port: int, app: Callable[..., Iterable[bytes]]) -> None:
-        """Bind the port; 0 takes a free one.
-
-        Raises:
-            PortInUseError: Another program listens on the port.
-        """
+        """Bind the port, 0 takes a free one; raises `PortInUseError`."""
         self.stopping = threading.Event()
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._connections_lock = threading.Lock()

@@ -65,16 +65,10 @@ OBJECTS: Final[dict[str, Sprite]] = {
 
 
 def draw_sprite(name: str, paint: Colour | None, look: int, side: int) -> tuple[Array, Array]:
-    """Draw an object or a cloth.
-
-    Args:
-        name: A key of `OBJECTS` or `CLOTHS`.
-        paint: Main colour; None lets `look` choose one of the sprite's own.
-        look: A number that picks colour, tilt and side.
-        side: Width and height in pixels.
+    """Draw an object or a cloth in a colour, or, if that is None, in one that `look` picks as it does tilt and side.
 
     Returns:
-        Premultiplied colour (side, side, 3) in levels 0-255 and opacity (side, side) in 0-1, to be left as they are.
+        Premultiplied colour (side, side, 3) in levels 0-255 and opacity (side, side) in 0-1.
     """
     sheet = _posed(name, paint, look).resize((side, side), Image.Resampling.BICUBIC)
     pixels = np.asarray(sheet.convert("RGBa"), np.float32)

@@ -1,6 +1,6 @@
 """Finished picture files, with their masks and their mark, from a valid request and its references.
 
-Ties framing, edits, the "SANDBOX" mark and encoding together and caches repeated requests. It must not know HTTP,
+Re-frames the reference to an output size, lets it be edited, stamps the "SANDBOX" mark, encodes, and caches. It must not know HTTP,
 money or faults (a black picture is one more kind of picture here).
 """
 
@@ -8,27 +8,49 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from threading import Condition
+from typing import Final
 
 import numpy as np
+from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from kontext_lab.sandbox.cache import Cache
 from kontext_lab.sandbox.edits import plan_edit
 from kontext_lab.sandbox.fetched_references import DecodedReference
-from kontext_lab.sandbox.framing import output_size, reframe
 from kontext_lab.sandbox.scene import apply_edit
 from kontext_lab.sandbox.validation import Generation
 
-__all__ = ["Box", "SimulatedPicture", "black_picture", "make_picture", "mark_box"]
+__all__ = ["RATIO_SIZES", "Box", "SimulatedPicture", "black_picture", "make_picture", "mark_box", "reframe"]
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two not included
-_JPEG_QUALITY = 92
+_JPEG_QUALITY: Final = 92
+_MAX_STRETCH: Final = 1.03  # beyond this a reference is cropped, not stretched
+RATIO_SIZES: Final = {
+    "21:9": (1568, 672),
+    "16:9": (1392, 752),
+    "4:3": (1184, 880),
+    "3:2": (1248, 832),
+    "1:1": (1024, 1024),
+    "2:3": (832, 1248),
+    "3:4": (880, 1184),
+    "9:16": (752, 1392),
+    "9:21": (672, 1568),
+}
+_TRAINED_SIZES: Final = [
+    (int(width), int(height))
+    for width, height in re.findall(
+        r"(\d+)x(\d+)",
+        "672x1568 688x1504 720x1456 752x1392 800x1328 832x1248 880x1184 944x1104 1024x1024 "
+        "1104x944 1184x880 1248x832 1328x800 1392x752 1456x720 1504x688 1568x672",
+    )
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,37 +80,41 @@ class SimulatedPicture:
         return mask
 
 
-# Shared by all sandboxes of a process: the same request makes the same picture whoever asks.
-_framed: Cache[NDArray[np.uint8]] = Cache(8)
-_finished: Cache[SimulatedPicture] = Cache(12)
+# Shared by all sandboxes of a process: the same request makes the same picture whoever asks, and once.
 
 
+def _key_of_picture(
+    request: Generation, references: Sequence[DecodedReference], seed: int, variant: int
+) -> Hashable:
+    digests = tuple(reference.sha256 for reference in references)
+    return replace(request, image_urls=(), num_images=1, seed=seed), digests, variant
+
+
+@cached(LRUCache(12), _key_of_picture, condition=Condition())
 def make_picture(
     request: Generation, references: Sequence[DecodedReference], seed: int, variant: int
 ) -> SimulatedPicture:
     """Make one simulated output of a request: picture number `variant`, from 0."""
+    first = references[0]
+    framed = _framed(first, output_size(request.aspect_ratio, first.image.size))
+    plan = plan_edit(
+        request.prompt,
+        model=request.model,
+        seed=seed,
+        variant=variant,
+        guidance=request.guidance_scale,
+        picture=first.sha256,
+    )
+    edited, truth = apply_edit(framed, plan, [reference.image for reference in references[1:]])
+    marks = _stamp(edited, [reference.stand_in for reference in references if reference.stand_in])
+    for left, top, right, bottom in marks:
+        truth[top:bottom, left:right] = False
+    return _finish(edited, request.output_format, truth, marks)
 
-    def make() -> SimulatedPicture:
-        first = references[0]
-        size = output_size(request.aspect_ratio, first.image.size)
-        framed = _framed.get((first.sha256, size), lambda: reframe(first.image, size))
-        plan = plan_edit(
-            request.prompt,
-            model=request.model,
-            seed=seed,
-            variant=variant,
-            guidance=request.guidance_scale,
-            picture=first.sha256,
-        )
-        edited, truth = apply_edit(framed, plan, [reference.image for reference in references[1:]])
-        marks = _stamp(edited, [reference.stand_in for reference in references if reference.stand_in])
-        for left, top, right, bottom in marks:
-            truth[top:bottom, left:right] = False
-        return _finish(edited, request.output_format, truth, marks)
 
-    digests = tuple(reference.sha256 for reference in references)
-    key = (replace(request, image_urls=(), num_images=1, seed=seed), digests, variant)
-    return _finished.get(key, make)
+@cached(LRUCache(8), lambda reference, size: (reference.sha256, size), condition=Condition())
+def _framed(reference: DecodedReference, size: tuple[int, int]) -> NDArray[np.uint8]:
+    return reframe(reference.image, size)
 
 
 def black_picture(request: Generation, references: Sequence[DecodedReference]) -> SimulatedPicture:
@@ -96,6 +122,31 @@ def black_picture(request: Generation, references: Sequence[DecodedReference]) -
     width, height = output_size(request.aspect_ratio, references[0].image.size)
     pixels = np.zeros((height, width, 3), np.uint8)
     return _finish(pixels, request.output_format, np.ones((height, width), bool), ())
+
+
+def output_size(aspect_ratio: str | None, reference: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height of the output: the ratio's size, or the trained size nearest to the reference."""
+    if aspect_ratio is not None:
+        return RATIO_SIZES[aspect_ratio]
+    ratio = reference[0] / reference[1]
+    return min(_TRAINED_SIZES, key=lambda size: (abs(ratio - size[0] / size[1]), size))
+
+
+def reframe(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bring an RGB image to a size as the service does: slightly stretched if near, else cropped to cover.
+
+    Returns:
+        Array of shape (height, width, 3).
+    """
+    width, height = size
+    stretch = (image.width / image.height) / (width / height)
+    box: tuple[float, float, float, float] | None = None
+    if not 1 / _MAX_STRETCH <= stretch <= _MAX_STRETCH:
+        kept_width = min(image.width, image.height * width / height)
+        kept_height = min(image.height, image.width * height / width)
+        left, top = (image.width - kept_width) / 2, (image.height - kept_height) / 2
+        box = (left, top, left + kept_width, top + kept_height)
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box))
 
 
 def _finish(

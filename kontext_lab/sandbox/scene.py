@@ -36,16 +36,11 @@ _COARSE: Final = 4  # pixels per step of the coarse grid
 
 
 def apply_edit(framed: Pixels, plan: EditPlan, prints: list[Image.Image]) -> tuple[Pixels, Mask]:
-    """Carry out an edit.
-
-    Args:
-        framed: The re-framed first reference, (height, width, 3); left as it is.
-        plan: The edit.
-        prints: Further references; each is laid into the scene as a small photographic print.
+    """Carry out an edit; further references are laid into the scene as small photographic prints.
 
     Returns:
         The edited picture and the mask of pixels that differ by more than two levels; all others are exactly
-        the reference's.
+        the re-framed reference's.
     """
     edited = framed.copy()
     mask = np.zeros(framed.shape[:2], bool)

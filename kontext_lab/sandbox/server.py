@@ -157,12 +157,12 @@ class Sandbox:
     @property
     def bill(self) -> float:
         """Simulated cost of all calls, in USD."""
-        return self._service.ledger.billed_credits / CREDITS_PER_USD
+        return self._service.ledger.billed / CREDITS_PER_USD
 
     @property
     def balance(self) -> float:
         """Rest of the balance, in USD."""
-        return self._service.ledger.balance_credits / CREDITS_PER_USD
+        return self._service.ledger.balance / CREDITS_PER_USD
 
     @property
     def in_flight(self) -> int:
@@ -184,7 +184,7 @@ class Sandbox:
 
         Replaces a script that has not run out. Faults may be given as `Fault` or by preset name.
         """
-        self._service.faults.script(faults)
+        self._service.faults.set(list(faults))
 
     def truth(self, sha256: str) -> NDArray[np.bool_]:
         """Return the mask (height, width) of an output's edited pixels, without the mark's.

@@ -1,25 +1,29 @@
 """The simulated service: one generation request from arrival to answer, with faults and money.
 
 Decides in the contract's order – key, limits, body, model, credits, work, bill – and how the answer is delivered.
-It must not know Flask or sockets: it takes an `Arrival` and returns a `Reply` and its `Delivery`.
+It must not know routes or sockets: it takes a request and returns a `Reply`, which says how to write it.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import math
 import re
 import secrets
+import sys
 import threading
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Literal, NoReturn, get_args
+
+from werkzeug.wrappers import Request
 
 from kontext_lab.sandbox.billing import Call, Ledger, to_credits
 from kontext_lab.sandbox.faults import Fault, FaultPlan, FaultSpec, name_of
@@ -29,13 +33,12 @@ from kontext_lab.sandbox.fetched_references import (
     ReferenceRefusedError,
     record_of_uri,
 )
-from kontext_lab.sandbox.hosting import Hosting, TruthStore
-from kontext_lab.sandbox.http_server import Delivery
+from kontext_lab.sandbox.hosting import Hosting, MaskStore
+from kontext_lab.sandbox.http_server import TOO_LARGE, Delivery
 from kontext_lab.sandbox.painting import SimulatedPicture, black_picture, make_picture
 from kontext_lab.sandbox.replies import (
     CREDITS_PER_USD,
     OUT_OF_CREDITS,
-    OutputItem,
     Reply,
     Shape,
     error_reply,
@@ -45,7 +48,7 @@ from kontext_lab.sandbox.replies import (
 )
 from kontext_lab.sandbox.validation import FIELDS, Generation, check_body, reference_issue
 
-__all__ = ["DEFAULT_PRICES", "GENERATIONS_PATH", "Arrival", "Service", "Settings"]
+__all__ = ["DEFAULT_PRICES", "GENERATIONS_PATH", "Service", "Settings"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,16 +93,6 @@ class Settings:
             raise ValueError("keys must be a set of keys, not one key")
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """A generation request as it came off the wire; header names in lower case."""
-
-    headers: Mapping[str, str]
-    body: bytes
-    too_large: bool
-    base_url: str
-
-
 class Refusal(Exception):
     """End of a request with an error reply: the given one, or one made from status and details."""
 
@@ -115,7 +108,7 @@ class _Job:
     """State of one request during its work."""
 
     call: Call
-    arrival: Arrival
+    request: Request
     fault: Fault | None
     started: float
     model: str = "unknown"
@@ -123,6 +116,32 @@ class _Job:
     billed: bool = False
     stand_ins: tuple[str, ...] = ()
     pictures: list[SimulatedPicture] = field(default_factory=list)
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The answer's headers that name the request."""
+        ids = {"x-request-id": self.call.request_id, "x-inference-id": self.call.inference_id}
+        client_id = self.call.client_request_id
+        return ids if client_id is None else {**ids, "x-client-request-id": client_id}
+
+    def delivery(self, body: bytes, done: Callable[[bool], None]) -> Delivery:
+        """Decide how the answer is written."""
+        whole, fault = Delivery(done=done), self.fault
+        # A request that was refused before the work gets its refusal.
+        if fault is None or not (self.pictures or fault.kind == "cut_before"):
+            return whole
+        silent = replace(whole, cut="close" if fault.variant == "close" else "reset", limit=0)
+        match fault.kind, fault.variant:
+            case "lost", _:
+                return replace(silent, hold=_LOST_S if fault.seconds is None else fault.seconds)
+            case "cut_after", "middle":
+                address = body.find(b"http")
+                return replace(whole, cut="close", limit=len(body) // 2 if address < 0 else address + 8)
+            case "cut_after", "late":
+                return replace(whole, cut="close", limit=len(body) - 4)
+            case "cut_after" | "cut_before", _:
+                return silent
+        return whole
 
 
 class Service:
@@ -132,26 +151,27 @@ class Service:
         self.settings = settings
         self.stopping = threading.Event()
         self.faults = FaultPlan(settings.faults, settings.seed)
-        self.ledger = Ledger(settings.balance, settings.log_delay, settings.concurrency)
+        self.ledger = Ledger(settings.balance, settings.log_delay)
         self.hosting = Hosting(settings.url_lifetime)
-        self.truths = TruthStore()
-        self.marks = TruthStore()
+        self.truths = MaskStore()
+        self.marks = MaskStore()
         self._admission = threading.Lock()
+        self._places = threading.Semaphore(settings.concurrency or sys.maxsize)
         self._references = ReferenceLoader(settings.fetch)
 
     def error(self, status: int, path: str, request_id: str, **details: Any) -> Reply:
         """Build an error in the envelope of the settings."""
-        details.setdefault("envelope", self.settings.envelope)
+        details = {"envelope": self.settings.envelope, **details}
         return error_reply(status, path=path, request_id=request_id, **details)
 
-    def knows_key(self, headers: Mapping[str, str]) -> bool:
+    def knows_key(self, request: Request) -> bool:
         """True if the Authorization header carries an accepted key."""
-        match = _SCHEME.fullmatch(headers.get("authorization", "").strip())
+        match = _SCHEME.fullmatch(request.headers.get("Authorization", "").strip())
         return match is not None and (self.settings.keys is None or match[1].strip() in self.settings.keys)
 
-    def generate(self, arrival: Arrival) -> tuple[Reply, Delivery]:
-        """Answer one `POST /v1/images/generations`; returns the answer and the way to write it."""
-        job = self._admit(arrival)
+    def generate(self, request: Request) -> Reply:
+        """Answer one `POST /v1/images/generations`."""
+        job = self._admit(request)
         try:
             reply = self._answer(job)
         except Refusal as refusal:
@@ -159,14 +179,16 @@ class Service:
         except Exception:
             logger.exception("the sandbox failed to answer request %s", job.call.request_id)
             reply = self._refuse(job, Refusal(500, message="The sandbox itself failed; its log says why"))
-        delivery = self._delivery(job, reply)
+        assert isinstance(reply.body, bytes)  # only downloads come in pieces
+        delivery = job.delivery(reply.body, partial(self.ledger.settle, job.call.number))
         status = None if delivery.silent else reply.status
         self.ledger.close(job.call.number, status, writing=not delivery.hold)
-        return reply, delivery
+        return replace(reply, delivery=delivery)
 
-    def _admit(self, arrival: Arrival) -> _Job:
+    def _admit(self, request: Request) -> _Job:
         """Record the arrival and choose its fault in one step, so that both keep the same order."""
-        headers = {name: value for name, value in arrival.headers.items() if name != "authorization"}
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers.pop("authorization", None)
         client_id = headers.get("x-client-request-id", "")
         with self._admission:
             fault = self.faults.next()
@@ -181,14 +203,14 @@ class Service:
                     fault=name_of(fault),
                 )
             )
-        return _Job(call, arrival, fault, time.monotonic())
+        return _Job(call, request, fault, time.monotonic())
 
     def _answer(self, job: _Job) -> Reply:
         """Run the checks in order; a failing one raises `Refusal`."""
         fault = job.fault
         if fault is not None and fault.kind == "cut_before":
             return Reply(500, b"")  # never written
-        if not self.knows_key(job.arrival.headers):
+        if not self.knows_key(job.request):
             raise Refusal(401)
         if fault is not None and fault.kind == "error" and not fault.is_billed:
             self._note_body(job)
@@ -196,13 +218,13 @@ class Service:
             job.passed = fault.is_logged
             self._refuse_by(fault, 500)
         job.passed = True
-        if not self.ledger.start_work():
+        if not self._places.acquire(blocking=False):
             self._note_body(job)
             raise Refusal(429)
         try:
             return self._work(job)
         finally:
-            self.ledger.end_work()
+            self._places.release()
 
     def _note_body(self, job: _Job) -> Any:
         """Decode the body and record it without picture data; None if it is not JSON (NaN is not)."""
@@ -216,7 +238,7 @@ class Service:
             return record_of_uri(uris) if isinstance(uris, str) else uris
 
         try:
-            body = json.loads(job.arrival.body, parse_constant=refuse)
+            body = json.loads(job.request.get_data(), parse_constant=refuse)
         except (ValueError, RecursionError):
             return None
         if isinstance(body, dict):
@@ -227,7 +249,7 @@ class Service:
         return body
 
     def _work(self, job: _Job) -> Reply:
-        if job.arrival.too_large:
+        if job.request.environ[TOO_LARGE]:
             raise Refusal(413)
         body = self._note_body(job)
         if body is None:
@@ -279,7 +301,7 @@ class Service:
             count = 0
         elif (kind, variant) == ("missing_one", "fewer"):
             count -= 1
-        items = []
+        entries, flags = [], []
         for number in range(1, count + 1):
             struck = fault if fault is not None and fault.strikes(number) else None
             flagged = struck is not None and kind == "moderated"
@@ -291,30 +313,35 @@ class Service:
             else:
                 picture = make_picture(request, references, seed, number - 1)
             job.pictures.append(picture)
-            items.append(self._item(picture, flagged, struck, job.arrival.base_url))
+            flags.append(flagged)
+            entries.append(self._entry(picture, struck, job.request.host_url))
         if (kind, variant) == ("unreadable", "text"):
             return Reply(200, b"OK, your picture is ready", "text/plain; charset=utf-8")
         if kind == "unreadable":
             return json_reply(200, {"result": {"status": "succeeded", "assets": [{"kind": "image"}]}})
-        body = success_body(
-            self.settings.shape, items, seed=seed % 2**32 or 1, prompt=request.prompt, credits=price
-        )
-        return json_reply(200, body)
+        seed = seed % 2**32 or 1
+        shape, prompt = self.settings.shape, request.prompt
+        return json_reply(200, success_body(shape, entries, flags, seed=seed, prompt=prompt, credits=price))
 
-    def _item(
-        self, picture: SimulatedPicture, flagged: bool, fault: Fault | None, base_url: str
-    ) -> OutputItem:
+    def _entry(self, picture: SimulatedPicture, fault: Fault | None, base_url: str) -> dict[str, Any]:
         """Host a picture, or put its bytes into the answer if the fault wants that."""
         height, width = picture.truth.shape
         self.truths.put(picture.sha256, picture.truth)
         self.marks.put(picture.sha256, picture.mark_mask)
-        item = partial(
-            OutputItem, content_type=picture.content_type, width=width, height=height, flagged=flagged
-        )
+        inline, url = {}, None
         if fault is not None and fault.kind == "b64":
-            return item(None, data=picture.data, data_key=fault.variant)
-        name = self.hosting.put(picture.data, picture.content_type, fault)
-        return item(f"{base_url.rstrip('/')}/outputs/{name}")
+            inline = {fault.variant: base64.b64encode(picture.data).decode()}
+        else:
+            url = f"{base_url}outputs/{self.hosting.put(picture.data, picture.content_type, fault)}"
+        return {
+            "url": url,
+            "content_type": picture.content_type,
+            "width": width,
+            "height": height,
+            "file_name": None,
+            "file_size": None,
+            **inline,
+        }
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
@@ -337,7 +364,7 @@ class Service:
         usd = Decimal(price) / CREDITS_PER_USD
         money = {"x-aimlapi-credits-used": str(price), "x-aimlapi-usd-spent": f"{usd:.9f}"}
         stand_ins = {_STAND_IN_HEADER: ", ".join(job.stand_ins)} if job.stand_ins else {}
-        return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | money | stand_ins)
+        return replace(reply, headers=job.ids | money | stand_ins)
 
     def _refuse(self, job: _Job, refusal: Refusal) -> Reply:
         """Build an error reply; refused work is logged as failed and costs nothing."""
@@ -350,7 +377,7 @@ class Service:
         retry = {}
         if fault is not None and fault.retry_after is not None and fault.status == refusal.status:
             retry = {"Retry-After": str(fault.retry_after)}
-        return Reply(reply.status, reply.body, reply.content_type, self._ids(job) | retry)
+        return replace(reply, headers=job.ids | retry)
 
     def _refuse_by(self, fault: Fault, status: int) -> NoReturn:
         """Refuse as an error fault says: in the service's envelope, or with the page of a proxy."""
@@ -359,34 +386,3 @@ class Service:
             raise Refusal(status, proxy_reply(status, str(fault.envelope)))
         details = OUT_OF_CREDITS if fault.variant == "credits" else {}
         raise Refusal(status, envelope=fault.envelope or self.settings.envelope, **details)
-
-    @staticmethod
-    def _ids(job: _Job) -> dict[str, str]:
-        ids = {"x-request-id": job.call.request_id, "x-inference-id": job.call.inference_id}
-        client_id = job.call.client_request_id
-        if client_id is not None:
-            ids["x-client-request-id"] = client_id
-        return ids
-
-    def _delivery(self, job: _Job, reply: Reply) -> Delivery:
-        """Decide how the answer is written; the ledger learns whether it arrived."""
-        done = partial(self.ledger.settle, job.call.number)
-        fault = job.fault
-        if fault is None:
-            return Delivery(done=done)
-        silent = Delivery(cut="close" if fault.variant == "close" else "reset", limit=0, done=done)
-        if fault.kind == "cut_before":
-            return silent
-        if not job.pictures:  # a request refused before the work gets its refusal
-            return Delivery(done=done)
-        if fault.kind == "lost":
-            return replace(silent, hold=_LOST_S if fault.seconds is None else fault.seconds)
-        if fault.kind != "cut_after":
-            return Delivery(done=done)
-        if fault.variant == "middle":
-            address = reply.body.find(b"http")
-            limit = len(reply.body) // 2 if address < 0 else address + 8
-            return Delivery(cut="close", limit=limit, done=done)
-        if fault.variant == "late":
-            return Delivery(cut="close", limit=len(reply.body) - 4, done=done)
-        return silent

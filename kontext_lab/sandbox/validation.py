@@ -64,17 +64,16 @@ def check_body(body: Any) -> tuple[Generation | None, list[Issue]]:
     return Generation(**values), []
 
 
-def _string(value: Any, path: list[Any], issues: list[Issue]) -> Any:
-    if not isinstance(value, str):
-        issues.append(_wrong_type(value, "string", path))
-    return value
+def _text(maximum: int | None = None) -> Check:
+    def check(value: Any, path: list[Any], issues: list[Issue]) -> Any:
+        if not isinstance(value, str):
+            issues.append(_wrong_type(value, "string", path))
+        elif maximum is not None and len(value) > maximum:
+            message = f"String must contain at most {maximum} character(s)"
+            issues.append(_limit("string", path, message, maximum=maximum))
+        return value
 
-
-def _prompt(value: Any, path: list[Any], issues: list[Issue]) -> Any:
-    if isinstance(_string(value, path, issues), str) and len(value) > MAX_PROMPT:
-        message = f"String must contain at most {MAX_PROMPT} character(s)"
-        issues.append(_limit("string", path, message, maximum=MAX_PROMPT))
-    return value
+    return check
 
 
 def _image_url(value: Any, path: list[Any], issues: list[Issue]) -> tuple[Any, ...]:
@@ -90,7 +89,8 @@ def _image_url(value: Any, path: list[Any], issues: list[Issue]) -> tuple[Any, .
 
 def _uri(value: Any, path: list[Any], issues: list[Issue]) -> Any:
     """Accept http(s) URLs with a host and data: URIs; bare base64 is neither."""
-    if not isinstance(_string(value, path, issues), str):
+    if not isinstance(value, str):
+        issues.append(_wrong_type(value, "string", path))
         return value
     if value[:5].lower() == "data:":
         valid = "," in value
@@ -145,8 +145,8 @@ def _choice(options: tuple[str, ...]) -> Check:
 
 
 _CHECKS: Final[dict[str, Check]] = {
-    "model": _string,
-    "prompt": _prompt,
+    "model": _text(),
+    "prompt": _text(MAX_PROMPT),
     "image_url": _image_url,
     "num_images": _number(1, 4, whole=True),
     "seed": _number(1, None, whole=True),

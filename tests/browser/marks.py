@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from skimage import data
 
-from kontext_lab.sandbox.framing import RATIO_SIZES
+from kontext_lab.sandbox.painting import RATIO_SIZES
 
 RATIOS = tuple(RATIO_SIZES)
 MARKS = ((0.44, 0.34), (0.56, 0.66))

@@ -290,7 +290,7 @@ class Told:
 def test_signals_close_together_are_one(moments: tuple[float, ...], words: list[str]) -> None:
     """A stop that arrives twice within a moment leaves nothing in doubt."""
     clock, told = iter(moments), Told()
-    with StopSignals(clock=lambda: next(clock)) as stops, stops.acting_on(told):
+    with StopSignals(clock=lambda: next(clock)) as stops, stops.acting_on(told.cancel, told.leave):
         for _ in moments:
             signal.raise_signal(signal.SIGTERM)
     assert (words, 143) == (told.words, stops.code(0))
@@ -313,7 +313,7 @@ def test_a_stop_that_was_swallowed_stops_the_sweep() -> None:
     with StopSignals() as stops:
         with pytest.raises(Stopped):
             signal.raise_signal(signal.SIGTERM)
-        with stops.acting_on(told):
+        with stops.acting_on(told.cancel, told.leave):
             pass
     assert ["cancel"] == told.words
 

@@ -16,7 +16,7 @@ import kontext_lab as kl
 from kontext_lab.client import downloads
 from kontext_lab.errors import TrackingError
 from kontext_lab.journal.attempt_folder import AttemptFolder
-from kontext_lab.request.attempt import Reason
+from kontext_lab.request.attempt import Picture, Reason
 from kontext_lab.runner.retry_policy import Pacing
 from kontext_lab.sandbox import FAULTS, Sandbox
 from kontext_lab.tracking import writing
@@ -149,9 +149,7 @@ def test_a_picture_whose_host_is_away_ends_with_4(
     """Paid for, its answer in the journal, its picture not to be had yet: 4 each time, and 0 once it comes."""
     monkeypatch.setattr(Pacing, "before_download", lambda *_: None)
     with monkeypatch.context() as away:
-        gone = downloads.Download(
-            reason=Reason.EXPIRED, note="cdn could not be reached", again=True, unreached=True
-        )
+        gone = Picture(reason=Reason.EXPIRED, note="cdn could not be reached", again=True, unreached=True)
         away.setattr(downloads.Downloads, "_fetch", lambda *_, **__: gone)
         codes = [run().code, run().code, kontext("recover").code]
     assert [4, 4, 4] == codes

@@ -35,7 +35,7 @@ def fetch_output(client: KontextClient, url: str) -> bytes:
     """Download one output; an OutputUnavailable with its `reason` says why that failed."""
     download = client._downloads.output(url, client.settings.read_timeout)
     if download.reason is not None:
-        error = OutputUnavailable(f"the output could not be downloaded: {download.note}", download.status)
+        error = OutputUnavailable(f"the output could not be downloaded: {download.note}")
         error.reason = download.reason  # type: ignore[attr-defined]
         raise error
     return download.data

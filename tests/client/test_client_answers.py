@@ -85,7 +85,7 @@ def test_the_same_pictures_are_found_once_each(body: object) -> None:
 def test_an_unknown_shape_is_unreadable(body: bytes) -> None:
     """What no shape fits is told as such, billed at the price."""
     parsed = read(body)
-    assert (parsed.reason, parsed.items, parsed.cost_source) == (Reason.UNREADABLE, (), "price")
+    assert (parsed.reason, parsed.items, parsed.answer.cost_source) == (Reason.UNREADABLE, (), "price")
     assert parsed.note
 
 
@@ -209,7 +209,7 @@ def test_a_flagged_item_without_picture_is_moderated() -> None:
 )
 def test_seeds_are_whole_numbers_or_nothing(seed: object, expected: int | None) -> None:
     """A seed is read exactly or not at all."""
-    assert expected == read({"images": [], "seed": seed}).seed
+    assert expected == read({"images": [], "seed": seed}).answer.seed
 
 
 USD, CREDITS = "x-aimlapi-usd-spent", "x-aimlapi-credits-used"
@@ -238,12 +238,15 @@ def test_the_cost_is_header_then_usage_then_price(
 ) -> None:
     """The first source with a usable number wins."""
     parsed = read({"images": [], "meta": {"usage": usage}}, headers)
-    assert expected == (pytest.approx(parsed.cost), parsed.cost_source)
+    assert expected == (pytest.approx(parsed.answer.cost_usd), parsed.answer.cost_source)
 
 
 def test_an_unreadable_answer_still_has_its_cost() -> None:
     """The header counts whatever the body is."""
-    assert (read(b"<html>", {USD: "0.06"}).cost, read(b"", {USD: "0.06"}).cost_source) == (0.06, "header")
+    assert (read(b"<html>", {USD: "0.06"}).answer.cost_usd, read(b"", {USD: "0.06"}).answer.cost_source) == (
+        0.06,
+        "header",
+    )
 
 
 @pytest.mark.parametrize("value", ["1e400", "9" * 400, 10**400, "0x10", "١", " ", "1,5", [], {}, b"1"])
@@ -258,7 +261,7 @@ def test_the_text_keeps_all_but_pictures() -> None:
     text = base64.b64encode(picture).decode()
     body = f'{{ "data" : [{{"b64_json":"{text}"}}],\n "prompt":"ä ☃" }}'.encode()
     digest = hashlib.sha256(picture).hexdigest()
-    assert read(body).text == f'{{ "data" : [{{"b64_json":"sha256:{digest}"}}],\n "prompt":"ä ☃" }}'
+    assert read(body).answer.raw == f'{{ "data" : [{{"b64_json":"sha256:{digest}"}}],\n "prompt":"ä ☃" }}'
 
 
 @pytest.mark.parametrize(
@@ -274,15 +277,15 @@ def test_pictures_in_unknown_places_stay_out_of_the_text(wrap: Callable[[str], s
     """Long base64 never reaches a log, wherever it stands and however the answer is broken."""
     picture = bytes(range(256)) * 40
     parsed = read(wrap(base64.b64encode(picture).decode()).encode())
-    assert len(parsed.text) < 200
-    assert hashlib.sha256(picture).hexdigest() in parsed.text
+    assert len(parsed.answer.raw) < 200
+    assert hashlib.sha256(picture).hexdigest() in parsed.answer.raw
 
 
 def test_a_long_text_is_cut() -> None:
     """The text is kept to a sane length, and says that it was cut."""
     parsed = read(b"word " * 100_000)
-    assert len(parsed.text) < 201_000
-    assert parsed.text.endswith("cut here, 500000 characters in all")
+    assert len(parsed.answer.raw) < 201_000
+    assert parsed.answer.raw.endswith("cut here, 500000 characters in all")
 
 
 def test_a_flood_of_pictures_is_limited() -> None:
@@ -332,8 +335,8 @@ HEADERS = st.dictionaries(st.sampled_from([USD, CREDITS, "content-type"]), st.te
 
 def _is_sound(parsed: ParsedAnswer) -> bool:
     return (
-        parsed.cost >= 0
-        and parsed.cost < float("inf")
+        parsed.answer.cost_usd >= 0
+        and parsed.answer.cost_usd < float("inf")
         and all(
             (item.url or item.data or item.reason) and (item.note or not item.reason) for item in parsed.items
         )

@@ -107,8 +107,8 @@ def test_any_body_is_an_account_or_nothing(body: bytes) -> None:
     """Balance, price and log are finite numbers and rows, or None."""
     assert abs(read_balance(body) or 0.0) < 1e12
     assert 0.0 <= (read_price(body, "m") or 0.0) < float("inf")
-    rows, _ = read_logs(body) or ([], False)
-    assert all(0.0 <= row.cost_usd < float("inf") for row in rows)
+    outcomes, _ = read_logs(body) or ({}, False)
+    assert all(0.0 <= outcome.cost_usd < float("inf") for outcome in outcomes.values())
 
 
 @settings(max_examples=60, deadline=10_000)

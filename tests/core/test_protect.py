@@ -12,7 +12,7 @@ from skimage import data
 
 from kontext_lab.errors import SweepError
 from kontext_lab.images import load_reference
-from kontext_lab.sandbox.framing import RATIO_SIZES, reframe
+from kontext_lab.sandbox.painting import RATIO_SIZES, reframe
 from kontext_lab.sweep import Sweep
 
 GREY = np.full((4, 6, 3), 128, np.uint8)

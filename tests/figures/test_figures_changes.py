@@ -21,7 +21,7 @@ from kontext_lab.figures.value_frames import Frames, ends_of, share_of
 from kontext_lab.images.heat_map import heat_map
 from kontext_lab.metrics import Comparison, compare
 from kontext_lab.results import Output, Results
-from kontext_lab.sandbox.framing import RATIO_SIZES, reframe
+from kontext_lab.sandbox.painting import RATIO_SIZES, reframe
 
 Make = Callable[..., Results]
 BOX = (0.55, 0.5, 0.8, 0.85)

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from skimage import data
 
 from kontext_lab.metrics import PreparedReference, prepare_reference
-from kontext_lab.sandbox.framing import RATIO_SIZES, reframe
+from kontext_lab.sandbox.painting import RATIO_SIZES, reframe
 
 NAMES = ("coffee", "chelsea", "astronaut", "rocket")
 MIDDLE = (0.4, 0.4, 0.6, 0.6)

@@ -25,7 +25,7 @@ from metrics_making import (
 from PIL import Image
 
 from kontext_lab.metrics import compare
-from kontext_lab.sandbox.framing import RATIO_SIZES
+from kontext_lab.sandbox.painting import RATIO_SIZES
 
 
 @pytest.mark.parametrize("ratio", RATIO_SIZES)

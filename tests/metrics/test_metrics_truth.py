@@ -19,8 +19,7 @@ from metrics_making import (
 
 from kontext_lab.metrics import Comparison, compare
 from kontext_lab.sandbox.fetched_references import DecodedReference
-from kontext_lab.sandbox.framing import RATIO_SIZES
-from kontext_lab.sandbox.painting import make_picture
+from kontext_lab.sandbox.painting import RATIO_SIZES, make_picture
 from kontext_lab.sandbox.validation import Generation
 
 PROMPTS = (
