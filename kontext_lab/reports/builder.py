@@ -16,8 +16,7 @@ from typing import Any
 from PIL import Image
 
 from kontext_lab.errors import ConfigError, KontextLabError, WrongType, shown
-from kontext_lab.figures.axis_choice import choose
-from kontext_lab.figures.axis_values import Values
+from kontext_lab.figures.axis_values import Values, choose
 from kontext_lab.figures.effects_figure import effects
 from kontext_lab.images import thumbnail
 from kontext_lab.images.heat_map import BRIGHTEST, heat_map
