@@ -120,7 +120,7 @@ class Values:
         return (*found, OUTPUT) if len(self.of(OUTPUT)) > 1 else tuple(found)
 
     def check(self, keys: Sequence[str]) -> None:
-        """Every key is a parameter, and named once.
+        """Check that every key is a parameter, and named once.
 
         Raises:
             NotFound: no cell has it; names those that exist.
@@ -358,7 +358,7 @@ def _places(
 
 
 def parameters(results: Results) -> list[str]:
-    """The parameters for rows or columns: everything with at least two values, what was swept first."""
+    """The parameters for rows or columns: everything with at least two values, swept ones first."""
     values = Values(results)
     keys = dict.fromkeys((*values.axes, *values.keys))
     return [key for key in keys if len(values.present(values.shots, key)) > 1]

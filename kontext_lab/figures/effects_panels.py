@@ -115,7 +115,7 @@ class EffectsLayout:
         self.parts[-1].height += 0.12
 
     def tone(self, share: float) -> Colour:
-        """From near the paper (0) to the full accent (1): lightness alone tells more from less."""
+        """A colour from near the paper (0) to the full accent (1): lightness alone shows the order."""
         return mixed(self.theme.paper, self.theme.accents[0], 0.08 + 0.92 * share)
 
 

@@ -60,13 +60,13 @@ def grid(
     Args:
         results: the cells to show.
         rows: the parameter down the side, or several to be nested, the outermost first; an empty list for
-            none. Parameters are request fields, words of the prompt, `image`, and `output`: which picture of
-            a cell.
+            none. Parameters are request fields, words of the prompt, `image`, and `output`: the number of a
+            cell's picture.
         columns: the same across the top.
         where: parameters to values, names of values or lists of these: shows only cells that have them.
         crop: the part of every picture to show: left, top, right and bottom as fractions.
         reference: show the references, too.
-        page: which page, from 1, where not everything fits one; the caption says how many there are, `grid_pages`
+        page: number of the page, from 1, if not everything fits one; the caption tells the number of pages, `grid_pages`
             returns it.
         per_page: at most so many pictures on a page; None for as many as stay readable.
         title: None for the name of the sweep, "" for none.

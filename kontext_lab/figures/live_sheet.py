@@ -42,8 +42,8 @@ class Mark:
     """A frame around the tile of one output.
 
     Attributes:
-        cell: whose output it is; the same cell of a plan and of a run are one.
-        number: which output, from 1.
+        cell: the cell; the same cell of a plan and of a run are one.
+        number: number of its output, from 1.
         name: a letter on it to distinguish two of them, or "".
     """
 
@@ -52,7 +52,7 @@ class Mark:
     name: str = ""
 
     def is_on(self, tile: Tile) -> bool:
-        """Whether a tile shows this output."""
+        """True if a tile shows this output."""
         cell = tile.cell
         if cell is None or tile.number != self.number:
             return False
@@ -176,10 +176,10 @@ class LiveSheet:
                 continue
 
     def put(self, tile: Tile, pixels: Pixels, crop: Sequence[float]) -> bool:
-        """Put exact pixels in place, unless the sheet has moved on meanwhile.
+        """Put exact pixels in place, unless the sheet shows something else by now.
 
         Args:
-            tile: whose pixels they are.
+            tile: the tile.
             pixels: as `sharpen` returned them.
             crop: the part of the picture they show.
 
@@ -197,7 +197,7 @@ class LiveSheet:
         return False
 
     def _rebuild(self, plan: GridPlan, dark: bool) -> bool:
-        """Begin anew where anything lies elsewhere than before."""
+        """Clear the figure if anything lies elsewhere than before."""
         # Rounded: the last digits of a plan at another crop may differ.
         places = tuple(_rounded(tile.rect) for tile in plan.tiles)
         size = (round(plan.width, 3), round(plan.height, 3))

@@ -102,7 +102,7 @@ def lay_matrix(table: Table, ratios: Ratios, space: PageSize) -> Block:
 
 
 def _units(table: Table, ratios: Ratios) -> Sides:
-    """Units shared out among the shots; references take what that leaves sensible for them."""
+    """Units shared out among the shots; references are about as large as the tiles beside or below them."""
     first_row, first_column = table.rows.references, table.columns.references
     own = {
         (row - first_row, column - first_column): ratios.of_box(content)

@@ -61,7 +61,7 @@ def settings(values: dict[Any, Any] | None = None) -> Iterator[None]:
 
 
 def plain_settings() -> AbstractContextManager[None]:
-    """Settings that artists read while they are made, whatever a notebook has set."""
+    """Default values of the settings that artists read while they are made, in place of a notebook's."""
     return settings(
         {
             "path.sketch": None,
@@ -75,7 +75,7 @@ def plain_settings() -> AbstractContextManager[None]:
 
 
 def sheet_axes(figure: Figure, size: tuple[float, float], theme: Theme, dpi: float) -> Axes:
-    """Give a figure a size and the one Axes, in inches from the top left, that everything lies in."""
+    """Give a figure a size and one Axes for everything, in inches from the top left."""
     # Whole pixels: otherwise every picture would lie between two rows of them, and blur.
     width, height = (math.ceil(round(side * dpi, 6)) / dpi for side in size)
     figure.set_size_inches(width, height)
@@ -94,7 +94,7 @@ def whole_pixels(rect: Rect, dpi: float) -> tuple[int, int, int, int]:
 
 
 class Painter:
-    """Adds artists to the Axes of a sheet, in the tones of a theme."""
+    """Adds artists to the Axes of a sheet, in the colours of a theme."""
 
     def __init__(self, axes: Axes, theme: Theme) -> None:
         self.axes, self.theme = axes, theme
@@ -129,7 +129,7 @@ class Painter:
     def label(
         self, label: Label, font: Font | None = None, colour: Any = None, zorder: float = 3.0
     ) -> list[Artist]:
-        """Lines of text, as they were broken."""
+        """Lines of text."""
         usual = {"mark": self.theme.mark, "note": self.theme.muted, "name": self.theme.muted}
         font = font or Font(label.lines)
         return [
@@ -200,7 +200,7 @@ class Painter:
         return parts + self._badges(marks)
 
     def _badges(self, marks: Sequence[tuple[Rect, TileFrame]]) -> list[Artist]:
-        """The values themselves, all in one size, where they leave pictures to be seen; over the frame of a picked one."""
+        """The values themselves, all in one size, if tiles are large enough; over the frame of a selected tile."""
         widest = max(text.width(frame.words, 1.0) for _, frame in marks)
         narrowest = min(rect.width for rect, _ in marks)
         points = min(8.0, max(5.2, 6.8 * narrowest), 0.62 * narrowest / widest)
@@ -330,7 +330,7 @@ class PixelLayer(Artist):
         return self.pixels[top : top + height, left : left + width]
 
     def draw(self, renderer: Any) -> None:
-        """Draw it from the lower left, as renderers count."""
+        """Draw the pixels from the lower left, as renderers count."""
         context = renderer.new_gc()
         renderer.draw_image(context, 0, 0, self.pixels[::-1])
         context.restore()

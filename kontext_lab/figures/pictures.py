@@ -81,7 +81,7 @@ def _map_over_picture(output: Output, found: Comparison, over_output: bool, box:
 
 @lru_cache(maxsize=8)
 def _grey(reference: Reference, box: int) -> Image.Image:
-    """A reference as all its cells need it."""
+    """A reference in grey, the ground of its change maps."""
     return thumbnail(reference.png, box).convert("L")
 
 
@@ -286,7 +286,7 @@ class Previews:
 
 
 class _Held:
-    """Pictures within a limit of bytes; used in several threads."""
+    """A cache of pictures within a limit of bytes; for several threads."""
 
     def __init__(self, most: int) -> None:
         self._most, self._bytes = most, 0

@@ -47,7 +47,7 @@ _LEAST, _LEAST_UNKNOWN = 0.01, 0.05
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of one value.
+    """The frames of one measured value.
 
     Attributes:
         metric: its name.
@@ -69,7 +69,7 @@ class Frames:
         return None if value is None else TileFrame(self.colour(value), self.words(value))
 
     def colour(self, value: float) -> str:
-        """From dark to bright, or one of two."""
+        """The colour of a value: from dark to bright, or one of two."""
         if self.yes_no:
             return _YES if value else _NO
         at = share_of(value, self.ends) * (len(SCALE) - 1)
@@ -91,7 +91,7 @@ class Frames:
 
 
 def ends_of(low: float, high: float, noise: float | None) -> tuple[float, float]:
-    """The ends of a scale of colours: never stretched over differences that mean nothing.
+    """The ends of a scale of colours: never stretched over differences that may be noise.
 
     Args:
         low: the least value.

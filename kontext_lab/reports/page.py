@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +23,11 @@ from kontext_lab.sweep.wording import Piece
 if TYPE_CHECKING:
     from kontext_lab.metrics import Placement
 
-__all__ = ["Fact", "Page", "PageAxis", "PageCard", "PagePrompt", "Plot", "render"]
+__all__ = ["Fact", "Page", "PageCard", "PagePrompt", "Plot", "render"]
 
 
-@dataclass(frozen=True)
-class Fact:
-    """A line of a table: a name and its value."""
-
-    name: str
-    text: str
+Fact = tuple[str, str]
+"""A line of a table: a name and its text."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +43,6 @@ class PagePrompt:
     name: str
     text: str
     pieces: tuple[Piece, ...] = ()
-
-
-@dataclass(frozen=True)
-class PageAxis:
-    """A parameter that varies.
-
-    Attributes:
-        key: its name.
-        values: label of each value, and its whole text if the label only stands for it, else "".
-    """
-
-    key: str
-    values: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -101,10 +84,8 @@ class PageCard:
     comment: str = ""
 
     def as_data(self) -> dict[str, Any]:
-        """The card for the page's script."""
+        """The card as the page's script reads it."""
         data: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
-        for name in ("facts", "params", "measured", "verdicts"):
-            data[name] = [(fact.name, fact.text) for fact in data[name]]
         data["frames"] = [
             one
             and {
@@ -146,7 +127,7 @@ class Page:
         facts: when, which service, which parameters.
         prompts: every prompt in full.
         notes: lines a person should read.
-        axes: the parameters that vary.
+        axes: the values of each parameter that varies: label, and the whole text if the label only stands for it, else "".
         rows: the axis on the rows at first, or "".
         columns: the one on the columns, or "".
         cards: every output.
@@ -160,7 +141,7 @@ class Page:
     facts: tuple[Fact, ...] = ()
     prompts: tuple[PagePrompt, ...] = ()
     notes: tuple[str, ...] = ()
-    axes: tuple[PageAxis, ...] = ()
+    axes: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     rows: str = ""
     columns: str = ""
     cards: tuple[PageCard, ...] = ()
@@ -188,7 +169,7 @@ def render(page: Page, pictures: Sequence[PagePicture]) -> bytes:
         lstrip_blocks=True,
     )
     data = {
-        "axes": [{"key": axis.key, "values": axis.values} for axis in page.axes],
+        "axes": [{"key": key, "values": axis} for key, axis in page.axes.items()],
         "rows": page.rows,
         "columns": page.columns,
         "change": page.change,
