@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,6 +72,17 @@ class Shot:
     def picture(self) -> Output | None:
         """The output itself; None before it has arrived."""
         return next((one for one in self.cell.outputs if one.number == self.output), None)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Equal for shots of the same object and output, whatever happens to the cell."""
+        return id(self.cell), self.output
+
+    def metric(self, name: str) -> float:
+        """A measured value of the output, else of its cell; NaN without one."""
+        own = self.picture.metrics if self.picture is not None else {}
+        value = own.get(name, self.cell.metrics.get(name))
+        return math.nan if value is None else float(value)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def split_sheet(table: Table, ratios: Ratios, per_page: int | None, space: PageS
     """The pages of a contact sheet: even runs of tiles, references on every page."""
     smallest = space.smallest(per_page)
     root = math.sqrt(fmean(ratios.of_box(content) for content in table.places.values()))
-    label = _label_height([" · ".join(entry.labels) for entry in table.rows.entries], smallest * root)
+    label = _label_height([" · ".join(labels) for labels in table.rows.entries], smallest * root)
     across = max(1, int((space.widest + GAP) / (smallest * root + GAP)))
     down = max(1, int((space.tallest - _name_height(table)) / (smallest / root + _ROW_GAP + label)))
     most = min(across * down, per_page or across * down)
@@ -40,7 +40,7 @@ def lay_sheet(table: Table, ratios: Ratios, space: PageSize) -> Block:
     """
     contents = [table.places[at, 0] for at in range(len(table.rows.entries))]
     found = [ratios.of_box(content) for content in contents]
-    words = [" · ".join(entry.labels) for entry in table.rows.entries]
+    words = [" · ".join(labels) for labels in table.rows.entries]
     runs, heights = _rows(found, words, space, _name_height(table))
     widths = [heights[row] * found[at] for row, run in enumerate(runs) for at in run]
     points = text.fitting_size(words, _SIZES, widths, _LABEL_LINES)

@@ -149,7 +149,7 @@ def _headings(
     def add_values(runs: Sequence[range], level: int, top: float, among: Sequence[str] = ()) -> float:
         """Add the labels of runs of columns; return their height."""
         rooms = [rights[run[-1]] - lefts[run[0]] for run in runs]
-        words = [side.entries[run[0]].labels[level] for run in runs]
+        words = [side.entries[run[0]][level] for run in runs]
         points = text.fitting_size(words, _VALUE_SIZES, rooms, _COLUMN_LINES)
         broken = text.labelled(words, points, rooms, _COLUMN_LINES, among)
         deep = text.height(max(map(len, broken)), points)
@@ -215,10 +215,10 @@ def _row_levels(table: Table, space: PageSize) -> tuple[float, list[_RowLevel]]:
     short = text.labelled(names, NAME_POINTS, [widest] * len(names), 1)
     for level, (name,) in enumerate(short):
         runs = side.runs(level) if side.names else []
-        words = [side.entries[run[0]].labels[level] for run in runs]
+        words = [side.entries[run[0]][level] for run in runs]
         if level == len(names) - 1:
             runs += [range(at, at + 1) for at in range(side.references)]
-            words += [entry.labels[0] for entry in side.entries[: side.references]]
+            words += [entry[0] for entry in side.entries[: side.references]]
         among = side.labels[level] if side.names else ()
         rooms = [widest] * len(words)
         points = text.fitting_size(words, _ROW_SIZES, rooms, _ROW_LINES)

@@ -24,46 +24,35 @@ Content = Shot | Reference
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One row or column: its labels, the outermost level first; one with references has a single label."""
-
-    labels: tuple[str, ...]
-    reference: bool = False
-
-
-@dataclass(frozen=True)
 class Side:
     """The rows or the columns of a table.
 
     Attributes:
         names: the parameter of each level, the outermost first.
-        entries: rows or columns in order; those with references stand first.
+        entries: the labels of each row or column, one per level; a single one for references.
         labels: of each level, those of all pages.
+        references: number of entries with references; they stand first.
     """
 
     names: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[tuple[str, ...], ...]
     labels: tuple[tuple[str, ...], ...]
-
-    @property
-    def references(self) -> int:
-        """The number of entries with references."""
-        return sum(entry.reference for entry in self.entries)
+    references: int = 0
 
     @property
     def gaps(self) -> list[float]:
         """Inches after each entry: more for every outer level that changes, and after references."""
         gaps = []
-        for one, other in itertools.pairwise(self.entries):
-            changed = [one.labels[:level] != other.labels[:level] for level in range(1, len(one.labels))]
-            gaps.append(GAP + (_GROUP_GAP - GAP) * max(one.reference != other.reference, sum(changed)))
+        for at, (one, other) in enumerate(itertools.pairwise(self.entries), 1):
+            changed = sum(one[:level] != other[:level] for level in range(1, len(one)))
+            gaps.append(GAP + (_GROUP_GAP - GAP) * max(changed, at == self.references))
         return gaps
 
     def runs(self, level: int) -> list[range]:
         """Neighbours that share their labels down to a level, without references."""
-        heads = [entry.labels[: level + 1] for entry in self.entries]
-        own = range(self.references, len(heads))
-        groups = (list(group) for _, group in itertools.groupby(own, key=lambda at: heads[at]))
+        own = range(self.references, len(self.entries))
+        by_labels = itertools.groupby(own, key=lambda at: self.entries[at][: level + 1])
+        groups = (list(group) for _, group in by_labels)
         return [range(group[0], group[-1] + 1) for group in groups]
 
     def pages(self, most: int) -> list[list[int]]:
@@ -149,9 +138,9 @@ def _side(values: Values, choice: Choice, keys: Sequence[str]) -> tuple[Side, di
         also = [f"{key} {values.value(first[combination], key).label}" for key in together]
         if also:
             labels[-1] = " · ".join((labels[-1], *also))
-        entries.append(Entry(tuple(labels)))
-    by_level = zip(*(entry.labels for entry in entries), strict=True)
-    side = Side(tuple(keys), tuple(entries), tuple(tuple(dict.fromkeys(labels)) for labels in by_level))
+        entries.append(tuple(labels))
+    by_level = tuple(tuple(dict.fromkeys(labels)) for labels in zip(*entries, strict=True))
+    side = Side(tuple(keys), tuple(entries), by_level)
     return side, {combination: at for at, combination in enumerate(order)}
 
 
@@ -192,10 +181,8 @@ def _beside(table: Table, by_row: dict[int, tuple[Reference, ...]]) -> Table:
     for row, references in by_row.items():
         places.update({(row, column): reference for column, reference in enumerate(references)})
     names = ["reference"] if count == 1 else [f"reference {number}" for number in range(1, count + 1)]
-    first = tuple(Entry((name,), reference=True) for name in names)
-    return replace(
-        table, columns=replace(table.columns, entries=(*first, *table.columns.entries)), places=places
-    )
+    entries = (*((name,) for name in names), *table.columns.entries)
+    return replace(table, columns=replace(table.columns, entries=entries, references=count), places=places)
 
 
 def tile_of(content: Content, row: int, column: int, rect: Rect) -> Tile:

@@ -51,7 +51,7 @@ class Frames:
 
     Attributes:
         metric: its name.
-        values: of each shown shot that has one, by the identity of its cell and the number of its output.
+        values: of each shown shot that has one, by its key.
         yes_no: whether it is a verdict, or always 0 or 1.
         ends: of the scale, which is that of the whole sweep, even if a part of it is shown.
         same: whether there is one value in the whole sweep.
@@ -65,7 +65,7 @@ class Frames:
 
     def of(self, shot: Shot) -> TileFrame | None:
         """The frame of a shot; None where it has no such value."""
-        value = self.values.get(_place(shot))
+        value = self.values.get(shot.key)
         return None if value is None else TileFrame(self.colour(value), self.words(value))
 
     def colour(self, value: float) -> str:
@@ -143,25 +143,15 @@ def frames_of(values: Values, shots: Sequence[Shot], metric: object) -> Frames |
         )
         named = f"there are {listed(there, metric)}" if there else nothing
         raise ConfigError(f"frame: {shown(metric)} was not measured; {named}")
-    everything = {_place(shot): _value(shot, metric) for shot in values.shots}
-    finite = {place: value for place, value in everything.items() if math.isfinite(value)}
-    framed = {place: finite[place] for place in map(_place, shots) if place in finite}
+    everything = {shot.key: shot.metric(metric) for shot in values.shots}
+    finite = {key: value for key, value in everything.items() if math.isfinite(value)}
+    framed = {shot.key: finite[shot.key] for shot in shots if shot.key in finite}
     if not framed:
         return None
     yes_no = is_yes_no(metric, np.array(list(finite.values()), dtype=np.float64))
     low, high = min(finite.values()), max(finite.values())
     noise = None if yes_no or low == high else replicate_spread(results, metric)
     return Frames(metric, framed, yes_no, ends_of(low, high, noise), low == high)
-
-
-def _place(shot: Shot) -> tuple[int, int]:
-    return id(shot.cell), shot.output
-
-
-def _value(shot: Shot, metric: str) -> float:
-    own = shot.picture.metrics if shot.picture is not None else {}
-    value = own.get(metric, shot.cell.metrics.get(metric))
-    return math.nan if value is None else float(value)
 
 
 Show = Literal["output", "change", "reference"]
