@@ -277,7 +277,7 @@ def _frame_pieces(frames: Frames | None, metric: str | None) -> list[_Piece]:
         for value in (1.0, 0.0):
             count = sum(one == value for one in frames.values.values())
             found.append(_Strip((frames.colour(value),), "", f"{frames.words(value)}: {count}"))
-    elif frames.same:
+    elif low == high:
         found.append(_Strip((frames.colour(low),), "", f"{frames.words(low)} everywhere"))
     else:
         found.append(_Strip(SCALE, frames.words(low), frames.words(high)))

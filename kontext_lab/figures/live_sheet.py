@@ -63,8 +63,8 @@ class Mark:
         return (cell.title, cell.params) == (self.cell.title, self.cell.params)
 
 
-_Over = Sequence[tuple[Rect, Any]]
-"""Rectangles of tiles, and the marks drawn over them."""
+_Layer = Sequence[tuple[Rect, Any]]
+"""Rectangles of tiles, and the signs drawn over them."""
 
 
 class LiveSheet:
@@ -85,7 +85,7 @@ class LiveSheet:
         self._faces: list[Hashable] = []
         self._card_caches: dict[bool, CardCache] = {}
         self._labels: dict[Label, list[Artist]] = {}
-        self._layers: dict[str, tuple[_Over, list[Artist]]] = {}
+        self._layers: dict[str, tuple[_Layer, list[Artist]]] = {}
         self._pasted: set[tuple[int, int, int, int]] = set()
         self._drawn_over = True
 
@@ -108,9 +108,9 @@ class LiveSheet:
             drawn_over = [
                 self._rebuild(plan, dark),
                 self._show_labels(plan.labels),
-                self._show_over("corners", reused, self._painter.corners),
-                self._show_over("verdicts", verdicts, self._painter.verdicts),
-                self._show_over("values", values, self._painter.values),
+                self._show_layer("corners", reused, self._painter.corners),
+                self._show_layer("verdicts", verdicts, self._painter.verdicts),
+                self._show_layer("values", values, self._painter.values),
                 self._show_marks(),
             ]
             pasted = [self._show_tile(number, tile, plan, wait) for number, tile in enumerate(plan.tiles)]
@@ -125,7 +125,7 @@ class LiveSheet:
         """
         pasted, drawn_over = self._pasted, self._drawn_over
         self._pasted, self._drawn_over = set(), False
-        covered = (rect for marks, _ in self._layers.values() for rect, _ in marks)
+        covered = (rect for layer, _ in self._layers.values() for rect, _ in layer)
         if drawn_over or not pasted.isdisjoint(whole_pixels(rect, self.figure.dpi) for rect in covered):
             return None
         return [(left, top, self._pixels.part(left, top, *size)) for left, top, *size in pasted]
@@ -265,13 +265,13 @@ class LiveSheet:
         self._pasted.add(place)
         self._faces[number] = face
 
-    def _show_over(self, name: str, marks: _Over, paint: Callable[[Any], list[Artist]]) -> bool:
-        """Draw one kind of marks over tiles; if they are the same as before, they stay."""
+    def _show_layer(self, name: str, layer: _Layer, paint: Callable[[Any], list[Artist]]) -> bool:
+        """Draw a layer over the tiles; if it is the same as before, it stays."""
         before, artists = self._layers.get(name, ([], []))
-        if marks == before:
+        if layer == before:
             return False
         _remove(artists)
-        self._layers[name] = (marks, paint(marks))
+        self._layers[name] = (layer, paint(layer))
         return True
 
     def _show_marks(self) -> bool:
@@ -279,15 +279,15 @@ class LiveSheet:
             return False
         theme = self._theme
         colours = {"A": theme.accents[1], "B": theme.accents[2]}
-        marks = []
+        frames = []
         for mark in self.marks:
             for tile in self.plan.tiles:
                 if mark.is_on(tile):
                     # Among coloured frames, that of the selected tile has no hue.
                     hueless = tile.frame is not None and not mark.name
                     colour = theme.text if hueless else colours.get(mark.name, theme.accents[0])
-                    marks.append((tile.rect, (colour, mark.name, tile.frame is not None)))
-        return self._show_over("marks", marks, self._painter.frames)
+                    frames.append((tile.rect, (colour, mark.name, tile.frame is not None)))
+        return self._show_layer("marks", frames, self._painter.frames)
 
     def _size(self, tile: Tile) -> tuple[int, int]:
         *_, width, height = whole_pixels(tile.rect, self.figure.dpi)

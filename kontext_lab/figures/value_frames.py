@@ -54,14 +54,12 @@ class Frames:
         values: of each shown shot that has one, by its key.
         yes_no: whether it is a verdict, or always 0 or 1.
         ends: of the scale, which is that of the whole sweep, even if a part of it is shown.
-        same: whether there is one value in the whole sweep.
     """
 
     metric: str
     values: dict[tuple[int, int], float]
     yes_no: bool
     ends: tuple[float, float]
-    same: bool = False
 
     def of(self, shot: Shot) -> TileFrame | None:
         """The frame of a shot; None where it has no such value."""
@@ -81,7 +79,7 @@ class Frames:
         if self.yes_no:
             words = ("pass", "fail") if self.metric.startswith(VERDICT) else ("yes", "no")
             return words[0] if value else words[1]
-        apart = 0.0 if self.same else self.ends[1] - self.ends[0]
+        apart = self.ends[1] - self.ends[0]
         if not 0 < apart < math.inf:
             return number_words(value)
         decimals = max(0, 1 - math.floor(math.log10(apart)))
@@ -151,7 +149,7 @@ def frames_of(values: Values, shots: Sequence[Shot], metric: object) -> Frames |
     yes_no = is_yes_no(metric, np.array(list(finite.values()), dtype=np.float64))
     low, high = min(finite.values()), max(finite.values())
     noise = None if yes_no or low == high else replicate_spread(results, metric)
-    return Frames(metric, framed, yes_no, ends_of(low, high, noise), low == high)
+    return Frames(metric, framed, yes_no, ends_of(low, high, noise))
 
 
 Show = Literal["output", "change", "reference"]

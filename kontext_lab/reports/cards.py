@@ -14,7 +14,6 @@ from kontext_lab.figures.axis_values import Values
 from kontext_lab.figures.captions import verdicts_of
 from kontext_lab.images import Reference, thumbnail
 from kontext_lab.lab.change_maps import on_references
-from kontext_lab.metrics import Placement
 from kontext_lab.reports.album import Album
 from kontext_lab.reports.page import Fact, PageCard
 from kontext_lab.request import MATCH_INPUT
@@ -73,7 +72,7 @@ def cards_of(values: Values, album: Album, maps: Maps, source: ComparisonSource)
             simulated=cell.simulated,
             picture=picture,
             references=tuple(index for index, _ in references),
-            placements=tuple(placement for _, placement in references),
+            frames=tuple(frame for _, frame in references),
             change=_add_change_map(maps.get(key), output, title, album),
             facts=_facts(output),
             params=tuple(_params(cell.params)),
@@ -116,7 +115,7 @@ def _state(cell: CellResult) -> str:
 
 def _references(
     output: Output, album: Album, source: ComparisonSource | None
-) -> Iterator[tuple[int, Placement | None]]:
+) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """The index of each reference, and its placement with the output's picture if that is known."""
     aligned = on_references(output, source) if source is not None else []
     for reference, placement in aligned or ((one, None) for one in _loaded_references(output.cell)):
@@ -127,7 +126,15 @@ def _references(
             )
         except KontextLabError:
             continue  # the output is worth showing without it
-        yield index, placement
+        frame = None
+        if placement is not None:
+            frame = {
+                "size": placement.size,
+                "layers": [placement.first, placement.second],
+                "registered": placement.registered,
+                "note": placement.note,
+            }
+        yield index, frame
 
 
 def _loaded_references(cell: CellResult) -> list[Reference]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,9 +19,6 @@ from markupsafe import Markup
 from kontext_lab.errors import visible
 from kontext_lab.reports.album import PagePicture
 from kontext_lab.sweep.wording import Piece
-
-if TYPE_CHECKING:
-    from kontext_lab.metrics import Placement
 
 __all__ = ["Fact", "Page", "PageCard", "PagePrompt", "Plot", "render"]
 
@@ -58,7 +55,7 @@ class PageCard:
         simulated: whether the sandbox made it.
         picture: its index in the album, or None.
         references: indices of its references, in their order.
-        placements: the placement of each of them with the output, or None.
+        frames: the placement of each of them with the output as the page's script reads it, or None.
         change: index of the change map, or None.
         facts: cost, seed, sizes …
         params: every parameter.
@@ -75,28 +72,13 @@ class PageCard:
     simulated: bool = False
     picture: int | None = None
     references: tuple[int, ...] = ()
-    placements: tuple[Placement | None, ...] = ()
+    frames: tuple[dict[str, Any] | None, ...] = ()
     change: int | None = None
     facts: tuple[Fact, ...] = ()
     params: tuple[Fact, ...] = ()
     measured: tuple[Fact, ...] = ()
     verdicts: tuple[Fact, ...] = ()
     comment: str = ""
-
-    def as_data(self) -> dict[str, Any]:
-        """The card as the page's script reads it."""
-        data: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
-        data["frames"] = [
-            one
-            and {
-                "size": one.size,
-                "layers": [one.first, one.second],
-                "registered": one.registered,
-                "note": one.note,
-            }
-            for one in data.pop("placements")
-        ]
-        return data
 
 
 @dataclass(frozen=True)
@@ -173,7 +155,7 @@ def render(page: Page, pictures: Sequence[PagePicture]) -> bytes:
         "rows": page.rows,
         "columns": page.columns,
         "change": page.change,
-        "cards": [card.as_data() for card in page.cards],
+        "cards": [vars(card) for card in page.cards],
     }
     text = environment.get_template("page.html").render(
         page=page,
