@@ -116,10 +116,10 @@ def _units(table: Table, ratios: Ratios) -> Sides:
         (at, ratios.of_box(content)) for at, content in table.places.items() if isinstance(content, Reference)
     ]
     if first_column:
-        widest = max(0.1, *(ratio * heights[row] for (row, _), ratio in references))
+        widest = max([0.1, *(ratio * heights[row] for (row, _), ratio in references)])
         widths = [min(widest, 1.2 * max(widths))] * first_column + widths
     elif first_row:
-        highest = max(0.1, *(widths[column] / ratio for (_, column), ratio in references))
+        highest = max([0.1, *(widths[column] / ratio for (_, column), ratio in references)])
         heights = [min(highest, 1.2 * max(heights))] * first_row + heights
     return widths, heights
 
