@@ -1,17 +1,16 @@
-"""Figures of results: grids of pictures. The only place that imports matplotlib, and never pyplot.
+"""Figures of results: grids of pictures and effects. The only room that imports matplotlib, and never pyplot.
 
-A figure is planned as numbers first (`plan_grid`, pure) and drawn afterwards (`draw`), so that a live canvas
-can draw the same plan.
+A grid is planned as numbers first (`plan_grid`, pure) and drawn afterwards (`draw`), so that a live canvas can draw the
+same plan.
 """
 
-from kontext_lab.figures.axis_choice import parameters, rest, values_of
+from kontext_lab.figures.axis_values import parameters, rest, values_of
 from kontext_lab.figures.effects_figure import EffectsView, PointPlace, effects, effects_view
 from kontext_lab.figures.geometry import GridPlan, Tile
-from kontext_lab.figures.grid import draw, grid, grid_pages
+from kontext_lab.figures.grid import draw, grid, grid_pages, preview_png
 from kontext_lab.figures.grid_plan import plan_grid
 from kontext_lab.figures.live_sheet import LiveSheet, Mark
 from kontext_lab.figures.pictures import Previews, change_webp
-from kontext_lab.figures.results_preview import preview_png
 from kontext_lab.figures.sizing import PageSize
 from kontext_lab.figures.value_frames import frame_names
 

@@ -1,14 +1,15 @@
-"""Words around the tiles: the slice shown, page, legend of names, verdicts, meaning of colours. Pure."""
+"""Text around the tiles: title, caption, legend of names, meaning of verdicts and colours. Pure."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kontext_lab.figures import text
-from kontext_lab.figures.axis_choice import Choice
-from kontext_lab.figures.axis_values import Shot, Values
-from kontext_lab.figures.geometry import ColourBar, Label, Rect
+from kontext_lab.figures.axis_values import Choice, Shot, Value, Values
+from kontext_lab.figures.geometry import Block, ColourBar, Label, Rect, Role, Tile
+from kontext_lab.figures.sizing import even
 from kontext_lab.figures.table import Table
 from kontext_lab.figures.value_frames import SCALE, Frames, View
 from kontext_lab.images.heat_map import BRIGHTEST, COLOURS
@@ -17,25 +18,33 @@ from kontext_lab.results.labels import FAVOURITE, VERDICT, criterion_of, verdict
 from kontext_lab.sweep.wording import compared, shortened
 
 __all__ = [
+    "LINE_LIMIT",
+    "MOST_LINES",
+    "POINTS",
     "VERDICT_SIGNS",
-    "Key",
-    "key_of",
-    "legend_of",
+    "colour_key",
+    "header",
+    "legend",
+    "legend_entries",
     "mark_of",
-    "named_prompts",
+    "marks_of",
     "notes_of",
+    "spelled_out",
     "verdicts_of",
     "verdicts_words",
 ]
 
+LINE_LIMIT, MOST_LINES = 30, 6
+"""Lines of a legend, and of one of its texts; further names go to another page, or are left to the table."""
+POINTS, _TITLE_POINTS = 8.5, 11.5
 _LISTED = 6
 _SHORT = 48
 
 
 def mark_of(shots: Sequence[Shot], live: bool = False) -> str:
-    """That pictures are simulated, wherever the sandbox's are among them.
+    """The mark of simulated pictures, wherever the sandbox's are among them.
 
-    While pictures arrive, it is said of those that are to come as well: the words stay as they are.
+    On a live sheet it counts the pictures that are still to come: the text stays as it is while they arrive.
     """
     pictures = [shot for shot in shots if live or any(output.format for output in shot.cell.outputs)]
     simulated = sum(shot.cell.simulated for shot in pictures)
@@ -48,16 +57,19 @@ def mark_of(shots: Sequence[Shot], live: bool = False) -> str:
 def notes_of(
     choice: Choice, table: Table, page: int, pages: int, left_out: str = "", *, live: bool = False
 ) -> tuple[str, ...]:
-    """The caption's parts, those that are needed; a live sheet's pickers say themselves what is picked."""
+    """The parts of the caption that are needed; beside a live sheet, its pickers show the slice and the page."""
     notes = []
     if choice.picked and not live:
         notes.append("picked: " + ", ".join(choice.picked))
     if choice.shown:
-        named = [
-            shortened([value.label for value in (one.value, *one.others)], _SHORT) for one in choice.shown
-        ]
-        here = ", ".join(f"{one.key} {names[0]}" for one, names in zip(choice.shown, named, strict=True))
-        there = "; ".join(_listed(names[1:]) for names in named)
+        named = {
+            key: shortened([value.label for value in there], _SHORT) for key, there in choice.shown.items()
+        }
+        here = ", ".join(f"{key} {names[0]}" for key, names in named.items())
+        there = "; ".join(
+            ", ".join(others[:_LISTED]) + (f" … ({len(others)})" if len(others) > _LISTED else "")
+            for _, *others in named.values()
+        )
         notes.append(f"shown: {here}; also there: {there} – where={{…}} picks")
     if table.hidden:
         cells = f"{table.hidden} cell" + ("" if table.hidden == 1 else "s")
@@ -71,43 +83,81 @@ def notes_of(
     return tuple(notes)
 
 
-def named_prompts(values: Values, shots: Sequence[Shot]) -> int:
-    """How many prompts a legend has to spell out."""
+def header(title: str, mark: str, notes: Sequence[str], room: float) -> Block:
+    """Title, mark and notes, one below the other."""
+    labels: list[Label] = []
+    top = 0.0
+    parts: list[tuple[Role, str, float, int]] = [
+        ("title", title, _TITLE_POINTS, 1),
+        ("mark", mark, POINTS, 1),
+        ("note", " · ".join(notes), POINTS, 4),
+    ]
+    for role, words, points, most in parts:
+        if words:
+            labels.append(Label(text.wrap(words, points, room, most), 0.0, top, points, role))
+            top = labels[-1].bottom + 0.02
+    return Block(room, top + 0.01 if labels else 0.0, labels=tuple(labels))
+
+
+def spelled_out(values: Values, shots: Sequence[Shot]) -> list[Value]:
+    """The prompts that a legend has to spell out: a single one, or all whose label only stands for them."""
     present = values.present(shots, "prompt") if any("prompt" in shot.cell.params for shot in shots) else []
-    return (
-        len(present) if len(present) == 1 else sum(value.full not in ("", value.label) for value in present)
-    )
+    return present if len(present) == 1 else [one for one in present if one.full not in ("", one.label)]
 
 
-def legend_of(values: Values, shots: Sequence[Shot], title: str) -> tuple[tuple[str, str], ...]:
-    """Names of prompts, the first one's text and what the others have of their own; the prompt where all share one."""
-    if not any("prompt" in shot.cell.params for shot in shots):
+def legend_entries(values: Values, shots: Sequence[Shot], title: str) -> tuple[tuple[str, str], ...]:
+    """Names of prompts, the first one's text and its difference from the others; a single prompt in full."""
+    named = spelled_out(values, shots)
+    if not named:
         return ()
-    present = values.present(shots, "prompt")
-    if len(present) == 1:
-        prompt = present[0].full or present[0].label
-        return (("prompt", prompt),) if prompt != title else ()
-    first = present[0].full or present[0].label
+    first, *others = values.present(shots, "prompt")
+    words = first.full or first.label
+    if not others:
+        return (("prompt", words),) if words != title else ()
     return tuple(
-        (value.label, str(compared(first, value.full)) if at else value.full)
-        for at, value in enumerate(present)
-        if value.full and value.full != value.label
+        (value.label, value.full if value == first else str(compared(words, value.full))) for value in named
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    first = ", ".join(names[:_LISTED])
-    return first if len(names) <= _LISTED else f"{first} … ({len(names)})"
+def legend(entries: Sequence[tuple[str, str]], marks: str, room: float, *, live: bool) -> Block:
+    """Names and their texts with hanging indents, many short ones in two columns; and the meaning of marks."""
+    labels: list[Label] = []
+    if len(entries) > LINE_LIMIT:
+        more = len(entries) - LINE_LIMIT + 1
+        entries = [*entries[: LINE_LIMIT - 1], ("…", f"and {more} more: results.to_frame() has them")]
+    if entries:
+        names, texts = zip(*entries, strict=True)
+        widest = min(text.widest(names, POINTS), room / 4)
+        indent = widest + 0.12
+        columns = 2 if len(entries) > 8 and text.widest(texts, POINTS) < room / 2 - indent - 0.2 else 1
+        most = min(MOST_LINES, max(1, LINE_LIMIT // len(entries)))
+        short = text.labelled(names, POINTS, [widest] * len(names), 1)
+        lines = text.labelled(texts, POINTS, [room - indent] * len(texts), most)
+        # The others are shown by their difference from the first.
+        lines[0] = text.wrap(texts[0], POINTS, room - indent, MOST_LINES)
+        for column, run in enumerate(even(len(entries), math.ceil(len(entries) / columns))):
+            left, top = column * room / 2, 0.0
+            for at in run:
+                labels.append(Label(short[at], left, top, POINTS, "name"))
+                labels.append(Label(lines[at], left + indent, top, POINTS, "legend"))
+                top = labels[-1].bottom + 0.03
+    height = max((label.bottom + 0.03 for label in labels), default=0.0)
+    # On a live sheet the line is kept free: the first verdict must not move the page below the sheet.
+    if marks or live:
+        words = text.wrap(marks, POINTS, room, 2) if marks else (" ",)
+        labels.append(Label(words, 0.0, height, POINTS, "note"))
+        height = labels[-1].bottom + 0.03
+    return Block(room, height, labels=tuple(labels))
 
 
 _PASS, _FAIL, _STAR = VERDICT_SIGNS = ("✓", "✗", "★")
 
 
 def verdicts_of(output: Output | None, criterion: str | None = None) -> str:
-    """The marks of an output, "" where nobody judged it.
+    """The signs of an output's verdicts, "" without any.
 
     Args:
-        output: of which.
+        output: the output, if there is one.
         criterion: the one that counts; None for all: passed where none of them failed.
     """
     given = {} if output is None else output.metrics
@@ -123,7 +173,7 @@ def verdicts_of(output: Output | None, criterion: str | None = None) -> str:
 
 
 def verdicts_words(marks: Iterable[str], criterion: str | None = None) -> str:
-    """What the marks on tiles mean, and how many there are; "" where there are none."""
+    """The meaning and the number of each sign on tiles; "" without any."""
     given = [mark for mark in marks if mark]
     on = f" on {criterion_of(criterion)}" if criterion else ""
     means = {_PASS: f"passed{on}", _FAIL: f"failed{on}", _STAR: FAVOURITE}
@@ -131,25 +181,20 @@ def verdicts_words(marks: Iterable[str], criterion: str | None = None) -> str:
     return " · ".join(f"{sign} {means[sign]}: {count}" for sign, count in found.items() if count)
 
 
-_POINTS = 8.5
+def marks_of(tiles: Sequence[Tile], criterion: str | None) -> str:
+    """The meaning of the small marks on tiles."""
+    reused = sum(tile.reused for tile in tiles)
+    cells = sum(tile.cell is not None for tile in tiles)
+    words = f"◥ reused from an earlier run: {reused} of {cells}" if reused else ""
+    missing = sum(tile.output is not None and tile.output.is_missing for tile in tiles)
+    gone = f"missing in the store, shown as previews: {missing} of {cells}" if missing else ""
+    verdicts = verdicts_words((tile.verdicts for tile in tiles), criterion)
+    return " · ".join(part for part in (words, gone, verdicts) if part)
+
+
 _STRIP, _SWATCH, _HIGH, _SPACE = 1.2, 0.16, 0.1, 0.07
 _LEADING = 0.04
 _DOT = "· "
-
-
-@dataclass
-class Key:
-    """Words and strips, measured from their own top left.
-
-    Attributes:
-        labels: the words.
-        bars: the strips.
-        height: inches that all lines take.
-    """
-
-    labels: list[Label] = field(default_factory=list)
-    bars: list[ColourBar] = field(default_factory=list)
-    height: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -161,30 +206,53 @@ class _Strip:
     high: str = ""
 
     @property
-    def wide(self) -> float:
+    def width(self) -> float:
+        """Inches of the colours."""
         return _STRIP if len(self.colours) > 1 else _SWATCH
 
 
-Piece = str | _Strip
+_Piece = str | _Strip
 
 
-def key_of(view: View, frames: Frames | None, metric: str | None, room: float) -> Key:
-    """What the colours of a figure mean.
+def colour_key(view: View, frames: Frames | None, metric: str | None, room: float) -> Block:
+    """The meaning of a figure's colours.
 
     Args:
-        view: what tiles show.
-        frames: what is around them, or None.
-        metric: what should be around them, or None.
+        view: shown on tiles.
+        frames: around tiles, or None.
+        metric: the value that frames were asked for, or None.
         room: inches that a line may take.
     """
-    key = Key()
+    labels: list[Label] = []
+    bars: list[ColourBar] = []
+    top, high = 0.0, text.height(1, POINTS)
     for pieces in (_change_pieces(view), _frame_pieces(frames, metric)):
-        if pieces:
-            _lay(key, pieces, room)
-    return key
+        x = 0.0
+        for piece in pieces:
+            ends = (piece.low, piece.high) if isinstance(piece, _Strip) else ()
+            wide = text.width(piece, POINTS) if isinstance(piece, str) else piece.width
+            wide += sum(text.width(one, POINTS) + _SPACE for one in ends if one)
+            if x and x + wide > room:
+                x, top = 0.0, top + high
+            if isinstance(piece, _Strip):
+                # The words stand at the strip itself, even if a line is measured wider than it is.
+                left = x + (text.width(piece.low, POINTS) + _SPACE if piece.low else 0.0)
+                rect = Rect(left, top + (high - _HIGH) / 2 + 0.01, piece.width, _HIGH)
+                bars.append(ColourBar(rect, piece.colours))
+                if piece.low:
+                    labels.append(Label((piece.low,), left - _SPACE, top, POINTS, "note", "right"))
+                if piece.high:
+                    labels.append(Label((piece.high,), rect.right + _SPACE, top, POINTS, "note"))
+            else:
+                lines = text.wrap(piece if x else piece.removeprefix(_DOT), POINTS, room, 3)
+                labels.append(Label(lines, x, top, POINTS, "note"))
+                top += high * (len(lines) - 1)
+            x += wide + _SPACE
+        top += high + _LEADING if pieces else 0.0
+    return Block(room, top, labels=tuple(labels), bars=tuple(bars))
 
 
-def _change_pieces(view: View) -> list[Piece]:
+def _change_pieces(view: View) -> list[_Piece]:
     if view.show == "reference":
         return ["shown: the references in the places of their outputs"]
     if view.show != "change":
@@ -198,56 +266,19 @@ def _change_pieces(view: View) -> list[Piece]:
     ]
 
 
-def _frame_pieces(frames: Frames | None, metric: str | None) -> list[Piece]:
+def _frame_pieces(frames: Frames | None, metric: str | None) -> list[_Piece]:
     if metric is None:
         return []
     if frames is None:
         return [f"frame: {metric}, measured on none of these"]
     low, high = frames.ends
+    found: list[_Piece] = [f"frame: {frames.metric}:"]
     if frames.yes_no:
-        found: list[Piece] = [f"frame: {frames.metric}:"]
         for value in (1.0, 0.0):
             count = sum(one == value for one in frames.values.values())
             found.append(_Strip((frames.colour(value),), "", f"{frames.words(value)}: {count}"))
-        return found
-    if frames.same:
-        return [
-            f"frame: {frames.metric}:",
-            _Strip((frames.colour(low),), "", f"{frames.words(low)} everywhere"),
-        ]
-    return [f"frame: {frames.metric}:", _Strip(SCALE, frames.words(low), frames.words(high))]
-
-
-def _lay(key: Key, pieces: list[Piece], room: float) -> None:
-    """A line of them, or several where they are too long."""
-    x, high = 0.0, text.height(1, _POINTS)
-    for piece in pieces:
-        wide = _wide(piece)
-        if x and x + wide > room:
-            x, key.height = 0.0, key.height + high
-        if isinstance(piece, _Strip):
-            _lay_strip(key, piece, x)
-        else:
-            lines = text.wrap(piece if x else piece.removeprefix(_DOT), _POINTS, room, 3)
-            key.labels.append(Label(lines, x, key.height, _POINTS, "note"))
-            key.height += high * (len(lines) - 1)
-        x += wide + _SPACE
-    key.height += high + _LEADING
-
-
-def _lay_strip(key: Key, strip: _Strip, x: float) -> None:
-    """The words stand at the strip itself, whatever room others may have thought they take."""
-    left = x + (text.width(strip.low, _POINTS) + _SPACE if strip.low else 0.0)
-    middle = (text.height(1, _POINTS) - _HIGH) / 2 + 0.01
-    key.bars.append(ColourBar(Rect(left, key.height + middle, strip.wide, _HIGH), strip.colours))
-    if strip.low:
-        key.labels.append(Label((strip.low,), left - _SPACE, key.height, _POINTS, "note", "right"))
-    if strip.high:
-        key.labels.append(Label((strip.high,), left + strip.wide + _SPACE, key.height, _POINTS, "note"))
-
-
-def _wide(piece: Piece) -> float:
-    if isinstance(piece, str):
-        return text.width(piece, _POINTS)
-    words = [one for one in (piece.low, piece.high) if one]
-    return piece.wide + sum(text.width(one, _POINTS) + _SPACE for one in words)
+    elif low == high:
+        found.append(_Strip((frames.colour(low),), "", f"{frames.words(low)} everywhere"))
+    else:
+        found.append(_Strip(SCALE, frames.words(low), frames.words(high)))
+    return found

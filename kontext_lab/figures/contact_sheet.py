@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean
 
-from kontext_lab.figures import sizing, text
-from kontext_lab.figures.geometry import Label, Rect, Tile
-from kontext_lab.figures.matrix import NAME_POINTS
+from kontext_lab.figures import text
+from kontext_lab.figures.geometry import Block, Label, Rect, Tile
+from kontext_lab.figures.matrix import NAME_POINTS, name_label
 from kontext_lab.figures.sizing import GAP, PageSize
-from kontext_lab.figures.table import Block, Ratios, Table, tile_of
+from kontext_lab.figures.table import Ratios, Table, tile_of
 
 __all__ = ["lay_sheet", "split_sheet"]
 
@@ -23,72 +22,58 @@ _MOST_ROWS = 60
 _NARROWEST = 0.1
 
 
-def split_sheet(table: Table, ratios: Ratios, per_page: int | None, room: PageSize) -> list[Table]:
+def split_sheet(table: Table, ratios: Ratios, per_page: int | None, space: PageSize) -> list[Table]:
     """The pages of a contact sheet: even runs of tiles, references on every page."""
-    smallest = room.smallest(per_page)
+    smallest = space.smallest(per_page)
     root = math.sqrt(fmean(ratios.of_box(content) for content in table.places.values()))
-    label = _label_height([" · ".join(entry.labels) for entry in table.rows], smallest * root)
-    across = max(1, int((room.widest + GAP) / (smallest * root + GAP)))
-    down = max(1, int((room.tallest - _name_height(table)) / (smallest / root + _ROW_GAP + label)))
+    label = _label_height([" · ".join(labels) for labels in table.rows.entries], smallest * root)
+    across = max(1, int((space.widest + GAP) / (smallest * root + GAP)))
+    down = max(1, int((space.tallest - _name_height(table)) / (smallest / root + _ROW_GAP + label)))
     most = min(across * down, per_page or across * down)
-    fixed = [at for at, entry in enumerate(table.rows) if entry.reference]
-    runs = sizing.even(len(table.rows) - len(fixed), max(1, most - len(fixed)))
-    pages = []
-    for run in runs:
-        kept = [*fixed, *(at + len(fixed) for at in run)]
-        places = {(new, 0): table.places[old, 0] for new, old in enumerate(kept)}
-        pages.append(replace(table, rows=tuple(table.rows[at] for at in kept), places=places))
-    return pages
+    return [table.part(rows, [0]) for rows in table.rows.pages(max(1, most - table.rows.references))]
 
 
-def lay_sheet(table: Table, ratios: Ratios, room: PageSize) -> Block:
+def lay_sheet(table: Table, ratios: Ratios, space: PageSize) -> Block:
     """Give every tile its place; the block's top left is the origin.
 
     Tiles of one ratio stand in columns; different ratios fill rows of one width, like photos on a wall.
     """
-    contents = [table.places[at, 0] for at in range(len(table.rows))]
+    contents = [table.places[at, 0] for at in range(len(table.rows.entries))]
     found = [ratios.of_box(content) for content in contents]
-    words = [" · ".join(entry.labels) for entry in table.rows]
-    runs, heights = _rows(found, words, room, _name_height(table))
+    words = [" · ".join(labels) for labels in table.rows.entries]
+    runs, heights = _rows(found, words, space, _name_height(table))
     widths = [heights[row] * found[at] for row, run in enumerate(runs) for at in run]
     points = text.fitting_size(words, _SIZES, widths, _LABEL_LINES)
-    among = table.row_values[0] if table.row_values else ()
+    among = table.rows.labels[0] if table.rows.labels else ()
     broken = text.labelled(words, points, widths, _LABEL_LINES, among)
-    above = [
-        Label(lines if one else (), 0.0, 0.0, points, "value")
-        for one, lines in zip(words, broken, strict=True)
-    ]
-    top = _name_height(table)
-    rects: list[Rect] = []
+    under = _UNDER if any(words) else 0.0
+    top, right = _name_height(table), 0.0
     tiles: list[Tile] = []
+    labels: list[Label] = []
     for row, run in enumerate(runs):
-        top += max(above[at].height for at in run) + (_UNDER if any(words) else 0.0)
+        top += max(text.height(len(broken[at]) if words[at] else 0, points) for at in run) + under
         left = 0.0
         for at in run:
-            rects.append(Rect(left, top, widths[at], heights[row]))
-            rect = sizing.fitted_rect(ratios.of(contents[at]), rects[at])
-            tiles.append(tile_of(contents[at], row, at - run[0], rect))
-            left += widths[at] + GAP
+            box = Rect(left, top, widths[at], heights[row])
+            tiles.append(tile_of(contents[at], row, at - run[0], box.fitted(ratios.of(contents[at]))))
+            if words[at]:
+                above = top - _UNDER - text.height(len(broken[at]), points)
+                labels.append(Label(broken[at], left, above, points, "value"))
+            left, right = box.right + GAP, max(right, box.right)
         top += heights[row] + (_ROW_GAP if any(words) else GAP)
-    labels = [
-        label.moved(rect.left, rect.top - _UNDER - label.height)
-        for label, rect in zip(above, rects, strict=True)
-        if any(label.lines)
-    ]
     # The parameter's name stands above the first tile that it holds for.
-    first = rects[next((at for at in runs[0] if not table.rows[at].reference), runs[0][0])].left
-    for name in table.row_names:
-        short = text.shorten(text.clean(name), NAME_POINTS, room.width)
-        labels.append(Label((short,), first, 0.0, NAME_POINTS, "name"))
-    return Block(max(rect.right for rect in rects), rects[-1].bottom, tuple(tiles), tuple(labels))
+    before = table.rows.references if table.rows.references < len(runs[0]) else 0
+    first = sum(widths[at] + GAP for at in range(before))
+    labels += [name_label(name, first, 0.0, space.width) for name in table.rows.names]
+    return Block(right, box.bottom, tuple(tiles), tuple(labels))
 
 
 def _name_height(table: Table) -> float:
-    return text.height(1, NAME_POINTS) if table.row_names else 0.0
+    return text.height(1, NAME_POINTS) if table.rows.names else 0.0
 
 
 def _label_height(words: Sequence[str], width: float) -> float:
-    """What the labels of a row take above tiles of a width, the space below them included."""
+    """Inches that the labels of a row take above tiles of a width, the space below them included."""
     if not any(words):
         return 0.0
     lines = 1 if text.widest(words, _SIZES[0]) <= width else _LABEL_LINES
@@ -96,18 +81,11 @@ def _label_height(words: Sequence[str], width: float) -> float:
 
 
 def _rows(
-    ratios: Sequence[float], words: Sequence[str], room: PageSize, above: float
+    ratios: Sequence[float], words: Sequence[str], space: PageSize, above: float
 ) -> tuple[list[range], list[float]]:
-    """Which tiles stand in which row, and how high each row is.
-
-    Args:
-        ratios: width by height of each tile.
-        words: the tiles' labels.
-        room: what there is for rows and labels.
-        above: inches of it that are taken.
-    """
+    """The tiles of each row, and its height; `above` inches of the space are taken."""
     best: tuple[list[range], list[float]] = ([], [])
-    for width, height, most in room.tiers:
+    for width, height, most in space.tiers:
         # A larger sheet is only worth it for larger tiles.
         if best[1] and _area(ratios, *best) >= 0.9 * most**2:
             break
@@ -157,7 +135,7 @@ def _heights(
 
 
 def _worth(ratios: Sequence[float], runs: Sequence[range], heights: Sequence[float]) -> float:
-    """What the number of rows is chosen by: large tiles, and few places left empty in the last row."""
+    """The measure that the number of rows is chosen by: large tiles, and few empty places in the last row."""
     widths = [high * sum(ratios[at] for at in run) for high, run in zip(heights, runs, strict=True)]
     filled = sum(widths) / (max(widths) * len(widths))
     return math.sqrt(_area(ratios, runs, heights)) * filled**2

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 
 from kontext_lab.figures import text
 from kontext_lab.figures.theme import Colour, Font, Theme, mixed
-from kontext_lab.statistics import AxisEffect, Effects, Point
+from kontext_lab.statistics import AxisEffect, Effects
 
 __all__ = [
     "BETWEEN",
@@ -43,11 +44,11 @@ _GOLDEN = 0.618
 
 @dataclass
 class FigurePart:
-    """A strip of the figure: words at inches from its top, or axes.
+    """A strip of the figure.
 
     Attributes:
         height: inches.
-        texts: inches from the top, words, points and colour of each.
+        texts: inches from the strip's top, words, points and colour of each text.
         draw: adds axes to the strip, or None.
     """
 
@@ -58,7 +59,7 @@ class FigurePart:
 
 @dataclass
 class EffectsLayout:
-    """Parts of a figure from the top down, and what they share.
+    """Strips of a figure from the top down, and their common style.
 
     Attributes:
         width: inches between the margins.
@@ -114,23 +115,13 @@ class EffectsLayout:
         self.parts[-1].height += 0.12
 
     def tone(self, share: float) -> Colour:
-        """From near the paper (0) to the full accent (1): lightness alone tells more from less."""
+        """A colour from near the paper (0) to the full accent (1): lightness alone shows the order."""
         return mixed(self.theme.paper, self.theme.accents[0], 0.08 + 0.92 * share)
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """One axis: its place on the figure, and its labels as they fit.
-
-    Attributes:
-        axis: what is drawn.
-        width: inches, about.
-        places: x of each value, on its own scale where the axis is numeric.
-        limits: x at both edges.
-        labels: of each value, "" where there is no space for it.
-        points: type size.
-        upwards: whether labels read upwards.
-    """
+    """One axis: `places` are x of its values, `limits` x at both edges; labels are "" where there is no space."""
 
     axis: AxisEffect
     width: float
@@ -210,7 +201,7 @@ def _panel(layout: EffectsLayout, axis: AxisEffect, width: float, is_rate: bool)
 
 
 def across(words: Sequence[str], room: float, most: int) -> tuple[list[str], float] | None:
-    """Labels side by side, in a few lines of whole words each, and their size; None where they don't fit."""
+    """Labels side by side, in a few lines of whole words each, and their type size; None where they don't fit."""
     for points in (NOTE_POINTS, SMALL_POINTS):
         broken = [text.wrap(word, points, room) for word in words]
         whole = all(text.width(part, points) <= room for word in words for part in word.split(" "))
@@ -220,7 +211,7 @@ def across(words: Sequence[str], room: float, most: int) -> tuple[list[str], flo
 
 
 def upwards(words: Sequence[str], slot: float, room: float) -> list[str]:
-    """Labels cut to so many inches, every second, third … left out where slots are narrower than a line."""
+    """Labels cut to so many inches; only every second, third … where slots are narrower than a line."""
     each = max(1, math.ceil(text.height(1, SMALL_POINTS) / slot))
     return [word if at % each == 0 else "" for at, word in enumerate(text.cut(words, SMALL_POINTS, room))]
 
@@ -257,7 +248,9 @@ def _draw_panels(
         axes.set_xlim(*panel.limits)
         axes.set_xticks(panel.places, panel.labels, size=panel.points, rotation=90 if panel.upwards else 0)
         axes.tick_params(labelleft=at == 0)
-        _draw_values(layout, axes, panel, outputs=not effects.is_rate)
+        if not effects.is_rate:
+            _draw_outputs(layout, axes, panel)
+        _draw_means(layout, axes, panel)
     if effects.is_rate:
         first[0].set_ylim(-0.04, 1.04)
         first[0].set_yticks(np.linspace(0, 1, 5))
@@ -267,71 +260,55 @@ def _draw_panels(
         first[0].yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
 
 
-def _draw_values(layout: EffectsLayout, axes: Axes, panel: _Panel, *, outputs: bool) -> None:
-    """Draw single outputs as dots, blocks as thin lines, and means with their intervals."""
-    axis, theme, accent = panel.axis, layout.theme, layout.theme.accents[0]
+def _draw_outputs(layout: EffectsLayout, axes: Axes, panel: _Panel) -> None:
+    """Draw single outputs as dots beside their value, and blocks as thin lines."""
+    axis, muted = panel.axis, layout.theme.muted
     span = panel.limits[1] - panel.limits[0]
-    if outputs:
-        reach = min(0.06 * span, 0.5 * min((b - a for a, b in pairwise(panel.places)), default=span))
-        pairs = [
-            (x + ((at + 1) * _GOLDEN % 1 - 0.5) * reach, value)
-            for point, x in zip(axis.points, panel.places, strict=True)
-            for at, value in enumerate(point.values)
-        ]
-        alpha = max(0.25, min(0.65, 15 / max(1, len(pairs))))
-        axes.plot(
-            *zip(*pairs, strict=True),
-            "o",
-            ms=2.6,
-            mec="none",
-            color=theme.muted,
-            alpha=alpha,
-            label="outputs",
-        )
-        lines = [
-            [(x, mean) for x, mean in zip(panel.places, trace.means, strict=True) if mean is not None]
-            for trace in axis.traces
-        ]
-        # The line of a single block would be that of the means, and seeds have no order to go along.
-        if len(lines) > 1 and not axis.replicate:
-            alpha = max(0.12, min(0.5, 12 / len(lines)))
-            axes.add_collection(
-                LineCollection(lines, colors=theme.muted, linewidths=0.7, alpha=alpha, label="blocks")
-            )
-    means = [
-        (at, x, point) for at, (x, point) in enumerate(zip(panel.places, axis.points, strict=True)) if point.n
+    reach = min(0.06 * span, 0.5 * min((b - a for a, b in pairwise(panel.places)), default=span))
+    pairs = [
+        (x + ((at + 1) * _GOLDEN % 1 - 0.5) * reach, value)
+        for point, x in zip(axis.points, panel.places, strict=True)
+        for at, value in enumerate(point.values)
     ]
-    _draw_intervals(axes, [(x, point) for _, x, point in means], accent)
-    found = [(at, x, point.mean) for at, x, point in means if point.mean is not None]
+    alpha = max(0.25, min(0.65, 15 / max(1, len(pairs))))
+    dots: dict[str, Any] = {"ms": 2.6, "mec": "none", "color": muted, "alpha": alpha, "label": "outputs"}
+    axes.plot(*zip(*pairs, strict=True), "o", **dots)
+    lines = [
+        [(x, mean) for x, mean in zip(panel.places, trace.means, strict=True) if mean is not None]
+        for trace in axis.traces
+    ]
+    # The line of a single block would be that of the means, and seeds have no order to go along.
+    if len(lines) > 1 and not axis.replicate:
+        alpha = max(0.12, min(0.5, 12 / len(lines)))
+        blocks = LineCollection(lines, colors=muted, linewidths=0.7, alpha=alpha, label="blocks")
+        axes.add_collection(blocks)
+
+
+def _draw_means(layout: EffectsLayout, axes: Axes, panel: _Panel) -> None:
+    """Draw means and their intervals; a mean need not be in the middle of its interval."""
+    accent = layout.theme.accents[0]
+    drawn = [
+        (at, x, point)
+        for at, (x, point) in enumerate(zip(panel.places, panel.axis.points, strict=True))
+        if point.n
+    ]
+    ends = [(x, one.low, one.high) for _, x, one in drawn if one.low is not None and one.high is not None]
+    if ends:
+        x, low, high = (np.array(side) for side in zip(*ends, strict=True))
+        bars: dict[str, Any] = {"elinewidth": 1.4, "capsize": 2.5, "capthick": 1.4, "zorder": 3}
+        axes.errorbar(x, (low + high) / 2, (high - low) / 2, fmt="none", ecolor=accent, **bars)
+    means = [(at, x, point.mean) for at, x, point in drawn if point.mean is not None]
     axes.plot(
-        [x for _, x, _ in found],
-        [mean for *_, mean in found],
-        "o-" if axis.numeric else "o",
+        [x for _, x, _ in means],
+        [mean for *_, mean in means],
+        "o-" if panel.axis.numeric else "o",
         color=accent,
         lw=1.1,
         ms=5.5,
-        mec=theme.paper,
+        mec=layout.theme.paper,
         mew=0.8,
         zorder=3.5,
         clip_on=False,
         label="means",
     )
-    layout.means += [(axis.name, at, axes, x, mean) for at, x, mean in found]
-
-
-def _draw_intervals(axes: Axes, points: Sequence[tuple[float, Point]], colour: str) -> None:
-    """Draw the intervals of means; a mean need not be in the middle of its own."""
-    ends = [(x, one.low, one.high) for x, one in points if one.low is not None and one.high is not None]
-    if ends:
-        x, low, high = (np.array(side) for side in zip(*ends, strict=True))
-        axes.errorbar(
-            x,
-            (low + high) / 2,
-            (high - low) / 2,
-            fmt="none",
-            ecolor=colour,
-            elinewidth=1.4,
-            capsize=2.5,
-            capthick=1.4,
-            zorder=3,
-        )
+    layout.means += [(panel.axis.name, at, axes, x, mean) for at, x, mean in means]

@@ -1,4 +1,4 @@
-"""The plan of a figure as plain values: where every tile, word and line goes, in inches from the top left.
+"""The plan of a figure as plain values: the place of every tile, text and line, in inches from the top left.
 
 Computed without drawing, so that it can be tested as numbers and drawn on any canvas.
 """
@@ -9,15 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from kontext_lab.errors import OutputMissing
 from kontext_lab.figures import text
-from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.images import Reference
-from kontext_lab.results import CellResult, Output
+from kontext_lab.results import CellResult, Output, State
 
 if TYPE_CHECKING:
     from kontext_lab.metrics import Comparison
 
 __all__ = [
+    "Block",
     "ColourBar",
     "Crop",
     "GridPlan",
@@ -25,10 +26,13 @@ __all__ = [
     "Line",
     "Over",
     "Overlay",
+    "PlaceholderCard",
     "Rect",
     "Role",
     "Tile",
     "TileFrame",
+    "card_of",
+    "unreadable",
 ]
 
 Crop = tuple[float, float, float, float]
@@ -38,10 +42,15 @@ Over = Literal["reference", "output"]
 
 Role = Literal["title", "mark", "note", "name", "value", "legend"]
 
+_SIZES = (8.0, 7.5, 7.0, 6.5, 6.0, 5.5)
+_NOTE_SIZES = (7.5, 7.0, 6.5, 6.0)
+_PADDING = 0.07
+_MODERATED = "moderated"
+
 
 @dataclass(frozen=True)
 class Rect:
-    """A place on the sheet in inches, from its top left."""
+    """A rectangle on the sheet, in inches from its top left."""
 
     left: float
     top: float
@@ -50,26 +59,109 @@ class Rect:
 
     @property
     def right(self) -> float:
-        """Where it ends to the right."""
+        """The right edge."""
         return self.left + self.width
 
     @property
     def bottom(self) -> float:
-        """Where it ends below."""
+        """The lower edge."""
         return self.top + self.height
 
     def moved(self, right: float, down: float) -> Rect:
-        """The same elsewhere."""
+        """The same rectangle elsewhere."""
         return replace(self, left=self.left + right, top=self.top + down)
+
+    def inset(self, by: float) -> Rect:
+        """The rectangle without a margin on all four sides."""
+        return Rect(self.left + by, self.top + by, self.width - 2 * by, self.height - 2 * by)
+
+    def fitted(self, ratio: float) -> Rect:
+        """The largest rectangle with this ratio of width to height, in the middle of this one."""
+        width = min(self.width, self.height * ratio)
+        height = width / ratio
+        return Rect(
+            self.left + (self.width - width) / 2, self.top + (self.height - height) / 2, width, height
+        )
+
+
+@dataclass(frozen=True)
+class PlaceholderCard:
+    """Text in place of a picture: the state in a word, the reason, a short note.
+
+    Attributes:
+        kind: names its colour: a state, or `moderated`.
+        heading: the state and the reason.
+        note: the same in a sentence, or "".
+        heading_lines: the heading as it fits the tile.
+        note_lines: as much of the note as fits the tile.
+        heading_points: type size of the heading.
+        note_points: type size of the note.
+    """
+
+    kind: str
+    heading: str
+    note: str = ""
+    heading_lines: tuple[str, ...] = ()
+    note_lines: tuple[str, ...] = ()
+    heading_points: float = _SIZES[0]
+    note_points: float = _NOTE_SIZES[0]
+
+    def fitted(self, rect: Rect) -> PlaceholderCard:
+        """The card with its text broken into lines that fit a tile."""
+        room, high = (max(side - 2 * min(_PADDING, side / 20), 0.1) for side in (rect.width, rect.height))
+        points = text.fitting_size((self.heading,), _SIZES, (room,), 2)
+        most = max(1, int(high / text.height(1, points)))
+        heading: tuple[str, ...] = (self.heading,)
+        if text.width(self.heading, points) > room:
+            # State and reason on lines of their own.
+            parts = self.heading.split(" · ")
+            heading = tuple(line for part in parts for line in text.wrap(part, points, room, 2))[:most]
+        left = high - text.height(len(heading), points) - 0.02
+        note_points = text.fitting_size((self.note,), _NOTE_SIZES, (room,), 4)
+        lines = min(5, int(left / text.height(1, note_points)))
+        # Two words of a note are of no use: the table has the note of a tile this small.
+        readable = rect.width >= 0.9 and lines >= 1 and self.note
+        note = text.wrap(self.note, note_points, room, lines) if readable else ()
+        return replace(
+            self, heading_lines=heading, note_lines=note, heading_points=points, note_points=note_points
+        )
+
+
+def card_of(cell: CellResult, output: Output | None) -> PlaceholderCard | None:
+    """The card of a cell's output; None if there is a picture to show."""
+    if cell.state is State.WAITING and cell.reused_from:
+        return PlaceholderCard("waiting", "reused", _note(cell.note, "reused"))
+    if cell.state is not State.DONE:
+        heading = " · ".join(part for part in (cell.state.replace("_", " "), cell.reason) if part)
+        kind = cell.reason if cell.reason == _MODERATED else str(cell.state)
+        return PlaceholderCard(kind, heading, _note(cell.note, cell.reason))
+    if output is None:
+        return PlaceholderCard("failed", "no picture", "the answer held none")
+    if output.is_picture and output.format:
+        return None
+    kind = output.reason if output.reason == _MODERATED else "failed"
+    return PlaceholderCard(kind, output.reason or "no picture", _note(output.note, output.reason))
+
+
+def unreadable(error: Exception) -> PlaceholderCard:
+    """The card of a picture that exists but could not be loaded."""
+    heading = "missing" if isinstance(error, OutputMissing) else "not loaded"
+    return PlaceholderCard("failed", heading, text.clean(str(error)))
+
+
+def _note(note: str, reason: str) -> str:
+    """The note on one line, unless it only repeats the reason."""
+    line = text.clean(note)
+    return "" if line.lower() == reason.lower() else line
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """What changed, to be laid over a picture.
+    """A change map over a picture.
 
     Attributes:
         comparison: measures an output; may take long.
-        over: which picture it is laid over.
+        over: the picture under the map.
     """
 
     comparison: Callable[[Output], Comparison] = field(repr=False)
@@ -78,12 +170,7 @@ class Overlay:
 
 @dataclass(frozen=True)
 class TileFrame:
-    """A measured value around a picture.
-
-    Attributes:
-        colour: `#rrggbb`.
-        words: the value itself.
-    """
+    """A measured value around a picture: its colour as `#rrggbb`, and the value in words."""
 
     colour: str
     words: str
@@ -91,36 +178,27 @@ class TileFrame:
 
 @dataclass(frozen=True)
 class ColourBar:
-    """A strip of colours in a key.
-
-    Attributes:
-        rect: where it is drawn.
-        colours: `#rrggbb` from left to right, evenly apart; a single one fills it.
-    """
+    """A strip of colours in a key: `#rrggbb` from left to right, evenly apart; a single one fills it."""
 
     rect: Rect
     colours: tuple[str, ...]
 
-    def moved(self, right: float, down: float) -> ColourBar:
-        """The same elsewhere."""
-        return replace(self, rect=self.rect.moved(right, down))
-
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture's place, or that of what there is to say in its stead.
+    """The place of one picture, or of the card that replaces it.
 
     Attributes:
         row: from 0 on this page; -1 for a reference above the columns.
         column: from 0 on this page; -1 and below for references before the rows.
         rect: where it is drawn.
         cell: the cell shown; None for a reference beside the cells.
-        number: which output of the cell, from 1; 0 for a reference beside the cells.
+        number: number of the cell's output, from 1; 0 for a reference beside the cells.
         reference: the reference shown, also in the place of the cell's output, or None.
-        card: what is said where there is no picture to show, or None.
+        card: replaces the picture if there is none to show.
         reused: whether the picture was paid for by an earlier run.
-        verdicts: signs of what people said of it, in the order they are drawn.
-        overlay: what changed is shown in the place of the output, or None.
+        verdicts: signs of people's verdicts, in the order they are drawn.
+        overlay: the change map in the place of the output, or None.
         frame: a measured value around it, or None.
     """
 
@@ -150,11 +228,11 @@ class Label:
 
     Attributes:
         lines: already broken to fit.
-        x: the edge or the middle the lines are aligned to.
+        x: the edge or the middle that the lines are aligned to.
         top: the top of the first line.
         points: type size.
-        role: what kind of text it is.
-        align: which part of the lines is at `x`.
+        role: sets the colour.
+        align: the part of the lines that is at `x`.
     """
 
     lines: tuple[str, ...]
@@ -169,8 +247,13 @@ class Label:
         """Inches from the first line's top to the last one's bottom."""
         return text.height(len(self.lines), self.points)
 
+    @property
+    def bottom(self) -> float:
+        """The bottom of the last line."""
+        return self.top + self.height
+
     def moved(self, right: float, down: float) -> Label:
-        """The same elsewhere."""
+        """The same label elsewhere."""
         return replace(self, x=self.x + right, top=self.top + down)
 
 
@@ -183,31 +266,18 @@ class Line:
     x1: float
     y1: float
 
-    def moved(self, right: float, down: float) -> Line:
-        """The same elsewhere."""
-        return Line(self.x0 + right, self.y0 + down, self.x1 + right, self.y1 + down)
-
 
 @dataclass(frozen=True)
-class GridPlan:
-    """One page of a grid.
+class Block:
+    """Tiles, text and lines with a common top left corner.
 
     Attributes:
-        width: of the sheet in inches.
-        height: of the sheet in inches.
-        tiles: every tile; places without one are combinations that don't exist.
+        width: inches.
+        height: inches.
+        tiles: pictures and cards.
         labels: all text outside tiles.
         lines: brackets of groups.
-        bars: what colours mean.
-        rows: the labels of each row on this page, one per level; of each tile for a contact sheet.
-        columns: the labels of each column on this page, one per level.
-        row_names: parameters on the rows, the outermost first.
-        column_names: parameters on the columns, the outermost first.
-        notes: what the figure says about itself, above the tiles.
-        legend: names and what they stand for, below the tiles.
-        crop: the part of every picture that is shown.
-        page: which page it is, from 1.
-        pages: how many there are.
+        bars: strips of colours that explain frames and maps.
     """
 
     width: float
@@ -216,18 +286,47 @@ class GridPlan:
     labels: tuple[Label, ...] = ()
     lines: tuple[Line, ...] = ()
     bars: tuple[ColourBar, ...] = ()
+
+    def moved(self, right: float, down: float) -> Block:
+        """The same block elsewhere."""
+        return Block(
+            self.width,
+            self.height,
+            tuple(replace(tile, rect=tile.rect.moved(right, down)) for tile in self.tiles),
+            tuple(label.moved(right, down) for label in self.labels),
+            tuple(Line(one.x0 + right, one.y0 + down, one.x1 + right, one.y1 + down) for one in self.lines),
+            tuple(replace(bar, rect=bar.rect.moved(right, down)) for bar in self.bars),
+        )
+
+
+@dataclass(frozen=True)
+class GridPlan(Block):
+    """One page of a grid; places without a tile are combinations that don't exist.
+
+    Attributes:
+        rows: the labels of each row on this page, one per level; of each tile for a contact sheet.
+        columns: the labels of each column on this page, one per level.
+        row_names: parameters on the rows, the outermost first.
+        column_names: parameters on the columns, the outermost first.
+        notes: the caption above the tiles.
+        legend: names and the texts they stand for, below the tiles.
+        crop: the part of every picture that is shown.
+        page: number of this page, from 1.
+        pages: number of pages.
+    """
+
     rows: tuple[tuple[str, ...], ...] = ()
     columns: tuple[tuple[str, ...], ...] = ()
     row_names: tuple[str, ...] = ()
     column_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    legend: tuple[tuple[str, str], ...] = field(default=())
+    legend: tuple[tuple[str, str], ...] = ()
     crop: Crop = (0.0, 0.0, 1.0, 1.0)
     page: int = 1
     pages: int = 1
 
     def tile(self, row: int, column: int) -> Tile | None:
-        """What stands at a place of this page, or None."""
+        """The tile at a place of this page, or None."""
         return next((tile for tile in self.tiles if (tile.row, tile.column) == (row, column)), None)
 
     def at(self, x: float, y: float) -> Tile | None:

@@ -1,27 +1,24 @@
-"""From results to the plan of one page: numbers and words, nothing drawn.
+"""The plan of one page of a grid, made of results: numbers and text, nothing drawn.
 
-The way there: values of the parameters, the choice of what stands where, a table of who stands where, its
-page, its geometry, and the words around it. What draws the plan is another module.
+Steps: values of the parameters, the choice of rows and columns, a table of the outputs, its pages, the geometry
+of one page, and the text around it. Another module draws the plan.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kontext_lab.errors import SweepError, WrongType
-from kontext_lab.figures import captions, sizing, text
-from kontext_lab.figures.axis_choice import Keys, choose
-from kontext_lab.figures.axis_values import Shot, Values
-from kontext_lab.figures.captions import Key, key_of, verdicts_of, verdicts_words
+from kontext_lab.figures import captions, text
+from kontext_lab.figures.axis_values import Keys, Shot, Values, choose
 from kontext_lab.figures.contact_sheet import lay_sheet, split_sheet
-from kontext_lab.figures.geometry import Crop, GridPlan, Label, Over, Role, Tile
+from kontext_lab.figures.geometry import Block, Crop, GridPlan, Label, Over, Tile
 from kontext_lab.figures.matrix import lay_matrix, split_matrix
 from kontext_lab.figures.sizing import PageSize
-from kontext_lab.figures.table import Block, Ratios, Table, make_table
+from kontext_lab.figures.table import Ratios, make_table
 from kontext_lab.figures.value_frames import Frames, Show, View, frames_of, view_of
 from kontext_lab.results import Results
 
@@ -31,31 +28,10 @@ FULL: Crop = (0.0, 0.0, 1.0, 1.0)
 """The whole picture."""
 
 _MARGIN, _LIVE_MARGIN = 0.2, 0.04
+"""Inches around the sheet; a notebook's page has a margin of its own."""
 _NARROWEST = 5.0
-_LINE_LIMIT, _MOST_LINES = 30, 6
-"""Lines of a legend, and of one of its texts; what a page has more names of is another page's, or left to the table."""
 _SHORT_LEGEND = 1.2
-"""Inches of a legend for which there is paper enough below the tiles; what is longer takes theirs."""
-_POINTS: dict[Role, float] = {"title": 11.5, "mark": 8.5, "note": 8.5, "legend": 8.5}
-
-
-@dataclass(frozen=True)
-class _Around:
-    """The words around the tiles."""
-
-    title: str
-    mark: str
-    notes: tuple[str, ...]
-    legend: tuple[tuple[str, str], ...]
-    marks: str
-    key: Callable[[float], Key]
-    narrowest: float
-    live: bool = False
-
-    @property
-    def margin(self) -> float:
-        """Around the sheet; in a page there is paper enough."""
-        return _LIVE_MARGIN if self.live else _MARGIN
+"""Inches of a legend for which there is paper enough below the tiles; a longer one takes theirs."""
 
 
 def plan_grid(
@@ -71,24 +47,24 @@ def plan_grid(
     title: str | None = None,
     cell_inches: float | None = None,
     left_out: str = "",
-    room: PageSize | None = None,
+    page_size: PageSize | None = None,
     live: bool = False,
     criterion: str | None = None,
     show: Show = "output",
     over: Over = "reference",
     frame: str | None = None,
 ) -> GridPlan:
-    """Plan one page of a grid; `figures.grid` says what the arguments mean.
+    """Plan one page of a grid; `figures.grid` explains the arguments.
 
-    `left_out` are the caption's words where there are further pages, in place of "page 1 of 3"; `{shown}`
-    and `{all}` in it stand for numbers of pictures. `room` is what tiles should take. `live` plans for a sheet
-    that fills while it is looked at: no wider than the room, and nothing moves when pictures arrive. `criterion`
-    is the one whose verdicts are shown; None for all.
+    `left_out` replaces "page 1 of 3" in the caption of a grid with further pages; `{shown}` and `{all}` in it stand
+    for numbers of pictures. `page_size` is the space for the tiles. `live` plans for a sheet that fills while it is
+    looked at: no wider than the page size, and nothing moves when pictures arrive. `criterion` is the one whose
+    verdicts are shown; None for all.
 
     Raises:
-        NotFound: no such parameter or value; names what there is.
-        SweepError: a page, crop, size or parameter that cannot be.
-        ConfigError: what is to be shown, or framed, is not there.
+        NotFound: no such parameter or value; names those that exist.
+        SweepError: a page, crop, size or parameter is impossible.
+        ConfigError: the content or the frames asked for do not exist.
     """
     if not isinstance(results, Results):
         raise WrongType(
@@ -96,50 +72,60 @@ def plan_grid(
         )
     part = check_crop(crop)
     _check_sizes(per_page, cell_inches)
-    space = replace(room or PageSize(), cell=cell_inches)
-    # A page of a notebook is as wide as it is: what doesn't fit is another page.
+    space = replace(page_size or PageSize(), cell=cell_inches)
+    # On a notebook's page the width is fixed: tiles that don't fit go to another page.
     space = replace(space, widest=space.width) if live else space
     view = view_of(results, show, over)
     values = Values(results)
     choice = choose(values, rows, columns, where)
+    title = text.clean(results.name if title is None else title)
+    if not choice.shots:
+        _check_page(page, 1)
+        return _empty(title)
     table = make_table(values, choice, reference=reference)
     ratios = Ratios(table.places.values(), part, view)
-    frames = frames_of(values, choice.shots, frame) if choice.shots else None
-    if not choice.shots:
-        sizing.check_page(page, 1)
-        return _empty(results, title)
-    named = captions.named_prompts(values, choice.shots)
-    lines = min(_LINE_LIMIT + _MOST_LINES, _MOST_LINES * named)
-    legend = text.height(lines, _POINTS["legend"]) + 0.03 * lines
-    space = replace(space, tallest=space.tallest - max(0.0, legend - _SHORT_LEGEND))
-    if table.sheet and named > _LINE_LIMIT:
-        per_page = min(per_page or _LINE_LIMIT, _LINE_LIMIT)
-    split = split_sheet if table.sheet else split_matrix
+    frames = frames_of(values, choice.shots, frame)
+    named = len(captions.spelled_out(values, choice.shots))
+    space = _above_legend(space, named)
+    if table.sheet and named > captions.LINE_LIMIT:
+        per_page = min(per_page or captions.LINE_LIMIT, captions.LINE_LIMIT)
+    split, lay = (split_sheet, lay_sheet) if table.sheet else (split_matrix, lay_matrix)
     pages = split(table, ratios, per_page, space)
-    sizing.check_page(page, len(pages))
-    shown = pages[page - 1]
-    block = lay_sheet(shown, ratios, space) if table.sheet else lay_matrix(shown, ratios, space)
-    block = replace(block, tiles=tuple(_marked(tile, criterion, view, frames) for tile in block.tiles))
-    shots = [content for content in shown.places.values() if isinstance(content, Shot)]
+    _check_page(page, len(pages))
+    table = pages[page - 1]
+    tiles = lay(table, ratios, space)
+    tiles = replace(tiles, tiles=tuple(_marked(tile, criterion, view, frames) for tile in tiles.tiles))
+    shots = [content for content in table.places.values() if isinstance(content, Shot)]
     further = left_out.format(shown=len(shots), all=len(choice.shots) - table.hidden)
-    around = _Around(
-        title=text.clean(title if title is not None else results.name),
-        mark=captions.mark_of(shots, live),
-        notes=captions.notes_of(choice, table, page, len(pages), further, live=live),
-        legend=captions.legend_of(values, shots, text.clean(title if title is not None else results.name)),
-        marks=_marks(block.tiles, criterion),
-        key=partial(key_of, view, frames, frame),
-        narrowest=min(space.widest, _NARROWEST),
-        live=live,
+    mark = captions.mark_of(shots, live)
+    notes = captions.notes_of(choice, table, page, len(pages), further, live=live)
+    entries = captions.legend_entries(values, shots, title)
+    width = max(tiles.width, min(space.widest, _NARROWEST))
+    return replace(
+        _stacked(
+            captions.header(title, mark, notes, width),
+            captions.colour_key(view, frames, frame, width),
+            tiles,
+            captions.legend(entries, captions.marks_of(tiles.tiles, criterion), width, live=live),
+            _LIVE_MARGIN if live else _MARGIN,
+        ),
+        rows=table.rows.entries[table.rows.references :],
+        columns=table.columns.entries[table.columns.references :],
+        row_names=table.rows.names,
+        column_names=table.columns.names,
+        notes=tuple(note for note in (mark, *notes) if note),
+        legend=entries,
+        crop=part,
+        page=page,
+        pages=len(pages),
     )
-    return _composed(block, around, shown, part, (page, len(pages)))
 
 
 def check_crop(crop: Sequence[float] | None) -> Crop:
     """The crop as four fractions; the whole picture for None.
 
     Raises:
-        SweepError: it is no part of a picture.
+        SweepError: it is not a part of a picture.
     """
     if crop is None:
         return FULL
@@ -162,127 +148,56 @@ def _check_sizes(per_page: int | None, cell_inches: float | None) -> None:
         raise SweepError(f"cell_inches: {cell_inches!r}, allowed is a number from 0.2 to 12")
 
 
+def _check_page(page: int, pages: int) -> None:
+    if isinstance(page, bool) or not isinstance(page, int) or not 1 <= page <= pages:
+        there = "there is only page 1" if pages == 1 else f"there are pages 1 to {pages}"
+        raise SweepError(f"page: {page!r}, {there}")
+
+
+def _above_legend(space: PageSize, named: int) -> PageSize:
+    """The space that a legend of so many names leaves for the tiles."""
+    lines = min(captions.LINE_LIMIT + captions.MOST_LINES, captions.MOST_LINES * named)
+    height = text.height(lines, captions.POINTS) + 0.03 * lines
+    return replace(space, tallest=space.tallest - max(0.0, height - _SHORT_LEGEND))
+
+
 def _marked(tile: Tile, criterion: str | None, view: View, frames: Frames | None) -> Tile:
+    """The tile with its view, verdicts and frame."""
     shot = Shot(tile.cell, tile.number) if tile.cell is not None else None
     return replace(
         view.on(tile),
-        verdicts=verdicts_of(tile.output, criterion),
+        verdicts=captions.verdicts_of(tile.output, criterion),
         frame=frames.of(shot) if frames is not None and shot is not None else None,
     )
 
 
-def _marks(tiles: Sequence[Tile], criterion: str | None) -> str:
-    """What the small marks on tiles mean."""
-    reused = sum(tile.reused for tile in tiles)
-    cells = sum(tile.cell is not None for tile in tiles)
-    words = f"◥ reused from an earlier run: {reused} of {cells}" if reused else ""
-    missing = sum(tile.output is not None and tile.output.is_missing for tile in tiles)
-    gone = f"missing in the store, shown as previews: {missing} of {cells}" if missing else ""
-    verdicts = verdicts_words((tile.verdicts for tile in tiles), criterion)
-    return " · ".join(part for part in (words, gone, verdicts) if part)
-
-
-def _composed(block: Block, around: _Around, table: Table, crop: Crop, pages: tuple[int, int]) -> GridPlan:
-    """Words above, tiles, words below, margins around."""
-    room, margin = max(block.width, around.narrowest), around.margin
-    above = _above(around, room)
-    key, key_top = around.key(room), _under(above) if above else 0.0
-    tiles_top = margin + (_under(above) + 0.09 if above else 0.0)
+def _stacked(header: Block, key: Block, tiles: Block, legend: Block, margin: float) -> GridPlan:
+    """The blocks one below the other, with margins around them."""
+    key_top = margin + header.height
+    tiles_top = key_top + (0.09 if header.height else 0.0)
     if key.height:
-        above += [label.moved(0.0, key_top) for label in key.labels]
-        tiles_top = margin + key_top + key.height + 0.06
-    below = _below(around, room)
-    if around.live and not around.marks:
-        # Their line is kept free: the first verdict must not move what is below the sheet.
-        below.append(Label((" ",), 0.0, _under(below), _POINTS["legend"], "note"))
-    labels = [label.moved(margin, margin) for label in above]
-    labels += [label.moved(margin, tiles_top) for label in block.labels]
-    bottom = tiles_top + block.height + 0.14
-    labels += [label.moved(margin, bottom) for label in below]
-    lowest = bottom + max(label.top + label.height for label in below) if below else bottom - 0.14
+        tiles_top = key_top + key.height + 0.06
+    bottom = tiles_top + tiles.height
+    parts = (
+        header.moved(margin, margin),
+        key.moved(margin, key_top),
+        tiles.moved(margin, tiles_top),
+        legend.moved(margin, bottom + 0.14),
+    )
     return GridPlan(
-        width=room + 2 * margin,
-        height=lowest + margin,
-        tiles=tuple(replace(tile, rect=tile.rect.moved(margin, tiles_top)) for tile in block.tiles),
-        labels=tuple(labels),
-        lines=tuple(line.moved(margin, tiles_top) for line in block.lines),
-        bars=tuple(bar.moved(margin, margin + key_top) for bar in key.bars),
-        rows=tuple(entry.labels for entry in table.rows if not entry.reference),
-        columns=tuple(entry.labels for entry in table.columns if not entry.reference),
-        row_names=table.row_names,
-        column_names=table.column_names,
-        notes=tuple(note for note in (around.mark, *around.notes) if note),
-        legend=around.legend,
-        crop=crop,
-        page=pages[0],
-        pages=pages[1],
+        width=header.width + 2 * margin,
+        height=bottom + (0.11 + legend.height if legend.height else 0.0) + margin,
+        tiles=parts[2].tiles,
+        labels=tuple(label for part in parts for label in part.labels),
+        lines=parts[2].lines,
+        bars=parts[1].bars,
     )
 
 
-def _above(around: _Around, room: float) -> list[Label]:
-    """Title, mark and notes, one below the other."""
-    labels: list[Label] = []
-    top = 0.0
-    parts: list[tuple[Role, str, int]] = [
-        ("title", around.title, 1),
-        ("mark", around.mark, 1),
-        ("note", " · ".join(around.notes), 4),
-    ]
-    for role, words, most in parts:
-        if words:
-            labels.append(Label(text.wrap(words, _POINTS[role], room, most), 0.0, top, _POINTS[role], role))
-            top += labels[-1].height + 0.02
-    return labels
-
-
-def _below(around: _Around, room: float) -> list[Label]:
-    """The legend, and what the marks on tiles mean."""
-    points = _POINTS["legend"]
-    labels = _legend(around.legend, points, room) if around.legend else []
-    if around.marks:
-        words = text.wrap(around.marks, points, room, 2)
-        labels.append(Label(words, 0.0, _under(labels), points, "note"))
-    return labels
-
-
-def _under(labels: Sequence[Label]) -> float:
-    """Where the next line below them begins."""
-    return max((label.top + label.height + 0.03 for label in labels), default=0.0)
-
-
-def _legend(entries: Sequence[tuple[str, str]], points: float, room: float) -> list[Label]:
-    """Names and what they stand for with hanging indents; many short ones in two columns."""
-    if len(entries) > _LINE_LIMIT:
-        more = len(entries) - _LINE_LIMIT + 1
-        entries = [*entries[: _LINE_LIMIT - 1], ("…", f"and {more} more: results.to_frame() has them")]
-    names, texts = zip(*entries, strict=True)
-    widest = min(text.widest(names, points), room / 4)
-    indent = widest + 0.12
-    columns = 2 if len(entries) > 8 and text.widest(texts, points) < room / 2 - indent - 0.2 else 1
-    most = min(_MOST_LINES, max(1, _LINE_LIMIT // len(entries)))
-    short = text.labelled(names, points, [widest] * len(names), 1)
-    lines = text.labelled(texts, points, [room - indent] * len(texts), most)
-    # The others say what they have that the first has not.
-    lines[0] = text.wrap(texts[0], points, room - indent, _MOST_LINES)
-    labels: list[Label] = []
-    for column, run in enumerate(sizing.even(len(entries), math.ceil(len(entries) / columns))):
-        left, top = column * room / 2, 0.0
-        for at in run:
-            labels.append(Label(short[at], left, top, points, "name"))
-            labels.append(Label(lines[at], left + indent, top, points, "legend"))
-            top += labels[-1].height + 0.03
-    return labels
-
-
-def _empty(results: Results, title: str | None) -> GridPlan:
+def _empty(title: str) -> GridPlan:
     """A small sheet that says there is nothing to show."""
-    words = text.clean(title if title is not None else results.name)
-    labels = [Label(("There are no cells to show.",), _MARGIN, _MARGIN, 10.0, "value")]
-    if words:
-        lines = text.wrap(words, _POINTS["title"], _NARROWEST, 1)
-        labels = [
-            Label(lines, _MARGIN, _MARGIN, _POINTS["title"], "title"),
-            labels[0].moved(0.0, text.height(1, _POINTS["title"]) + 0.05),
-        ]
-    bottom = labels[-1].top + labels[-1].height
-    return GridPlan(_NARROWEST + 2 * _MARGIN, bottom + _MARGIN, labels=tuple(labels))
+    header = captions.header(title, "", (), _NARROWEST)
+    top = _MARGIN + (header.height + 0.02 if title else 0.0)
+    label = Label(("There are no cells to show.",), _MARGIN, top, 10.0, "value")
+    labels = (*header.moved(_MARGIN, _MARGIN).labels, label)
+    return GridPlan(_NARROWEST + 2 * _MARGIN, label.bottom + _MARGIN, labels=labels)

@@ -1,11 +1,12 @@
-"""A sheet that changes: shows one plan after the other on one figure and redraws only what differs.
+"""A figure that shows one plan after the other and redraws only the differences.
 
-Knows no canvas, no event and no thread: it is drawn on one thread, and says what may be loaded on others.
+It is drawn on one thread; `missing`, `load` and `sharpen` serve threads that load pictures. Canvas and events belong to
+the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kontext_lab.errors import KontextLabError
-from kontext_lab.figures import placeholder_cards
-from kontext_lab.figures.geometry import GridPlan, Label, Rect, Tile, TileFrame
-from kontext_lab.figures.painter import CardCache, Painter, PixelLayer, plain_settings, sheet_axes
+from kontext_lab.figures.geometry import GridPlan, Label, PlaceholderCard, Rect, Tile
+from kontext_lab.figures.painter import (
+    CardCache,
+    Painter,
+    PixelLayer,
+    plain_settings,
+    sheet_axes,
+    whole_pixels,
+)
 from kontext_lab.figures.pictures import Pixels, Previews, cut, source_of
-from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.figures.theme import DARK, LIGHT
 from kontext_lab.results import CellResult
 
@@ -36,9 +42,9 @@ class Mark:
     """A frame around the tile of one output.
 
     Attributes:
-        cell: whose output it is; the same cell of a plan and of a run are one.
-        number: which output, from 1.
-        name: a letter shown on it, where there are two to tell apart.
+        cell: the cell; the same cell of a plan and of a run are one.
+        number: number of its output, from 1.
+        name: a letter on it to distinguish two of them, or "".
     """
 
     cell: CellResult
@@ -46,7 +52,7 @@ class Mark:
     name: str = ""
 
     def is_on(self, tile: Tile) -> bool:
-        """Whether a tile shows this output."""
+        """True if a tile shows this output."""
         cell = tile.cell
         if cell is None or tile.number != self.number:
             return False
@@ -57,13 +63,17 @@ class Mark:
         return (cell.title, cell.params) == (self.cell.title, self.cell.params)
 
 
+_Layer = Sequence[tuple[Rect, Any]]
+"""Rectangles of tiles, and the signs drawn over them."""
+
+
 class LiveSheet:
     """A figure that follows the plans it is shown.
 
     Attributes:
         figure: drawn on; its canvas is the caller's.
         previews: decoded pictures; several sheets may share one.
-        plan: what is shown, or None before the first.
+        plan: the plan shown, or None before the first.
     """
 
     def __init__(self, figure: Figure, previews: Previews | None = None) -> None:
@@ -75,55 +85,53 @@ class LiveSheet:
         self._faces: list[Hashable] = []
         self._card_caches: dict[bool, CardCache] = {}
         self._labels: dict[Label, list[Artist]] = {}
-        self._corners: tuple[tuple[Rect, ...], list[Artist]] = ((), [])
-        self._verdicts: tuple[tuple[tuple[Rect, Any], ...], list[Artist]] = ((), [])
-        self._values: tuple[tuple[tuple[Rect, TileFrame], ...], list[Artist]] = ((), [])
-        self._frames: tuple[tuple[tuple[Rect, str, str, bool], ...], list[Artist]] = ((), [])
+        self._layers: dict[str, tuple[_Layer, list[Artist]]] = {}
         self._pasted: set[tuple[int, int, int, int]] = set()
         self._drawn_over = True
 
     def show(self, plan: GridPlan, *, dark: bool = False, wait: bool = True) -> bool:
-        """Show a plan; what is the same as before stays.
+        """Show a plan; parts that are the same as before stay.
 
         Args:
-            plan: what goes where.
+            plan: the plan.
             dark: on dark paper.
-            wait: load what is missing now; else such tiles say that they are being loaded.
+            wait: load missing pictures now; else their tiles show that they are being loaded.
 
         Returns:
-            Whether anything changed: only then the canvas needs to be drawn.
+            True if anything changed: only then the canvas needs to be drawn.
         """
         self.plan = plan
+        reused = [(tile.rect, tile.reused) for tile in plan.tiles if tile.reused]
+        verdicts = [(tile.rect, tile.verdicts) for tile in plan.tiles if tile.verdicts]
+        values = [(tile.rect, tile.frame) for tile in plan.tiles if tile.frame is not None]
         with plain_settings():
             drawn_over = [
                 self._rebuild(plan, dark),
                 self._show_labels(plan.labels),
-                self._show_corners(plan),
-                self._show_verdicts(plan),
-                self._show_values(plan),
+                self._show_layer("corners", reused, self._painter.corners),
+                self._show_layer("verdicts", verdicts, self._painter.verdicts),
+                self._show_layer("values", values, self._painter.values),
                 self._show_marks(),
             ]
-            pasted = self._show_tiles(plan, wait)
+            pasted = [self._show_tile(number, tile, plan, wait) for number, tile in enumerate(plan.tiles)]
         self._drawn_over |= any(drawn_over)
-        return pasted or any(drawn_over)
+        return any(pasted) or any(drawn_over)
 
     def patches(self) -> list[Patch] | None:
-        """What became different since this was asked last: tiles whose pixels only have to be put in their places.
+        """The tiles that changed since the last call: their pixels only have to be put in their places.
 
-        Text is what takes long to draw, and while pictures arrive it stays. None: something else changed, or
-        something lies on such a tile, and all is to be drawn.
+        Text takes long to draw, and while pictures arrive it stays. None: something else changed, or something lies on
+        such a tile, and everything is to be drawn.
         """
         pasted, drawn_over = self._pasted, self._drawn_over
         self._pasted, self._drawn_over = set(), False
-        covered = [*self._corners[0], *(rect for rect, _ in self._verdicts[0])]
-        covered += [rect for rect, *_ in self._frames[0]]
-        covered += [rect for rect, _ in self._values[0]]
-        if drawn_over or not pasted.isdisjoint(PixelLayer.place(rect, self.figure.dpi) for rect in covered):
+        covered = (rect for layer, _ in self._layers.values() for rect, _ in layer)
+        if drawn_over or not pasted.isdisjoint(whole_pixels(rect, self.figure.dpi) for rect in covered):
             return None
         return [(left, top, self._pixels.part(left, top, *size)) for left, top, *size in pasted]
 
     def select(self, *marks: Mark) -> bool:
-        """Frame these outputs, and no others; says whether anything changed."""
+        """Frame these outputs, and no others; return True if anything changed."""
         self.marks = marks
         with plain_settings():
             changed = self._show_marks()
@@ -141,11 +149,11 @@ class LiveSheet:
         return list(found.values())
 
     def load(self, tile: Tile) -> Image.Image | PlaceholderCard:
-        """Load one of the missing; in any thread. What could not be loaded is said by a card."""
+        """Load one of the missing tiles; in any thread. A card tells why a picture could not be loaded."""
         return self.previews.load(tile, len(self.plan.tiles) if self.plan is not None else 1)
 
     def coarse(self) -> list[Tile]:
-        """The tiles whose previews have too few pixels for what is shown of them."""
+        """The tiles whose previews have too few pixels for the part that is shown."""
         plan = self.plan
         if plan is None:
             return []
@@ -168,15 +176,15 @@ class LiveSheet:
                 continue
 
     def put(self, tile: Tile, pixels: Pixels, crop: Sequence[float]) -> bool:
-        """Put exact pixels in place, unless the sheet has moved on meanwhile.
+        """Put exact pixels in place, unless the sheet shows something else by now.
 
         Args:
-            tile: whose pixels they are.
+            tile: the tile.
             pixels: as `sharpen` returned them.
             crop: the part of the picture they show.
 
         Returns:
-            Whether the sheet changed.
+            True if the sheet changed.
         """
         plan = self.plan
         if plan is None or tuple(crop) != plan.crop:
@@ -189,7 +197,7 @@ class LiveSheet:
         return False
 
     def _rebuild(self, plan: GridPlan, dark: bool) -> bool:
-        """Begin anew where anything lies elsewhere than before."""
+        """Clear the figure if anything lies elsewhere than before."""
         # Rounded: the last digits of a plan at another crop may differ.
         places = tuple(_rounded(tile.rect) for tile in plan.tiles)
         size = (round(plan.width, 3), round(plan.height, 3))
@@ -207,12 +215,12 @@ class LiveSheet:
         self._pixels = PixelLayer(width, height)
         axes.add_artist(self._pixels)
         self._pixels.set_clip_path(None)
-        self._painter, self._accents, self._ink = Painter(axes, theme), theme.accents, theme.text
+        self._painter, self._theme = Painter(axes, theme), theme
         self._cards = self._card_caches.setdefault(dark, CardCache(theme))
         self._painter.brackets(plan.lines)
         self._painter.bars(plan.bars)
         self._labels, self._faces = {}, [None for _ in plan.tiles]
-        self._corners, self._verdicts, self._values, self._frames = ((), []), ((), []), ((), []), ((), [])
+        self._layers = {}
         return True
 
     def _show_labels(self, labels: Sequence[Label]) -> bool:
@@ -223,10 +231,6 @@ class LiveSheet:
         for label in new:
             self._labels[label] = self._painter.label(label)
         return bool(gone or new)
-
-    def _show_tiles(self, plan: GridPlan, wait: bool) -> bool:
-        changed = [self._show_tile(number, tile, plan, wait) for number, tile in enumerate(plan.tiles)]
-        return any(changed)
 
     def _show_tile(self, number: int, tile: Tile, plan: GridPlan, wait: bool) -> bool:
         picture = tile.card or self._picture(tile, wait)
@@ -252,73 +256,46 @@ class LiveSheet:
         found = self.load(tile) if wait else self.previews.get(tile)
         if found is None or isinstance(found, PlaceholderCard):
             waiting = _MEASURING if tile.overlay is not None else _LOADING
-            return placeholder_cards.fitted(found or waiting, tile.rect.width, tile.rect.height)
+            return (found or waiting).fitted(tile.rect)
         return found
 
     def _paste(self, number: int, tile: Tile, pixels: Pixels, face: Hashable) -> None:
-        place = PixelLayer.place(tile.rect, self.figure.dpi)
+        place = whole_pixels(tile.rect, self.figure.dpi)
         self._pixels.paste(*place[:2], pixels)
         self._pasted.add(place)
         self._faces[number] = face
 
-    def _show_corners(self, plan: GridPlan) -> bool:
-        reused = tuple(tile.rect for tile in plan.tiles if tile.reused)
-        if reused == self._corners[0]:
+    def _show_layer(self, name: str, layer: _Layer, paint: Callable[[Any], list[Artist]]) -> bool:
+        """Draw a layer over the tiles; if it is the same as before, it stays."""
+        before, artists = self._layers.get(name, ([], []))
+        if layer == before:
             return False
-        _remove(self._corners[1])
-        self._corners = (reused, self._painter.corners(reused))
-        return True
-
-    def _show_verdicts(self, plan: GridPlan) -> bool:
-        given = tuple((tile.rect, tile.verdicts) for tile in plan.tiles if tile.verdicts)
-        if given == self._verdicts[0]:
-            return False
-        _remove(self._verdicts[1])
-        self._verdicts = (given, self._painter.verdicts(given))
-        return True
-
-    def _show_values(self, plan: GridPlan) -> bool:
-        given = tuple((tile.rect, tile.frame) for tile in plan.tiles if tile.frame is not None)
-        if given == self._values[0]:
-            return False
-        _remove(self._values[1])
-        self._values = (given, self._painter.values(given))
+        _remove(artists)
+        self._layers[name] = (layer, paint(layer))
         return True
 
     def _show_marks(self) -> bool:
         if self.plan is None or self._geometry is None:
             return False
-        tones = dict(zip(("", "A", "B"), self._accents, strict=True))
-        wanted = tuple(
-            # Among coloured frames, that of the picked one has no hue.
-            (
-                tile.rect,
-                self._ink if tile.frame and not mark.name else tones.get(mark.name, self._accents[0]),
-                mark.name,
-                tile.frame is not None,
-            )
-            for mark in self.marks
-            for tile in self.plan.tiles
-            if mark.is_on(tile)
-        )
-        if wanted == self._frames[0]:
-            return False
-        _remove(self._frames[1])
-        parts = [
-            part
-            for rect, tone, name, within in wanted
-            for part in self._painter.frame(rect, tone, name, within=within)
-        ]
-        self._frames = (wanted, parts)
-        return True
+        theme = self._theme
+        colours = {"A": theme.accents[1], "B": theme.accents[2]}
+        frames = []
+        for mark in self.marks:
+            for tile in self.plan.tiles:
+                if mark.is_on(tile):
+                    # Among coloured frames, that of the selected tile has no hue.
+                    hueless = tile.frame is not None and not mark.name
+                    colour = theme.text if hueless else colours.get(mark.name, theme.accents[0])
+                    frames.append((tile.rect, (colour, mark.name, tile.frame is not None)))
+        return self._show_layer("marks", frames, self._painter.frames)
 
     def _size(self, tile: Tile) -> tuple[int, int]:
-        *_, width, height = PixelLayer.place(tile.rect, self.figure.dpi)
+        *_, width, height = whole_pixels(tile.rect, self.figure.dpi)
         return width, height
 
 
 def _faces(tile: Tile, plan: GridPlan) -> tuple[Hashable, Hashable]:
-    """What a tile's picture is known by: from its preview, and sharp."""
+    """Keys of a tile's picture: made from its preview, and sharp."""
     face = ("picture", source_of(tile), plan.crop)
     return (*face, "preview"), (*face, "sharp")
 

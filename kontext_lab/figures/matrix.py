@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kontext_lab.figures import sizing, text
-from kontext_lab.figures.geometry import Label, Line, Rect
-from kontext_lab.figures.sizing import GAP, GROUP_GAP, PageSize, Units
-from kontext_lab.figures.table import Block, Entry, Ratios, Table, tile_of
+from kontext_lab.figures.geometry import Block, Label, Line, Rect
+from kontext_lab.figures.sizing import PageSize, Sides
+from kontext_lab.figures.table import Ratios, Side, Table, tile_of
 from kontext_lab.images import Reference
 
-__all__ = ["lay_matrix", "split_matrix"]
+__all__ = ["lay_matrix", "name_label", "split_matrix"]
 
 NAME_POINTS = 8.0
 _VALUE_SIZES = (9.0, 8.5, 8.0, 7.5, 7.0, 6.5)
-_GUTTER_SIZES = (9.0, 8.5, 8.0)
-_WIDEST_LABEL, _GUTTER_SHARE = 1.7, 0.45
+_ROW_SIZES = (9.0, 8.5, 8.0)
+_WIDEST_LABEL, _ROW_SHARE = 1.7, 0.45
 """Inches that row labels may take, and the part of the sheet that all of their levels may."""
 _COLUMN_LINES, _ROW_LINES = 2, 3
 _NARROWEST = 0.3
@@ -26,166 +26,110 @@ _UNDER = 0.05
 
 
 @dataclass(frozen=True)
-class _Gutter:
-    """The labels of one level of rows.
+class _RowLevel:
+    """The labels of one level of rows, before the heights of the rows are known.
 
     Attributes:
         name: of the parameter, "" for none.
         runs: the rows of each label.
         words: the labels.
-        lines: the same broken to fit.
+        lines: the same, broken to fit.
         among: the labels of all pages.
         points: type size.
-        room: inches a label may take: where rows leave fewer lines, it is cut further.
-        right: the edge they are aligned to.
+        room: inches for a label: where rows leave fewer lines, it is cut further.
+        right: the edge that they are aligned to.
     """
 
     name: str
-    runs: tuple[range, ...]
-    words: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
+    runs: list[range]
+    words: list[str]
+    lines: list[tuple[str, ...]]
     among: tuple[str, ...]
     points: float
     room: float
     right: float
 
 
-def split_matrix(table: Table, ratios: Ratios, per_page: int | None, room: PageSize) -> list[Table]:
+def split_matrix(table: Table, ratios: Ratios, per_page: int | None, space: PageSize) -> list[Table]:
     """The pages of a table: runs of rows by runs of columns, references on every page."""
-    units = _units(table, ratios)
-    smallest, least = room.smallest(per_page), _least(table)
-    fixed_columns = [at for at, entry in enumerate(table.columns) if entry.reference]
-    fixed_rows = [at for at, entry in enumerate(table.rows) if entry.reference]
-    widths = [max(least[0], width * smallest) for width in units.widths]
-    heights = [max(least[1], height * smallest) for height in units.heights]
-    gaps_across, gaps_down = _gaps(table.columns), _gaps(table.rows)
-    first_row, first_column = len(fixed_rows), len(fixed_columns)
-    beside = sum(widths[at] + gaps_across[at] for at in fixed_columns) + _gutter_width(table, room)
-    above = sum(heights[at] + gaps_down[at] for at in fixed_rows) + _header_height(table)
-    own_rows, own_columns = heights[first_row:], widths[first_column:]
+    widths, heights = _units(table, ratios)
+    smallest, least = space.smallest(per_page), _least(table)
+
+    def fitting(side: Side, units: Sequence[float], least: float, room: float) -> int:
+        sizes, first = [max(least, smallest * one) for one in units], side.references
+        references = sum(sizes[:first]) + sum(side.gaps[:first])
+        return sizing.fitting(sizes[first:], side.gaps[first:], room - references)
+
     most = (
-        sizing.fitting(own_rows, gaps_down[first_row:], room.tallest - above),
-        sizing.fitting(own_columns, gaps_across[first_column:], room.widest - beside),
+        fitting(table.rows, heights, least[1], space.tallest - _header_height(table)),
+        fitting(table.columns, widths, least[0], space.widest - _row_labels_width(table, space)),
     )
-    each = sizing.shared_out(len(own_rows), len(own_columns), most, per_page)
-    down, across = sizing.even(len(own_rows), each[0]), sizing.even(len(own_columns), each[1])
-    return [
-        _part(
-            table,
-            [*fixed_rows, *(at + first_row for at in rows)],
-            [*fixed_columns, *(at + first_column for at in columns)],
-        )
-        for rows, columns in itertools.product(down, across)
-    ]
+    rows, columns = (len(side.entries) - side.references for side in (table.rows, table.columns))
+    down, across = sizing.shared_out(rows, columns, most, per_page)
+    pages = itertools.product(table.rows.pages(down), table.columns.pages(across))
+    return [table.part(*page) for page in pages]
 
 
-def lay_matrix(table: Table, ratios: Ratios, room: PageSize) -> Block:
-    """Give everything its place; the block's top left is the origin.
-
-    Args:
-        table: one page.
-        ratios: width by height of what it shows.
-        room: what there is for the tiles.
-    """
-    units = _units(table, ratios)
-    gutter, levels = _gutter(table, room)
-    gaps_across, gaps_down = _gaps(table.columns), _gaps(table.rows)
-    taken = (gutter + sum(gaps_across), _header_height(table) + sum(gaps_down))
-    widths, heights = sizing.sized(units, _least(table), taken, room)
-    lefts = _starts(gutter, widths, gaps_across)
+def lay_matrix(table: Table, ratios: Ratios, space: PageSize) -> Block:
+    """Give everything on a page its place; the block's top left is the origin."""
+    before, levels = _row_levels(table, space)
+    gaps = (table.columns.gaps, table.rows.gaps)
+    taken = (before + sum(gaps[0]), _header_height(table) + sum(gaps[1]))
+    widths, heights = sizing.largest_sides(_units(table, ratios), _least(table), taken, space)
+    lefts = _starts(before, widths, gaps[0])
     header, labels, lines = _headings(table, lefts, widths)
-    tops = _starts(header, heights, gaps_down)
-    side_labels, side_lines = _row_labels(levels, tops, heights)
-    # The names of the row levels stand above their labels.
-    above = header - _UNDER - text.height(1, NAME_POINTS)
-    names = [
-        Label((level.name,), level.right, above, NAME_POINTS, "name", "right")
-        for level in levels
-        if level.name
-    ]
-    tiles = tuple(
-        tile_of(
-            content,
-            row - _reference_count(table.rows),
-            column - _reference_count(table.columns),
-            sizing.fitted_rect(
-                ratios.of(content), Rect(lefts[column], tops[row], widths[column], heights[row])
-            ),
-        )
-        for (row, column), content in sorted(table.places.items(), key=lambda item: item[0])
-    )
+    tops = _starts(header, heights, gaps[1])
+    for level in levels:
+        level_labels, level_lines = _row_labels(level, tops, heights)
+        # The name of a level stands above its labels.
+        above = header - _UNDER - text.height(1, NAME_POINTS)
+        if level.name:
+            labels.append(Label((level.name,), level.right, above, NAME_POINTS, "name", "right"))
+        labels += level_labels
+        lines += level_lines if level is not levels[-1] else []
+    first_row, first_column = table.rows.references, table.columns.references
+    tiles = []
+    for (row, column), content in sorted(table.places.items(), key=lambda item: item[0]):
+        box = Rect(lefts[column], tops[row], widths[column], heights[row])
+        tiles.append(tile_of(content, row - first_row, column - first_column, box.fitted(ratios.of(content))))
     return Block(
         width=lefts[-1] + widths[-1],
         height=tops[-1] + heights[-1],
-        tiles=tiles,
-        labels=(*labels, *names, *side_labels),
-        lines=(*lines, *side_lines),
+        tiles=tuple(tiles),
+        labels=tuple(labels),
+        lines=tuple(lines),
     )
 
 
-def _units(table: Table, ratios: Ratios) -> Units:
-    """Units shared out among the shots; references take what that leaves sensible for them."""
-    rows, columns = len(table.rows), len(table.columns)
-    first_row, first_column = _reference_count(table.rows), _reference_count(table.columns)
+def _units(table: Table, ratios: Ratios) -> Sides:
+    """Units shared out among the shots; references are about as large as the tiles beside or below them."""
+    first_row, first_column = table.rows.references, table.columns.references
     own = {
         (row - first_row, column - first_column): ratios.of_box(content)
         for (row, column), content in table.places.items()
         if not isinstance(content, Reference)
     }
-    units = sizing.units(own, rows - first_row, columns - first_column)
-    if not (first_row or first_column):
-        return units
+    rows, columns = len(table.rows.entries) - first_row, len(table.columns.entries) - first_column
+    widths, heights = sizing.units(own, rows, columns)
     # Beside the tiles as high as they are, above them as wide, but not much larger than they are.
-    widths, heights = [0.1], [0.1]
-    for (row, column), content in table.places.items():
-        if isinstance(content, Reference) and first_column:
-            widths.append(ratios.of_box(content) * units.heights[row])
-        elif isinstance(content, Reference):
-            heights.append(units.widths[column] / ratios.of_box(content))
-    width = min(max(widths), 1.2 * max(units.widths))
-    height = min(max(heights), 1.2 * max(units.heights))
-    return Units((width,) * first_column + units.widths, (height,) * first_row + units.heights)
+    references = [
+        (at, ratios.of_box(content)) for at, content in table.places.items() if isinstance(content, Reference)
+    ]
+    if first_column:
+        widest = max([0.1, *(ratio * heights[row] for (row, _), ratio in references)])
+        widths = [min(widest, 1.2 * max(widths))] * first_column + widths
+    elif first_row:
+        highest = max([0.1, *(widths[column] / ratio for (_, column), ratio in references)])
+        heights = [min(highest, 1.2 * max(heights))] * first_row + heights
+    return widths, heights
 
 
 def _least(table: Table) -> tuple[float, float]:
     """The least width of columns and height of rows whose labels are legible: a few digits, a line."""
     return (
-        _NARROWEST if table.column_names else 0.0,
-        text.height(1, _GUTTER_SIZES[-1]) if table.row_names else 0.0,
+        _NARROWEST if table.columns.names else 0.0,
+        text.height(1, _ROW_SIZES[-1]) if table.rows.names else 0.0,
     )
-
-
-def _reference_count(entries: Sequence[Entry]) -> int:
-    return sum(entry.reference for entry in entries)
-
-
-def _part(table: Table, rows: Sequence[int], columns: Sequence[int]) -> Table:
-    new_row = {old: new for new, old in enumerate(rows)}
-    new_column = {old: new for new, old in enumerate(columns)}
-    return replace(
-        table,
-        rows=tuple(table.rows[at] for at in rows),
-        columns=tuple(table.columns[at] for at in columns),
-        places={
-            (new_row[row], new_column[column]): content
-            for (row, column), content in table.places.items()
-            if row in new_row and column in new_column
-        },
-    )
-
-
-def _gaps(entries: Sequence[Entry]) -> list[float]:
-    """The gap after each entry: wider where an outer level changes, and after references."""
-    return [
-        GAP + (GROUP_GAP - GAP) * max(one.reference != other.reference, _outer_changes(one, other))
-        for one, other in itertools.pairwise(entries)
-    ]
-
-
-def _outer_changes(one: Entry, other: Entry) -> int:
-    """How many of the outer levels begin anew between two neighbours."""
-    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one.labels, other.labels, strict=False))
-    return max(0, len(one.labels) - 1 - len(list(same)))
 
 
 def _starts(first: float, sizes: Sequence[float], gaps: Sequence[float]) -> list[float]:
@@ -193,133 +137,111 @@ def _starts(first: float, sizes: Sequence[float], gaps: Sequence[float]) -> list
     return list(itertools.accumulate(steps, initial=first))
 
 
-def _runs(entries: Sequence[Entry], level: int) -> list[range]:
-    """Neighbours that share their labels down to a level, without references."""
-    runs: list[range] = []
-    for at, entry in enumerate(entries):
-        if entry.reference:
-            continue
-        head = entry.labels[: level + 1]
-        if runs and runs[-1].stop == at and entries[runs[-1].start].labels[: level + 1] == head:
-            runs[-1] = range(runs[-1].start, at + 1)
-        else:
-            runs.append(range(at, at + 1))
-    return runs
-
-
 def _headings(
     table: Table, lefts: Sequence[float], widths: Sequence[float]
 ) -> tuple[float, list[Label], list[Line]]:
-    """Names and values above the columns, the outermost level on top; also how high they are."""
+    """Names and values above the columns, the outermost level on top; also their height."""
+    side = table.columns
+    rights = [left + width for left, width in zip(lefts, widths, strict=True)]
     labels: list[Label] = []
     lines: list[Line] = []
-    # The names of the rows stand on the same lines: they need one even where columns have no names.
-    top = 0.0 if table.column_names or not table.row_names else text.height(1, NAME_POINTS)
-    first = _reference_count(table.columns)
-    for level, name in enumerate(table.column_names):
-        labels.append(_name(name, lefts[first], top, max(1.0, lefts[-1] + widths[-1] - lefts[first])))
-        top += text.height(1, NAME_POINTS)
-        runs = _runs(table.columns, level)
-        innermost = level == len(table.column_names) - 1
-        rooms = [lefts[run[-1]] + widths[run[-1]] - lefts[run[0]] for run in runs]
-        made = _values(
-            [table.columns[run[0]].labels[level] for run in runs], rooms, table.column_values[level]
-        )
-        deep = max(label.height for label in made)
-        for run, room, label in zip(runs, rooms, made, strict=True):
+
+    def add_values(runs: Sequence[range], level: int, top: float, among: Sequence[str] = ()) -> float:
+        """Add the labels of runs of columns; return their height."""
+        rooms = [rights[run[-1]] - lefts[run[0]] for run in runs]
+        words = [side.entries[run[0]][level] for run in runs]
+        points = text.fitting_size(words, _VALUE_SIZES, rooms, _COLUMN_LINES)
+        broken = text.labelled(words, points, rooms, _COLUMN_LINES, among)
+        deep = text.height(max(map(len, broken)), points)
+        for run, room, one in zip(runs, rooms, broken, strict=True):
             # Values stand on their tiles, whatever the number of their lines.
-            labels.append(label.moved(lefts[run[0]] + room / 2, top + deep - label.height))
-            if not innermost:
-                lines.append(Line(lefts[run[0]], top + deep, lefts[run[0]] + room, top + deep))
-        top += deep + (0.0 if innermost else _UNDER)
-    references = [at for at in range(len(table.columns)) if table.columns[at].reference]
-    if references:
-        made = _values([table.columns[at].labels[0] for at in references], [widths[at] for at in references])
-        deep = max(label.height for label in made)
+            under = deep - text.height(len(one), points)
+            labels.append(Label(one, lefts[run[0]] + room / 2, top + under, points, "value", "center"))
+        return deep
+
+    # The names of the rows stand on the same lines: they need one even where columns have no names.
+    top = 0.0 if side.names or not table.rows.names else text.height(1, NAME_POINTS)
+    first = lefts[side.references]
+    for level, name in enumerate(side.names):
+        labels.append(name_label(name, first, top, max(1.0, rights[-1] - first)))
+        top += text.height(1, NAME_POINTS)
+        runs = side.runs(level)
+        top += add_values(runs, level, top, side.labels[level])
+        if level < len(side.names) - 1:
+            lines += [Line(lefts[run[0]], top, rights[run[-1]], top) for run in runs]
+            top += _UNDER
+    if side.references:
+        references = [range(at, at + 1) for at in range(side.references)]
+        before = len(labels)
+        deep = add_values(references, 0, 0.0)
+        labels[before:] = [label.moved(0.0, max(top, deep) - deep) for label in labels[before:]]
         top = max(top, deep)
-        labels.extend(
-            label.moved(lefts[at] + widths[at] / 2, top - label.height)
-            for at, label in zip(references, made, strict=True)
-        )
     return top + (_UNDER if top else 0.0), labels, lines
 
 
 def _header_height(table: Table) -> float:
-    """What the headings take at most, whatever the widths of the columns."""
+    """The height of the headings at most, whatever the widths of the columns."""
     level = text.height(1, NAME_POINTS) + text.height(_COLUMN_LINES, _VALUE_SIZES[0]) + _UNDER
-    return max(
-        level * len(table.column_names), level if _reference_count(table.columns) or table.row_names else 0.0
-    )
+    return level * max(len(table.columns.names), 1 if table.columns.references or table.rows.names else 0)
 
 
-def _values(texts: Sequence[str], rooms: Sequence[float], among: Sequence[str] = ()) -> list[Label]:
-    points = text.fitting_size(texts, _VALUE_SIZES, rooms, _COLUMN_LINES)
-    lines = text.labelled(texts, points, rooms, _COLUMN_LINES, among)
-    return [Label(one, 0.0, 0.0, points, "value", "center") for one in lines]
-
-
-def _name(name: str, x: float, top: float, room: float) -> Label:
+def name_label(name: str, x: float, top: float, room: float) -> Label:
+    """The name of a parameter, cut to `room` inches."""
     return Label((text.shorten(text.clean(name), NAME_POINTS, room),), x, top, NAME_POINTS, "name")
 
 
-def _gutter_width(table: Table, room: PageSize) -> float:
-    """What the row labels and the space before the tiles take at most, whatever their type size."""
-    widest = _widest_label(table, room)
+def _row_labels_width(table: Table, space: PageSize) -> float:
+    """The width of the row labels and the space before the tiles at most, whatever their type size."""
+    widest = _widest_label(table, space)
     levels = [
-        min(max(text.width(text.clean(name), NAME_POINTS), text.widest(values, _GUTTER_SIZES[0])), widest)
-        for name, values in zip(table.row_names, table.row_values, strict=True)
+        min(max(text.width(text.clean(name), NAME_POINTS), text.widest(labels, _ROW_SIZES[0])), widest)
+        for name, labels in zip(table.rows.names, table.rows.labels, strict=True)
     ]
     return sum(levels) + _BESIDE * max(0, 2 * len(levels) - 1)
 
 
-def _widest_label(table: Table, room: PageSize) -> float:
-    return min(_WIDEST_LABEL, _GUTTER_SHARE * room.widest / max(1, len(table.row_names)))
+def _widest_label(table: Table, space: PageSize) -> float:
+    return min(_WIDEST_LABEL, _ROW_SHARE * space.widest / max(1, len(table.rows.names)))
 
 
-def _gutter(table: Table, room: PageSize) -> tuple[float, list[_Gutter]]:
-    """The levels of row labels, and how wide they are together with the space before the tiles."""
-    if not table.row_names and not _reference_count(table.rows):
+def _row_levels(table: Table, space: PageSize) -> tuple[float, list[_RowLevel]]:
+    """The levels of row labels, and their width together with the space before the tiles."""
+    side = table.rows
+    if not side.names and not side.references:
         return 0.0, []
-    levels: list[_Gutter] = []
-    right, widest = 0.0, _widest_label(table, room)
-    names = [text.clean(name) for name in table.row_names] or [""]
+    levels: list[_RowLevel] = []
+    right, widest = 0.0, _widest_label(table, space)
+    names = [text.clean(name) for name in side.names] or [""]
     short = text.labelled(names, NAME_POINTS, [widest] * len(names), 1)
     for level, (name,) in enumerate(short):
-        runs = _runs(table.rows, level) if table.row_names else []
-        words = [table.rows[run[0]].labels[level] for run in runs]
+        runs = side.runs(level) if side.names else []
+        words = [side.entries[run[0]][level] for run in runs]
         if level == len(names) - 1:
-            runs += [range(at, at + 1) for at, entry in enumerate(table.rows) if entry.reference]
-            words += [entry.labels[0] for entry in table.rows if entry.reference]
-        among = table.row_values[level] if table.row_names else ()
+            runs += [range(at, at + 1) for at in range(side.references)]
+            words += [entry[0] for entry in side.entries[: side.references]]
+        among = side.labels[level] if side.names else ()
         rooms = [widest] * len(words)
-        points = text.fitting_size(words, _GUTTER_SIZES, rooms, _ROW_LINES)
-        lines = text.labelled(words, points, rooms, _ROW_LINES, among)
-        own = text.widest((line for entry in lines for line in entry), points)
+        points = text.fitting_size(words, _ROW_SIZES, rooms, _ROW_LINES)
+        broken = text.labelled(words, points, rooms, _ROW_LINES, among)
+        own = text.widest((line for lines in broken for line in lines), points)
         wide = max(own, text.width(name, NAME_POINTS))
         right += (_BESIDE * 2 if level else 0.0) + wide
-        levels.append(_Gutter(name, tuple(runs), tuple(words), tuple(lines), among, points, wide, right))
+        levels.append(_RowLevel(name, runs, words, broken, among, points, wide, right))
     return right + _BESIDE, levels
 
 
 def _row_labels(
-    levels: Sequence[_Gutter], tops: Sequence[float], heights: Sequence[float]
+    level: _RowLevel, tops: Sequence[float], heights: Sequence[float]
 ) -> tuple[list[Label], list[Line]]:
-    """Values before the rows, in the middle of what they stand for."""
+    """Values before the rows, in the middle of the rows they stand for, and brackets behind the values."""
     labels: list[Label] = []
     lines: list[Line] = []
-    for gutter in levels:
-        innermost = gutter is levels[-1]
-        for run, whole, broken in zip(gutter.runs, gutter.words, gutter.lines, strict=True):
-            top, bottom = tops[run[0]], tops[run[-1]] + heights[run[-1]]
-            most = max(1, int((bottom - top) / text.height(1, gutter.points)))
-            fits = len(broken) <= most
-            words = (
-                broken
-                if fits
-                else text.labelled([whole], gutter.points, [gutter.room], most, gutter.among)[0]
-            )
-            label = Label(words, gutter.right, 0.0, gutter.points, "value", "right")
-            labels.append(label.moved(0.0, (top + bottom - label.height) / 2))
-            if not innermost:
-                lines.append(Line(gutter.right + _BESIDE, top, gutter.right + _BESIDE, bottom))
+    for run, words, broken in zip(level.runs, level.words, level.lines, strict=True):
+        top, bottom = tops[run[0]], tops[run[-1]] + heights[run[-1]]
+        most = max(1, int((bottom - top) / text.height(1, level.points)))
+        fits = len(broken) <= most
+        short = broken if fits else text.labelled([words], level.points, [level.room], most, level.among)[0]
+        middle = (top + bottom - text.height(len(short), level.points)) / 2
+        labels.append(Label(short, level.right, middle, level.points, "value", "right"))
+        lines.append(Line(level.right + _BESIDE, top, level.right + _BESIDE, bottom))
     return labels, lines

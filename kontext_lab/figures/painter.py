@@ -1,15 +1,14 @@
-"""Paints the parts of a sheet: cards, words, corners, brackets, frames. Knows artists, no plan and no pixels.
+"""Matplotlib artists for the parts of a sheet: cards, text, corners, brackets, frames, pixels.
 
-Every call returns what it added, so that a live sheet can take single parts away again.
+Every method of `Painter` returns the artists that it added, so that a live sheet can remove them again.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -26,16 +25,15 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 
 from kontext_lab.figures import text
-from kontext_lab.figures.geometry import ColourBar, Label, Line, Rect, TileFrame
+from kontext_lab.figures.geometry import ColourBar, Label, Line, PlaceholderCard, Rect, TileFrame
 from kontext_lab.figures.pictures import Pixels
-from kontext_lab.figures.placeholder_cards import PlaceholderCard
 from kontext_lab.figures.theme import STATE_COLOURS, Font, Theme, mixed
 
-__all__ = ["CardCache", "Painter", "PixelLayer", "plain_settings", "settings", "sheet_axes", "snapped"]
+__all__ = ["CardCache", "Painter", "PixelLayer", "plain_settings", "settings", "sheet_axes", "whole_pixels"]
 
 _BASELINE = 0.98
 _TRIANGLE = 0.09
-# A disc's colour; its sign, how large it is and how thick its strokes are, in parts of the disc.
+# Colour of a disc; its sign, the sign's size and the width of its strokes, in parts of the disc.
 _TICK = Path([(-1.0, -0.05), (-0.35, -0.7), (1.0, 0.75)])
 _SIGNS: dict[str, tuple[str, Any, float, float]] = {
     "✓": ("#00745a", _TICK, 0.5, 0.15),
@@ -63,7 +61,7 @@ def settings(values: dict[Any, Any] | None = None) -> Iterator[None]:
 
 
 def plain_settings() -> AbstractContextManager[None]:
-    """Settings that artists read while they are made, whatever a notebook has set."""
+    """Default values of the settings that artists read while they are made, in place of a notebook's."""
     return settings(
         {
             "path.sketch": None,
@@ -77,7 +75,7 @@ def plain_settings() -> AbstractContextManager[None]:
 
 
 def sheet_axes(figure: Figure, size: tuple[float, float], theme: Theme, dpi: float) -> Axes:
-    """Give a figure a size and the one Axes, in inches from the top left, that everything lies in."""
+    """Give a figure a size and one Axes for everything, in inches from the top left."""
     # Whole pixels: otherwise every picture would lie between two rows of them, and blur.
     width, height = (math.ceil(round(side * dpi, 6)) / dpi for side in size)
     figure.set_size_inches(width, height)
@@ -89,48 +87,49 @@ def sheet_axes(figure: Figure, size: tuple[float, float], theme: Theme, dpi: flo
     return axes
 
 
-def snapped(rect: Rect, dpi: float) -> Rect:
-    """The rectangle on whole pixels: pictures are drawn as they were scaled, not scaled twice."""
+def whole_pixels(rect: Rect, dpi: float) -> tuple[int, int, int, int]:
+    """Left, top, width and height of a rectangle in whole pixels: pictures are drawn as scaled, not scaled twice."""
     left, top = round(rect.left * dpi), round(rect.top * dpi)
-    right, bottom = max(left + 1, round(rect.right * dpi)), max(top + 1, round(rect.bottom * dpi))
-    return Rect(left / dpi, top / dpi, (right - left) / dpi, (bottom - top) / dpi)
+    return left, top, max(1, round(rect.right * dpi) - left), max(1, round(rect.bottom * dpi) - top)
 
 
 class Painter:
-    """Adds artists to the Axes of a sheet, in the tones of a theme."""
+    """Adds artists to the Axes of a sheet, in the colours of a theme."""
 
     def __init__(self, axes: Axes, theme: Theme) -> None:
         self.axes, self.theme = axes, theme
 
     def card(self, rect: Rect, card: PlaceholderCard, font: Font | None = None) -> list[Artist]:
-        """Words in place of a picture; the kind of card shows in its tone."""
+        """Text in place of a picture; the tone shows the kind of card."""
         theme = self.theme
         tone = STATE_COLOURS.get(card.kind, STATE_COLOURS["failed"])
         quiet = card.kind in _QUIET
-        box = FancyBboxPatch(
-            (rect.left + 0.01, rect.top + 0.01),
-            rect.width - 0.02,
-            rect.height - 0.02,
+        box = rect.inset(0.01)
+        ground = FancyBboxPatch(
+            (box.left, box.top),
+            box.width,
+            box.height,
             boxstyle="round,pad=0,rounding_size=0.04",
             facecolor=mixed(theme.paper, tone, 0.06 if quiet else 0.12),
             edgecolor=mixed(theme.paper, tone, 0.45 if quiet else 0.8),
             linewidth=0.8,
             linestyle=(0, (3, 2)) if card.kind == "waiting" else "solid",
         )
-        self.axes.add_patch(box)
+        self.axes.add_patch(ground)
         heading = text.height(len(card.heading_lines), card.heading_points)
         note = text.height(len(card.note_lines), card.note_points) + (0.03 if card.note_lines else 0.0)
         top = rect.top + (rect.height - heading - note) / 2
         middle = rect.left + rect.width / 2
-        words = mixed(theme.text, tone, 0.35)
         below = top + heading + 0.03
         font = font or Font((*card.heading_lines, *card.note_lines))
         headings = Label(card.heading_lines, middle, top, card.heading_points, "value", "center")
         notes = Label(card.note_lines, middle, below, card.note_points, "note", "center")
-        return [box, *self.label(headings, font, words), *self.label(notes, font)]
+        return [ground, *self.label(headings, font, mixed(theme.text, tone, 0.35)), *self.label(notes, font)]
 
-    def label(self, label: Label, font: Font | None = None, colour: Any = None) -> list[Artist]:
-        """Lines of text, as they were broken."""
+    def label(
+        self, label: Label, font: Font | None = None, colour: Any = None, zorder: float = 3.0
+    ) -> list[Artist]:
+        """Lines of text."""
         usual = {"mark": self.theme.mark, "note": self.theme.muted, "name": self.theme.muted}
         font = font or Font(label.lines)
         return [
@@ -144,26 +143,29 @@ class Painter:
                 horizontalalignment=label.align,
                 verticalalignment="baseline",
                 parse_math=False,
+                zorder=zorder,
             )
             for at, line in enumerate(label.lines)
         ]
 
-    def corners(self, rects: Sequence[Rect]) -> list[Artist]:
+    def corners(self, marks: Sequence[tuple[Rect, bool]]) -> list[Artist]:
         """A small corner on pictures that were reused."""
+        rects = [rect for rect, reused in marks if reused]
+        if not rects:
+            return []
+        parts: list[Artist] = []
         # A rim of paper around the mark: it is seen on any picture.
-        tones = ((_TRIANGLE * 1.6, self.theme.paper), (_TRIANGLE, self.theme.muted))
-        return [self._corners(rects, size, colour) for size, colour in tones] if rects else []
-
-    def _corners(self, rects: Iterable[Rect], size: float, colour: str) -> Artist:
-        corners = [
-            [(rect.right - size, rect.top), (rect.right, rect.top), (rect.right, rect.top + size)]
-            for rect in rects
-        ]
-        marks = PolyCollection(corners, facecolors=colour, edgecolors="none", zorder=3)
-        return self.axes.add_collection(marks, autolim=False)
+        for size, colour in ((_TRIANGLE * 1.6, self.theme.paper), (_TRIANGLE, self.theme.muted)):
+            corners = [
+                [(rect.right - size, rect.top), (rect.right, rect.top), (rect.right, rect.top + size)]
+                for rect in rects
+            ]
+            triangles = PolyCollection(corners, facecolors=colour, edgecolors="none", zorder=3)
+            parts.append(self.axes.add_collection(triangles, autolim=False))
+        return parts
 
     def verdicts(self, marks: Sequence[tuple[Rect, str]]) -> list[Artist]:
-        """What people said of pictures: small discs with a sign, at the foot of each."""
+        """Verdicts on pictures: small discs with a sign, at the foot of each."""
         found: dict[str, list[tuple[float, float]]] = {sign: [] for sign in _SIGNS}
         # Quiet on large tiles, still to be read on small ones.
         narrowest = min((min(rect.width, rect.height) for rect, signs in marks if signs), default=1.0)
@@ -172,32 +174,16 @@ class Painter:
         for rect, signs in marks:
             for at, sign in enumerate(signs):
                 found[sign].append((rect.left + (0.9 + 1.15 * at) * step, rect.bottom - 0.9 * step))
-        return [
-            self.axes.add_artist(
-                Line2D(
-                    *zip(*places, strict=True),
-                    ls="",
-                    marker=marker,
-                    ms=size * share,
-                    mfc=tone,
-                    mec=edge,
-                    mew=mew,
-                    zorder=3.5,
-                )
-            )
-            for sign, places in found.items()
-            if places
-            for marker, share, tone, edge, mew in (
-                ("o", 1.0, _SIGNS[sign][0], "#ffffff", 0.08 * size),
-                (
-                    _SIGNS[sign][1],
-                    _SIGNS[sign][2],
-                    "#ffffff" if sign == "★" else "none",
-                    "#ffffff",
-                    _SIGNS[sign][3] * size,
-                ),
-            )
-        ]
+        parts: list[Artist] = []
+        for sign, places in found.items():
+            colour, marker, share, stroke = _SIGNS[sign]
+            disc = {"marker": "o", "ms": size, "mfc": colour, "mew": 0.08 * size}
+            fill = "#ffffff" if sign == "★" else "none"
+            mark = {"marker": marker, "ms": size * share, "mfc": fill, "mew": stroke * size}
+            for style in (disc, mark) if places else ():
+                line = Line2D(*zip(*places, strict=True), ls="", mec="#ffffff", zorder=3.5, **style)
+                parts.append(self.axes.add_artist(line))
+        return parts
 
     def values(self, marks: Sequence[tuple[Rect, TileFrame]]) -> list[Artist]:
         """Measured values: a frame in the colour of each, and the value in its lower right corner."""
@@ -206,12 +192,7 @@ class Painter:
         tones = [frame.colour for _, frame in marks]
         parts: list[Artist] = []
         for inset, thick, colours in ((0.022, 1.0, self.theme.paper), (0.003, _FRAME, tones)):
-            edges = [
-                Rectangle(
-                    (rect.left + inset, rect.top + inset), rect.width - 2 * inset, rect.height - 2 * inset
-                )
-                for rect, _ in marks
-            ]
+            edges = [_rectangle(rect.inset(inset)) for rect, _ in marks]
             frames = PatchCollection(
                 edges, facecolors="none", edgecolors=colours, linewidths=thick, zorder=3.2, joinstyle="miter"
             )
@@ -219,7 +200,7 @@ class Painter:
         return parts + self._badges(marks)
 
     def _badges(self, marks: Sequence[tuple[Rect, TileFrame]]) -> list[Artist]:
-        """The values themselves, all in one size, where they leave pictures to be seen; over the frame of a picked one."""
+        """The values themselves, all in one size, if tiles are large enough; over the frame of a selected tile."""
         widest = max(text.width(frame.words, 1.0) for _, frame in marks)
         narrowest = min(rect.width for rect, _ in marks)
         points = min(8.0, max(5.2, 6.8 * narrowest), 0.62 * narrowest / widest)
@@ -232,9 +213,7 @@ class Painter:
             left, top = rect.right - wide - 0.02, rect.bottom - high - 0.02
             boxes.append(Rectangle((left, top), wide, high))
             label = Label((frame.words,), left + wide / 2, top + 0.02 * points / 8, points, "value", "center")
-            words += self.label(label, colour="#ffffff")
-        for word in words:
-            word.set_zorder(4.6)
+            words += self.label(label, colour="#ffffff", zorder=4.6)
         badges = PatchCollection(boxes, facecolors=_BADGE, edgecolors="none", zorder=4.5)
         return [self.axes.add_collection(badges, autolim=False), *words]
 
@@ -254,9 +233,7 @@ class Painter:
             image.set_data([[step / 63 for step in range(64)]])
             image.set_clim(0, 1)
             image.set_clip_path(None)
-            edge = Rectangle(
-                (rect.left, rect.top), rect.width, rect.height, fill=False, edgecolor=self.theme.line, lw=0.6
-            )
+            edge = _rectangle(rect, fill=False, edgecolor=self.theme.line, lw=0.6)
             parts += [self.axes.add_image(image), self.axes.add_patch(edge)]
         return parts
 
@@ -266,87 +243,76 @@ class Painter:
         brackets = LineCollection(segments, colors=self.theme.line, linewidths=0.9)
         return [self.axes.add_collection(brackets, autolim=False)] if segments else []
 
-    def frame(self, rect: Rect, colour: str, name: str = "", *, within: bool = False) -> list[Artist]:
-        """A frame around a tile, with a letter on it where there is more than one to tell apart.
+    def frames(self, marks: Sequence[tuple[Rect, tuple[str, str, bool]]]) -> list[Artist]:
+        """Frames around selected tiles.
 
-        `within`: inside the frame of a measured value, whose colour stays to be seen.
+        Each has a colour, a letter on it or "", and whether it lies inside the frame of a measured value, whose colour
+        must stay visible.
         """
+        return [
+            part for rect, (colour, name, within) in marks for part in self._frame(rect, colour, name, within)
+        ]
+
+    def _frame(self, rect: Rect, colour: str, name: str, within: bool) -> list[Artist]:
         if within and min(rect.width, rect.height) > 6 * _WITHIN:
-            rect = Rect(
-                rect.left + _WITHIN, rect.top + _WITHIN, rect.width - 2 * _WITHIN, rect.height - 2 * _WITHIN
-            )
+            rect = rect.inset(_WITHIN)
         # A rim of paper inside the colour: the frame is seen on any picture.
         parts: list[Artist] = []
         for inset, tone, thick in ((0.022, self.theme.paper, 1.0), (0.0, colour, 2.4)):
-            place = (rect.left + inset, rect.top + inset)
-            size = (rect.width - 2 * inset, rect.height - 2 * inset)
-            patch = Rectangle(place, *size, fill=False, edgecolor=tone, linewidth=thick, zorder=4)
-            parts.append(self.axes.add_patch(patch))
+            edge = _rectangle(rect.inset(inset), fill=False, edgecolor=tone, linewidth=thick, zorder=4)
+            parts.append(self.axes.add_patch(edge))
         if name:
             side = min(0.2, rect.height, rect.width)
             badge = Rectangle((rect.left, rect.top), side, side, facecolor=colour, linewidth=0, zorder=5)
             letter = Label((name,), rect.left + side / 2, rect.top + side / 2 - 0.075, 8.0, "value", "center")
-            words = self.label(letter, colour="#ffffff")
-            for word in words:
-                word.set_zorder(6)
-            parts += [self.axes.add_patch(badge), *words]
+            parts += [self.axes.add_patch(badge), *self.label(letter, colour="#ffffff", zorder=6)]
         return parts
+
+
+def _rectangle(rect: Rect, **style: Any) -> Rectangle:
+    return Rectangle((rect.left, rect.top), rect.width, rect.height, **style)
 
 
 _MOST_BYTES = 32_000_000
 
 
-@dataclass(frozen=True)
-class _Size:
-    """Pixels, and how many of them an inch has."""
-
-    width: int
-    height: int
-    dpi: float
-
-
 class CardCache:
-    """Cards of one theme, by what they say and how large they are."""
+    """Cards of one theme as pixels, by their text and size."""
 
     def __init__(self, theme: Theme) -> None:
         self._theme = theme
-        self._made: dict[tuple[PlaceholderCard, _Size], Pixels] = {}
+        self._made: dict[Hashable, Pixels] = {}
         self._bytes = 0
-        self._paper: tuple[_Size, FigureCanvasAgg, Axes] | None = None
+        self._paper: tuple[Hashable, FigureCanvasAgg, Axes] | None = None
 
     def of(self, card: PlaceholderCard, size: tuple[int, int], dpi: float) -> Pixels:
         """A card of so many pixels, on the theme's paper."""
-        place = _Size(*size, dpi)
-        if (card, place) not in self._made:
+        place = (card, size, dpi)
+        if place not in self._made:
             if self._bytes > _MOST_BYTES:
                 self._made.clear()
                 self._bytes = 0
-            self._made[card, place] = self._drawn(card, place)
-            self._bytes += self._made[card, place].nbytes
-        return self._made[card, place]
+            self._made[place] = self._drawn(card, size, dpi)
+            self._bytes += self._made[place].nbytes
+        return self._made[place]
 
-    def _drawn(self, card: PlaceholderCard, size: _Size) -> Pixels:
-        canvas, axes = self._sheet(size)
-        rect = Rect(0.0, 0.0, size.width / size.dpi, size.height / size.dpi)
-        parts = Painter(axes, self._theme).card(rect, card)
+    def _drawn(self, card: PlaceholderCard, size: tuple[int, int], dpi: float) -> Pixels:
+        inches = (size[0] / dpi, size[1] / dpi)
+        # One scratch sheet: most tiles of a page are equally large.
+        if self._paper is None or self._paper[0] != (size, dpi):
+            figure = Figure(dpi=dpi)
+            self._paper = ((size, dpi), FigureCanvasAgg(figure), sheet_axes(figure, inches, self._theme, dpi))
+        _, canvas, axes = self._paper
+        parts = Painter(axes, self._theme).card(Rect(0.0, 0.0, *inches), card)
         canvas.draw()  # type: ignore[no-untyped-call]
         drawn = np.array(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
         for part in parts:
             part.remove()
         return drawn[..., :3]
 
-    def _sheet(self, size: _Size) -> tuple[FigureCanvasAgg, Axes]:
-        """A scratch sheet: most tiles of a page are equally large."""
-        if self._paper is None or self._paper[0] != size:
-            figure = Figure(dpi=size.dpi)
-            canvas = FigureCanvasAgg(figure)
-            inches = (size.width / size.dpi, size.height / size.dpi)
-            self._paper = (size, canvas, sheet_axes(figure, inches, self._theme, size.dpi))
-        return self._paper[1:]
-
 
 class PixelLayer(Artist):
-    """Pixels of the whole sheet, see-through where no tile lies."""
+    """Pixels of the whole sheet, transparent outside the tiles."""
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__()
@@ -364,15 +330,8 @@ class PixelLayer(Artist):
         return self.pixels[top : top + height, left : left + width]
 
     def draw(self, renderer: Any) -> None:
-        """Draw it from the lower left, as renderers count."""
+        """Draw the pixels from the lower left, as renderers count."""
         context = renderer.new_gc()
         renderer.draw_image(context, 0, 0, self.pixels[::-1])
         context.restore()
         self.stale = False
-
-    @staticmethod
-    def place(rect: Rect, dpi: float) -> tuple[int, int, int, int]:
-        """Left, top, width and height of a place in pixels, as `kl.grid` snaps it."""
-        left, top = round(rect.left * dpi), round(rect.top * dpi)
-        right, bottom = max(left + 1, round(rect.right * dpi)), max(top + 1, round(rect.bottom * dpi))
-        return left, top, right - left, bottom - top

@@ -1,4 +1,4 @@
-"""Pixels of tiles: decodes, crops and scales pictures, lays change maps over them, and caches both. Draws nothing."""
+"""Pixels of tiles: decoded, cropped and scaled pictures, change maps over them, and caches of both."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from PIL import Image, ImageOps
 
 from kontext_lab.errors import KontextLabError, NotFound
 from kontext_lab.figures import text
-from kontext_lab.figures.geometry import Crop, Tile
-from kontext_lab.figures.placeholder_cards import PlaceholderCard, unreadable
+from kontext_lab.figures.geometry import Crop, PlaceholderCard, Tile, unreadable
 from kontext_lab.images import PREVIEW_BOX, Reference, thumbnail
 from kontext_lab.images.heat_map import heat_map
 from kontext_lab.results import Output
@@ -27,18 +26,9 @@ from kontext_lab.results import Output
 if TYPE_CHECKING:
     from kontext_lab.metrics import Comparison
 
-__all__ = [
-    "Pixels",
-    "Previews",
-    "change_webp",
-    "changed_picture",
-    "compare_ahead",
-    "cut",
-    "decoded",
-    "incomparable",
-    "pixels_of",
-    "source_of",
-]
+__all__ = ["Pixels", "Previews", "change_webp", "compare_ahead", "cut", "pixels_of", "source_of"]
+
+Pixels = NDArray[np.uint8]
 
 _THREADS = 2
 _PAPER = (60, 60, 60)
@@ -46,20 +36,20 @@ _OUTLINED = 8
 """Regions that are outlined at most, the largest."""
 
 
-def changed_picture(tile: Tile, box: int) -> Image.Image | PlaceholderCard:
-    """The picture of a tile with an overlay, longest side about `box` pixels at most; else why there is none."""
+def _change_map(tile: Tile, box: int) -> Image.Image | PlaceholderCard:
+    """The picture of a tile with an overlay, longest side about `box` pixels at most; else a card with the reason."""
     output, overlay = tile.output, tile.overlay
     if output is None or overlay is None:
         return PlaceholderCard("uncompared", "not compared", "there is no picture")
     try:
         found = overlay.comparison(output)
-        return incomparable(found) or _drawn(output, found, overlay.over == "output", box)
+        return _incomparable(found) or _map_over_picture(output, found, overlay.over == "output", box)
     except KontextLabError as error:
         return PlaceholderCard("uncompared", "not compared", text.clean(str(error)))
 
 
-def incomparable(found: Comparison) -> PlaceholderCard | None:
-    """What to say where there is no map to show; None where there is."""
+def _incomparable(found: Comparison) -> PlaceholderCard | None:
+    """The card for a comparison without a map; None if there is one."""
     if "blank" in found.flags:
         return PlaceholderCard("uncompared", "blank", "the output shows nothing that could be compared")
     if not found.registered:
@@ -67,35 +57,7 @@ def incomparable(found: Comparison) -> PlaceholderCard | None:
     return None
 
 
-def change_webp(output: Output, compare: Callable[[Output], Comparison], box: int = 1024) -> bytes | str:
-    """What an output changed over its reference, its regions outlined: to be looked at closely.
-
-    Args:
-        output: of which.
-        compare: measures it; may take long.
-        box: pixels of the longest side at most.
-
-    Returns:
-        A WebP file, or a line that says why there is none.
-    """
-    try:
-        found = compare(output)
-        why = incomparable(found)
-        if why is not None:
-            return f"{why.heading}: {why.note}"
-        request = output.cell.request
-        assert request is not None  # else it could not have been compared
-        reference = thumbnail(request.images[found.reference].png, box)
-    except KontextLabError as error:
-        return text.clean(str(error))
-    boxes = [region.box for region in found.regions[:_OUTLINED]]
-    picture = heat_map(reference, found.change_map, seen=found.seen, boxes=boxes, size=reference.size)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="WEBP", quality=88, method=2)
-    return buffer.getvalue()
-
-
-def _drawn(output: Output, found: Comparison, over_output: bool, box: int) -> Image.Image:
+def _map_over_picture(output: Output, found: Comparison, over_output: bool, box: int) -> Image.Image:
     request = output.cell.request
     assert request is not None  # else it could not have been compared
     height, width = found.change_map.shape
@@ -119,7 +81,7 @@ def _drawn(output: Output, found: Comparison, over_output: bool, box: int) -> Im
 
 @lru_cache(maxsize=8)
 def _grey(reference: Reference, box: int) -> Image.Image:
-    """A reference as all its cells need it."""
+    """A reference in grey, the ground of its change maps."""
     return thumbnail(reference.png, box).convert("L")
 
 
@@ -128,60 +90,93 @@ def _within(size: tuple[int, int], box: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
+def change_webp(output: Output, compare: Callable[[Output], Comparison], box: int = 1024) -> bytes | str:
+    """The changes of an output over its reference, for a close look: its regions are outlined.
+
+    Args:
+        output: with a picture.
+        compare: measures it; may take long.
+        box: longest side in pixels at most.
+
+    Returns:
+        A WebP file, or a line that tells why there is none.
+    """
+    try:
+        found = compare(output)
+        card = _incomparable(found)
+        if card is not None:
+            return f"{card.heading}: {card.note}"
+        request = output.cell.request
+        assert request is not None  # else it could not have been compared
+        reference = thumbnail(request.images[found.reference].png, box)
+    except KontextLabError as error:
+        return text.clean(str(error))
+    boxes = [region.box for region in found.regions[:_OUTLINED]]
+    picture = heat_map(reference, found.change_map, seen=found.seen, boxes=boxes, size=reference.size)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="WEBP", quality=88, method=2)
+    return buffer.getvalue()
+
+
 def compare_ahead(tiles: Iterable[Tile]) -> None:
-    """Measure what tiles show, several at a time, so that drawing finds it done."""
-    wanted = [(tile.overlay, tile.output) for tile in tiles if tile.overlay is not None]
-    if len(wanted) < 2:
-        return
-
-    def measured(job: tuple[object, Output | None]) -> None:
-        overlay, output = job
-        with suppress(KontextLabError):  # drawing says what was wrong
-            overlay.comparison(output)  # type: ignore[attr-defined]
-
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="kontext-lab changes") as pool:
-        list(pool.map(measured, wanted))
+    """Measure the changes that tiles show, several at a time, so that drawing finds them measured."""
+    overlaid = [tile for tile in tiles if tile.overlay is not None]
+    if len(overlaid) > 1:
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="kontext-lab changes") as pool:
+            list(pool.map(_compare, overlaid))
 
 
-Pixels = NDArray[np.uint8]
+def _compare(tile: Tile) -> None:
+    with suppress(KontextLabError):  # drawing reports it
+        if tile.overlay is not None and tile.output is not None:
+            tile.overlay.comparison(tile.output)
 
 
 def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels | PlaceholderCard:
-    """A tile's picture, scaled to (width, height) pixels; or what is to be said in its place.
+    """A tile's picture, scaled to (width, height) pixels; or the card that replaces it.
 
     Raises:
         KontextLabError: there is no picture, or it could not be loaded.
     """
-    across, down = crop[2] - crop[0], crop[3] - crop[1]
     # The whole picture must be this large for its part to fill the tile.
-    box = math.ceil(max(size[0] / across, size[1] / down))
+    box = math.ceil(max(size[0] / (crop[2] - crop[0]), size[1] / (crop[3] - crop[1])))
     output = tile.output
     load = None
     if output is not None and output.data and output.format == "jpeg":
         # A JPEG is decoded at reduced size: a third of the time a preview takes.
         load = partial(thumbnail, output.data, box)
-    picture = decoded(tile, box, load)
+    picture = _decoded(tile, box, load)
     if isinstance(picture, PlaceholderCard):
         return picture
-    part = (
+    small = picture.resize(size, Image.Resampling.LANCZOS, box=_part(picture, crop))
+    return np.asarray(small, dtype=np.uint8)
+
+
+def cut(picture: Image.Image, size: tuple[int, int], crop: Crop) -> Pixels:
+    """A part of a picture, scaled to (width, height) pixels; quick rather than exact."""
+    small = picture.resize(size, Image.Resampling.BILINEAR, box=_part(picture, crop), reducing_gap=1.5)
+    return np.asarray(small, dtype=np.uint8)
+
+
+def _part(picture: Image.Image, crop: Crop) -> tuple[float, float, float, float]:
+    """A crop in pixels."""
+    return (
         crop[0] * picture.width,
         crop[1] * picture.height,
         crop[2] * picture.width,
         crop[3] * picture.height,
     )
-    small = picture.resize(size, Image.Resampling.LANCZOS, box=part)
-    return np.asarray(small, dtype=np.uint8)
 
 
-def decoded(
+def _decoded(
     tile: Tile, box: int, load: Callable[[], Image.Image] | None = None
 ) -> Image.Image | PlaceholderCard:
-    """A tile's picture, longest side at most `box` pixels; or what is to be said in its place.
+    """A tile's picture, longest side at most `box` pixels; or the card that replaces it.
 
     Args:
         tile: of a reference or an output.
         box: pixels.
-        load: brings an output's picture; None for its usual way.
+        load: returns an output's picture; None for its thumbnail.
 
     Raises:
         KontextLabError: there is no picture, or it could not be loaded.
@@ -193,22 +188,22 @@ def decoded(
         raise NotFound("there is no picture")
     try:
         if tile.overlay is not None:
-            return changed_picture(tile, box)
+            return _change_map(tile, box)
         return load() if load is not None else output.thumbnail(box)
     except KontextLabError:
         raise
-    except Exception as error:  # loading is somebody else's: a store, a disk, a network
+    except Exception as error:  # a store, a disk or a network may raise anything
         raise NotFound(f"{type(error).__name__}: {error}") from None
 
 
 _PREVIEWS, _WHOLE = 140_000_000, 60_000_000
 """Bytes held: of pictures of preview size, and of whole ones."""
 _MANY = 170
-"""So many previews fit; where a page has more tiles, they are held at half the size."""
+"""The number of previews that fit; where a page has more tiles, they are held at half the size."""
 
 
 def source_of(tile: Tile) -> Hashable:
-    """What tells a tile's picture apart from others; None where it has none."""
+    """The key of a tile's picture; None where it has none."""
     if tile.reference is not None:
         return ("reference", tile.reference.digest)
     output = tile.output
@@ -221,20 +216,8 @@ def source_of(tile: Tile) -> Hashable:
     return ("output", output.sha256 or id(output))
 
 
-def cut(picture: Image.Image, size: tuple[int, int], crop: Crop) -> Pixels:
-    """A part of a picture, scaled to (width, height) pixels; quick rather than exact."""
-    part = (
-        crop[0] * picture.width,
-        crop[1] * picture.height,
-        crop[2] * picture.width,
-        crop[3] * picture.height,
-    )
-    small = picture.resize(size, Image.Resampling.BILINEAR, box=part, reducing_gap=1.5)
-    return np.asarray(small, dtype=np.uint8)
-
-
 class Previews:
-    """Decoded pictures by what they are of."""
+    """Decoded pictures by `source_of` their tiles."""
 
     def __init__(self, most_bytes: int = _PREVIEWS, most_whole: int = _WHOLE) -> None:
         self._small = _Held(most_bytes)
@@ -242,7 +225,7 @@ class Previews:
         self._failed: dict[Hashable, PlaceholderCard] = {}
 
     def get(self, tile: Tile) -> Image.Image | PlaceholderCard | None:
-        """The preview, or why there is none; None while it is not loaded."""
+        """The preview, or a card with the reason why there is none; None while it is not loaded."""
         source = source_of(tile)
         return self._failed.get(source) or self._small.get(source)
 
@@ -250,15 +233,15 @@ class Previews:
         """Load and decode a tile's preview; in any thread.
 
         Args:
-            tile: what to load.
-            tiles: how many there are to show together.
+            tile: of the picture.
+            tiles: number of tiles shown together.
         """
         held = self.get(tile)
         if held is not None:
             return held
         box = PREVIEW_BOX if tiles <= _MANY else PREVIEW_BOX // 2
         try:
-            picture = decoded(tile, box)
+            picture = _decoded(tile, box)
         except KontextLabError as error:
             picture = unreadable(error)
         if isinstance(picture, PlaceholderCard):
@@ -274,7 +257,7 @@ class Previews:
         """
         source = source_of(tile)
         held = self._whole.get(source)
-        picture = held if held is not None else decoded(tile, max(_size(tile)))
+        picture = held if held is not None else _decoded(tile, max(_size(tile)))
         if isinstance(picture, PlaceholderCard):
             raise NotFound(picture.heading)
         return picture if held is not None else self._whole.put(source, picture)
@@ -284,26 +267,26 @@ class Previews:
         return self._whole.get(source_of(tile))
 
     def is_near(self, tile: Tile) -> bool:
-        """Whether loading asks no store: the bytes are in memory."""
+        """True if loading asks no store: the bytes are in memory."""
         output = tile.output
         if tile.overlay is not None and tile.reference is None:
             return False  # it has to be measured first
         return tile.reference is not None or (output is not None and bool(output.preview or output.data))
 
     def lacks(self, tile: Tile, size: tuple[int, int], crop: Crop) -> bool:
-        """Whether a tile's preview has clearly too few pixels for its place, and the picture has more."""
+        """True if a tile's preview has clearly too few pixels for its place, and the picture has more."""
         held = self.get(tile)
         if not isinstance(held, Image.Image) or held.width >= _size(tile)[0]:
             return False
         return held.width * (crop[2] - crop[0]) < 0.95 * size[0]
 
     def forgive(self) -> None:
-        """What could not be loaded may be tried again."""
+        """Let pictures that could not be loaded be tried again."""
         self._failed.clear()
 
 
 class _Held:
-    """Pictures within a limit of bytes; used in several threads."""
+    """A cache of pictures within a limit of bytes; for several threads."""
 
     def __init__(self, most: int) -> None:
         self._most, self._bytes = most, 0

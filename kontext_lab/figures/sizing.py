@@ -1,4 +1,4 @@
-"""How large rows, columns and tiles are, and how many fit a sheet. Numbers only, in inches."""
+"""Sizes of rows, columns and pages of a grid. Numbers only, in inches."""
 
 from __future__ import annotations
 
@@ -9,25 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
 
-from kontext_lab.errors import SweepError
-from kontext_lab.figures.geometry import Rect
-
-__all__ = [
-    "GAP",
-    "GROUP_GAP",
-    "MAX_HEIGHT",
-    "MAX_WIDTH",
-    "SMALLEST",
-    "PageSize",
-    "Units",
-    "check_page",
-    "even",
-    "fitted_rect",
-    "fitting",
-    "shared_out",
-    "sized",
-    "units",
-]
+__all__ = ["GAP", "PageSize", "Sides", "even", "fitting", "largest_sides", "shared_out", "units"]
 
 MAX_WIDTH, MAX_HEIGHT = 14.0, 14.0
 """Inches that tiles and their labels may take; the rest goes to the next page."""
@@ -35,7 +17,7 @@ MAX_WIDTH, MAX_HEIGHT = 14.0, 14.0
 SMALLEST = 0.6
 """Side of a square tile below which there is a further page instead."""
 
-GAP, GROUP_GAP = 0.05, 0.18
+GAP = 0.05
 
 _FLOOR = 0.15
 """Side of a square tile where labels leave less on the page."""
@@ -43,24 +25,23 @@ _FLOOR = 0.15
 _HALVINGS = 24
 
 _STEEPEST = 1.87
-"""How much longer than its fellows a tile may be to fill its row or column; extreme ones leave some free."""
+"""Factor by which a tile may be longer than others to fill its row or column; longer ones leave some space free."""
 
-Place = tuple[int, int]
-Across = tuple[float, float]
-"""Inches across and down."""
+Sides = tuple[list[float], list[float]]
+"""Widths of columns and heights of rows."""
 
 
 @dataclass(frozen=True)
 class PageSize:
-    """What tiles take where that leaves them large enough: the width of a notebook, the height of a screen.
+    """The space for tiles: the width of a notebook and the height of a screen, or more if tiles get too small.
 
     Attributes:
         width: inches.
         height: inches.
-        largest: side of a square tile that is never exceeded.
-        cell: the side itself, where it was asked for and a page has room for it.
-        widest: inches that are not exceeded, for however many tiles.
-        tallest: the same downwards.
+        largest: largest side of a square tile.
+        cell: the side itself, if it was given and a page has room for it.
+        widest: largest width, for any number of tiles.
+        tallest: largest height, for any number of tiles.
     """
 
     width: float = 10.0
@@ -82,28 +63,20 @@ class PageSize:
         )
 
     def smallest(self, per_page: int | None) -> float:
-        """Side of a square tile that pages are made for; people who say how many they want get smaller ones."""
+        """Side of a square tile that pages are made for; smaller if the number of tiles is given."""
         return self.cell or (SMALLEST if per_page is None else SMALLEST / 2)
 
 
-@dataclass(frozen=True)
-class Units:
-    """Widths of columns and heights of rows for tiles of one square unit on average."""
-
-    widths: tuple[float, ...]
-    heights: tuple[float, ...]
-
-
-def units(ratios: Mapping[Place, float], rows: int, columns: int) -> Units:
-    """Share out space so that little is left unused.
+def units(ratios: Mapping[tuple[int, int], float], rows: int, columns: int) -> Sides:
+    """Share out space so that little is left unused, for tiles of one square unit on average.
 
     Where the ratio only changes from column to column, all tiles are equally high; where it only changes from
     row to row, equally wide; else all have the same area.
 
     Args:
         ratios: (row, column) to width by height.
-        rows: how many rows.
-        columns: how many columns.
+        rows: number of rows.
+        columns: number of columns.
     """
     by_row = [[ratio for (row, _), ratio in ratios.items() if row == at] for at in range(rows)]
     by_column = [[ratio for (_, column), ratio in ratios.items() if column == at] for at in range(columns)]
@@ -116,7 +89,7 @@ def units(ratios: Mapping[Place, float], rows: int, columns: int) -> Units:
         widths = [max((math.sqrt(ratio) for ratio in found), default=1.0) for found in by_column]
         heights = [max((1 / math.sqrt(ratio) for ratio in found), default=1.0) for found in by_row]
     unit = math.sqrt(fmean(widths) * fmean(heights)) if widths and heights else 1.0
-    return Units(tuple(width / unit for width in widths), tuple(height / unit for height in heights))
+    return [width / unit for width in widths], [height / unit for height in heights]
 
 
 def _capped(sides: Sequence[float], times: float = math.inf) -> list[float]:
@@ -128,26 +101,21 @@ def _alike(ratios: Sequence[float]) -> bool:
     return not ratios or max(ratios) < 1.02 * min(ratios)
 
 
-def fitted_rect(ratio: float, box: Rect) -> Rect:
-    """The largest rectangle of a ratio in the middle of a box."""
-    width = min(box.width, box.height * ratio)
-    height = width / ratio
-    return Rect(box.left + (box.width - width) / 2, box.top + (box.height - height) / 2, width, height)
-
-
-def sized(units: Units, least: Across, taken: Across, room: PageSize) -> tuple[list[float], list[float]]:
+def largest_sides(
+    units: Sides, least: tuple[float, float], taken: tuple[float, float], space: PageSize
+) -> Sides:
     """Widths of columns and heights of rows in inches: as large as a screen allows, else on a larger sheet.
 
     Args:
-        units: what they are in units.
+        units: widths and heights in units.
         least: the least width and the least height that labels leave legible.
         taken: inches that labels and gaps take, across and down.
-        room: what there is.
+        space: of the page.
     """
 
-    def sides(side: float) -> tuple[list[float], list[float]]:
-        return [max(least[0], side * one) for one in units.widths], [
-            max(least[1], side * one) for one in units.heights
+    def sides(side: float) -> Sides:
+        return [max(least[0], side * one) for one in units[0]], [
+            max(least[1], side * one) for one in units[1]
         ]
 
     def fits(side: float, width: float, height: float) -> bool:
@@ -163,11 +131,11 @@ def sized(units: Units, least: Across, taken: Across, room: PageSize) -> tuple[l
             low, high = (middle, high) if fits(middle, width, height) else (low, middle)
         return low
 
-    return sides(max(_FLOOR, *(largest(*tier) for tier in room.tiers)))
+    return sides(max(_FLOOR, *(largest(*tier) for tier in space.tiers)))
 
 
 def fitting(sizes: Sequence[float], gaps: Sequence[float], room: float) -> int:
-    """How many neighbours fit `room` inches wherever a page begins; at least one.
+    """The number of neighbours that fit `room` inches wherever a page begins; at least one.
 
     Args:
         sizes: inches of each.
@@ -185,13 +153,13 @@ def fitting(sizes: Sequence[float], gaps: Sequence[float], room: float) -> int:
 
 
 def shared_out(rows: int, columns: int, most: tuple[int, int], per_page: int | None) -> tuple[int, int]:
-    """How many rows and columns a page gets: few pages, and none of them a long strip.
+    """Rows and columns of a page: few pages, and none of them a long strip.
 
     Args:
         rows: all of them.
         columns: all of them.
-        most: how many of each fit a page.
-        per_page: how many tiles a page may have.
+        most: rows and columns that fit a page.
+        per_page: largest number of tiles on a page.
     """
     shapes = [
         (down, across)
@@ -204,17 +172,6 @@ def shared_out(rows: int, columns: int, most: tuple[int, int], per_page: int | N
 
 
 def even(count: int, most: int) -> list[range]:
-    """Indices in as few runs of at most `most` as may be, all about equally long."""
+    """Indices in as few runs of at most `most` as possible, all about equally long."""
     each = max(1, math.ceil(count / max(1, math.ceil(count / most))))
     return [range(at, min(at + each, count)) for at in range(0, count, each)]
-
-
-def check_page(page: int, pages: int) -> None:
-    """The page exists.
-
-    Raises:
-        SweepError: it doesn't; says how many there are.
-    """
-    if isinstance(page, bool) or not isinstance(page, int) or not 1 <= page <= pages:
-        there = "there is only page 1" if pages == 1 else f"there are pages 1 to {pages}"
-        raise SweepError(f"page: {page!r}, {there}")

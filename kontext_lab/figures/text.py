@@ -1,4 +1,4 @@
-"""Text as geometry: width of a line, its breaks, its cuts.
+"""Sizes of text, line breaks and cuts.
 
 Widths are those of DejaVu Sans, which every figure is drawn in. Sizes are points, widths and heights inches.
 """
@@ -51,12 +51,12 @@ def clean(text: str) -> str:
 
 
 def width(text: str, points: float) -> float:
-    """How wide a line is, in inches; not less than it will be drawn at 100 dots per inch and more."""
+    """The width of a line in inches; at 100 dots per inch and more it is not drawn wider."""
     return sum(map(_advance, text)) * points / 72 * _HINTED
 
 
 def height(lines: int, points: float) -> float:
-    """How high so many lines are, in inches."""
+    """The height of a number of lines, in inches."""
     return lines * points * LEADING / 72
 
 
@@ -71,21 +71,21 @@ def shorten(text: str, points: float, room: float) -> str:
 
 
 def cut(texts: Sequence[str], points: float, room: float) -> list[str]:
-    """Labels cut to a width, each with what tells it from the others."""
+    """Labels cut to a width, each with the words that distinguish it from the others."""
     return shortened(texts, lambda one: width(one, points) <= room)
 
 
 def labelled(
     texts: Sequence[str], points: float, rooms: Sequence[float], most: int, among: Sequence[str] = ()
 ) -> list[tuple[str, ...]]:
-    """Labels in lines that fit; those that are cut keep what tells them from the others.
+    """Labels in lines that fit; a cut label keeps the words that distinguish it from the others.
 
     Args:
         texts: the labels.
         points: type size.
         rooms: inches each label has in width.
         most: lines a label may take.
-        among: all labels that are to be told apart, where `texts` are some of them.
+        among: all labels to be distinguished, if `texts` are some of them.
     """
     long = dict.fromkeys(
         text
@@ -93,7 +93,7 @@ def labelled(
         if len(wrap(text, points, room, most + 1)) > most
     )
     made = _cut(tuple(long), points, min(rooms), most, tuple(among) or tuple(texts)) if long else {}
-    # What is cut fits already; a number that is wider than its room must not lose its digits.
+    # A cut label fits already; a number that is wider than its room must not lose its digits.
     return [wrap(made.get(text, text), points, room) for text, room in zip(texts, rooms, strict=True)]
 
 
@@ -101,7 +101,7 @@ def labelled(
 def _cut(
     labels: tuple[str, ...], points: float, room: float, most: int, among: tuple[str, ...]
 ) -> dict[str, str]:
-    """Labels to what is left of them; a page is planned again for each picture that arrives."""
+    """Labels to cut labels; cached, as a page is planned again for each picture that arrives."""
     made = shortened(labels, lambda one: len(wrap(one, points, room, most + 1)) <= most, among)
     return dict(zip(labels, made, strict=True))
 
@@ -138,7 +138,7 @@ def fitting_size(texts: Sequence[str], sizes: Sequence[float], room: Sequence[fl
     Texts that fit at no size don't count: a single one of them would make all others small.
 
     Args:
-        texts: what is to be shown.
+        texts: the labels.
         sizes: points, the preferred one first.
         room: inches each text has in width.
         most: lines each text may take.

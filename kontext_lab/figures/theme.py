@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from matplotlib.colors import to_rgb
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
 __all__ = ["DARK", "FAMILY", "LIGHT", "STATE_COLOURS", "Font", "Theme", "mixed"]
@@ -29,15 +30,15 @@ STATE_COLOURS = {
 
 @dataclass(frozen=True)
 class Theme:
-    """The tones everything is drawn in.
+    """The colours of a sheet.
 
     Attributes:
         paper: the sheet.
-        text: what is read first.
+        text: titles and values.
         muted: names of axes, captions.
         line: brackets of groups, edges.
-        mark: what is said about the pictures' origin.
-        accents: frames of what is selected; of A and of B where two are compared.
+        mark: the mark of simulated pictures.
+        accents: frame of a selected tile; frames of A and of B where two are compared.
     """
 
     paper: str
@@ -68,13 +69,7 @@ DARK = Theme(
 
 def mixed(first: str, second: str, share: float) -> Colour:
     """A colour between two, `share` (0 to 1) of it the second."""
-    start, end = _channels(first), _channels(second)
-    red, green, blue = (a + (b - a) * share for a, b in zip(start, end, strict=True))
-    return (red, green, blue)
-
-
-def _channels(colour: str) -> Colour:
-    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (a + (b - a) * share for a, b in zip(to_rgb(first), to_rgb(second), strict=True))
     return (red, green, blue)
 
 
@@ -102,7 +97,7 @@ _HELPERS = (
 
 
 class Font:
-    """The fonts one figure needs, and its texts with only what these can draw."""
+    """The fonts that the texts of one figure need."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         missing = {ord(char) for line in texts for char in line} - _characters(FAMILY)

@@ -12,8 +12,7 @@ from matplotlib.colors import to_hex
 
 from kontext_lab.errors import ConfigError, listed, shown
 from kontext_lab.figures.axis_values import Shot, Values
-from kontext_lab.figures.geometry import Over, Overlay, Tile, TileFrame
-from kontext_lab.figures.placeholder_cards import PlaceholderCard, fitted
+from kontext_lab.figures.geometry import Over, Overlay, PlaceholderCard, Tile, TileFrame
 from kontext_lab.figures.theme import mixed
 from kontext_lab.images import Reference
 from kontext_lab.results import VERDICT, CellResult, ComparisonSource, Results
@@ -30,7 +29,6 @@ __all__ = [
     "ends_of",
     "frame_names",
     "frames_of",
-    "no_reference",
     "share_of",
     "view_of",
 ]
@@ -42,36 +40,34 @@ _YES, _NO = "#0072B2", "#D55E00"
 _MOST_DECIMALS = 6
 
 _NOISE = 4.0
-"""Standard deviations between replicates that a scale is wide at least: what 95 % of them lie within."""
+"""Least width of a scale in standard deviations between replicates: 95 % of them lie within."""
 _LEAST, _LEAST_UNKNOWN = 0.01, 0.05
-"""Part of the largest value that it is wide at least; the same where there are no replicates to tell the noise."""
+"""Least width as a part of the largest value; the same where there are no replicates to tell the noise."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of one value.
+    """The frames of one measured value.
 
     Attributes:
         metric: its name.
-        values: of each shown shot that has one, by the identity of its cell and the number of its output.
+        values: of each shown shot that has one, by its key.
         yes_no: whether it is a verdict, or always 0 or 1.
-        ends: of the scale, which is that of the whole sweep, whatever part of it is shown.
-        same: whether there is one value in the whole sweep.
+        ends: of the scale, which is that of the whole sweep, even if a part of it is shown.
     """
 
     metric: str
     values: dict[tuple[int, int], float]
     yes_no: bool
     ends: tuple[float, float]
-    same: bool = False
 
     def of(self, shot: Shot) -> TileFrame | None:
         """The frame of a shot; None where it has no such value."""
-        value = self.values.get(_place(shot))
+        value = self.values.get(shot.key)
         return None if value is None else TileFrame(self.colour(value), self.words(value))
 
     def colour(self, value: float) -> str:
-        """From dark to bright, or one of two."""
+        """The colour of a value: from dark to bright, or one of two."""
         if self.yes_no:
             return _YES if value else _NO
         at = share_of(value, self.ends) * (len(SCALE) - 1)
@@ -83,7 +79,7 @@ class Frames:
         if self.yes_no:
             words = ("pass", "fail") if self.metric.startswith(VERDICT) else ("yes", "no")
             return words[0] if value else words[1]
-        apart = 0.0 if self.same else self.ends[1] - self.ends[0]
+        apart = self.ends[1] - self.ends[0]
         if not 0 < apart < math.inf:
             return number_words(value)
         decimals = max(0, 1 - math.floor(math.log10(apart)))
@@ -93,12 +89,12 @@ class Frames:
 
 
 def ends_of(low: float, high: float, noise: float | None) -> tuple[float, float]:
-    """The ends of a scale of colours: never stretched over differences that mean nothing.
+    """The ends of a scale of colours: never stretched over differences that may be noise.
 
     Args:
         low: the least value.
         high: the greatest.
-        noise: the standard deviation of what is coloured between replicates; None where it is not known.
+        noise: standard deviation of the values between replicates; None where it is not known.
 
     Returns:
         The values themselves; a wider scale around them where they differ by less than 4 standard deviations, or
@@ -107,9 +103,7 @@ def ends_of(low: float, high: float, noise: float | None) -> tuple[float, float]
     """
     largest = max(abs(low), abs(high))
     least = _LEAST_UNKNOWN * largest if noise is None else max(_NOISE * noise, _LEAST * largest)
-    if not 0 < high - low < math.inf:
-        return low, high
-    if high - low >= least:
+    if not 0 < high - low < least:
         return low, high
     start = (low + high - least) / 2
     if high <= 1:
@@ -120,13 +114,13 @@ def ends_of(low: float, high: float, noise: float | None) -> tuple[float, float]
 
 
 def share_of(value: float, ends: tuple[float, float]) -> float:
-    """Where a value stands between the ends of a scale, 0 to 1; in the middle where they don't differ."""
+    """The position of a value between the ends of a scale, 0 to 1; 0.5 where they don't differ."""
     apart = ends[1] - ends[0]
     return min(1.0, max(0.0, (value - ends[0]) / apart)) if 0 < apart < math.inf else 0.5
 
 
 def frame_names(results: Results) -> tuple[str, ...]:
-    """The values that frames can be made of."""
+    """The measured values that frames can show."""
     return tuple(name for name in measured(results) if name != MODERATED)
 
 
@@ -134,7 +128,7 @@ def frames_of(values: Values, shots: Sequence[Shot], metric: object) -> Frames |
     """The frames of some shots, on the scale of all; None for no metric, or where none of the shots has it.
 
     Raises:
-        ConfigError: nothing like it was measured; names what was.
+        ConfigError: it was not measured; names the values that were.
     """
     if metric is None:
         return None
@@ -147,25 +141,15 @@ def frames_of(values: Values, shots: Sequence[Shot], metric: object) -> Frames |
         )
         named = f"there are {listed(there, metric)}" if there else nothing
         raise ConfigError(f"frame: {shown(metric)} was not measured; {named}")
-    everything = {_place(shot): _value(shot, metric) for shot in values.shots}
-    finite = {place: value for place, value in everything.items() if math.isfinite(value)}
-    framed = {place: finite[place] for place in map(_place, shots) if place in finite}
+    everything = {shot.key: shot.metric(metric) for shot in values.shots}
+    finite = {key: value for key, value in everything.items() if math.isfinite(value)}
+    framed = {shot.key: finite[shot.key] for shot in shots if shot.key in finite}
     if not framed:
         return None
     yes_no = is_yes_no(metric, np.array(list(finite.values()), dtype=np.float64))
     low, high = min(finite.values()), max(finite.values())
     noise = None if yes_no or low == high else replicate_spread(results, metric)
-    return Frames(metric, framed, yes_no, ends_of(low, high, noise), low == high)
-
-
-def _place(shot: Shot) -> tuple[int, int]:
-    return id(shot.cell), shot.output
-
-
-def _value(shot: Shot, metric: str) -> float:
-    own = next((output.metrics for output in shot.cell.outputs if output.number == shot.output), {})
-    value = own.get(metric, shot.cell.metrics.get(metric))
-    return math.nan if value is None else float(value)
+    return Frames(metric, framed, yes_no, ends_of(low, high, noise))
 
 
 Show = Literal["output", "change", "reference"]
@@ -175,12 +159,12 @@ _OVERS: tuple[Over, ...] = get_args(Over)
 
 @dataclass(frozen=True)
 class View:
-    """What is shown in the place of a cell.
+    """The content of the places of cells.
 
     Attributes:
-        show: its output, what changed, or its reference.
-        over: what changes are laid over.
-        comparison_source: measures changes; None where that isn't wanted.
+        show: the output, its changes, or the reference.
+        over: the picture under change maps.
+        comparison_source: measures changes; None where they are not shown.
     """
 
     show: Show = "output"
@@ -188,56 +172,41 @@ class View:
     comparison_source: ComparisonSource | None = None
 
     def size_of(self, cell: CellResult, output: tuple[int, int]) -> tuple[int, int]:
-        """Width and height of what is shown, as far as they are known; those of the output where it is that.
-
-        Args:
-            cell: of which.
-            output: of its picture, in pixels.
-        """
+        """Width and height of the picture shown, as far as they are known; `output` if it is the cell's output."""
         first = _first(cell)
         if self.show == "output" or first is None or (self.show, self.over) == ("change", "output"):
             return output
         return first.sent_size
 
     def on(self, tile: Tile) -> Tile:
-        """A tile with what is to be shown; one that says something goes on saying it."""
+        """The tile with the content to show; a tile with a card keeps it."""
         if self.show == "output" or tile.cell is None or tile.card is not None:
             return tile
         reference = _first(tile.cell)
         if reference is None:
-            return replace(tile, card=fitted(no_reference(tile.cell), tile.rect.width, tile.rect.height))
+            named = tile.cell.params.get("image")
+            note = f"its reference {named} is not at hand" if named else "it has none"
+            return replace(tile, card=PlaceholderCard("uncompared", "no reference", note).fitted(tile.rect))
         if self.show == "reference" or self.comparison_source is None:
             return replace(tile, reference=reference)
         return replace(tile, overlay=Overlay(self.comparison_source.comparison, self.over))
 
 
 def view_of(results: Results, show: Any, over: Any) -> View:
-    """What was asked for.
+    """The view with these names.
 
     Raises:
-        ConfigError: there is no such thing, or these results can't be compared; says which can.
+        ConfigError: it does not exist, or these results can't be compared; says which can.
     """
-    _check("show", show, SHOWS)
-    _check("over", over, _OVERS)
+    for name, given, allowed in (("show", show, SHOWS), ("over", over, _OVERS)):
+        if given not in allowed:
+            raise ConfigError(f"{name}: {shown(given)}, allowed are {', '.join(map(repr, allowed))}")
     if show == "change" and results.comparison_source is None:
         raise ConfigError(
             "show: 'change' needs results that know their references, as lab.run and lab.load return them; "
             "these were made otherwise"
         )
     return View(show, over, results.comparison_source if show == "change" else None)
-
-
-def no_reference(cell: CellResult) -> PlaceholderCard:
-    """What is said where a reference is to be shown and is not there."""
-    named = cell.params.get("image")
-    return PlaceholderCard(
-        "uncompared", "no reference", f"its reference {named} is not at hand" if named else "it has none"
-    )
-
-
-def _check(name: str, given: Any, allowed: tuple[str, ...]) -> None:
-    if given not in allowed:
-        raise ConfigError(f"{name}: {shown(given)}, allowed are {', '.join(map(repr, allowed))}")
 
 
 def _first(cell: CellResult) -> Reference | None:

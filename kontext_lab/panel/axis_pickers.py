@@ -181,7 +181,7 @@ class AxisPickers(Section):
         """The values of the sliders."""
         return {key: slider.kl_values[slider.index][1] for key, slider in self.sliders.items()}
 
-    def plan(self, *, paper: PageSize | None = None, criterion: str | None = None) -> GridPlan:
+    def plan(self, *, page_size: PageSize | None = None, criterion: str | None = None) -> GridPlan:
         """The plan of the chosen page, with the verdicts on a criterion."""
         results = self._results
         if results is None:
@@ -199,7 +199,7 @@ class AxisPickers(Section):
                 reference=self.reference.value,
                 page=page,
                 title="",
-                room=paper,
+                page_size=page_size,
                 live=True,
                 criterion=criterion,
                 show=show,

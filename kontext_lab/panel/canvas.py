@@ -17,10 +17,10 @@ from ipywidgets import Image, Widget
 from matplotlib.figure import Figure
 
 from kontext_lab.figures.geometry import Crop, GridPlan, Tile
+from kontext_lab.figures.grid import small_png
 from kontext_lab.figures.live_sheet import LiveSheet, Mark
 from kontext_lab.figures.painter import plain_settings
 from kontext_lab.figures.pictures import Previews
-from kontext_lab.figures.results_preview import small_png
 from kontext_lab.panel.browser.widget import STATIC
 from kontext_lab.panel.gestures import FULL, Gestures, zoomed
 from kontext_lab.panel.picture_loader import Background, Later, PictureLoader

@@ -15,7 +15,7 @@ from ipywidgets import HTML
 from kontext_lab import figures
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import EffectsView, PointPlace
-from kontext_lab.figures.results_preview import small_png
+from kontext_lab.figures.grid import small_png
 from kontext_lab.panel.browser import Chart, ClickTarget, PageFrame
 from kontext_lab.panel.measure_bar import MeasureBar
 from kontext_lab.panel.session import Session

@@ -76,7 +76,9 @@ class CanvasSection(Section):
 
     def _draw(self, criterion: str | None = None) -> None:
         width = max(3.0, ((self._frame.width or 1000) - _MARGIN) / GridCanvas.DPI)
-        plan = self.pickers.plan(paper=PageSize(width=width, height=6.0, widest=width), criterion=criterion)
+        plan = self.pickers.plan(
+            page_size=PageSize(width=width, height=6.0, widest=width), criterion=criterion
+        )
         self.canvas.show(plan, dark=self._frame.dark)
 
     def _show_fit(self) -> None:

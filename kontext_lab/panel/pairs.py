@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from kontext_lab.figures.axis_choice import determines
 from kontext_lab.figures.axis_values import OUTPUT, Shot, Values
 from kontext_lab.results import Output, Results
 from kontext_lab.statistics import Pair, Scores, Vote, scores
@@ -115,6 +114,4 @@ def _together(values: Values, axis: str, other: str) -> bool:
     """True if two parameters are one axis: each value of one goes with one value of the other, in all cells."""
     if axis in _REPLICATES or other in _REPLICATES:
         return False
-    return determines(values, values.shots, (axis,), other) and determines(
-        values, values.shots, (other,), axis
-    )
+    return values.determines(values.shots, (axis,), other) and values.determines(values.shots, (other,), axis)

@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,8 +17,7 @@ from typing import Any
 from PIL import Image
 
 from kontext_lab.errors import ConfigError, KontextLabError, WrongType, shown
-from kontext_lab.figures.axis_choice import choose
-from kontext_lab.figures.axis_values import Values
+from kontext_lab.figures.axis_values import Values, choose
 from kontext_lab.figures.effects_figure import effects
 from kontext_lab.images import thumbnail
 from kontext_lab.images.heat_map import BRIGHTEST, heat_map
@@ -29,7 +29,7 @@ from kontext_lab.reports.album import Album
 from kontext_lab.reports.anonymous import without_references
 from kontext_lab.reports.cards import Maps, cards_of, expected_pictures
 from kontext_lab.reports.output_files import replace_file, writable_file
-from kontext_lab.reports.page import Fact, Page, PageAxis, PagePrompt, Plot, render
+from kontext_lab.reports.page import Fact, Page, PagePrompt, Plot, render
 from kontext_lab.request import DEFAULT
 from kontext_lab.results import ComparisonSource, Output, Results, State
 from kontext_lab.results.labels import VERDICT
@@ -104,7 +104,10 @@ def report(
         tracker = _tracker_of(results) if lab is None else lab.context.tracker
     except KontextLabError as error:
         trouble = error
-    reported = _with_requests(results, tracker) if references else without_references(results)
+    reported = results if references else without_references(results)
+    if references and tracker is not None and any(cell.request is None for cell in results):
+        with suppress(KontextLabError):  # a note on the page says that references are missing
+            reported = with_requests(tracker, results)
     data = _rendered(reported, references)
     replace_file(target, lambda file: file.write(data), "report")
     if results.run_id:
@@ -135,16 +138,6 @@ def _tracker_of(results: Results) -> Tracker | None:
     return Tracker(uri) if uri else None
 
 
-def _with_requests(results: Results, tracker: Tracker | None) -> Results:
-    """The results with their references, as far as these can be loaded."""
-    if tracker is None or all(cell.request is not None for cell in results):
-        return results
-    try:
-        return with_requests(tracker, results)
-    except KontextLabError:
-        return results  # a note on the page says that they are missing
-
-
 def _rendered(results: Results, references: bool) -> bytes:
     values = Values(results)
     source = results.comparison_source or ChangeMaps()
@@ -153,9 +146,6 @@ def _rendered(results: Results, references: bool) -> bytes:
     choice = choose(values, None, None, None)
     simulated = sum(cell.simulated for cell in results)
     mark = SIMULATED if simulated == len(results) else f"{simulated} of {len(results)} cells: {SIMULATED}"
-    axes = (
-        PageAxis(key, tuple((value.label, value.full) for value in values.of(key))) for key in values.axes
-    )
     page = Page(
         title=results.name or "Results",
         summary=results.brief,
@@ -163,7 +153,7 @@ def _rendered(results: Results, references: bool) -> bytes:
         facts=tuple(_facts(values)),
         prompts=tuple(_prompts(values)),
         notes=tuple(_notes(results, references)),
-        axes=tuple(axes),
+        axes={key: [(value.label, value.full) for value in values.of(key)] for key in values.axes},
         rows=next(iter(choice.rows), ""),
         columns=next(iter(choice.columns), "") or choice.sheet,
         cards=tuple(cards_of(values, album, maps, source)),
@@ -215,42 +205,37 @@ def _facts(values: Values) -> Iterator[Fact]:
     """Service, time, the parameters that vary and those that don't."""
     results = values.results
     services = dict.fromkeys("sandbox (simulated)" if cell.simulated else cell.service for cell in results)
-    yield Fact("service", ", ".join(filter(None, services)) or "not known")
+    yield "service", ", ".join(filter(None, services)) or "not known"
     days = [cell.arrived.astimezone() for cell in results if cell.arrived is not None]
     if days:
         first, last = f"{min(days):%d %b %Y %H:%M}", f"{max(days):%d %b %Y %H:%M}"
-        yield Fact("pictures from", first if first == last else f"{first} to {last}")
+        yield "pictures from", first if first == last else f"{first} to {last}"
     for key in values.axes:
         labels = shortened([value.label for value in values.of(key)], 60)
         more = f" … ({len(labels)})" if len(labels) > LISTED else ""
-        yield Fact(key, ", ".join(labels[:LISTED]) + more)
+        yield key, ", ".join(labels[:LISTED]) + more
     yield from _fixed(results)
     yield from _protected(results)
     if results.run_id:
-        yield Fact("MLflow run", results.run_id)
-    yield Fact(
-        "report",
-        f"{datetime.now().astimezone():%d %b %Y %H:%M}, kontext-lab {metadata.version('kontext-lab')}",
-    )
+        yield "MLflow run", results.run_id
+    now = datetime.now().astimezone()
+    yield "report", f"{now:%d %b %Y %H:%M}, kontext-lab {metadata.version('kontext-lab')}"
 
 
 def _fixed(results: Results) -> Iterator[Fact]:
     """Parameters that are the same in every cell; those left to the service in one line."""
     defaults = []
     for key in dict.fromkeys(key for cell in results for key in cell.params):
-        texts = {
-            str(value) if key == "image" else value_text(key, value)
-            for value in (cell.params.get(key) for cell in results)
-        }
-        if len(texts) > 1 or key == "prompt" or key.endswith(".label"):
+        if key == "prompt" or key.endswith(".label"):
             continue
-        text = texts.pop()
-        if text == DEFAULT:
+        values = (cell.params.get(key) for cell in results)
+        texts = {str(value) if key == "image" else value_text(key, value) for value in values}
+        if texts == {DEFAULT}:
             defaults.append(key)
-        else:
-            yield Fact(key, text)
+        elif len(texts) == 1:
+            yield key, texts.pop()
     if defaults:
-        yield Fact("left to the service", ", ".join(defaults))
+        yield "left to the service", ", ".join(defaults)
 
 
 def _protected(results: Results) -> Iterator[Fact]:
@@ -268,7 +253,7 @@ def _protected(results: Results) -> Iterator[Fact]:
         for name, boxes in by_reference.items()
     ]
     if lines:
-        yield Fact("protected", "; ".join(lines))
+        yield "protected", "; ".join(lines)
 
 
 def _prompts(values: Values) -> Iterator[PagePrompt]:

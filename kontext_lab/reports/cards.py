@@ -14,7 +14,6 @@ from kontext_lab.figures.axis_values import Values
 from kontext_lab.figures.captions import verdicts_of
 from kontext_lab.images import Reference, thumbnail
 from kontext_lab.lab.change_maps import on_references
-from kontext_lab.metrics import Placement
 from kontext_lab.reports.album import Album
 from kontext_lab.reports.page import Fact, PageCard
 from kontext_lab.request import MATCH_INPUT
@@ -54,21 +53,18 @@ def cards_of(values: Values, album: Album, maps: Maps, source: ComparisonSource)
     tokens = {key: [value.token for value in values.of(key)] for key in values.axes}
     for shot in values.shots:
         cell = shot.cell
-        outputs = (one for one in cell.outputs if one.number == shot.output)
-        output = next(outputs, None) or Output(cell, shot.output)
+        output = shot.picture or Output(cell, shot.output)
         swept = {key: values.value(shot, key) for key in values.axes}
-        at = tuple(
-            tokens[key].index(value.token) if value.token in tokens[key] else None
-            for key, value in swept.items()
-        )
         title = " · ".join(f"{key} {value.label}" for key, value in swept.items()) or cell.title
         key = (indices[id(cell)], shot.output)
-        change = maps.get(key)
         picture, said = _picture(output, title, album)
         references = list(_references(output, album, source if key in maps else None))
         metrics = {**cell.metrics, **output.metrics}
         yield PageCard(
-            at=at,
+            at=tuple(
+                tokens[key].index(value.token) if value.token in tokens[key] else None
+                for key, value in swept.items()
+            ),
             title=title,
             kind="done" if picture is not None else _kind(output),
             said=said,
@@ -76,43 +72,22 @@ def cards_of(values: Values, album: Album, maps: Maps, source: ComparisonSource)
             simulated=cell.simulated,
             picture=picture,
             references=tuple(index for index, _ in references),
-            placements=tuple(placement for _, placement in references),
-            change=None if change is None else _add_change_map(change, output, title, album),
-            facts=tuple(_facts(output)),
+            frames=tuple(frame for _, frame in references),
+            change=_add_change_map(maps.get(key), output, title, album),
+            facts=_facts(output),
             params=tuple(_params(cell.params)),
             measured=tuple(
-                Fact(name, f"{value:.4g}")
+                (name, f"{value:.4g}")
                 for name, value in metrics.items()
                 if not name.startswith(VERDICT) and math.isfinite(value)
             ),
             verdicts=tuple(
-                Fact(criterion_of(name), "pass" if value == 1 else "fail")
+                (criterion_of(name), "pass" if value == 1 else "fail")
                 for name, value in output.metrics.items()
                 if name.startswith(VERDICT) and (name != verdict_key(FAVOURITE) or value == 1)
             ),
             comment=cell.comment,
         )
-
-
-def _picture(output: Output, title: str, album: Album) -> tuple[int | None, str]:
-    """The index of the output's picture, or the reason why there is none."""
-    if not output.is_picture:
-        return None, _reason(output)
-    caption = f"{title} (simulated)" if output.cell.simulated else title
-    try:
-        return album.add(("output", output.sha256), output.thumbnail, caption, "output"), ""
-    except KontextLabError as error:
-        return None, f"the picture can't be loaded: {error}"
-
-
-def _reason(output: Output) -> str:
-    """State, reason and note."""
-    cell = output.cell
-    if output.reason:
-        return f"{output.reason}: {output.note}" if output.note else output.reason
-    state = str(cell.state).replace("_", " ")
-    reason = " ".join(filter(None, (state, cell.reason)))
-    return f"{reason}: {cell.note}" if cell.note else reason
 
 
 def _kind(output: Output) -> str:
@@ -121,9 +96,26 @@ def _kind(output: Output) -> str:
     return str(State.FAILED if output.reason else output.cell.state)
 
 
+def _picture(output: Output, title: str, album: Album) -> tuple[int | None, str]:
+    """The index of the output's picture, or the reason why there is none."""
+    cell = output.cell
+    if not output.is_picture:
+        reason, note = (output.reason, output.note) if output.reason else (_state(cell), cell.note)
+        return None, f"{reason}: {note}" if note else reason
+    caption = f"{title} (simulated)" if cell.simulated else title
+    try:
+        return album.add(("output", output.sha256), output.thumbnail, caption, "output"), ""
+    except KontextLabError as error:
+        return None, f"the picture can't be loaded: {error}"
+
+
+def _state(cell: CellResult) -> str:
+    return " ".join(filter(None, (str(cell.state).replace("_", " "), cell.reason)))
+
+
 def _references(
     output: Output, album: Album, source: ComparisonSource | None
-) -> Iterator[tuple[int, Placement | None]]:
+) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """The index of each reference, and its placement with the output's picture if that is known."""
     aligned = on_references(output, source) if source is not None else []
     for reference, placement in aligned or ((one, None) for one in _loaded_references(output.cell)):
@@ -134,14 +126,26 @@ def _references(
             )
         except KontextLabError:
             continue  # the output is worth showing without it
-        yield index, placement
+        frame = None
+        if placement is not None:
+            frame = {
+                "size": placement.size,
+                "layers": [placement.first, placement.second],
+                "registered": placement.registered,
+                "note": placement.note,
+            }
+        yield index, frame
 
 
 def _loaded_references(cell: CellResult) -> list[Reference]:
     return [] if cell.request is None else [one for one in cell.request.images if one.png]
 
 
-def _add_change_map(change: Image.Image, output: Output, title: str, album: Album) -> int:
+def _add_change_map(change: Image.Image | None, output: Output, title: str, album: Album) -> int | None:
+    """The index of the output's change map; None without one."""
+    if change is None:
+        return None
+
     def load(box: int) -> Image.Image:
         small = change.copy()
         small.thumbnail((box, box))
@@ -152,35 +156,34 @@ def _add_change_map(change: Image.Image, output: Output, title: str, album: Albu
     return album.add(key, load, caption, "change", largest=MAP_BOX)
 
 
-def _facts(output: Output) -> Iterator[Fact]:
+def _facts(output: Output) -> tuple[Fact, ...]:
     cell = output.cell
-    yield Fact("state", " ".join(filter(None, (str(cell.state).replace("_", " "), cell.reason))))
-    if cell.note:
-        yield Fact("said", cell.note)
-    yield Fact("cost", f"${cell.cost:.3f}" + (" (simulated)" if cell.simulated else ""))
-    if len(cell.outputs) > 1:
-        yield Fact("cost is of", f"all {len(cell.outputs)} outputs of the cell")
-    yield Fact("seed", str(cell.params.get("seed", "not given")))
     asked = str(cell.params.get("aspect_ratio", MATCH_INPUT)).replace("_", " ")
-    expected = cell.request.expected_size if cell.request is not None else (0, 0)
-    yield Fact("asked for", asked + (f", {expected[0]}×{expected[1]} expected" if expected[1] else ""))
+    width, height = cell.request.expected_size if cell.request is not None else (0, 0)
+    size = ""
     if output.width and output.height:
         ratio = output.width / output.height
-        yield Fact("came", f"{output.width}×{output.height} {output.format}, ratio {ratio:.3f}")
-    if cell.latency_s is not None:
-        yield Fact("time", f"{cell.latency_s:.1f} s")
-    if cell.arrived is not None:
-        yield Fact("arrived", f"{cell.arrived.astimezone():%d %b %Y %H:%M}")
-    if cell.reused_from:
-        yield Fact("reused from run", cell.reused_from[:8])
-    if cell.run_id:
-        yield Fact("run", cell.run_id[:8])
+        size = f"{output.width}×{output.height} {output.format}, ratio {ratio:.3f}"
+    count = len(cell.outputs)
+    facts = (
+        ("state", _state(cell)),
+        ("said", cell.note),
+        ("cost", f"${cell.cost:.3f}" + (" (simulated)" if cell.simulated else "")),
+        ("cost is of", f"all {count} outputs of the cell" if count > 1 else ""),
+        ("seed", str(cell.params.get("seed", "not given"))),
+        ("asked for", asked + (f", {width}×{height} expected" if height else "")),
+        ("came", size),
+        ("time", "" if cell.latency_s is None else f"{cell.latency_s:.1f} s"),
+        ("arrived", "" if cell.arrived is None else f"{cell.arrived.astimezone():%d %b %Y %H:%M}"),
+        ("reused from run", (cell.reused_from or "")[:8]),
+        ("run", (cell.run_id or "")[:8]),
+    )
+    return tuple((name, text) for name, text in facts if text)
 
 
 def _params(params: Mapping[str, Any]) -> Iterator[Fact]:
     for key, value in params.items():
-        if key.endswith(".label"):
-            continue
-        name = params.get(f"{key}.label")
-        text = str(value) if key == "image" else value_text(key, value)
-        yield Fact(key, f"{name}: {text}" if name else text)
+        if not key.endswith(".label"):
+            name = params.get(f"{key}.label")
+            text = str(value) if key == "image" else value_text(key, value)
+            yield key, f"{name}: {text}" if name else text

@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,18 +20,11 @@ from kontext_lab.errors import visible
 from kontext_lab.reports.album import PagePicture
 from kontext_lab.sweep.wording import Piece
 
-if TYPE_CHECKING:
-    from kontext_lab.metrics import Placement
-
-__all__ = ["Fact", "Page", "PageAxis", "PageCard", "PagePrompt", "Plot", "render"]
+__all__ = ["Fact", "Page", "PageCard", "PagePrompt", "Plot", "render"]
 
 
-@dataclass(frozen=True)
-class Fact:
-    """A line of a table: a name and its value."""
-
-    name: str
-    text: str
+Fact = tuple[str, str]
+"""A line of a table: a name and its text."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +43,6 @@ class PagePrompt:
 
 
 @dataclass(frozen=True)
-class PageAxis:
-    """A parameter that varies.
-
-    Attributes:
-        key: its name.
-        values: label of each value, and its whole text if the label only stands for it, else "".
-    """
-
-    key: str
-    values: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
 class PageCard:
     """One output of one cell, or the reason why there is none.
 
@@ -75,7 +55,7 @@ class PageCard:
         simulated: whether the sandbox made it.
         picture: its index in the album, or None.
         references: indices of its references, in their order.
-        placements: the placement of each of them with the output, or None.
+        frames: the placement of each of them with the output as the page's script reads it, or None.
         change: index of the change map, or None.
         facts: cost, seed, sizes …
         params: every parameter.
@@ -92,30 +72,13 @@ class PageCard:
     simulated: bool = False
     picture: int | None = None
     references: tuple[int, ...] = ()
-    placements: tuple[Placement | None, ...] = ()
+    frames: tuple[dict[str, Any] | None, ...] = ()
     change: int | None = None
     facts: tuple[Fact, ...] = ()
     params: tuple[Fact, ...] = ()
     measured: tuple[Fact, ...] = ()
     verdicts: tuple[Fact, ...] = ()
     comment: str = ""
-
-    def as_data(self) -> dict[str, Any]:
-        """The card for the page's script."""
-        data: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
-        for name in ("facts", "params", "measured", "verdicts"):
-            data[name] = [(fact.name, fact.text) for fact in data[name]]
-        data["frames"] = [
-            one
-            and {
-                "size": one.size,
-                "layers": [one.first, one.second],
-                "registered": one.registered,
-                "note": one.note,
-            }
-            for one in data.pop("placements")
-        ]
-        return data
 
 
 @dataclass(frozen=True)
@@ -146,7 +109,7 @@ class Page:
         facts: when, which service, which parameters.
         prompts: every prompt in full.
         notes: lines a person should read.
-        axes: the parameters that vary.
+        axes: the values of each parameter that varies: label, and the whole text if the label only stands for it, else "".
         rows: the axis on the rows at first, or "".
         columns: the one on the columns, or "".
         cards: every output.
@@ -160,7 +123,7 @@ class Page:
     facts: tuple[Fact, ...] = ()
     prompts: tuple[PagePrompt, ...] = ()
     notes: tuple[str, ...] = ()
-    axes: tuple[PageAxis, ...] = ()
+    axes: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     rows: str = ""
     columns: str = ""
     cards: tuple[PageCard, ...] = ()
@@ -188,11 +151,11 @@ def render(page: Page, pictures: Sequence[PagePicture]) -> bytes:
         lstrip_blocks=True,
     )
     data = {
-        "axes": [{"key": axis.key, "values": axis.values} for axis in page.axes],
+        "axes": [{"key": key, "values": axis} for key, axis in page.axes.items()],
         "rows": page.rows,
         "columns": page.columns,
         "change": page.change,
-        "cards": [card.as_data() for card in page.cards],
+        "cards": [vars(card) for card in page.cards],
     }
     text = environment.get_template("page.html").render(
         page=page,

@@ -567,7 +567,7 @@ def test_a_picked_picture_keeps_its_value_s_colour(measured: Results) -> None:
     plan = plan_grid(measured, frame="change/area")
     sheet.show(plan)
     sheet.select(Mark(measured[0]))
-    (rect, tone, _, within), *_ = sheet._frames[0]
+    (rect, (tone, _, within)), *_ = sheet._layers["marks"][0]
     assert (plan.tiles[0].rect, "#1f2328", True) == (rect, tone, within)
 
 

@@ -295,9 +295,9 @@ def test_preview_is_no_wider_than_a_notebook(results: Make) -> None:
 
 def test_preview_says_what_is_left_out(results: Make) -> None:
     """A preview of a large sweep counts what it shows and says where the rest is."""
-    from kontext_lab.figures.results_preview import _planned
+    from kontext_lab.figures.grid import _preview_plan
 
-    notes = _planned(results(run=False, seed="1-20", guidance_scale="1-20"), 1.0).notes
+    notes = _preview_plan(results(run=False, seed="1-20", guidance_scale="1-20"), 1.0).notes
     assert any(note.endswith("of 400 pictures – kl.grid(results) shows all") for note in notes)
 
 

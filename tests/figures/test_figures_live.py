@@ -25,7 +25,7 @@ from kontext_lab.figures import (
     values_of,
 )
 from kontext_lab.figures.geometry import GridPlan, Tile
-from kontext_lab.figures.painter import PixelLayer
+from kontext_lab.figures.painter import whole_pixels
 from kontext_lab.results import Output, Results, State
 
 Make = Callable[..., Results]
@@ -48,7 +48,7 @@ def pixels(sheet: LiveSheet) -> np.ndarray:
 
 def part(sheet: LiveSheet, tile: Tile) -> np.ndarray:
     """The pixels of one tile."""
-    left, top, width, height = PixelLayer.place(tile.rect, sheet.figure.dpi)
+    left, top, width, height = whole_pixels(tile.rect, sheet.figure.dpi)
     return pixels(sheet)[top : top + height, left : left + width]
 
 
@@ -96,7 +96,7 @@ def test_an_arrival_redraws_one_tile(results: Make, sheet: LiveSheet) -> None:
     assert sheet.show(live(waiting))
     changed = np.argwhere((pixels(sheet) != before).any(axis=2))
     rect = next(tile.rect for tile in plan.tiles if tile.cell is waiting[1])
-    left, top, width, height = PixelLayer.place(rect, 100)
+    left, top, width, height = whole_pixels(rect, 100)
     assert (changed.min(axis=0) >= (top, left)).all()
     assert (changed.max(axis=0) < (top + height, left + width)).all()
     assert seen == artists(sheet)
@@ -156,7 +156,7 @@ def test_a_mark_survives_a_rebuild(results: Make, sheet: LiveSheet) -> None:
     made = results(axes=AXES)
     sheet.show(live(made))
     sheet.select(Mark(made[2]))
-    plan = live(made, rows="seed", columns="guidance_scale", room=PageSize(6, 4))
+    plan = live(made, rows="seed", columns="guidance_scale", page_size=PageSize(6, 4))
     sheet.show(plan)
     tile = next(tile for tile in plan.tiles if tile.cell is made[2])
     assert np.abs(part(sheet, tile)[40, 0] - (9, 105, 218)).max() < 30
@@ -246,7 +246,7 @@ def test_pixels_of_another_crop_are_not_put(results: Make, sheet: LiveSheet) -> 
 def test_a_live_page_is_no_wider_than_its_room(results: Make) -> None:
     """For however many cells, a page keeps to the width it is given."""
     made = results(axes={"guidance_scale": "1-10:0.5", "seed": "1-16"}, run=False)
-    assert live(made, room=PageSize(8, 6)).width <= 8.4 + 0.01
+    assert live(made, page_size=PageSize(8, 6)).width <= 8.4 + 0.01
 
 
 def thumbnail_bytes(output: Output) -> bytes:

@@ -183,7 +183,7 @@ def test_any_grid_is_legible(data: st.DataObject) -> None:
     widest = WIDEST
     if data.draw(st.booleans()):
         widest = data.draw(st.floats(3.5, 14))
-        how |= {"room": PageSize(width=widest, height=6.0, widest=widest), "live": True}
+        how |= {"page_size": PageSize(width=widest, height=6.0, widest=widest), "live": True}
         widest = max(5.0, widest) + 0.5
     for plan in pages(made, **how):
         assert [] == list(faults(plan, widest, 0.2 if how["per_page"] else 0.35))

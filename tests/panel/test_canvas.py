@@ -104,7 +104,7 @@ def results(lab: kl.Lab, make_sweep: MakeSweep) -> Results:
 @pytest.fixture
 def plan(results: Results) -> GridPlan:
     """Two by two of them."""
-    return plan_grid(results, title="", live=True, room=PageSize(6, 5))
+    return plan_grid(results, title="", live=True, page_size=PageSize(6, 5))
 
 
 @pytest.fixture
@@ -139,11 +139,11 @@ def test_what_is_patched_is_what_would_be_drawn(
     """A picture that arrives is put over what was drawn, and every pixel is as if all had been drawn anew."""
     waiting = Results([replace(cell, state=kl.State.WAITING, outputs=()) for cell in results])
     canvas.select(Mark(results[0]))
-    canvas.show(plan_grid(waiting, title="", live=True, room=PageSize(6, 5)))
+    canvas.show(plan_grid(waiting, title="", live=True, page_size=PageSize(6, 5)))
     last = Results([*list(waiting)[:-1], results[-1]])
     drawn = []
     monkeypatch.setattr(browser.canvas, "draw", lambda: drawn.append(1))
-    canvas.show(plan_grid(last, title="", live=True, room=PageSize(6, 5)))
+    canvas.show(plan_grid(last, title="", live=True, page_size=PageSize(6, 5)))
     patched = np.array(browser.canvas.buffer_rgba())
     monkeypatch.undo()
     FigureCanvasAgg.draw(browser.canvas)
@@ -154,8 +154,8 @@ def test_what_lies_on_a_picture_stays_on_it(browser: Browser, canvas: GridCanvas
     """A picture that arrives in a framed tile lies under its frame."""
     waiting = Results([replace(cell, state=kl.State.WAITING, outputs=()) for cell in results])
     canvas.select(Mark(results[0]))
-    canvas.show(plan_grid(waiting, title="", live=True, room=PageSize(6, 5)))
-    canvas.show(plan_grid(results, title="", live=True, room=PageSize(6, 5)))
+    canvas.show(plan_grid(waiting, title="", live=True, page_size=PageSize(6, 5)))
+    canvas.show(plan_grid(results, title="", live=True, page_size=PageSize(6, 5)))
     shown = np.array(browser.canvas.buffer_rgba())
     FigureCanvasAgg.draw(browser.canvas)
     assert 0 == int((shown != np.asarray(browser.canvas.buffer_rgba())).sum())

@@ -126,7 +126,7 @@ def test_a_live_sheet_is_no_wider_than_its_paper(photo_file: Path, width: float)
     """But for its narrow margin."""
     plan = plan_grid(
         planned(photo_file, guidance_scale="1-6", seed="1-12"),
-        room=PageSize(width=width, height=6.0, widest=width),
+        page_size=PageSize(width=width, height=6.0, widest=width),
         live=True,
     )
     assert plan.width <= width + 0.1
