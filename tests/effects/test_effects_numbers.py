@@ -365,9 +365,9 @@ def test_seed_sensitivity_is_the_spread_at_the_same_settings() -> None:
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ("guidance_scale", "interaction: 'guidance_scale', allowed are two of guidance_scale, seed"),
-        (("guidance_scale", "model"), "interaction: 'model' does not vary here, allowed are two of"),
-        (("seed", "seed"), "is one axis, allowed are two of"),
+        ("guidance_scale", "interaction: must be two of the axes that vary (guidance_scale, seed, aspect_ratio), not 'guidance_scale'"),
+        (("guidance_scale", "model"), "must be two of the axes that vary (guidance_scale, seed, aspect_ratio), but 'model' does not vary here"),
+        (("seed", "seed"), "is one axis"),
     ],
 )
 def test_wrong_interactions_are_named(plain: Results, wanted: Any, words: str) -> None:
