@@ -43,7 +43,9 @@ def _findings(effects: Effects) -> Iterator[str]:
         return
     if effects.residual is None:
         single = effects.n == 1
-        which = f"the one {effects.unit} that has a value" if single else f"all {many(effects.n, effects.unit)}"
+        which = (
+            f"the one {effects.unit} that has a value" if single else f"all {many(effects.n, effects.unit)}"
+        )
         yield f"{mean} in {which}: there is no difference to explain."
         return
     yield _shares(effects)
@@ -121,7 +123,11 @@ def _contrast(effects: Effects, axis: AxisEffect) -> str:
         pairs += f" in {many(apart.blocks, 'block')} ({' and '.join(axis.blocked_by)})"
     if apart.mean == 0:
         return f"{effects.metric} is the same at {axis.name} {high} as at {low} ({pairs}){chosen}."
-    size = f"{number_words(100 * abs(apart.mean), 2)} points" if effects.is_rate else number_words(abs(apart.mean), 2)
+    size = (
+        f"{number_words(100 * abs(apart.mean), 2)} points"
+        if effects.is_rate
+        else number_words(abs(apart.mean), 2)
+    )
     return (
         f"{effects.metric} is {size} higher at {axis.name} {high} than at {low}{chosen}: "
         f"{_interval(effects, apart, pairs)}."
