@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kontext_lab.errors import KontextLabError, SweepError, shown
+from kontext_lab.errors import KontextLabError, SweepError, listed, meant, shown
 
 __all__ = ["Box", "Boxes", "boxes_by_reference", "checked_box", "checked_boxes"]
 
@@ -44,7 +43,7 @@ def checked_box(what: str, given: Any, error: type[KontextLabError] = SweepError
     if 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1:
         return (x0, y0, x1, y1)
     raise error(
-        f"{what}: {shown(given)}, allowed are x0, y0, x1, y1 as fractions from 0 to 1, left before right, top before bottom"
+        f"{what} must be x0, y0, x1, y1 as fractions from 0 to 1, left before right, top before bottom, not {shown(given)}"
     )
 
 
@@ -57,15 +56,13 @@ def checked_boxes(what: str, given: Any) -> dict[str, Box]:
     if given is None or given == "":
         return {}
     if not isinstance(given, Mapping):
-        raise SweepError(
-            f"{what}: {shown(given)}, allowed are names with boxes: {{'face': (x0, y0, x1, y1)}}"
-        )
+        raise SweepError(f"{what} must be names with boxes, {{'face': (x0, y0, x1, y1)}}, not {shown(given)}")
     if len(given) > MOST_BOXES:
-        raise SweepError(f"{what}: {len(given)} boxes, allowed are {MOST_BOXES}")
+        raise SweepError(f"{what} must be at most {MOST_BOXES} boxes, not {len(given)}")
     for name in given:
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _TAKEN:
             raise SweepError(
-                f"{what}: name {shown(name)}, allowed are up to 60 letters, digits, blanks and _-. but not {', '.join(_TAKEN)}"
+                f"{what}: name must be 1 to 60 letters, digits, blanks and _-. other than {', '.join(_TAKEN)}, not {shown(name)}"
             )
     return {name: checked_box(f"{what} {name!r}", box) for name, box in given.items()}
 
@@ -81,27 +78,20 @@ def boxes_by_reference(what: str, given: Any, names: Sequence[str]) -> dict[str,
     Raises:
         SweepError: a box is invalid, a reference is unknown, or several references are not named.
     """
+    there = f"references are {listed([shown(name, 40) for name in names], most=8)}"
     if not isinstance(given, Mapping) or not any(isinstance(one, Mapping) for one in given.values()):
         boxes = checked_boxes(what, given)
         if boxes and len(names) > 1:
             raise SweepError(
                 f"{what}: boxes belong to one of {len(names)} references, say to which: "
-                f"{{{names[0]!r}: {{{next(iter(boxes))!r}: (x0, y0, x1, y1)}}}}; references are {_listed(names)}"
+                f"{{{names[0]!r}: {{{next(iter(boxes))!r}: (x0, y0, x1, y1)}}}}; {there}"
             )
         return dict.fromkeys(names, boxes) if boxes else {}
     found: dict[str, dict[str, Box]] = {}
     for name, boxes in given.items():
         if not isinstance(boxes, Mapping):
-            raise SweepError(
-                f"{what} {shown(name)}: belongs to no reference; references are {_listed(names)}"
-            )
+            raise SweepError(f"{what} {shown(name)}: belongs to no reference; {there}")
         if name not in names:
-            near = difflib.get_close_matches(str(name), names, 1)
-            meant = f"did you mean {near[0]!r}? " if near else ""
-            raise SweepError(f"{what}: no reference {shown(name)}; {meant}references are {_listed(names)}")
+            raise SweepError(f"{what}: no reference {shown(name)}; {meant(name, names)}{there}")
         found[name] = checked_boxes(f"{what} {name!r}", boxes)
     return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(shown(name, 40) for name in names[:8]) + (" …" if len(names) > 8 else "")

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageChops, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from kontext_lab.errors import ImageError
 
@@ -84,11 +84,11 @@ def from_array(array: Any, where: str = "array") -> Image.Image:
         # NaN passes through both.
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= 0 and high <= 1):
-            raise ImageError(f"{where}: floats from {low:g} to {high:g}, allowed is 0 to 1")
+            raise ImageError(f"{where}: floats must be from 0 to 1, not {low:g} to {high:g}")
         pixels = _bytes_of(pixels, 255)
     elif pixels.dtype != np.uint8:
         raise ImageError(
-            f"{where}: {pixels.dtype} values, allowed are bool, uint8, uint16 and float in 0 to 1"
+            f"{where}: values must be bool, uint8, uint16 or float from 0 to 1, not {pixels.dtype}"
         )
     return Image.fromarray(np.ascontiguousarray(pixels))
 
@@ -158,19 +158,19 @@ def scaled(picture: Image.Image, size: tuple[int, int], where: str = "image") ->
 
 def clean_png(picture: Image.Image) -> bytes:
     """Encode the pixels of a picture as PNG, without any metadata."""
-    # A new picture made from pixels has no info dict, so no profile, text or EXIF can slip through.
-    bare = Image.fromarray(np.asarray(picture))
     buffer = io.BytesIO()
-    bare.save(buffer, format="PNG")
+    # A new picture made from pixels has no info dict, so no profile, text or EXIF can slip through.
+    Image.fromarray(np.asarray(picture)).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
-def refuse_bomb(size: tuple[int, int], most: int | None = None, way_out: str = "") -> None:
+def refuse_bomb(size: tuple[int, int], most: int | None = None, way_out: str = "", where: str = "") -> None:
     """Raise ImageError if a picture has too many pixels to be decoded."""
     most = BOMB_PIXELS if most is None else most
     if size[0] * size[1] > most:
+        begin = f"{where}: " if where else ""
         raise ImageError(
-            f"has {size[0]}x{size[1]} pixels, at most {most / 1e6:g} megapixels are read{way_out}"
+            f"{begin}has {size[0]}x{size[1]} pixels, at most {most / 1e6:g} megapixels are read{way_out}"
         )
 
 
@@ -187,11 +187,8 @@ def _check_shape(shape: Any, where: str) -> None:
     if not isinstance(shape, tuple):
         return
     if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))) or 0 in shape:
-        raise ImageError(f"{where}: shape {tuple(shape)}, allowed are H×W, H×W×1, H×W×3 and H×W×4")
-    try:
-        refuse_bomb((shape[1], shape[0]))
-    except ImageError as error:
-        raise ImageError(f"{where}: {error}") from None
+        raise ImageError(f"{where}: shape must be H×W, H×W×1, H×W×3 or H×W×4, not {tuple(shape)}")
+    refuse_bomb((shape[1], shape[0]), where=where)
 
 
 def _separated(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -222,13 +219,10 @@ def _separated(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 def _keyed(picture: Image.Image, key: Any) -> Image.Image:
     """The alpha channel of a picture with one transparent colour."""
-    bands = picture.split()
-    wanted = key if isinstance(key, tuple) else (key,) * len(bands)
-    off = [
-        band.point([0 if value == one else 255 for value in range(256)])
-        for band, one in zip(bands, wanted, strict=True)
-    ]
-    return off[0] if len(off) == 1 else ImageChops.lighter(ImageChops.lighter(off[0], off[1]), off[2])
+    differs = np.asarray(picture) != key
+    return Image.fromarray(
+        np.where(differs.any(axis=2) if differs.ndim == 3 else differs, 255, 0).astype(np.uint8)
+    )
 
 
 def _from_values(values: np.ndarray) -> tuple[Image.Image, Image.Image | None]:

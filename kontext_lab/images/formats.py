@@ -27,31 +27,25 @@ MOST_PIXELS = 1_000_000_000
 _SHARES = {"WEBP": 0.5, "TIFF": 0.89}
 """Parts of the limit: WebP's decoder takes 1.5 GB for 100 megapixels; Pillow warns of tiles beyond 89."""
 
-FORMATS = {
-    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
-    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
-    "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
-    "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
-    "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
-    "HEIC": ("pillow_heif", "HeifImageFile"),
-    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
-    "JPEG2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
-    "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
-    "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
-    "TGA": ("PIL.TgaImagePlugin", "TgaImageFile"),
+FORMATS: dict[str, tuple[str, str, tuple[bytes, ...]]] = {
+    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile", (b"\xff\xd8\xff",)),
+    "PNG": ("PIL.PngImagePlugin", "PngImageFile", (b"\x89PNG\r\n\x1a\n",)),
+    "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile", (b"RIFF",)),
+    "GIF": ("PIL.GifImagePlugin", "GifImageFile", (b"GIF87a", b"GIF89a")),
+    "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile", ()),
+    "HEIC": ("pillow_heif", "HeifImageFile", ()),
+    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    "JPEG2000": (
+        "PIL.Jpeg2KImagePlugin",
+        "Jpeg2KImageFile",
+        (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    ),
+    "BMP": ("PIL.BmpImagePlugin", "BmpImageFile", (b"BM",)),
+    "PPM": ("PIL.PpmImagePlugin", "PpmImageFile", (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"Pf")),
+    "TGA": ("PIL.TgaImagePlugin", "TgaImageFile", ()),
 }
-"""Each supported format and its reader; TGA has no first bytes of its own and is tried last."""
-
-_BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
-    "JPEG": b"\xff\xd8\xff",
-    "PNG": b"\x89PNG\r\n\x1a\n",
-    "WEBP": b"RIFF",
-    "GIF": (b"GIF87a", b"GIF89a"),
-    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-    "JPEG2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
-    "BMP": b"BM",
-    "PPM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"Pf"),
-}
+"""Each supported format: its reader, and the first bytes of its files. AVIF and HEIC are told apart by their brands; TGA has no
+first bytes of its own and is tried last."""
 
 _EXPORT = "export it as JPEG or PNG"
 _FRAME = "save one picture of it as JPEG or PNG"
@@ -84,7 +78,7 @@ _OTHERS = (
 )
 """Other kinds of files: position and bytes by which they are recognised, their name, and the way out."""
 
-_ALLOWED = "allowed are JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF and other bitmaps"
+_SUPPORTED = "give a JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or other bitmap"
 
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"))
 _FILM_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
@@ -123,22 +117,16 @@ def open_picture(data: bytes, where: str = "", megapixels: float = math.inf) -> 
             plug-in.
     """
     try:
-        return _opened(data, megapixels)
-    except ImageError as error:
-        raise ImageError(f"{where}: {error}" if where else str(error)) from None
-
-
-def _opened(data: bytes, megapixels: float) -> Opened:
-    form = _format(data)
-    try:
+        form = _format(data)
         picture = _header(data, form)
         size = picture.size
         _scale(picture, form, megapixels)
         picture.load()
-    except ImageError:
-        raise
+    except ImageError as error:
+        raise ImageError(f"{where}: {error}" if where else str(error)) from None
     except Exception as error:  # Pillow's decoders raise many kinds for broken data
-        raise ImageError(_why_unreadable(data, form, error)) from None
+        reason = _why_unreadable(data, form, error)
+        raise ImageError(f"{where}: {reason}" if where else reason) from None
     if form == "TIFF" and picture.mode.startswith("I;16") and _first_tags(data).get(_PHOTOMETRIC) == 0:
         # White is zero, which Pillow respects for 8 bits only.
         picture.frombytes(picture.tobytes().translate(bytes(range(255, -1, -1))))
@@ -147,7 +135,7 @@ def _opened(data: bytes, megapixels: float) -> Opened:
 
 def _header(data: bytes, form: str) -> ImageFile.ImageFile:
     """Open a picture without decoding it; its colours are described as Pillow and our conversion expect."""
-    module, name = FORMATS[form]
+    module, name, _ = FORMATS[form]
     try:
         reader: Callable[[io.BytesIO], ImageFile.ImageFile] = getattr(import_module(module), name)
     except ImportError:
@@ -208,23 +196,19 @@ def _format(data: bytes) -> str:
     for at, begin, words, way_out in _OTHERS:
         if data.startswith(begin, at):
             raise _refused(words, way_out)
-    for form, beginnings in _BEGINNINGS.items():
+    for form, (_, _, beginnings) in FORMATS.items():
         if data.startswith(beginnings):
             return form
     text = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"<"):
-        raise _refused("an SVG drawing", _EXPORT) if b"<svg" in text else _refused("a web page", _ALLOWED)
-    if data[4:8] == b"ftyp":
-        return _boxed_format(data)
+        raise _refused("an SVG drawing", _EXPORT) if b"<svg" in text else _refused("a web page", _SUPPORTED)
     if data[4:8] in _FILM_BOXES:
         raise _refused("a film (QuickTime)", _FRAME)
-    return "TGA"
-
-
-def _boxed_format(data: bytes) -> str:
-    """The format of a file made of boxes, by the brands it names."""
-    (length,) = struct.unpack(">I", data[:4])
-    brand, brands = data[8:12], {data[at : at + 4] for at in range(8, min(length, len(data), 256), 4)}
+    if data[4:8] != b"ftyp":
+        return "TGA"
+    # A file made of boxes, which says in its first one what it is.
+    length, brand = int.from_bytes(data[:4]), data[8:12]
+    brands = {data[at : at + 4] for at in range(8, min(length, len(data), 256), 4)}
     if brand in (b"avif", b"avis") or (b"avif" in brands and not brands & _HEIC_BRANDS):
         return "AVIF"
     if brands & _HEIC_BRANDS or brand in (b"mif1", b"mif2", b"msf1"):
@@ -262,7 +246,7 @@ def _refuse_raw(tags: Mapping[int, Any]) -> None:
 
 def _why_unreadable(data: bytes, form: str, error: Exception) -> str:
     if isinstance(error, SyntaxError) and form in ("TGA", "GIF", "BMP", "PPM"):  # text may begin like these
-        return f"is not a picture; {_ALLOWED}"
+        return f"is not a picture; {_SUPPORTED}"
     if form == "TIFF" and isinstance(error, SyntaxError) and (tags := _first_tags(data)):
         bits = tags.get(_BITS, 1)
         bits = ", ".join(str(one) for one in (bits if isinstance(bits, tuple) else (bits,)))

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from kontext_lab.images.boxes import Box
+
 __all__ = ["BRIGHTEST", "COLOURS", "heat_map"]
 
 BRIGHTEST = 40.0
@@ -21,8 +23,6 @@ _FAINTEST = 0.45
 """Opacity of the faintest change, so that it is visible too."""
 _STRIPES = 12
 """Pixels from one stripe to the next, where nothing could be compared."""
-
-Box = tuple[float, float, float, float]
 
 
 def heat_map(

@@ -11,11 +11,11 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
@@ -41,6 +41,7 @@ _RECIPE = b"kontext-reference/1"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RUN_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _OUTPUT_NUMBER = re.compile(r"[1-9][0-9]?")
+_WEB = re.compile(r"https?://", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BARE_BASE64 = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
 """First characters of PNG, JPEG, GIF and WebP files in base64."""
@@ -67,7 +68,7 @@ class Origin:
         run_id, _, number = text.partition("/")
         if not (_RUN_ID.fullmatch(run_id) and _OUTPUT_NUMBER.fullmatch(number)):
             raise ImageError(
-                f"image: origin {text!r:.80}, allowed is a run's id, a slash, an output's number"
+                f"image: origin must be a run's id, a slash and an output's number, not {text!r:.80}"
             )
         return cls(run_id, int(number))
 
@@ -204,88 +205,116 @@ def load_reference(
             regular file.
     """
     if not max_megapixels > 0:
-        raise ImageError(f"image: max_megapixels {max_megapixels!r}, allowed is a number above 0")
-    if digest is not None:
-        if not _DIGEST.fullmatch(digest):
-            raise ImageError(f"image: digest {digest!r:.80}, allowed are 64 hexadecimal digits")
-        made = load_reference(source, max_megapixels=max_megapixels, name=name)
-        # These are the bytes that were sent; the source had others.
-        return replace(made, digest=digest, sha256="")
+        raise ImageError(f"image: max_megapixels must be a number above 0, not {max_megapixels!r}")
+    if digest is not None and not _DIGEST.fullmatch(digest):
+        raise ImageError(f"image: digest must be 64 hexadecimal digits, not {digest!r:.80}")
     if isinstance(source, Reference):
-        return replace(source, name=name) if name else source
-    if isinstance(source, os.PathLike):
-        return _from_path(Path(source), max_megapixels, name)
-    if isinstance(source, str):
-        return _from_text(source, max_megapixels, name)
-    if isinstance(source, bytes | bytearray | memoryview):
-        _check_length(memoryview(source).nbytes, "image: the bytes")
-        return _from_bytes(bytes(source), "bytes", name or "picture", max_megapixels)
-    if isinstance(source, Image.Image):
-        return _from_pixels(source, "PIL image", name or "picture", max_megapixels)
-    if isinstance(source, OutputLike):
-        made = _from_bytes(source.bytes, "output", name or "output", max_megapixels)
-        return replace(made, origin=source.origin)
-    if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
-        return _from_pixels(from_array(source), "array", name or "array", max_megapixels)
-    raise ImageError(
-        f"image: {type(source).__name__} is nothing a picture can be read from; "
-        "allowed are a path, URL, data: URI, bytes, PIL image, array or Output"
-    )
+        made = replace(source, name=name) if name else source
+    elif isinstance(source, str) and _WEB.match(source.strip()):
+        made = _from_url(source.strip(), name)
+    else:
+        made = _prepared(_given(source), name, max_megapixels)
+    # With a digest these are the bytes that were sent; the source had others.
+    return made if digest is None else replace(made, digest=digest, sha256="")
 
 
 def picture_of(source: Any) -> Image.Image:
     """Open any picture for display: upright, in RGB, transparent parts on white.
 
     Args:
-        source: a path, bytes, a PIL image, an array as `load_reference` takes it, a Reference or an Output.
+        source: a Reference, or anything `load_reference` takes but an http(s) URL, which is not fetched.
 
     Raises:
         ImageError: it is not a picture, larger than 32 MiB, not a regular file, or a reference that was not loaded.
         KontextLabError: an output has no picture; its class says why.
     """
-    if isinstance(source, Image.Image):
-        return to_rgb(_decoded(source, "picture: the PIL image"), "picture")
     if isinstance(source, Reference):
         if not source.png:
             raise ImageError(f"{source.name}: was not loaded")
-        data, where = source.png, source.name
-    elif isinstance(source, OutputLike):
-        data, where = source.bytes, "output"
-    elif isinstance(source, bytes | bytearray | memoryview):
-        _check_length(memoryview(source).nbytes, "picture: the bytes")
-        data, where = bytes(source), "bytes"
-    elif isinstance(source, str | os.PathLike):
-        data, where = _read(Path(source), "picture"), shown(str(source))
-    elif hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
-        return to_rgb(from_array(source))
-    else:
-        raise ImageError(
-            f"picture: {type(source).__name__} is nothing a picture can be read from; allowed are a path, bytes, "
-            "a PIL image, an array, a Reference and an Output"
-        )
-    return to_rgb(open_picture(data, where).picture, where)
+        return to_rgb(open_picture(source.png, source.name).picture, source.name)
+    given = _given(source)
+    if isinstance(given.content, bytes):
+        return to_rgb(open_picture(given.content, given.where).picture, given.where)
+    return to_rgb(_decoded(given.content, given.source), given.where)
 
 
-def _from_text(text: str, max_megapixels: float, name: str | None) -> Reference:
+class _Given(NamedTuple):
+    """A picture as it was given: its bytes or pixels, its source in words, a name and its origin."""
+
+    content: bytes | Image.Image
+    source: str
+    name: str = "picture"
+    origin: Origin | None = None
+
+    @property
+    def where(self) -> str:
+        """The name in an error: its path, or the form in which it was given."""
+        return self.source if Path(self.source).is_absolute() else f"image ({self.source})"
+
+
+def _given(source: Any) -> _Given:
+    """Read a picture from anything but a Reference and a URL, without decoding it."""
+    if isinstance(source, str):
+        return _from_text(source)
+    if isinstance(source, os.PathLike):
+        return _from_path(Path(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        _check_length(memoryview(source).nbytes, "image: the bytes")
+        return _Given(bytes(source), "bytes")
+    if isinstance(source, Image.Image):
+        return _Given(source, "PIL image")
+    if isinstance(source, OutputLike):
+        return _Given(source.bytes, "output", "output", source.origin)
+    if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
+        return _Given(from_array(source), "array", "array")
+    raise ImageError(
+        f"image must be a path, URL, data: URI, bytes, PIL image, array or Output, not {type(source).__name__}"
+    )
+
+
+def _from_text(text: str) -> _Given:
     stripped = text.strip()
     scheme = stripped[:8].lower()
     if scheme.startswith("data:"):
         data = _decode_data_uri(stripped)
         _check_length(len(data), "image: the data: URI")
-        return _from_bytes(data, "data: URI", name or "picture", max_megapixels)
-    if scheme.startswith(("http://", "https://")):
-        return _from_url(stripped, name)
+        return _Given(data, "data: URI")
     if scheme.startswith("file://"):
-        return _from_path(Path(url2pathname(stripped[len("file://") :])), max_megapixels, name)
+        return _from_path(Path(url2pathname(stripped[len("file://") :])))
+    if _WEB.match(stripped):
+        raise ImageError(
+            f"image: {shown(_shown_address(stripped))} is not fetched here; give a file or bytes"
+        )
     if found := _SCHEME.match(stripped):
         raise ImageError(
-            f"image: {shown(stripped)}, {found[1]} addresses are not read; allowed are http and https"
+            f"image: URL must begin with http:// or https://, not {found[1]}:// ({shown(stripped)})"
         )
     if not stripped:
-        raise ImageError("image: is empty text, allowed are a path, an http(s) URL or a data: URI")
+        raise ImageError("image must be a path, an http(s) URL or a data: URI, not empty text")
     if len(stripped) > 60 and stripped.startswith(_BARE_BASE64):
         raise ImageError("image: is bare base64, write data:image/png;base64, before it")
-    return _from_path(Path(text), max_megapixels, name)
+    return _from_path(Path(text))
+
+
+def _from_path(path: Path) -> _Given:
+    data = _read(path)
+    path = encodable(path.expanduser())
+    return _Given(data, str(path.absolute()), os.fsencode(path.stem).decode("utf-8", "replace"))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_file(encodable(path.expanduser()))
+    except FileNotFoundError:
+        raise ImageError(f"image: no file {_short(path)}") from None
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"image: {_short(path)} can't be read: {reason}") from None
+
+
+def _check_length(length: int, what: str) -> None:
+    if length > MAX_REFERENCE_BYTES:
+        raise ImageError(f"{what} can't be read: {too_large(length)}")
 
 
 def _from_url(url: str, name: str | None) -> Reference:
@@ -312,37 +341,9 @@ def _shown_address(url: str) -> str:
     )
 
 
-def _from_path(path: Path, max_megapixels: float, name: str | None) -> Reference:
-    data = _read(path, "image")
-    path = encodable(path.expanduser())
-    name = name or os.fsencode(path.stem).decode("utf-8", "replace")
-    return _from_bytes(data, str(path.absolute()), name, max_megapixels)
-
-
-def _read(path: Path, what: str) -> bytes:
-    try:
-        return read_file(encodable(path.expanduser()))
-    except FileNotFoundError:
-        raise ImageError(f"{what}: no file {_short(path)}") from None
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{what}: {_short(path)} can't be read: {reason}") from None
-
-
-def _check_length(length: int, what: str) -> None:
-    if length > MAX_REFERENCE_BYTES:
-        raise ImageError(f"{what} can't be read: {too_large(length)}")
-
-
-def _from_bytes(data: bytes, source: str, name: str, max_megapixels: float) -> Reference:
-    # Twice the width and height that are sent, so that the last step of scaling is ours.
-    opened = open_picture(data, _where(source), 4 * max_megapixels)
-    made = _prepared(opened, _digest(b"bytes", data), source, name, max_megapixels)
-    return replace(made, sha256=hashlib.sha256(data).hexdigest())
-
-
-def _decoded(picture: Image.Image, what: str) -> Image.Image:
+def _decoded(picture: Image.Image, source: str) -> Image.Image:
     """A picture of Pillow's, which may not have been decoded yet, upright."""
+    what = f"image: the {source}"
     try:
         refuse_bomb(picture.size)
         picture.load()
@@ -355,54 +356,51 @@ def _decoded(picture: Image.Image, what: str) -> Image.Image:
     return upright(picture)
 
 
-def _from_pixels(picture: Image.Image, source: str, name: str, max_megapixels: float) -> Reference:
-    turned = _decoded(picture, f"image: the {source}")
-    palette = picture.palette.tobytes() if picture.palette else b""
-    orientation = str(picture.getexif().get(0x0112, 1)).encode()
-    head = b"%s %dx%d %s\0%s\0" % (picture.mode.encode(), *picture.size, orientation, palette)
-    opened = Opened(turned, "", turned.size)
-    digest = _digest(b"pixels", head, picture.tobytes(), _meaning(picture))
-    return _prepared(opened, digest, source, name, max_megapixels)
-
-
-def _meaning(picture: Image.Image) -> bytes:
-    """Everything besides the pixels that affects the look of a picture: the transparent colour, and the colour space."""
-    profile, transparent = picture.info.get("icc_profile"), picture.info.get("transparency")
-    parts = [b"\0profile " + profile] if isinstance(profile, bytes) else []
-    if transparent is not None:
-        parts.append(b"\0transparent " + repr(transparent).encode())
-    if not parts[:1] and "srgb" not in picture.info:
-        described = (picture.info.get(name) for name in ("gamma", "chromaticity"))
-        parts.extend(b"\0" + repr(one).encode() for one in described if one is not None)
-    return b"".join(parts)
-
-
-def _prepared(opened: Opened, digest: str, source: str, name: str, max_megapixels: float) -> Reference:
+def _prepared(given: _Given, name: str | None, max_megapixels: float) -> Reference:
+    content, sha256 = given.content, ""
+    if isinstance(content, bytes):
+        # Twice the width and height that are sent, so that the last step of scaling is ours.
+        opened = open_picture(content, given.where, 4 * max_megapixels)
+        digest, sha256 = _digest(b"bytes", content), hashlib.sha256(content).hexdigest()
+    else:
+        turned = _decoded(content, given.source)
+        opened = Opened(turned, "", turned.size)
+        digest = _digest(b"pixels", *_meaning(content))
     size = scaled_size(opened.size, max_megapixels)
     if size != opened.size:
         digest = _digest(b"scaled", digest.encode(), settings=b"%dx%d" % size)
-    png = clean_png(scaled(opened.picture, size, _where(source)))
+    png = clean_png(scaled(opened.picture, size, given.where))
     if len(png) > MAX_REFERENCE_BYTES:
         # It is written beside a sweep as it is sent, and has to be readable from there.
         wide = f"{size[0]}x{size[1]} pixels"
         raise ImageError(f"image: {wide} can't be sent: {too_large(len(png))} as PNG; lower max_megapixels")
     return Reference(
-        name=name,
-        source=source,
+        name=name or given.name,
+        source=given.source,
         digest=digest,
         png=png,
         original_size=opened.size,
         sent_size=size,
+        origin=given.origin,
+        sha256=sha256,
     )
 
 
-def _where(source: str) -> str:
-    """The name of a picture in an error: its path, or the form in which it was given."""
-    return (
-        source
-        if source not in ("bytes", "data: URI", "output", "PIL image", "array")
-        else f"image ({source})"
-    )
+def _meaning(picture: Image.Image) -> Iterator[bytes]:
+    """Everything that affects the look of a picture: pixels, palette, colour space and the transparent colour."""
+    palette = picture.palette.tobytes() if picture.palette else b""
+    orientation = str(picture.getexif().get(0x0112, 1)).encode()
+    yield b"%s %dx%d %s\0%s\0" % (picture.mode.encode(), *picture.size, orientation, palette)
+    yield picture.tobytes()
+    info = picture.info
+    profile, transparent = info.get("icc_profile"), info.get("transparency")
+    if isinstance(profile, bytes):
+        yield b"\0profile " + profile
+    if transparent is not None:
+        yield b"\0transparent " + repr(transparent).encode()
+    elif not isinstance(profile, bytes) and "srgb" not in info:
+        described = (info.get(name) for name in ("gamma", "chromaticity"))
+        yield from (b"\0" + repr(one).encode() for one in described if one is not None)
 
 
 def _digest(kind: bytes, *content: bytes, settings: bytes = b"") -> str:

@@ -41,14 +41,14 @@ def read_file(path: Path, most: int = MAX_REFERENCE_BYTES) -> bytes:
     """
     # Checked before it is opened, since opening a device may act on it, and again once it is open.
     _check(path.stat(), path, most)
-    with open(path, "rb", buffering=0, opener=_opener) as stream:
+    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as stream:
         _check(os.fstat(stream.fileno()), path, most)
         data = bytearray()
         # Some system files report no size, and some have no bytes yet (None).
         while chunk := stream.read(min(_PIECE, most + 1 - len(data))):
             data += chunk
     if len(data) > most:
-        raise OSError(errno.EFBIG, f"Grows beyond the {most:,} bytes that are allowed", str(path))
+        raise OSError(errno.EFBIG, f"Grows beyond the limit of {most:,} bytes", str(path))
     return bytes(data)
 
 
@@ -63,17 +63,13 @@ def encodable(path: Path) -> Path:
 
 def too_large(size: int, most: int = MAX_REFERENCE_BYTES) -> str:
     """The end of an error about something too large."""
-    return f"Has {size:,} bytes, allowed are at most {most:,}"
-
-
-def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags | _AT_ONCE)
+    return f"Has {size:,} bytes, more than the limit of {most:,}"
 
 
 def _check(found: os.stat_result, path: Path, most: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "Is something else")
         number = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.ENXIO
-        raise OSError(number, f"{kind}, allowed is a regular file", str(path))
+        raise OSError(number, f"{kind}, not a regular file", str(path))
     if found.st_size > most:
         raise OSError(errno.EFBIG, too_large(found.st_size, most), str(path))

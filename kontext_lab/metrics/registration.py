@@ -52,6 +52,7 @@ class Alignment:
         agreement: share of the textured blocks that show the same, 0 to 1.
         fit: median correlation of detail over the blocks that have some, -1 to 1.
         matrix: from the reference's pixels to the output's.
+        confirmed: enough blocks show the same in detail too.
     """
 
     pixels: Pixels
@@ -59,6 +60,7 @@ class Alignment:
     agreement: float
     fit: float
     matrix: Matrix
+    confirmed: bool
 
 
 def resized_to_reference(picture: Image.Image, reference: Pixels) -> Pixels:
@@ -99,7 +101,7 @@ def align(reference: Pixels, keypoints: Keypoints, output: Pixels) -> Alignment 
         if best is not None and best.fit > _EXACTLY:
             break  # another guess could not do better
     # A picture that fits best turned or shrunk is not a framing of the service, however well its middle fits.
-    return best if best is not None and is_framing and _is_confirmed(reference, best.pixels) else None
+    return best if best is not None and is_framing and best.confirmed else None
 
 
 def _guesses(reference: Pixels, keypoints: Keypoints, output: Pixels) -> Iterator[Matrix]:
@@ -169,27 +171,20 @@ def _map_by_blocks(reference: Pixels, output: Pixels, laid: Pixels, matrix: Matr
 
 def _evaluate(reference: Pixels, laid: Pixels, matrix: Matrix) -> Alignment | None:
     """Rate an output laid under a map; None if too little of it shows the same as the reference."""
-    textured, alike, least = _compared_blocks(reference, laid)
-    count = int((alike & textured).sum())
-    agreement = count / int(textured.sum()) if textured.any() else 0.0
+    compared, alike, least = _compared_blocks(reference, laid)
+    total, count = int(compared.sum()), int((alike & compared).sum())
+    agreement = count / total if total else 0.0
     if agreement < least or count < _FEWEST_ALIKE:
         return None
     # Smooth blocks fit wherever they lie, so only their detail is rated.
-    whole = _seen_blocks(laid)
-    detail, detailed = correlations(
-        blocks_of(reference.detail)[whole], blocks_of(laid.detail)[whole], _DETAIL
-    )
-    fit = float(np.median(detail[detailed])) if detailed.any() else 0.0
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    return Alignment(laid, scale, agreement, fit, matrix)
-
-
-def _is_confirmed(reference: Pixels, laid: Pixels) -> bool:
-    """True if enough blocks agree in detail too: a bright sky above a dark sea may be another beach."""
-    compared, alike, least = _compared_blocks(reference, laid)
     detail, detailed = correlations(blocks_of(reference.detail), blocks_of(laid.detail), _DETAIL)
-    count = int((alike & compared & (~detailed | (detail >= _ALIKE_IN_DETAIL))).sum())
-    return count >= _FEWEST_ALIKE and count >= least * int(compared.sum())
+    rated = detail[detailed & _seen_blocks(laid)]
+    fit = float(np.median(rated)) if len(rated) else 0.0
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    # A bright sky above a dark sea may be another beach: enough blocks have to agree in detail too.
+    certain = int((alike & compared & (~detailed | (detail >= _ALIKE_IN_DETAIL))).sum())
+    confirmed = certain >= max(_FEWEST_ALIKE, least * total)
+    return Alignment(laid, scale, agreement, fit, matrix, confirmed)
 
 
 def _compared_blocks(reference: Pixels, laid: Pixels) -> tuple[Mask, Mask, float]:

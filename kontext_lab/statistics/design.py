@@ -6,8 +6,9 @@ Axes whose values always go together are one axis here, since their effects can'
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from kontext_lab.errors import visible
 from kontext_lab.results import CellResult, Output, Results, distinct, prompt_template, value_token
 from kontext_lab.sweep.axes import REPLICATE_KEYS, value_text
 
-__all__ = ["Codes", "Design", "Factor", "Level", "Observation", "grouped", "read_design"]
+__all__ = ["Codes", "Design", "Factor", "Level", "Observation", "grouped", "read_design", "tabulated"]
 
+Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 """An integer per output: the index of its value, or of its group."""
 
@@ -98,9 +100,8 @@ class Design:
 
     def part(self, chosen: NDArray[np.bool_]) -> Design:
         """Select some of the outputs, on the same axes."""
-        shots = tuple(shot for shot, kept in zip(self.shots, chosen, strict=True) if kept)
-        factors = tuple(Factor(one.keys, one.levels, one.codes[chosen]) for one in self.factors)
-        return Design(shots, factors, self.services[chosen])
+        factors = tuple(replace(one, codes=one.codes[chosen]) for one in self.factors)
+        return Design(tuple(compress(self.shots, chosen)), factors, self.services[chosen])
 
     def groups(self, factors: Sequence[Factor]) -> Codes:
         """Group the outputs that agree in these axes and in their service."""
@@ -121,15 +122,27 @@ class Design:
 
     def inside(self, factor: Factor) -> list[Factor]:
         """Axes that exist only at some values of an axis, such as a word that one prompt has."""
-        return [one for one in self.factors if one is not factor and _decides_on(factor, one)]
+        found = []
+        for other in self.factors:
+            absent = np.array([level.absent for level in other.levels], dtype=bool)[other.codes]
+            without, having = set(factor.codes[absent].tolist()), set(factor.codes[~absent].tolist())
+            if other is not factor and without and having and not without & having:
+                found.append(other)
+        return found
 
 
 def grouped(codes: Sequence[Codes]) -> Codes:
     """Return codes of the combinations, in the order of their codes."""
-    if not codes or not len(codes[0]):
-        return np.zeros(len(codes[0]) if codes else 0, dtype=np.intp)
     _, groups = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
     return groups.reshape(-1).astype(np.intp)
+
+
+def tabulated(values: Floats, rows: Codes, columns: Codes, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Return the sums of the values in each cell of a table, and their counts."""
+    sums, counts = np.zeros(shape), np.zeros(shape)
+    np.add.at(sums, (rows, columns), values)
+    np.add.at(counts, (rows, columns), 1)
+    return sums, counts
 
 
 def read_design(results: Results, *, per_cell: bool = False) -> Design:
@@ -205,28 +218,20 @@ def _merged(factors: Sequence[Factor]) -> list[Factor]:
     merged: list[Factor] = []
     for factor in factors:
         for at, one in enumerate(merged):
+            partner = dict(zip(one.codes.tolist(), factor.codes.tolist(), strict=True))
             pairs = set(zip(one.codes.tolist(), factor.codes.tolist(), strict=True))
             if len(pairs) == len(one.levels) == len(factor.levels):
-                merged[at] = _joined(one, factor, dict(pairs))
+                both = ((level, factor.levels[partner[place]]) for place, level in enumerate(one.levels))
+                merged[at] = Factor(
+                    (*one.keys, *factor.keys), tuple(_joined(*pair) for pair in both), one.codes
+                )
                 break
         else:
             merged.append(factor)
     return merged
 
 
-def _joined(one: Factor, other: Factor, partner: Mapping[int, int]) -> Factor:
-    levels = []
-    for at, level in enumerate(one.levels):
-        beside = other.levels[partner[at]]
-        # A name that was given to the pair stands for both.
-        label = level.label if level.label == beside.label else f"{level.label} · {beside.label}"
-        levels.append(Level(label, level.full or beside.full))
-    return Factor((*one.keys, *other.keys), tuple(levels), one.codes)
-
-
-def _decides_on(factor: Factor, other: Factor) -> bool:
-    """True if the value of one axis says whether the other has a value."""
-    absent = np.array([level.absent for level in other.levels], dtype=bool)[other.codes]
-    if not absent.any() or absent.all():
-        return False
-    return not set(factor.codes[absent].tolist()) & set(factor.codes[~absent].tolist())
+def _joined(level: Level, beside: Level) -> Level:
+    # A name that was given to the pair stands for both.
+    label = level.label if level.label == beside.label else f"{level.label} · {beside.label}"
+    return Level(label, level.full or beside.full)

@@ -49,8 +49,5 @@ def counted(count: int, word: str) -> str:
 
 def named(labels: Sequence[str]) -> dict[str, str]:
     """Short names of values for a sentence; shortened so that they still differ."""
-    return {label: _quoted(one) for label, one in zip(labels, shortened(labels, _LONGEST), strict=True)}
-
-
-def _quoted(text: str) -> str:
-    return f"“{text}”" if " " in text else text
+    short = zip(labels, shortened(labels, _LONGEST), strict=True)
+    return {label: f"“{text}”" if " " in text else text for label, text in short}

@@ -51,39 +51,33 @@ def block_intervals(sums: Floats, counts: Floats) -> list[Bounds | None]:
     Returns:
         One interval per row; None for a row with fewer than two blocks.
     """
-    found: list[Bounds | None] = [None] * len(sums)
-    patterns: dict[bytes, list[int]] = {}
-    for row, there in enumerate(counts > 0):
-        patterns.setdefault(there.tobytes(), []).append(row)
-    for rows in patterns.values():
-        there = counts[rows[0]] > 0
-        if there.sum() < 2:
-            continue
-        low, high = _resampled(sums[rows][:, there], counts[rows][:, there])
-        for row, bounds in zip(rows, zip(low.tolist(), high.tolist(), strict=True), strict=True):
-            found[row] = bounds
-    return found
-
-
-def _resampled(sums: Floats, counts: Floats) -> tuple[Floats, Floats]:
     from scipy import stats  # noqa: PLC0415 - takes a second to load
 
     def mean(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
         return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
 
-    found = stats.bootstrap(
-        (sums, counts),
-        mean,
-        axis=-1,
-        paired=True,
-        vectorized=True,
-        n_resamples=_RESAMPLES,
-        batch=max(1, _AT_ONCE // sums.size),
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(_SEED),
-    ).confidence_interval
-    return np.atleast_1d(found.low), np.atleast_1d(found.high)
+    found: list[Bounds | None] = [None] * len(sums)
+    patterns, of_row = np.unique(counts > 0, axis=0, return_inverse=True) if len(sums) else ((), ())
+    for pattern, there in enumerate(patterns):
+        rows = np.flatnonzero(np.ravel(of_row) == pattern)
+        samples = sums[rows][:, there], counts[rows][:, there]
+        if there.sum() < 2:
+            continue
+        bounds = stats.bootstrap(
+            samples,
+            mean,
+            axis=-1,
+            paired=True,
+            vectorized=True,
+            n_resamples=_RESAMPLES,
+            batch=max(1, _AT_ONCE // samples[0].size),
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(_SEED),
+        ).confidence_interval
+        for row, low, high in zip(rows, np.atleast_1d(bounds.low), np.atleast_1d(bounds.high), strict=True):
+            found[row] = (float(low), float(high))
+    return found
 
 
 def wilson(successes: int, trials: int) -> Bounds | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kontext_lab.errors import WrongType
 from kontext_lab.results import Results
 from kontext_lab.statistics import observations, variance
-from kontext_lab.statistics.design import Codes, Design, Factor, read_design
+from kontext_lab.statistics.design import Codes, Design, Factor, read_design, tabulated
 from kontext_lab.statistics.effects import AxisEffect, Difference, Effects, Point, Trace
 from kontext_lab.statistics.inert_axes import idle_pairs, idle_words
 from kontext_lab.statistics.intervals import (
@@ -33,6 +33,8 @@ MOST_VALUES = 40
 """The values of a longer axis are compared with its first one only, not each with each."""
 
 Floats = NDArray[np.float64]
+_Compared = tuple[float, Bounds | None, int | None, int]
+"""Difference, its interval, the pairs or trials that would confirm it, and those that there are."""
 
 
 def effects_of(results: Results, metric: str, *, interaction: Any = None) -> Effects:
@@ -61,7 +63,6 @@ def effects_of(results: Results, metric: str, *, interaction: Any = None) -> Eff
         )
     name = observations.check_metric(results, metric)
     whole = read_design(results, per_cell=observations.is_of_cells(results, name))
-    wanted = variance.check_interaction(whole, interaction)
     values = observations.read_values(whole.shots, name)
     measured = ~np.isnan(values)
     design, finite = whole.part(measured), values[measured]
@@ -83,9 +84,7 @@ def effects_of(results: Results, metric: str, *, interaction: Any = None) -> Eff
         axes=axes,
         residual=residual,
         seed=variance.seed_sensitivity(design, finite),
-        interaction=variance.interaction_of(design, finite, wanted)
-        if wanted is not None and len(finite)
-        else None,
+        interaction=variance.interaction_of(design, finite, interaction),
         missing=observations.missing(whole.shots, values, name),
         seeds=seeds,
         balanced=_is_balanced(design),
@@ -104,47 +103,17 @@ def _is_balanced(design: Design) -> bool:
     return len(counts) == combinations_of_all and bool((counts == counts[0]).all())
 
 
-def _axes(
-    design: Design, values: Floats, is_rate: bool, seeds: int
-) -> tuple[tuple[AxisEffect, ...], float | None]:
-    """The effect of each axis, and the share of the variance that no axis explains."""
-    factors = design.factors
-    inside = {}
-    for index, factor in enumerate(factors):
-        nested = design.inside(factor)
-        inside[index] = {at for at, one in enumerate(factors) if one in nested}
-    shares, residual = variance.decomposed(values, [one.codes for one in factors], inside)
-    effects = []
-    for factor, share in zip(factors, shares, strict=True):
-        data = _AxisData(design, factor, values, is_rate, seeds)
-        blocked_by = tuple(one.name for one in design.blocking(factor))
-        effects.append(
-            AxisEffect(
-                factor.name,
-                _points(data),
-                () if factor.repeats else _differences(data),
-                _traces(data),
-                blocked_by,
-                factor.numeric,
-                factor.repeats,
-                share.share,
-                share.by_chance,
-                share.p,
-            )
-        )
-    return tuple(effects), residual
-
-
 @dataclass(frozen=True, eq=False)
-class _AxisData:
-    """The measured outputs of a study and one axis.
+class _Axis:
+    """One axis of a study, and the outputs that have a value.
 
     Attributes:
-        design: of the outputs that have a value.
+        design: of these outputs.
         factor: the axis.
         values: finite, one per output.
         is_rate: whether they are yes/no.
         seeds: number of seeds that have values.
+        blocks: the block of each output.
     """
 
     design: Design
@@ -152,34 +121,52 @@ class _AxisData:
     values: Floats
     is_rate: bool
     seeds: int
+    blocks: Codes
 
-    @property
-    def blocks(self) -> Codes:
-        """The block of each output."""
-        return self.design.blocks_for(self.factor)
-
-    def table(self, rows: Codes) -> tuple[Floats, Floats]:
+    def table(self, groups: Codes) -> tuple[Floats, Floats]:
         """Sums and counts of the values: axis values x groups."""
-        shape = (len(self.factor.levels), int(rows.max()) + 1)
-        sums, counts = np.zeros(shape), np.zeros(shape)
-        np.add.at(sums, (self.factor.codes, rows), self.values)
-        np.add.at(counts, (self.factor.codes, rows), 1)
-        return sums, counts
+        shape = (len(self.factor.levels), int(groups.max()) + 1)
+        return tabulated(self.values, self.factor.codes, groups, shape)
 
 
-def _points(data: _AxisData) -> tuple[Point, ...]:
+def _axes(
+    design: Design, values: Floats, is_rate: bool, seeds: int
+) -> tuple[tuple[AxisEffect, ...], float | None]:
+    """The effect of each axis, and the share of the variance that no axis explains."""
+    factors = design.factors
+    inside = {at: [factors.index(one) for one in design.inside(factor)] for at, factor in enumerate(factors)}
+    shares, residual = variance.decomposed(values, [one.codes for one in factors], inside)
+    effects = []
+    for factor, share in zip(factors, shares, strict=True):
+        axis = _Axis(design, factor, values, is_rate, seeds, design.blocks_for(factor))
+        effects.append(
+            AxisEffect(
+                factor.name,
+                _points(axis),
+                () if factor.repeats else _differences(axis),
+                _traces(axis),
+                tuple(one.name for one in design.blocking(factor)),
+                factor.numeric,
+                factor.repeats,
+                *share,
+            )
+        )
+    return tuple(effects), residual
+
+
+def _points(axis: _Axis) -> tuple[Point, ...]:
     """Mean, spread and interval at each value, including those without a measured value."""
-    sums, counts = data.table(data.blocks)
-    if data.is_rate:
+    sums, counts = axis.table(axis.blocks)
+    if axis.is_rate:
         totals = zip(sums.sum(axis=1), counts.sum(axis=1), strict=True)
         intervals = [wilson(round(total), round(n)) for total, n in totals]
     else:
         intervals = block_intervals(sums, counts)
     points = []
-    for at, (level, bounds) in enumerate(zip(data.factor.levels, intervals, strict=True)):
-        chosen = np.flatnonzero(data.factor.codes == at)
-        values = data.values[chosen]
-        outputs = [data.design.shots[index].output for index in chosen]
+    for at, (level, bounds) in enumerate(zip(axis.factor.levels, intervals, strict=True)):
+        chosen = np.flatnonzero(axis.factor.codes == at)
+        values = axis.values[chosen]
+        outputs = [axis.design.shots[index].output for index in chosen]
         low, high = bounds or (None, None)
         points.append(
             Point(
@@ -198,94 +185,72 @@ def _points(data: _AxisData) -> tuple[Point, ...]:
     return tuple(points)
 
 
-def _traces(data: _AxisData) -> tuple[Trace, ...]:
+def _traces(axis: _Axis) -> tuple[Trace, ...]:
     """The means of each block along the axis."""
-    blocks = data.blocks
-    sums, counts = data.table(blocks)
-    with np.errstate(invalid="ignore"):
-        means = sums / counts
-    traces = []
-    for block in range(means.shape[1]):
-        first = int(np.flatnonzero(blocks == block)[0])
-        label = ", ".join(
-            f"{one.name} {one.levels[one.codes[first]].label}" for one in data.design.blocking(data.factor)
+    sums, counts = axis.table(axis.blocks)
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    _, firsts = np.unique(axis.blocks, return_index=True)
+    blocking = axis.design.blocking(axis.factor)
+    return tuple(
+        Trace(
+            ", ".join(f"{one.name} {one.levels[one.codes[first]].label}" for one in blocking),
+            tuple(None if math.isnan(mean) else mean for mean in line),
         )
-        line = means[:, block].tolist()
-        traces.append(Trace(label, tuple(None if math.isnan(mean) else mean for mean in line)))
-    return tuple(traces)
-
-
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """Two values of the axis that were both measured at some settings.
-
-    Attributes:
-        first: index of one value.
-        second: index of the other.
-        apart: second minus first, one per matched setting.
-        blocks: the block of each of these.
-        counts: of each value, how many outputs have yes, and how many there are.
-    """
-
-    first: int
-    second: int
-    apart: Floats
-    blocks: Codes
-    counts: tuple[tuple[int, int], tuple[int, int]]
-
-
-def _differences(data: _AxisData) -> tuple[Difference, ...]:
-    """Differences between values, over outputs that agree in everything but this axis."""
-    pairs = list(_matched_pairs(data))
-    if data.is_rate:
-        return tuple(_difference(data, pair, rate_difference(*pair.counts)) for pair in pairs)
-    shape = (len(pairs), int(data.blocks.max()) + 1)
-    sums, counts = np.zeros(shape), np.zeros(shape)
-    for row, pair in enumerate(pairs):
-        sums[row] = np.bincount(pair.blocks, pair.apart, shape[1])
-        counts[row] = np.bincount(pair.blocks, minlength=shape[1])
-    intervals = block_intervals(sums, counts)
-    return tuple(_difference(data, pair, bounds) for pair, bounds in zip(pairs, intervals, strict=True))
-
-
-def _matched_pairs(data: _AxisData) -> Iterator[_Pair]:
-    settings = data.design.settings_for(data.factor)
-    sums, counts = data.table(settings)
-    _, first_of_setting = np.unique(settings, return_index=True)
-    block_of = data.blocks[first_of_setting]
-    levels = len(data.factor.levels)
-    with_first = ((0, at) for at in range(1, levels))
-    for first, second in combinations(range(levels), 2) if levels <= MOST_VALUES else with_first:
-        both = (counts[first] > 0) & (counts[second] > 0)
-        if both.any():
-            means = [sums[at, both] / counts[at, both] for at in (first, second)]
-            yes, other_yes = (round(float(sums[at, both].sum())) for at in (first, second))
-            n, other_n = (round(float(counts[at, both].sum())) for at in (first, second))
-            apart = means[1] - means[0]
-            yield _Pair(first, second, apart, block_of[both], ((yes, n), (other_yes, other_n)))
-
-
-def _difference(data: _AxisData, pair: _Pair, bounds: Bounds | None) -> Difference:
-    blocks = np.unique(pair.blocks)
-    if data.is_rate:
-        (yes, n), (other_yes, other_n) = pair.counts
-        mean = other_yes / other_n - yes / n
-        needed, available = trials_needed(yes / n, other_yes / other_n), min(n, other_n)
-    else:
-        mean = float(pair.apart.mean())
-        by_block = np.array([pair.apart[pair.blocks == block].mean() for block in blocks])
-        needed, available = pairs_needed(by_block), len(blocks)
-    # A further seed brings as many blocks, or trials, as each seed brought so far.
-    seeds = None if needed is None else math.ceil(needed * data.seeds / available)
-    levels = data.factor.levels
-    low, high = bounds or (None, None)
-    return Difference(
-        levels[pair.first].label,
-        levels[pair.second].label,
-        mean,
-        low,
-        high,
-        len(pair.apart),
-        len(blocks),
-        None if seeds is None else max(0, seeds - data.seeds),
+        for first, line in zip(firsts, means.T.tolist(), strict=True)
     )
+
+
+def _differences(axis: _Axis) -> tuple[Difference, ...]:
+    """Differences between values, over outputs that agree in everything but this axis."""
+    settings = axis.design.settings_for(axis.factor)
+    sums, counts = axis.table(settings)
+    block_of = axis.blocks[np.unique(settings, return_index=True)[1]]
+    levels = range(len(axis.factor.levels))
+    pairs = combinations(levels, 2) if len(levels) <= MOST_VALUES else ((0, at) for at in levels[1:])
+    matched = {pair: both for pair in pairs if (both := (counts[list(pair)] > 0).all(axis=0)).any()}
+    blocks = [block_of[both] for both in matched.values()]
+    tables = [(sums[list(pair)][:, both], counts[list(pair)][:, both]) for pair, both in matched.items()]
+    compared = _rates_compared(tables) if axis.is_rate else _means_compared(tables, blocks)
+    differences = []
+    for (first, second), there, (mean, bounds, needed, available) in zip(
+        matched, blocks, compared, strict=True
+    ):
+        # A further seed brings as many blocks, or trials, as each seed brought so far.
+        seeds = None if needed is None else math.ceil(needed * axis.seeds / available)
+        low, high = bounds or (None, None)
+        differences.append(
+            Difference(
+                axis.factor.levels[first].label,
+                axis.factor.levels[second].label,
+                mean,
+                low,
+                high,
+                len(there),
+                len(np.unique(there)),
+                None if seeds is None else max(0, seeds - axis.seeds),
+            )
+        )
+    return tuple(differences)
+
+
+def _rates_compared(tables: Sequence[tuple[Floats, Floats]]) -> Iterator[_Compared]:
+    """Compare the rates of two values, over the settings at which both were measured."""
+    for sums, counts in tables:
+        first, second = (
+            (round(yes), round(n)) for yes, n in zip(sums.sum(axis=1), counts.sum(axis=1), strict=True)
+        )
+        rate, other = first[0] / first[1], second[0] / second[1]
+        needed = trials_needed(rate, other)
+        yield other - rate, rate_difference(first, second), needed, min(first[1], second[1])
+
+
+def _means_compared(tables: Sequence[tuple[Floats, Floats]], blocks: Sequence[Codes]) -> Iterator[_Compared]:
+    """Compare the means of two values at each setting, and average the differences within and over blocks."""
+    apart = [np.diff(sums / counts, axis=0)[0] for sums, counts in tables]
+    size = max((int(there.max()) + 1 for there in blocks), default=0)
+    sums = np.array([np.bincount(there, one, size) for there, one in zip(blocks, apart, strict=True)])
+    counts = np.array([np.bincount(there, minlength=size) for there in blocks])
+    intervals = block_intervals(sums, counts)
+    for one, row, count, bounds in zip(apart, sums, counts, intervals, strict=True):
+        by_block = row[count > 0] / count[count > 0]
+        yield float(one.mean()), bounds, pairs_needed(by_block), len(by_block)

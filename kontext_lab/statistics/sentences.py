@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kontext_lab.statistics.effects import AxisEffect, Difference, Effects
+from kontext_lab.statistics.effects import AxisEffect, Difference, Effects, Interaction
 from kontext_lab.statistics.formatting import counted, many, named, number_words, percent, value_words
 
 __all__ = ["describe"]
@@ -37,31 +37,22 @@ def _findings(effects: Effects) -> Iterator[str]:
     if not effects.n:
         yield _nothing(effects)
         return
+    mean = f"{effects.metric} is {value_words(effects, effects.mean or 0.0)}"
     if not effects.axes:
-        mean = value_words(effects, effects.mean or 0.0)
-        yield f"Nothing varies: {effects.metric} is {mean}, and there is nothing to compare it with."
+        yield f"Nothing varies: {mean}, and there is nothing to compare it with."
         return
     if effects.residual is None:
-        mean = value_words(effects, effects.mean or 0.0)
-        where = (
-            f"in the one {effects.unit} that has a value"
-            if effects.n == 1
-            else f"in all {many(effects.n, effects.unit)}"
+        single = effects.n == 1
+        which = (
+            f"the one {effects.unit} that has a value" if single else f"all {many(effects.n, effects.unit)}"
         )
-        yield f"{effects.metric} is {mean} {where}: there is no difference to explain."
+        yield f"{mean} in {which}: there is no difference to explain."
         return
-    if all(one.replicate for one in effects.axes):
-        names, vary = (
-            " and ".join(one.name for one in effects.axes),
-            "vary" if len(effects.axes) > 1 else "varies",
-        )
-        yield f"Only {names} {vary}, so there are no settings to compare."
-    else:
-        yield _shares(effects)
+    yield _shares(effects)
     axes = sorted((one for one in effects.axes if not one.replicate), key=lambda axis: -(axis.share or 0.0))
     for axis in axes[:_MOST_AXES]:
-        yield from _contrast(effects, axis)
-    seed = effects.seed
+        yield _contrast(effects, axis)
+    seed, both = effects.seed, effects.interaction
     if seed is not None and effects.is_rate:
         yield f"Seeds disagree at {seed.split} of {many(seed.settings, 'setting')}."
     elif seed is not None:
@@ -69,15 +60,11 @@ def _findings(effects: Effects) -> Iterator[str]:
             f"The standard deviation of {effects.metric} over seeds at the same settings is {number_words(seed.spread)}; "
             f"over all pictures it is {number_words(seed.total)}."
         )
-    both = effects.interaction
-    if both is not None and (both.share is None or both.p is None):
-        yield (
-            f"The interaction of {both.rows} and {both.columns} can't be estimated: it takes several pictures of each "
-            "combination."
-        )
-    elif both is not None and both.share is not None and both.p is not None:
-        chance = " (within chance)" if both.p > _CHANCE else ""
-        yield f"The interaction of {both.rows} and {both.columns} explains {percent(both.share)}{chance}."
+    if both is not None:
+        estimated = both.share is not None and both.p is not None
+        reason = "can't be estimated: it takes several pictures of each combination"
+        explains = f"explains {_share(both)}" if estimated else reason
+        yield f"The interaction of {both.rows} and {both.columns} {explains}."
 
 
 def _nothing(effects: Effects) -> str:
@@ -91,8 +78,16 @@ def _nothing(effects: Effects) -> str:
     return f"{effects.metric}: no {effects.unit} has a value."
 
 
+def _share(part: AxisEffect | Interaction) -> str:
+    chance = " (within chance)" if part.p is not None and part.p > _CHANCE else ""
+    return f"{percent(part.share or 0.0)}{chance}"
+
+
 def _shares(effects: Effects) -> str:
     """The share of each axis, the largest first."""
+    if all(one.replicate for one in effects.axes):
+        vary = "vary" if len(effects.axes) > 1 else "varies"
+        return f"Only {' and '.join(one.name for one in effects.axes)} {vary}, so there are no settings to compare."
     axes = sorted((one for one in effects.axes if one.share is not None), key=lambda one: -(one.share or 0.0))
     if not axes or any(one.p is None for one in axes):
         return (
@@ -100,86 +95,74 @@ def _shares(effects: Effects) -> str:
             "a single picture."
         )
     first, *others = axes[:_MOST_AXES]
-    shares = {
-        one.name: percent(one.share or 0.0)
-        + (" (within chance)" if one.p is not None and one.p > _CHANCE else "")
-        for one in axes
-    }
-    parts = [f"{first.name} explains {shares[first.name]} of {effects.metric}"]
-    parts += [f"{one.name} {shares[one.name]}" for one in others]
+    parts = [f"{first.name} explains {_share(first)} of {effects.metric}"]
+    parts += [f"{one.name} {_share(one)}" for one in others]
     if len(axes) > _MOST_AXES:
         parts.append(f"{many(len(axes) - _MOST_AXES, 'axis', 'axes')} less")
     return "; ".join(parts) + f"; {percent(effects.residual or 0.0)} is interaction and noise."
 
 
-def _contrast(effects: Effects, axis: AxisEffect) -> Iterator[str]:
-    """The ends of a scale, or the two values furthest apart."""
+def _contrast(effects: Effects, axis: AxisEffect) -> str:
+    """The difference between the ends of a scale, or between the two values furthest apart."""
     if len(axis.measured) < 2:
-        yield f"{axis.name}: only {counted(len(axis.measured), 'value')} of it was measured."
-        return
+        return f"{axis.name}: only {counted(len(axis.measured), 'value')} of it was measured."
     ends = (axis.measured[0].label, axis.measured[-1].label)
-    numeric = [one for one in axis.differences if axis.numeric and (one.first, one.second) == ends]
-    found = numeric or sorted(axis.differences, key=lambda one: -abs(one.mean))[:1]
+    scale = [one for one in axis.differences if axis.numeric and (one.first, one.second) == ends]
+    found = scale or sorted(axis.differences, key=lambda one: -abs(one.mean))[:1]
     if not found:
-        yield f"{axis.name}: no two of its values were measured with all other settings equal."
-        return
-    chosen = (
-        f", the largest of {len(axis.differences)} differences"
-        if not numeric and len(axis.differences) > 1
-        else ""
-    )
-    yield _apart(effects, axis, found[0], chosen)
-
-
-def _apart(effects: Effects, axis: AxisEffect, apart: Difference, chosen: str) -> str:
-    upper, lower = (apart.second, apart.first) if apart.mean >= 0 else (apart.first, apart.second)
+        return f"{axis.name}: no two of its values were measured with all other settings equal."
+    apart, several = found[0], len(axis.differences) > 1 and not scale
+    chosen = f", the largest of {len(axis.differences)} differences" if several else ""
     names = named([point.label for point in axis.points])
-    high, low = f"{axis.name} {names[upper]}", names[lower]
-    matched = f"{many(apart.pairs, 'matched pair')}{_over(axis, apart.blocks)}"
+    ordered = (apart.second, apart.first) if apart.mean >= 0 else (apart.first, apart.second)
+    high, low = (names[label] for label in ordered)
+    pairs = many(apart.pairs, "matched pair")
+    if len(axis.blocked_by) == 1 and "+" not in axis.blocked_by[0]:
+        pairs += f" over {counted(apart.blocks, axis.blocked_by[0])}"
+    elif axis.blocked_by:
+        pairs += f" in {many(apart.blocks, 'block')} ({' and '.join(axis.blocked_by)})"
     if apart.mean == 0:
-        return f"{effects.metric} is the same at {high} as at {low} ({matched}){chosen}."
+        return f"{effects.metric} is the same at {axis.name} {high} as at {low} ({pairs}){chosen}."
     size = (
         f"{number_words(100 * abs(apart.mean), 2)} points"
         if effects.is_rate
         else number_words(abs(apart.mean), 2)
     )
-    return f"{effects.metric} is {size} higher at {high} than at {low}{chosen}: {_sure(effects, apart, matched)}."
+    return (
+        f"{effects.metric} is {size} higher at {axis.name} {high} than at {low}{chosen}: "
+        f"{_interval(effects, apart, pairs)}."
+    )
 
 
-def _over(axis: AxisEffect, blocks: int) -> str:
-    """The seeds, references or blocks over which the pairs repeat."""
-    if len(axis.blocked_by) == 1 and axis.blocked_by[0] in ("seed", "image", "repeat", "output"):
-        return f" over {counted(blocks, axis.blocked_by[0])}"
-    return f" in {many(blocks, 'block')} ({' and '.join(axis.blocked_by)})" if axis.blocked_by else ""
-
-
-def _sure(effects: Effects, apart: Difference, matched: str) -> str:
+def _interval(effects: Effects, apart: Difference, pairs: str) -> str:
     """Interval of a difference, and the seeds that would make it clear."""
     if apart.low is None or apart.high is None:
-        return f"{matched}, too few for an interval"
-    ends = sorted((abs(apart.low), abs(apart.high))) if apart.is_clear else None
-    if ends is not None:
-        return f"95 % interval {_ends(effects, ends[0], ends[1])}, {matched}"
-    sign = 1 if apart.mean >= 0 else -1
-    low, high = sorted((sign * apart.low, sign * apart.high))
+        return f"{pairs}, too few for an interval"
+    scale = (100 if effects.is_rate else 1) * (1 if apart.mean >= 0 else -1)
+    low, high = (number_words(end, 2) for end in sorted((scale * apart.low, scale * apart.high)))
+    interval = f"95 % interval {low} to {high}, {pairs}"
+    if apart.is_clear:
+        return interval
     more = ""
     if apart.more_seeds:
         needed = f"about {counted(apart.more_seeds, 'more seed')}"
         if apart.more_seeds > _MOST_SEEDS:
             needed = f"more than {_MOST_SEEDS} more seeds"
         more = f"; {needed} would confirm a difference of this size"
-    return f"95 % interval {_ends(effects, low, high)}, {matched}, so it may be noise{more}"
-
-
-def _ends(effects: Effects, low: float, high: float) -> str:
-    scale = 100 if effects.is_rate else 1
-    return f"{number_words(scale * low, 2)} to {number_words(scale * high, 2)}"
+    return f"{interval}, so it may be noise{more}"
 
 
 def _limits(effects: Effects) -> Iterator[str]:
     """The limits of the findings."""
     if effects.n and effects.residual is not None:
-        yield from _replicates(effects)
+        if effects.seeds < ENOUGH_SEEDS and not all(axis.replicate for axis in effects.axes):
+            narrow = not effects.is_rate and any(axis.blocked_by == ("seed",) for axis in effects.axes)
+            more = ", and intervals from so few are too narrow" if narrow else ""
+            yield (
+                'There is only one seed: seed="1-5" would show how much the results depend on it.'
+                if effects.seeds == 1
+                else f"{effects.seeds} seeds are no proof: other seeds may give other results{more}."
+            )
         if effects.metric.startswith("rank/"):
             yield "Scores come from pairs: they say nothing about an axis for which no pair was shown, whatever its share."
         for name in (one.name for one in effects.axes if "+" in one.name):
@@ -197,14 +180,3 @@ def _limits(effects: Effects) -> Iterator[str]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in effects.missing)
         have = "has" if lost == 1 else "have"
         yield f"{lost} of {many(effects.units, effects.unit)} {have} no value: {reasons}."
-
-
-def _replicates(effects: Effects) -> Iterator[str]:
-    if all(axis.replicate for axis in effects.axes):
-        return
-    if effects.seeds == 1:
-        yield 'There is only one seed: seed="1-5" would show how much the results depend on it.'
-    elif effects.seeds < ENOUGH_SEEDS:
-        narrow = not effects.is_rate and any(axis.blocked_by == ("seed",) for axis in effects.axes)
-        more = ", and intervals from so few are too narrow" if narrow else ""
-        yield f"{effects.seeds} seeds are no proof: other seeds may give other results{more}."

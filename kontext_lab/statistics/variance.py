@@ -8,35 +8,26 @@ shares and residual add up to 1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kontext_lab.errors import ConfigError, shown
 from kontext_lab.results import Results
-from kontext_lab.statistics.design import Codes, Design, Factor, grouped, read_design
+from kontext_lab.statistics.design import Codes, Design, grouped, read_design, tabulated
 from kontext_lab.statistics.effects import Interaction, SeedSensitivity
 from kontext_lab.statistics.observations import is_of_cells, read_values
 
-__all__ = [
-    "Share",
-    "check_interaction",
-    "decomposed",
-    "interaction_of",
-    "replicate_spread",
-    "seed_sensitivity",
-]
+__all__ = ["Share", "decomposed", "interaction_of", "replicate_spread", "seed_sensitivity"]
 
 Floats = NDArray[np.float64]
 SEED = "seed"
 _SINGULAR = 1e-9
 
 
-@dataclass(frozen=True)
-class Share:
+class Share(NamedTuple):
     """The share of the variance that one term explains.
 
     Attributes:
@@ -62,33 +53,25 @@ def decomposed(
         inside: by the index of a term, the terms that exist only within some of its groups: they explain the rest that it
             leaves, not the other way round.
     """
-    scaled = _scaled(values)
-    if scaled is None:
-        return (Share(),) * len(terms), None
-    model = _Model(scaled, terms)
-    everything = tuple(range(len(terms)))
-    left, rank = model.fit(everything)
-    free = len(values) - rank
-    shares = []
-    for at in everything:
-        others = tuple(one for one in everything if one != at and one not in (inside or {}).get(at, ()))
-        (before, smaller), (after, larger) = model.fit(others), model.fit((*others, at))
-        shares.append(_share(before - after, larger - smaller, left, free, len(values)))
-    return tuple(shares), left / len(values)
-
-
-def _scaled(values: Floats) -> Floats | None:
-    """The values around 0 with a spread of 1; None if they don't differ."""
     spread = float(values.std()) if len(values) else 0.0
     if len(values) < 2 or spread <= 1e-12 * float(np.abs(values).max()):
-        return None
-    return np.asarray((values - values.mean()) / spread)
+        return (Share(),) * len(terms), None
+    model = _Model((values - values.mean()) / spread, terms)
+    everything = range(len(terms))
+    left, rank = model.fit(everything)
+    shares = []
+    for at in everything:
+        others = [one for one in everything if one != at and one not in (inside or {}).get(at, ())]
+        (before, smaller), (after, larger) = model.fit(others), model.fit([*others, at])
+        shares.append(_share(before - after, larger - smaller, left, len(values) - rank, len(values)))
+    return tuple(shares), left / len(values)
 
 
 def _share(explained: float, degrees: int, left: float, free: int, n: int) -> Share:
     if degrees < 1:
         return Share()
-    share = min(1.0, max(0.0, explained / n))
+    # Rounded, so that equal shares are equal on every machine.
+    share = round(min(1.0, max(0.0, explained / n)), 12)
     if free <= 0:
         return Share(share)
     noise = left / free
@@ -96,7 +79,7 @@ def _share(explained: float, degrees: int, left: float, free: int, n: int) -> Sh
         return Share(share, degrees * noise / n, float(explained <= _SINGULAR))
     from scipy import special  # noqa: PLC0415 - takes a while to load
 
-    return Share(share, degrees * noise / n, float(special.fdtrc(degrees, free, explained / degrees / noise)))
+    return Share(share, degrees * noise / n, float(special.fdtrc(degrees, free, share * n / degrees / noise)))
 
 
 class _Model:
@@ -104,79 +87,64 @@ class _Model:
 
     def __init__(self, values: Floats, terms: Sequence[Codes]) -> None:
         columns = [np.ones((len(values), 1))]
-        self._of_term = [np.zeros(1, dtype=np.intp)]
-        at = 1
         for term in terms:
             codes = np.unique(term, return_inverse=True)[1].reshape(-1)
-            indicators = (codes[:, None] == np.arange(1, codes.max() + 1)[None, :]).astype(np.float64)
-            columns.append(indicators)
-            self._of_term.append(np.arange(at, at + indicators.shape[1]))
-            at += indicators.shape[1]
+            columns.append(np.eye(codes.max() + 1)[codes, 1:])
+        self._term_of = np.repeat(range(-1, len(terms)), [part.shape[1] for part in columns])
         whole = np.hstack(columns)
         self._cross, self._with, self._total = whole.T @ whole, whole.T @ values, float(values @ values)
 
     def fit(self, terms: Sequence[int]) -> tuple[float, int]:
-        """Residual sum of squares of a model of these terms, and its rank."""
-        used = np.concatenate([self._of_term[0], *(self._of_term[term + 1] for term in terms)])
-        part = self._cross[np.ix_(used, used)]
-        scales, directions = np.linalg.eigh(part)
-        there = scales > _SINGULAR * scales[-1]
-        along = directions[:, there].T @ self._with[used]
-        return max(0.0, self._total - float((along**2 / scales[there]).sum())), int(there.sum())
+        """Residual sum of squares of a model of these terms and a constant, and its rank."""
+        used = np.isin(self._term_of, [-1, *terms])
+        solution, _, rank, _ = np.linalg.lstsq(
+            self._cross[np.ix_(used, used)], self._with[used], rcond=_SINGULAR
+        )
+        return max(0.0, self._total - float(self._with[used] @ solution)), int(rank)
 
 
-def check_interaction(design: Design, wanted: object) -> tuple[Factor, Factor] | None:
-    """Return the two named axes; None if none are named.
+def interaction_of(design: Design, values: Floats, wanted: object) -> Interaction | None:
+    """Compute the means over the combinations of two axes; None if no axes are wanted, or nothing was measured.
+
+    Args:
+        design: of the outputs that have a value.
+        values: finite, one per output.
+        wanted: the names of the axes, or None.
 
     Raises:
         ConfigError: they are not two different axes that vary.
     """
     if wanted is None:
         return None
-    there = f"allowed are two of {', '.join(one.name for one in design.factors) or 'none: nothing varies'}"
+    there = ", ".join(one.name for one in design.factors) or "there are none"
+    allowed = f"interaction: must be two of the axes that vary ({there})"
     if not isinstance(wanted, list | tuple) or len(wanted) != 2:
-        raise ConfigError(f"interaction: {shown(wanted)}, {there}")
-    found = []
-    for name in wanted:
-        factor = next((one for one in design.factors if name in (one.name, *one.keys)), None)
-        if factor is None:
-            raise ConfigError(f"interaction: {shown(name)} does not vary here, {there}")
-        found.append(factor)
-    if found[0] is found[1]:
-        raise ConfigError(f"interaction: {shown(wanted)} is one axis, {there}")
-    return found[0], found[1]
-
-
-def interaction_of(design: Design, values: Floats, keys: tuple[Factor, Factor]) -> Interaction:
-    """Compute the means over the combinations of two axes.
-
-    Args:
-        design: of the outputs that have a value.
-        values: finite, one per output.
-        keys: the axes, of the whole study.
-    """
-    rows, columns = (next(one for one in design.factors if one.keys == key.keys) for key in keys)
+        raise ConfigError(f"{allowed}, not {shown(wanted)}")
+    named = [next((one for one in design.factors if name in (one.name, *one.keys)), None) for name in wanted]
+    rows, columns = named
+    if rows is None or columns is None:
+        unknown = wanted[named.index(None)]
+        raise ConfigError(f"{allowed}, but {shown(unknown)} does not vary here")
+    if rows is columns:
+        raise ConfigError(f"{allowed}, but {shown(wanted)} is one axis")
+    if not len(values):
+        return None
     shape = (len(rows.levels), len(columns.levels))
-    sums, counts = np.zeros(shape), np.zeros(shape)
-    np.add.at(sums, (rows.codes, columns.codes), values)
-    np.add.at(counts, (rows.codes, columns.codes), 1)
-    with np.errstate(invalid="ignore"):
-        means = sums / counts
+    sums, counts = tabulated(values, rows.codes, columns.codes, shape)
+    means = np.divide(sums, counts, out=np.full(shape, np.nan), where=counts > 0)
     both = grouped([rows.codes, columns.codes])
-    scaled, share = _scaled(values), Share()
+    share = Share()
     # Beyond the axes by themselves; with a single value of each combination it can't be estimated.
-    if scaled is not None and len(np.unique(both)) < len(values):
-        terms = tuple(range(len(design.factors)))
-        model = _Model(scaled, [*(one.codes for one in design.factors), both])
-        (before, smaller), (after, rank) = model.fit(terms), model.fit((*terms, len(terms)))
-        share = _share(before - after, rank - smaller, after, len(values) - rank, len(values))
+    if len(np.unique(both)) < len(values):
+        shares, _ = decomposed(values, [*(one.codes for one in design.factors), both])
+        share = shares[-1]
     return Interaction(
         rows.name,
         columns.name,
         tuple(level.label for level in rows.levels),
         tuple(level.label for level in columns.levels),
-        tuple(tuple(None if np.isnan(mean) else float(mean) for mean in line) for line in means),
-        tuple(tuple(int(count) for count in line) for line in counts),
+        tuple(tuple(None if np.isnan(mean) else mean for mean in line) for line in means.tolist()),
+        tuple(tuple(line) for line in counts.astype(int).tolist()),
         share.share,
         share.p,
     )
@@ -191,7 +159,7 @@ def seed_sensitivity(design: Design, values: Floats) -> SeedSensitivity | None:
     factor = next((one for one in design.factors if SEED in one.keys and one.repeats), None)
     if factor is None or not len(values):
         return None
-    groups = _split(values, factor.codes, design.settings_for(factor))
+    groups = _repeated(values, factor.codes, design.settings_for(factor))
     if not groups:
         return None
     split = sum(bool(np.ptp(group) > 0) for group in groups)
@@ -210,20 +178,17 @@ def replicate_spread(results: Results, metric: str) -> float | None:
     there = ~np.isnan(values)
     part = design.part(there)
     settings = part.groups([one for one in part.factors if not one.repeats])
-    single = np.arange(len(settings), dtype=np.intp)
-    groups = _split(values[there], single, settings)
+    groups = _repeated(values[there], np.arange(len(settings)), settings)
     return _pooled(groups) if groups and len(np.unique(settings)) > 1 else None
+
+
+def _repeated(values: Floats, seeds: Codes, settings: Codes) -> list[Floats]:
+    """The values of every setting that has at least two seeds."""
+    within = (settings == setting for setting in np.unique(settings))
+    return [values[group] for group in within if len(np.unique(seeds[group])) > 1]
 
 
 def _pooled(groups: Sequence[Floats]) -> float:
     """Pooled standard deviation within groups of at least two values."""
-    degrees = sum(len(group) - 1 for group in groups)
-    return math.sqrt(sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / degrees)
-
-
-def _split(values: Floats, seeds: Codes, settings: Codes) -> list[Floats]:
-    """The values of every setting that has at least two seeds."""
-    order = np.argsort(settings, kind="stable")
-    edges = np.flatnonzero(np.diff(settings[order])) + 1
-    groups = np.split(order, edges)
-    return [values[group] for group in groups if len(np.unique(seeds[group])) > 1]
+    degrees = [len(group) - 1 for group in groups]
+    return float(np.sqrt(np.average([group.var(ddof=1) for group in groups], weights=degrees)))

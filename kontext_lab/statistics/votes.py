@@ -190,24 +190,22 @@ def scores(votes: Iterable[Vote]) -> Scores:
     counted = sorted((vote for vote in votes if vote.choice != "both bad"), key=lambda vote: vote.key)
     numbers = Counter(one for vote in counted for one in (vote.left, vote.right))
     groups = _groups(counted)
-    fitted = [_fit(group, counted) for group in groups]
-    means = {
-        one: float(mean)
-        for group, (mean, _) in zip(groups, fitted, strict=True)
-        for one, mean in zip(group, mean, strict=True)
-    }
-    errors = {
-        one: float(error)
-        for group, (_, covariance) in zip(groups, fitted, strict=True)
-        for one, error in zip(group, np.sqrt(np.clip(np.diag(covariance), 0.0, None)), strict=True)
-    }
+    means: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    covariances = []
+    for group in groups:
+        mean, covariance = _fit(group, counted)
+        spread = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
+        means |= zip(group, mean.tolist(), strict=True)
+        errors |= zip(group, spread.tolist(), strict=True)
+        covariances.append(covariance)
     best_first = sorted(means, key=lambda one: -means[one])
     return Scores(
         {one: means[one] for one in best_first},
         {one: errors[one] for one in best_first},
         {one: numbers[one] for one in best_first},
         groups,
-        tuple(covariance for _, covariance in fitted),
+        tuple(covariances),
     )
 
 
@@ -216,16 +214,14 @@ def _groups(votes: Sequence[Vote]) -> tuple[tuple[str, ...], ...]:
     from scipy.sparse import coo_array  # noqa: PLC0415 - loads when there is something to score
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415 - as above
 
-    names = sorted({one for vote in votes for one in (vote.left, vote.right)})
-    if not names:
+    if not votes:
         return ()
-    place = {one: at for at, one in enumerate(names)}
-    rows, columns = [place[vote.left] for vote in votes], [place[vote.right] for vote in votes]
+    sides = np.array([(vote.left, vote.right) for vote in votes])
+    names, places = np.unique(sides, return_inverse=True)
+    rows, columns = places.reshape(-1, 2).T
     graph = coo_array((np.ones(len(votes)), (rows, columns)), shape=(len(names), len(names)))
     count, labels = connected_components(graph, directed=False)
-    found = [
-        tuple(one for one, label in zip(names, labels, strict=True) if label == at) for at in range(count)
-    ]
+    found = [tuple(names[labels == at].tolist()) for at in range(count)]
     return tuple(sorted(found, key=lambda group: (-len(group), group)))
 
 

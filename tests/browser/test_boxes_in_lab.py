@@ -202,7 +202,7 @@ def test_a_double_click_leads_to_the_name(panel: PanelPage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "line"), [("a/b", "protect: name 'a/b', allowed"), ("", "protect: name ''"), ("edge", "another")]
+    ("name", "line"), [("a/b", "protect: name must be"), ("", "protect: name must be"), ("edge", "another")]
 )
 def test_a_name_that_can_not_be_is_told(panel: PanelPage, name: str, line: str) -> None:
     """In one line; the old one stays."""

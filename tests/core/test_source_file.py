@@ -91,12 +91,12 @@ def a_link(folder: Path) -> Path:
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "device": (lambda _: Path("/dev/zero"), "Is a device, allowed is a regular file"),
-    "pipe": (a_pipe, "Is a named pipe, allowed is a regular file"),
-    "socket": (a_socket, "Is a socket, allowed is a regular file"),
-    "huge": (a_huge_file, f"Has {HUGE:,} bytes, allowed are at most {MAX_REFERENCE_BYTES:,}"),
-    "link": (a_link, "Is a device, allowed is a regular file"),
-    "folder": (lambda folder: folder, "Is a directory, allowed is a regular file"),
+    "device": (lambda _: Path("/dev/zero"), "Is a device, not a regular file"),
+    "pipe": (a_pipe, "Is a named pipe, not a regular file"),
+    "socket": (a_socket, "Is a socket, not a regular file"),
+    "huge": (a_huge_file, f"Has {HUGE:,} bytes, more than the limit of {MAX_REFERENCE_BYTES:,}"),
+    "link": (a_link, "Is a device, not a regular file"),
+    "folder": (lambda folder: folder, "Is a directory, not a regular file"),
 }
 
 
@@ -150,7 +150,7 @@ except OSError as error:
     print(error.strerror)
 """
     said = ran(code)
-    assert ("Is a named pipe, allowed is a regular file\n", "") == (said.stdout, said.stderr)
+    assert ("Is a named pipe, not a regular file\n", "") == (said.stdout, said.stderr)
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="a file that says it has 0 bytes: Linux")

@@ -20,6 +20,7 @@ from kontext_lab.statistics.intervals import (
     trials_needed,
     wilson,
 )
+from kontext_lab.statistics.variance import decomposed
 
 
 def steep(params: Mapping[str, Any]) -> float:
@@ -362,12 +363,26 @@ def test_seed_sensitivity_is_the_spread_at_the_same_settings() -> None:
     assert pytest.approx((1.0, 3, 3)) == (found.spread, found.settings, found.seeds)
 
 
+def test_the_p_value_of_nothing_is_one() -> None:
+    """Rounding may leave an axis that explains nothing a hair below zero: its p-value is still a number."""
+    rng = np.random.default_rng(0)
+    codes = list(np.indices((3, 2, 3)).reshape(3, -1))
+    found = [decomposed(rng.integers(0, 2, 18).astype(float), codes)[0] for _ in range(100)]
+    assert all(0 <= share.p <= 1 for shares in found for share in shares if share.p is not None)
+
+
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ("guidance_scale", "interaction: 'guidance_scale', allowed are two of guidance_scale, seed"),
-        (("guidance_scale", "model"), "interaction: 'model' does not vary here, allowed are two of"),
-        (("seed", "seed"), "is one axis, allowed are two of"),
+        (
+            "guidance_scale",
+            "interaction: must be two of the axes that vary (guidance_scale, seed, aspect_ratio), not 'guidance_scale'",
+        ),
+        (
+            ("guidance_scale", "model"),
+            "must be two of the axes that vary (guidance_scale, seed, aspect_ratio), but 'model' does not vary here",
+        ),
+        (("seed", "seed"), "is one axis"),
     ],
 )
 def test_wrong_interactions_are_named(plain: Results, wanted: Any, words: str) -> None:

@@ -88,7 +88,7 @@ def test_pictures_of_nobody(lab: kl.Lab, finished: kl.Results, photo: np.ndarray
         (b"no picture", "is not a picture"),
         ("/nowhere/at-all.png", "no file"),
         ("https://host/picture.png", "is an address"),
-        (7, "nothing a picture can be read from"),
+        (7, "not int"),
     ],
 )
 def test_unreadable(lab: kl.Lab, picture: object, complaint: str) -> None:

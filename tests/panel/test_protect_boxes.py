@@ -98,9 +98,9 @@ def test_a_box_is_removed(field: BoxField) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "more", "line"),
     [
-        ("rename", "face", {"to": "a/b"}, "protect: name 'a/b', allowed are up to 60 letters"),
-        ("rename", "face", {"to": " "}, "protect: name ''"),
-        ("rename", "face", {"to": "ssim"}, "but not ssim, psnr_db, delta_e"),
+        ("rename", "face", {"to": "a/b"}, "protect: name must be 1 to 60 letters"),
+        ("rename", "face", {"to": " "}, "protect: name must be 1 to 60 letters"),
+        ("rename", "face", {"to": "ssim"}, "other than ssim, psnr_db, delta_e"),
         ("rename", "face", {"to": "edge"}, "protect: another box is called 'edge'"),
         ("rename", "nose", {"to": "mouth"}, "protect: 'nose' is not there any more"),
         ("change", "nose", {"box": [0, 0, 1, 1]}, "protect: 'nose' is not there any more"),
