@@ -47,7 +47,7 @@ class AxisPickers(Section):
         load_references: Callable[[Results, Callable[[], None]], object] | None = None,
     ) -> None:
         super().__init__()
-        self._changed = self.guarded(changed)
+        self._changed = changed
         self._results: Results | None = None
         self._load_references = load_references
         self._requested: Results | None = None
@@ -74,9 +74,9 @@ class AxisPickers(Section):
         self._slider_box.add_class("kl-sliders")
         self.page, self.pages = 1, 1
         for choice in (self.rows, self.columns):
-            choice.observe(self._on_axis, names="value")
+            self.on_change(choice, self._on_axis)
         for control in (self.reference, self.showing, self.frames):
-            control.observe(self._on_change, names="value")
+            self.on_change(control, self._on_change)
         self.add_class("kl-arranging")
         self.add_tools()
 
@@ -152,24 +152,21 @@ class AxisPickers(Section):
         )
         slider.kl_values = values
 
-        def on_move(change: dict[str, Any]) -> None:
-            self._chosen[key] = labels[change["new"]]
+        def on_move() -> None:
+            self._chosen[key] = labels[slider.index]
             self._on_change()
 
-        slider.observe(on_move, names="index")
+        self.on_change(slider, on_move, "index")
         return slider
 
-    def _on_axis(self, _: object) -> None:
-        if self._filling:
-            return
+    def _on_axis(self) -> None:
         with self.filling():
             self._make_sliders()
         self._on_change()
 
-    def _on_change(self, _: object = None) -> None:
-        if not self._filling:
-            self.page = 1
-            self._changed()
+    def _on_change(self) -> None:
+        self.page = 1
+        self._changed()
 
     def turn(self, pages: int) -> None:
         """Turn pages."""

@@ -70,7 +70,7 @@ class GridCanvas:
         self,
         later: Later,
         background: Background,
-        on_trouble: Callable[[Exception], object],
+        on_trouble: Callable[[Exception], None],
         *,
         static: bool = False,
     ) -> None:

@@ -43,7 +43,7 @@ class Header(Section):
         self.switch.add_class("kl-switch")
         self.on_change(self.switch, self._on_switch)
         self.badge, self.notice = HTML(**plain(HTML)), TextLine(kind="warning")
-        self.key = KeyField("API key")
+        self.key = KeyField()
         self.key.on_key(self.guarded(lambda key: self.use(with_service(session.lab, "api", key))))
         self.key.on_trouble(self.show)
         self.unfinished = Section()

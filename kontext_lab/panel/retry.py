@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,47 +17,10 @@ if TYPE_CHECKING:
     from kontext_lab.lab.plan import Plan
     from kontext_lab.sweep import Sweep
 
-__all__ = ["ConfirmPrompt", "PressedButton", "Retry"]
+__all__ = ["Retry"]
 
 RetryInput = tuple["Lab", "Sweep", dict[str, Any]]
 """Lab, sweep and options of a retry."""
-
-
-@dataclass(frozen=True)
-class PressedButton:
-    """A button that was pressed.
-
-    Attributes:
-        button: its text.
-        revision: of the form at that moment.
-        was_asked: True if a question about it was open.
-    """
-
-    button: str
-    revision: int
-    was_asked: bool = False
-
-
-@dataclass(frozen=True)
-class ConfirmPrompt:
-    """A question before paying.
-
-    Attributes:
-        plan: would be run.
-        lab: made the plan.
-        pressed: the button, if it is about the form.
-    """
-
-    plan: Plan
-    lab: Lab
-    pressed: PressedButton | None = None
-
-    @property
-    def line(self) -> str:
-        """The text of the question."""
-        plan = self.plan
-        many = "1 request" if plan.requests == 1 else f"{plan.requests} requests"
-        return "\n".join((*plan.sources, f"{many} to the real API, ≈ ${plan.cost:.2f}."))
 
 
 class Retry:
@@ -67,7 +29,7 @@ class Retry:
     Args:
         session: whose results.
         form: has the run options.
-        ask: asks before paying, if it costs much.
+        ask: runs a plan by a lab; asks first if it costs much.
         on_trouble: called with an exception of the background.
     """
 
@@ -75,7 +37,7 @@ class Retry:
         self,
         session: Session,
         form: Form,
-        ask: Callable[[ConfirmPrompt], None],
+        ask: Callable[[Plan, Lab], None],
         on_trouble: Callable[[Exception], None],
     ) -> None:
         self._session, self._form = session, form
@@ -174,4 +136,4 @@ class Retry:
     def _ask_to_run(self) -> None:
         plan, current = self._plan, self._input
         if plan is not None and current is not None:
-            self._ask(ConfirmPrompt(plan, current[0]))
+            self._ask(plan, current[0])

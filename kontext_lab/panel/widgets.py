@@ -209,7 +209,7 @@ class Section(VBox):
     def fill(self, children: Sequence[Widget]) -> None:
         """Replace the widgets in it."""
         wanted = (*children, *([self._trouble] if self._trouble is not None else []))
-        if self.children != wanted:  # the same children set again would be drawn again
+        if getattr(self, "children", ()) != wanted:  # the same children set again would be drawn again
             self.children = wanted
 
     @property

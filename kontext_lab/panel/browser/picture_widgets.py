@@ -150,10 +150,6 @@ class Chart(PictureWidget):
     spots = traitlets.List(trait=traitlets.List()).tag(sync=True)
     picked = traitlets.Int(-1).tag(sync=True)
 
-    def __init__(self, alt: str = "", **traits: Any) -> None:
-        """Create the chart, empty."""
-        super().__init__(alt=alt, **traits)
-
     def on_pick(self, callback: Callable[[int], object]) -> None:
         """Have `callback` called with the number of every place that a person picks."""
         self._on("pick", callback)
