@@ -33,12 +33,9 @@ _LONGEST = 28
 
 
 class AxisPickers(Section):
-    """Pickers for the arrangement of a grid.
+    """Pickers for the arrangement of a grid; calls `changed` after every change by a person.
 
-    Args:
-        changed: called after every change by a person.
-        load_references: loads the references of results in the background, then calls its second argument; None if
-            all of them are loaded.
+    `load_references` loads the references of results, then calls its second argument.
     """
 
     def __init__(

@@ -53,13 +53,7 @@ _BATCH = 6
 
 
 class EffectsTab(Section):
-    """Effects in the results on show.
-
-    Args:
-        session: whose results.
-        frame: has size and theme of the page.
-        show_cell: shows an output in the tab Grid.
-    """
+    """Effects in the results on show; `show_cell` shows an output in the tab Grid."""
 
     def __init__(self, session: Session, frame: PageFrame, show_cell: Callable[[Output], None]) -> None:
         super().__init__(session.dispatcher)
@@ -233,12 +227,7 @@ class EffectsTab(Section):
 
 
 class MeasureBar(Section):
-    """Says how many cells are not measured, and measures them.
-
-    Args:
-        session: whose results and lab.
-        measured: called after every batch.
-    """
+    """Counts cells that are not measured, and measures them; calls `measured` after every batch."""
 
     def __init__(self, session: Session, measured: Callable[[], None]) -> None:
         super().__init__(session.dispatcher)

@@ -60,13 +60,7 @@ class _Press:
 
 
 class Gestures:
-    """Follows the mouse over a canvas.
-
-    Args:
-        plan: returns the plan on show.
-        move: shows another part of every picture.
-        report: called with `hover` or `select`, and its arguments.
-        set_cursor: changes the pointer's shape.
+    """Follows the mouse over a canvas; calls `move` with a new crop, and `report` with `hover` or `select`.
 
     Attributes:
         tile: the one under the pointer, or None.

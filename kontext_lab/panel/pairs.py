@@ -54,10 +54,6 @@ def pairs(results: Results, axis: str) -> list[Match]:
     Identical pictures are left out, as there is nothing to choose. Parameters that vary together with the axis
     (`prompt+guidance_scale`) count as one with it.
 
-    Args:
-        results: of one sweep, or of several together.
-        axis: a parameter, or `output` for the pictures of one request.
-
     Raises:
         NotFound: no cell has such a parameter; names those that exist.
     """
@@ -134,12 +130,9 @@ class VoteSession:
         self._taken_back: set[str] = set()
 
     def put(self, matches: Mapping[str, Sequence[Match]], votes: Sequence[Vote], axis: str = "") -> None:
-        """Replace the pairs; the current pair stays if it is among them.
+        """Replace pairs and votes; the current pair stays if it is among them.
 
-        Args:
-            matches: by axis.
-            votes: in the store; votes given here that are not written yet count too.
-            axis: to begin with; "" for the current one, else the first.
+        Votes given here that are not written yet count too. `axis` is the one to begin with; "" keeps the current one.
         """
         self.matches = matches
         known = {vote.key for vote in votes}
@@ -167,12 +160,7 @@ class VoteSession:
         self.following = self._draw(exclude=self.current)
 
     def give(self, choice: Choice) -> tuple[Vote, Match]:
-        """Vote on the current pair, and go on to the next.
-
-        Raises:
-            NotFound: there is no pair.
-            ConfigError: the choice or the rater's name is not allowed.
-        """
+        """Vote on the current pair, and go on to the next."""
         if self.current is None:
             raise NotFound("there is no pair to vote on")
         vote = Vote(self.current.left.sha256, self.current.right.sha256, choice, self.rater)
@@ -189,11 +177,7 @@ class VoteSession:
         return bool(self._given)
 
     def undo(self) -> tuple[Vote, Match]:
-        """Take back the last vote that was given here, and ask about its pair again.
-
-        Raises:
-            NotFound: no vote was given here.
-        """
+        """Take back the last vote that was given here, and ask about its pair again."""
         if not self._given:
             raise NotFound("there is no vote of yours to take back")
         vote, match = self._given[-1]

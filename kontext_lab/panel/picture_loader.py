@@ -31,14 +31,7 @@ _MOST_SHARPENED = 36
 
 
 class PictureLoader:
-    """Supplies a sheet with pictures.
-
-    Args:
-        sheet: whose pictures are loaded.
-        background: calls a function on another thread and hands its value back.
-        on_loaded: called when previews have been loaded.
-        on_trouble: called with an exception of a job.
-    """
+    """Supplies a sheet with pictures; calls `on_loaded` for new previews, `on_trouble` for an exception of a job."""
 
     def __init__(
         self,

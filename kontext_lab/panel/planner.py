@@ -71,14 +71,7 @@ class Planner(HasTraits):
         *,
         rest: float = _REST,
     ) -> None:
-        """Make a plan once nothing has changed for a while; problems of single fields are known at once.
-
-        Args:
-            draft: the content of the form.
-            options: for `lab.plan`.
-            problems: of anything that is not in the draft.
-            rest: seconds to wait for further changes.
-        """
+        """Make a plan once nothing has changed for a while; `problems` are those of anything outside the draft."""
         new = PlanRequest(draft, dict(options), self._lab())
         found = draft.problems() | dict(problems)
         with self.hold_trait_notifications():

@@ -41,7 +41,7 @@ _HINT = (
     "← left, → right, ↑ both good (half a win each), ↓ both bad (no vote)."
 )
 _PAUSE = 0.3
-"""Seconds in which nobody judges two pictures: an earlier key was meant for the pair before."""
+"""Seconds after a new pair or a key in which another key is ignored: it was meant for the pair before."""
 _REST = 1.0
 """Seconds without a vote before scores are computed and recorded."""
 
@@ -50,27 +50,13 @@ Pictures = tuple[bytes, bytes, Placement | None]
 
 
 class Rank(Section):
-    """Votes on pairs.
-
-    Args:
-        lab: returns the store in use.
-        dispatcher: of the widgets' thread.
-        axis: to begin with, or "".
-        rater: who votes, or "".
-        pause: seconds after a new pair or a key in which another key is ignored.
-    """
+    """Votes on pairs; begins with `axis`, if there is one."""
 
     def __init__(
-        self,
-        lab: Callable[[], Lab],
-        dispatcher: UiDispatcher,
-        *,
-        axis: str = "",
-        rater: str = "",
-        pause: float = _PAUSE,
+        self, lab: Callable[[], Lab], dispatcher: UiDispatcher, *, axis: str = "", rater: str = ""
     ) -> None:
         super().__init__(dispatcher)
-        self._lab, self._first_axis, self._pause = lab, axis, pause
+        self._lab, self._first_axis, self._pause = lab, axis, _PAUSE
         self.results: Results | None = None
         self.votes = VoteSession(rater)
         self.on_show: Match | None = None
@@ -242,15 +228,7 @@ class Rank(Section):
             self.vote(choice)
 
     def vote(self, choice: Choice) -> Vote:
-        """Vote on the pair on show.
-
-        Args:
-            choice: `left`, `right`, `both good` or `both bad`.
-
-        Raises:
-            NotFound: no pair is on show.
-            ConfigError: the choice or the rater's name is not allowed.
-        """
+        """Vote on the pair on show, as `Ranking.vote` does."""
         if self.on_show is None or self.on_show != self.votes.current:
             raise NotFound("no pair is on show yet")
         vote, match = self.votes.give(choice)

@@ -24,14 +24,7 @@ RetryInput = tuple["Lab", "Sweep", dict[str, Any]]
 
 
 class Retry:
-    """Keeps the price of retrying the results on show up to date.
-
-    Args:
-        session: whose results.
-        form: has the run options.
-        ask: runs a plan by a lab; asks first if it costs much.
-        on_trouble: called with an exception of the background.
-    """
+    """Keeps the price of retrying the results on show up to date; `ask` runs a plan, after a question if it costs much."""
 
     def __init__(
         self,

@@ -64,13 +64,7 @@ class _Question:
 
 
 class RunBar(Section):
-    """The line of the plan, the buttons, the line of progress.
-
-    Args:
-        session: runs what the buttons start.
-        planner: has the plan.
-        form: has the run options.
-    """
+    """The line of the plan, the buttons, the line of progress."""
 
     def __init__(self, session: Session, planner: Planner, form: Form) -> None:
         super().__init__(session.dispatcher)
@@ -263,12 +257,7 @@ class RunBar(Section):
 
 
 def progress_line(results: Results, seconds: float | None) -> str:
-    """Counts, money and time left.
-
-    Args:
-        results: of the run.
-        seconds: left, or None.
-    """
+    """Counts, money and seconds left, if they are known."""
     counts = results.counts
     ended = sum(1 for cell in results if cell.state.is_finished and cell.state is not State.CANCELLED)
     parts = [f"{ended}/{len(results)}", f"${results.spent or results.cost:.2f}"]

@@ -24,11 +24,7 @@ _RULES = (
 def score_table(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, simulated: bool) -> str:
     """Scores as HTML: a sentence and a table for the values of the axis, and a folded table of the pictures.
 
-    Args:
-        axis: its name.
-        matches: its pairs.
-        votes: on these or any other pairs.
-        simulated: True if any of the pictures comes from the sandbox.
+    Votes on other pairs than `matches` count for the scores of the pictures only.
 
     Raises:
         ConfigError: the votes don't give scores.
@@ -67,10 +63,7 @@ def by_value(matches: Sequence[Match], votes: Iterable[Vote]) -> Scores:
 
     This assumes that the preference is the same for every seed and reference. If it is not, the errors are too small, and the
     scores of the outputs, which are compared within seeds, are more reliable.
-
-    Args:
-        matches: of one axis.
-        votes: any votes; those on other pairs are ignored.
+    Votes on other pairs are ignored.
     """
     labels = {match.pair: dict(zip(match.ids, match.labels, strict=True)) for match in matches}
     return scores(

@@ -148,12 +148,7 @@ class AxisField(ValuesField):
 
 
 class More(Section):
-    """The part of the form under More: further request fields, how to run, name and note of the sweep.
-
-    Args:
-        options: of the lab, as initial values.
-        changed: called after every change by a person.
-    """
+    """The part of the form under More: further request fields, run options, name and note of the sweep."""
 
     def __init__(self, options: RunOptions, changed: Callable[[], None]) -> None:
         super().__init__()

@@ -36,12 +36,7 @@ class _PromptRow(HBox):
 
 
 class PromptFields(Section):
-    """One or more prompts.
-
-    Args:
-        session: whose dispatcher compares them.
-        changed: called after every change by a person.
-    """
+    """One or more prompts; calls `changed` after every change by a person."""
 
     def __init__(self, session: Session, changed: Callable[[], None]) -> None:
         super().__init__(session.dispatcher)

@@ -29,11 +29,7 @@ Pictures = Sequence[tuple[Reference, str]]
 
 
 class Protect(Section):
-    """The boxes of a sweep.
-
-    Args:
-        session: whose lab fetches addresses.
-        changed: called after every change by a person.
+    """The boxes of a sweep; calls `changed` after every change by a person.
 
     Attributes:
         values: the boxes of each reference, by their names.
@@ -95,12 +91,7 @@ class Protect(Section):
 
 
 class Drawing(Section):
-    """A reference, the boxes on it, and a picker for the reference.
-
-    Args:
-        session: whose lab fetches addresses.
-        protect: has the boxes.
-    """
+    """A reference, the boxes on it, and a picker for the reference."""
 
     def __init__(self, session: Session, protect: Protect) -> None:
         super().__init__(session.dispatcher)

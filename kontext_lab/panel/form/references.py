@@ -41,12 +41,7 @@ class _ReferenceCard(VBox):
 
 
 class ReferenceFields(Section):
-    """The references.
-
-    Args:
-        session: whose lab fetches addresses.
-        changed: called after every change by a person.
-    """
+    """The references; calls `changed` after every change by a person."""
 
     def __init__(self, session: Session, changed: Callable[[], None]) -> None:
         super().__init__(session.dispatcher)
