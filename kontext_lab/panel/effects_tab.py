@@ -153,7 +153,16 @@ class EffectsTab(Section):
         view = self._view = figures.effects_view(numbers, dark=self._frame.dark, width=width)
         data = view._repr_png_()
         picture = data if len(data) <= _MOST_BYTES else small_png(view.figure, _MOST_BYTES)
-        targets = [_click_target(numbers, place) for place in view.points]
+
+        def click_target(place: PointPlace) -> ClickTarget:
+            points = numbers.axis(place.axis).points
+            point = points[place.at]
+            (label,) = shortened([point.label], _LONGEST, [one.label for one in points])
+            mean = "" if point.mean is None else f": {point.mean:.3g}"
+            outputs = "1 output" if point.n == 1 else f"{point.n} outputs"
+            return ClickTarget(place.x, place.y, f"{place.axis} {label}{mean}, {outputs}")
+
+        targets = [click_target(place) for place in view.points]
         self.chart.show(picture, targets, alt=f"{numbers.metric}: effects")
         self._cost = time.monotonic() - started
         self._mark()
@@ -208,9 +217,12 @@ class EffectsTab(Section):
         self._mark()
         before, outputs = self.cells.parts, self.outputs
         shown = outputs[:_MOST_CELLS]
+        numbers = [f" · {output.number}" if len(output.cell.outputs) > 1 else "" for output in shown]
+        titles = [output.cell.title + number for output, number in zip(shown, numbers, strict=True)]
+        names = shortened([" ".join(title.split()) for title in titles], _LONGEST)
         pictures = [HTML(**plain(HTML)) for _ in shown]
         cells = []
-        for output, picture, name in zip(shown, pictures, _names(shown), strict=True):
+        for output, picture, name in zip(shown, pictures, names, strict=True):
             show = partial(self._show_cell, output)
             button = self.cells.button(name, show, f"Show {name} in the grid", small=True)
             cells.append(column(picture, button, name="kl-strip-cell", width="auto"))
@@ -309,21 +321,6 @@ def _unmeasured(results: Sequence[CellResult]) -> list[CellResult]:
         for cell in results
         if any(output.is_picture and "align/registered" not in output.metrics for output in cell.outputs)
     ]
-
-
-def _click_target(numbers: Effects, place: PointPlace) -> ClickTarget:
-    points = numbers.axis(place.axis).points
-    point = points[place.at]
-    (label,) = shortened([point.label], _LONGEST, [one.label for one in points])
-    mean = "" if point.mean is None else f": {point.mean:.3g}"
-    outputs = "1 output" if point.n == 1 else f"{point.n} outputs"
-    return ClickTarget(place.x, place.y, f"{place.axis} {label}{mean}, {outputs}")
-
-
-def _names(outputs: Sequence[Output]) -> list[str]:
-    numbers = [f" · {output.number}" if len(output.cell.outputs) > 1 else "" for output in outputs]
-    titles = [output.cell.title + number for output, number in zip(outputs, numbers, strict=True)]
-    return shortened([" ".join(title.split()) for title in titles], _LONGEST)
 
 
 def _thumbnail(output: Output) -> str:

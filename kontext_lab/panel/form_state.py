@@ -227,12 +227,11 @@ class FormState:
             found["image"] = "image: is missing, give one reference, or several"
         elif self.combined and len(self.references) > 4:
             found["image"] = f"image: {len(self.references)} references in one request, allowed are at most 4"
-        for key, values in self.values.items():
+        price = {"price": (LabelledValue(self.price),)} if self.price else {}
+        for key, values in {**self.values, **price}.items():
             errors = value_errors(key, values)
             if errors:
                 found[key] = next(iter(errors.values()))
-        if self.price:
-            found |= value_errors("price", [LabelledValue(self.price)], "price")
         return found
 
     def _fixed_and_axes(self) -> tuple[dict[str, Any], dict[str, Axis]]:
@@ -313,14 +312,14 @@ class FormState:
         return replace(self, words=self.words.replace(axis.key, labelled))
 
 
-def value_errors(key: str, values: Iterable[LabelledValue], place: str = "") -> dict[str, str]:
-    """Errors of typed values, by text, or all under one place; empty if every value is allowed."""
+def value_errors(key: str, values: Iterable[LabelledValue]) -> dict[str, str]:
+    """Errors of typed values, by their text; empty if every value is allowed."""
     errors: dict[str, str] = {}
     for value in values:
         try:
             check_value(key, value.text, max_megapixels=1.0)
         except SweepError as error:
-            errors[place or value.text] = str(error)
+            errors[value.text] = str(error)
     return errors
 
 

@@ -61,7 +61,12 @@ class History(Section):
     def refresh(self) -> None:
         """Read the store again."""
         lab, hidden = self._session.lab, self.hidden.value
-        self.background(lambda: lab.history(hidden=hidden), self._on_runs, key="look", busy=self.line)
+
+        def on_error(error: Exception) -> None:
+            self.line.say("")
+            self.show(error)
+
+        self.background(lambda: lab.history(hidden=hidden), self._on_runs, on_error, key="look")
 
     def _on_runs(self, runs: Sequence[SweepRun]) -> None:
         self.clear_trouble()

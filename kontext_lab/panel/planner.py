@@ -63,14 +63,7 @@ class Planner(HasTraits):
         self._next: PlanRequest | None = None
         self._current: PlanRequest | None = None
 
-    def request(
-        self,
-        draft: FormState,
-        options: Mapping[str, Any],
-        problems: Mapping[str, str],
-        *,
-        rest: float = _REST,
-    ) -> None:
+    def request(self, draft: FormState, options: Mapping[str, Any], problems: Mapping[str, str]) -> None:
         """Make a plan once nothing has changed for a while; `problems` are those of anything outside the draft."""
         new = PlanRequest(draft, dict(options), self._lab())
         found = draft.problems() | dict(problems)
@@ -85,7 +78,7 @@ class Planner(HasTraits):
             else:
                 self.state = "planning"
         if not found:
-            self._dispatcher.later(rest, self._begin, key=(id(self), "plan"), move=True)
+            self._dispatcher.later(_REST, self._begin, key=(id(self), "plan"), move=True)
 
     def retry(self) -> None:
         """Make the plan again if that failed."""

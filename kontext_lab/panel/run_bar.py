@@ -76,7 +76,7 @@ class RunBar(Section):
         self.one_button = self.button("Try 1 first", self.try_one, "Send a single request of this sweep")
         self.stop_button = self.button("Stop", self.stop, "Send nothing more; what is under way is kept")
         self.retry_button = self.button("Retry failed", self.retry_failed, "Send failed cells again")
-        self.retrying = Retry(session, form, self._run_or_ask, self.show)
+        self.retrying = Retry(session, form, self._run_or_ask, self)
         self.question = TextLine(kind="warning")
         self.yes_button = self.button("Pay and run", self.confirm, "Yes, start it", primary=True)
         self.no_button = self.button("Not now", self.decline, "Start nothing")
