@@ -129,7 +129,7 @@ class Driver:
 
     def axis_field(self, key: str) -> Any:
         """The field for the values of an axis."""
-        return self.form.fields[key].field
+        return self.form.fields[key]
 
     def read_form(self) -> None:
         """Have the form read its fields, as after a change by a person."""

@@ -33,12 +33,9 @@ _LONGEST = 28
 
 
 class AxisPickers(Section):
-    """Pickers for the arrangement of a grid.
+    """Pickers for the arrangement of a grid; calls `changed` after every change by a person.
 
-    Args:
-        changed: called after every change by a person.
-        load_references: loads the references of results in the background, then calls its second argument; None if
-            all of them are loaded.
+    `load_references` loads the references of results, then calls its second argument.
     """
 
     def __init__(
@@ -47,7 +44,7 @@ class AxisPickers(Section):
         load_references: Callable[[Results, Callable[[], None]], object] | None = None,
     ) -> None:
         super().__init__()
-        self._changed = self.guarded(changed)
+        self._changed = changed
         self._results: Results | None = None
         self._load_references = load_references
         self._requested: Results | None = None
@@ -74,9 +71,9 @@ class AxisPickers(Section):
         self._slider_box.add_class("kl-sliders")
         self.page, self.pages = 1, 1
         for choice in (self.rows, self.columns):
-            choice.observe(self._on_axis, names="value")
+            self.on_change(choice, self._on_axis)
         for control in (self.reference, self.showing, self.frames):
-            control.observe(self._on_change, names="value")
+            self.on_change(control, self._on_change)
         self.add_class("kl-arranging")
         self.add_tools()
 
@@ -152,24 +149,21 @@ class AxisPickers(Section):
         )
         slider.kl_values = values
 
-        def on_move(change: dict[str, Any]) -> None:
-            self._chosen[key] = labels[change["new"]]
+        def on_move() -> None:
+            self._chosen[key] = labels[slider.index]
             self._on_change()
 
-        slider.observe(on_move, names="index")
+        self.on_change(slider, on_move, "index")
         return slider
 
-    def _on_axis(self, _: object) -> None:
-        if self._filling:
-            return
+    def _on_axis(self) -> None:
         with self.filling():
             self._make_sliders()
         self._on_change()
 
-    def _on_change(self, _: object = None) -> None:
-        if not self._filling:
-            self.page = 1
-            self._changed()
+    def _on_change(self) -> None:
+        self.page = 1
+        self._changed()
 
     def turn(self, pages: int) -> None:
         """Turn pages."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -20,7 +21,6 @@ from kontext_lab.figures.geometry import Crop, GridPlan, Tile
 from kontext_lab.figures.grid import small_png
 from kontext_lab.figures.live_sheet import LiveSheet, Mark
 from kontext_lab.figures.painter import plain_settings
-from kontext_lab.figures.pictures import Previews
 from kontext_lab.panel.browser.widget import STATIC
 from kontext_lab.panel.gestures import FULL, Gestures, zoomed
 from kontext_lab.panel.picture_loader import Background, Later, PictureLoader
@@ -51,6 +51,12 @@ class _CanvasEvents(anywidget.AnyWidget):
 class GridCanvas:
     """A grid of pictures with zoom and pan.
 
+    Args:
+        later: calls a function after some seconds on this thread.
+        background: calls a function on another thread and hands its value back on this one.
+        on_trouble: called with exceptions of callbacks and drawing.
+        static: a picture in place of the canvas.
+
     Attributes:
         widget: to display.
         why_static: the reason for a static picture instead of a canvas, or "".
@@ -62,28 +68,18 @@ class GridCanvas:
 
     def __init__(
         self,
+        later: Later,
+        background: Background,
+        on_trouble: Callable[[Exception], None],
         *,
         static: bool = False,
-        later: Later | None = None,
-        background: Background | None = None,
-        on_trouble: Callable[[Exception], object] | None = None,
-        previews: Previews | None = None,
     ) -> None:
-        """Create it.
-
-        Args:
-            static: a picture in place of the canvas.
-            later: calls a function after some seconds on this thread; None draws everything at once.
-            background: calls a function on another thread and hands its value back on this one; None loads here.
-            on_trouble: called with exceptions of callbacks and drawing; None raises them.
-            previews: decoded pictures to share with other canvases.
-        """
         with plain_settings():
             self._figure = Figure(dpi=self.DPI)
-        self.sheet = LiveSheet(self._figure, previews)
+        self.sheet = LiveSheet(self._figure)
         self._later, self._on_trouble = later, on_trouble
-        self._loader = PictureLoader(self.sheet, background, self.redraw, self._report)
-        self._gestures = Gestures(self)
+        self._loader = PictureLoader(self.sheet, background, self.redraw, on_trouble)
+        self._gestures = Gestures(lambda: self.plan, self.move, self._emit, self._set_cursor)
         self._listeners: dict[str, list[Callable[..., object]]] = {}
         self._plan: GridPlan | None = None
         self._dark, self._crop = False, FULL
@@ -98,7 +94,7 @@ class GridCanvas:
         try:
             from kontext_lab.panel.live_canvas import LiveCanvas  # noqa: PLC0415 - may fail; the panel works without
 
-            self._canvas = LiveCanvas(self._figure, on_request=self._on_request, on_trouble=self._report)
+            self._canvas = LiveCanvas(self._figure, on_request=self._on_request, on_trouble=self._on_trouble)
         except Exception as error:
             self.why_static = f"no interactive canvas here ({type(error).__name__}: {error})"
             return self._make_static()
@@ -123,18 +119,13 @@ class GridCanvas:
         """Have `callback` called with the visible part of every picture when a person changes it."""
         self._listeners.setdefault("crop", []).append(callback)
 
-    def emit(self, event: str, *arguments: object) -> None:
+    def _emit(self, event: str, *arguments: object) -> None:
         """Call the listeners of an event."""
         for listener in tuple(self._listeners.get(event, ())):
             try:
                 listener(*arguments)
             except Exception as error:
-                self._report(error)
-
-    def _report(self, error: Exception) -> None:
-        if self._on_trouble is None:
-            raise error
-        self._on_trouble(error)
+                self._on_trouble(error)
 
     @property
     def plan(self) -> GridPlan | None:
@@ -179,9 +170,9 @@ class GridCanvas:
         """Show another part of every picture, and call the listeners."""
         if crop != self._crop:
             self.crop = crop
-            self.emit("crop", crop)
+            self._emit("crop", crop)
 
-    def set_cursor(self, shape: str) -> None:
+    def _set_cursor(self, shape: str) -> None:
         """Change the pointer's shape, by its CSS name."""
         if self._canvas is not None and self._canvas._cursor != shape:
             self._canvas._cursor = shape
@@ -190,9 +181,6 @@ class GridCanvas:
 
     def _schedule(self, pause: float) -> None:
         """Draw a frame so many seconds after the last one, or now if they have passed."""
-        if self._later is None:
-            self._draw()
-            return
         now = time.monotonic()
         at = max(now, self._drawn_at + pause)
         if self._due is None or at < self._due - 0.01:
@@ -201,16 +189,13 @@ class GridCanvas:
 
     def _draw_due(self) -> None:
         # The first of several timers draws for all.
-        if self._due is not None:
-            self._due = None
-            self._draw()
-
-    def _draw(self) -> None:
-        started = time.monotonic()
+        if self._due is None:
+            return
+        self._due, started = None, time.monotonic()
         try:
             self._update(started)
         except Exception as error:
-            self._report(error)
+            self._on_trouble(error)
         self._drawn_at = time.monotonic()
         self._cost = self._drawn_at - started
 
@@ -220,12 +205,12 @@ class GridCanvas:
             return
         before = self.sheet.plan
         self._loader.load_cached(plan, started + _CACHED)
-        changed = self.sheet.show(plan, dark=self._dark, wait=not self._loader.is_possible)
+        changed = self.sheet.show(plan, dark=self._dark, wait=False)
         self._stale |= changed
         moved = before is not None and before.crop != plan.crop
         self._moves += moved
         if self._stale:
-            self._paint(moving=moved and self._later is not None)
+            self._paint(moving=moved)
         self._loader.fetch()
         if changed:
             self._sharpen_later()
@@ -250,7 +235,7 @@ class GridCanvas:
         """Send a frame to a new or reloaded page, or one of another size or scale."""
         self._canvas.is_seen = True
         if self.plan is not None:
-            self._stale |= self.sheet.show(self.plan, dark=self._dark, wait=not self._loader.is_possible)
+            self._stale |= self.sheet.show(self.plan, dark=self._dark, wait=False)
         if self._stale:
             self._paint()
             self._sharpen_later()
@@ -259,9 +244,7 @@ class GridCanvas:
 
     def _sharpen_later(self) -> None:
         """Draw a better frame once nothing has moved for a while."""
-        if self._later is not None:
-            moves = self._moves
-            self._later(_REST, lambda: self._sharpen(moves))
+        self._later(_REST, partial(self._sharpen, self._moves))
 
     def _sharpen(self, moves: int) -> None:
         if moves != self._moves:
@@ -277,4 +260,4 @@ class GridCanvas:
                 self._canvas.send_frame(whole=True)
             self._loader.sharpen(self._gestures.tile, show)
         except Exception as error:
-            self._report(error)
+            self._on_trouble(error)

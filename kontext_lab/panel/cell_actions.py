@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from ipywidgets import HTML, Text, ToggleButtons
 
@@ -33,7 +32,7 @@ class VerdictButtons(Section):
     """Pass and fail on a criterion, favourite, note; all of them go into the store."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self._session = session
         names = session.lab.context.criteria
         self.criterion = ToggleButtons(
@@ -56,9 +55,9 @@ class VerdictButtons(Section):
             **plain(Text, width="24em"),
         )
         self.fill([row(self.criterion, self.passed, self.failed, self.favourite, self.given), self.note])
-        self.note.observe(self.guarded(self._on_note), names="value")
-        self.criterion.observe(self.guarded(self._refresh), names="value")
-        session.observe(self.watched(self._refresh), names=["selection", "beat"])
+        self.on_change(self.note, self._on_note)
+        self.on_change(self.criterion, self._refresh)
+        self.follow(session, self._refresh, "selection", "beat")
         self._refresh()
 
     def set_verdict(self, verdict: bool, criterion: str | None = None) -> None:
@@ -77,24 +76,20 @@ class VerdictButtons(Section):
 
     def _write(self, output: Output, criterion: str, verdict: bool | None) -> None:
         lab = self._session.lab
-        self._session.dispatcher.background(
-            lambda: lab.set_verdict(output, criterion, verdict), lambda _: self._on_written(output), self.show
+        self.background(
+            lambda: lab.set_verdict(output, criterion, verdict), lambda _: self._on_written(output)
         )
 
     def _on_written(self, output: Output) -> None:
         self._session.touch(output.cell)
         self._refresh()
 
-    def _on_note(self, change: dict[str, Any]) -> None:
-        if self._filling or self._session.selection is None:
-            return
-        output, lab, text = self._session.picked, self._session.lab, change["new"].strip()
-        if text != output.cell.comment:
-            self._session.dispatcher.background(
-                lambda: lab.annotate(output, text), lambda _: self._on_written(output), self.show
-            )
+    def _on_note(self) -> None:
+        output, lab, text = self._session.selection, self._session.lab, self.note.value.strip()
+        if output is not None and text != output.cell.comment:
+            self.background(lambda: lab.annotate(output, text), lambda _: self._on_written(output))
 
-    def _refresh(self, _: object = None) -> None:
+    def _refresh(self) -> None:
         """Show the verdicts on the picked output."""
         output: Output | None = self._session.selection
         metrics = {} if output is None else output.metrics
@@ -116,25 +111,20 @@ class CellActions(Section):
     """Buttons that do something with the picked output."""
 
     def __init__(self, session: Session, form: Form, frame: PageFrame, clipboard: Clipboard) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self._session, self._form, self._frame, self._clipboard = session, form, frame, clipboard
         self.link = HTML(**plain(HTML))
-        actions = (
-            (
-                "Use as reference",
-                self.use_as_reference,
-                "The next sweep edits this picture, and knows where it came from",
+        reference = "The next sweep edits this picture, and knows where it came from"
+        settings = "Fill the form with this cell's settings; you choose what to vary"
+        self.buttons = [
+            self.button("Use as reference", self.use_as_reference, reference, small=True),
+            self.button("Use these settings", self.use_settings, settings, small=True),
+            self.button("+ seeds", self.more_seeds, "This cell's settings with four more seeds", small=True),
+            self.button(
+                "Copy as code", self.copy_code, "Python that makes exactly this cell again", small=True
             ),
-            (
-                "Use these settings",
-                self.use_settings,
-                "Fill the form with this cell's settings; you choose what to vary",
-            ),
-            ("+ seeds", self.more_seeds, "This cell's settings with four more seeds"),
-            ("Copy as code", self.copy_code, "Python that makes exactly this cell again"),
-            ("Save", self.save, "The exact bytes as a file"),
-        )
-        self.buttons = [self.button(text, act, tooltip, small=True) for text, act, tooltip in actions]
+            self.button("Save", self.save, "The exact bytes as a file", small=True),
+        ]
         self.fill([row(*self.buttons, self.link)])
 
     def use_as_reference(self) -> None:
@@ -153,7 +143,7 @@ class CellActions(Section):
             self._form.protect.transfer.say(line)
             self._form.plan()
 
-        self._session.dispatcher.background(load, self.guarded(put), self.show)
+        self.background(load, put)
 
     def use_settings(self, **values: tuple[LabelledValue, ...]) -> None:
         """Fill the form with the cell's settings, one value each; `values` replaces some of them.
@@ -184,10 +174,9 @@ class CellActions(Section):
     def copy_code(self) -> None:
         """Copy Python that makes the cell again."""
         cell, lab = self._session.picked.cell, self._session.lab
-        self._session.dispatcher.background(
+        self.background(
             lambda: cell_code(cell, lab.context.sweep_run_of(cell.run_id)),
-            self.guarded(lambda text: self._clipboard.put(text, "Python")),
-            self.show,
+            lambda text: self._clipboard.put(text, "Python"),
         )
 
     def save(self) -> None:
@@ -195,8 +184,6 @@ class CellActions(Section):
         output = self._session.picked
         suffix = {"jpeg": "jpg"}.get(output.format, output.format)
         name = f"{output.cell.title} {output.number}.{suffix}".replace("/", "-").replace(":", "x")
-        self._session.dispatcher.background(
-            lambda: output.bytes,
-            self.guarded(lambda data: self._frame.download(name, data, f"image/{output.format}")),
-            self.show,
+        self.background(
+            lambda: output.bytes, lambda data: self._frame.download(name, data, f"image/{output.format}")
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 
 from kontext_lab.panel.planned_results import described
 from kontext_lab.request import MATCH_INPUT
@@ -40,12 +41,7 @@ def verdict_texts(output: Output) -> dict[str, str]:
 
 
 def facts_html(output: Output, answer: str = "") -> str:
-    """Size, seed, cost, time and measured values, as lines of HTML.
-
-    Args:
-        output: the output.
-        answer: the service's answer as JSON text, or "".
-    """
+    """Size, seed, cost, time and measured values, as lines of HTML; `answer` is the service's answer as JSON, or ""."""
     cell, parts = output.cell, []
     if output.width:
         size = (output.width, output.height)
@@ -54,7 +50,9 @@ def facts_html(output: Output, answer: str = "") -> str:
         expected = cell.request.expected_size if cell.request is not None else (0, 0)
         if expected not in ((0, 0), size):
             parts.append(f"expected {expected[0]}×{expected[1]}")
-    sent, answered = cell.params.get("seed"), _answered_seed(answer)
+    sent, answered = cell.params.get("seed"), None
+    with suppress(ValueError, AttributeError):  # not JSON, or not an object
+        answered = json.loads(answer).get("seed")
     parts.append(f"seed {sent}" if answered in (None, sent) else f"seed {sent}, the service says {answered}")
     parts.append(f"${cell.cost:.3f}" + (" simulated" if cell.simulated else ""))
     if cell.latency_s is not None:
@@ -65,14 +63,6 @@ def facts_html(output: Output, answer: str = "") -> str:
         parts.append(f"run {cell.run_id[:8]}")
     lines = filter(None, (" · ".join(parts), measured_text(output)))
     return "".join(f'<div class="kl-muted">{html.escape(line)}</div>' for line in lines)
-
-
-def _answered_seed(answer: str) -> object:
-    try:
-        read = json.loads(answer) if answer else {}
-    except ValueError:
-        return None
-    return read.get("seed") if isinstance(read, dict) else None
 
 
 def measured_text(output: Output) -> str:

@@ -29,11 +29,7 @@ class _Code(str):
 
 
 def cell_code(cell: CellResult, run_id: str) -> str:
-    """Python that makes exactly this request again, or reuses it if it was paid for.
-
-    Args:
-        cell: with its request.
-        run_id: of its tracked sweep, which holds its references, or "".
+    """Python that makes exactly this request again, or reuses it; `run_id` is that of the tracked sweep, or "".
 
     Raises:
         SweepError: its request is unknown, or a reference is neither a file, nor an address, nor tracked.
@@ -50,12 +46,7 @@ def cell_code(cell: CellResult, run_id: str) -> str:
 
 
 def sweep_code(sweep: Sweep, *, service: str = "", run_id: str = "") -> str:
-    """Python that makes a sweep and runs it.
-
-    Args:
-        sweep: the sweep.
-        service: `sandbox`, or the service's origin.
-        run_id: of its tracked sweep, for references without a file, or "".
+    """Python that makes a sweep and runs it; `run_id` is that of the tracked sweep, for references without a file.
 
     Raises:
         SweepError: a reference is neither a file, nor an address, nor tracked.

@@ -103,14 +103,9 @@ class Compare(CanvasSection):
                     raise error from None
             return results
 
-        def on_error(error: Exception) -> None:
-            self.busy.say("")
-            self.show(error)
-
-        self._dispatcher.background(read, self.guarded(partial(self._put, which)), on_error)
+        self.background(read, partial(self._put, which), busy=self.busy)
 
     def _put(self, name: str, results: Results) -> None:
-        self.busy.say("")
         self.sources[name] = results
         self._merge()
 
@@ -194,7 +189,7 @@ class Compare(CanvasSection):
                 left, right, left_label=names[0], right_label=names[1], alt=alt, placement=placement
             )
 
-        self._dispatcher.background(load, self.guarded(show), self.show)
+        self.background(load, show)
 
 
 def _table(rows: Sequence[tuple[str, str, str]]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
+from importlib import import_module
 from typing import TypeVar
 
 from ipywidgets import Tab, Widget
@@ -10,7 +12,6 @@ from ipywidgets import Tab, Widget
 from kontext_lab.panel.browser import PageFrame
 from kontext_lab.panel.compare_tab import Compare
 from kontext_lab.panel.effects_tab import EffectsTab
-from kontext_lab.panel.environment import keep_messages, prepare
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.grid_tab import Grid
 from kontext_lab.panel.header import Header
@@ -21,10 +22,11 @@ from kontext_lab.panel.rank_tab import Rank
 from kontext_lab.panel.run_bar import RunBar
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.sweep_files import Clipboard, Files
+from kontext_lab.panel.ui_dispatcher import keep_messages
 from kontext_lab.panel.widgets import Section, TextLine, is_shared, plain
 from kontext_lab.results import Output
 
-__all__ = ["TABS", "PanelController"]
+__all__ = ["TABS", "PanelController", "prepare_colab"]
 
 TABS = ("Grid", "Compare", "Effects", "Rank", "History")
 
@@ -33,6 +35,12 @@ _KEYS = (*_STEPS, "1", "0", "f", "F")
 _UNTIL_SHOWN = 1.5
 """Seconds that a panel has to appear in the page before stores are opened."""
 
+_COLAB = "google.colab"
+_COLAB_WARNING = (
+    "This machine is temporary: MLflow's store and the journal vanish with it. Save pictures in time, or set "
+    "MLFLOW_TRACKING_URI and KONTEXT_LAB_HOME to places that stay."
+)
+
 AnyTab = TypeVar("AnyTab", bound=Section)
 
 
@@ -40,11 +48,11 @@ class PanelController(Section):
     """The whole panel."""
 
     def __init__(self, session: Session, *, static: bool = False) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self.session, self._static = session, static
-        dispatcher = self.dispatcher = session.dispatcher
+        dispatcher = session.dispatcher
         dispatcher.hold(_UNTIL_SHOWN)
-        dispatcher.trouble = self.show
+        dispatcher.on_error = self.show
         self.planner = Planner(dispatcher, lambda: session.lab)
         self.frame = PageFrame(_KEYS)
         self.frame.on_key(self.guarded(self._on_key))
@@ -63,10 +71,18 @@ class PanelController(Section):
         self.history = History(session, self.form, self.run_bar, self._show_grid)
         tabs = [self.grid, Section(), Section(), Section(), self.history]
         self.tabs = Tab(tabs, titles=TABS, **plain(Tab))
-        self.tabs.observe(self.guarded(self._on_tab), names="selected_index")
+        self.on_change(self.tabs, self._on_tab, "selected_index")
         session.observe(self.watched(self._on_results), names=["results", "ends", "beat"])
-        warning = TextLine(prepare(), "warning")
-        self.fill([warning, self.header, self.form, self.run_bar, self.clipboard, self.tabs])
+        self.fill(
+            [
+                TextLine(prepare_colab(), "warning"),
+                self.header,
+                self.form,
+                self.run_bar,
+                self.clipboard,
+                self.tabs,
+            ]
+        )
         keep_messages(dispatcher, [self.frame, self])
         self.history.refresh()
         self.form.plan()
@@ -97,12 +113,12 @@ class PanelController(Section):
         """The title of the open tab."""
         return TABS[self.tabs.selected_index or 0]
 
-    def _on_tab(self, _: object) -> None:
+    def _on_tab(self) -> None:
         """Bring the tab that was opened up to date."""
         if self.tab == "History":
             self.history.refresh()
         elif self.tab == "Compare":
-            self.dispatcher.background(self.session.lab.history, self.compare.offer, self.compare.show)
+            self.compare.background(self.session.lab.history, self.compare.offer)
         elif self.tab == "Effects":
             self.effects.put(self.session.results)
         elif self.tab == "Rank":
@@ -154,3 +170,11 @@ class PanelController(Section):
             verdicts.guarded(verdicts.set_verdict)(key == "1")
         else:
             verdicts.guarded(verdicts.toggle_favourite)()
+
+
+def prepare_colab() -> str:
+    """Switch Colab's widget manager on, and return a warning; "" elsewhere."""
+    if _COLAB not in sys.modules:
+        return ""
+    import_module(f"{_COLAB}.output").enable_custom_widget_manager()
+    return _COLAB_WARNING

@@ -17,7 +17,6 @@ from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import EffectsView, PointPlace
 from kontext_lab.figures.grid import small_png
 from kontext_lab.panel.browser import Chart, ClickTarget, PageFrame
-from kontext_lab.panel.measure_bar import MeasureBar
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.widgets import (
     NO_CHOICE,
@@ -32,11 +31,11 @@ from kontext_lab.panel.widgets import (
     set_options,
     show_if,
 )
-from kontext_lab.results import Output, Results
+from kontext_lab.results import CellResult, Output, Results
 from kontext_lab.statistics import Effects, effects_of, measured
 from kontext_lab.sweep.wording import shortened
 
-__all__ = ["EffectsTab"]
+__all__ = ["EffectsTab", "MeasureBar"]
 
 _NEEDS = "Effects need measured pictures: how much each one changed, and how well the rest was kept. Verdicts count as well."
 _FIRST = ("change/area", "preserve/ssim")
@@ -49,21 +48,16 @@ _PAUSE = 1.0
 """Seconds between two updates while cells arrive."""
 _THUMBNAIL = 128
 _MOST_CELLS = 24
+_BATCH = 6
+"""Cells that are measured before the next check for *Stop measuring*."""
 
 
 class EffectsTab(Section):
-    """Effects in the results on show.
-
-    Args:
-        session: whose results.
-        frame: has size and theme of the page.
-        show_cell: shows an output in the tab Grid.
-    """
+    """Effects in the results on show; `show_cell` shows an output in the tab Grid."""
 
     def __init__(self, session: Session, frame: PageFrame, show_cell: Callable[[Output], None]) -> None:
-        super().__init__()
-        self._session, self._dispatcher, self._frame = session, session.dispatcher, frame
-        self._show_cell = show_cell
+        super().__init__(session.dispatcher)
+        self._session, self._frame, self._show_cell = session, frame, show_cell
         self._results: Results | None = None
         self.numbers: Effects | None = None
         self._view: EffectsView | None = None
@@ -74,9 +68,9 @@ class EffectsTab(Section):
         self.axis = picker("Cells of", "Which axis")
         self.value = picker("at", "Which value of it")
         for choice in (self.metric, self.rows, self.columns):
-            choice.observe(self.guarded(lambda _: self._compute()), names="value")
-        self.axis.observe(self.guarded(lambda _: self._offer_values()), names="value")
-        self.value.observe(self.guarded(lambda _: self._show_point()), names="value")
+            self.on_change(choice, self._compute)
+        self.on_change(self.axis, self._offer_values)
+        self.on_change(self.value, self._show_point)
         self.empty, self.busy = TextLine(_NEEDS, "muted"), TextLine(kind="muted")
         self.measuring = MeasureBar(session, self.update_soon)
         self.chart = Chart()
@@ -86,8 +80,8 @@ class EffectsTab(Section):
         foot = row(self.axis, self.value, name="kl-arranging")
         self._content = [head, self.busy, self.chart, foot, self.cells, self.sentences]
         self.fill([self.empty, self.measuring, *self._content])
-        frame.observe(self.watched(lambda _: self._draw()), names="dark")
-        frame.observe(self.watched(lambda _: self._draw_later()), names="width")
+        self.follow(frame, self._draw, "dark")
+        self.follow(frame, self._draw_later, "width")
         self._offer(())
 
     # The numbers.
@@ -103,9 +97,8 @@ class EffectsTab(Section):
         """Show the results on show in a moment; seldom enough to be followed while cells arrive."""
         # A figure that takes long is drawn seldom, so that clicks are answered between two of them.
         pause = max(_PAUSE, 10 * self._cost)
-        self._dispatcher.later(
-            pause, self.watched(lambda: self.put(self._session.results)), key=(id(self), "put")
-        )
+        put = self.watched(lambda: self.put(self._session.results))
+        self.dispatcher.later(pause, put, key=(id(self), "put"))
 
     def _offer(self, names: Sequence[str]) -> None:
         """Offer measured values."""
@@ -117,26 +110,20 @@ class EffectsTab(Section):
 
     def _compute(self) -> None:
         results, metric = self._results, self.metric.value
-        if self._filling or results is None or metric == NO_CHOICE:
+        if results is None or metric == NO_CHOICE:
             return
         known = {axis.name for axis in self.numbers.axes} if self.numbers is not None else set()
         both = (self.rows.value, self.columns.value)
         interaction = both if both[0] != both[1] and set(both) <= known else None
         self.busy.say("computing …")
-
-        def on_error(error: Exception) -> None:
-            self.busy.say("")
-            self.show(error)
-
-        self._dispatcher.background(
+        self.background(
             lambda: effects_of(results, metric, interaction=interaction),
-            self.watched(self._on_numbers),
-            on_error,
-            key=(id(self), "effects"),
+            self._on_numbers,
+            key="effects",
+            busy=self.busy,
         )
 
     def _on_numbers(self, numbers: Effects) -> None:
-        self.busy.say("")
         self.clear_trouble()
         self.numbers = numbers
         names = [axis.name for axis in numbers.axes]
@@ -154,7 +141,7 @@ class EffectsTab(Section):
     # The figure.
 
     def _draw_later(self) -> None:
-        self._dispatcher.later(_PAUSE, self.watched(self._draw), key=(id(self), "resized"), move=True)
+        self.dispatcher.later(_PAUSE, self.watched(self._draw), key=(id(self), "resized"), move=True)
 
     def _draw(self) -> None:
         numbers = self.numbers
@@ -166,7 +153,16 @@ class EffectsTab(Section):
         view = self._view = figures.effects_view(numbers, dark=self._frame.dark, width=width)
         data = view._repr_png_()
         picture = data if len(data) <= _MOST_BYTES else small_png(view.figure, _MOST_BYTES)
-        targets = [_click_target(numbers, place) for place in view.points]
+
+        def click_target(place: PointPlace) -> ClickTarget:
+            points = numbers.axis(place.axis).points
+            point = points[place.at]
+            (label,) = shortened([point.label], _LONGEST, [one.label for one in points])
+            mean = "" if point.mean is None else f": {point.mean:.3g}"
+            outputs = "1 output" if point.n == 1 else f"{point.n} outputs"
+            return ClickTarget(place.x, place.y, f"{place.axis} {label}{mean}, {outputs}")
+
+        targets = [click_target(place) for place in view.points]
         self.chart.show(picture, targets, alt=f"{numbers.metric}: effects")
         self._cost = time.monotonic() - started
         self._mark()
@@ -192,7 +188,7 @@ class EffectsTab(Section):
     def _offer_values(self, chosen: int | None = None) -> None:
         """Offer the values of the chosen axis, and choose one."""
         numbers = self.numbers
-        if numbers is None or self._filling:
+        if numbers is None:
             return
         with self.filling():
             points = numbers.axis(self.axis.value).points if self.axis.value != NO_CHOICE else ()
@@ -218,17 +214,17 @@ class EffectsTab(Section):
 
     def _show_point(self) -> None:
         """Show the cells of the chosen point as small pictures with buttons that lead to the grid."""
-        if self._filling:
-            return
         self._mark()
         before, outputs = self.cells.parts, self.outputs
         shown = outputs[:_MOST_CELLS]
+        numbers = [f" · {output.number}" if len(output.cell.outputs) > 1 else "" for output in shown]
+        titles = [output.cell.title + number for output, number in zip(shown, numbers, strict=True)]
+        names = shortened([" ".join(title.split()) for title in titles], _LONGEST)
         pictures = [HTML(**plain(HTML)) for _ in shown]
         cells = []
-        for output, picture, name in zip(shown, pictures, _names(shown), strict=True):
-            button = self.cells.button(
-                name, partial(self._show_cell, output), f"Show {name} in the grid", small=True
-            )
+        for output, picture, name in zip(shown, pictures, names, strict=True):
+            show = partial(self._show_cell, output)
+            button = self.cells.button(name, show, f"Show {name} in the grid", small=True)
             cells.append(column(picture, button, name="kl-strip-cell", width="auto"))
         more = len(outputs) - len(shown)
         rest = [TextLine(f"and {more} more in the tab Grid", "muted")] if more > 0 else []
@@ -239,24 +235,92 @@ class EffectsTab(Section):
             for picture, tag in zip(pictures, tags, strict=True):
                 picture.value = tag
 
-        self._dispatcher.background(
-            lambda: [_thumbnail(output) for output in shown], on_loaded, key=(id(self), "cells")
+        self.background(lambda: [_thumbnail(output) for output in shown], on_loaded, key="cells")
+
+
+class MeasureBar(Section):
+    """Counts cells that are not measured, and measures them; calls `measured` after every batch."""
+
+    def __init__(self, session: Session, measured: Callable[[], None]) -> None:
+        super().__init__(session.dispatcher)
+        self._session, self._measured = session, measured
+        self._current: Results | None = None
+        self._total = 0
+        self.line = TextLine(kind="muted")
+        self.start = self.button("Measure", self.measure, "Measure what each edit changed and what it kept")
+        self.stop = self.button("Stop measuring", self._end, "Measured values stay", small=True)
+        self.fill([row(self.start, self.stop, self.line)])
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Follow the results on show."""
+        results, busy, run = self._session.results, self._session.busy, self._session.order
+        if results is not self._current:
+            self._current = None  # other results are on show: measuring stops
+        missing = _unmeasured(results) if results is not None else []
+        working = self._current is not None
+        if working:
+            self.line.say(f"measuring: {self._total - len(missing)} of {self._total} cells")
+        elif missing and busy:
+            measures = bool(run and run.plan.options.measure)
+            self.line.say("pictures are measured as they come" if measures else "")
+        else:
+            cells = "1 cell is" if len(missing) == 1 else f"{len(missing)} cells are"
+            self.line.say(f"{cells} not measured" if missing else "")
+        show_if(missing and not working and not busy, self.start)
+        show_if(working, self.stop)
+
+    def measure(self) -> None:
+        """Measure all cells that have not been measured."""
+        results = self._session.results
+        if results is not None:
+            self._current = results
+            self._total = len(_unmeasured(results))
+            self._measure_batch(results)
+
+    def _measure_batch(self, results: Results) -> None:
+        lab, cells = self._session.lab, _unmeasured(results)[:_BATCH]
+        if not cells:
+            self._end()
+            return
+        batch = Results(cells, name=results.name, run_id=results.run_id)
+        self.background(
+            lambda: lab.measure(batch, progress=False),
+            partial(self._on_measured, results),
+            self._on_error,
+            lane="measure",
         )
+        self.refresh()
+
+    def _on_measured(self, results: Results, batch: Results) -> None:
+        if self._current is not results:
+            return
+        for cell in batch:
+            self._session.touch(cell)
+        self._measured()
+        missing = _unmeasured(results)
+        if batch.notes and any(cell in missing for cell in batch):
+            self._end(" · ".join(batch.notes))  # these cells would fail again, for ever
+        else:
+            self._measure_batch(results)
+
+    def _on_error(self, error: Exception) -> None:
+        self._end()
+        self.show(error)
+
+    def _end(self, line: str = "") -> None:
+        self._current = None
+        self.refresh()
+        if line:
+            self.line.say(line)
 
 
-def _click_target(numbers: Effects, place: PointPlace) -> ClickTarget:
-    points = numbers.axis(place.axis).points
-    point = points[place.at]
-    (label,) = shortened([point.label], _LONGEST, [one.label for one in points])
-    mean = "" if point.mean is None else f": {point.mean:.3g}"
-    outputs = "1 output" if point.n == 1 else f"{point.n} outputs"
-    return ClickTarget(place.x, place.y, f"{place.axis} {label}{mean}, {outputs}")
-
-
-def _names(outputs: Sequence[Output]) -> list[str]:
-    numbers = [f" · {output.number}" if len(output.cell.outputs) > 1 else "" for output in outputs]
-    titles = [output.cell.title + number for output, number in zip(outputs, numbers, strict=True)]
-    return shortened([" ".join(title.split()) for title in titles], _LONGEST)
+def _unmeasured(results: Sequence[CellResult]) -> list[CellResult]:
+    return [
+        cell
+        for cell in results
+        if any(output.is_picture and "align/registered" not in output.metrics for output in cell.outputs)
+    ]
 
 
 def _thumbnail(output: Output) -> str:

@@ -43,18 +43,8 @@ VALUE_KEYS = (
 _ORDER = ("guidance_scale", "seed", "aspect_ratio", "{}", "image", "images", "prompt")
 """The order of new axes, `{}` for placeholders; other keys come last."""
 
-_ERROR_PLACES = tuple(
-    map(
-        re.compile,
-        (
-            r"prompt: \{(\w+)\} has no values",
-            r"axis '([^']+)'",
-            r"cell [^:]*(?::\d+)?[^:]*: (\w+):",
-            r"(\w+):",
-        ),
-    )
-)
-"""Patterns for the place in the form that an error of a whole sweep names."""
+_ERROR_KEY = re.compile(r"(?:axis '|cell [^:]*(?::\d+)?[^:]*: )?(\w+)'?:")
+"""The field that the error of a whole sweep names first."""
 
 
 @dataclass(frozen=True)
@@ -198,8 +188,8 @@ class FormState:
         problems = self.problems()
         if problems:
             raise FormError(problems)
+        fixed, axes = self._fixed_and_axes()
         try:
-            fixed, axes = self._fixed_and_axes()
             made = Sweep(
                 axes={key: axes[key] for key in sorted(axes, key=self._rank)},
                 name=self.name or None,
@@ -209,7 +199,15 @@ class FormState:
             )
             return made.with_boxes(self.protect) if self.protect else made
         except SweepError as error:
-            raise FormError({self._place(str(error)): str(error)}) from None
+            match = _ERROR_KEY.match(str(error))
+            key = match[1] if match else ""
+            if key in self.words.names:
+                place = f"{{{key}}}"
+            elif key in (*VALUE_KEYS, "prompt", "image", "name", "note", "price"):
+                place = key
+            else:
+                place = "image" if key == "images" else ""
+            raise FormError({place: str(error)}) from None
 
     def problems(self) -> dict[str, str]:
         """Problems of single fields, by place; quick, whatever the number of cells."""
@@ -229,12 +227,11 @@ class FormState:
             found["image"] = "image: is missing, give one reference, or several"
         elif self.combined and len(self.references) > 4:
             found["image"] = f"image: {len(self.references)} references in one request, allowed are at most 4"
-        for key, values in self.values.items():
+        price = {"price": (LabelledValue(self.price),)} if self.price else {}
+        for key, values in {**self.values, **price}.items():
             errors = value_errors(key, values)
             if errors:
                 found[key] = next(iter(errors.values()))
-        if self.price:
-            found |= value_errors("price", [LabelledValue(self.price)], "price")
         return found
 
     def _fixed_and_axes(self) -> tuple[dict[str, Any], dict[str, Axis]]:
@@ -247,7 +244,7 @@ class FormState:
                 fixed[key] = values[0].text
         for name, values in self.words.used.items():
             if values:
-                axes[name] = self._axis(name, values)
+                axes[name] = self._axis(name, values, place=f"{{{name}}}")
         given = [reference for reference, _ in self.references]
         names = tuple(name for _, name in self.references)
         single = len(given) == 1 and not names[0] and "image" not in self.axes_of_one
@@ -258,8 +255,11 @@ class FormState:
             axes["image"] = replace(axis, labels=names)
         return fixed, axes | {axis.key: axis for axis in self.kept}
 
-    def _axis(self, key: str, values: tuple[LabelledValue, ...]) -> Axis:
-        axis = parse_axis(key, [value.text for value in values], max_megapixels=self.max_megapixels)
+    def _axis(self, key: str, values: tuple[LabelledValue, ...], place: str = "") -> Axis:
+        try:
+            axis = parse_axis(key, [value.text for value in values], max_megapixels=self.max_megapixels)
+        except SweepError as error:
+            raise FormError({place or key: str(error)}) from None
         return replace(axis, labels=tuple(value.name for value in values))
 
     def _rank(self, key: str) -> tuple[int, int]:
@@ -268,18 +268,6 @@ class FormState:
             return (0, self.order.index(key))
         kind = "{}" if key in self.words.names else key
         return (1, _ORDER.index(kind) if kind in _ORDER else len(_ORDER))
-
-    def _place(self, line: str) -> str:
-        """The place in the form that an error of the whole sweep is about."""
-        for pattern in _ERROR_PLACES:
-            match = pattern.match(line)
-            if match:
-                key = "image" if match[1] == "images" else match[1]
-                if key in self.words.names:
-                    return f"{{{key}}}"
-                if key in (*VALUE_KEYS, "prompt", "image", "name", "note", "price"):
-                    return key
-        return ""
 
     @classmethod
     def of(cls, sweep: Sweep) -> FormState:
@@ -324,14 +312,14 @@ class FormState:
         return replace(self, words=self.words.replace(axis.key, labelled))
 
 
-def value_errors(key: str, values: Iterable[LabelledValue], place: str = "") -> dict[str, str]:
-    """Errors of typed values, by text, or all under one place; empty if every value is allowed."""
+def value_errors(key: str, values: Iterable[LabelledValue]) -> dict[str, str]:
+    """Errors of typed values, by their text; empty if every value is allowed."""
     errors: dict[str, str] = {}
     for value in values:
         try:
             check_value(key, value.text, max_megapixels=1.0)
         except SweepError as error:
-            errors[place or value.text] = str(error)
+            errors[value.text] = str(error)
     return errors
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from kontext_lab.figures.geometry import Crop, GridPlan, Tile
 
@@ -47,34 +48,9 @@ def _kept_inside(left: float, top: float, side: float) -> Crop:
     return (left, top, min(1.0, left + side), min(1.0, top + side))
 
 
-class GestureTarget(Protocol):
-    """The canvas as gestures use it."""
-
-    @property
-    def plan(self) -> GridPlan | None:
-        """The plan on show."""
-
-    def emit(self, event: str, *arguments: object) -> None:
-        """Report a `hover` or a `select`."""
-
-    def move(self, crop: Crop) -> None:
-        """Show another part."""
-
-    def set_cursor(self, shape: str) -> None:
-        """Change the pointer."""
-
-
 @dataclass
 class _Press:
-    """A mouse button held down.
-
-    Attributes:
-        tile: where it went down, or None.
-        x: inches from the left.
-        y: inches from the top.
-        crop: at that moment.
-        is_drag: True once the pointer has moved.
-    """
+    """A mouse button held down: the tile and place in inches where it went down, and the crop at that moment."""
 
     tile: Tile | None
     x: float
@@ -84,15 +60,21 @@ class _Press:
 
 
 class Gestures:
-    """Follows the mouse over a canvas.
+    """Follows the mouse over a canvas; calls `move` with a new crop, and `report` with `hover` or `select`.
 
     Attributes:
         tile: the one under the pointer, or None.
     """
 
-    def __init__(self, target: GestureTarget) -> None:
+    def __init__(
+        self,
+        plan: Callable[[], GridPlan | None],
+        move: Callable[[Crop], None],
+        report: Callable[..., None],
+        set_cursor: Callable[[str], None],
+    ) -> None:
         self.tile: Tile | None = None
-        self._target = target
+        self._plan, self._move, self._report, self._set_cursor = plan, move, report, set_cursor
         self._press: _Press | None = None
         self._scrolled_at = 0.0
 
@@ -113,16 +95,16 @@ class Gestures:
         return float(event.x / figure.dpi), float(figure.get_figheight() - event.y / figure.dpi)
 
     def _under(self, event: Any) -> Tile | None:
-        plan = self._target.plan
+        plan = self._plan()
         return plan.at(*self._at(event)) if plan is not None else None
 
     def _on_press(self, event: Any) -> None:
-        plan = self._target.plan
+        plan = self._plan()
         if event.button != 1 or plan is None:
             return
         if event.dblclick:
             self._press = None
-            self._target.move(FULL)
+            self._move(FULL)
             return
         self._press = _Press(self._under(event), *self._at(event), plan.crop)
 
@@ -140,9 +122,9 @@ class Gestures:
             return
         press.is_drag = True
         if press.tile is not None and press.crop != FULL:
-            self._target.set_cursor("grabbing")
+            self._set_cursor("grabbing")
             rect = press.tile.rect
-            self._target.move(panned(press.crop, (x - press.x) / rect.width, (y - press.y) / rect.height))
+            self._move(panned(press.crop, (x - press.x) / rect.width, (y - press.y) / rect.height))
 
     def _on_release(self, event: Any) -> None:
         press, self._press = self._press, None
@@ -151,10 +133,10 @@ class Gestures:
         tile = self._under(event)
         self._point_at(tile)
         if not press.is_drag and tile is not None:
-            self._target.emit("select", tile, frozenset(event.modifiers))
+            self._report("select", tile, frozenset(event.modifiers))
 
     def _on_scroll(self, event: Any) -> None:
-        tile, plan = self._under(event), self._target.plan
+        tile, plan = self._under(event), self._plan()
         if tile is None or plan is None or not _ZOOM_KEYS & set(event.modifiers):
             return
         # A pinch sends thirty small steps a second, a wheel a few large ones.
@@ -164,7 +146,7 @@ class Gestures:
         steps = max(-3.0, min(3.0, float(event.step)))
         x, y = self._at(event)
         at = (x - tile.rect.left) / tile.rect.width, (y - tile.rect.top) / tile.rect.height
-        self._target.move(zoomed(plan.crop, at, factor**steps))
+        self._move(zoomed(plan.crop, at, factor**steps))
 
     def _on_leave(self, _: Any) -> None:
         self._press = None
@@ -178,7 +160,7 @@ class Gestures:
         before, self.tile = self.tile, tile
         if identity(before) != identity(tile):
             self._point_at(tile)
-            self._target.emit("hover", tile)
+            self._report("hover", tile)
 
     def _point_at(self, tile: Tile | None) -> None:
-        self._target.set_cursor("pointer" if tile is not None and tile.cell is not None else "default")
+        self._set_cursor("pointer" if tile is not None and tile.cell is not None else "default")

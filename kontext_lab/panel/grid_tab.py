@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kontext_lab.figures import GridPlan, Mark, PageSize, Tile
@@ -39,16 +40,12 @@ class CanvasSection(Section):
     """Pickers, a canvas, and a line about the tile under the pointer: what Grid and Compare have in common."""
 
     def __init__(self, session: Session, frame: PageFrame, *, static: bool) -> None:
-        super().__init__()
-        self._session, self._dispatcher, self._frame = session, session.dispatcher, frame
+        super().__init__(session.dispatcher)
+        self._session, self._frame = session, frame
         self.pickers = AxisPickers(self.redraw, self._load_references)
-        self.canvas = GridCanvas(
-            static=static,
-            later=self._dispatcher.later,
-            # A lane of its own: change maps are measured in it, and nothing else should wait for them.
-            background=lambda work, then: self._dispatcher.background(work, then, self.show, lane="pictures"),
-            on_trouble=self.show,
-        )
+        # A lane of its own: change maps are measured in it, and nothing else should wait for them.
+        background = partial(self.background, lane="pictures")
+        self.canvas = GridCanvas(self.dispatcher.later, background, self.show, static=static)
         self.canvas.on_hover(self.guarded(self._on_hover))
         self.canvas.on_select(self.guarded(self._on_select))
         self.canvas.on_crop(self.guarded(lambda _: self._show_fit()))
@@ -57,18 +54,16 @@ class CanvasSection(Section):
         self.hovered = TextLine(kind="muted")
         self.hovered.add_class("kl-hovered")
         self.stage = column(self.canvas.widget, name="kl-stage", width="100%")
-        frame.observe(self.watched(lambda _: self.redraw_soon()), names=["width", "dark"])
+        self.follow(frame, self.redraw_soon, "width", "dark")
 
     def _load_references(self, results: Results, then: Callable[[], None]) -> None:
         source = results.comparison_source
         if source is not None:
-            self._dispatcher.background(
-                lambda: source.know(results), lambda _: then(), self.show, lane="changes"
-            )
+            self.background(lambda: source.know(results), lambda _: then(), lane="changes")
 
     def redraw_soon(self, seconds: float = _REDRAW) -> None:
         """Draw in a moment; of several requests only one is done."""
-        self._dispatcher.later(seconds, self.redraw, key=(id(self), "draw"))
+        self.dispatcher.later(seconds, self.redraw, key=(id(self), "draw"))
 
     def redraw(self) -> None:
         """Draw the current state."""
@@ -122,18 +117,18 @@ class Grid(CanvasSection):
         self.inspector = inspector
         upper = (self.pickers, self.hint, self.empty, self.example)
         self.fill([*upper, self.stage, self.hovered, inspector])
-        session.observe(self.watched(self._on_results), names=["results", "state"])
-        session.observe(self.watched(lambda _: self.redraw_soon()), names="beat")
-        session.observe(self.watched(lambda _: self._mark()), names="selection")
-        planner.observe(self.watched(self._on_results), names="state")
-        inspector.verdicts.criterion.observe(self.watched(lambda _: self.redraw_soon()), names="value")
+        self.follow(session, self._on_results, "results", "state")
+        self.follow(session, self.redraw_soon, "beat")
+        self.follow(session, self._mark, "selection")
+        self.follow(planner, self._on_results, "state")
+        self.follow(inspector.verdicts.criterion, self.redraw_soon, "value")
         self._on_results()
 
     def redraw_soon(self, seconds: float = _REDRAW) -> None:
         """Draw in a moment; at once between runs."""
         super().redraw_soon(seconds if self._session.busy else 0.0)
 
-    def _on_results(self, _: object = None) -> None:
+    def _on_results(self) -> None:
         """Choose between results and plan after one of them changed."""
         if self._planner.state == "planning" and not self._session.busy:
             return

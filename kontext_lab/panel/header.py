@@ -31,7 +31,7 @@ class Header(Section):
     """Service and balance, a field for a missing key, unfinished sweeps."""
 
     def __init__(self, session: Session, run_bar: RunBar) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self._session, self._run_bar, self._resuming = session, run_bar, False
         self._labs: dict[str, Lab] = {session.lab.context.service: session.lab}
         self.switch = ToggleButtons(
@@ -41,9 +41,9 @@ class Header(Section):
             **plain(ToggleButtons),
         )
         self.switch.add_class("kl-switch")
-        self.switch.observe(self.guarded(self._on_switch), names="value")
+        self.on_change(self.switch, self._on_switch)
         self.badge, self.notice = HTML(**plain(HTML)), TextLine(kind="warning")
-        self.key = KeyField("API key")
+        self.key = KeyField()
         self.key.on_key(self.guarded(lambda key: self.use(with_service(session.lab, "api", key))))
         self.key.on_trouble(self.show)
         self.unfinished = Section()
@@ -51,13 +51,13 @@ class Header(Section):
         self.fill(
             [row(title, self.switch, self.badge, name="kl-head"), self.key, self.notice, self.unfinished]
         )
-        session.observe(self.watched(self._on_lab), names="lab")
-        session.observe(self.watched(lambda _: self.refresh()), names="ends")
+        self.follow(session, self._on_lab, "lab")
+        self.follow(session, self.refresh, "ends")
         self._on_lab()
 
     def refresh(self) -> None:
         """Ask for the balance and for unfinished sweeps, in the background."""
-        lab, dispatcher = self._session.lab, self._session.dispatcher
+        lab = self._session.lab
 
         def ask_balance() -> tuple[bool, str, KontextLabError | None]:
             if lab.simulated:
@@ -68,20 +68,10 @@ class Header(Section):
                 return False, "balance unknown", error
             return False, "balance unknown" if left is None else f"${left:.2f} left", None
 
-        dispatcher.background(
-            ask_balance,
-            self.watched(lambda answer: self._show_account(lab, *answer)),
-            self.show,
-            key=(id(self), "account"),
-        )
-        dispatcher.background(
-            lambda: lab.unfinished,
-            self.watched(partial(self._show_unfinished, lab)),
-            self.show,
-            key=(id(self), "unfinished"),
-        )
+        self.background(ask_balance, lambda answer: self._show_account(lab, *answer), key="account")
+        self.background(lambda: lab.unfinished, partial(self._show_unfinished, lab), key="unfinished")
 
-    def _on_lab(self, _: object = None) -> None:
+    def _on_lab(self) -> None:
         lab = self._session.lab
         if self._labs.get(lab.context.service) is not lab:
             self._labs = {lab.context.service: lab}  # the other service must have the same settings
@@ -101,8 +91,8 @@ class Header(Section):
         if isinstance(error, Unauthorized):
             show_if(True, self.key)
 
-    def _on_switch(self, change: dict[str, str]) -> None:
-        wanted, lab = change["new"], self._session.lab
+    def _on_switch(self) -> None:
+        wanted, lab = self.switch.value, self._session.lab
         if wanted == lab.context.service:
             return
         if wanted not in self._labs and wanted == "api" and not lab.context.has_key:
@@ -152,4 +142,4 @@ class Header(Section):
             self.unfinished.show(error)
 
         self._resuming = True
-        self._session.dispatcher.background(unfinished.sweep, self.unfinished.watched(on_read), on_error)
+        self.background(unfinished.sweep, self.unfinished.watched(on_read), on_error)

@@ -31,7 +31,7 @@ class History(Section):
     """Past sweeps, newest first."""
 
     def __init__(self, session: Session, form: Form, run_bar: RunBar, show_grid: Callable[[], None]) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self._session, self._form, self._run_bar, self._show_grid = session, form, run_bar, show_grid
         self.runs: list[SweepRun] = []
         self._page = 0
@@ -45,8 +45,8 @@ class History(Section):
             for text in ("show simulated", "show hidden")
         )
         for control in (self.search, self.simulated):
-            control.observe(self.guarded(lambda _: self._show_page(0)), names="value")
-        self.hidden.observe(self.guarded(lambda _: self.refresh()), names="value")
+            self.on_change(control, partial(self._show_page, 0))
+        self.on_change(self.hidden, self.refresh)
         refresh = self.button("Refresh", self.refresh, "Read the store again", small=True)
         self.line = TextLine("reading the store …", "muted")
         self.back = self.button("‹", lambda: self._show_page(self._page - 1), "Newer sweeps", small=True)
@@ -54,27 +54,24 @@ class History(Section):
         controls = (self.search, self.simulated, self.hidden, refresh, self.back, self.line, self.ahead)
         self._head = row(*controls, name="kl-short-labels")
         self.fill([self._head])
-        session.observe(self.watched(lambda _: self.refresh()), names="ends")
+        self.follow(session, self.refresh, "ends")
 
     # The list.
 
     def refresh(self) -> None:
         """Read the store again."""
         lab, hidden = self._session.lab, self.hidden.value
-        self._session.dispatcher.background(
-            lambda: lab.history(hidden=hidden),
-            self.guarded(self._on_runs),
-            self._on_error,
-            key=(id(self), "look"),
-        )
+
+        def on_error(error: Exception) -> None:
+            self.line.say("")
+            self.show(error)
+
+        self.background(lambda: lab.history(hidden=hidden), self._on_runs, on_error, key="look")
 
     def _on_runs(self, runs: Sequence[SweepRun]) -> None:
+        self.clear_trouble()
         self.runs = list(runs)
         self._show_page(self._page)
-
-    def _on_error(self, error: Exception) -> None:
-        self.line.say("")
-        self.show(error)
 
     @property
     def listed(self) -> list[SweepRun]:
@@ -109,11 +106,9 @@ class History(Section):
         close_widgets(*before.values())
         missing = [run for run in shown if run.run_id not in self._thumbnails]
         if missing:
-            lab = self._session.lab
-            self._session.dispatcher.background(
-                lambda: {run.run_id: thumbnail(lab.context.tracker, run) for run in missing},
-                self.guarded(self._on_thumbnails),
-                self.show,
+            tracker = self._session.lab.context.tracker
+            self.background(
+                lambda: {run.run_id: thumbnail(tracker, run) for run in missing}, self._on_thumbnails
             )
 
     def _on_thumbnails(self, thumbnails: dict[str, bytes]) -> None:
@@ -141,9 +136,7 @@ class History(Section):
     def hide(self, run: SweepRun, *, hidden: bool = True) -> None:
         """Leave a sweep out of the list, or bring it back; nothing is deleted."""
         lab = self._session.lab
-        self._session.dispatcher.background(
-            lambda: lab.hide(run.run_id, hidden), lambda _: self.refresh(), self.show
-        )
+        self.background(lambda: lab.hide(run.run_id, hidden), lambda _: self.refresh())
 
     def open_run(self, run: SweepRun) -> None:
         """Show a sweep's results in the grid."""
@@ -162,7 +155,7 @@ class History(Section):
                 self._session.show(*loaded)
                 self._show_grid()
 
-        self._session.dispatcher.background(read, self.watched(on_read), self.show)
+        self.background(read, on_read)
 
     def load_run(self, run: SweepRun) -> None:
         """Put a sweep into the form."""
@@ -189,9 +182,7 @@ class History(Section):
                 raise ConfigError(f"{run.name}: another service was chosen meanwhile, press it again")
             then(sweep)
 
-        self._session.dispatcher.background(
-            partial(lab.load_sweep, run.run_id), self.watched(on_read), self.show
-        )
+        self.background(partial(lab.load_sweep, run.run_id), on_read)
 
 
 def _described(run: SweepRun, thumbnail: bytes) -> str:

@@ -55,7 +55,7 @@ class Inspector(Section):
     """One output in detail."""
 
     def __init__(self, session: Session, form: Form, frame: PageFrame, clipboard: Clipboard) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self._session = session
         self._loaded: _Loaded | None = None
         self.viewer = Viewer("slider")
@@ -66,7 +66,7 @@ class Inspector(Section):
             tooltip="Show what changed over the grey reference, in place of the picture before",
             **plain(ToggleButton, width="auto"),
         )
-        self.change_map.observe(self.guarded(lambda _: self._show_map()), names="value")
+        self.on_change(self.change_map, self._show_map)
         self.map_line, self.title = TextLine(kind="muted"), TextLine()
         self.facts, self.details = HTML(**plain(HTML)), HTML(**plain(HTML))
         self.state_line = TextLine(kind="warning")
@@ -80,11 +80,11 @@ class Inspector(Section):
         both = Box([column(self.viewer, name="kl-seen"), self.description], **plain(Box))
         both.add_class("kl-inspector")
         self.fill([both])
-        session.observe(self.watched(self._on_selection), names="selection")
-        session.observe(self.watched(self._on_beat), names="beat")
+        self.follow(session, self._on_selection, "selection")
+        self.follow(session, self._on_beat, "beat")
         self._on_selection()
 
-    def _on_beat(self, _: object) -> None:
+    def _on_beat(self) -> None:
         picked: Output | None = self._session.selection
         if picked is None or picked.cell not in self._session.changed:
             return
@@ -96,7 +96,7 @@ class Inspector(Section):
             if not self.viewer.pictures:
                 self._load(picked)
 
-    def _on_selection(self, _: object = None) -> None:
+    def _on_selection(self) -> None:
         output: Output | None = self._session.selection
         self._loaded = None
         self.map_line.say("")
@@ -112,9 +112,7 @@ class Inspector(Section):
         self.details.value = details_html(cell)
         for button in (*self.actions.buttons, self.change_map):
             button.disabled = not output.is_picture
-        url = html.escape(
-            self._session.lab.context.tracker.address(cell.run_id) if cell.run_id else "", quote=True
-        )
+        url = html.escape(self._session.lab.context.tracker.address(cell.run_id)) if cell.run_id else ""
         link = f'<a class="kl-link" target="_blank" rel="noopener" href="{url}">Open in MLflow</a>'
         self.actions.link.value = link if url else ""
         self._load(output)
@@ -131,14 +129,13 @@ class Inspector(Section):
         if not output.is_picture and not output.cell.request:
             self.viewer.clear(state_text(output))
         lab, results = self._session.lab, self._session.results
-        self._session.dispatcher.background(
-            lambda: _load(lab, results, output), self.guarded(self._on_loaded), self.show
-        )
+        self.background(lambda: _load(lab, results, output), self._on_loaded)
 
     def _on_loaded(self, loaded: _Loaded) -> None:
         output = loaded.output
         if output is not self._session.selection:
             return  # another one was picked meanwhile
+        self.clear_trouble()
         self._loaded = loaded
         self._show_pictures(loaded)
         self._show_map()
@@ -187,12 +184,11 @@ class Inspector(Section):
         self.map_line.say("measuring …")
         results = self._session.results
         source = (results.comparison_source if results is not None else None) or ChangeMaps()
-        self._session.dispatcher.background(
+        self.background(
             lambda: change_webp(loaded.output, source.comparison),
-            self.guarded(partial(self._on_map, loaded)),
-            self.show,
+            partial(self._on_map, loaded),
             lane="changes",
-            key=(id(self), "map"),
+            key="map",
         )
 
     def _on_map(self, loaded: _Loaded, picture: bytes | str) -> None:

@@ -1,16 +1,18 @@
-"""Pairs of outputs for ranking: two that differ in one axis and in nothing else. Knows no store and no widgets."""
+"""Pairs of outputs for ranking, and the votes on them: the current pair, and the next one. Knows no store and no widgets."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
 
-from kontext_lab.figures.axis_values import OUTPUT, Shot, Values
+from kontext_lab.errors import NotFound
+from kontext_lab.figures.axis_values import OUTPUT, Values
 from kontext_lab.results import Output, Results
-from kontext_lab.statistics import Pair, Scores, Vote, scores
+from kontext_lab.statistics import Choice, Pair, Vote, next_pair, seen
 
-__all__ = ["Match", "by_value", "pairs", "rankable"]
+__all__ = ["Match", "VoteSession", "pairs", "rankable"]
 
 _REPLICATES = ("seed", "repeat", "image", OUTPUT)
 """Parameters that are never joined with another axis: pairs share the seed and the reference."""
@@ -21,19 +23,28 @@ class Match:
     """Two outputs of the same seed, reference and everything else, that differ in one axis.
 
     Attributes:
-        first: has the earlier of the two values.
-        second: has the later.
+        left: has the earlier of the two values, until the match is flipped.
+        right: has the later.
         labels: labels of the two values, in this order.
     """
 
-    first: Output
-    second: Output
+    left: Output
+    right: Output
     labels: tuple[str, str]
 
     @property
     def ids(self) -> Pair:
         """Their ids in votes: digests of their exact bytes, which copies share."""
-        return self.first.sha256, self.second.sha256
+        return self.left.sha256, self.right.sha256
+
+    @property
+    def pair(self) -> frozenset[str]:
+        """The two ids in any order."""
+        return frozenset(self.ids)
+
+    def flipped(self) -> Match:
+        """The same two with their sides exchanged."""
+        return Match(self.right, self.left, self.labels[::-1])
 
 
 def pairs(results: Results, axis: str) -> list[Match]:
@@ -41,10 +52,6 @@ def pairs(results: Results, axis: str) -> list[Match]:
 
     Identical pictures are left out, as there is nothing to choose. Parameters that vary together with the axis
     (`prompt+guidance_scale`) count as one with it.
-
-    Args:
-        results: of one sweep, or of several together.
-        axis: a parameter, or `output` for the pictures of one request.
 
     Raises:
         NotFound: no cell has such a parameter; names those that exist.
@@ -67,29 +74,12 @@ def rankable(results: Results) -> dict[str, list[Match]]:
     return matches_by_axis
 
 
-def by_value(matches: Sequence[Match], votes: Iterable[Vote]) -> Scores:
-    """Score the values themselves: each vote on a pair counts for the values of the two.
-
-    This assumes that the preference is the same for every seed and reference. If it is not, the errors are too small, and the
-    scores of the outputs, which are compared within seeds, are more reliable.
-
-    Args:
-        matches: of one axis.
-        votes: any votes; those on other pairs are ignored.
-    """
-    labels = {frozenset(match.ids): dict(zip(match.ids, match.labels, strict=True)) for match in matches}
-    return scores(
-        replace(vote, left=labels[vote.pair][vote.left], right=labels[vote.pair][vote.right])
-        for vote in votes
-        if vote.pair in labels
-    )
-
-
 def _matches(values: Values, axis: str) -> list[Match]:
     others = [key for key in values.axes if key != axis and not _together(values, axis, key)]
     blocks: dict[tuple[Hashable, ...], list[tuple[Output, Hashable]]] = {}
     for shot in values.shots:
-        output = _picture(shot)
+        outputs = (output for output in shot.cell.outputs if output.number == shot.output)
+        output = next((output for output in outputs if output.is_picture), None)
         token = values.value(shot, axis).token
         if output is not None and token is not None:
             place = (shot.cell.service, *(values.value(shot, key).token for key in others))
@@ -101,13 +91,8 @@ def _matches(values: Values, axis: str) -> list[Match]:
         for (first, one), (second, two) in itertools.combinations(block, 2):
             if one != two and first.sha256 != second.sha256:
                 match = Match(first, second, (order[one][1], order[two][1]))
-                found.setdefault(frozenset(match.ids), match)
+                found.setdefault(match.pair, match)
     return list(found.values())
-
-
-def _picture(shot: Shot) -> Output | None:
-    outputs = (output for output in shot.cell.outputs if output.number == shot.output)
-    return next((output for output in outputs if output.is_picture), None)
 
 
 def _together(values: Values, axis: str, other: str) -> bool:
@@ -115,3 +100,128 @@ def _together(values: Values, axis: str, other: str) -> bool:
     if axis in _REPLICATES or other in _REPLICATES:
         return False
     return values.determines(values.shots, (axis,), other) and values.determines(values.shots, (other,), axis)
+
+
+class VoteSession:
+    """Pairs of one axis at a time, in random order.
+
+    Attributes:
+        matches: pairs by axis.
+        axis: the current one, or "" if no axis has pairs.
+        rater: who votes.
+        votes: of all raters, on all axes.
+        current: the pair to vote on, or None.
+        following: the pair after it, or None.
+    """
+
+    def __init__(self, rater: str = "", rng: Random | None = None) -> None:
+        self.rater = rater
+        self.axis = ""
+        self.matches: Mapping[str, Sequence[Match]] = {}
+        self.votes: list[Vote] = []
+        self.current: Match | None = None
+        self.following: Match | None = None
+        self._rng = rng or Random()
+        self._given: list[tuple[Vote, Match]] = []
+        self._excluded: set[frozenset[str]] = set()
+        self._taken_back: set[str] = set()
+
+    def put(self, matches: Mapping[str, Sequence[Match]], votes: Sequence[Vote], axis: str = "") -> None:
+        """Replace pairs and votes; the current pair stays if it is among them.
+
+        Votes given here that are not written yet count too. `axis` is the one to begin with; "" keeps the current one.
+        """
+        self.matches = matches
+        known = {vote.key for vote in votes}
+        own = [vote for vote, _ in self._given if vote.key not in known]
+        self.votes = [vote for vote in (*votes, *own) if vote.key not in self._taken_back]
+        before = self.axis
+        self.axis = next((one for one in (axis, before, *matches) if one in matches), "")
+        open_pairs = [match.pair for match in self.open]
+        if self.axis != before or self.current is None or self.current.pair not in open_pairs:
+            self.begin()
+
+    def forget(self) -> None:
+        """Forget the votes given here, so that they can't be taken back: other results follow."""
+        self._given, self._excluded, self._taken_back = [], set(), set()
+        self.current = self.following = None
+
+    def choose(self, axis: str) -> None:
+        """Ask about another axis."""
+        self.axis = axis
+        self.begin()
+
+    def begin(self) -> None:
+        """Draw the current pair and the one after it."""
+        self.current = self._draw()
+        self.following = self._draw(exclude=self.current)
+
+    def give(self, choice: Choice) -> tuple[Vote, Match]:
+        """Vote on the current pair, and go on to the next."""
+        if self.current is None:
+            raise NotFound("there is no pair to vote on")
+        vote = Vote(self.current.left.sha256, self.current.right.sha256, choice, self.rater)
+        given = (vote, self.current)
+        self.votes.append(vote)
+        self._given.append(given)
+        self.current = self.following if self.following is not None else self._draw()
+        self.following = self._draw(exclude=self.current)
+        return given
+
+    @property
+    def can_undo(self) -> bool:
+        """True if a vote was given here."""
+        return bool(self._given)
+
+    def undo(self) -> tuple[Vote, Match]:
+        """Take back the last vote that was given here, and ask about its pair again."""
+        if not self._given:
+            raise NotFound("there is no vote of yours to take back")
+        vote, match = self._given[-1]
+        self.drop(vote)
+        self._taken_back.add(vote.key)
+        self.current = match
+        self.following = self._draw(exclude=match)
+        return vote, match
+
+    def keep(self, vote: Vote) -> None:
+        """Count a vote again that could not be taken back."""
+        self._taken_back.discard(vote.key)
+        self.votes.append(vote)
+
+    def drop(self, vote: Vote) -> None:
+        """Don't count a vote, such as one that could not be recorded."""
+        self._given = [one for one in self._given if one[0].key != vote.key]
+        self.votes = [one for one in self.votes if one.key != vote.key]
+
+    def exclude(self, match: Match) -> None:
+        """Don't ask about a pair again whose pictures can't be loaded."""
+        self._excluded.add(match.pair)
+        if self.current == match:
+            self.begin()
+        elif self.following == match:
+            self.following = self._draw(exclude=self.current)
+
+    @property
+    def open(self) -> list[Match]:
+        """The pairs of the axis that can be voted on."""
+        matches = self.matches.get(self.axis, ())
+        return [match for match in matches if match.pair not in self._excluded]
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """The number of pairs of the axis that this rater has seen, and of all."""
+        pairs = [match.ids for match in self.open]
+        return seen(pairs, self.votes, rater=self.rater), len(pairs)
+
+    def _draw(self, exclude: Match | None = None) -> Match | None:
+        """A pair other than `exclude`, with random sides; None if there is no other."""
+        matches = {match.pair: match for match in self.open}
+        if exclude is not None:
+            matches.pop(exclude.pair, None)
+        if not matches:
+            return None
+        pairs = [match.ids for match in matches.values()]
+        left, right = next_pair(pairs, self.votes, self._rng, rater=self.rater)
+        match = matches[frozenset((left, right))]
+        return match if match.ids[0] == left else match.flipped()

@@ -31,19 +31,12 @@ _MOST_SHARPENED = 36
 
 
 class PictureLoader:
-    """Supplies a sheet with pictures.
-
-    Args:
-        sheet: whose pictures are loaded.
-        background: None loads nothing: the sheet then loads pictures itself.
-        on_loaded: called when previews have been loaded.
-        on_trouble: called with an exception of a job.
-    """
+    """Supplies a sheet with pictures; calls `on_loaded` for new previews, `on_trouble` for an exception of a job."""
 
     def __init__(
         self,
         sheet: LiveSheet,
-        background: Background | None,
+        background: Background,
         on_loaded: Callable[[], None],
         on_trouble: Callable[[Exception], None],
     ) -> None:
@@ -54,15 +47,8 @@ class PictureLoader:
         self._sharpening = False
         self._next: tuple[Tile | None, Callable[[], bool]] | None = None
 
-    @property
-    def is_possible(self) -> bool:
-        """True if there is a thread to load on."""
-        return self._background is not None
-
     def load_cached(self, plan: GridPlan, until: float) -> None:
         """Decode pictures that are in memory until a moment of the monotonic clock, so that they show at once."""
-        if self._background is None:
-            return
         for tile in self._sheet.missing(plan):
             if time.monotonic() > until:
                 return
@@ -71,8 +57,6 @@ class PictureLoader:
 
     def fetch(self) -> None:
         """Load the missing previews, a few at a time."""
-        if self._background is None:
-            return
         missing = [tile for tile in self._sheet.missing() if source_of(tile) not in self._requested]
         measured = any(tile.overlay is not None for tile in missing)
         jobs, size = (_MEASURING_JOBS, 1) if measured else (_JOBS, _JOB_SIZE)
@@ -107,7 +91,7 @@ class PictureLoader:
             show: called after every change; returns whether to go on.
         """
         plan = self._sheet.plan
-        if self._background is None or plan is None:
+        if plan is None:
             return
         if self._sharpening:
             self._next = (first, show)
@@ -117,7 +101,7 @@ class PictureLoader:
 
     def _sharpen(self, coarse: list[Tile], plan: GridPlan, show: Callable[[], bool]) -> None:
         job, rest = coarse[:_JOB_SIZE], coarse[_JOB_SIZE:]
-        if not job or self._background is None:
+        if not job:
             return
         self._sharpening = True
 

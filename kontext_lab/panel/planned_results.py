@@ -25,12 +25,7 @@ _NOTES = {
 
 
 def planned_results(plan: Plan, shown: Results | None) -> Results:
-    """A plan's cells as results: waiting ones, and finished ones if the results on show have the same request.
-
-    Args:
-        plan: of the next run.
-        shown: the results on show, or None.
-    """
+    """A plan's cells as results: waiting ones, and finished ones if the results on show have the same request."""
     finished = {
         cell.fingerprint: cell for cell in shown or () if cell.state is State.DONE and cell.fingerprint
     }
@@ -84,9 +79,6 @@ def merged(sources: Mapping[str, Results]) -> Results:
     """The cells of several results together.
 
     If different sweeps have cells with the same parameters, the sweep becomes a parameter too.
-
-    Args:
-        sources: results by distinct names.
     """
     seen: dict[tuple[tuple[str, str], ...], str] = {}
     overlap = False

@@ -19,11 +19,9 @@ from kontext_lab.lab.change_maps import on_each_other
 from kontext_lab.lab.verdicts import record_vote
 from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import PageFrame, Viewer
-from kontext_lab.panel.environment import keep_messages
-from kontext_lab.panel.pairs import Match, pairs, rankable
+from kontext_lab.panel.pairs import Match, VoteSession, pairs, rankable
 from kontext_lab.panel.score_table import score_table
-from kontext_lab.panel.ui_dispatcher import UiDispatcher
-from kontext_lab.panel.vote_session import Sides, VoteSession
+from kontext_lab.panel.ui_dispatcher import UiDispatcher, keep_messages
 from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
 from kontext_lab.results import Results
 from kontext_lab.statistics import Choice, Scores, Vote
@@ -43,7 +41,7 @@ _HINT = (
     "← left, → right, ↑ both good (half a win each), ↓ both bad (no vote)."
 )
 _PAUSE = 0.3
-"""Seconds in which nobody judges two pictures: an earlier key was meant for the pair before."""
+"""Seconds after a new pair or a key in which another key is ignored: it was meant for the pair before."""
 _REST = 1.0
 """Seconds without a vote before scores are computed and recorded."""
 
@@ -52,33 +50,19 @@ Pictures = tuple[bytes, bytes, Placement | None]
 
 
 class Rank(Section):
-    """Votes on pairs.
-
-    Args:
-        lab: returns the store in use.
-        dispatcher: of the widgets' thread.
-        axis: to begin with, or "".
-        rater: who votes, or "".
-        pause: seconds after a new pair or a key in which another key is ignored.
-    """
+    """Votes on pairs; begins with `axis`, if there is one."""
 
     def __init__(
-        self,
-        lab: Callable[[], Lab],
-        dispatcher: UiDispatcher,
-        *,
-        axis: str = "",
-        rater: str = "",
-        pause: float = _PAUSE,
+        self, lab: Callable[[], Lab], dispatcher: UiDispatcher, *, axis: str = "", rater: str = ""
     ) -> None:
-        super().__init__()
-        self._lab, self._dispatcher, self._first_axis, self._pause = lab, dispatcher, axis, pause
+        super().__init__(dispatcher)
+        self._lab, self._first_axis, self._pause = lab, axis, _PAUSE
         self.results: Results | None = None
         self.votes = VoteSession(rater)
-        self.on_show: Sides | None = None
+        self.on_show: Match | None = None
         self._since = self._pressed = 0.0
-        self._loaded: dict[Sides, Pictures] = {}
-        self._loading: set[Sides] = set()
+        self._loaded: dict[Match, Pictures] = {}
+        self._loading: set[Match] = set()
         self.axis = Dropdown(description="Axis", **plain(Dropdown, width="auto"))
         self.rater = Text(
             rater,
@@ -87,20 +71,17 @@ class Rank(Section):
             continuous_update=False,
             **plain(Text, width="16em"),
         )
-        self.axis.observe(self.guarded(self._on_axis), names="value")
-        self.rater.observe(self.guarded(self._on_rater), names="value")
+        self.on_change(self.axis, self._on_axis)
+        self.on_change(self.rater, self._on_rater)
         self.busy, self.empty = TextLine(kind="muted"), TextLine(_NEEDS, "muted")
         self.simulated = TextLine(kind="warning")
         self.viewer = Viewer("side")
         self.viewer.on_trouble(self.show)
-        choices: tuple[tuple[str, Choice, str], ...] = (
-            ("← Left", "left", "The left one is better (arrow left)"),
-            ("↑ Both good", "both good", "Half a win each (arrow up)"),
-            ("↓ Both bad", "both bad", "Counts as no vote (arrow down)"),
-            ("Right →", "right", "The right one is better (arrow right)"),
-        )
         self.buttons = [
-            self.button(text, partial(self.press, choice), tooltip) for text, choice, tooltip in choices
+            self.button("← Left", partial(self.press, "left"), "The left one is better (arrow left)"),
+            self.button("↑ Both good", partial(self.press, "both good"), "Half a win each (arrow up)"),
+            self.button("↓ Both bad", partial(self.press, "both bad"), "Counts as no vote (arrow down)"),
+            self.button("Right →", partial(self.press, "right"), "The right one is better (arrow right)"),
         ]
         self.undo_button = self.button("Undo", self.undo, "Take back your last vote", small=True)
         self.progress = TextLine()
@@ -109,7 +90,7 @@ class Rank(Section):
             tooltip="Scores and parameters: no longer blind",
             **plain(ToggleButton, width="auto"),
         )
-        self.shown.observe(self.guarded(lambda _: self._show_scores()), names="value")
+        self.on_change(self.shown, self._show_scores)
         self.table = HTML(**plain(HTML))
         head = row(self.axis, self.rater, name="kl-arranging")
         buttons = row(*self.buttons, self.undo_button, self.progress)
@@ -128,25 +109,20 @@ class Rank(Section):
             self._loaded.clear()
         self.results = results
         if results is None or not len(results):
+            self.busy.say("")
             self._on_matches(({}, []))
             return
         lab = self._lab()
         self.busy.say("reading the votes …")
-
-        def on_error(error: Exception) -> None:
-            self.busy.say("")
-            self.show(error)
-
-        self._dispatcher.background(
+        self.background(
             lambda: (rankable(results), lab.votes(results)),
-            self.watched(self._on_matches),
-            on_error,
+            self._on_matches,
             lane="rank",
-            key=(id(self), "put"),
+            key="put",
+            busy=self.busy,
         )
 
     def _on_matches(self, read: tuple[Mapping[str, list[Match]], list[Vote]]) -> None:
-        self.busy.say("")
         matches, votes = read
         wanted, self._first_axis = self._first_axis, ""
         self.votes.put(matches, votes, wanted)
@@ -164,46 +140,46 @@ class Rank(Section):
         self.simulated.say("Simulated pictures: made by the sandbox, not by the model." if simulated else "")
         self._ask()
 
-    def _on_axis(self, change: dict[str, Any]) -> None:
-        if not self._filling and change["new"]:
-            self.votes.choose(change["new"])
+    def _on_axis(self) -> None:
+        if self.axis.value:
+            self.votes.choose(self.axis.value)
             self._ask()
 
-    def _on_rater(self, change: dict[str, Any]) -> None:
-        self.votes.rater = change["new"].strip()
+    def _on_rater(self) -> None:
+        self.votes.rater = self.rater.value.strip()
         self.votes.begin()
         self._ask()
 
     def _ask(self) -> None:
         """Show the current pair, and load it and the next one."""
         wanted = (self.votes.current, self.votes.following)
-        self._loaded = {sides: pictures for sides, pictures in self._loaded.items() if sides in wanted}
-        for sides in wanted:
-            if sides is not None and sides not in self._loaded and sides not in self._loading:
-                self._load(sides)
+        self._loaded = {match: pictures for match, pictures in self._loaded.items() if match in wanted}
+        for match in wanted:
+            if match is not None and match not in self._loaded and match not in self._loading:
+                self._load(match)
         self._show_pair()
         self._show_progress()
 
-    def _load(self, sides: Sides) -> None:
-        self._loading.add(sides)
-        left, right = sides.left, sides.right
+    def _load(self, match: Match) -> None:
+        self._loading.add(match)
+        left, right = match.left, match.right
         source = self.results.comparison_source if self.results is not None else None
 
         def on_loaded(pictures: Pictures) -> None:
-            self._loading.discard(sides)
-            if sides in (self.votes.current, self.votes.following):
-                self._loaded[sides] = pictures
+            self._loading.discard(match)
+            if match in (self.votes.current, self.votes.following):
+                self._loaded[match] = pictures
                 self._show_pair()
 
         def on_error(error: Exception) -> None:
-            self._loading.discard(sides)
+            self._loading.discard(match)
             self.show(error)
-            self.votes.exclude(sides)
+            self.votes.exclude(match)
             self._ask()
 
-        self._dispatcher.background(
+        self.background(
             lambda: (left.bytes, right.bytes, on_each_other(left, right, source)),
-            self.watched(on_loaded),
+            on_loaded,
             on_error,
             lane="rank",
         )
@@ -252,29 +228,19 @@ class Rank(Section):
             self.vote(choice)
 
     def vote(self, choice: Choice) -> Vote:
-        """Vote on the pair on show.
-
-        Args:
-            choice: `left`, `right`, `both good` or `both bad`.
-
-        Raises:
-            NotFound: no pair is on show.
-            ConfigError: the choice or the rater's name is not allowed.
-        """
+        """Vote on the pair on show, as `Ranking.vote` does."""
         if self.on_show is None or self.on_show != self.votes.current:
             raise NotFound("no pair is on show yet")
-        vote, sides = self.votes.give(choice)
-        lab = self._lab()
-        self._write(
-            lambda: record_vote(lab.context.tracker, vote, sides.left, sides.right), vote, self.votes.drop
-        )
+        vote, match = self.votes.give(choice)
+        tracker = self._lab().context.tracker
+        self._write(lambda: record_vote(tracker, vote, match.left, match.right), vote, self.votes.drop)
         return vote
 
     def undo(self) -> None:
         """Take back the last vote that was given here, and ask about its pair again."""
-        vote, sides = self.votes.undo()
+        vote, match = self.votes.undo()
         lab = self._lab()
-        self._write(lambda: lab.withdraw_vote(vote, sides.left, sides.right), vote, self.votes.keep)
+        self._write(lambda: lab.withdraw_vote(vote, match.left, match.right), vote, self.votes.keep)
 
     def _write(self, write: Callable[[], object], vote: Vote, revert: Callable[[Vote], None]) -> None:
         """Write a vote in the background, and go on to the next pair; an error reverts the vote."""
@@ -285,7 +251,7 @@ class Rank(Section):
             self._show_progress()
             self.show(error)
 
-        self._dispatcher.background(write, lambda _: self._record_soon(results), on_error, lane="votes")
+        self.background(write, lambda _: self._record_soon(results), on_error, lane="votes")
         self._ask()
 
     # Scores.
@@ -294,12 +260,11 @@ class Rank(Section):
         """Record the scores of all votes once nobody votes."""
         if results is None:
             return
-        lab, key = self._lab(), (id(self), "rate", id(results))
-        compute = partial(lab.scores, results)
-        self._dispatcher.later(
+        compute = partial(self._lab().scores, results)
+        self.dispatcher.later(
             _REST,
-            lambda: self._dispatcher.background(compute, lambda _: None, self.show, lane="scores", key=key),
-            key=key,
+            lambda: self.background(compute, lambda _: None, lane="scores", key=f"scores {id(results)}"),
+            key=(id(self), "scores", id(results)),
             move=True,
         )
 
@@ -316,12 +281,11 @@ class Rank(Section):
             if self.shown.value:
                 self.table.value = text
 
-        self._dispatcher.background(
+        self.background(
             lambda: score_table(axis, matches, votes, simulated=simulated),
-            self.watched(on_table),
-            self.show,
+            on_table,
             lane="scores",
-            key=(id(self), "table"),
+            key="table",
         )
 
 
@@ -378,7 +342,7 @@ class Ranking(VBox):
         self._lab, self._results = lab, results
         self._frame = PageFrame(tuple(_KEYS))
         self._rank = Rank(lambda: lab, self._dispatcher, axis=axis, rater=rater)
-        self._dispatcher.trouble = self._rank.show
+        self._dispatcher.on_error = self._rank.show
         self._frame.on_key(self._rank.guarded(self._rank.press_key))
         self._frame.on_trouble(self._rank.show)
         super().__init__([self._frame, self._rank], layout=Layout(width="100%"))

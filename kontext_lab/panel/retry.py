@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kontext_lab.errors import AlreadyRunning, ConfigError
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.widgets import TextLine, show_if
+from kontext_lab.panel.widgets import Section, TextLine, show_if
 from kontext_lab.results import Results, State
 
 if TYPE_CHECKING:
@@ -18,68 +16,26 @@ if TYPE_CHECKING:
     from kontext_lab.lab.plan import Plan
     from kontext_lab.sweep import Sweep
 
-__all__ = ["ConfirmPrompt", "PressedButton", "Retry"]
+__all__ = ["Retry"]
 
 RetryInput = tuple["Lab", "Sweep", dict[str, Any]]
 """Lab, sweep and options of a retry."""
 
 
-@dataclass(frozen=True)
-class PressedButton:
-    """A button that was pressed.
-
-    Attributes:
-        button: its text.
-        revision: of the form at that moment.
-        was_asked: True if a question about it was open.
-    """
-
-    button: str
-    revision: int
-    was_asked: bool = False
-
-
-@dataclass(frozen=True)
-class ConfirmPrompt:
-    """A question before paying.
-
-    Attributes:
-        plan: would be run.
-        lab: made the plan.
-        pressed: the button, if it is about the form.
-    """
-
-    plan: Plan
-    lab: Lab
-    pressed: PressedButton | None = None
-
-    @property
-    def line(self) -> str:
-        """The text of the question."""
-        plan = self.plan
-        many = "1 request" if plan.requests == 1 else f"{plan.requests} requests"
-        return "\n".join((*plan.sources, f"{many} to the real API, ≈ ${plan.cost:.2f}."))
-
-
 class Retry:
-    """Keeps the price of retrying the results on show up to date.
+    """Keeps the price of retrying the results on show up to date; `ask` runs a plan, after a question if it costs much.
 
-    Args:
-        session: whose results.
-        form: has the run options.
-        ask: asks before paying, if it costs much.
-        on_trouble: called with an exception of the background.
+    Errors are shown in `section`.
     """
 
     def __init__(
         self,
         session: Session,
         form: Form,
-        ask: Callable[[ConfirmPrompt], None],
-        on_trouble: Callable[[Exception], None],
+        ask: Callable[[Plan, Lab], None],
+        section: Section,
     ) -> None:
-        self._session, self._form = session, form
-        self._ask, self._on_trouble = ask, on_trouble
+        self._session, self._form, self._ask, self._section = session, form, ask, section
         self.price = TextLine(kind="muted")
         self.is_pressed = False
         self._input: RetryInput | None = None
@@ -145,33 +101,26 @@ class Retry:
         self.price.say("")
         current = self._input = self._current_input()
         lab, sweep, options = current
-        self._session.dispatcher.background(
-            lambda: lab.plan(sweep, **options),
-            partial(self._on_plan, current),
-            partial(self._on_error, current),
-            lane="plan",
-        )
 
-    def _on_plan(self, current: RetryInput, plan: Plan) -> None:
-        if current is not self._input:
-            return  # other results are on show by now
-        self._plan = plan
-        money = "free: simulated" if plan.simulated else f"≈ ${plan.cost:.2f}"
-        self.price.say(f"{plan.requests} to send, {money}")
-        self._show_price()
-        if self.is_pressed:
-            self.is_pressed = False
-            try:
+        def on_plan(plan: Plan) -> None:
+            if current is not self._input:
+                return  # other results are on show by now
+            self._plan = plan
+            money = "free: simulated" if plan.simulated else f"≈ ${plan.cost:.2f}"
+            self.price.say(f"{plan.requests} to send, {money}")
+            self._show_price()
+            if self.is_pressed:
+                self.is_pressed = False
                 self._ask_to_run()
-            except Exception as error:
-                self._on_trouble(error)
 
-    def _on_error(self, current: RetryInput, error: Exception) -> None:
-        if current is self._input:
-            self._input, self.is_pressed = None, False
-            self._on_trouble(error)
+        def on_error(error: Exception) -> None:
+            if current is self._input:
+                self._input, self.is_pressed = None, False
+                self._section.show(error)
+
+        self._section.background(lambda: lab.plan(sweep, **options), on_plan, on_error, lane="plan")
 
     def _ask_to_run(self) -> None:
         plan, current = self._plan, self._input
         if plan is not None and current is not None:
-            self._ask(ConfirmPrompt(plan, current[0]))
+            self._ask(plan, current[0])

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ipywidgets import HTML
 
 from kontext_lab.errors import ConfigError
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.planner import Planner
-from kontext_lab.panel.retry import ConfirmPrompt, PressedButton, Retry
+from kontext_lab.panel.retry import Retry
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
 from kontext_lab.results import Results, State
 from kontext_lab.sweep import Sweep
 
+if TYPE_CHECKING:
+    from kontext_lab.lab import Lab
+    from kontext_lab.lab.plan import Plan
+
 __all__ = ["RunBar", "meter", "progress_line"]
 
 
 _TICK = 0.5
-"""Seconds between two looks at the clock while a sweep runs."""
+"""Seconds between two updates of the time left."""
 
 _WAITING = (
     "Other cells can be executed meanwhile: until they end, clicks and redraws wait, the sweep does not. "
@@ -29,68 +33,75 @@ _WAITING = (
 )
 
 
-class RunBar(Section):
-    """The line of the plan, the buttons, the line of progress.
+@dataclass(frozen=True)
+class _PressedButton:
+    """A button that waits for the plan.
 
-    Args:
-        session: what is run.
-        planner: what would be run.
-        form: has the run options.
+    Attributes:
+        text: of the button.
+        revision: of the form when it was pressed.
+        was_asked: True if a question about it was open.
     """
 
+    text: str
+    revision: int
+    was_asked: bool = False
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A question before paying, and the button that it is about; None for *Retry failed*."""
+
+    plan: Plan
+    lab: Lab
+    pressed: _PressedButton | None
+
+    @property
+    def line(self) -> str:
+        plan = self.plan
+        many = "1 request" if plan.requests == 1 else f"{plan.requests} requests"
+        return "\n".join((*plan.sources, f"{many} to the real API, ≈ ${plan.cost:.2f}."))
+
+
+class RunBar(Section):
+    """The line of the plan, the buttons, the line of progress."""
+
     def __init__(self, session: Session, planner: Planner, form: Form) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self._session, self._planner, self._form = session, planner, form
-        self._asked: ConfirmPrompt | None = None
-        self._pressed: PressedButton | None = None
+        self._asked: _Question | None = None
+        self._pressed: _PressedButton | None = None
         self.plan, self.warnings, self.reason = TextLine(), TextLine(kind="warning"), TextLine(kind="muted")
         self.run_button = self.button("Run", self.run, "Send what the plan says", primary=True)
         self.one_button = self.button("Try 1 first", self.try_one, "Send a single request of this sweep")
         self.stop_button = self.button("Stop", self.stop, "Send nothing more; what is under way is kept")
         self.retry_button = self.button("Retry failed", self.retry_failed, "Send failed cells again")
-        self.retrying = Retry(session, form, self._ask_about, self.show)
+        self.retrying = Retry(session, form, self._run_or_ask, self)
         self.question = TextLine(kind="warning")
         self.yes_button = self.button("Pay and run", self.confirm, "Yes, start it", primary=True)
         self.no_button = self.button("Not now", self.decline, "Start nothing")
-        self.meter, self.progress, self.notes = (
-            HTML(**plain(HTML, margin="0", width="100%")),
-            TextLine(),
-            TextLine(kind="warning"),
-        )
-        self.hint = TextLine(kind="muted")
-        buttons = row(
-            self.run_button, self.one_button, self.stop_button, self.retry_button, self.retrying.price
-        )
+        self.meter = HTML(**plain(HTML, margin="0", width="100%"))
+        self.progress, self.hint, self.notes = TextLine(), TextLine(kind="muted"), TextLine(kind="warning")
+        started = (self.run_button, self.one_button, self.stop_button, self.retry_button)
+        buttons = row(*started, self.retrying.price)
         self._question_row = row(self.question, self.yes_button, self.no_button)
-        self.fill(
-            [
-                self.plan,
-                self.warnings,
-                buttons,
-                self.reason,
-                self._question_row,
-                self.meter,
-                self.progress,
-                self.hint,
-                self.notes,
-            ]
-        )
-        session.observe(
-            self.watched(self._on_session), names=["lab", "state", "results", "queue", "line", "beat", "ends"]
-        )
-        planner.observe(self.watched(self._on_plan), names=["state", "problems", "revision", "slow"])
+        upper = (self.plan, self.warnings, buttons, self.reason, self._question_row)
+        self.fill([*upper, self.meter, self.progress, self.hint, self.notes])
+        traits = ["lab", "state", "results", "queue", "line", "beat", "ends"]
+        session.observe(self.watched(self._on_session), names=traits)
+        self.follow(planner, self._on_plan, "state", "problems", "revision", "slow")
         self._show_question()
         self._on_plan()
         self._on_session()
 
-    # What the buttons do.
+    # The buttons.
 
     def run(self) -> None:
-        """Run what stands in the form, after what is under way; asks first where it costs much."""
+        """Run the sweep in the form, after the current run; asks first if it costs much."""
         self._press("Run")
 
     def resume(self, sweep: Sweep) -> None:
-        """Put a sweep into the form and run it, which sends what is missing; asks first where it costs much."""
+        """Put a sweep into the form and run it, which sends what is missing; asks first if it costs much."""
         self._form.more.reuse_again()
         self._form.load(sweep)
         self.run()
@@ -110,57 +121,59 @@ class RunBar(Section):
         self._show_buttons()
 
     def confirm(self) -> None:
-        """Yes to what was asked."""
+        """Say yes to the question."""
         if self._asked is not None:
             asked = self._asked
             self.decline()
             self._session.run(asked.plan, asked.lab)
 
     def decline(self) -> None:
-        """No to what was asked, and to what was pressed and is not asked yet."""
+        """Say no to the question, and forget the button that was pressed."""
         self._asked, self._pressed = None, None
         self.retrying.decline()
         self._show_question()
 
     @property
     def waits_for_plan(self) -> bool:
-        """Whether something was pressed that starts as soon as the plan is there."""
+        """True if a button was pressed that acts as soon as the plan is ready."""
         return self._pressed is not None or self.retrying.is_pressed
 
     def _press(self, button: str) -> None:
         planner = self._planner
         self._form.settle()
-        planner.again()
+        planner.retry()
         if planner.state == "wrong":
             raise ConfigError(f"nothing is run: {self._why_not()}")
         self.decline()
-        self._pressed = PressedButton(button, planner.revision)
+        self._pressed = _PressedButton(button, planner.revision)
         self._on_plan()
 
-    def _ask_about(self, asked: ConfirmPrompt, *, always: bool = False) -> None:
-        if not always and (asked.lab.simulated or asked.plan.cost <= asked.lab.context.confirm_above):
-            self._session.run(asked.plan, asked.lab)
+    def _run_or_ask(self, plan: Plan, lab: Lab, pressed: _PressedButton | None = None) -> None:
+        """Run a plan; ask first if it costs much, or if a question about it was open."""
+        was_asked = pressed is not None and pressed.was_asked
+        if not was_asked and (lab.simulated or plan.cost <= lab.context.confirm_above):
+            self._session.run(plan, lab)
             return
-        self._asked = asked
+        self._asked = _Question(plan, lab, pressed and replace(pressed, was_asked=True))
         self._show_question()
 
     def _show_question(self) -> None:
         self.question.say(self._asked.line if self._asked else "")
         show_if(self._asked, self._question_row)
 
-    # What is shown.
+    # The lines.
 
-    def _on_plan(self, _: object = None) -> None:
+    def _on_plan(self) -> None:
         planner = self._planner
         plan = planner.plan if planner.state != "wrong" else None
         if planner.state != "planning":
             self.plan.say("\n".join((plan.line, *plan.sources)) if plan is not None else "")
             self.warnings.say("\n".join(plan.warnings) if plan is not None else "")
-        self._follow_the_plan()
+        self._act_on_plan()
         self._show_buttons()
 
-    def _follow_the_plan(self) -> None:
-        """What was pressed or asked holds for the form as it was then, and for no other."""
+    def _act_on_plan(self) -> None:
+        """Run or ask if a button waits for the plan; a button and a question hold for the form as it was then."""
         planner, asked = self._planner, self._asked
         if asked is not None and asked.pressed is not None and planner.state != "ready":
             self._asked = None
@@ -173,19 +186,16 @@ class RunBar(Section):
             self._pressed = None
             if not pressed.was_asked and planner.state != "wrong":
                 self.trouble.say(
-                    f"{pressed.button} was pressed before the form changed: nothing is sent, press it again"
+                    f"{pressed.text} was pressed before the form changed: nothing is sent, press it again"
                 )
         elif planner.state == "ready":
             self._pressed = None
             plan, wanted = planner.plan, planner.wanted
             if plan is not None and wanted is not None:
-                chosen = plan if pressed.button == "Run" else plan.head(1)
-                question = ConfirmPrompt(chosen, wanted.lab, replace(pressed, was_asked=True))
-                # No run begins while its question is open.
-                self._ask_about(question, always=pressed.was_asked)
+                self._run_or_ask(plan if pressed.text == "Run" else plan.head(1), wanted.lab, pressed)
 
     def _why_not(self) -> str:
-        """Why Run can't be pressed; "" where it can."""
+        """The reason why Run can't be pressed, or ""."""
         if self._planner.state != "wrong":
             return ""
         problems = list(self._planner.problems.values())
@@ -194,39 +204,30 @@ class RunBar(Section):
 
     def _show_buttons(self) -> None:
         session, why = self._session, self._why_not()
-        # Where merely no plan could be made, a press tries again.
+        # If the form has no problem but no plan could be made, a press tries again.
         self.run_button.disabled = self.one_button.disabled = bool(why) and not self._planner.failed
-        self.run_button.tooltip = why or (
-            "Run after what is under way" if session.busy else "Send what the plan says"
-        )
+        usual = "Run after what is under way" if session.busy else "Send what the plan says"
+        self.run_button.tooltip = why or usual
         self.stop_button.disabled = not session.busy and not self.waits_for_plan
         slow = " the store or the service takes long to answer" if self._planner.slow else ""
         waiting = f"making the plan …{slow}" if self._planner.state == "planning" else ""
         self.reason.say(why or waiting)
         plan = self._planner.plan
-        single = plan is not None and plan.requests > 1
-        show_if(single, self.one_button)
+        show_if(plan is not None and plan.requests > 1, self.one_button)
 
     def _on_session(self, change: Any = None) -> None:
         name = None if change is None else change["name"]
         if name in ("results", "lab", "state") and self._asked is not None and self._asked.pressed is None:
-            self._asked = None  # what failed there is not on show any more, or another service would answer
+            self._asked = None  # other results are on show, or another service would answer
             self._show_question()
         self.retrying.follow(name)
         if name != "beat":
-            there = not self._session.busy and self.retrying.is_possible
-            show_if(there, self.retry_button)
+            show_if(not self._session.busy and self.retrying.is_possible, self.retry_button)
         self._show_progress()
         self._show_buttons()
-        if self._session.busy:
-            self._session.dispatcher.later(_TICK, self._tick, key=(id(self), "tick"))
-
-    def _tick(self) -> None:
-        if self._session.busy:
-            self._show_progress()
-            self._session.dispatcher.later(_TICK, self._tick, key=(id(self), "tick"))
 
     def _show_progress(self) -> None:
+        """Show counts and time left, again and again while a sweep runs."""
         session, results = self._session, self._session.results
         words = [progress_line(results, self._seconds_left())] if results is not None else []
         if session.state == "starting":
@@ -240,9 +241,11 @@ class RunBar(Section):
         self.progress.say(" · ".join(words))
         self.notes.say(session.line)
         self.meter.value = meter(results) if results is not None and len(results) else ""
+        if session.busy:
+            self.dispatcher.later(_TICK, self._show_progress, key=(id(self), "tick"))
 
     def _seconds_left(self) -> float | None:
-        """By what it took so far; None while there is nothing to judge by."""
+        """Seconds left at the speed so far; None if that is unknown."""
         session = self._session
         if session.state != "running" or session.results is None:
             return None
@@ -254,12 +257,7 @@ class RunBar(Section):
 
 
 def progress_line(results: Results, seconds: float | None) -> str:
-    """Counts, money and time left.
-
-    Args:
-        results: of the run.
-        seconds: left, or None where nobody knows.
-    """
+    """Counts, money and seconds left, if they are known."""
     counts = results.counts
     ended = sum(1 for cell in results if cell.state.is_finished and cell.state is not State.CANCELLED)
     parts = [f"{ended}/{len(results)}", f"${results.spent or results.cost:.2f}"]
@@ -288,7 +286,7 @@ _METER = (
 
 
 def meter(results: Results) -> str:
-    """How far it is, as bars; the words are in the line below."""
+    """Counts as bars; the line below has them in words."""
     counts = results.counts
     ended = sum(counts[state] for state, _ in _METER[:-1])
     bars = "".join(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from kontext_lab.panel.pairs import Match, by_value
+from kontext_lab.panel.pairs import Match
 from kontext_lab.results import Output
 from kontext_lab.statistics import Scores, Vote, scores
 
-__all__ = ["score_table"]
+__all__ = ["by_value", "score_table"]
 
 _MOST = 40
 """Pictures in the list; `results.to_frame()` has the rest."""
@@ -23,16 +24,12 @@ _RULES = (
 def score_table(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, simulated: bool) -> str:
     """Scores as HTML: a sentence and a table for the values of the axis, and a folded table of the pictures.
 
-    Args:
-        axis: its name.
-        matches: its pairs.
-        votes: on these or any other pairs.
-        simulated: True if any of the pictures comes from the sandbox.
+    Votes on other pairs than `matches` count for the scores of the pictures only.
 
     Raises:
         ConfigError: the votes don't give scores.
     """
-    asked = {frozenset(match.ids) for match in matches}
+    asked = {match.pair for match in matches}
     here = [vote for vote in votes if vote.pair in asked]
     bad = sum(1 for vote in here if vote.choice == "both bad")
     values = by_value(matches, here)
@@ -45,7 +42,7 @@ def score_table(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, s
     summary = f"{_votes(len(here))}{f' by {raters} people' if raters > 1 else ''}"
     summary += f", of which {bad} both bad don't count" if bad else ""
     summary += "; simulated pictures." if simulated else "."
-    names = {output.sha256: _name(output) for match in matches for output in (match.first, match.second)}
+    names = {output.sha256: _name(output) for match in matches for output in (match.left, match.right)}
     pictures = scores(votes)
     rows = [(names[one], one) for one in pictures.means if one in names]
     listed = _table("picture", pictures, rows[:_MOST])
@@ -59,6 +56,21 @@ def score_table(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, s
         _line(_RULES, "muted"),
     )
     return "".join(parts)
+
+
+def by_value(matches: Sequence[Match], votes: Iterable[Vote]) -> Scores:
+    """Score the values themselves: each vote on a pair counts for the values of the two.
+
+    This assumes that the preference is the same for every seed and reference. If it is not, the errors are too small, and the
+    scores of the outputs, which are compared within seeds, are more reliable.
+    Votes on other pairs are ignored.
+    """
+    labels = {match.pair: dict(zip(match.ids, match.labels, strict=True)) for match in matches}
+    return scores(
+        replace(vote, left=labels[vote.pair][vote.left], right=labels[vote.pair][vote.right])
+        for vote in votes
+        if vote.pair in labels
+    )
 
 
 def _votes(count: int) -> str:

@@ -1,7 +1,6 @@
-"""What one kernel is doing with one lab: the sweep under way, those that wait, the results on show, the cell picked.
+"""The state of one lab's panels in one kernel: the sweep that runs, those that wait, results on show, picked output.
 
-Every panel of the same lab looks at the same session, so that a second one, or one made anew, shows the same.
-All of it changes on the widgets' thread; runs are started and waited for elsewhere. Knows no widgets.
+All panels of a lab show one session. It changes on the thread of the widgets; runs are started and waited for on others.
 """
 
 from __future__ import annotations
@@ -29,19 +28,18 @@ if TYPE_CHECKING:
 __all__ = ["QueuedRun", "Session"]
 
 _BATCH = 0.15
-"""Seconds over which changed cells are gathered before anybody is told."""
+"""Seconds over which changed cells are gathered before observers are called."""
 
-
-_GOES_ON = ("", "asked", "left", "refused")
-"""Why a run ended that leaves those behind it as good as before."""
+_CONTINUE = ("", "asked", "left", "refused")
+"""Reasons for the end of a run after which the queue goes on."""
 
 
 @dataclass(frozen=True, eq=False)  # a plan of 10,000 cells takes long to compare
 class QueuedRun:
-    """A run that was asked for, as it was when it was: whatever is chosen later holds for later ones.
+    """A run that was asked for; settings that are changed later hold for later runs.
 
     Attributes:
-        plan: what to run, as a person saw it.
+        plan: as the person saw it.
         lab: runs it.
         inside: the MLflow run that was active, or "".
     """
@@ -61,17 +59,16 @@ class Session(HasTraits):
     """The state that panels show.
 
     Attributes:
-        lab: in use for what is started next.
+        lab: runs what is started next.
         state: `idle`, `starting`, `running` or `stopping`.
-        order: what is run, or was run last; None before the first.
-        results: on show: of the run under way, or of one that was opened; None while there are none.
-        sweep: the one the results are of, where it is known.
-        selection: the output picked, or None.
-        queue: what is run next.
-        line: what to say about the last run beyond its counts: why it could not start, what stopped it.
-        beat: counts changes of cells; `changed` says which.
-        changed: the cells that changed with this beat.
-        ends: counts runs that ended.
+        order: the current or the last run; None before the first.
+        results: on show: of the current run, or of one that was opened; None while there are none.
+        sweep: of the results, if it is known.
+        selection: the picked output, or None.
+        queue: the runs that wait.
+        line: about the last run, beyond its counts: why it could not start, or why it stopped.
+        beat: number of batches of changed cells; `changed` has the last batch.
+        ends: number of runs that ended.
     """
 
     lab = AnyTrait()
@@ -93,25 +90,25 @@ class Session(HasTraits):
         self._handle: Handle | None = None
         self._stop = threading.Event()
         self._gathered: dict[int, CellResult] = {}
-        self._gathering = threading.Lock()
+        self._lock = threading.Lock()
 
     @property
     def busy(self) -> bool:
-        """Whether a run is being started or under way."""
+        """True while a run is being started or under way."""
         return self.state != "idle"
 
     def run(self, plan: Plan, lab: Lab) -> None:
-        """Run a plan now, or after what is under way.
+        """Run a plan now, or after the current run.
 
         Args:
-            plan: what a person saw; at most its requests are sent.
+            plan: as the person saw it; at most its requests are sent.
             lab: the lab that made it.
 
         Raises:
-            AlreadyRunning: exactly this is under way or waits; a second press is no second order.
-            TrackingError: there can be no store at its address.
+            AlreadyRunning: the same run is under way or waits.
+            TrackingError: the lab's store can't be used.
         """
-        # Of this thread and this moment, which are the notebook's.
+        # The active run is that of the notebook's thread, at this moment.
         order = QueuedRun(plan, lab, lab.context.active_run_id())
         waits = any(order.same_as(other) for other in self.queue)
         if waits or (self.state in ("starting", "running") and order.same_as(self.order)):
@@ -124,75 +121,68 @@ class Session(HasTraits):
 
     def _start(self, order: QueuedRun) -> None:
         stop = self._stop = threading.Event()
-        self.line = ""
-        self.order = order
-        self.state = "starting"
+        self.line, self.order, self.state = "", order, "starting"
 
         def begin() -> Handle | None:
-            """Start it, on another thread; None if it was stopped before."""
             if stop.is_set():
                 return None
-            handle = order.lab.start(order.plan, observers=[self._tell], inside=order.inside)
-            if stop.is_set():  # while it was being started: the widgets' thread may be busy for long now
+            handle = order.lab.start(order.plan, observers=[self.touch], inside=order.inside)
+            if stop.is_set():  # the thread of the widgets may be busy for long now
                 handle.cancel()
             return handle
 
-        self.dispatcher.background(begin, partial(self._started, order), self._refused, lane="start")
+        self.dispatcher.background(begin, partial(self._on_started, order), self._on_refused, lane="start")
 
-    def _started(self, order: QueuedRun, handle: Handle | None) -> None:
+    def _on_started(self, order: QueuedRun, handle: Handle | None) -> None:
         if handle is None:
             self.line = "stopped before anything was sent"
-            self._over("asked")
+            self._end("asked")
             return
         self._handle = handle
-        # First of all, so that its end is told whatever those who look at it do.
+        # Before observers of the traits below may fail.
         threading.Thread(
-            target=self._watch, args=(handle,), name="kontext-lab panel watch", daemon=True
+            target=self._wait_for_end, args=(handle,), name="kontext-lab panel watch", daemon=True
         ).start()
         self.began = time.monotonic()
-        self.sweep = order.plan.sweep
-        self.selection = None
-        self.results = handle.results
+        self.sweep, self.selection, self.results = order.plan.sweep, None, handle.results
         if self.state == "stopping":
             handle.cancel()
         else:
             self.state = "running"
 
-    def _refused(self, error: Exception) -> None:
-        """A run that could not be started."""
+    def _on_refused(self, error: Exception) -> None:
         self.line = error_text(error)
-        self._over("refused to start")
+        self._end("refused to start")
 
-    def _watch(self, handle: Handle) -> None:
+    def _wait_for_end(self, handle: Handle) -> None:
         error: BaseException | None = None
         try:
             handle.wait()
-        except BaseException as caught:  # told on the widgets' thread
+        except BaseException as caught:  # shown by the thread of the widgets
             error = caught
-        self.dispatcher.put(lambda: self._ended(handle, error))
+        self.dispatcher.put(lambda: self._on_ended(handle, error))
 
-    def _ended(self, handle: Handle, error: BaseException | None) -> None:
+    def _on_ended(self, handle: Handle, error: BaseException | None) -> None:
         self._handle = None
         self._flush()
         self.line = " · ".join([error_text(error)] if error is not None else handle.results.notes)
-        self._over(handle.results.stopped if error is None else "broke off")
+        self._end(handle.results.stopped if error is None else "broke off")
 
-    def _over(self, why: str) -> None:
-        """A run is over; what waits follows, but not where the reason would hold for it as well."""
+    def _end(self, why: str) -> None:
+        """End the current run; start the next one, unless the reason holds for it as well."""
         following, rest = self.queue[:1], self.queue[1:]
-        if following and why not in _GOES_ON:
+        if following and why not in _CONTINUE:
             self.line = f"{self.line} · {len(self.queue)} waiting not started"
             following = rest = ()
-        self.queue = rest
-        self.state = "idle"
+        self.queue, self.state = rest, "idle"
         self.ends += 1
         if following:
             self._start(following[0])
 
     def stop(self) -> None:
-        """Send nothing more, and nothing of what waits; what is in flight is kept.
+        """Send nothing more, and clear the queue; requests in flight are kept.
 
-        Once more: don't wait for that either; answers that still come are in the journal, for the next run.
+        A second call doesn't wait for them either: their answers go to the journal, for the next run.
         """
         self._stop.set()
         if self._handle is not None and self.state == "stopping":
@@ -204,7 +194,7 @@ class Session(HasTraits):
             self.state = "stopping"
 
     def show(self, results: Results, sweep: Sweep | None = None) -> None:
-        """Put other results on show, as of an earlier sweep.
+        """Show other results, such as those of an earlier sweep.
 
         Raises:
             AlreadyRunning: a run is under way; its results are on show.
@@ -213,42 +203,37 @@ class Session(HasTraits):
             raise AlreadyRunning(
                 "a sweep is under way and on show: open this one when it has ended, or compare"
             )
-        self.sweep = sweep
-        self.selection = None
+        self.sweep, self.selection = sweep, None
         self.line = " · ".join(results.notes)
         self.results = results
 
     @property
     def picked(self) -> Output:
-        """The output that is picked, for what needs one.
+        """The picked output.
 
         Raises:
-            NotFound: none is.
+            NotFound: no output is picked.
         """
         found: Output | None = self.selection
         if found is None:
             raise NotFound("no cell is picked: click one, or use the arrow keys")
         return found
 
-    def pick(self, output: Output | None) -> None:
-        """Pick an output, or none."""
+    def pick(self, output: Output) -> None:
+        """Pick an output."""
         self.selection = output
 
-    def _tell(self, cell: CellResult) -> None:
-        """A cell changed; called on the coordinator's thread."""
-        with self._gathering:
+    def touch(self, cell: CellResult) -> None:
+        """Report a changed cell, also one with a new verdict or note; callable from any thread."""
+        with self._lock:
             self._gathered[id(cell)] = cell
         self.dispatcher.later(_BATCH, self._flush, key=(id(self), "cells"))
 
     def _flush(self) -> None:
-        with self._gathering:
+        with self._lock:
             changed, self._gathered = tuple(self._gathered.values()), {}
         if changed:
             self.changed = changed
             self.beat += 1
-        if self._handle is not None:  # what is noticed on the way may be a reason to stop
+        if self._handle is not None:  # a note may be a reason to stop the run
             self.line = " · ".join(self._handle.results.notes)
-
-    def touch(self, cell: CellResult) -> None:
-        """Something about a cell changed that shows: a verdict, a note."""
-        self._tell(cell)

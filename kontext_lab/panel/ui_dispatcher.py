@@ -1,7 +1,7 @@
-"""Runs callbacks on the thread that owns the widgets, and jobs off it.
+"""Runs callbacks on the thread that owns the widgets, and work on others.
 
-Widgets are touched on one thread only, the kernel's. In a notebook its event loop runs the callbacks; without a loop – in a
-script, in a test, or while a cell executes – `wait` and `deliver` run them. Imports no widgets.
+Widgets are touched on one thread only, the kernel's. In a notebook its event loop runs the callbacks; without a loop (in a
+script, in a test, or while a cell executes) `wait` and `deliver` run them. Imports no widgets.
 """
 
 from __future__ import annotations
@@ -11,93 +11,94 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kontext_lab.redaction import get_logger
 
-__all__ = ["UiDispatcher"]
+if TYPE_CHECKING:
+    from ipywidgets import Widget
+
+__all__ = ["UiDispatcher", "keep_messages"]
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
-Work = Callable[[], Any]
-Trouble = Callable[[Exception], Any]
+Callback = Callable[[], Any]
+OnError = Callable[[Exception], Any]
 
 _THREADS = 3
 """In each lane."""
 
 _LONG, _SHARE = 0.2, 3.0
-"""A letter with a key that took so many seconds is not brought again for that many times as long."""
+"""A callback with a key that took so many seconds is not called again for that many times as long."""
 
-_LOOK = 0.1
-"""Seconds between two looks at whether what is waited for has come."""
+_POLL = 0.1
+"""Seconds between two checks of the condition that `wait` waits for."""
 
 
 class UiDispatcher:
-    """A letter box for one thread, made on that thread.
+    """A queue of callbacks for the thread that creates it.
 
     Attributes:
-        trouble: told of every exception that nobody else takes.
+        on_error: called with every exception that has no other handler; None raises it.
     """
 
-    def __init__(self, trouble: Trouble | None = None) -> None:
-        self.trouble = trouble
+    def __init__(self, on_error: OnError | None = None) -> None:
+        self.on_error = on_error
         self._owner = threading.get_ident()
         self._loop = _running_loop()
-        self._letters: deque[Work] = deque()
-        self._due: dict[Hashable, tuple[float, Work]] = {}
+        self._queue: deque[Callback] = deque()
+        self._due: dict[Hashable, tuple[float, Callback]] = {}
         self._resting: dict[Hashable, float] = {}
         self._newest: dict[Hashable, object] = {}
         self._lock = threading.Lock()
-        self._came = threading.Event()
-        self._under_way = 0
+        self._arrived = threading.Event()
+        self._working = 0
         self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._held: list[Work] | None = None
+        self._held: list[Callback] | None = None
 
     def hold(self, seconds: float) -> None:
-        """Begin nothing in the background until `release`, for so many seconds at most.
+        """Begin no background work until `release`, or for so many seconds: a new panel is shown first.
 
-        Opening a store keeps Python busy for a second or two: a panel that is being made comes first. Where no loop
-        runs nobody is shown anything, and nothing waits.
+        Opening a store keeps Python busy for a second or two. Without a loop no page waits, and nothing is held.
         """
         if self._loop is not None and self._held is None:
             self._held = []
             self.later(seconds, self.release)
 
     def release(self) -> None:
-        """Begin what was held back."""
+        """Begin the work that was held."""
         held, self._held = self._held or [], None
         for begin in held:
             begin()
 
     def attend(self) -> None:
-        """Deliver in the loop that runs now, if the one of the beginning is closed: a kernel has one, tests many."""
+        """Use the loop that runs now if the first one is closed: a kernel has one, tests have many."""
         if self.is_owner and (self._loop is None or self._loop.is_closed()):
             self._loop = _running_loop()
 
     @property
     def is_owner(self) -> bool:
-        """Whether the calling thread is the one that owns the widgets."""
+        """True on the thread that owns the widgets."""
         return threading.get_ident() == self._owner
 
-    def put(self, work: Work) -> None:
-        """Have something done on the owner's thread, soon; callable from any thread."""
-        self._letters.append(work)
-        self._came.set()
+    def put(self, callback: Callback) -> None:
+        """Have a callback called on the owner's thread, soon; can be used on any thread."""
+        self._queue.append(callback)
+        self._arrived.set()
         self._wake(0.0)
 
-    def later(self, seconds: float, work: Work, *, key: Hashable = None, move: bool = False) -> None:
-        """Have something done on the owner's thread in a while.
+    def later(self, seconds: float, callback: Callback, *, key: Hashable = None, move: bool = False) -> None:
+        """Have a callback called on the owner's thread after some seconds.
 
         Args:
-            seconds: how long from now.
-            work: what to do.
+            seconds: from now.
+            callback: the callback.
             key: of several with the same key, only one is kept.
-            move: whether a further one with the same key takes the place of the first, which puts it off, or is
-                dropped, so that something happens at most once in a while.
+            move: True keeps the last one and its time; False keeps the first one.
         """
         key = object() if key is None else key
         with self._lock:
@@ -105,12 +106,12 @@ class UiDispatcher:
                 return
             now = time.monotonic()
             seconds = max(seconds, self._resting.get(key, 0.0) - now)
-            self._due[key] = (now + seconds, work)
-        self._came.set()
+            self._due[key] = (now + seconds, callback)
+        self._arrived.set()
         self._wake(seconds)
 
     def forget(self, key: Hashable) -> None:
-        """Take back what was to be done in a while."""
+        """Take a later callback back."""
         with self._lock:
             self._due.pop(key, None)
 
@@ -118,96 +119,81 @@ class UiDispatcher:
         self,
         work: Callable[[], T],
         then: Callable[[T], Any],
-        trouble: Trouble | None = None,
+        on_error: OnError | None = None,
         *,
         lane: str = "",
         key: Hashable = None,
     ) -> None:
-        """Do something on another thread; what it returns is handed to `then` on the owner's.
+        """Do something on another thread, and hand its value to `then` on the owner's.
 
         Args:
             work: touches no widget.
             then: on the owner's thread.
-            trouble: what an exception of `work` is handed to, on the owner's thread.
-            lane: work of one lane waits for no work of another, however long that hangs.
-            key: of several with the same key, only what the newest brings is handed back.
+            on_error: called with an exception of `work`, on the owner's thread.
+            lane: work of one lane never waits for that of another.
+            key: of several with the same key, only the newest is handed back.
         """
         token = object()
         with self._lock:
-            self._under_way += 1
+            self._working += 1
             if key is not None:
                 self._newest[key] = token
 
-        def done(future: Future[T]) -> None:
-            self.put(lambda: self._handed_back(future, then, trouble, wanted=wanted))
-
-        def wanted() -> bool:
-            return key is None or self._newest[key] is token
+        def hand_back(future: Future[T]) -> None:
+            with self._lock:
+                self._working -= 1
+            if key is not None and self._newest[key] is not token:
+                return
+            error = future.exception()
+            if error is None:
+                then(future.result())
+            else:  # also what tried to end the thread
+                self._report(
+                    error if isinstance(error, Exception) else RuntimeError(type(error).__name__), on_error
+                )
 
         def begin() -> None:
-            self._pool(lane).submit(work).add_done_callback(done)
+            if lane not in self._pools:
+                name = f"kontext-lab panel {lane}".strip()
+                self._pools[lane] = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
+            future = self._pools[lane].submit(work)
+            future.add_done_callback(lambda done: self.put(lambda: hand_back(done)))
 
         if self._held is None:
             begin()
         else:
             self._held.append(begin)
 
-    def _pool(self, lane: str) -> ThreadPoolExecutor:
-        pool = self._pools.get(lane)
-        if pool is None:
-            name = f"kontext-lab panel {lane}".strip()
-            pool = self._pools[lane] = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
-        return pool
-
-    def _handed_back(
-        self,
-        future: Future[T],
-        then: Callable[[T], Any],
-        trouble: Trouble | None,
-        *,
-        wanted: Callable[[], bool],
-    ) -> None:
-        with self._lock:
-            self._under_way -= 1
-        if not wanted():
-            return
-        error = future.exception()
-        if error is None:
-            then(future.result())
-        else:  # whoever waits for it is told in any case, also where something tried to end the thread
-            told = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
-            self._told(told, trouble)
-
-    def _told(self, error: Exception, trouble: Trouble | None = None) -> None:
-        told = trouble or self.trouble
-        if told is None:
+    def _report(self, error: Exception, on_error: OnError | None = None) -> None:
+        handler = on_error or self.on_error
+        if handler is None:
             raise error
-        told(error)
+        handler(error)
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is under way, waits to be delivered, or is due."""
+        """True if there is no background work, and no callback that waits or is due later."""
         with self._lock:
-            return not (self._letters or self._due or self._under_way)
+            return not (self._queue or self._due or self._working)
 
     def deliver(self) -> None:
-        """Do what has come and what is due; on the owner's thread only."""
+        """Call the callbacks that have come and those that are due; on the owner's thread only."""
         if not self.is_owner:
-            raise RuntimeError("letters are delivered on the thread that owns the widgets")
-        self._came.clear()
-        while self._letters:
-            self._do(self._letters.popleft())
+            raise RuntimeError("callbacks are delivered on the thread that owns the widgets")
+        self._arrived.clear()
+        while self._queue:
+            self._call(self._queue.popleft())
         now = time.monotonic()
         with self._lock:
             ripe = [key for key, (due, _) in self._due.items() if due <= now]
-            works = [(key, self._due.pop(key)[1]) for key in ripe]
-        for key, work in works:
+            callbacks = [(key, self._due.pop(key)[1]) for key in ripe]
+        for key, callback in callbacks:
             began = time.monotonic()
-            self._do(work)
+            self._call(callback)
             self._rest(key, began)
 
     def _rest(self, key: Hashable, began: float) -> None:
-        """A grid of thousands takes seconds to draw: in between, the thread is for people."""
+        """Put a long callback off: a grid of thousands takes seconds to draw, and clicks must be answered in between."""
         ended = time.monotonic()
         self._resting.pop(key, None)
         if ended - began > _LONG and type(key) is not object:  # with a key of its own it doesn't come again
@@ -218,17 +204,17 @@ class UiDispatcher:
                     self._due[key] = (until, again[1])
             self._wake(until - ended)
 
-    def _do(self, work: Work) -> None:
+    def _call(self, callback: Callback) -> None:
         try:
-            work()
+            callback()
         except Exception as error:
-            log.debug("a letter of the panel failed", exc_info=True)
-            self._told(error)
+            log.debug("a callback of the panel failed", exc_info=True)
+            self._report(error)
 
     def wait(self, until: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Deliver until something is so; returns whether it came to that within `timeout` seconds.
+        """Deliver until a condition is true; False if it is not after `timeout` seconds.
 
-        An interrupt ends it between two letters.
+        An interrupt ends it between two callbacks.
         """
         end = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -236,48 +222,82 @@ class UiDispatcher:
                 self.deliver()
             if until():
                 return True
-            left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+            now = time.monotonic()
+            left = _POLL if end is None else min(_POLL, end - now)
             if left <= 0:
                 return False
-            self._came.wait(min(left, self._next_due()))
-
-    def _next_due(self) -> float:
-        """Seconds until the next of what is due."""
-        with self._lock:
-            soonest = min((due for due, _ in self._due.values()), default=time.monotonic() + _LOOK)
-        return max(0.0, soonest - time.monotonic())
+            with self._lock:
+                next_due = min((due for due, _ in self._due.values()), default=now + _POLL)
+            self._arrived.wait(min(left, max(0.0, next_due - now)))
 
     def _wake(self, seconds: float) -> None:
         loop = self._loop
         if loop is None or loop.is_closed():
             return
-        with suppress(RuntimeError):  # closed in this moment: whoever waits delivers
+        with suppress(RuntimeError):  # closed in this moment: `wait` delivers
             if seconds:
                 loop.call_soon_threadsafe(lambda: loop.call_later(seconds + 0.001, self.deliver))
             else:
                 loop.call_soon_threadsafe(self.deliver)
 
     def close(self) -> None:
-        """Take no more work; what is under way ends by itself."""
+        """Accept no more background work; what runs ends by itself."""
         for pool in self._pools.values():
             pool.shutdown(wait=False)
 
 
+def keep_messages(dispatcher: UiDispatcher, roots: Sequence[Widget], kernel: Any = None) -> None:
+    """Have messages to these widgets, and to all widgets in them, handled on the dispatcher's thread.
+
+    Since ipykernel 7, JupyterLab sends widget messages to a thread of their own, a subshell. Two threads in one figure
+    or form corrupt both. Messages to other widgets stay there.
+
+    Args:
+        dispatcher: of the thread that owns them.
+        roots: the outermost widgets.
+        kernel: None for the one of this process; without a kernel nothing is done.
+    """
+    if kernel is None:
+        from IPython import get_ipython  # noqa: PLC0415 - without IPython there is no kernel
+
+        kernel = getattr(get_ipython(), "kernel", None)
+    handlers = getattr(kernel, "shell_handlers", None)
+    if not isinstance(handlers, dict) or "comm_msg" not in handlers:
+        return
+    before = handlers["comm_msg"]
+
+    def is_ours(model_id: object) -> bool:
+        waiting = list(roots)
+        while waiting:
+            widget = waiting.pop()
+            if widget.comm is not None and widget.model_id == model_id:
+                return True
+            waiting += getattr(widget, "children", ())
+        return False
+
+    def comm_msg(stream: Any, ident: Any, message: dict[str, Any]) -> Any:
+        if dispatcher.is_owner or not is_ours(message["content"].get("comm_id")):
+            return before(stream, ident, message)
+        return dispatcher.put(lambda: before(stream, ident, message))
+
+    handlers["comm_msg"] = comm_msg
+
+
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """An interrupt is raised behind the block; a second one at once, in case the block never ends.
+    """Raise an interrupt after the block, a second one at once, in case the block never ends.
 
-    In the middle of a letter it would leave the panel between two states: a run that ended and is never told.
+    In the middle of a callback it would leave the panel between two states, such as a run that has ended unnoticed.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
         return
-    came: list[tuple[Any, ...]] = []
+    received: list[tuple[Any, ...]] = []
 
     def hold(*given: Any) -> None:
-        came.append(given)
-        if len(came) > 1:
+        received.append(given)
+        if len(received) > 1:
             before(*given)
 
     signal.signal(signal.SIGINT, hold)
@@ -285,8 +305,8 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if came:
-        before(*came[0])
+    if received:
+        before(*received[0])
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -11,12 +11,14 @@ import html
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ipywidgets import HTML, Box, Button, Dropdown, HBox, Layout, VBox, Widget
 from PIL import Image
+from traitlets import HasTraits
 
 from kontext_lab.errors import KontextLabError, visible
+from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.redaction import get_logger
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
 Kind = Literal["plain", "muted", "warning", "error"]
 
 NO_CHOICE = "–"
@@ -175,13 +178,25 @@ def set_options(chosen: Dropdown, options: Sequence[tuple[str, Any]], default: A
 
 
 class Section(VBox):
-    """A part of the panel. An exception of a callback is shown at its foot, in one line."""
+    """A part of the panel. An exception of a callback is shown at its foot, in one line.
 
-    def __init__(self, children: Sequence[Widget] = (), **settings: Any) -> None:
+    Args:
+        dispatcher: of the widgets' thread; needed for `background`.
+    """
+
+    def __init__(self, dispatcher: UiDispatcher | None = None) -> None:
+        self._dispatcher = dispatcher
         self._trouble: TextLine | None = None
         self._filling = False
-        super().__init__(list(children), **plain(VBox, **settings))
+        super().__init__([], **plain(VBox))
         self.add_class("kl-section")
+
+    @property
+    def dispatcher(self) -> UiDispatcher:
+        """The dispatcher of the widgets' thread."""
+        if self._dispatcher is None:
+            raise RuntimeError(f"{type(self).__name__} was made without a dispatcher")
+        return self._dispatcher
 
     @property
     def trouble(self) -> TextLine:
@@ -211,15 +226,6 @@ class Section(VBox):
         """Take the error away."""
         if self._trouble is not None:
             self._trouble.say("")
-
-    @contextmanager
-    def filling(self) -> Iterator[None]:
-        """Change controls from Python: callbacks for changes by a person check `_filling`, and do nothing."""
-        before, self._filling = self._filling, True
-        try:
-            yield
-        finally:
-            self._filling = before
 
     def guarded(self, callback: Callable[..., Any]) -> Callable[..., None]:
         """The callback with its exceptions shown here; an older error is taken away first."""
@@ -261,6 +267,62 @@ class Section(VBox):
         act = self.guarded(clicked)
         made.on_click(lambda _: act())
         return made
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Change controls from Python, without the callbacks of `on_change`."""
+        before, self._filling = self._filling, True
+        try:
+            yield
+        finally:
+            self._filling = before
+
+    def on_change(self, control: HasTraits, callback: Callable[[], Any], name: str = "value") -> None:
+        """Have `callback` called after every change of a control by a person; its exceptions are shown here."""
+        guarded = self.guarded(callback)
+        control.observe(lambda _: None if self._filling else guarded(), names=name)
+
+    def follow(self, source: HasTraits, callback: Callable[[], Any], *names: str) -> None:
+        """Have `callback` called after every change of these traits; its exceptions are shown here."""
+        watched = self.watched(callback)
+        source.observe(lambda _: watched(), names=list(names))
+
+    def background(
+        self,
+        work: Callable[[], T],
+        then: Callable[[T], Any],
+        on_error: Callable[[Exception], Any] | None = None,
+        *,
+        lane: str = "",
+        key: str = "",
+        busy: TextLine | None = None,
+    ) -> None:
+        """Do something on another thread, and hand its value to `then` on the thread of the widgets.
+
+        Args:
+            work: touches no widget.
+            then: its exceptions are shown here.
+            on_error: takes an exception of `work`; by default it is shown here.
+            lane: as in `UiDispatcher.background`.
+            key: of this section's work with the same key, only the newest is handed back.
+            busy: a line that is emptied when it is done.
+        """
+
+        def end(call: Callable[..., Any]) -> Callable[..., None]:
+            def finish(outcome: Any) -> None:
+                if busy is not None:
+                    busy.say("")
+                call(outcome)
+
+            return finish
+
+        self.dispatcher.background(
+            work,
+            end(self.watched(then)),
+            end(on_error or self.show),
+            lane=lane,
+            key=(id(self), key) if key else None,
+        )
 
 
 def close_widgets(*widgets: Widget) -> None:

@@ -46,11 +46,11 @@ _WATCH = """(canvas, spots) => {
 _TOLD = """
 import time
 told = {}
-def _noted(cell, before=ui.session._tell):
+def _noted(cell, before=ui.session.touch):
     if cell.state == "done":
         told.setdefault(cell.title, time.time() * 1000)
     before(cell)
-ui.session._tell = _noted
+ui.session.touch = _noted
 """
 _LOOP = """
 import asyncio, time

@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
-from kontext_lab.panel.pairs import by_value, pairs, rankable
+from kontext_lab.panel.pairs import pairs, rankable
+from kontext_lab.panel.score_table import by_value
 from kontext_lab.results import CellResult, Output, Results, State
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.statistics import Vote
@@ -60,7 +61,7 @@ def test_pairs_differ_in_one_axis_alone() -> None:
     found = pairs(results, "guidance_scale")
     assert 3 * 2 * 2 == len(found)
     for match in found:
-        one, two = match.first.params, match.second.params
+        one, two = match.left.params, match.right.params
         assert {"guidance_scale"} == {key for key in one if one[key] != two[key]}
     assert {("2", "5"), ("2", "8"), ("5", "8")} == {match.labels for match in found}
 
@@ -68,14 +69,14 @@ def test_pairs_differ_in_one_axis_alone() -> None:
 def test_pairs_of_several_outputs_have_one_number() -> None:
     """The first picture of a request is held against the first of another."""
     found = pairs(by_hand(axes={"guidance_scale": [2, 5]}, num_images=3), "guidance_scale")
-    assert [(1, 1), (2, 2), (3, 3)] == [(match.first.number, match.second.number) for match in found]
+    assert [(1, 1), (2, 2), (3, 3)] == [(match.left.number, match.right.number) for match in found]
 
 
 def test_the_output_may_be_the_axis() -> None:
     """Pictures of one request against each other."""
     results = by_hand(axes={"seed": [1, 2]}, num_images=2)
     assert ["seed", "output"] == list(rankable(results))
-    assert [True, True] == [match.first.cell is match.second.cell for match in pairs(results, "output")]
+    assert [True, True] == [match.left.cell is match.right.cell for match in pairs(results, "output")]
 
 
 def test_words_change_the_prompt_and_are_one_axis() -> None:
@@ -113,7 +114,7 @@ def test_references_never_go_along() -> None:
         axis: len(found) for axis, found in rankable(results).items()
     }
     assert all(
-        match.first.params["image"] == match.second.params["image"]
+        match.left.params["image"] == match.right.params["image"]
         for match in pairs(results, "guidance_scale")
     )
 
@@ -165,7 +166,7 @@ def test_thirty_values_with_seeds_are_paired_quickly() -> None:
 def test_values_are_scored_over_seeds() -> None:
     """Every vote on a pair counts for the values of the two, whichever was on the left; others are passed over."""
     matches = pairs(by_hand(axes={"guidance_scale": [2, 5], "seed": [1, 2, 3]}), "guidance_scale")
-    given = [Vote(one.second.sha256, one.first.sha256, "left") for one in matches]
+    given = [Vote(one.right.sha256, one.left.sha256, "left") for one in matches]
     found = by_value(matches, [*given, Vote("x", "y", "left")])
     assert (["5", "2"], {"5": 3, "2": 3}) == (list(found.means), found.votes)
 

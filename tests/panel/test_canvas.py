@@ -95,6 +95,16 @@ class Browser:
         return Image.open(io.BytesIO(self.frames[-1])).size
 
 
+def fail(error: Exception) -> None:
+    """Raise what a canvas reports."""
+    raise error
+
+
+def make_canvas(*, static: bool = False) -> GridCanvas:
+    """A canvas without a clock, so that everything is drawn at once."""
+    return GridCanvas(lambda _, work: work(), lambda work, then: then(work()), fail, static=static)
+
+
 @pytest.fixture
 def results(lab: kl.Lab, make_sweep: MakeSweep) -> Results:
     """Eight cells of the sandbox, done."""
@@ -109,8 +119,8 @@ def plan(results: Results) -> GridPlan:
 
 @pytest.fixture
 def canvas(plan: GridPlan) -> GridCanvas:
-    """A canvas without a clock, so that everything is drawn at once, showing the plan."""
-    made = GridCanvas()
+    """A canvas that shows the plan."""
+    made = make_canvas()
     made.show(plan)
     return made
 
@@ -163,7 +173,7 @@ def test_what_lies_on_a_picture_stays_on_it(browser: Browser, canvas: GridCanvas
 
 def test_nobody_looking_nothing_drawn(plan: GridPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a browser shows the canvas no frame is made."""
-    made = GridCanvas()
+    made = make_canvas()
     browser = Browser(made, monkeypatch)
     made.show(plan)
     assert [] == browser.frames
@@ -315,7 +325,7 @@ def test_asking_for_another_size_is_answered(browser: Browser, plan: GridPlan) -
 def test_frames_are_batched(plan: GridPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many changes at once make one appointment."""
     clock = Clock()
-    canvas = GridCanvas(later=clock.later)
+    canvas = GridCanvas(clock.later, clock.background, fail)
     for _ in range(20):
         canvas.show(plan)
     assert 1 == len(clock.due)
@@ -324,7 +334,7 @@ def test_frames_are_batched(plan: GridPlan, monkeypatch: pytest.MonkeyPatch) -> 
 def test_frames_come_a_few_times_a_second(plan: GridPlan) -> None:
     """Soon after a frame, the next one waits; under a hand it does not."""
     clock = Clock()
-    canvas = GridCanvas(later=clock.later)
+    canvas = GridCanvas(clock.later, clock.background, fail)
     canvas.show(plan)
     clock.run()
     canvas.redraw()
@@ -347,7 +357,7 @@ def test_slow_stores_are_not_waited_for(results: Results) -> None:
         data, output.preview, output.data = output.thumbnail(512), b"", b""
         output.load_preview = partial(far, data)
     clock = Clock()
-    canvas = GridCanvas(later=clock.later, background=clock.background)
+    canvas = GridCanvas(clock.later, clock.background, fail)
     canvas.show(plan_grid(results, title="", live=True))
     clock.due.pop(0)[1]()
     assert ([], True) == (waited_for, len(canvas.sheet.missing()) > 0)
@@ -365,7 +375,7 @@ def _png(picture: Image.Image) -> bytes:
 def test_a_zoom_at_rest_is_sharpened(plan: GridPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a zoom stands still, tiles get the pixels of the whole pictures."""
     clock = Clock()
-    canvas = GridCanvas(later=clock.later, background=clock.background)
+    canvas = GridCanvas(clock.later, clock.background, fail)
     browser = Browser(canvas, monkeypatch)
     canvas.show(plan)
     clock.run()
@@ -378,7 +388,7 @@ def test_a_zoom_at_rest_is_sharpened(plan: GridPlan, monkeypatch: pytest.MonkeyP
 def test_trouble_in_a_callback_is_told(plan: GridPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a callback raises goes to whoever shows it, and the canvas goes on."""
     troubles: list[Exception] = []
-    canvas = GridCanvas(on_trouble=troubles.append)
+    canvas = GridCanvas(lambda _, work: work(), lambda work, then: then(work()), troubles.append)
     canvas.show(plan)
     browser = Browser(canvas, monkeypatch)
     browser.begins()
@@ -390,7 +400,7 @@ def test_trouble_in_a_callback_is_told(plan: GridPlan, monkeypatch: pytest.Monke
 @pytest.mark.slow
 def test_a_static_picture_takes_its_place(plan: GridPlan) -> None:
     """Without a canvas the grid is a PNG of less than 400 kB."""
-    canvas = GridCanvas(static=True)
+    canvas = make_canvas(static=True)
     canvas.show(plan)
     data = canvas.widget.value
     assert ("PNG", True) == (Image.open(io.BytesIO(data)).format, len(data) < 400_000)
@@ -399,7 +409,7 @@ def test_a_static_picture_takes_its_place(plan: GridPlan) -> None:
 def test_without_ipympl_it_is_static_and_says_why(plan: GridPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where ipympl cannot be imported, everything but the mouse works."""
     monkeypatch.setitem(sys.modules, "kontext_lab.panel.live_canvas", None)
-    canvas = GridCanvas()
+    canvas = make_canvas()
     canvas.show(plan)
     canvas.zoom(2)
     assert "ImportError" in canvas.why_static or "ModuleNotFoundError" in canvas.why_static
@@ -414,7 +424,7 @@ import matplotlib, matplotlib.pyplot as plt
 figure = plt.figure()
 before = (matplotlib.get_backend(), dict(matplotlib.rcParams), plt.get_fignums(), plt.isinteractive())
 from kontext_lab.panel.canvas import GridCanvas
-assert GridCanvas().why_static == ""
+assert GridCanvas(print, print, print).why_static == ""
 assert before == (matplotlib.get_backend(), dict(matplotlib.rcParams), plt.get_fignums(), plt.isinteractive())
 assert type(plt.figure().canvas) is type(figure.canvas)
 """
@@ -431,7 +441,7 @@ def test_pyplot_is_not_imported() -> None:
 import sys
 import threading
 from kontext_lab.panel.canvas import GridCanvas
-GridCanvas()
+GridCanvas(print, print, print)
 assert "matplotlib.pyplot" not in sys.modules
 """
     done = subprocess.run(

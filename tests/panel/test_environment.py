@@ -7,12 +7,12 @@ from types import ModuleType
 
 import pytest
 
-from kontext_lab.panel.environment import prepare
+from kontext_lab.panel.controller import prepare_colab
 
 
 def test_elsewhere_nothing_is_said() -> None:
     """JupyterLab, VS Code and scripts need nothing."""
-    assert "" == prepare()
+    assert "" == prepare_colab()
 
 
 def test_colab_gets_its_widgets_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,5 +22,5 @@ def test_colab_gets_its_widgets_switched_on(monkeypatch: pytest.MonkeyPatch) -> 
     output.enable_custom_widget_manager = lambda: switched.append(True)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
     monkeypatch.setitem(sys.modules, "google.colab.output", output)
-    said = prepare()
+    said = prepare_colab()
     assert ([True], True) == (switched, "vanish" in said)

@@ -105,7 +105,7 @@ def test_no_odd_text_becomes_markup(typed: Panel) -> None:
     """In a sweep's name, a note, a prompt, a value and a search; with control and half characters."""
     ui = drive(typed)
     ui.type_prompt(f"Add {ODD} {{animal}}.")
-    ui.form.words["animal"].field.value = (ODD, "bird")
+    ui.form.words["animal"].value = (ODD, "bird")
     ui.form.more.name.value = "<i>name</i>"
     ui.form.more.note.value = ODD
     ui.give_image(f"/no/{ODD}.png")
@@ -143,10 +143,10 @@ def test_a_prompt_of_4001_characters_is_said_beside_it(typed: Panel) -> None:
 def test_10001_cells_are_said_and_the_form_goes_on(typed: Panel) -> None:
     """Fewer of them are planned again."""
     form = drive(typed).form
-    form.fields["seed"].field.value = tuple(str(seed) for seed in range(1, 5002))
+    form.fields["seed"].value = tuple(str(seed) for seed in range(1, 5002))
     typed.wait(30)
     said = drive(typed).reason
-    form.fields["seed"].field.value = ("1",)
+    form.fields["seed"].value = ("1",)
     typed.wait(30)
     assert ("2 × 5001 make 10002 cells" in said, False) == (True, button(typed, "Run").disabled)
 

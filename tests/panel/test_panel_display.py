@@ -14,8 +14,7 @@ from kontext_lab.figures.grid_plan import plan_grid
 from kontext_lab.figures.sizing import PageSize
 from kontext_lab.panel import Panel
 from kontext_lab.panel.axis_pickers import AxisPickers
-from kontext_lab.panel.environment import keep_messages
-from kontext_lab.panel.ui_dispatcher import UiDispatcher
+from kontext_lab.panel.ui_dispatcher import UiDispatcher, keep_messages
 from kontext_lab.results import CellResult, Results
 
 
@@ -71,16 +70,16 @@ def test_the_number_of_references_is_said_beside_what_becomes_of_them(panel: Pan
 def test_a_value_being_typed_stays_marked_when_a_plan_comes(typed: Panel) -> None:
     """What is wrong as it stands there is not unsaid by what is right elsewhere."""
     field = drive(typed).form.fields["seed"]
-    field.field.pending = "abc"
+    field.pending = "abc"
     drive(typed).form.mark({})
-    assert field.field.error.startswith("seed: 'abc'")
+    assert field.error.startswith("seed: 'abc'")
 
 
 def test_a_fields_problem_is_said_without_where_it_is(panel: Panel) -> None:
     """It stands beside the field."""
     field = drive(panel).form.fields["seed"]
     field.mark("axis 'seed', value 1: seed: 'x', allowed is a whole number from 1")
-    assert "seed: 'x', allowed is a whole number from 1" == field.field.error
+    assert "seed: 'x', allowed is a whole number from 1" == field.error
 
 
 def test_the_example_does_not_write_over_what_was_typed(typed: Panel) -> None:

@@ -16,10 +16,9 @@ from panel_driver import drive, parts, ranking_parts
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.panel import Panel
-from kontext_lab.panel.pairs import Match, pairs, rankable
+from kontext_lab.panel.pairs import Match, VoteSession, pairs, rankable
 from kontext_lab.panel.rank_tab import Rank, Ranking
 from kontext_lab.panel.score_table import score_table
-from kontext_lab.panel.vote_session import VoteSession
 from kontext_lab.results import CellResult, Output, Results, State
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.statistics import Vote
@@ -88,9 +87,9 @@ def test_a_vote_session_goes_through_all_pairs_before_one_comes_again() -> None:
     asked = []
     for _ in matches:
         assert session.current is not None
-        assert session.following is None or session.following.ids != session.current.ids
-        asked.append(session.give("left")[1].ids)
-    assert {frozenset(match.ids) for match in matches} == set(asked)
+        assert session.following is None or session.following.pair != session.current.pair
+        asked.append(session.give("left")[1].pair)
+    assert {match.pair for match in matches} == set(asked)
     assert (6, 6) == session.progress
 
 
@@ -194,7 +193,7 @@ def test_simulated_pictures_say_so(ranking: Ranking) -> None:
 def test_votes_are_in_the_store_at_once(ranking: Ranking, six: Results, store_uri: str) -> None:
     """With the rater's name; another process finds them."""
     given = answered(ranking, "left", "both good", "both bad")
-    ranking_parts(ranking)[1].wait(lambda: not ranking_parts(ranking)[1]._under_way, 10)
+    ranking_parts(ranking)[1].wait(lambda: not ranking_parts(ranking)[1]._working, 10)
     with kl.Lab("sandbox", quiet=True) as other:
         assert given == other.votes(other.load("six"))
     assert ["anna"] * 3 == [vote.rater for vote in given]

@@ -2,10 +2,8 @@
 
 from kontext_lab.panel.browser.box_field import BoxField
 from kontext_lab.panel.browser.frame import PageFrame
-from kontext_lab.panel.browser.key import KeyField
+from kontext_lab.panel.browser.input_fields import KeyField, Upload, UploadField, ValuesField
 from kontext_lab.panel.browser.picture_widgets import Chart, ClickTarget, Viewer
-from kontext_lab.panel.browser.tag_field import ValuesField
-from kontext_lab.panel.browser.upload import Upload, UploadField
 
 __all__ = [
     "BoxField",

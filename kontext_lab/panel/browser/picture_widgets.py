@@ -90,15 +90,9 @@ class Viewer(PictureWidget):
         alt: str = "",
         placement: Placement | None = None,
     ) -> None:
-        """Show encoded pictures.
+        """Show encoded pictures with labels in their corners, and a description for people who can't see them.
 
-        Args:
-            left: the picture before, or None.
-            right: the picture after, or None.
-            left_label: written into the left picture's corner.
-            right_label: written into the right picture's corner.
-            alt: a description for people who can't see the pictures.
-            placement: of both pictures in a common frame; None centres the left one in the right one's frame.
+        A placement puts both pictures into a common frame; None centres the left one in the right one's frame.
         """
         pictures = {layer: data for layer, data in (("left", left), ("right", right)) if data is not None}
         self.placement = placement if len(pictures) == 2 else None
@@ -149,10 +143,6 @@ class Chart(PictureWidget):
     alt = traitlets.Unicode().tag(sync=True)
     spots = traitlets.List(trait=traitlets.List()).tag(sync=True)
     picked = traitlets.Int(-1).tag(sync=True)
-
-    def __init__(self, alt: str = "", **traits: Any) -> None:
-        """Create the chart, empty."""
-        super().__init__(alt=alt, **traits)
 
     def on_pick(self, callback: Callable[[int], object]) -> None:
         """Have `callback` called with the number of every place that a person picks."""

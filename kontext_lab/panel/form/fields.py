@@ -18,28 +18,30 @@ from kontext_lab.panel.widgets import Section, TextLine, plain, row
 from kontext_lab.request import ALLOWED, ASPECT_RATIOS, MATCH_INPUT, MODELS, decimal_text
 from kontext_lab.sweep.axes import parse_axis, value_text
 
-__all__ = ["MAIN", "AxisField", "More", "field_for", "placeholder_field"]
+__all__ = ["MAIN", "AxisField", "More"]
 
 
-class _Appearance(NamedTuple):
+class Appearance(NamedTuple):
+    """The label and hints of a field."""
+
     label: str
     placeholder: str
     options: tuple[str, ...] = ()
 
 
-MAIN: Mapping[str, _Appearance] = {
-    "guidance_scale": _Appearance("Guidance", "3.5, or 2-8:3"),
-    "seed": _Appearance("Seeds", "1, or 1-4"),
-    "aspect_ratio": _Appearance("Aspect ratio", MATCH_INPUT, (MATCH_INPUT, *ASPECT_RATIOS)),
+MAIN: Mapping[str, Appearance] = {
+    "guidance_scale": Appearance("Guidance", "3.5, or 2-8:3"),
+    "seed": Appearance("Seeds", "1, or 1-4"),
+    "aspect_ratio": Appearance("Aspect ratio", MATCH_INPUT, (MATCH_INPUT, *ASPECT_RATIOS)),
 }
 """The fields that are always visible."""
 
-_ADVANCED: Mapping[str, _Appearance] = {
-    "model": _Appearance("Model", "pro", tuple(model.short for model in MODELS)),
-    "output_format": _Appearance("Format", "jpeg", ("jpeg", "png")),
-    "safety_tolerance": _Appearance("Safety tolerance", "2", ("1", "2", "3", "4", "5", "6")),
-    "num_images": _Appearance("Pictures per request", "1", ("1", "2", "3", "4")),
-    "repeat": _Appearance("Repeats", "1, or 1-3"),
+_ADVANCED: Mapping[str, Appearance] = {
+    "model": Appearance("Model", "pro", tuple(model.short for model in MODELS)),
+    "output_format": Appearance("Format", "jpeg", ("jpeg", "png")),
+    "safety_tolerance": Appearance("Safety tolerance", "2", ("1", "2", "3", "4", "5", "6")),
+    "num_images": Appearance("Pictures per request", "1", ("1", "2", "3", "4")),
+    "repeat": Appearance("Repeats", "1, or 1-3"),
 }
 """The fields under More."""
 
@@ -48,45 +50,71 @@ _AXIS_PLACE = re.compile(r"^axis '[^']+', value \d+: ")
 """The place in a sweep that an error names; beside the field it is not needed."""
 
 
-class AxisField:
-    """A field for the values of one key.
+class AxisField(ValuesField):
+    """A field for the values of a request field, or of a placeholder.
+
+    A range is expanded, `2-8:3` to 2, 5 and 8. Of a placeholder every text is one value, also with commas.
 
     Args:
-        key: a request field, or a placeholder.
-        field: the widget.
+        key: the request field, or the name of the placeholder.
         changed: called after every change by a person.
+        looks: of a request field; None for a placeholder.
     """
 
-    def __init__(self, key: str, field: ValuesField, changed: Callable[[], None]) -> None:
-        self.key, self.field = key, field
-        self._names: dict[str, str] = {}
-        self._filling = False
-        self._changed = changed
-        field.observe(self._on_value, names="value")
-        field.observe(self._on_pending, names="pending")
+    def __init__(self, key: str, changed: Callable[[], None], looks: Appearance | None = None) -> None:
+        self.key, self._changed, self._filling, self._is_word = key, changed, False, looks is None
+        if looks is None:
+            super().__init__(
+                "", placeholder="a word or more, then Enter", commas=False, expand=lambda text: [text]
+            )
+            self.rename(key)
+        else:
+            super().__init__(
+                looks.label,
+                placeholder=looks.placeholder,
+                options=looks.options,
+                hint=f"{looks.label}: {ALLOWED[key]}",
+                expand=self._values_of,
+            )
+            if key == "seed":
+                self.actions, self.action_titles = ("dice",), {"dice": "Add a random seed"}
+                self.on_action(lambda _: self._add_random_seed())
+        self.observe(self._on_value, names="value")
+        self.observe(self._on_pending, names="pending")
+
+    def rename(self, key: str) -> None:
+        """Show the values of a placeholder of another name."""
+        self.key, self.label, self.hint = key, f"{{{key}}}", f"Values of {{{key}}}"
+
+    def _values_of(self, text: str) -> list[str]:
+        axis = parse_axis(self.key, text, max_megapixels=1.0)
+        if any(entry[0] is None for entry in axis.values):
+            raise SweepError(f"{self.key}: leave it empty for the service's default")
+        return [value_text(self.key, entry[0]) for entry in axis.values]
+
+    def _add_random_seed(self) -> None:
+        self.value = (*self.value, str(secrets.randbelow(_SEEDS - 1) + 1))
 
     @property
     def values(self) -> tuple[LabelledValue, ...]:
-        """The values in it."""
-        return tuple(LabelledValue(text, self._names.get(text, "")) for text in self.field.value)
+        """The values in it, with their names."""
+        return tuple(LabelledValue(text, self.names.get(text, "")) for text in self.value)
 
     def put(self, values: Iterable[LabelledValue]) -> None:
         """Replace the values, without calling `changed`."""
         new = tuple(values)
         self._filling = True
         try:
-            self._names = {value.text: value.name for value in new if value.name}
-            self.field.names = dict(self._names)
-            self.field.value = tuple(value.text for value in new)
-            self.field.pending = ""  # it belonged to the values before
+            self.names = {value.text: value.name for value in new if value.name}
+            self.value = tuple(value.text for value in new)
+            self.pending = ""  # it belonged to the values before
         finally:
             self._filling = False
         self._check()
 
     def _check(self) -> None:
         """Mark values that are not allowed; every text is allowed for a placeholder."""
-        known = self.key in MAIN or self.key in _ADVANCED
-        self.field.errors = value_errors(self.key, self.values) if known else {}
+        self.errors = {} if self._is_word else value_errors(self.key, self.values)
 
     def _on_value(self, _: object) -> None:
         if not self._filling:
@@ -95,12 +123,12 @@ class AxisField:
 
     def _on_pending(self, _: object) -> None:
         """Show the error of a value while it is typed, not only when the field is left."""
-        self.field.error = self._pending_error()
+        self.error = self._pending_error()
 
     def _pending_error(self) -> str:
         try:
-            if self.field.pending.strip():
-                self.field.expand(self.field.pending)
+            if self.pending.strip():
+                self.expand(self.pending)
         except SweepError as error:
             return _AXIS_PLACE.sub("", str(error))
         return ""
@@ -109,66 +137,22 @@ class AxisField:
         """Accept the text that is still being typed; returns its error, or ""."""
         error = self._pending_error()
         if error:
-            self.field.error = error
-            return f"{self.field.label}: {error}"
-        self.field.flush()
+            self.error = error
+            return f"{self.label}: {error}"
+        self.flush()
         return ""
 
     def mark(self, problem: str) -> None:
         """Show a problem that the whole sweep has here; that of the text being typed goes first."""
-        self.field.error = self._pending_error() or (
-            "" if self.field.errors else _AXIS_PLACE.sub("", problem)
-        )
-
-
-def field_for(key: str, changed: Callable[[], None]) -> AxisField:
-    """The field of a request parameter: a range is expanded, `2-8:3` to 2, 5 and 8."""
-
-    def expand(text: str) -> list[str]:
-        axis = parse_axis(key, text, max_megapixels=1.0)
-        if any(entry[0] is None for entry in axis.values):
-            raise SweepError(f"{key}: leave it empty for the service's default")
-        return [value_text(key, entry[0]) for entry in axis.values]
-
-    def add_random_seed(_: str) -> None:
-        field.value = (*field.value, str(secrets.randbelow(_SEEDS - 1) + 1))
-
-    label, placeholder, options = MAIN.get(key) or _ADVANCED[key]
-    field = ValuesField(
-        label, placeholder=placeholder, options=options, hint=f"{label}: {ALLOWED[key]}", expand=expand
-    )
-    values = AxisField(key, field, changed)
-    if key == "seed":
-        field.actions = ("dice",)
-        field.action_titles = {"dice": "Add a random seed"}
-        field.on_action(add_random_seed)
-    return values
-
-
-def placeholder_field(name: str, changed: Callable[[], None]) -> AxisField:
-    """The field of a placeholder: every text is one value, also with commas."""
-    field = ValuesField(
-        f"{{{name}}}",
-        placeholder="a word or more, then Enter",
-        hint=f"Values of {{{name}}}",
-        commas=False,
-        expand=lambda text: [text],
-    )
-    return AxisField(name, field, changed)
+        self.error = self._pending_error() or ("" if self.errors else _AXIS_PLACE.sub("", problem))
 
 
 class More(Section):
-    """The part of the form under More: further request fields, how to run, name and note of the sweep.
-
-    Args:
-        options: of the lab, as initial values.
-        changed: called after every change by a person.
-    """
+    """The part of the form under More: further request fields, run options, name and note of the sweep."""
 
     def __init__(self, options: RunOptions, changed: Callable[[], None]) -> None:
         super().__init__()
-        self._changed = changed
-        self.fields: dict[str, AxisField] = {key: field_for(key, self._on_change) for key in _ADVANCED}
+        self.fields = {key: AxisField(key, changed, looks) for key, looks in _ADVANCED.items()}
         self.name = _text("Sweep name", "made from the prompt")
         self.note = Textarea(
             description="Note", rows=1, placeholder="anything worth remembering", **plain(Textarea)
@@ -202,18 +186,14 @@ class More(Section):
             *(self.price, self.megapixels, self.name, self.note),
         )
         for control in controls:
-            control.observe(lambda _: self._on_change(), names="value")
-        grid = Box([*(field.field for field in self.fields.values()), *controls], **plain(Box, width="100%"))
+            self.on_change(control, changed)
+        grid = Box([*self.fields.values(), *controls], **plain(Box, width="100%"))
         grid.add_class("kl-fields")
         self.fill([grid, row(*self.problems.values())])
 
     def append(self, part: Widget) -> None:
         """Put a further widget below."""
         self.fill([*self.parts, part])
-
-    def _on_change(self) -> None:
-        if not self._filling:
-            self._changed()
 
     def put(self, *, name: str, note: str, price: str, max_megapixels: float) -> None:
         """Put in a sweep's name, note and settings, without calling `changed`."""

@@ -11,7 +11,7 @@ from ipywidgets import Box
 from kontext_lab.errors import ConfigError, SweepError
 from kontext_lab.images import MAX_MEGAPIXELS
 from kontext_lab.images.samples import sample
-from kontext_lab.panel.form.fields import MAIN, AxisField, More, field_for, placeholder_field
+from kontext_lab.panel.form.fields import MAIN, AxisField, More
 from kontext_lab.panel.form.prompt_fields import PromptFields
 from kontext_lab.panel.form.protect import Protect
 from kontext_lab.panel.form.references import ReferenceFields
@@ -33,7 +33,7 @@ class Form(Section):
     """
 
     def __init__(self, session: Session, planner: Planner) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self._planner = planner
         self.draft = FormState()
         self._changed = self.guarded(self._read)
@@ -41,8 +41,8 @@ class Form(Section):
         self.references = ReferenceFields(session, self._changed)
         self.protect = Protect(session, self._changed)
         self.more = More(session.lab.context.options, self._changed)
-        self.fields: dict[str, AxisField] = {key: field_for(key, self._changed) for key in MAIN}
-        main = Box([field.field for field in self.fields.values()], **plain(Box, width="100%"))
+        self.fields = {key: AxisField(key, self._changed, looks) for key, looks in MAIN.items()}
+        main = Box(list(self.fields.values()), **plain(Box, width="100%"))
         self.fields |= self.more.fields
         self.words: dict[str, AxisField] = {}
         self._word_box = Box(**plain(Box, width="100%"))
@@ -59,9 +59,9 @@ class Form(Section):
         upper = (self.prompts, self.references, self.protect, self._word_box, main)
         self.fill([*upper, self._kept_row, self._toggle, self.more])
         self.put(self.draft)
-        planner.observe(self.watched(self._on_plan), names=["state", "problems"])
+        self.follow(planner, self._on_plan, "state", "problems")
         session.observe(self.watched(self._on_lab), names="lab")
-        session.observe(self.watched(lambda _: self.plan()), names="ends")
+        self.follow(session, self.plan, "ends")
 
     # The content.
 
@@ -107,17 +107,17 @@ class Form(Section):
                 fields[name] = self.words[name]
             elif spare:  # a placeholder being renamed keeps its field
                 fields[name] = spare.pop(0)
-                fields[name].key, fields[name].field.label = name, f"{{{name}}}"
+                fields[name].rename(name)
             else:
-                fields[name] = placeholder_field(name, self._changed)
+                fields[name] = AxisField(name, self._changed)
         self.words = fields
         for name, values in used.items():
             if fields[name].values != values:
                 fields[name].put(values)
-        wanted = tuple(field.field for field in fields.values())
+        wanted = tuple(fields.values())
         if self._word_box.children != wanted:
             self._word_box.children = wanted
-            close_widgets(*(field.field for field in spare))
+            close_widgets(*spare)
         show_if(fields, self._word_box)
 
     def _read_prompts(self) -> None:
@@ -171,7 +171,7 @@ class Form(Section):
         """Have a plan made of the content."""
         problems = self.problems
         options = {} if "budget" in problems else self.options
-        self._planner.look(self.draft, options, problems)
+        self._planner.request(self.draft, options, problems)
 
     def _on_lab(self, change: Any) -> None:
         """Another lab has run options of its own."""
@@ -211,7 +211,7 @@ class Form(Section):
                 found[key] = str(error)
         return found
 
-    def _on_plan(self, _: object) -> None:
+    def _on_plan(self) -> None:
         # While it plans, the planner still has the problems of before.
         if self._planner.state != "planning":
             self.mark(self._planner.problems)

@@ -36,16 +36,11 @@ class _PromptRow(HBox):
 
 
 class PromptFields(Section):
-    """One or more prompts.
-
-    Args:
-        session: whose dispatcher compares them.
-        changed: called after every change by a person.
-    """
+    """One or more prompts; calls `changed` after every change by a person."""
 
     def __init__(self, session: Session, changed: Callable[[], None]) -> None:
-        super().__init__()
-        self._dispatcher, self._changed = session.dispatcher, changed
+        super().__init__(session.dispatcher)
+        self._changed = changed
         self._differences: HTML | None = None
         self.problem = TextLine(kind="error")
         add = self.button("+ prompt", self.add, "Another wording; prompts become an axis", small=True)
@@ -89,23 +84,20 @@ class PromptFields(Section):
     def _row(self, text: str) -> _PromptRow:
         line = _PromptRow(self, text)
         for part in (line.name, line.text):
-            part.observe(self._on_text, names="value")
+            self.on_change(part, self._on_text)
         return line
 
-    def _on_text(self, _: object) -> None:
-        if not self._filling:
-            self._changed()
-            self._compare_soon()
+    def _on_text(self) -> None:
+        self._changed()
+        self._compare_soon()
 
     def _compare_soon(self) -> None:
         """Compare the prompts once nobody types."""
         if len(self.rows) > 1 or self._differences is not None:
-            self._dispatcher.later(_PAUSE, self._find_differences, key=(id(self), "compare"), move=True)
+            self.dispatcher.later(_PAUSE, self._find_differences, key=(id(self), "compare"), move=True)
 
     def _find_differences(self) -> None:
-        self._dispatcher.background(
-            partial(_differing, self.values), self._show_differences, key=(id(self), "compare")
-        )
+        self.background(partial(_differing, self.values), self._show_differences, key="compare")
 
     def _show_differences(self, lines: str) -> None:
         if self._differences is None and lines:  # most forms have one prompt and don't need it

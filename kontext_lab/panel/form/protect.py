@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 from kontext_lab.images import Boxes, Reference, thumbnail
 from kontext_lab.panel.browser import BoxField
@@ -30,11 +29,7 @@ Pictures = Sequence[tuple[Reference, str]]
 
 
 class Protect(Section):
-    """The boxes of a sweep.
-
-    Args:
-        session: whose lab fetches addresses.
-        changed: called after every change by a person.
+    """The boxes of a sweep; calls `changed` after every change by a person.
 
     Attributes:
         values: the boxes of each reference, by their names.
@@ -43,7 +38,7 @@ class Protect(Section):
     """
 
     def __init__(self, session: Session, changed: Callable[[], None]) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self._session, self._changed = session, changed
         self.values: dict[Reference, Boxes] = {}
         self.transfer = TextLine(kind="muted")
@@ -61,7 +56,7 @@ class Protect(Section):
         self.values = dict(boxes)
         self.transfer.say("")
         if self.drawing is not None:
-            self.drawing.put(self.values)
+            self.drawing.show_boxes()
         self.show_pictures(pictures)
 
     def show_pictures(self, pictures: Pictures) -> None:
@@ -80,14 +75,14 @@ class Protect(Section):
         self.is_open = not self.is_open
         self._set_title()
         if self.drawing is None:
-            self.drawing = Drawing(self._session, self._on_drawn)
-            self.drawing.put(self.values)
+            self.drawing = Drawing(self._session, self)
             self.fill([self.toggle, self.transfer, self.drawing])
         self.drawing.retry()
         show_if(self.is_open, self.drawing)
         self.show_pictures(self._pictures)
 
-    def _on_drawn(self, reference: Reference, boxes: Boxes) -> None:
+    def put_boxes(self, reference: Reference, boxes: Boxes) -> None:
+        """Replace the boxes of one reference, as a person drew them."""
         others = {one: own for one, own in self.values.items() if one != reference}
         self.values = {**others, reference: boxes} if boxes else others
         self.transfer.say("")
@@ -96,45 +91,32 @@ class Protect(Section):
 
 
 class Drawing(Section):
-    """A reference, the boxes on it, and a picker for the reference.
+    """A reference, the boxes on it, and a picker for the reference."""
 
-    Args:
-        session: whose lab fetches addresses.
-        changed: called with a reference and its boxes after every change by a person.
-    """
-
-    def __init__(self, session: Session, changed: Callable[[Reference, Boxes], None]) -> None:
-        super().__init__()
-        self._session, self._changed = session, changed
+    def __init__(self, session: Session, protect: Protect) -> None:
+        super().__init__(session.dispatcher)
+        self._session, self._protect = session, protect
         self._pictures: Pictures = ()
-        self._boxes: Mapping[Reference, Boxes] = {}
         self._shown: Reference | None = None
         self._failed = False
         self.field = BoxField()
         self.field.on_trouble(self.show)
-        self.field.observe(self.guarded(self._on_boxes), names="boxes")
+        self.on_change(self.field, self._on_boxes, "boxes")
         self.picker = picker("Drawn on", "Which reference is shown")
         self.picker.options = ()
-        self.picker.observe(self.guarded(lambda _: self._show_picked()), names="index")
+        self.on_change(self.picker, self._show_picked, "index")
         self.note = TextLine(kind="muted")
         self._choice = row(self.picker, name="kl-arranging")
         self.fill([self.note, self._choice, self.field])
 
-    def put(self, boxes: Mapping[Reference, Boxes]) -> None:
-        """Replace the boxes of every reference, without calling `changed`."""
-        self._boxes = boxes
-        self._put_boxes()
-
-    def _put_boxes(self) -> None:
+    def show_boxes(self) -> None:
         """Show the boxes of the reference on show."""
         with self.filling():
-            self.field.put(self._boxes.get(self._shown, {}) if self._shown is not None else {})
+            self.field.put(self._protect.values.get(self._shown, {}) if self._shown is not None else {})
 
-    def _on_boxes(self, _: object) -> None:
-        if not self._filling and self._shown is not None:
-            boxes = self.field.values
-            self._boxes = {**self._boxes, self._shown: boxes}
-            self._changed(self._shown, boxes)
+    def _on_boxes(self) -> None:
+        if self._shown is not None:
+            self._protect.put_boxes(self._shown, self.field.values)
 
     def retry(self) -> None:
         """Load a reference again that could not be loaded."""
@@ -158,11 +140,9 @@ class Drawing(Section):
         self._show_picked()
 
     def _show_picked(self) -> None:
-        if self._filling:
-            return
         if not self._pictures:
             self._shown = None
-            self._put_boxes()
+            self.show_boxes()
             if self.field.message != _NO_REFERENCE:
                 self.field.clear(_NO_REFERENCE)
             return
@@ -172,7 +152,7 @@ class Drawing(Section):
 
     def _show_picture(self, reference: Reference, label: str) -> None:
         self._shown, self._failed = reference, False
-        self._put_boxes()
+        self.show_boxes()
         if not reference.png:
             self.field.clear(f"{label} is given by its address: fetching it …")
         lab = self._session.lab
@@ -183,18 +163,13 @@ class Drawing(Section):
             thumbnail(png, _LONGEST).convert("RGB").save(buffer, format="JPEG", quality=88)
             return buffer.getvalue()
 
-        self._session.dispatcher.background(
-            load,
-            self.watched(partial(self._on_loaded, reference, label)),
-            partial(self._on_unreadable, reference, label),
-            key=(id(self), "picture"),
-        )
+        def on_loaded(picture: bytes) -> None:
+            if reference == self._shown:
+                self.field.show(picture, f"reference {label}")
 
-    def _on_loaded(self, reference: Reference, label: str, picture: bytes) -> None:
-        if reference == self._shown:
-            self.field.show(picture, f"reference {label}")
+        def on_error(error: Exception) -> None:
+            if reference == self._shown:
+                self._failed = True
+                self.field.clear(f"{label} can't be drawn on: {error_text(error).removeprefix('image: ')}")
 
-    def _on_unreadable(self, reference: Reference, label: str, error: Exception) -> None:
-        if reference == self._shown:
-            self._failed = True
-            self.field.clear(f"{label} can't be drawn on: {error_text(error).removeprefix('image: ')}")
+        self.background(load, on_loaded, on_error, key="picture")

@@ -41,31 +41,26 @@ class _ReferenceCard(VBox):
 
 
 class ReferenceFields(Section):
-    """The references.
-
-    Args:
-        session: whose lab fetches addresses.
-        changed: called after every change by a person.
-    """
+    """The references; calls `changed` after every change by a person."""
 
     def __init__(self, session: Session, changed: Callable[[], None]) -> None:
-        super().__init__()
+        super().__init__(session.dispatcher)
         self._session, self._changed = session, changed
         self.cards: list[_ReferenceCard] = []
         self._reading: dict[object, str] = {}
         self.max_megapixels = MAX_MEGAPIXELS
-        self.upload = UploadField("Upload")
+        self.upload = UploadField()
         self.upload.on_upload(self.guarded(self._on_upload))
         self.upload.on_trouble(self.show)
         self.source = Text(
             placeholder="path or URL, then Enter", description="Image", continuous_update=False, **plain(Text)
         )
         self.source.add_class("kl-place")
-        self.source.observe(self.guarded(self._on_source), names="value")
+        self.on_change(self.source, self._on_source)
         self.mode = Dropdown(
             options=[_EACH, _TOGETHER], value=_EACH, description="Several", **plain(Dropdown, width="auto")
         )
-        self.mode.observe(self._on_mode, names="value")
+        self.on_change(self.mode, self._on_mode)
         self.problem, self.busy = TextLine(kind="error"), TextLine(kind="muted")
         self._row = row(name="kl-references")
         self.fill([self._row, self.busy, self.problem])
@@ -120,9 +115,7 @@ class ReferenceFields(Section):
             reference: Reference = lab.reference(source, max_megapixels=most)
             return reference
 
-        self._session.dispatcher.background(
-            read, self.watched(partial(self._on_read, token)), partial(self._on_unreadable, token)
-        )
+        self.background(read, partial(self._on_read, token), partial(self._on_unreadable, token))
         self._reading_changed()
 
     @property
@@ -150,16 +143,15 @@ class ReferenceFields(Section):
     def _on_upload(self, upload: Upload) -> None:
         self.load(upload.data, Path(upload.name).stem or "upload")
 
-    def _on_source(self, _: object) -> None:
+    def _on_source(self) -> None:
         text = self.source.value.strip()
         if text:
             self.source.value = ""
             self.load(text)
 
-    def _on_mode(self, _: object) -> None:
+    def _on_mode(self) -> None:
         self._arrange()
-        if not self._filling:
-            self._changed()
+        self._changed()
 
     def _arrange(self) -> None:
         show_if(len(self.cards) > 1, self.mode)
