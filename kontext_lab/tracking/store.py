@@ -150,7 +150,7 @@ def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
             if file is not None and not client_calls.is_locked(error):
                 database.explain(uri, file)
             raise
-        if file is not None:
+        if file is not None:  # only now: a store that MLflow refuses stays as it is
             client_calls.relocate(client, client_calls.patiently(artifact_location.correct, file))
         found = _experiment(client, uri, experiment)
     return Store(uri, client, found.experiment_id, found.name)
