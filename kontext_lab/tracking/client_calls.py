@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -23,7 +23,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_e
 from kontext_lab.errors import chained
 from kontext_lab.redaction import redact_logs
 
-__all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "is_read_only", "patiently"]
+__all__ = ["LOCK_SECONDS", "SERVER_SECONDS", "connect", "is_locked", "is_read_only", "patiently", "relocate"]
 
 LOCK_SECONDS = 60.0
 """Longest wait for a database that another process has locked."""
@@ -62,11 +62,10 @@ _WITH_ADDRESSES = (
 Answer = TypeVar("Answer")
 
 
-def connect(uri: str, moved: Sequence[tuple[str, str]] = ()) -> MlflowClient:
+def connect(uri: str) -> MlflowClient:
     """MLflow's client for a store, each call of which is patient, bounded and quiet.
 
-    Making it opens a database already, and makes and changes tables there. `moved` has recorded and actual
-    beginnings of artifact locations, if the store can't be corrected: the client returns the actual ones.
+    Making it opens a database already, and makes and changes tables there.
     """
     redact_logs(*_WITH_ADDRESSES)
     for name in _NOISY:
@@ -74,14 +73,19 @@ def connect(uri: str, moved: Sequence[tuple[str, str]] = ()) -> MlflowClient:
     with _settings():
         client = patiently(MlflowClient, tracking_uri=uri)
     # A proxy, not a subclass: the client's own methods call each other, and only the outermost call counts.
-    return cast(MlflowClient, _Client(client, moved))
+    return cast(MlflowClient, _Client(client))
 
 
 class _Client:
-    """A proxy of an `MlflowClient`."""
+    """A proxy of an `MlflowClient`.
 
-    def __init__(self, client: MlflowClient, moved: Sequence[tuple[str, str]]) -> None:
-        self._client, self._moved = client, moved
+    Attributes:
+        moved: recorded and actual beginnings of artifact locations, if the store can't be corrected.
+    """
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+        self.moved: list[tuple[str, str]] = []
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self.__dict__["_client"], name)
@@ -91,7 +95,7 @@ class _Client:
         def call(*args: Any, **kwargs: Any) -> Any:
             with _settings():
                 answer = patiently(attribute, *args, **kwargs)
-            for entity in (answer if isinstance(answer, list) else [answer]) if self._moved else ():
+            for entity in (answer if isinstance(answer, list) else [answer]) if self.moved else ():
                 if isinstance(entity, Run):
                     entity.info._artifact_uri = self._actual(entity.info.artifact_uri)
                 elif isinstance(entity, Experiment):
@@ -101,10 +105,15 @@ class _Client:
         return call
 
     def _actual(self, recorded: str) -> str:
-        for before, now in self._moved:
+        for before, now in self.moved:
             if recorded == before or recorded.startswith(f"{before}/"):
                 return now + recorded[len(before) :]
         return recorded
+
+
+def relocate(client: MlflowClient, moved: list[tuple[str, str]]) -> None:
+    """Make a client of `connect` return actual locations in place of recorded ones, in a store that is read-only."""
+    cast(_Client, client).moved = moved
 
 
 def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:

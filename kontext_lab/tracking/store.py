@@ -144,13 +144,14 @@ def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
             # With a wrong name or password MLflow would go on trying for 101 seconds.
             create_engine(uri, poolclass=NullPool).connect().close()
         try:
-            moved = client_calls.patiently(artifact_location.correct, file) if file else []
-            client = client_calls.connect(uri, moved)
+            client = client_calls.connect(uri)
             client.search_experiments(max_results=1)
         except Exception as error:
             if file is not None and not client_calls.is_locked(error):
                 database.explain(uri, file)
             raise
+        if file is not None:  # only now: a store that MLflow refuses stays as it is
+            client_calls.relocate(client, client_calls.patiently(artifact_location.correct, file))
         found = _experiment(client, uri, experiment)
     return Store(uri, client, found.experiment_id, found.name)
 
