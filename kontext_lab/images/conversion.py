@@ -58,22 +58,21 @@ _TRANSFERS = {1: None, 4: 2.2, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 """Exponents by code point; None is sRGB's curve, as browsers take that of video."""
 
 
-def from_array(array: Any, where: str = "array") -> Image.Image:
+def from_array(array: Any) -> Image.Image:
     """Convert an array to a picture.
 
     Args:
         array: H×W, H×W×1, H×W×3 or H×W×4; bool, uint8, uint16, or float in 0…1.
-        where: its name in an error.
 
     Raises:
         ImageError: the shape, type or range is another.
     """
-    _check_shape(getattr(array, "shape", None), where)  # before an array on a disk is read
+    _check_shape(getattr(array, "shape", None))  # before an array on a disk is read
     try:
         pixels = np.asarray(array)
     except Exception as error:  # the conversion of a foreign type may raise anything
-        raise ImageError(f"{where}: {type(array).__name__} can't be read as an array: {error}") from None
-    _check_shape(pixels.shape, where)
+        raise ImageError(f"array: {type(array).__name__} can't be read as an array: {error}") from None
+    _check_shape(pixels.shape)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.dtype == bool:
@@ -84,11 +83,11 @@ def from_array(array: Any, where: str = "array") -> Image.Image:
         # NaN passes through both.
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= 0 and high <= 1):
-            raise ImageError(f"{where}: floats must be from 0 to 1, not {low:g} to {high:g}")
+            raise ImageError(f"array: floats must be from 0 to 1, not {low:g} to {high:g}")
         pixels = _bytes_of(pixels, 255)
     elif pixels.dtype != np.uint8:
         raise ImageError(
-            f"{where}: values must be bool, uint8, uint16 or float from 0 to 1, not {pixels.dtype}"
+            f"array: values must be bool, uint8, uint16 or float from 0 to 1, not {pixels.dtype}"
         )
     return Image.fromarray(np.ascontiguousarray(pixels))
 
@@ -183,12 +182,12 @@ def coded_profile(primaries: int, transfer: int) -> bytes | None:
     return _made_profile(_PRIMARIES[primaries], _TRANSFERS[transfer])
 
 
-def _check_shape(shape: Any, where: str) -> None:
+def _check_shape(shape: Any) -> None:
     if not isinstance(shape, tuple):
         return
     if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))) or 0 in shape:
-        raise ImageError(f"{where}: shape must be H×W, H×W×1, H×W×3 or H×W×4, not {tuple(shape)}")
-    refuse_bomb((shape[1], shape[0]), where=where)
+        raise ImageError(f"array: shape must be H×W, H×W×1, H×W×3 or H×W×4, not {tuple(shape)}")
+    refuse_bomb((shape[1], shape[0]), where="array")
 
 
 def _separated(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:

@@ -147,14 +147,14 @@ def squares_apart(one: Image.Image, other: Image.Image) -> tuple[float, float]:
         return 1.0, 1.0
     # Scaled to the smaller size first, so that the squares have the same edges.
     size = min(one.size, other.size)
-    difference = (_squares(one, size) - _squares(other, size)) / 255.0
+    pictures = [picture.convert("RGB") for picture in (one, other)]
+    aligned = [
+        picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
+        for picture in pictures
+    ]
+    # Bilinear weighs fractions of pixels; Pillow's box filter takes whole ones, with three times the error.
+    squares = [picture.resize((SQUARES, SQUARES), Image.Resampling.BILINEAR) for picture in aligned]
+    first, second = (np.asarray(picture, dtype=np.float32) for picture in squares)
+    difference = (first - second) / 255.0
     worst = float(np.abs(difference).mean(axis=-1).max())
     return worst, float(np.sqrt((difference**2).mean()))
-
-
-def _squares(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    aligned = picture.convert("RGB")
-    if picture.size != size:
-        aligned = aligned.resize(size, Image.Resampling.LANCZOS)
-    # Bilinear weighs fractions of pixels; Pillow's box filter takes whole ones, with three times the error.
-    return np.asarray(aligned.resize((SQUARES, SQUARES), Image.Resampling.BILINEAR), dtype=np.float32)

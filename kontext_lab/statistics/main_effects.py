@@ -105,16 +105,7 @@ def _is_balanced(design: Design) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """One axis of a study, and the outputs that have a value.
-
-    Attributes:
-        design: of these outputs.
-        factor: the axis.
-        values: finite, one per output.
-        is_rate: whether they are yes/no.
-        seeds: number of seeds that have values.
-        blocks: the block of each output.
-    """
+    """One axis of a study, and the finite value and the block of each measured output."""
 
     design: Design
     factor: Factor

@@ -23,8 +23,6 @@ from kontext_lab.errors import ConfigError, shown
 
 __all__ = [
     "CHOICES",
-    "LONGEST_RATER",
-    "PRIOR",
     "Choice",
     "Pair",
     "Scores",
