@@ -21,6 +21,7 @@ from kontext_lab.figures import text
 from kontext_lab.figures.geometry import Crop, PlaceholderCard, Tile, unreadable
 from kontext_lab.images import PREVIEW_BOX, Reference, thumbnail
 from kontext_lab.images.heat_map import heat_map
+from kontext_lab.metrics import in_output
 from kontext_lab.results import Output
 
 if TYPE_CHECKING:
@@ -65,8 +66,6 @@ def _map_over_picture(output: Output, found: Comparison, over_output: bool, box:
     if over_output and found.matrix is not None:
         picture = output.thumbnail(box)
         full = _within(picture.size, max(width, height))
-        from kontext_lab.metrics import in_output  # noqa: PLC0415 - loads scipy
-
         distances, shared = in_output(found.change_map, found.matrix, full)
         compared, _ = in_output(found.seen, found.matrix, full)
         return heat_map(picture, distances, seen=shared & (compared > 0.5), size=_within(picture.size, box))

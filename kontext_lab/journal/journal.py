@@ -29,9 +29,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-from platformdirs import user_data_path
-
 from kontext_lab.errors import AlreadyRunning, ConfigError, shown
 from kontext_lab.journal.attempt_folder import ANSWER, AttemptFolder, Intent
 from kontext_lab.journal.durable_files import (
@@ -62,6 +59,8 @@ def home_folder(given: str | os.PathLike[str] | None = None) -> Path:
     """The folder that holds the journal: the one given, else the environment's, else the platform's for user data."""
     chosen = given or os.environ.get(HOME_VARIABLE, "").strip()
     if not chosen:
+        from platformdirs import user_data_path  # noqa: PLC0415 - for start-up
+
         return user_data_path("kontext-lab", appauthor=False)
     try:
         return Path(chosen).expanduser().absolute()
@@ -113,6 +112,8 @@ class SweepLock:
     """The lock of one sweep, for one process at a time; the system releases the lock of a dead process."""
 
     def __init__(self, folder: Path, key: str, name: str) -> None:
+        from filelock import FileLock  # noqa: PLC0415 - for start-up
+
         self._name = name
         self._owner = folder / f"{key}.json"
         # Taken in the caller's thread, released in the coordinator's.
@@ -125,6 +126,8 @@ class SweepLock:
             AlreadyRunning: a living process has it; tells which, and since when.
             ConfigError: the folder can't be used.
         """
+        from filelock import Timeout  # noqa: PLC0415 - for start-up
+
         try:
             # `is_taken` of another process holds it for a moment.
             self._lock.acquire(timeout=0.3, poll_interval=0.02)
@@ -150,7 +153,7 @@ class SweepLock:
             return True
         try:
             self._lock.acquire(timeout=0)
-        except (Timeout, OSError):
+        except OSError:  # also filelock's Timeout
             return True
         self._lock.release()
         return False
@@ -329,6 +332,8 @@ class Journal:
     @contextmanager
     def starting(self) -> Iterator[None]:
         """A lock, held from reading what other sweeps send until the own sends are written."""
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - for start-up
+
         locks = private_folder(private_folder(self.folder) / "locks")
         lock = FileLock(locks / "starting.lock", thread_local=False, mode=0o600)
         try:

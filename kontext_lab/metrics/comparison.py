@@ -15,8 +15,9 @@ from scipy import ndimage
 from kontext_lab.errors import ConfigError
 from kontext_lab.images import Box, Boxes, checked_box, picture_of
 from kontext_lab.metrics.change import Region, Texture, change_map, regions_of, similarity, texture_of
-from kontext_lab.metrics.keypoints import Keypoints, Matrix, keypoints_of
+from kontext_lab.metrics.keypoints import Keypoints, keypoints_of
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels, reference_pixels
+from kontext_lab.metrics.placement import Matrix
 from kontext_lab.metrics.registration import Alignment, align, resized_to_reference
 
 __all__ = ["FLAGS", "VERSION", "Comparison", "PreparedReference", "compare", "prepare_reference"]

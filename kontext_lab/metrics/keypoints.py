@@ -16,8 +16,9 @@ from skimage.feature import ORB, corner_orientations, match_descriptors
 from skimage.feature.orb import OFAST_MASK
 
 from kontext_lab.metrics.pixels import Floats, Mask, Pixels
+from kontext_lab.metrics.placement import Matrix
 
-__all__ = ["Keypoints", "Matrix", "affine_map", "keypoints_of", "map_by_keypoints"]
+__all__ = ["Keypoints", "affine_map", "keypoints_of", "map_by_keypoints"]
 
 _SIDE = 256
 _POINTS, _FEWEST = 300, 10
@@ -30,8 +31,6 @@ _DISTINCT = 0.9
 _NEAR, _TRIES = 3.0, 400
 _REFITS, _AS_MANY = 2, 0.9
 """How often a map is fitted again to the pairs that agree, and the share of them that must agree with a simpler one."""
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

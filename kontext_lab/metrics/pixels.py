@@ -16,7 +16,9 @@ from scipy import ndimage
 from skimage.color import xyz_tristimulus_values
 from skimage.color.colorconv import xyz_from_rgb
 
-__all__ = ["SIDE", "Floats", "Mask", "Pixels", "reference_pixels", "scaled_to"]
+from kontext_lab.metrics.placement import Matrix, Size
+
+__all__ = ["SIDE", "Floats", "Mask", "Pixels", "reference_pixels", "scaled_to", "warped"]
 
 SIDE = 512
 """Longest side of a reference while it is measured, in pixels."""
@@ -33,6 +35,12 @@ _SMOOTH = 13
 """Side in pixels of the window whose mean is subtracted to leave the detail."""
 _DARK, _SLOPE = np.float32((6 / 29) ** 3), np.float32((29 / 6) ** 2 / 3)
 """CIE L*a*b*: the part of white below which a straight line replaces the cube root, and the slope of that line."""
+
+
+_AS_GOOD = 0.02
+"""Pixels by which a map may differ from a shift by whole pixels and be taken for it."""
+_BEYOND = 0.1
+"""Pixels by which a sampled position may lie beyond the border."""
 
 
 @dataclass(frozen=True)
@@ -104,3 +112,57 @@ def scaled_to(picture: Image.Image, size: tuple[int, int]) -> Pixels:
     across, down = picture.width / whole, picture.height / whole
     small = larger.resize(size, Image.Resampling.BICUBIC, box=(0, 0, across, down))
     return Pixels(small, np.ones(size[::-1], bool), larger, (across / size[0], down / size[1]))
+
+
+def warped(output: Pixels, matrix: Matrix, size: Size) -> Pixels:
+    """Warp an output into the frame of its reference.
+
+    An upright map, as the service's are, crops and resizes: one interpolation from a picture nearly twice as large. Any
+    other map is applied pixel by pixel.
+
+    Args:
+        output: scaled to its reference.
+        matrix: from the reference's pixels, counted from their centres, to the output's.
+        size: width and height of the reference.
+    """
+    seen = Image.fromarray(output.seen.astype(np.uint8) * 255)
+    left, top = (round(float(part)) for part in matrix[:2, 2])
+    shift = np.array([[1, 0, left], [0, 1, top], [0, 0, 1]])
+    if np.abs((matrix - shift) @ [*size, 1]).max() <= _AS_GOOD:
+        box = (left, top, left + size[0], top + size[1])
+        return Pixels(output.picture.crop(box), np.asarray(seen.crop(box)) > 0)
+    upright = not matrix[0, 1] and not matrix[1, 0]
+    # Pillow counts from the corners of pixels.
+    corners = np.column_stack([matrix[:2, :2], matrix[:2, 2] + 0.5 - 0.5 * matrix[:2, :2].sum(axis=1)])
+    pixels = _cropped_and_resized(output, corners, size) if upright else _transformed(output, corners, size)
+    if output.seen.all():
+        return pixels
+    shown = seen.transform(size, Image.Transform.AFFINE, tuple(corners.ravel()), Image.Resampling.BILINEAR)
+    return Pixels(pixels.picture, pixels.seen & (np.asarray(shown) == 255))
+
+
+def _cropped_and_resized(output: Pixels, corners: Matrix, size: Size) -> Pixels:
+    scales, starts = np.diag(corners), corners[:, 2]
+    first = np.maximum(0, np.ceil(-starts / scales - _BEYOND)).astype(int)
+    last = np.minimum(size, np.floor((output.size - starts) / scales + _BEYOND)).astype(int)
+    picture, seen = Image.new("RGB", size), np.zeros(size[::-1], bool)
+    if (last > first).all():
+        large = output.larger or output.picture
+        box = np.clip([starts + scales * first, starts + scales * last], 0, output.size)
+        box *= output.zoom
+        part = large.resize(tuple(last - first), Image.Resampling.BICUBIC, box=tuple(box.ravel()))
+        picture.paste(part, tuple(first))
+        seen[first[1] : last[1], first[0] : last[0]] = True
+    return Pixels(picture, seen)
+
+
+def _transformed(output: Pixels, corners: Matrix, size: Size) -> Pixels:
+    picture = output.picture.transform(
+        size, Image.Transform.AFFINE, tuple(corners.ravel()), Image.Resampling.BICUBIC
+    )
+    across, down = np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32)[:, None]
+    seen = np.ones(size[::-1], bool)
+    for (by_x, by_y, start), length in zip(corners.astype(np.float32), output.size, strict=True):
+        position = (by_x * (across + 0.5) + start) + by_y * (down + 0.5)
+        seen &= (position >= 0.5 - _BEYOND) & (position <= length - 0.5 + _BEYOND)
+    return Pixels(picture, seen)

@@ -1,26 +1,20 @@
-"""Two pictures in one frame: an output warped into its reference's frame, and the position of both in a common one.
+"""Positions of two pictures in a common frame, and change maps and boxes in the frame of an output.
 
-An upright map, as the service's are, crops and resizes the output: one interpolation from a picture nearly twice as large.
-Any other map is applied pixel by pixel.
+The panel and the report need these before anybody measures: this module loads neither scipy nor scikit-image.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from kontext_lab.images import Box, Boxes
-from kontext_lab.metrics.keypoints import Matrix
-from kontext_lab.metrics.pixels import Floats, Mask, Pixels
 
-__all__ = ["Affine", "Placement", "boxes_in_output", "in_output", "placed", "warped"]
-
-_AS_GOOD = 0.02
-"""Pixels by which a map may differ from a shift by whole pixels and be taken for it."""
-_BEYOND = 0.1
-"""Pixels by which a sampled position may lie beyond the border."""
+__all__ = ["Affine", "Matrix", "Placement", "Size", "boxes_in_output", "in_output", "placed"]
 
 _SLIVER = 0.01
 """Share of a side by which one picture may extend beyond the other without enlarging the frame."""
@@ -29,6 +23,7 @@ _SEEN = 0.5
 """Share of a box that an output must show; else the box counts as lost."""
 
 Size = tuple[int, int]
+Matrix = NDArray[np.float64]
 Affine = tuple[float, float, float, float, float, float]
 """a, b, c, d, e, f as in CSS: x = a u + c v + e and y = b u + d v + f."""
 
@@ -87,7 +82,9 @@ def placed(first: Size, second: Size, matrix: Matrix | None) -> Placement:
     return Placement(matrix is not None, (width, height), _affine(shift @ here), _affine(shift @ there))
 
 
-def in_output(plane: Floats | Mask, matrix: Matrix, size: Size) -> tuple[Floats, Mask]:
+def in_output(
+    plane: NDArray[Any], matrix: Matrix, size: Size
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
     """Warp a change map into its output's frame.
 
     Args:
@@ -137,54 +134,3 @@ def _bounds(matrix: Matrix) -> Matrix:
 def _affine(matrix: Matrix) -> Affine:
     a, b, c, d, e, f = (round(float(part), 4) for part in matrix[:2].T.ravel())
     return a, b, c, d, e, f
-
-
-def warped(output: Pixels, matrix: Matrix, size: Size) -> Pixels:
-    """Warp an output into the frame of its reference.
-
-    Args:
-        output: scaled to its reference.
-        matrix: from the reference's pixels, counted from their centres, to the output's.
-        size: width and height of the reference.
-    """
-    seen = Image.fromarray(output.seen.astype(np.uint8) * 255)
-    left, top = (round(float(part)) for part in matrix[:2, 2])
-    shift = np.array([[1, 0, left], [0, 1, top], [0, 0, 1]])
-    if np.abs((matrix - shift) @ [*size, 1]).max() <= _AS_GOOD:
-        box = (left, top, left + size[0], top + size[1])
-        return Pixels(output.picture.crop(box), np.asarray(seen.crop(box)) > 0)
-    upright = not matrix[0, 1] and not matrix[1, 0]
-    # Pillow counts from the corners of pixels.
-    corners = np.column_stack([matrix[:2, :2], matrix[:2, 2] + 0.5 - 0.5 * matrix[:2, :2].sum(axis=1)])
-    pixels = _cropped_and_resized(output, corners, size) if upright else _transformed(output, corners, size)
-    if output.seen.all():
-        return pixels
-    shown = seen.transform(size, Image.Transform.AFFINE, tuple(corners.ravel()), Image.Resampling.BILINEAR)
-    return Pixels(pixels.picture, pixels.seen & (np.asarray(shown) == 255))
-
-
-def _cropped_and_resized(output: Pixels, corners: Matrix, size: Size) -> Pixels:
-    scales, starts = np.diag(corners), corners[:, 2]
-    first = np.maximum(0, np.ceil(-starts / scales - _BEYOND)).astype(int)
-    last = np.minimum(size, np.floor((output.size - starts) / scales + _BEYOND)).astype(int)
-    picture, seen = Image.new("RGB", size), np.zeros(size[::-1], bool)
-    if (last > first).all():
-        large = output.larger or output.picture
-        box = np.clip([starts + scales * first, starts + scales * last], 0, output.size)
-        box *= output.zoom
-        part = large.resize(tuple(last - first), Image.Resampling.BICUBIC, box=tuple(box.ravel()))
-        picture.paste(part, tuple(first))
-        seen[first[1] : last[1], first[0] : last[0]] = True
-    return Pixels(picture, seen)
-
-
-def _transformed(output: Pixels, corners: Matrix, size: Size) -> Pixels:
-    picture = output.picture.transform(
-        size, Image.Transform.AFFINE, tuple(corners.ravel()), Image.Resampling.BICUBIC
-    )
-    across, down = np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32)[:, None]
-    seen = np.ones(size[::-1], bool)
-    for (by_x, by_y, start), length in zip(corners.astype(np.float32), output.size, strict=True):
-        position = (by_x * (across + 0.5) + start) + by_y * (down + 0.5)
-        seen &= (position >= 0.5 - _BEYOND) & (position <= length - 0.5 + _BEYOND)
-    return Pixels(picture, seen)

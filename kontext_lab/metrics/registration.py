@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from kontext_lab.metrics.block_matching import BLOCK, ROUNDING, blocks_of, correlations, shifts, spread
-from kontext_lab.metrics.keypoints import Keypoints, Matrix, affine_map, keypoints_of, map_by_keypoints
-from kontext_lab.metrics.pixels import Floats, Mask, Pixels, scaled_to
-from kontext_lab.metrics.placement import warped
+from kontext_lab.metrics.keypoints import Keypoints, affine_map, keypoints_of, map_by_keypoints
+from kontext_lab.metrics.pixels import Floats, Mask, Pixels, scaled_to, warped
+from kontext_lab.metrics.placement import Matrix
 
 __all__ = ["Alignment", "align", "resized_to_reference"]
 

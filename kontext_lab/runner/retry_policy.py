@@ -5,10 +5,8 @@ Pure: reads no clock and sends nothing; the caller passes events and times.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
-from typing import Any
-
-from tenacity import RetryCallState, wait_exponential, wait_random
 
 from kontext_lab.errors import ConfigError, RateLimited, RetryLater, ServiceError
 
@@ -94,12 +92,9 @@ class Pacing:
         return self._backoff(failures, self.store, 60.0)
 
     def _backoff(self, attempts: int, first: float, longest: float) -> float:
-        state = RetryCallState(retry_object=_UNUSED, fn=None, args=(), kwargs={})
-        state.attempt_number = attempts
-        return float(wait_exponential(multiplier=first, max=longest)(state) + wait_random(0, first)(state))
-
-
-_UNUSED: Any = None  # tenacity's waiting times look at the number of attempts alone
+        # 2**60 seconds are longer than any limit; a larger power might not fit into a float.
+        doubled = first * 2.0 ** min(attempts - 1, 60)
+        return min(doubled, longest) + random.uniform(0, first)
 
 
 @dataclass(frozen=True)

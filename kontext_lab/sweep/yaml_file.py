@@ -19,9 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from pathvalidate import sanitize_filename
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
 from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference, read_file
@@ -144,6 +141,8 @@ def write(
         document["protect"] = _protected(options["protect"])
     if axes:
         document["axes"] = {axis.key: writer.axis(axis) for axis in axes}
+    from ruamel.yaml import YAML  # noqa: PLC0415 - for start-up
+
     yaml = YAML(pure=True)
     yaml.default_flow_style = None
     yaml.width = 100
@@ -156,6 +155,9 @@ def write(
 
 
 def _parsed(text: str, *, own: bool) -> Any:
+    from ruamel.yaml import YAML  # noqa: PLC0415 - for start-up
+    from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError  # noqa: PLC0415 - as above
+
     if not own and text.count("\n") + text.count(",") > MAX_VALUES:
         raise SweepError(f"has more than {MAX_VALUES} lines and values, too many for a sweep")
     if not own and _DEEP.search(text):
@@ -332,5 +334,7 @@ def _protected(boxes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _quoted(text: str) -> str:
     # Quoted, so that a YAML 1.1 reader also takes 16:9 and no for text.
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString  # noqa: PLC0415 - for start-up
+
     quoted: str = DoubleQuotedScalarString(text)
     return quoted

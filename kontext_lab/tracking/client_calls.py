@@ -18,7 +18,6 @@ from typing import Any, TypeVar, cast
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from kontext_lab.errors import chained
 from kontext_lab.redaction import redact_logs
@@ -118,6 +117,7 @@ def relocate(client: MlflowClient, moved: list[tuple[str, str]]) -> None:
 
 def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
     """Call something, and again while another process holds the database, or a server says "not now"."""
+    from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential  # noqa: PLC0415 - for start-up
 
     def is_over(state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None

@@ -16,8 +16,7 @@ from kontext_lab.metrics import compare, placed
 from kontext_lab.metrics.block_matching import blocks_of, shifts
 from kontext_lab.metrics.change import similarity, texture_of
 from kontext_lab.metrics.keypoints import affine_map
-from kontext_lab.metrics.pixels import Floats, Pixels, reference_pixels
-from kontext_lab.metrics.placement import warped
+from kontext_lab.metrics.pixels import Floats, Pixels, reference_pixels, warped
 
 
 @pytest.fixture(scope="module")
