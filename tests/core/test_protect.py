@@ -112,8 +112,8 @@ def several(protect: Any = None) -> Sweep:
         ({"cta": FACE}, "no reference 'cta'; did you mean cat"),
         ({"bird": FACE}, "no reference 'bird'; references are 'cat', 'dog'"),
         ({"cat": FACE, "face": (0, 0, 1, 1)}, "'face': belongs to no reference"),
-        ({"cat": {"face": (0, 0, 2, 1)}}, "protect 'cat' 'face': .*fractions from 0 to 1"),
-        ({"cat": {f"b{n}": (0, 0, 1, 1) for n in range(21)}}, "protect 'cat': 21 boxes"),
+        ({"cat": {"face": (0, 0, 2, 1)}}, "protect 'cat' 'face' must be .*fractions from 0 to 1"),
+        ({"cat": {f"b{n}": (0, 0, 1, 1) for n in range(21)}}, "protect 'cat' must be at most 20 boxes, not 21"),
     ],
 )
 def test_boxes_name_their_reference(given: Any, words: str) -> None:

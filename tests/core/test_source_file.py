@@ -156,7 +156,7 @@ except OSError as error:
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="a file that says it has 0 bytes: Linux")
 def test_a_file_that_has_more_than_it_says() -> None:
     """One byte more than allowed is read of it, then it is refused."""
-    with pytest.raises(OSError, match="Grows beyond the 100 bytes") as caught:
+    with pytest.raises(OSError, match="Grows beyond the limit of 100 bytes") as caught:
         read_file(Path("/proc/self/maps"), 100)
     assert errno.EFBIG == caught.value.errno
 
@@ -166,7 +166,7 @@ def test_the_limit_itself_is_allowed(size: int, refused: bool, workdir: Path) ->
     """Up to and with the limit, a file is read whole."""
     (workdir / "file").write_bytes(bytes(size))
     if refused:
-        with pytest.raises(OSError, match="Has 101 bytes, allowed are at most 100"):
+        with pytest.raises(OSError, match="Has 101 bytes, more than the limit of 100"):
             read_file(workdir / "file", 100)
     else:
         assert bytes(size) == read_file(workdir / "file", 100)
@@ -195,7 +195,7 @@ def test_home_is_known_wherever_a_picture_is_opened(workdir: Path) -> None:
 )
 def test_what_is_in_memory_has_the_limit_of_a_file(given: Callable[[], object], what: str) -> None:
     """One limit, however a picture is given."""
-    with pytest.raises(ImageError, match=f"{what} can't be read: Has 33,554,433 bytes, allowed are at most"):
+    with pytest.raises(ImageError, match=f"{what} can't be read: Has 33,554,433 bytes, more than the limit of"):
         load_reference(given())
 
 
