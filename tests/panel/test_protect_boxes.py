@@ -107,7 +107,7 @@ def test_a_box_is_removed(field: BoxField) -> None:
         ("change", "face", {"box": [0.5, 0, 0.5, 1]}, "left before right"),
         ("change", "face", {"box": [0.5, 0, 0.50001, 1]}, "left before right"),
         ("add", "box 1", {"box": [0, 0, 2, 1]}, "fractions from 0 to 1"),
-        ("add", "box 1", {"box": "all"}, "allowed are x0, y0, x1, y1"),
+        ("add", "box 1", {"box": "all"}, "must be x0, y0, x1, y1"),
     ],
 )
 def test_what_can_not_be_is_said_at_the_field(
@@ -131,7 +131,7 @@ def test_more_boxes_than_can_be_are_refused(field: BoxField) -> None:
     """Twenty are plenty."""
     for _ in range(19):
         asked(field, "add", "box 1", box=list(CUP))
-    assert (20, "protect: 21 boxes, allowed are 20") == (len(field.boxes), field.error)
+    assert (20, "protect must be at most 20 boxes, not 21") == (len(field.boxes), field.error)
 
 
 def test_what_is_right_takes_the_line_away(field: BoxField) -> None:
@@ -145,7 +145,7 @@ def test_a_refused_name_is_still_told_when_the_next_box_is_drawn(field: BoxField
     """Leaving a name's field by drawing on is no reason not to read why."""
     asked(field, "rename", "face", to="a/b")
     asked(field, "add", "box 1", box=list(CUP))
-    assert "name 'a/b'" in field.error
+    assert "name must be" in field.error
     asked(field, "change", "face", box=list(CUP))
     assert "" == field.error
 
@@ -153,7 +153,7 @@ def test_a_refused_name_is_still_told_when_the_next_box_is_drawn(field: BoxField
 @pytest.mark.parametrize(
     ("boxes", "line"),
     [
-        ([["face", 0, 0, 1]], "allowed are x0, y0, x1, y1"),
+        ([["face", 0, 0, 1]], "must be x0, y0, x1, y1"),
         ([["face", *FACE], ["face", *CUP]], "two boxes have the same name"),
         (5, "allowed are lists of name, x0, y0, x1, y1"),
         ([[]], "allowed are lists of name, x0, y0, x1, y1"),
