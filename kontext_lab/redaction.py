@@ -37,7 +37,7 @@ _ALONE = 8
 """From this length on a secret is one also inside a longer word."""
 
 _NO_SECRETS = (MASK, "sandbox")
-"""What is masked already, and the key that the sandbox is given."""
+"""Texts that need no mask: the mask itself, and the key that the sandbox is given."""
 
 SECRET_NAMES = (
     "AIMLAPI_API_KEY",

@@ -160,7 +160,7 @@ class SweepLock:
 
     @property
     def since(self) -> datetime | None:
-        """When it was last taken; None if that is unknown."""
+        """Moment it was last taken; None if that is unknown."""
         try:
             return datetime.fromisoformat(str((read_json(self._owner) or {}).get("since")))
         except ValueError:

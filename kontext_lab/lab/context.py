@@ -35,10 +35,10 @@ Metric = Callable[..., Mapping[str, float]]
 """`(references, output, request) -> {name: float}`: PIL pictures, and the request or None where it is not known."""
 
 ANSWER_SECONDS = 30.0
-"""How long an answer to a free question holds: a plan is made anew after every change of a form."""
+"""Seconds for which an answer to a free question holds: a plan is made anew after every change of a form."""
 
 FAILURE_SECONDS = 5.0
-"""How long a service that did not answer is not asked again."""
+"""Seconds before a service that did not answer is asked again."""
 
 
 class Lazy(Generic[T]):
@@ -271,7 +271,7 @@ class LabContext:
 
     @property
     def store_index(self) -> StoreIndex:
-        """Which other stores hold which requests: a notice, which may be out of date."""
+        """Index of the requests that other stores hold; it may be out of date."""
         return StoreIndex(home_folder(self.home))
 
     @property

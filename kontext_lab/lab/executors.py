@@ -21,7 +21,7 @@ from kontext_lab.runner import Permits
 __all__ = ["DaemonExecutor", "permits_for"]
 
 PROBE_SECONDS = 60.0
-"""How long an executor's workers may take to say what they find."""
+"""Seconds that an executor's workers have for their first answer."""
 
 
 def permits_for(executor: Executor, worker: Worker, folder: Path, concurrency: int) -> Permits:
@@ -150,6 +150,6 @@ class DaemonExecutor(Executor):
                 continue
             try:
                 future.set_result(do())
-            except BaseException as error:  # told to whoever asks for the result
+            except BaseException as error:  # raised again where the result is asked for
                 future.set_exception(error)
             del job, future, do  # an idle thread keeps no picture alive

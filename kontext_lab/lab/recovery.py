@@ -25,14 +25,14 @@ from kontext_lab.tracking import SweepRecorder, Tracker
 __all__ = ["Recovery", "deliver", "in_hand", "sum_up"]
 
 _ADDRESSES_LIVE = timedelta(days=3)
-"""How long a picture's address is tried; its lifetime is not documented, a day was seen elsewhere."""
+"""Longest age at which a picture's address is tried; its lifetime is not documented, a day was seen elsewhere."""
 
 _UNREACHED = "pictures could not be reached yet: recover again later"
 
 
 @dataclass
 class Recovery:
-    """What `recover` brought from the journal of one sweep into the store.
+    """Result of `recover` for one sweep: its answers that went from the journal into the store.
 
     Attributes:
         name: the sweep's.

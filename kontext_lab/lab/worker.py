@@ -1,4 +1,4 @@
-"""What a worker does for one cell: send once, write down what comes as it comes, hand it over.
+"""One attempt at one cell: send once, write each part of the answer to disk as it arrives, return the attempt.
 
 Runs in any executor's thread or process, so it pickles, and so does all it takes and returns. Decides nothing
 about retries and money; knows no sweep and no store.
@@ -26,7 +26,7 @@ __all__ = ["BoundJournal", "Probe", "Worker"]
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
 Probe = tuple[bool, ServiceError | None]
-"""Whether a worker sees the disk that the journal is on, and its reason why it can't use the service, or None."""
+"""A worker's view: True if it sees the journal's disk; and its reason why it can't use the service, or None."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the service's contract fixes: fields, what each takes, sizes, models and list prices. Plain data."""
+"""The service's contract as plain data: fields and their values, sizes, models and list prices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 DEFAULT = "default"
-"""How a field that is left to the service is logged."""
+"""Logged value of a field that is left to the service."""
 
 MATCH_INPUT = "match_input"
 """The aspect ratio that is sent by leaving the field out: the output follows the first reference."""
@@ -74,7 +74,7 @@ ALLOWED: Mapping[str, str] = MappingProxyType(
         "price": "US dollars per picture, 0 or more",
     }
 )
-"""What each field takes, in words for an error line."""
+"""Allowed values of each field, in words for an error line."""
 
 
 @dataclass(frozen=True)
