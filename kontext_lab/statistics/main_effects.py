@@ -9,12 +9,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kontext_lab.errors import WrongType
 from kontext_lab.results import Results
 from kontext_lab.statistics import observations, variance
-from kontext_lab.statistics.design import Codes, Design, Factor, read_design, tabulated
+from kontext_lab.statistics.design import Codes, Design, Factor, Floats, read_design, tabulated
 from kontext_lab.statistics.effects import AxisEffect, Difference, Effects, Point, Trace
 from kontext_lab.statistics.inert_axes import idle_pairs, idle_words
 from kontext_lab.statistics.intervals import (
@@ -32,7 +31,6 @@ __all__ = ["effects_of"]
 MOST_VALUES = 40
 """The values of a longer axis are compared with its first one only, not each with each."""
 
-Floats = NDArray[np.float64]
 _Compared = tuple[float, Bounds | None, int | None, int]
 """Difference, its interval, the pairs or trials that would confirm it, and those that there are."""
 
