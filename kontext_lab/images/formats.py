@@ -134,24 +134,23 @@ def _header(data: bytes, form: str) -> ImageFile.ImageFile:
         reader: Callable[[io.BytesIO], ImageFile.ImageFile] = getattr(import_module(module), name)
     except ImportError:
         raise ImageError('HEIC needs the extra "heic": pip install "kontext-lab[heic]"') from None
-    if form == "TIFF":
-        _refuse_raw(_first_tags(data))
+    tags = _first_tags(data) if form == "TIFF" else {}
+    # A camera's raw file looks like a TIFF, and its first picture is only a thumbnail.
+    preview = _SUBPICTURES in tags and tags.get(_KIND, 0) & 1
+    if _DNG in tags or preview or tags.get(_COMPRESSION) in _RAW_COMPRESSIONS:
+        maker = str(tags.get(_MAKER, "")).strip("\0 ").partition(" ")[0].title()
+        raise ImageError(f"is a camera's raw file ({'DNG' if _DNG in tags else maker or 'TIFF'}); {_EXPORT}")
     picture = reader(io.BytesIO(data))
-    if form == "PNG":
-        _scale_key(picture, depth=data[24])
-    codes = _colour_codes(data, form, "icc_profile" in picture.info)
-    if codes and (profile := coded_profile(*codes)) is not None:
-        picture.info |= {"icc_profile": profile, "srgb": 0}
-    return picture
-
-
-def _scale_key(picture: ImageFile.ImageFile, depth: int) -> None:
-    """Convert a PNG's transparent colour to 8 bits, as Pillow converts its pixels."""
-    key = picture.info.get("transparency")
+    # A PNG's transparent colour becomes 8 bits, as Pillow converts its pixels.
+    depth, key = data[24] if form == "PNG" else 8, picture.info.get("transparency")
     if picture.mode == "L" and isinstance(key, int) and depth in (2, 4):
         picture.info["transparency"] = key * 255 // (2**depth - 1)
     elif picture.mode == "RGB" and isinstance(key, tuple) and depth == 16:
         picture.info["transparency"] = tuple(value >> 8 for value in key)
+    codes = _colour_codes(data, form, "icc_profile" in picture.info)
+    if codes and (profile := coded_profile(*codes)) is not None:
+        picture.info |= {"icc_profile": profile, "srgb": 0}
+    return picture
 
 
 def _colour_codes(data: bytes, form: str, profiled: bool) -> tuple[int, int] | None:
@@ -222,14 +221,6 @@ def _first_tags(data: bytes) -> Mapping[int, Any]:
         return {number: tags[number] for number in _TAGS if number in tags}
     except Exception:  # damaged tags may raise anything
         return {}
-
-
-def _refuse_raw(tags: Mapping[int, Any]) -> None:
-    """Refuse a camera's raw file that looks like a TIFF; its first picture is only a thumbnail."""
-    preview = _SUBPICTURES in tags and tags.get(_KIND, 0) & 1
-    if _DNG in tags or preview or tags.get(_COMPRESSION) in _RAW_COMPRESSIONS:
-        maker = str(tags.get(_MAKER, "")).strip("\0 ").partition(" ")[0].title()
-        raise ImageError(f"is a camera's raw file ({'DNG' if _DNG in tags else maker or 'TIFF'}); {_EXPORT}")
 
 
 def _why_unreadable(data: bytes, form: str, error: Exception) -> str:

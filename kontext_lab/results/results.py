@@ -346,18 +346,12 @@ class Results(Sequence[CellResult]):
     def _differing(self) -> list[str]:
         """Parameters that differ between cells though no sweep varied them."""
         swept = {key for cell in self._cells for key in cell.swept}
-        words = list(
-            filter(is_placeholder, dict.fromkeys(key for cell in self._cells for key in cell.params))
-        )
+        params = [cell.params for cell in self._cells]
+        words = list(filter(is_placeholder, dict.fromkeys(key for one in params for key in one)))
         keys = [key for key in (*FIELDS, "image", *words) if key not in swept]
-        differing = [
-            key for key in keys if len({_text(key, cell.params.get(key)) for cell in self._cells}) > 1
-        ]
+        differing = [key for key in keys if len({_text(key, one.get(key)) for one in params}) > 1]
         if "prompt" in differing:
-            pairs = {
-                (tuple(str(cell.params.get(word)) for word in words), str(cell.params.get("prompt")))
-                for cell in self
-            }
+            pairs = {(tuple(str(one.get(word)) for word in words), str(one.get("prompt"))) for one in params}
             # If equal words mean equal prompts, the words are the axis, and the prompt only follows.
             if len(pairs) == len({chosen for chosen, _ in pairs}):
                 differing.remove("prompt")

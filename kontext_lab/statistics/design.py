@@ -5,6 +5,7 @@ Axes whose values always go together are one axis here, since their effects can'
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -129,6 +130,15 @@ class Design:
         """Group the outputs that differ only in one axis, and in the axes that exist only at some of its values."""
         inside = self.inside(factor)
         return self.groups([one for one in self.factors if one is not factor and one not in inside])
+
+    @property
+    def is_balanced(self) -> bool:
+        """True if every combination of values occurs equally often."""
+        if not self.factors or not self.shots:
+            return True
+        _, counts = np.unique(self.groups(self.factors), return_counts=True)
+        every = math.prod(len(one.levels) for one in self.factors)
+        return len(counts) == every and bool((counts == counts[0]).all())
 
     def inside(self, factor: Factor) -> list[Factor]:
         """Axes that exist only at some values of an axis, such as a word that one prompt has."""

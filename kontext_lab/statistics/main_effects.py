@@ -85,20 +85,11 @@ def effects_of(results: Results, metric: str, *, interaction: Any = None) -> Eff
         interaction=variance.interaction_of(design, finite, interaction),
         missing=observations.missing(whole.shots, values, name),
         seeds=seeds,
-        balanced=_is_balanced(design),
+        balanced=design.is_balanced,
         apart=tuple(inseparable) if residual is not None else (),
         idle=tuple(idle),
     )
     return replace(effects, sentences=describe(effects, [idle_words(*one) for one in idle.items()]))
-
-
-def _is_balanced(design: Design) -> bool:
-    """True if every combination of values was measured equally often."""
-    if not design.factors or not design.shots:
-        return True
-    _, counts = np.unique(design.groups(design.factors), return_counts=True)
-    combinations_of_all = math.prod(len(one.levels) for one in design.factors)
-    return len(counts) == combinations_of_all and bool((counts == counts[0]).all())
 
 
 @dataclass(frozen=True, eq=False)

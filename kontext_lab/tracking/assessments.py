@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow.entities import Metric, Run, RunTag
+from mlflow.utils.time import get_current_time_millis
 
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.redaction import get_logger
@@ -64,7 +65,7 @@ def write_given(
         last = layout.latest_by_step(history).get(step)
         if value is None and (last is None or math.isnan(last.value)):
             continue
-        now = max([layout.milliseconds(), *(metric.timestamp + 1 for metric in history)])
+        now = max([get_current_time_millis(), *(metric.timestamp + 1 for metric in history)])
         metrics.append(Metric(key, math.nan if value is None else value, now, step))
     tags = [RunTag(layout.METRICS, recipe)] if recipe else []
     if metrics or tags:
@@ -104,11 +105,7 @@ def write_note(store: Store, run_id: str, text: str) -> None:
 
 
 def hide(store: Store, run_id: str, hidden: bool) -> None:
-    """Hide a sweep from lists, or show it again.
-
-    Raises:
-        NotFound: the run is not a sweep's.
-    """
+    """Hide a sweep from lists, or show it again; NotFound if the run is not a sweep's."""
     tags = store.client.get_run(run_id).data.tags
     if tags.get("kontext.kind") != "sweep":
         raise NotFound(f"run {run_id:.40} is not a sweep: only sweeps can be hidden")
@@ -149,9 +146,7 @@ def _write_vote_file(
         file.write_text(text, encoding="utf-8")
 
     sweeps = _sweeps_of(store, (left.run_id, right.run_id))
-    parents = list(
-        dict.fromkeys(sweeps[run_id] for run_id in (left.run_id, right.run_id) if run_id in sweeps)
-    )
+    parents = list(dict.fromkeys(sweeps[one] for one in (left.run_id, right.run_id) if one in sweeps))
     for parent_id in parents:
         put(store, store.client.get_run(parent_id), fill)
     return parents

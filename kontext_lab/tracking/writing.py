@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
+from mlflow.utils.time import get_current_time_millis
 
 from kontext_lab.errors import OutputMissing, TrackingError
 from kontext_lab.images import origins_of
@@ -51,7 +52,6 @@ class Opening:
 
     Attributes:
         sweep: with its references fetched.
-        service: `sandbox` or the service's origin.
         digest: the sweep's digest for this service.
         version: of this package.
         extends: the parent run whose cells this sweep reuses, or "".
@@ -237,7 +237,7 @@ class SweepRecorder:
         run = self._open_child(place, cell, before, tags)
         if before is not None:
             assessments.withdraw(store, store.client.get_run(run.info.run_id), before=time.time())
-        now = layout.milliseconds()
+        now = get_current_time_millis()
         # The cost of earlier attempts at this very cell stays counted; the copy itself is free.
         values = {**original.data.metrics, "cost/usd": layout.cost_of(before.data.metrics) if before else 0.0}
         metrics = [
@@ -341,7 +341,7 @@ def settle_cell(store: Store, run_id: str, outcome: tuple[State, str, str], cost
     names = ("kontext.state", "kontext.reason", "kontext.note")
     store.client.log_batch(
         run_id,
-        metrics=[Metric("cost/usd", round(before + cost, 6), layout.milliseconds(), 0)],
+        metrics=[Metric("cost/usd", round(before + cost, 6), get_current_time_millis(), 0)],
         tags=[RunTag(name, str(text)) for name, text in zip(names, outcome, strict=True)],
     )
 
@@ -355,7 +355,7 @@ def finish_sweep(
     values["cost/usd"] = results.cost
     if seconds:
         values["time/total_s"] = round(seconds, 3)
-    now = layout.milliseconds()
+    now = get_current_time_millis()
     store.client.log_batch(
         results.run_id,
         metrics=[Metric(key, value, now, 0) for key, value in values.items()],
@@ -373,17 +373,10 @@ def finish_sweep(
 
 
 def _verified(there: CellResult, folder: Path) -> str:
-    """Check the pictures of a cell in a folder of its artifacts, byte for byte; returns a note on missing ones.
-
-    Raises:
-        OutputMissing: all of them are missing.
-    """
+    """Check a cell's pictures in a folder, byte for byte; returns a note on missing ones, OutputMissing if all are."""
     missing: dict[int, OutputMissing] = {}
-    artifacts = {
-        output.number: output.load
-        for output in there.outputs
-        if output.is_picture and isinstance(output.load, Artifact)
-    }
+    pictures = [output for output in there.outputs if output.is_picture]
+    artifacts = {one.number: one.load for one in pictures if isinstance(one.load, Artifact)}
     for number, artifact in artifacts.items():
         try:
             artifact.read(folder)
