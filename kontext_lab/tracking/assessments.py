@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow.entities import Metric, Run, RunTag
-from mlflow.utils.time import get_current_time_millis
 
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.redaction import get_logger
@@ -65,7 +64,7 @@ def write_given(
         last = layout.latest_by_step(history).get(step)
         if value is None and (last is None or math.isnan(last.value)):
             continue
-        now = max([get_current_time_millis(), *(metric.timestamp + 1 for metric in history)])
+        now = max([layout.milliseconds(), *(metric.timestamp + 1 for metric in history)])
         metrics.append(Metric(key, math.nan if value is None else value, now, step))
     tags = [RunTag(layout.METRICS, recipe)] if recipe else []
     if metrics or tags:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -12,7 +13,6 @@ from datetime import UTC
 from typing import Any
 
 from mlflow.entities import Metric, Param
-from mlflow.utils.time import get_current_time_millis
 
 from kontext_lab.images import Origin
 from kontext_lab.request import DEFAULT, FIELDS, decimal_text
@@ -33,6 +33,7 @@ __all__ = [
     "cell_tags",
     "cost_of",
     "latest_by_step",
+    "milliseconds",
     "note",
     "parent_tag",
     "preview_names",
@@ -163,13 +164,13 @@ def preview_names(output: Output) -> tuple[str, str]:
     MLflow's own call encodes a PNG and a WebP in 107 ms, twice the rest of a cell's time. Its pages take WebP for
     both, so the preview is encoded once, by the worker.
     """
-    stem = f"images/output+step+{output.number - 1}+timestamp+{get_current_time_millis()}+{uuid.uuid4()}"
+    stem = f"images/output+step+{output.number - 1}+timestamp+{milliseconds()}+{uuid.uuid4()}"
     return f"{stem}.webp", f"{stem}+compressed.webp"
 
 
 def cell_metrics(cell: CellResult, attempt: Attempt) -> list[Metric]:
     """Money, time and size; those of an output at its own step."""
-    now = get_current_time_millis()
+    now = milliseconds()
     values = {"cost/usd": cell.cost}
     if attempt.answer is not None:
         values["time/latency_s"] = round(attempt.answer.latency_s, 3)
@@ -259,6 +260,11 @@ def cost_of(metrics: Mapping[str, float]) -> float:
     """The recorded cost of a run in US dollars; 0 if another program recorded something that is not an amount."""
     cost = float(metrics.get("cost/usd", 0.0))
     return cost if 0 <= cost < _MOST_USD else 0.0
+
+
+def milliseconds() -> int:
+    """The current time as MLflow counts it."""
+    return int(time.time() * 1000)
 
 
 def latest_by_step(history: Iterable[Metric]) -> dict[int, Metric]:

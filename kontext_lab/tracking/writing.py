@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, Metric, Run, RunTag
-from mlflow.utils.time import get_current_time_millis
 
 from kontext_lab.errors import OutputMissing, TrackingError
 from kontext_lab.images import origins_of
@@ -237,7 +236,7 @@ class SweepRecorder:
         run = self._open_child(place, cell, before, tags)
         if before is not None:
             assessments.withdraw(store, store.client.get_run(run.info.run_id), before=time.time())
-        now = get_current_time_millis()
+        now = layout.milliseconds()
         # The cost of earlier attempts at this very cell stays counted; the copy itself is free.
         values = {**original.data.metrics, "cost/usd": layout.cost_of(before.data.metrics) if before else 0.0}
         metrics = [
@@ -341,7 +340,7 @@ def settle_cell(store: Store, run_id: str, outcome: tuple[State, str, str], cost
     names = ("kontext.state", "kontext.reason", "kontext.note")
     store.client.log_batch(
         run_id,
-        metrics=[Metric("cost/usd", round(before + cost, 6), get_current_time_millis(), 0)],
+        metrics=[Metric("cost/usd", round(before + cost, 6), layout.milliseconds(), 0)],
         tags=[RunTag(name, str(text)) for name, text in zip(names, outcome, strict=True)],
     )
 
@@ -355,7 +354,7 @@ def finish_sweep(
     values["cost/usd"] = results.cost
     if seconds:
         values["time/total_s"] = round(seconds, 3)
-    now = get_current_time_millis()
+    now = layout.milliseconds()
     store.client.log_batch(
         results.run_id,
         metrics=[Metric(key, value, now, 0) for key, value in values.items()],

@@ -113,7 +113,10 @@ def several(protect: Any = None) -> Sweep:
         ({"bird": FACE}, "no reference 'bird'; references are 'cat', 'dog'"),
         ({"cat": FACE, "face": (0, 0, 1, 1)}, "'face': belongs to no reference"),
         ({"cat": {"face": (0, 0, 2, 1)}}, "protect 'cat' 'face' must be .*fractions from 0 to 1"),
-        ({"cat": {f"b{n}": (0, 0, 1, 1) for n in range(21)}}, "protect 'cat' must be at most 20 boxes, not 21"),
+        (
+            {"cat": {f"b{n}": (0, 0, 1, 1) for n in range(21)}},
+            "protect 'cat' must be at most 20 boxes, not 21",
+        ),
     ],
 )
 def test_boxes_name_their_reference(given: Any, words: str) -> None:

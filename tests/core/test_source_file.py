@@ -195,7 +195,9 @@ def test_home_is_known_wherever_a_picture_is_opened(workdir: Path) -> None:
 )
 def test_what_is_in_memory_has_the_limit_of_a_file(given: Callable[[], object], what: str) -> None:
     """One limit, however a picture is given."""
-    with pytest.raises(ImageError, match=f"{what} can't be read: Has 33,554,433 bytes, more than the limit of"):
+    with pytest.raises(
+        ImageError, match=f"{what} can't be read: Has 33,554,433 bytes, more than the limit of"
+    ):
         load_reference(given())
 
 
