@@ -245,6 +245,11 @@ def listed(names: Sequence[str], asked: object = "", most: int = 20) -> str:
     return f"{', '.join(first)} and {len(names) - most} more"
 
 
+def many(count: int, word: str, several: str = "") -> str:
+    """A count and its word, in the plural if needed."""
+    return f"{count} {word if count == 1 else several or word + 's'}"
+
+
 def meant(asked: object, names: Iterable[str]) -> str:
     """`did you mean guidance_scale? ` if one of the names is near the one asked for, else ""."""
     known = {name.lower(): name for name in names}

@@ -26,16 +26,7 @@ _TAKEN = ("ssim", "psnr_db", "delta_e")
 
 
 def checked_box(what: str, given: Any, error: type[KontextLabError] = SweepError) -> Box:
-    """Return a valid box.
-
-    Args:
-        what: its name in an error.
-        given: four numbers, or their text.
-        error: class of the error.
-
-    Raises:
-        SweepError: or the class given as `error`; it is not a box.
-    """
+    """Return four numbers, or their text, as a valid box; else raises `error`, with `what` as the box's name."""
     try:
         x0, y0, x1, y1 = (float(side) for side in given)
     except (TypeError, ValueError, OverflowError):
@@ -48,11 +39,7 @@ def checked_box(what: str, given: Any, error: type[KontextLabError] = SweepError
 
 
 def checked_boxes(what: str, given: Any) -> dict[str, Box]:
-    """Return valid boxes by their names; an empty mapping for None.
-
-    Raises:
-        SweepError: a box or a name is invalid.
-    """
+    """Return valid boxes by their names, none for None; a SweepError if a box or a name is invalid."""
     if given is None or given == "":
         return {}
     if not isinstance(given, Mapping):

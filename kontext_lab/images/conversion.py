@@ -59,14 +59,7 @@ _TRANSFERS = {1: None, 4: 2.2, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 
 
 def from_array(array: Any) -> Image.Image:
-    """Convert an array to a picture.
-
-    Args:
-        array: H×W, H×W×1, H×W×3 or H×W×4; bool, uint8, uint16, or float in 0…1.
-
-    Raises:
-        ImageError: the shape, type or range is another.
-    """
+    """Convert an array, H×W, H×W×1, H×W×3 or H×W×4 of bool, uint8, uint16 or float in 0…1; any other is an ImageError."""
     _check_shape(getattr(array, "shape", None))  # before an array on a disk is read
     try:
         pixels = np.asarray(array)
@@ -107,14 +100,10 @@ def orientation_of(picture: Image.Image) -> int:
 
 
 def to_rgb(picture: Image.Image, where: str = "image") -> Image.Image:
-    """Convert a picture to 8-bit sRGB: apply its profile or gamma, then lay transparent parts on white.
-
-    Args:
-        picture: a picture of any mode.
-        where: its name in an error.
+    """Convert a picture of any mode to 8-bit sRGB: apply its profile or gamma, then lay transparent parts on white.
 
     Raises:
-        ImageError: its mode or its values can't be converted.
+        ImageError: its mode or its values can't be converted; begins with `where`.
     """
     try:
         colours, alpha = _separated(picture)
@@ -138,11 +127,7 @@ def scaled_size(size: tuple[int, int], max_megapixels: float) -> tuple[int, int]
 
 
 def scaled(picture: Image.Image, size: tuple[int, int], where: str = "image") -> Image.Image:
-    """Convert a picture to 8-bit sRGB at a size up to its own.
-
-    Raises:
-        ImageError: as `to_rgb`.
-    """
+    """Convert a picture to 8-bit sRGB at a size up to its own; raises as `to_rgb`."""
     across, down = (max(1, given // (3 * wanted)) for given, wanted in zip(picture.size, size, strict=True))
     box = (0.0, 0.0, float(picture.width), float(picture.height))
     if across * down > 1 and picture.mode in AVERAGED and "transparency" not in picture.info:
@@ -202,13 +187,12 @@ def _separated(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         picture = picture.convert("L")
     elif mode in ("I", "F"):
         return _from_values(np.asarray(picture))
+    # The key is a colour of the file, so it is applied before colours are converted.
     if mode in ("1", "L", "RGB") and key is not None:
-        # The key is a colour of the file, so it is applied before colours are converted.
-        return picture, _keyed(picture, key)
+        return picture, _keyed(np.asarray(picture), key)
     if picture.mode.startswith("I;16"):
         plain = np.asarray(picture).astype(np.uint16, copy=False)
-        alpha = Image.fromarray(np.where(plain == key, 0, 255).astype(np.uint8)) if key is not None else None
-        return Image.fromarray(plain), alpha
+        return Image.fromarray(plain), None if key is None else _keyed(plain, key)
     if picture.mode in ("LA", "RGBA"):
         return picture.convert(picture.mode[:-1]), picture.getchannel("A")
     if picture.mode not in ("L", "RGB", "CMYK"):
@@ -216,12 +200,10 @@ def _separated(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return picture, None
 
 
-def _keyed(picture: Image.Image, key: Any) -> Image.Image:
+def _keyed(pixels: np.ndarray, key: Any) -> Image.Image:
     """The alpha channel of a picture with one transparent colour."""
-    differs = np.asarray(picture) != key
-    return Image.fromarray(
-        np.where(differs.any(axis=2) if differs.ndim == 3 else differs, 255, 0).astype(np.uint8)
-    )
+    differs = np.atleast_3d(pixels != key).any(axis=2)
+    return Image.fromarray(np.where(differs, np.uint8(255), np.uint8(0)))
 
 
 def _from_values(values: np.ndarray) -> tuple[Image.Image, Image.Image | None]:
@@ -277,13 +259,7 @@ def _profile(info: dict[Any, Any], *, grey: bool) -> bytes | None:
 
 @lru_cache(maxsize=16)
 def _made_profile(corners: Sequence[float], exponent: float | None, *, grey: bool = False) -> bytes:
-    """An ICC profile (version 4) of three primaries and a curve.
-
-    Args:
-        corners: chromaticities of white, red, green and blue, x and y each.
-        exponent: of the curve; None for sRGB's.
-        grey: for pictures in grey: the curve alone.
-    """
+    """An ICC profile (version 4) of chromaticities as in `_SRGB` and a curve, which is sRGB's without an exponent."""
     d50 = (0.9642, 1.0, 0.8249)
 
     def fixed(*values: float) -> bytes:

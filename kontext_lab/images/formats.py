@@ -90,13 +90,7 @@ _RAW_COMPRESSIONS = (32767, 32769, 34713, 65000, 65535)
 
 @dataclass(frozen=True)
 class Opened:
-    """A decoded file.
-
-    Attributes:
-        picture: its first frame, whole and upright, in whatever mode it has.
-        format: a name of `FORMATS`.
-        size: width and height in pixels as the file has them, upright; the picture may be scaled down.
-    """
+    """A decoded file: its first frame, upright, of any mode and perhaps scaled down, its format and its own size in pixels."""
 
     picture: Image.Image
     format: str
@@ -140,24 +134,23 @@ def _header(data: bytes, form: str) -> ImageFile.ImageFile:
         reader: Callable[[io.BytesIO], ImageFile.ImageFile] = getattr(import_module(module), name)
     except ImportError:
         raise ImageError('HEIC needs the extra "heic": pip install "kontext-lab[heic]"') from None
-    if form == "TIFF":
-        _refuse_raw(_first_tags(data))
+    tags = _first_tags(data) if form == "TIFF" else {}
+    # A camera's raw file looks like a TIFF, and its first picture is only a thumbnail.
+    preview = _SUBPICTURES in tags and tags.get(_KIND, 0) & 1
+    if _DNG in tags or preview or tags.get(_COMPRESSION) in _RAW_COMPRESSIONS:
+        maker = str(tags.get(_MAKER, "")).strip("\0 ").partition(" ")[0].title()
+        raise ImageError(f"is a camera's raw file ({'DNG' if _DNG in tags else maker or 'TIFF'}); {_EXPORT}")
     picture = reader(io.BytesIO(data))
-    if form == "PNG":
-        _scale_key(picture, depth=data[24])
-    codes = _colour_codes(data, form, "icc_profile" in picture.info)
-    if codes and (profile := coded_profile(*codes)) is not None:
-        picture.info |= {"icc_profile": profile, "srgb": 0}
-    return picture
-
-
-def _scale_key(picture: ImageFile.ImageFile, depth: int) -> None:
-    """Convert a PNG's transparent colour to 8 bits, as Pillow converts its pixels."""
-    key = picture.info.get("transparency")
+    # A PNG's transparent colour becomes 8 bits, as Pillow converts its pixels.
+    depth, key = data[24] if form == "PNG" else 8, picture.info.get("transparency")
     if picture.mode == "L" and isinstance(key, int) and depth in (2, 4):
         picture.info["transparency"] = key * 255 // (2**depth - 1)
     elif picture.mode == "RGB" and isinstance(key, tuple) and depth == 16:
         picture.info["transparency"] = tuple(value >> 8 for value in key)
+    codes = _colour_codes(data, form, "icc_profile" in picture.info)
+    if codes and (profile := coded_profile(*codes)) is not None:
+        picture.info |= {"icc_profile": profile, "srgb": 0}
+    return picture
 
 
 def _colour_codes(data: bytes, form: str, profiled: bool) -> tuple[int, int] | None:
@@ -171,11 +164,7 @@ def _colour_codes(data: bytes, form: str, profiled: bool) -> tuple[int, int] | N
 
 
 def _scale(picture: ImageFile.ImageFile, form: str, megapixels: float) -> None:
-    """Let the decoder scale the picture if it is larger than needed.
-
-    Raises:
-        ImageError: it is still too large to decode.
-    """
+    """Let the decoder scale the picture if it is larger than needed; an ImageError if it is still too large to decode."""
     pixels = picture.width * picture.height
     most = round(BOMB_PIXELS * _SHARES.get(form, 1))
     # Scaling halves each side, so that a picture is refused below only if it has more than four times that.
@@ -195,15 +184,17 @@ def _format(data: bytes) -> str:
         raise ImageError("is empty (0 bytes)")
     for at, begin, words, way_out in _OTHERS:
         if data.startswith(begin, at):
-            raise _refused(words, way_out)
+            raise ImageError(f"is {words}; {way_out}")
     for form, (_, _, beginnings) in FORMATS.items():
         if data.startswith(beginnings):
             return form
     text = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"<"):
-        raise _refused("an SVG drawing", _EXPORT) if b"<svg" in text else _refused("a web page", _SUPPORTED)
+        raise ImageError(
+            f"is an SVG drawing; {_EXPORT}" if b"<svg" in text else f"is a web page; {_SUPPORTED}"
+        )
     if data[4:8] in _FILM_BOXES:
-        raise _refused("a film (QuickTime)", _FRAME)
+        raise ImageError(f"is a film (QuickTime); {_FRAME}")
     if data[4:8] != b"ftyp":
         return "TGA"
     # A file made of boxes, which says in its first one what it is.
@@ -214,12 +205,8 @@ def _format(data: bytes) -> str:
     if brands & _HEIC_BRANDS or brand in (b"mif1", b"mif2", b"msf1"):
         return "HEIC"
     if brand == b"crx ":
-        raise _refused("a Canon raw file (CR3)", _EXPORT)
-    raise _refused("a film (QuickTime)" if brand == b"qt  " else "a film (MP4)", _FRAME)
-
-
-def _refused(words: str, way_out: str) -> ImageError:
-    return ImageError(f"is {words}; {way_out}")
+        raise ImageError(f"is a Canon raw file (CR3); {_EXPORT}")
+    raise ImageError(f"is a film ({'QuickTime' if brand == b'qt  ' else 'MP4'}); {_FRAME}")
 
 
 def _first_tags(data: bytes) -> Mapping[int, Any]:
@@ -234,14 +221,6 @@ def _first_tags(data: bytes) -> Mapping[int, Any]:
         return {number: tags[number] for number in _TAGS if number in tags}
     except Exception:  # damaged tags may raise anything
         return {}
-
-
-def _refuse_raw(tags: Mapping[int, Any]) -> None:
-    """Refuse a camera's raw file that looks like a TIFF; its first picture is only a thumbnail."""
-    preview = _SUBPICTURES in tags and tags.get(_KIND, 0) & 1
-    if _DNG in tags or preview or tags.get(_COMPRESSION) in _RAW_COMPRESSIONS:
-        maker = str(tags.get(_MAKER, "")).strip("\0 ").partition(" ")[0].title()
-        raise _refused(f"a camera's raw file ({'DNG' if _DNG in tags else maker or 'TIFF'})", _EXPORT)
 
 
 def _why_unreadable(data: bytes, form: str, error: Exception) -> str:

@@ -33,17 +33,14 @@ def heat_map(
     boxes: Sequence[Box] = (),
     size: tuple[int, int] | None = None,
 ) -> Image.Image:
-    """Draw changes over a picture in grey.
+    """Draw changes over a picture of any size, in grey; returns RGB, of the map's size unless `size` is given.
 
     Args:
-        picture: of any size.
+        picture: any picture.
         distances: height × width in the picture's frame, Lab units, 0 where nothing changed.
-        seen: of the same shape, the pixels that were compared; the others are striped. None for all of them.
-        boxes: left, top, right, bottom as fractions of the picture, outlined in white.
-        size: width and height of the result; None for those of the map.
-
-    Returns:
-        An RGB picture.
+        seen: of the same shape, the pixels that were compared; the others are striped.
+        boxes: outlined in white.
+        size: width and height of the result.
     """
     width, height = size or (distances.shape[1], distances.shape[0])
     lightness = np.asarray(picture.convert("L").resize((width, height)), dtype=np.float32)
@@ -64,7 +61,17 @@ def heat_map(
     channels = [np.interp(steps, stops, channel) for channel in zip(*COLOURS, strict=True)]
     alpha = opacity[levels][..., None]
     mixed = grey[..., None] * (1 - alpha) + np.stack(channels, axis=-1).astype(np.float32)[levels] * alpha
-    return _outlined(Image.fromarray(np.rint(mixed).astype(np.uint8)), boxes)
+    drawn = Image.fromarray(np.rint(mixed).astype(np.uint8))
+    draw, thick = ImageDraw.Draw(drawn), max(1, round(max(drawn.size) / 500))
+    for left, top, right, bottom in boxes:
+        # White lines with a dark border are visible on any picture.
+        x0, y0 = round(left * width - thick), round(top * height - thick)
+        x1, y1 = round(right * width + thick), round(bottom * height + thick)
+        draw.rectangle((x0, y0, x1, y1), outline=(20, 20, 20), width=thick)
+        if x1 - x0 > 2 * thick and y1 - y0 > 2 * thick:
+            inside = (x0 + thick, y0 + thick, x1 - thick, y1 - thick)
+            draw.rectangle(inside, outline=(255, 255, 255), width=thick)
+    return drawn
 
 
 def _striped(grey: NDArray[np.uint8], seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -76,22 +83,3 @@ def _striped(grey: NDArray[np.uint8], seen: NDArray[np.bool_]) -> NDArray[np.uin
     down, across = np.ogrid[:height, :width]
     stripe = (down + across) % _STRIPES < _STRIPES // 3
     return np.where(there, grey, np.where(stripe, 110, grey // 3)).astype(np.uint8)
-
-
-def _outlined(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
-    """Draw white lines with a dark border, visible on any picture."""
-    draw = ImageDraw.Draw(picture)
-    thick = max(1, round(max(picture.size) / 500))
-    for left, top, right, bottom in boxes:
-        edges = (
-            left * picture.width - thick,
-            top * picture.height - thick,
-            right * picture.width + thick,
-            bottom * picture.height + thick,
-        )
-        place = [round(edge) for edge in edges]
-        draw.rectangle(place, outline=(20, 20, 20), width=thick)
-        inside = [place[0] + thick, place[1] + thick, place[2] - thick, place[3] - thick]
-        if inside[0] < inside[2] and inside[1] < inside[3]:
-            draw.rectangle(inside, outline=(255, 255, 255), width=thick)
-    return picture

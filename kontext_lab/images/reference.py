@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
@@ -71,19 +71,6 @@ class Origin:
                 f"image: origin must be a run's id, a slash and an output's number, not {text!r:.80}"
             )
         return cls(run_id, int(number))
-
-
-@runtime_checkable
-class OutputLike(Protocol):
-    """An earlier output: its bytes and its origin."""
-
-    @property
-    def bytes(self) -> bytes:
-        """The exact bytes received."""
-
-    @property
-    def origin(self) -> Origin | None:
-        """Its place in the store, or None while it is not tracked."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +250,9 @@ def _given(source: Any) -> _Given:
         return _Given(bytes(source), "bytes")
     if isinstance(source, Image.Image):
         return _Given(source, "PIL image")
-    if isinstance(source, OutputLike):
+    if hasattr(type(source), "bytes") and hasattr(
+        type(source), "origin"
+    ):  # an output, of a room above this one
         return _Given(source.bytes, "output", "output", source.origin)
     if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
         return _Given(from_array(source), "array", "array")
@@ -297,19 +286,17 @@ def _from_text(text: str) -> _Given:
 
 
 def _from_path(path: Path) -> _Given:
-    data = _read(path)
-    path = encodable(path.expanduser())
-    return _Given(data, str(path.absolute()), os.fsencode(path.stem).decode("utf-8", "replace"))
-
-
-def _read(path: Path) -> bytes:
+    # Bare base64 lands here too: a file name is never that long.
+    short = repr(text if len(text := str(path)) <= 200 else text[:60] + "…")
     try:
-        return read_file(encodable(path.expanduser()))
+        path = encodable(path.expanduser())
+        data = read_file(path)
     except FileNotFoundError:
-        raise ImageError(f"image: no file {_short(path)}") from None
+        raise ImageError(f"image: no file {short}") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ without a home
         reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"image: {_short(path)} can't be read: {reason}") from None
+        raise ImageError(f"image: {short} can't be read: {reason}") from None
+    return _Given(data, str(path.absolute()), os.fsencode(path.stem).decode("utf-8", "replace"))
 
 
 def _check_length(length: int, what: str) -> None:
@@ -425,9 +412,3 @@ def _decode_data_uri(uri: str) -> bytes:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ImageError("image: the data: URI's base64 is damaged") from None
-
-
-def _short(path: Path) -> str:
-    text = str(path)
-    # Bare base64 lands here too: a file name is never that long.
-    return repr(text if len(text) <= 200 else text[:60] + "…")

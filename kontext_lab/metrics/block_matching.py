@@ -48,16 +48,9 @@ def correlations(blocks: Floats, others: Floats, least: float) -> tuple[Floats, 
 
 
 def shifts(here: Floats, there: Floats) -> NDArray[np.float64]:
-    """Measure how far the content of each block has moved.
+    """Measure how far the content of blocks, n × side × side around 0, has moved: n × 2, pixels to the right and down.
 
     Blocks fade out towards their borders: a Fourier transform is periodic and would see the borders as edges that stay in place.
-
-    Args:
-        here: n × side × side, around 0.
-        there: the same blocks of the other picture.
-
-    Returns:
-        n × 2, pixels to the right and down.
     """
     if not len(here):
         return np.zeros((0, 2))

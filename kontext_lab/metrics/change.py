@@ -59,12 +59,8 @@ class Region:
 class Texture:
     """Local statistics of a reference's lightness, computed once for all its outputs; height × width each.
 
-    Attributes:
-        mean: Gaussian-weighted mean around each pixel.
-        contrast: Gaussian-weighted standard deviation.
-        slope: steepest slope of the mean nearby, lightness per pixel.
-        window: mean of the 7 × 7 window.
-        variance: variance of that window.
+    Gaussian-weighted mean, its standard deviation (contrast) and the mean's steepest slope nearby, in lightness per pixel; mean
+    and variance of the 7 × 7 window.
     """
 
     mean: Floats
@@ -82,15 +78,10 @@ def texture_of(lightness: Floats) -> Texture:
 
 
 def similarity(reference: Texture, one: Floats, other: Floats) -> Floats:
-    """Structural similarity of lightness at each pixel, -1 to 1.
+    """Structural similarity at each pixel, -1 to 1, of two planes of lightness; `reference` is the statistics of `one`.
 
     Wang, Bovik, Sheikh and Simoncelli 2004, windows of 7 × 7 with equal weights: equals scikit-image's
     `structural_similarity`, but reuses the part that depends on the reference alone.
-
-    Args:
-        reference: the statistics of `one`.
-        one: height × width, L* from 0 to 100.
-        other: the same.
     """
     window = ndimage.uniform_filter(other, _WINDOW)
     variance = _covariance(other, other, window, window)
@@ -100,16 +91,9 @@ def similarity(reference: Texture, one: Floats, other: Floats) -> Floats:
 
 
 def change_map(reference: Pixels, texture: Texture, output: Floats, seen: Mask) -> Floats:
-    """Distance of each pixel from what it was.
+    """Distance of each pixel from what it was, in Lab units over the noise floor; 0 where nothing changed.
 
-    Args:
-        reference: as it is measured.
-        texture: its local statistics.
-        output: 3 × height × width, CIE L*a*b*, in the reference's frame; equal to the reference where it isn't seen.
-        seen: height × width, the pixels that the output shows.
-
-    Returns:
-        height × width, Lab units over the noise floor; 0 where nothing changed.
+    `output` is CIE L*a*b* in the reference's frame, equal to the reference where it isn't `seen`.
     """
     distance, edges = _distances(reference, texture, output, seen)
     sample = distance[::2, ::2][seen[::2, ::2]]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from kontext_lab.errors import ConfigError
+from kontext_lab.errors import ConfigError, many
 from kontext_lab.images import Box, Boxes, checked_box, picture_of
 from kontext_lab.metrics.change import Region, Texture, change_map, regions_of, similarity, texture_of
 from kontext_lab.metrics.keypoints import Keypoints, keypoints_of
@@ -109,11 +109,7 @@ class Comparison:
 
 
 def prepare_reference(source: Any) -> PreparedReference:
-    """Prepare a reference for comparing several outputs with it; `compare` takes it in place of the picture.
-
-    Raises:
-        ImageError: it is not a picture.
-    """
+    """Prepare a picture for comparing several outputs with it; `compare` takes the result in its place."""
     if isinstance(source, PreparedReference):
         return source
     pixels = reference_pixels(picture_of(source))
@@ -183,7 +179,7 @@ def _boxes_of_each(protect: Boxes | Sequence[Boxes] | None, count: int) -> list[
     several = [protect] if isinstance(protect, Mapping) else list(protect or [{}] * count)
     if len(several) != count:
         raise ConfigError(
-            f"protect has boxes of {len(several)} reference{'s' if len(several) > 1 else ''}, but there are {count} references: "
+            f"protect has boxes of {many(len(several), 'reference')}, but there are {count} references: "
             "give a list with the boxes of each, [{…}, {…}]"
         )
     return [
@@ -208,6 +204,9 @@ def _compared(
     for name, box in boxes.items():
         part = _slices(box, seen.shape)
         protected[name] = float(similar[part][seen[part]].mean()) if seen[part].any() else _NAN
+    # From a map between pixel centres to one between fractions of the pictures.
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    into, out = np.diag([*reference.size, 1.0]), np.diag([1 / size[0], 1 / size[1], 1.0])
     flags = {"no-op": area < _NO_OP and not _is_recoloured(apart, outside), "over-edit": area > _OVER}
     return Comparison(
         registered=True,
@@ -223,15 +222,8 @@ def _compared(
         scale=alignment.scale,
         flags=tuple(flag for flag, raised in flags.items() if raised),
         protect=protected,
-        matrix=_in_fractions(alignment.matrix, reference.size, size),
+        matrix=np.asarray(out @ half @ alignment.matrix @ np.linalg.inv(half) @ into),
     )
-
-
-def _in_fractions(matrix: Matrix, here: tuple[int, int], there: tuple[int, int]) -> Matrix:
-    """Convert a map between pixel centres to one between fractions of the pictures."""
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    into, out = np.diag([*here, 1.0]), np.diag([1 / there[0], 1 / there[1], 1.0])
-    return np.asarray(out @ half @ matrix @ np.linalg.inv(half) @ into)
 
 
 def _kept(apart: Floats, similar: Floats, outside: Mask) -> tuple[float, float, float]:

@@ -35,12 +35,7 @@ _REFITS, _AS_MANY = 2, 0.9
 
 @dataclass(frozen=True)
 class Keypoints:
-    """Points that a picture is recognised by.
-
-    Attributes:
-        positions: n × 2, x and y in pixels of the measured picture.
-        descriptors: n × 256, boolean.
-    """
+    """Points that a picture is recognised by: n × 2, x and y in pixels of the measured picture, and n × 256 booleans."""
 
     positions: Matrix
     descriptors: Mask
@@ -107,15 +102,7 @@ def map_by_keypoints(keypoints: Keypoints, others: Keypoints) -> Matrix | None:
 def affine_map(here: Matrix, there: Matrix, *, within: float, tries: int, fewest: int) -> Matrix | None:
     """Fit the affine map that most pairs of points agree on (RANSAC, all random samples of three at once).
 
-    Args:
-        here: n × 2, x and y.
-        there: their partners.
-        within: pixels by which a pair that agrees may be off.
-        tries: number of samples.
-        fewest: number of pairs that must agree.
-
-    Returns:
-        3 × 3, or None if fewer agree.
+    Points are n × 2, the map 3 × 3. A pair agrees if it is off by `within` pixels at most; None if fewer than `fewest` do.
     """
     if len(here) < 3:
         return None

@@ -35,8 +35,6 @@ _SMOOTH = 13
 """Side in pixels of the window whose mean is subtracted to leave the detail."""
 _DARK, _SLOPE = np.float32((6 / 29) ** 3), np.float32((29 / 6) ** 2 / 3)
 """CIE L*a*b*: the part of white below which a straight line replaces the cube root, and the slope of that line."""
-
-
 _AS_GOOD = 0.02
 """Pixels by which a map may differ from a shift by whole pixels and be taken for it."""
 _BEYOND = 0.1
@@ -115,15 +113,10 @@ def scaled_to(picture: Image.Image, size: tuple[int, int]) -> Pixels:
 
 
 def warped(output: Pixels, matrix: Matrix, size: Size) -> Pixels:
-    """Warp an output into the frame of its reference.
+    """Warp an output, scaled to its reference, into the reference's frame of this size.
 
-    An upright map, as the service's are, crops and resizes: one interpolation from a picture nearly twice as large. Any
-    other map is applied pixel by pixel.
-
-    Args:
-        output: scaled to its reference.
-        matrix: from the reference's pixels, counted from their centres, to the output's.
-        size: width and height of the reference.
+    The matrix leads from the reference's pixels, counted from their centres, to the output's. An upright one, as the service's
+    are, crops and resizes: one interpolation from a picture nearly twice as large. Any other is applied pixel by pixel.
     """
     seen = Image.fromarray(output.seen.astype(np.uint8) * 255)
     left, top = (round(float(part)) for part in matrix[:2, 2])

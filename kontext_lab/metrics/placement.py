@@ -57,12 +57,9 @@ class Placement:
 
 
 def placed(first: Size, second: Size, matrix: Matrix | None) -> Placement:
-    """Place two pictures in a common frame.
+    """Place two pictures, such as a reference and its output, in a common frame.
 
-    Args:
-        first: width and height in pixels, such as a reference's.
-        second: width and height in pixels, such as an output's.
-        matrix: from fractions of the first picture to fractions of the second; None if they are not registered.
+    The matrix leads from fractions of the first to fractions of the second; it is None if they are not registered.
     """
     there = np.diag([*second, 1.0])
     if matrix is not None:
@@ -85,15 +82,9 @@ def placed(first: Size, second: Size, matrix: Matrix | None) -> Placement:
 def in_output(
     plane: NDArray[Any], matrix: Matrix, size: Size
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
-    """Warp a change map into its output's frame.
+    """Warp a change map into its output's frame, by the matrix from fractions of the reference to those of the output.
 
-    Args:
-        plane: height × width, in the reference's frame.
-        matrix: from fractions of the reference to fractions of the output.
-        size: width and height of the result.
-
-    Returns:
-        The values, and a mask of the pixels that the reference covers; outside of it values are 0.
+    Returns the values, and a mask of the pixels that the reference covers; outside of it values are 0.
     """
     height, width = plane.shape
     back = np.diag([width, height, 1.0]) @ np.linalg.inv(matrix) @ np.diag([1 / size[0], 1 / size[1], 1.0])
@@ -109,12 +100,7 @@ def in_output(
 
 
 def boxes_in_output(boxes: Boxes, matrix: Matrix) -> dict[str, Box]:
-    """Convert boxes of a reference to boxes of its output, without those of which less than half is shown.
-
-    Args:
-        boxes: fractions of the reference.
-        matrix: from fractions of the reference to fractions of the output.
-    """
+    """Convert boxes of a reference to boxes of its output, without those of which less than half is shown."""
     converted = {}
     for name, (x0, y0, x1, y1) in boxes.items():
         box = _bounds(matrix @ np.array([[x1 - x0, 0, x0], [0, y1 - y0, y0], [0, 0, 1]]))

@@ -74,16 +74,7 @@ def resized_to_reference(picture: Image.Image, reference: Pixels) -> Pixels:
 
 
 def align(reference: Pixels, keypoints: Keypoints, output: Pixels) -> Alignment | None:
-    """Lay an output over a reference.
-
-    Args:
-        reference: as it is measured.
-        keypoints: of the reference.
-        output: as `resized_to_reference` makes it.
-
-    Returns:
-        None if the output is a new picture, or matches in a part only.
-    """
+    """Lay an output, made by `resized_to_reference`, over a reference; None if it is new, or matches in a part only."""
     if not output.seen.any():
         return None  # all of it is left out
     best: Alignment | None = None

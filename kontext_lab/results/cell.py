@@ -295,12 +295,9 @@ class CellResult:
         self.state, self.reason, self.note = state, reason, note
 
     def numbered(self, number: int, began: datetime, makes: Sequence[CellResult]) -> CellResult:
-        """A copy of the cell as one of several makes of its request.
+        """A copy of the cell as one of several makes of its request; a loaded one takes the request of another.
 
-        Args:
-            number: of this make, from 1.
-            began: arrival of the earliest cell with this number.
-            makes: all of them; a cell that was loaded takes the request of another one.
+        `began` is the arrival of the earliest cell with this number.
         """
         label = f"{number} ({began.astimezone():%d %b %Y %H:%M})" if began != _NEVER else str(number)
         request = self.request or next((cell.request for cell in makes if cell.request is not None), None)
@@ -346,12 +343,8 @@ class TrackedCell:
     """A cell as a store remembers it, for a plan.
 
     Attributes:
-        run_id: its run.
         parent_id: its sweep's run.
         index: its index in that sweep.
-        fingerprint: hex sha256.
-        state: its final state.
-        reason: why it is not done, or "".
         when: when it ended; for a copy, when the original did.
         cost: US dollars billed there.
         copied: it was itself reused from another run.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from kontext_lab.errors import NotFound, meant, shown
+from kontext_lab.errors import NotFound, many, meant, shown
 from kontext_lab.redaction import get_logger
 from kontext_lab.request import FIELDS, plain
 from kontext_lab.results import saving
@@ -168,21 +168,16 @@ class Results(Sequence[CellResult]):
         if len({(cell.fingerprint or id(cell), cell.params.get(MADE)) for cell in cells}) > 1:
             values = {key: cells.values(key) for key in cells.axes if key != "output"}
             more = "; ".join(f"{key}: {_listed(key, some)}" for key, some in values.items() if len(some) > 1)
-            raise NotFound(
-                f"{len(cells)} cells have {_described(where) or 'any parameters'}, "
-                + (
-                    f"say more: {more}"
-                    if more
-                    else "they differ in reference or service: choose one as in results[0]"
-                )
-            )
+            differ = "they differ in reference or service: choose one as in results[0]"
+            way_out = f"say more: {more}" if more else differ
+            raise NotFound(f"{len(cells)} cells have {_described(where) or 'any parameters'}, {way_out}")
         cell = next((cell for cell in cells if cell.state is State.DONE), cells[0])
         if number is None:
             return cell
         for output in cell.outputs:
             if output.number == number:
                 return output
-        count = _plural(len(cell.outputs), "output")
+        count = many(len(cell.outputs), "output")
         raise NotFound(f"{cell.title} has {count}, output={shown(number)} is not among them")
 
     def sel(self, /, **where: Any) -> Results:
@@ -284,9 +279,8 @@ class Results(Sequence[CellResult]):
         counts = self.counts
         parts = [f"{counts[state]} {state.replace('_', ' ')}" for state in State if counts[state]]
         reused = sum(1 for cell in self._cells if cell.reused_from)
-        cells = f"{_plural(len(self), 'cell')}: {', '.join(parts) or 'none'}" + (
-            f" ({reused} reused)" if reused else ""
-        )
+        cells = f"{many(len(self), 'cell')}: {', '.join(parts) or 'none'}"
+        cells += f" ({reused} reused)" if reused else ""
         return f"{cells} · ${self.cost:.2f}" + (" (simulated)" if self.simulated else "")
 
     @property
@@ -295,12 +289,12 @@ class Results(Sequence[CellResult]):
         parts = []
         if self.unkept:
             parts.append(
-                f"{_cells_are(self.unkept)} paid for and kept nowhere, neither in MLflow nor in the journal: "
+                f"{many(self.unkept, 'cell is', 'cells are')} paid for and kept nowhere, neither in MLflow nor in the journal: "
                 "results.save(folder), or --out, before this process ends"
             )
         way_out = "`kontext-lab recover`, or running the sweep again,"
         if self.undelivered:
-            cells = f"{_cells_are(self.undelivered)} not in MLflow yet"
+            cells = f"{many(self.undelivered, 'cell is', 'cells are')} not in MLflow yet"
             parts.append(f"{cells}, what came is safe in the journal: {way_out} delivers it")
         elif self.unended:
             parts.append(f"the end of the run is not in MLflow yet: {way_out} records it")
@@ -352,18 +346,12 @@ class Results(Sequence[CellResult]):
     def _differing(self) -> list[str]:
         """Parameters that differ between cells though no sweep varied them."""
         swept = {key for cell in self._cells for key in cell.swept}
-        words = list(
-            filter(is_placeholder, dict.fromkeys(key for cell in self._cells for key in cell.params))
-        )
+        params = [cell.params for cell in self._cells]
+        words = list(filter(is_placeholder, dict.fromkeys(key for one in params for key in one)))
         keys = [key for key in (*FIELDS, "image", *words) if key not in swept]
-        differing = [
-            key for key in keys if len({_text(key, cell.params.get(key)) for cell in self._cells}) > 1
-        ]
+        differing = [key for key in keys if len({_text(key, one.get(key)) for one in params}) > 1]
         if "prompt" in differing:
-            pairs = {
-                (tuple(str(cell.params.get(word)) for word in words), str(cell.params.get("prompt")))
-                for cell in self
-            }
+            pairs = {(tuple(str(one.get(word)) for word in words), str(one.get("prompt"))) for one in params}
             # If equal words mean equal prompts, the words are the axis, and the prompt only follows.
             if len(pairs) == len({chosen for chosen, _ in pairs}):
                 differing.remove("prompt")
@@ -390,14 +378,6 @@ def _listed(key: str, values: Sequence[Any]) -> str:
     texts = [" ".join(_text(key, value).split()) for value in values]
     first = shortened(texts[:12], 40, texts)
     return ", ".join(first) + (f" … ({len(values)} in all)" if len(values) > len(first) else "")
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" + ("" if count == 1 else "s")
-
-
-def _cells_are(count: int) -> str:
-    return f"{_plural(count, 'cell')} {'is' if count == 1 else 'are'}"
 
 
 def _row(cell: CellResult, output: Output | None) -> dict[str, Any]:

@@ -80,10 +80,7 @@ def missing_line(missing: Sequence[Output], outputs: Sequence[Output]) -> str:
 def save(cells: Sequence[CellResult], frame: pd.DataFrame, folder: str | Path) -> str:
     """Write every picture and `index.csv` into a folder; returns a line that names what is missing, or "".
 
-    Args:
-        cells: of the results.
-        frame: the table of these cells, one row per output; gets the column `file`.
-        folder: made if it is missing.
+    The frame is the table of these cells, one row per output, and gets the column `file`.
     """
     target = writable_folder(folder)
     files: list[str] = []

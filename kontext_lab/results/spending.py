@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -130,16 +130,16 @@ class Spending:
 
     def _repr_html_(self) -> str:
         titles = ("day", "sweep", "model", "cells", "pictures", "US dollars", "in doubt")
-        lines = [_html_row(titles, "th")] if self.rows else []
+        lines: list[tuple[str, ...]] = [titles] if self.rows else []
         for row in self.rows[:ROWS_SHOWN]:
             money = f"{row.usd:.2f}" + (" simulated" if row.simulated else "")
             day, counts = f"{row.day:%d %b %Y}", (str(row.cells), str(row.pictures))
-            lines.append(_html_row((day, row.sweep, row.model, *counts, money, str(row.in_doubt or ""))))
+            lines.append((day, row.sweep, row.model, *counts, money, str(row.in_doubt or "")))
         rest = len(self.rows) - ROWS_SHOWN
         more = f"<div>… and {rest} more rows in <code>.to_frame()</code></div>" if rest > 0 else ""
-        table = f"<table>{''.join(lines)}</table>" if lines else ""
+        body = ""
+        for line, texts in enumerate(lines):
+            tag = "td" if line else "th"
+            body += f"<tr>{''.join(f'<{tag}>{html.escape(text)}</{tag}>' for text in texts)}</tr>"
+        table = f"<table>{body}</table>" if lines else ""
         return f"<div><b>{html.escape(self.summary)}</b>{table}{more}</div>"
-
-
-def _html_row(texts: Sequence[str], tag: str = "td") -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"

@@ -5,6 +5,7 @@ Axes whose values always go together are one axis here, since their effects can'
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,17 @@ from kontext_lab.errors import visible
 from kontext_lab.results import CellResult, Output, Results, distinct, prompt_template, value_token
 from kontext_lab.sweep.axes import REPLICATE_KEYS, value_text
 
-__all__ = ["Codes", "Design", "Factor", "Level", "Observation", "grouped", "read_design", "tabulated"]
+__all__ = [
+    "Codes",
+    "Design",
+    "Factor",
+    "Floats",
+    "Level",
+    "Observation",
+    "grouped",
+    "read_design",
+    "tabulated",
+]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -120,6 +131,15 @@ class Design:
         inside = self.inside(factor)
         return self.groups([one for one in self.factors if one is not factor and one not in inside])
 
+    @property
+    def is_balanced(self) -> bool:
+        """True if every combination of values occurs equally often."""
+        if not self.factors or not self.shots:
+            return True
+        _, counts = np.unique(self.groups(self.factors), return_counts=True)
+        every = math.prod(len(one.levels) for one in self.factors)
+        return len(counts) == every and bool((counts == counts[0]).all())
+
     def inside(self, factor: Factor) -> list[Factor]:
         """Axes that exist only at some values of an axis, such as a word that one prompt has."""
         found = []
@@ -146,12 +166,7 @@ def tabulated(values: Floats, rows: Codes, columns: Codes, shape: tuple[int, int
 
 
 def read_design(results: Results, *, per_cell: bool = False) -> Design:
-    """Read the design of some results.
-
-    Args:
-        results: of one sweep or of several together.
-        per_cell: one entry per cell in place of one per output, for values of whole cells.
-    """
+    """Read the design of results, with one entry per output or, for values of whole cells, per cell."""
     observations = []
     for cell in results:
         requested = cell.params.get("num_images")
@@ -170,7 +185,12 @@ def read_design(results: Results, *, per_cell: bool = False) -> Design:
 
 
 def _factor(key: str, shots: Sequence[Observation]) -> Factor:
-    tokens = [_token(key, shot) for shot in shots]
+    # None stands for the cells that have no such parameter.
+    tokens: list[Hashable] = []
+    for shot in shots:
+        token = shot.number if key == OUTPUT else value_token(shot.cell, key)
+        name = shot.cell.params.get(f"{key}.label")
+        tokens.append(token if name is None or token is None else ("named", str(name)))
     named = {token: _level(key, shot) for token, shot in zip(reversed(tokens), reversed(shots), strict=True)}
     order = list(dict.fromkeys(token for token in tokens if token is not None))
     if all(named[token].number is not None for token in order):
@@ -180,15 +200,6 @@ def _factor(key: str, shots: Sequence[Observation]) -> Factor:
     levels = tuple(replace(named[token], label=label) for token, label in zip(order, labels, strict=True))
     index = {token: at for at, token in enumerate(order)}
     return Factor((key,), levels, np.array([index[token] for token in tokens], dtype=np.intp))
-
-
-def _token(key: str, shot: Observation) -> Hashable:
-    """Identify a value; None if the cell has no such parameter."""
-    if key == OUTPUT:
-        return shot.number
-    name = shot.cell.params.get(f"{key}.label")
-    token = value_token(shot.cell, key)
-    return ("named", str(name)) if name is not None and token is not None else token
 
 
 def _level(key: str, shot: Observation) -> Level:
@@ -221,17 +232,15 @@ def _merged(factors: Sequence[Factor]) -> list[Factor]:
             partner = dict(zip(one.codes.tolist(), factor.codes.tolist(), strict=True))
             pairs = set(zip(one.codes.tolist(), factor.codes.tolist(), strict=True))
             if len(pairs) == len(one.levels) == len(factor.levels):
-                both = ((level, factor.levels[partner[place]]) for place, level in enumerate(one.levels))
-                merged[at] = Factor(
-                    (*one.keys, *factor.keys), tuple(_joined(*pair) for pair in both), one.codes
-                )
+                levels = []
+                for place, level in enumerate(one.levels):
+                    beside = factor.levels[partner[place]]
+                    # A name that was given to the pair stands for both.
+                    same = level.label == beside.label
+                    label = level.label if same else f"{level.label} · {beside.label}"
+                    levels.append(Level(label, level.full or beside.full))
+                merged[at] = Factor((*one.keys, *factor.keys), tuple(levels), one.codes)
                 break
         else:
             merged.append(factor)
     return merged
-
-
-def _joined(level: Level, beside: Level) -> Level:
-    # A name that was given to the pair stands for both.
-    label = level.label if level.label == beside.label else f"{level.label} · {beside.label}"
-    return Level(label, level.full or beside.full)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kontext_lab.errors import many
 from kontext_lab.request import decimal_text
 from kontext_lab.statistics.effects import Effects
 from kontext_lab.sweep.wording import shortened
 
-__all__ = ["counted", "many", "named", "number_words", "percent", "value_words"]
+__all__ = ["counted", "named", "number_words", "percent", "value_words"]
 
 _LONGEST = 40
 
@@ -37,13 +38,8 @@ def value_words(effects: Effects, value: float) -> str:
     return percent(value) if effects.is_rate else number_words(value)
 
 
-def many(count: int, word: str, several: str = "") -> str:
-    """A count and its word."""
-    return f"{count} {word if count == 1 else several or word + 's'}"
-
-
 def counted(count: int, word: str) -> str:
-    """The same, with "one" in words."""
+    """A count and its word, with "one" in words."""
     return f"one {word}" if count == 1 else many(count, word)
 
 

@@ -49,12 +49,9 @@ def _identical_pairs(design: Design, factor: Factor) -> int:
 
 
 class IdleWatch:
-    """Observer that notes in the results, as soon as it shows, that an axis changes nothing.
+    """Observer that notes in the results of a running sweep, as soon as it shows, that an axis changes nothing.
 
     Looks again whenever twice as many pictures are there, so that all looks together cost as much as two.
-
-    Args:
-        results: of the sweep under way; their notes are written to.
     """
 
     def __init__(self, results: Results) -> None:

@@ -46,10 +46,7 @@ def block_intervals(sums: Floats, counts: Floats) -> list[Bounds | None]:
 
     Args:
         sums: rows x blocks, the sum of the values of a row in a block.
-        counts: rows x blocks, the number of these values, or 0.
-
-    Returns:
-        One interval per row; None for a row with fewer than two blocks.
+        counts: rows x blocks, the number of these values; a row with fewer than two blocks has no interval.
     """
     from scipy import stats  # noqa: PLC0415 - takes a second to load
 
@@ -91,13 +88,9 @@ def wilson(successes: int, trials: int) -> Bounds | None:
 
 
 def rate_difference(first: tuple[int, int], second: tuple[int, int]) -> Bounds | None:
-    """Compute Newcombe's interval of the second rate minus the first, from the Wilson intervals of both.
+    """Compute Newcombe's interval of the second rate minus the first, each given as successes and trials.
 
     Pairing is ignored, which makes the interval wider if pairs agree.
-
-    Args:
-        first: successes and trials.
-        second: the same.
     """
     one, two = wilson(*first), wilson(*second)
     if one is None or two is None:

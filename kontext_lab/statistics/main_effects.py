@@ -9,12 +9,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kontext_lab.errors import WrongType
 from kontext_lab.results import Results
 from kontext_lab.statistics import observations, variance
-from kontext_lab.statistics.design import Codes, Design, Factor, read_design, tabulated
+from kontext_lab.statistics.design import Codes, Design, Factor, Floats, read_design, tabulated
 from kontext_lab.statistics.effects import AxisEffect, Difference, Effects, Point, Trace
 from kontext_lab.statistics.inert_axes import idle_pairs, idle_words
 from kontext_lab.statistics.intervals import (
@@ -32,7 +31,6 @@ __all__ = ["effects_of"]
 MOST_VALUES = 40
 """The values of a longer axis are compared with its first one only, not each with each."""
 
-Floats = NDArray[np.float64]
 _Compared = tuple[float, Bounds | None, int | None, int]
 """Difference, its interval, the pairs or trials that would confirm it, and those that there are."""
 
@@ -87,20 +85,11 @@ def effects_of(results: Results, metric: str, *, interaction: Any = None) -> Eff
         interaction=variance.interaction_of(design, finite, interaction),
         missing=observations.missing(whole.shots, values, name),
         seeds=seeds,
-        balanced=_is_balanced(design),
+        balanced=design.is_balanced,
         apart=tuple(inseparable) if residual is not None else (),
         idle=tuple(idle),
     )
     return replace(effects, sentences=describe(effects, [idle_words(*one) for one in idle.items()]))
-
-
-def _is_balanced(design: Design) -> bool:
-    """True if every combination of values was measured equally often."""
-    if not design.factors or not design.shots:
-        return True
-    _, counts = np.unique(design.groups(design.factors), return_counts=True)
-    combinations_of_all = math.prod(len(one.levels) for one in design.factors)
-    return len(counts) == combinations_of_all and bool((counts == counts[0]).all())
 
 
 @dataclass(frozen=True, eq=False)

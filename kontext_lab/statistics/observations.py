@@ -7,30 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kontext_lab.errors import ConfigError, listed, shown
 from kontext_lab.results import Results, State
 from kontext_lab.results.labels import VERDICT
-from kontext_lab.statistics.design import Observation
+from kontext_lab.statistics.design import Floats, Observation
 
-__all__ = [
-    "MODERATED",
-    "Values",
-    "check_metric",
-    "is_of_cells",
-    "is_yes_no",
-    "measured",
-    "missing",
-    "read_values",
-]
+__all__ = ["MODERATED", "check_metric", "is_of_cells", "is_yes_no", "measured", "missing", "read_values"]
 
 MODERATED = "moderated"
 """Moderation as a metric: 1 for pictures that the service withheld."""
-
-
-Values = NDArray[np.float64]
-"""One value per output, NaN if there is none."""
 
 # Metrics that are numbers even if all of their values happen to be 0 or 1.
 _NUMBERS = ("change/area", "change/strength", "change/regions", "rank/score")
@@ -48,11 +34,7 @@ def measured(results: Results) -> tuple[str, ...]:
 
 
 def check_metric(results: Results, metric: object) -> str:
-    """Return the name of a metric if it is valid.
-
-    Raises:
-        ConfigError: it is not a name, or was not measured although others were.
-    """
+    """Return the name of a metric; a ConfigError if it is no name, or was not measured although others were."""
     there = measured(results)
     named = f"there are {listed(there, metric)}" if there else "there are none"
     if not isinstance(metric, str) or not metric:
@@ -68,8 +50,8 @@ def is_of_cells(results: Results, metric: str) -> bool:
     return not of_outputs and any(metric in cell.metrics for cell in results)
 
 
-def read_values(shots: Sequence[Observation], metric: str) -> Values:
-    """Values of one metric; missing and non-finite ones are NaN."""
+def read_values(shots: Sequence[Observation], metric: str) -> Floats:
+    """Values of one metric, one per output; missing and non-finite ones are NaN."""
     values = np.full(len(shots), np.nan)
     for index, shot in enumerate(shots):
         if metric != MODERATED:
@@ -83,7 +65,7 @@ def read_values(shots: Sequence[Observation], metric: str) -> Values:
     return values
 
 
-def is_yes_no(metric: str, values: Values) -> bool:
+def is_yes_no(metric: str, values: Floats) -> bool:
     """True if means of it are rates: verdicts, moderation, and values that are always 0 or 1."""
     if metric == MODERATED or metric.startswith(VERDICT):
         return True
@@ -93,7 +75,7 @@ def is_yes_no(metric: str, values: Values) -> bool:
     return bool(len(there)) and bool(np.isin(there, (0.0, 1.0)).all())
 
 
-def missing(shots: Sequence[Observation], values: Values, metric: str) -> tuple[tuple[str, int], ...]:
+def missing(shots: Sequence[Observation], values: Floats, metric: str) -> tuple[tuple[str, int], ...]:
     """Reasons why values are missing and their counts, the most frequent first."""
     without = (shot for shot, value in zip(shots, values, strict=True) if math.isnan(value))
     return tuple(Counter(_why(shot, metric) for shot in without).most_common())

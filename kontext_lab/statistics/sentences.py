@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kontext_lab.errors import many
 from kontext_lab.statistics.effects import AxisEffect, Difference, Effects, Interaction
-from kontext_lab.statistics.formatting import counted, many, named, number_words, percent, value_words
+from kontext_lab.statistics.formatting import counted, named, number_words, percent, value_words
 
 __all__ = ["describe"]
 
@@ -19,12 +20,7 @@ _CHANCE = 0.05
 
 
 def describe(effects: Effects, idle: Sequence[str] = ()) -> tuple[str, ...]:
-    """Describe a study, the findings first.
-
-    Args:
-        effects: the numbers.
-        idle: sentences about axes that change nothing.
-    """
+    """Describe a study, the findings first; `idle` are sentences about axes that change nothing."""
     whole = effects.n or effects.units
     mark = ""
     if effects.simulated:

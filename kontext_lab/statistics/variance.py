@@ -12,17 +12,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kontext_lab.errors import ConfigError, shown
 from kontext_lab.results import Results
-from kontext_lab.statistics.design import Codes, Design, grouped, read_design, tabulated
+from kontext_lab.statistics.design import Codes, Design, Floats, grouped, read_design, tabulated
 from kontext_lab.statistics.effects import Interaction, SeedSensitivity
 from kontext_lab.statistics.observations import is_of_cells, read_values
 
 __all__ = ["Share", "decomposed", "interaction_of", "replicate_spread", "seed_sensitivity"]
 
-Floats = NDArray[np.float64]
 SEED = "seed"
 _SINGULAR = 1e-9
 

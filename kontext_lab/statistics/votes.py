@@ -21,17 +21,7 @@ from numpy.typing import NDArray
 
 from kontext_lab.errors import ConfigError, shown
 
-__all__ = [
-    "CHOICES",
-    "Choice",
-    "Pair",
-    "Scores",
-    "Vote",
-    "check_rater",
-    "next_pair",
-    "scores",
-    "seen",
-]
+__all__ = ["CHOICES", "Choice", "Pair", "Scores", "Vote", "check_rater", "next_pair", "scores", "seen"]
 
 Numbers = NDArray[np.float64]
 Pair = tuple[str, str]
@@ -106,11 +96,7 @@ class Vote:
 
 
 def check_rater(rater: object) -> str:
-    """Return the name of a rater if it is valid.
-
-    Raises:
-        ConfigError: it is not a printable text, or too long.
-    """
+    """Return the name of a rater; a ConfigError if it is not a printable text, or too long."""
     if isinstance(rater, str) and len(rater) <= LONGEST_RATER and (not rater or rater.isprintable()):
         return rater
     raise ConfigError(f"rater must be a name of up to {LONGEST_RATER} characters, not {shown(rater)}")
@@ -178,9 +164,6 @@ def scores(votes: Iterable[Vote]) -> Scores:
 
     Each group of ids that were compared with each other is scored by itself, about its own mean; the uncertainty of
     that mean is removed from the errors.
-
-    Args:
-        votes: in any order.
 
     Raises:
         ConfigError: the scores can't be computed.
@@ -259,17 +242,8 @@ def next_pair(pairs: Sequence[Pair], votes: Iterable[Vote], rng: Random, *, rate
     """Choose the pair to ask about next, and its sides at random.
 
     The pair with the fewest votes, at random among equals, so that stopping at any time leaves a balanced set. An answer
-    "both bad" counts here too.
-
-    Args:
-        pairs: all candidates, in any order and with either id first.
-        votes: all votes so far.
-        rng: source of random numbers.
-        rater: the person who is asked: pairs with the fewest of this person's votes come first, and among those the pairs
-            with the fewest votes of all people. None counts all votes alike.
-
-    Raises:
-        ConfigError: there are no pairs.
+    "both bad" counts here too. With a rater, pairs with the fewest of this person's votes come first, and among those the
+    pairs with the fewest votes of all people.
     """
     if not pairs:
         raise ConfigError("pairs is empty: there is nothing to vote on")

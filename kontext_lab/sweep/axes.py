@@ -70,7 +70,6 @@ LONGEST_NAME = 250
 _PLAIN = r"\d{1,12}(?:\.\d{1,12})?"
 _RANGE = re.compile(rf"({_PLAIN})\s*-\s*({_PLAIN})(?:\s*:\s*({_PLAIN}))?")
 
-
 _Load = Callable[[Any], Reference]
 
 
@@ -158,12 +157,7 @@ def is_several(key: str, given: Any) -> bool:
 
 
 def parse_axis(key: str, given: Any, *, max_megapixels: float) -> Axis:
-    """Read one axis.
-
-    Args:
-        key: a field, a placeholder, or several joined by `+`.
-        given: a list, a range, a mapping of names to values, or text (`1,2,5`, `1-4`, `2-8:3`, `1:1,16:9`).
-        max_megapixels: how references among the values are prepared.
+    """Read one axis from a list, a range, a mapping of names to values, or text (`1,2,5`, `1-4`, `2-8:3`, `1:1,16:9`).
 
     Guidance scales that are equal at the 6 digits that are sent, such as those of `np.arange`, are one value.
 

@@ -19,15 +19,7 @@ from kontext_lab.request import ASPECT_RATIOS, MATCH_INPUT, EditRequest, find_mo
 from kontext_lab.sweep.axes import MAX_CELLS, REFERENCE_KEYS, SWEEPABLE, Axis, value_text
 from kontext_lab.sweep.wording import filled, placeholders, short_prompt, shortened
 
-__all__ = [
-    "Cell",
-    "check_keys",
-    "check_used",
-    "make_cells",
-    "prompts",
-    "transferred",
-    "warnings",
-]
+__all__ = ["Cell", "check_keys", "check_used", "make_cells", "prompts", "transferred", "warnings"]
 
 _ABBREVIATED = {"guidance_scale": "g", "seed": "s", "safety_tolerance": "t", "num_images": "n", "repeat": "r"}
 _LONGEST_PART = 30
@@ -73,12 +65,7 @@ class Cell:
 
 
 def make_cells(fixed: Mapping[str, Any], axes: Sequence[Axis]) -> Iterator[Cell]:
-    """The cells in the order they are sent.
-
-    Args:
-        fixed: checked values by field; `images` for the references.
-        axes: the axes; `prompt` and `image` or `images` are either fixed or an axis.
-    """
+    """The cells in the order they are sent; prompt and references are either fixed or an axis."""
     by_prompt = next((axis for axis in axes if "prompt" in axis.keys), None)
     templates = [fixed["prompt"]] if by_prompt is None else prompts(fixed, axes)
     blocks: list[tuple[str, list[Sequence[int | None]]]] = []

@@ -138,9 +138,8 @@ class Sweep:
         return [made[key] for key in given]
 
     def _axis(self, key: str, value: Any) -> Axis:
-        if isinstance(value, Axis):
-            return value
-        return parse_axis(key, value, max_megapixels=self.max_megapixels)
+        made = isinstance(value, Axis)
+        return value if made else parse_axis(key, value, max_megapixels=self.max_megapixels)
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -270,11 +269,8 @@ class Sweep:
     def resolve(self, fetch: Callable[[str], bytes]) -> Sweep:
         """The sweep with every reference by URL fetched once; itself if there is nothing to fetch.
 
-        Args:
-            fetch: GETs a URL and returns the body; raises an ImageError on failure.
-
         Raises:
-            SweepError: the references are too large together.
+            SweepError: `fetch` has failed, or the references are too large together.
         """
         if all(reference.resolved for reference in self.references):
             return self

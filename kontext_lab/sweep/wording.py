@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import takewhile
 from typing import Literal
 
 __all__ = ["Kind", "Piece", "Wording", "compared", "filled", "placeholders", "short_prompt", "shortened"]
-
 
 _TOKEN = re.compile(r"\{\{(?P<escaped>[^\W\d]\w*)\}\}|\{(?P<name>[^\W\d]\w*)\}")
 
@@ -99,19 +100,13 @@ def _cut(label: str, fits: Callable[[str], bool], everything: Sequence[str]) -> 
 
 def _shared_start(text: str, other: str) -> int:
     """Number of characters with which both texts begin."""
-    pairs = enumerate(zip(text, other, strict=False))
-    return next((index for index, (a, b) in pairs if a != b), min(len(text), len(other)))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False)))
 
 
 def _largest(label: str, places: Sequence[int], fits: Callable[[str], bool]) -> list[str]:
     """The pieces with as many characters as fit."""
-    most, over = 0, len(label) + 1
-    while over - most > 1:
-        kept = (most + over) // 2
-        if fits("…".join(_pieces(label, places, kept))):
-            most = kept
-        else:
-            over = kept
+    sizes = range(1, len(label) + 1)
+    most = bisect_left(sizes, True, key=lambda kept: not fits("…".join(_pieces(label, places, kept))))
     return _pieces(label, places, most)
 
 
@@ -160,13 +155,7 @@ _FEW = 8
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of words.
-
-    Attributes:
-        kind: in both wordings, in the first alone, or in the second alone.
-        text: the words, single spaces between them.
-        spaced: True if a space precedes it.
-    """
+    """A stretch of words of both wordings, of the first alone or of the second alone; `spaced` if a space precedes it."""
 
     kind: Kind
     text: str
@@ -269,23 +258,23 @@ class _Change:
 
 
 def _words(text: str) -> list[str]:
-    """Words, placeholders and single punctuation marks; a space before each that follows one in the text."""
+    """Words, placeholders and single punctuation marks; a space before each that follows one in the text.
+
+    Punctuation inside a word, as in `don't` and `16:9`, stays.
+    """
     words: list[str] = []
     for chunk in text.split():
-        pieces = enumerate(_PLACEHOLDER.split(chunk))  # every second one is a placeholder
-        parts = [part for at, piece in pieces for part in ([piece] if at % 2 else _bare(piece))]
+        parts: list[str] = []
+        for at, piece in enumerate(_PLACEHOLDER.split(chunk)):
+            if at % 2:  # every second one is a placeholder
+                parts.append(piece)
+                continue
+            marks = "".join(filter(_is_punctuation, piece))
+            word = piece.strip(marks)
+            before = piece.index(word)
+            parts += [*piece[:before], *_SIGNS.findall(word), *piece[before + len(word) :]]
         words += [f" {parts[0]}", *parts[1:]]
     return words
-
-
-def _bare(chunk: str) -> Iterator[str]:
-    """A word and, mark by mark, the punctuation around it; inside a word, as in `don't` and `16:9`, it stays."""
-    marks = "".join(filter(_is_punctuation, chunk))
-    before = len(chunk) - len(chunk.lstrip(marks))
-    word = chunk.strip(marks)
-    yield from chunk[:before]
-    yield from _SIGNS.findall(word)
-    yield from chunk[before + len(word) :]
 
 
 def _is_punctuation(char: str) -> bool:

@@ -75,12 +75,9 @@ def shown_path(path: Path) -> str:
 
 
 def read(file: Path, *, own: bool = False) -> dict[str, Any]:
-    """The arguments for `Sweep(...)` in a file, references relative to it.
+    """The arguments for `Sweep(...)` in a file, references relative to it; a SweepError doesn't name the file.
 
     `own` is True for a file that `write` made, which may be as large as any sweep.
-
-    Raises:
-        SweepError: what is wrong with the file, without its name.
     """
     document = _parsed(_text(file, MAX_OWN_BYTES if own else MAX_FILE_BYTES), own=own)
     if not isinstance(document, dict):
@@ -121,11 +118,7 @@ def write(
     *,
     self_contained: bool = False,
 ) -> Path:
-    """Write a sweep and, if they have no place of their own, its references.
-
-    `options` are name, note, max_megapixels and protect; `self_contained` writes also the references with a path
-    beside the file.
-    """
+    """Write a sweep and its references without a place of their own; if `self_contained`, also those with a path."""
     max_megapixels = options["max_megapixels"]
     folder = file.parent / ("references" if self_contained else f"{file.stem}-references")
     writer = _Writer(file.parent, folder, max_megapixels, self_contained=self_contained)
@@ -274,11 +267,9 @@ class _Writer:
         return _quoted(value_text(key, value))
 
     def axis(self, axis: Axis) -> Any:
-        """The values of an axis, by label if they have labels."""
         written = axis.written(self.value)
-        if isinstance(written, list):
-            return written
-        return {_quoted(label): entry for label, entry in written.items()}
+        named = isinstance(written, dict)
+        return {_quoted(name): entry for name, entry in written.items()} if named else written
 
     def reference(self, reference: Reference) -> Any:
         # A self-contained file outlives a signed address, so it holds the picture instead.

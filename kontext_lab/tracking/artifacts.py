@@ -29,8 +29,6 @@ class Artifact:
     """One artifact of a run; calling it loads the bytes. Pickles, so that results can travel.
 
     Attributes:
-        uri: the store.
-        run_id: the run.
         root: the run's artifact URI.
         path: relative to that.
         sha256: hex digest of its bytes, or "" if it is unknown.
@@ -73,13 +71,9 @@ class Artifact:
         return masked(self.root.rpartition("/artifacts")[0].rpartition("/")[0])
 
     def is_missing(self, *, thorough: bool = False) -> bool:
-        """True if it is gone, or is not what was logged.
+        """True if it is gone, or is not what was logged; a TrackingError if it can't be reached.
 
-        Args:
-            thorough: read the bytes, wherever they lie; else only the size of a file on this machine is compared.
-
-        Raises:
-            TrackingError: it can't be reached, so that the answer is unknown.
+        `thorough` reads the bytes, wherever they lie; else only the size of a file on this machine is compared.
         """
         if thorough:
             try:

@@ -104,11 +104,7 @@ def write_note(store: Store, run_id: str, text: str) -> None:
 
 
 def hide(store: Store, run_id: str, hidden: bool) -> None:
-    """Hide a sweep from lists, or show it again.
-
-    Raises:
-        NotFound: the run is not a sweep's.
-    """
+    """Hide a sweep from lists, or show it again; NotFound if the run is not a sweep's."""
     tags = store.client.get_run(run_id).data.tags
     if tags.get("kontext.kind") != "sweep":
         raise NotFound(f"run {run_id:.40} is not a sweep: only sweeps can be hidden")
@@ -149,9 +145,7 @@ def _write_vote_file(
         file.write_text(text, encoding="utf-8")
 
     sweeps = _sweeps_of(store, (left.run_id, right.run_id))
-    parents = list(
-        dict.fromkeys(sweeps[run_id] for run_id in (left.run_id, right.run_id) if run_id in sweeps)
-    )
+    parents = list(dict.fromkeys(sweeps[one] for one in (left.run_id, right.run_id) if one in sweeps))
     for parent_id in parents:
         put(store, store.client.get_run(parent_id), fill)
     return parents

@@ -68,7 +68,7 @@ def connect(uri: str) -> MlflowClient:
     """
     redact_logs(*_WITH_ADDRESSES)
     for name in _NOISY:
-        logging.getLogger(name).addFilter(_filter)  # adding it again does nothing
+        logging.getLogger(name).addFilter(_is_foreign)  # adding it again does nothing
     with _settings():
         client = patiently(MlflowClient, tracking_uri=uri)
     # A proxy, not a subclass: the client's own methods call each other, and only the outermost call counts.
@@ -124,12 +124,8 @@ def patiently(what: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
         limit = LOCK_SECONDS if error is not None and is_locked(error) else SERVER_SECONDS
         return (state.seconds_since_start or 0.0) >= limit
 
-    retrying = Retrying(
-        retry=retry_if_exception(lambda error: is_locked(error) or _is_not_now(error)),
-        wait=wait_random_exponential(max=2),
-        stop=is_over,
-        reraise=True,
-    )
+    again = retry_if_exception(lambda error: is_locked(error) or _is_not_now(error))
+    retrying = Retrying(retry=again, wait=wait_random_exponential(max=2), stop=is_over, reraise=True)
     return retrying(what, *args, **kwargs)
 
 
@@ -147,12 +143,8 @@ def is_read_only(error: BaseException) -> bool:
 
 def _sqlite_codes(error: BaseException) -> set[int]:
     """SQLite's codes in a failure; the lower byte is the kind, the upper one the special case."""
-    chain = chained(error, hidden=True)
-    return {
-        getattr(one, "sqlite_errorcode", 0) & 0xFF
-        for one in chain
-        if isinstance(one, sqlite3.OperationalError)
-    }
+    failures = (one for one in chained(error, hidden=True) if isinstance(one, sqlite3.OperationalError))
+    return {getattr(one, "sqlite_errorcode", 0) & 0xFF for one in failures}
 
 
 def _is_not_now(error: BaseException) -> bool:
@@ -168,21 +160,15 @@ def _is_not_now(error: BaseException) -> bool:
     )
 
 
-class _OwnCallFilter(logging.Filter):
-    """Drops the records that a thread logs during one of our calls, and no others."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.here = threading.local()
-
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - logging's own signature
-        return not getattr(self.here, "calls", 0)
-
-
-_filter = _OwnCallFilter()
+_own_calls = threading.local()
 _settings_lock = threading.Lock()
 _before: dict[str, str | None] = {}
 _calls = 0
+
+
+def _is_foreign(_record: logging.LogRecord) -> bool:
+    """A filter that drops the records that a thread logs during one of our calls, and no others."""
+    return not getattr(_own_calls, "count", 0)
 
 
 @contextmanager
@@ -199,11 +185,11 @@ def _settings() -> Iterator[None]:
                 {name: os.environ.get(name) for name in _SETTINGS if name in _FIXED or name not in os.environ}
             )
             os.environ.update({name: _SETTINGS[name] for name in _before})
-    _filter.here.calls = getattr(_filter.here, "calls", 0) + 1
+    _own_calls.count = getattr(_own_calls, "count", 0) + 1
     try:
         yield
     finally:
-        _filter.here.calls -= 1
+        _own_calls.count -= 1
         with _settings_lock:
             _calls -= 1
             if _calls == 0:

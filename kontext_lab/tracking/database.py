@@ -42,9 +42,7 @@ def database_file(uri: str) -> Path | None:
 def prepare(uri: str, file: Path) -> None:
     """Make a database that isn't there, or check that MLflow would not change one that holds something.
 
-    Raises:
-        TrackingError: MLflow can't use the file, or would upgrade it without a copy having been made.
-        sqlite3.Error: it is locked, or can't be read or written.
+    A TrackingError says why MLflow can't use the file, or that it would upgrade it without a copy having been made.
     """
     if not file.exists() or file.stat().st_size == 0:
         _close_connections(uri)

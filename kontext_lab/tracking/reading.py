@@ -141,13 +141,8 @@ def known_of(run: Run) -> TrackedCell | None:
     """The cell of a child run; None for any other run, and for one that was cut off while it was written."""
     tags, status = run.data.tags, run.info.status
     state = tags.get("kontext.state")
-    if (
-        tags.get("kontext.kind") != "cell"
-        or status not in ("FINISHED", "FAILED")
-        or state not in tuple(State)
-    ):
-        return None
-    if state == State.DONE and status != "FINISHED":
+    whole = ("FINISHED",) if state == State.DONE else ("FINISHED", "FAILED")
+    if tags.get("kontext.kind") != "cell" or status not in whole or state not in tuple(State):
         return None
     copied = "kontext.reused_from" in tags
     return TrackedCell(

@@ -68,7 +68,7 @@ def whereabouts(store: Store, run_id: str) -> PictureLocation:
 
 def outputs_with(store: Store, sha256: str) -> list[Output]:
     """The outputs whose exact bytes have this digest, in any experiment: originals, the oldest first."""
-    return [_output(store, place) for place in _places_with(store, sha256)]
+    return [cell_of(store, run).outputs[number - 1] for run, number in _places_with(store, sha256)]
 
 
 def origin_of(store: Store, sha256: str) -> Origin | None:
@@ -98,7 +98,8 @@ def outputs_like(store: Store, phash: str) -> list[Output]:
         if len(nearest) > 4 * CANDIDATES:  # not every run of a large store is kept in memory
             nearest = dict(sorted(nearest.items(), key=lambda item: item[1][0])[:CANDIDATES])
     groups = sorted(nearest.values(), key=lambda group: group[0])[:CANDIDATES]
-    return [_output(store, place) for _, places in groups for place in _originals(places)]
+    places = (place for _, found in groups for place in _originals(found))
+    return [cell_of(store, run).outputs[number - 1] for run, number in places]
 
 
 def _hashes(run: Run) -> Iterator[tuple[int, str, str]]:
@@ -116,11 +117,6 @@ def _originals(places: Iterable[RunOutput]) -> list[RunOutput]:
     ordered = sorted(places, key=lambda place: (place[0].info.start_time, place[1]))
     originals = [place for place in ordered if "kontext.reused_from" not in place[0].data.tags]
     return originals or ordered[:1]
-
-
-def _output(store: Store, place: RunOutput) -> Output:
-    run, number = place
-    return cell_of(store, run).outputs[number - 1]
 
 
 def output_at(store: Store, origin: Origin) -> Output | None:

@@ -40,14 +40,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "
 
 @dataclass(frozen=True)
 class Store:
-    """An open store.
-
-    Attributes:
-        uri: absolute tracking URI.
-        client: MLflow's client for it.
-        experiment_id: where new sweeps go.
-        experiment: its name.
-    """
+    """An open store: its absolute tracking URI, MLflow's client for it, and the experiment of new sweeps."""
 
     uri: str = field(repr=False)
     client: MlflowClient = field(repr=False)
@@ -126,12 +119,7 @@ class Store:
 
 
 def open_store(tracking_uri: str | None, experiment: str | None) -> Store:
-    """Open the store that is set and find or make the experiment.
-
-    Args:
-        tracking_uri: as MLflow takes it; None for what MLflow has set, else its own default.
-        experiment: a name; None for what the notebook or the environment has set, else `kontext-lab`.
-    """
+    """Open a store, by default the one MLflow has set, and find or make the experiment."""
     uri = resolve_uri(tracking_uri or mlflow.get_tracking_uri())
     check_reachable(uri)
     with _quiet(), mlflow_trouble(f"the MLflow store {masked(uri)} can't be opened"):

@@ -78,9 +78,7 @@ class Tracker:
     def known(self, fingerprints: Iterable[str], *, thorough: bool = False) -> dict[str, TrackedCell]:
         """Find the best cell of any experiment for each fingerprint: a picture before anything else.
 
-        Args:
-            fingerprints: hex sha256 each.
-            thorough: read the bytes of every picture; else only the sizes of files on this machine.
+        `thorough` reads the bytes of every picture; else only the sizes of files on this machine are compared.
         """
         wanted = list(dict.fromkeys(fingerprints))
         best: dict[str, TrackedCell] = {}

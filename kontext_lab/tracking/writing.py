@@ -51,7 +51,6 @@ class Opening:
 
     Attributes:
         sweep: with its references fetched.
-        service: `sandbox` or the service's origin.
         digest: the sweep's digest for this service.
         version: of this package.
         extends: the parent run whose cells this sweep reuses, or "".
@@ -373,17 +372,10 @@ def finish_sweep(
 
 
 def _verified(there: CellResult, folder: Path) -> str:
-    """Check the pictures of a cell in a folder of its artifacts, byte for byte; returns a note on missing ones.
-
-    Raises:
-        OutputMissing: all of them are missing.
-    """
+    """Check a cell's pictures in a folder, byte for byte; returns a note on missing ones, OutputMissing if all are."""
     missing: dict[int, OutputMissing] = {}
-    artifacts = {
-        output.number: output.load
-        for output in there.outputs
-        if output.is_picture and isinstance(output.load, Artifact)
-    }
+    pictures = [output for output in there.outputs if output.is_picture]
+    artifacts = {one.number: one.load for one in pictures if isinstance(one.load, Artifact)}
     for number, artifact in artifacts.items():
         try:
             artifact.read(folder)

@@ -149,7 +149,7 @@ def _without_end() -> Iterator[int]:
         ("image", "x.png", "axis 'image': 'x.png' is text, give a list of values"),
         ("image", [[GREY]], "axis 'image', value 1: image: takes one reference"),
         ("image", ["missing.png"], "axis 'image', value 1: image: no file 'missing.png'"),
-        ("image", [None], "axis 'image', value 1: image: NoneType is nothing"),
+        ("image", [None], "axis 'image', value 1: image must be a path, URL"),
         ("images", [GREY], "axis 'images', value 1: images: takes a list of 1 to 4 references"),
         ("images", [[GREY] * 5], "axis 'images', value 1: images: 5 references, allowed is 1 to 4"),
         ("images", [[]], "axis 'images', value 1: images: 0 references, allowed is 1 to 4"),
