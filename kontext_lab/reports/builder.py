@@ -19,8 +19,8 @@ from PIL import Image
 from kontext_lab.errors import ConfigError, KontextLabError, WrongType, shown
 from kontext_lab.figures.axis_values import Values, choose
 from kontext_lab.figures.effects_figure import effects
-from kontext_lab.images import thumbnail
-from kontext_lab.images.heat_map import BRIGHTEST, heat_map
+from kontext_lab.figures.pictures import change_picture
+from kontext_lab.images.heat_map import BRIGHTEST
 from kontext_lab.lab.change_maps import ChangeMaps
 from kontext_lab.lab.lab import Lab
 from kontext_lab.lab.lookup import with_requests
@@ -191,14 +191,10 @@ def _is_reframed(output: Output) -> bool:
 def _change_map(output: Output, source: ComparisonSource) -> Image.Image | None:
     """The reference with its changes; None for a new picture, or if they can't be compared any more."""
     try:
-        comparison = source.comparison(output)
-        request = output.cell.request
-        if request is None or not comparison.registered:
-            return None
-        reference = thumbnail(request.images[comparison.reference].png, max(comparison.change_map.shape))
+        found = source.comparison(output)
+        return change_picture(output, found, max(found.change_map.shape)) if found.registered else None
     except KontextLabError:
         return None
-    return heat_map(reference, comparison.change_map, seen=comparison.seen)
 
 
 def _facts(values: Values) -> Iterator[Fact]:
