@@ -58,12 +58,7 @@ _ROWNESS = (
 
 @dataclass(frozen=True)
 class Shot:
-    """One output of one cell, also while the cell is still waiting for it: the unit that figures place.
-
-    Attributes:
-        cell: the cell.
-        output: number of the output, from 1.
-    """
+    """One output of one cell, by its number from 1, also while the cell waits for it: the unit that figures place."""
 
     cell: CellResult
     output: int
@@ -87,13 +82,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Value:
-    """One value of an axis.
-
-    Attributes:
-        token: equal for equal values.
-        label: as it is shown.
-        full: the whole text where the label only stands for it, else "".
-    """
+    """One value of an axis: a token, equal for equal values, and its label; `full` is the text a label stands for."""
 
     token: Hashable
     label: str

@@ -152,16 +152,7 @@ class NotebookFigure(Figure):
 
 
 def draw(plan: GridPlan, figure: Figure, *, dark: bool = False) -> dict[int, AxesImage]:
-    """Draw a plan; the figure takes the plan's size.
-
-    Args:
-        plan: the plan.
-        figure: an empty figure on any canvas.
-        dark: on dark paper.
-
-    Returns:
-        The picture of each tile by its place in `plan.tiles`, for callers that change pictures later.
-    """
+    """Draw a plan on an empty figure, which takes the plan's size; return the pictures by their place in `plan.tiles`."""
     theme = DARK if dark else LIGHT
     images: dict[int, AxesImage] = {}
     cards: list[tuple[Tile, PlaceholderCard]] = []

@@ -68,13 +68,7 @@ _Layer = Sequence[tuple[Rect, Any]]
 
 
 class LiveSheet:
-    """A figure that follows the plans it is shown.
-
-    Attributes:
-        figure: drawn on; its canvas is the caller's.
-        previews: decoded pictures.
-        plan: the plan shown, or None before the first.
-    """
+    """A figure that follows the plans it is shown; its canvas is the caller's."""
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
@@ -169,16 +163,7 @@ class LiveSheet:
                 continue
 
     def put(self, tile: Tile, pixels: Pixels, crop: Sequence[float]) -> bool:
-        """Put exact pixels in place, unless the sheet shows something else by now.
-
-        Args:
-            tile: the tile.
-            pixels: as `sharpen` returned them.
-            crop: the part of the picture they show.
-
-        Returns:
-            True if the sheet changed.
-        """
+        """Put exact pixels of a crop in place, unless the sheet shows something else by now; return True if it changed."""
         plan = self.plan
         if plan is None or tuple(crop) != plan.crop:
             return False

@@ -33,10 +33,6 @@ class Theme:
     """The colours of a sheet.
 
     Attributes:
-        paper: the sheet.
-        text: titles and values.
-        muted: names of axes, captions.
-        line: brackets of groups, edges.
         mark: the mark of simulated pictures.
         accents: frame of a selected tile; frames of A and of B where two are compared.
     """
