@@ -66,10 +66,7 @@ def notes_of(
             key: shortened([value.label for value in there], _SHORT) for key, there in choice.shown.items()
         }
         here = ", ".join(f"{key} {names[0]}" for key, names in named.items())
-        there = "; ".join(
-            ", ".join(others[:_LISTED]) + (f" … ({len(others)})" if len(others) > _LISTED else "")
-            for _, *others in named.values()
-        )
+        there = "; ".join(text.first_few(others, _LISTED) for _, *others in named.values())
         notes.append(f"shown: {here}; also there: {there} – where={{…}} picks")
     if table.hidden:
         cells = f"{table.hidden} cell" + ("" if table.hidden == 1 else "s")

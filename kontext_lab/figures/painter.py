@@ -224,19 +224,28 @@ class Painter:
         for bar in bars:
             rect = bar.rect
             colours = bar.colours if len(bar.colours) > 1 else bar.colours * 2
-            image = AxesImage(
-                self.axes,
-                cmap=LinearSegmentedColormap.from_list("bar", list(colours)),
-                extent=(rect.left, rect.right, rect.bottom, rect.top),
-                origin="upper",
-                interpolation="bilinear",
+            ramp = LinearSegmentedColormap.from_list("bar", list(colours))
+            image = self._image(
+                (rect.left, rect.right, rect.bottom, rect.top), cmap=ramp, interpolation="bilinear"
             )
             image.set_data([[step / 63 for step in range(64)]])
             image.set_clim(0, 1)
-            image.set_clip_path(None)
             edge = _rectangle(rect, fill=False, edgecolor=self.theme.line, lw=0.6)
-            parts += [self.axes.add_image(image), self.axes.add_patch(edge)]
+            parts += [image, self.axes.add_patch(edge)]
         return parts
+
+    def picture(self, rect: Rect, pixels: Pixels, dpi: float) -> AxesImage:
+        """A picture on whole pixels."""
+        left, top, width, height = whole_pixels(rect, dpi)
+        extent = (left / dpi, (left + width) / dpi, (top + height) / dpi, top / dpi)
+        image = self._image(extent, interpolation="auto", resample=True)
+        image.set_data(pixels)
+        return image
+
+    def _image(self, extent: tuple[float, float, float, float], **style: Any) -> AxesImage:
+        image = AxesImage(self.axes, extent=extent, origin="upper", **style)
+        image.set_clip_path(None)
+        return self.axes.add_image(image)
 
     def brackets(self, lines: Sequence[Line]) -> list[Artist]:
         """Thin lines beside and below the labels of groups."""

@@ -19,6 +19,7 @@ __all__ = [
     "LEADING",
     "clean",
     "cut",
+    "first_few",
     "fitting_size",
     "height",
     "labelled",
@@ -73,6 +74,11 @@ def shorten(text: str, points: float, room: float) -> str:
 def cut(texts: Sequence[str], points: float, room: float) -> list[str]:
     """Labels cut to a width, each with the words that distinguish it from the others."""
     return shortened(texts, lambda one: width(one, points) <= room)
+
+
+def first_few(names: Sequence[str], most: int) -> str:
+    """Names in a line, at most so many of them, then the number of all."""
+    return ", ".join(names[:most]) + (f" … ({len(names)})" if len(names) > most else "")
 
 
 def labelled(

@@ -20,6 +20,7 @@ from kontext_lab.errors import ConfigError, KontextLabError, WrongType, shown
 from kontext_lab.figures.axis_values import Values, choose
 from kontext_lab.figures.effects_figure import effects
 from kontext_lab.figures.pictures import change_picture
+from kontext_lab.figures.text import first_few
 from kontext_lab.images.heat_map import BRIGHTEST
 from kontext_lab.lab.change_maps import ChangeMaps
 from kontext_lab.lab.lab import Lab
@@ -27,7 +28,7 @@ from kontext_lab.lab.lookup import with_requests
 from kontext_lab.redaction import get_logger
 from kontext_lab.reports.album import Album
 from kontext_lab.reports.anonymous import without_references
-from kontext_lab.reports.cards import Maps, cards_of, expected_pictures
+from kontext_lab.reports.cards import Maps, cards_of
 from kontext_lab.reports.output_files import replace_file, writable_file
 from kontext_lab.reports.page import Fact, Page, PagePrompt, Plot, render
 from kontext_lab.request import DEFAULT
@@ -142,7 +143,9 @@ def _rendered(results: Results, references: bool) -> bytes:
     values = Values(results)
     source = results.comparison_source or ChangeMaps()
     maps = _change_maps(results, source) if references else {}
-    album = Album(expected_pictures(results, maps))
+    held = {one.digest for cell in results if cell.request for one in cell.request.images if one.png}
+    changes = sum(change is not None for change in maps.values())
+    album = Album(sum(output.is_picture for output in results.outputs) + len(held) + changes)
     choice = choose(values, None, None, None)
     simulated = sum(cell.simulated for cell in results)
     mark = SIMULATED if simulated == len(results) else f"{simulated} of {len(results)} cells: {SIMULATED}"
@@ -207,9 +210,7 @@ def _facts(values: Values) -> Iterator[Fact]:
         first, last = f"{min(days):%d %b %Y %H:%M}", f"{max(days):%d %b %Y %H:%M}"
         yield "pictures from", first if first == last else f"{first} to {last}"
     for key in values.axes:
-        labels = shortened([value.label for value in values.of(key)], 60)
-        more = f" … ({len(labels)})" if len(labels) > LISTED else ""
-        yield key, ", ".join(labels[:LISTED]) + more
+        yield key, first_few(shortened([value.label for value in values.of(key)], 60), LISTED)
     yield from _fixed(results)
     yield from _protected(results)
     if results.run_id:
