@@ -58,12 +58,7 @@ _ROWNESS = (
 
 @dataclass(frozen=True)
 class Shot:
-    """One output of one cell, also while the cell is still waiting for it: the unit that figures place.
-
-    Attributes:
-        cell: the cell.
-        output: number of the output, from 1.
-    """
+    """One output of one cell, by its number from 1, also while the cell waits for it: the unit that figures place."""
 
     cell: CellResult
     output: int
@@ -87,13 +82,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Value:
-    """One value of an axis.
-
-    Attributes:
-        token: equal for equal values.
-        label: as it is shown.
-        full: the whole text where the label only stands for it, else "".
-    """
+    """One value of an axis: a token, equal for equal values, and its label; `full` is the text a label stands for."""
 
     token: Hashable
     label: str
@@ -109,7 +98,12 @@ class Values:
 
     def __init__(self, results: Results) -> None:
         self.results = results
-        self.shots = tuple(_shots(results))
+        shots = []
+        for cell in results:
+            asked = cell.params.get("num_images")
+            expected = asked if isinstance(asked, int) else 1
+            shots += [Shot(cell, at) for at in range(1, max(1, len(cell.outputs) or expected) + 1)]
+        self.shots = tuple(shots)
         self._found: dict[str, dict[Hashable, Value]] = {}
         self._tokens: dict[tuple[str, int], Hashable] = {}
         self._names: dict[str, dict[Hashable, Hashable]] = {}
@@ -232,14 +226,6 @@ def _name(token: Hashable) -> str:
     return str(token[1]) if isinstance(token, tuple) and token[0] == "named" else ""
 
 
-def _shots(results: Results) -> Iterator[Shot]:
-    for cell in results:
-        asked = cell.params.get("num_images")
-        expected = asked if isinstance(asked, int) else 1
-        for number in range(1, max(1, len(cell.outputs) or expected) + 1):
-            yield Shot(cell, number)
-
-
 @dataclass(frozen=True)
 class Choice:
     """The content of a figure.
@@ -342,8 +328,7 @@ def _where(values: Values, where: Mapping[str, Any] | None) -> tuple[list[Shot],
 def _words(wanted: Any) -> str:
     several = list(wanted) if isinstance(wanted, _SEVERAL) else [wanted]
     names = [text.clean(one.label if isinstance(one, Value) else str(one)) for one in several]
-    more = f" … ({len(names)})" if len(names) > _LISTED else ""
-    return ", ".join(shortened(names, _SHORT)[:_LISTED]) + more
+    return text.first_few(shortened(names, _SHORT), _LISTED)
 
 
 def _places(

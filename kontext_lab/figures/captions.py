@@ -66,10 +66,7 @@ def notes_of(
             key: shortened([value.label for value in there], _SHORT) for key, there in choice.shown.items()
         }
         here = ", ".join(f"{key} {names[0]}" for key, names in named.items())
-        there = "; ".join(
-            ", ".join(others[:_LISTED]) + (f" … ({len(others)})" if len(others) > _LISTED else "")
-            for _, *others in named.values()
-        )
+        there = "; ".join(text.first_few(others, _LISTED) for _, *others in named.values())
         notes.append(f"shown: {here}; also there: {there} – where={{…}} picks")
     if table.hidden:
         cells = f"{table.hidden} cell" + ("" if table.hidden == 1 else "s")
@@ -154,12 +151,7 @@ _PASS, _FAIL, _STAR = VERDICT_SIGNS = ("✓", "✗", "★")
 
 
 def verdicts_of(output: Output | None, criterion: str | None = None) -> str:
-    """The signs of an output's verdicts, "" without any.
-
-    Args:
-        output: the output, if there is one.
-        criterion: the one that counts; None for all: passed where none of them failed.
-    """
+    """The signs of an output's verdicts, "" without any; passed where none failed, or on the criterion if one is given."""
     given = {} if output is None else output.metrics
     counted = [
         value
@@ -215,14 +207,7 @@ _Piece = str | _Strip
 
 
 def colour_key(view: View, frames: Frames | None, metric: str | None, room: float) -> Block:
-    """The meaning of a figure's colours.
-
-    Args:
-        view: shown on tiles.
-        frames: around tiles, or None.
-        metric: the value that frames were asked for, or None.
-        room: inches that a line may take.
-    """
+    """The meaning of a figure's colours, in lines of at most `room` inches."""
     labels: list[Label] = []
     bars: list[ColourBar] = []
     top, high = 0.0, text.height(1, POINTS)

@@ -50,14 +50,7 @@ _WIDEST_FIELD, _TALLEST_FIELD, _ALL_ROWS, _MOST_FIELDS = 0.95, 0.34, 6.8, 40_000
 
 @dataclass(frozen=True)
 class PointPlace:
-    """The position of a mean on the figure.
-
-    Attributes:
-        axis: name of the axis.
-        at: index of its value, from 0.
-        x: from the left of the figure, 0 to 1.
-        y: from its top, 0 to 1.
-    """
+    """The position of a mean, by its axis and the index of its value: from the left and the top of the figure, 0 to 1."""
 
     axis: str
     at: int
@@ -131,13 +124,7 @@ def effects(
 
 
 def effects_view(numbers: Effects, *, dark: bool = False, width: float = _NOTEBOOK) -> EffectsView:
-    """Draw effects that were computed before: computing may be done on any thread, drawing on one.
-
-    Args:
-        numbers: the computed effects.
-        dark: on dark paper.
-        width: inches; text keeps its size.
-    """
+    """Draw effects that were computed before, so many inches wide: computing may be done on any thread, drawing on one."""
     theme = DARK if dark else LIGHT
     labels = (point.label for axis in numbers.axes for point in axis.points)
     names = (axis.name for axis in numbers.axes)

@@ -44,13 +44,7 @@ _GOLDEN = 0.618
 
 @dataclass
 class FigurePart:
-    """A strip of the figure.
-
-    Attributes:
-        height: inches.
-        texts: inches from the strip's top, words, points and colour of each text.
-        draw: adds axes to the strip, or None.
-    """
+    """A strip of the figure: inches from its top, words, points and colour of each text, and what adds axes."""
 
     height: float = 0.0
     texts: list[tuple[float, str, float, str]] = field(default_factory=list)
@@ -59,13 +53,9 @@ class FigurePart:
 
 @dataclass
 class EffectsLayout:
-    """Strips of a figure from the top down, and their common style.
+    """Strips of a figure from the top down, and their common style; `width` in inches between the margins.
 
     Attributes:
-        width: inches between the margins.
-        theme: colours.
-        font: draws all labels.
-        parts: strips from the top down.
         names: short names of long prompts.
         means: axis, number of its value, Axes, x and y of every mean that was drawn.
     """

@@ -86,16 +86,9 @@ class Rect:
 
 @dataclass(frozen=True)
 class PlaceholderCard:
-    """Text in place of a picture: the state in a word, the reason, a short note.
+    """Text in place of a picture, and as much of it as fits the tile: the state and the reason, a short note.
 
-    Attributes:
-        kind: names its colour: a state, or `moderated`.
-        heading: the state and the reason.
-        note: the same in a sentence, or "".
-        heading_lines: the heading as it fits the tile.
-        note_lines: as much of the note as fits the tile.
-        heading_points: type size of the heading.
-        note_points: type size of the note.
+    `kind` names its colour: a state, or `moderated`.
     """
 
     kind: str
@@ -157,12 +150,7 @@ def _note(note: str, reason: str) -> str:
 
 @dataclass(frozen=True)
 class Overlay:
-    """A change map over a picture.
-
-    Attributes:
-        comparison: measures an output; may take long.
-        over: the picture under the map.
-    """
+    """A change map over a picture; `comparison` measures an output and may take long."""
 
     comparison: Callable[[Output], Comparison] = field(repr=False)
     over: Over = "reference"
@@ -191,15 +179,11 @@ class Tile:
     Attributes:
         row: from 0 on this page; -1 for a reference above the columns.
         column: from 0 on this page; -1 and below for references before the rows.
-        rect: where it is drawn.
         cell: the cell shown; None for a reference beside the cells.
         number: number of the cell's output, from 1; 0 for a reference beside the cells.
         reference: the reference shown, also in the place of the cell's output, or None.
-        card: replaces the picture if there is none to show.
         reused: whether the picture was paid for by an earlier run.
         verdicts: signs of people's verdicts, in the order they are drawn.
-        overlay: the change map in the place of the output, or None.
-        frame: a measured value around it, or None.
     """
 
     row: int
@@ -224,16 +208,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Label:
-    """Lines of text.
-
-    Attributes:
-        lines: already broken to fit.
-        x: the edge or the middle that the lines are aligned to.
-        top: the top of the first line.
-        points: type size.
-        role: sets the colour.
-        align: the part of the lines that is at `x`.
-    """
+    """Lines of text, already broken to fit; `x` is the edge or the middle they are aligned to, `role` sets the colour."""
 
     lines: tuple[str, ...]
     x: float
@@ -269,16 +244,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """Tiles, text and lines with a common top left corner.
-
-    Attributes:
-        width: inches.
-        height: inches.
-        tiles: pictures and cards.
-        labels: all text outside tiles.
-        lines: brackets of groups.
-        bars: strips of colours that explain frames and maps.
-    """
+    """Tiles, text, brackets of groups and strips of colours with a common top left corner; sizes in inches."""
 
     width: float
     height: float
@@ -307,12 +273,10 @@ class GridPlan(Block):
         rows: the labels of each row on this page, one per level; of each tile for a contact sheet.
         columns: the labels of each column on this page, one per level.
         row_names: parameters on the rows, the outermost first.
-        column_names: parameters on the columns, the outermost first.
+        column_names: the same on the columns.
         notes: the caption above the tiles.
         legend: names and the texts they stand for, below the tiles.
         crop: the part of every picture that is shown.
-        page: number of this page, from 1.
-        pages: number of pages.
     """
 
     rows: tuple[tuple[str, ...], ...] = ()

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -152,31 +151,22 @@ class NotebookFigure(Figure):
 
 
 def draw(plan: GridPlan, figure: Figure, *, dark: bool = False) -> dict[int, AxesImage]:
-    """Draw a plan; the figure takes the plan's size.
-
-    Args:
-        plan: the plan.
-        figure: an empty figure on any canvas.
-        dark: on dark paper.
-
-    Returns:
-        The picture of each tile by its place in `plan.tiles`, for callers that change pictures later.
-    """
+    """Draw a plan on an empty figure, which takes the plan's size; return the pictures by their place in `plan.tiles`."""
     theme = DARK if dark else LIGHT
     images: dict[int, AxesImage] = {}
     cards: list[tuple[Tile, PlaceholderCard]] = []
     held: dict[str, Pixels] = {}
     with plain_settings():
-        axes = sheet_axes(figure, (plan.width, plan.height), theme, figure.dpi)
+        painter = Painter(sheet_axes(figure, (plan.width, plan.height), theme, figure.dpi), theme)
         for number, tile in enumerate(plan.tiles):
             shown = tile.card or _pixels(tile, plan, figure.dpi, held)
             if isinstance(shown, PlaceholderCard):
                 cards.append((tile, shown))
             else:
-                images[number] = _add_image(axes, tile, shown, figure.dpi)
+                images[number] = painter.picture(tile.rect, shown, figure.dpi)
         words = [line for label in plan.labels for line in label.lines]
         words += [line for _, card in cards for line in (*card.heading_lines, *card.note_lines)]
-        font, painter = Font(words), Painter(axes, theme)
+        font = Font(words)
         for tile, card in cards:
             painter.card(tile.rect, card, font)
         painter.corners([(tile.rect, tile.reused) for tile in plan.tiles])
@@ -205,20 +195,6 @@ def _pixels(tile: Tile, plan: GridPlan, dpi: float, held: dict[str, Pixels]) -> 
     if key:
         held[key] = pixels
     return pixels
-
-
-def _add_image(axes: Axes, tile: Tile, pixels: Pixels, dpi: float) -> AxesImage:
-    left, top, width, height = whole_pixels(tile.rect, dpi)
-    image = AxesImage(
-        axes,
-        extent=(left / dpi, (left + width) / dpi, (top + height) / dpi, top / dpi),
-        origin="upper",
-        interpolation="auto",
-        resample=True,
-    )
-    image.set_data(pixels)
-    image.set_clip_path(None)
-    return axes.add_image(image)
 
 
 MAX_BYTES = 150_000

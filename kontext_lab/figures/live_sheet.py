@@ -17,9 +17,9 @@ from PIL import Image
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures.geometry import GridPlan, Label, PlaceholderCard, Rect, Tile
 from kontext_lab.figures.painter import (
-    CardCache,
     Painter,
     PixelLayer,
+    card_pixels,
     plain_settings,
     sheet_axes,
     whole_pixels,
@@ -68,37 +68,24 @@ _Layer = Sequence[tuple[Rect, Any]]
 
 
 class LiveSheet:
-    """A figure that follows the plans it is shown.
+    """A figure that follows the plans it is shown; its canvas is the caller's."""
 
-    Attributes:
-        figure: drawn on; its canvas is the caller's.
-        previews: decoded pictures; several sheets may share one.
-        plan: the plan shown, or None before the first.
-    """
-
-    def __init__(self, figure: Figure, previews: Previews | None = None) -> None:
+    def __init__(self, figure: Figure) -> None:
         self.figure = figure
-        self.previews = previews or Previews()
+        self.previews = Previews()
         self.plan: GridPlan | None = None
         self.marks: tuple[Mark, ...] = ()
         self._geometry: Hashable = None
         self._faces: list[Hashable] = []
-        self._card_caches: dict[bool, CardCache] = {}
         self._labels: dict[Label, list[Artist]] = {}
         self._layers: dict[str, tuple[_Layer, list[Artist]]] = {}
         self._pasted: set[tuple[int, int, int, int]] = set()
         self._drawn_over = True
 
-    def show(self, plan: GridPlan, *, dark: bool = False, wait: bool = True) -> bool:
-        """Show a plan; parts that are the same as before stay.
+    def show(self, plan: GridPlan, *, dark: bool = False) -> bool:
+        """Show a plan; parts that are the same as before stay, tiles of missing pictures say that they are loaded.
 
-        Args:
-            plan: the plan.
-            dark: on dark paper.
-            wait: load missing pictures now; else their tiles show that they are being loaded.
-
-        Returns:
-            True if anything changed: only then the canvas needs to be drawn.
+        Returns True if anything changed: only then the canvas needs to be drawn.
         """
         self.plan = plan
         reused = [(tile.rect, tile.reused) for tile in plan.tiles if tile.reused]
@@ -113,7 +100,7 @@ class LiveSheet:
                 self._show_layer("values", values, self._painter.values),
                 self._show_marks(),
             ]
-            pasted = [self._show_tile(number, tile, plan, wait) for number, tile in enumerate(plan.tiles)]
+            pasted = [self._show_tile(number, tile, plan) for number, tile in enumerate(plan.tiles)]
         self._drawn_over |= any(drawn_over)
         return any(pasted) or any(drawn_over)
 
@@ -176,16 +163,7 @@ class LiveSheet:
                 continue
 
     def put(self, tile: Tile, pixels: Pixels, crop: Sequence[float]) -> bool:
-        """Put exact pixels in place, unless the sheet shows something else by now.
-
-        Args:
-            tile: the tile.
-            pixels: as `sharpen` returned them.
-            crop: the part of the picture they show.
-
-        Returns:
-            True if the sheet changed.
-        """
+        """Put exact pixels of a crop in place, unless the sheet shows something else by now; return True if it changed."""
         plan = self.plan
         if plan is None or tuple(crop) != plan.crop:
             return False
@@ -216,7 +194,6 @@ class LiveSheet:
         axes.add_artist(self._pixels)
         self._pixels.set_clip_path(None)
         self._painter, self._theme = Painter(axes, theme), theme
-        self._cards = self._card_caches.setdefault(dark, CardCache(theme))
         self._painter.brackets(plan.lines)
         self._painter.bars(plan.bars)
         self._labels, self._faces = {}, [None for _ in plan.tiles]
@@ -232,13 +209,15 @@ class LiveSheet:
             self._labels[label] = self._painter.label(label)
         return bool(gone or new)
 
-    def _show_tile(self, number: int, tile: Tile, plan: GridPlan, wait: bool) -> bool:
-        picture = tile.card or self._picture(tile, wait)
+    def _show_tile(self, number: int, tile: Tile, plan: GridPlan) -> bool:
+        waiting = _MEASURING if tile.overlay is not None else _LOADING
+        picture = tile.card or self.previews.get(tile) or waiting
         if isinstance(picture, PlaceholderCard):
-            if self._faces[number] == picture:
+            card = tile.card or picture.fitted(tile.rect)
+            if self._faces[number] == card:
                 return False
-            pixels = self._cards.of(picture, self._size(tile), self.figure.dpi)
-            self._paste(number, tile, pixels, picture)
+            pixels = card_pixels(card, self._size(tile), self.figure.dpi, self._theme)
+            self._paste(number, tile, pixels, card)
             return True
         coarse, sharp = _faces(tile, plan)
         if self._faces[number] in (coarse, sharp):
@@ -251,13 +230,6 @@ class LiveSheet:
 
     def _needs_whole(self, tile: Tile, plan: GridPlan) -> bool:
         return self.previews.lacks(tile, self._size(tile), plan.crop)
-
-    def _picture(self, tile: Tile, wait: bool) -> Image.Image | PlaceholderCard:
-        found = self.load(tile) if wait else self.previews.get(tile)
-        if found is None or isinstance(found, PlaceholderCard):
-            waiting = _MEASURING if tile.overlay is not None else _LOADING
-            return (found or waiting).fitted(tile.rect)
-        return found
 
     def _paste(self, number: int, tile: Tile, pixels: Pixels, face: Hashable) -> None:
         place = whole_pixels(tile.rect, self.figure.dpi)

@@ -27,18 +27,7 @@ _UNDER = 0.05
 
 @dataclass(frozen=True)
 class _RowLevel:
-    """The labels of one level of rows, before the heights of the rows are known.
-
-    Attributes:
-        name: of the parameter, "" for none.
-        runs: the rows of each label.
-        words: the labels.
-        lines: the same, broken to fit.
-        among: the labels of all pages.
-        points: type size.
-        room: inches for a label: where rows leave fewer lines, it is cut further.
-        right: the edge that they are aligned to.
-    """
+    """One level of rows: the labels of its runs, broken to fit `room` inches, and the edge they are aligned to."""
 
     name: str
     runs: list[range]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from typing import Any
 
 import matplotlib as mpl
@@ -29,7 +30,7 @@ from kontext_lab.figures.geometry import ColourBar, Label, Line, PlaceholderCard
 from kontext_lab.figures.pictures import Pixels
 from kontext_lab.figures.theme import STATE_COLOURS, Font, Theme, mixed
 
-__all__ = ["CardCache", "Painter", "PixelLayer", "plain_settings", "settings", "sheet_axes", "whole_pixels"]
+__all__ = ["Painter", "PixelLayer", "card_pixels", "plain_settings", "settings", "sheet_axes", "whole_pixels"]
 
 _BASELINE = 0.98
 _TRIANGLE = 0.09
@@ -223,19 +224,28 @@ class Painter:
         for bar in bars:
             rect = bar.rect
             colours = bar.colours if len(bar.colours) > 1 else bar.colours * 2
-            image = AxesImage(
-                self.axes,
-                cmap=LinearSegmentedColormap.from_list("bar", list(colours)),
-                extent=(rect.left, rect.right, rect.bottom, rect.top),
-                origin="upper",
-                interpolation="bilinear",
+            ramp = LinearSegmentedColormap.from_list("bar", list(colours))
+            image = self._image(
+                (rect.left, rect.right, rect.bottom, rect.top), cmap=ramp, interpolation="bilinear"
             )
             image.set_data([[step / 63 for step in range(64)]])
             image.set_clim(0, 1)
-            image.set_clip_path(None)
             edge = _rectangle(rect, fill=False, edgecolor=self.theme.line, lw=0.6)
-            parts += [self.axes.add_image(image), self.axes.add_patch(edge)]
+            parts += [image, self.axes.add_patch(edge)]
         return parts
+
+    def picture(self, rect: Rect, pixels: Pixels, dpi: float) -> AxesImage:
+        """A picture on whole pixels."""
+        left, top, width, height = whole_pixels(rect, dpi)
+        extent = (left / dpi, (left + width) / dpi, (top + height) / dpi, top / dpi)
+        image = self._image(extent, interpolation="auto", resample=True)
+        image.set_data(pixels)
+        return image
+
+    def _image(self, extent: tuple[float, float, float, float], **style: Any) -> AxesImage:
+        image = AxesImage(self.axes, extent=extent, origin="upper", **style)
+        image.set_clip_path(None)
+        return self.axes.add_image(image)
 
     def brackets(self, lines: Sequence[Line]) -> list[Artist]:
         """Thin lines beside and below the labels of groups."""
@@ -249,23 +259,19 @@ class Painter:
         Each has a colour, a letter on it or "", and whether it lies inside the frame of a measured value, whose colour
         must stay visible.
         """
-        return [
-            part for rect, (colour, name, within) in marks for part in self._frame(rect, colour, name, within)
-        ]
-
-    def _frame(self, rect: Rect, colour: str, name: str, within: bool) -> list[Artist]:
-        if within and min(rect.width, rect.height) > 6 * _WITHIN:
-            rect = rect.inset(_WITHIN)
-        # A rim of paper inside the colour: the frame is seen on any picture.
         parts: list[Artist] = []
-        for inset, tone, thick in ((0.022, self.theme.paper, 1.0), (0.0, colour, 2.4)):
-            edge = _rectangle(rect.inset(inset), fill=False, edgecolor=tone, linewidth=thick, zorder=4)
-            parts.append(self.axes.add_patch(edge))
-        if name:
-            side = min(0.2, rect.height, rect.width)
-            badge = Rectangle((rect.left, rect.top), side, side, facecolor=colour, linewidth=0, zorder=5)
-            letter = Label((name,), rect.left + side / 2, rect.top + side / 2 - 0.075, 8.0, "value", "center")
-            parts += [self.axes.add_patch(badge), *self.label(letter, colour="#ffffff", zorder=6)]
+        for rect, (colour, name, within) in marks:
+            place = rect.inset(_WITHIN) if within and min(rect.width, rect.height) > 6 * _WITHIN else rect
+            # A rim of paper inside the colour: the frame is seen on any picture.
+            for inset, tone, thick in ((0.022, self.theme.paper, 1.0), (0.0, colour, 2.4)):
+                edge = _rectangle(place.inset(inset), fill=False, edgecolor=tone, linewidth=thick, zorder=4)
+                parts.append(self.axes.add_patch(edge))
+            if name:
+                side = min(0.2, place.height, place.width)
+                badge = _rectangle(Rect(place.left, place.top, side, side), fc=colour, lw=0, zorder=5)
+                middle = place.left + side / 2
+                letter = Label((name,), middle, place.top + side / 2 - 0.075, 8.0, "value", "center")
+                parts += [self.axes.add_patch(badge), *self.label(letter, colour="#ffffff", zorder=6)]
         return parts
 
 
@@ -273,42 +279,15 @@ def _rectangle(rect: Rect, **style: Any) -> Rectangle:
     return Rectangle((rect.left, rect.top), rect.width, rect.height, **style)
 
 
-_MOST_BYTES = 32_000_000
-
-
-class CardCache:
-    """Cards of one theme as pixels, by their text and size."""
-
-    def __init__(self, theme: Theme) -> None:
-        self._theme = theme
-        self._made: dict[Hashable, Pixels] = {}
-        self._bytes = 0
-        self._paper: tuple[Hashable, FigureCanvasAgg, Axes] | None = None
-
-    def of(self, card: PlaceholderCard, size: tuple[int, int], dpi: float) -> Pixels:
-        """A card of so many pixels, on the theme's paper."""
-        place = (card, size, dpi)
-        if place not in self._made:
-            if self._bytes > _MOST_BYTES:
-                self._made.clear()
-                self._bytes = 0
-            self._made[place] = self._drawn(card, size, dpi)
-            self._bytes += self._made[place].nbytes
-        return self._made[place]
-
-    def _drawn(self, card: PlaceholderCard, size: tuple[int, int], dpi: float) -> Pixels:
-        inches = (size[0] / dpi, size[1] / dpi)
-        # One scratch sheet: most tiles of a page are equally large.
-        if self._paper is None or self._paper[0] != (size, dpi):
-            figure = Figure(dpi=dpi)
-            self._paper = ((size, dpi), FigureCanvasAgg(figure), sheet_axes(figure, inches, self._theme, dpi))
-        _, canvas, axes = self._paper
-        parts = Painter(axes, self._theme).card(Rect(0.0, 0.0, *inches), card)
-        canvas.draw()  # type: ignore[no-untyped-call]
-        drawn = np.array(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
-        for part in parts:
-            part.remove()
-        return drawn[..., :3]
+@lru_cache(maxsize=64)
+def card_pixels(card: PlaceholderCard, size: tuple[int, int], dpi: float, theme: Theme) -> Pixels:
+    """A card of so many pixels, on the theme's paper; held, as most cards of a live sheet are the same."""
+    inches = (size[0] / dpi, size[1] / dpi)
+    figure = Figure(dpi=dpi)
+    canvas = FigureCanvasAgg(figure)
+    Painter(sheet_axes(figure, inches, theme, dpi), theme).card(Rect(0.0, 0.0, *inches), card)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3]  # type: ignore[no-untyped-call]
 
 
 class PixelLayer(Artist):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -27,7 +27,16 @@ from kontext_lab.results import Output
 if TYPE_CHECKING:
     from kontext_lab.metrics import Comparison
 
-__all__ = ["Pixels", "Previews", "change_webp", "compare_ahead", "cut", "pixels_of", "source_of"]
+__all__ = [
+    "Pixels",
+    "Previews",
+    "change_picture",
+    "change_webp",
+    "compare_ahead",
+    "cut",
+    "pixels_of",
+    "source_of",
+]
 
 Pixels = NDArray[np.uint8]
 
@@ -44,9 +53,20 @@ def _change_map(tile: Tile, box: int) -> Image.Image | PlaceholderCard:
         return PlaceholderCard("uncompared", "not compared", "there is no picture")
     try:
         found = overlay.comparison(output)
-        return _incomparable(found) or _map_over_picture(output, found, overlay.over == "output", box)
+        card = _incomparable(found)
+        if card is not None:
+            return card
+        box = min(box, max(found.change_map.shape))
+        if overlay.over == "output" and found.matrix is not None:
+            return _changes_over_output(output, found, box)
+        picture = change_picture(output, found, box)
     except KontextLabError as error:
         return PlaceholderCard("uncompared", "not compared", text.clean(str(error)))
+    first = output.cell.request.images[0].sent_size if output.cell.request is not None else (0, 0)
+    if found.reference and all(first):
+        # The tile has the ratio of the first reference; this is another one.
+        picture = ImageOps.pad(picture, _within(first, box), color=_PAPER)
+    return picture
 
 
 def _incomparable(found: Comparison) -> PlaceholderCard | None:
@@ -58,30 +78,13 @@ def _incomparable(found: Comparison) -> PlaceholderCard | None:
     return None
 
 
-def _map_over_picture(output: Output, found: Comparison, over_output: bool, box: int) -> Image.Image:
-    request = output.cell.request
-    assert request is not None  # else it could not have been compared
-    height, width = found.change_map.shape
-    box = min(box, max(width, height))
-    if over_output and found.matrix is not None:
-        picture = output.thumbnail(box)
-        full = _within(picture.size, max(width, height))
-        distances, shared = in_output(found.change_map, found.matrix, full)
-        compared, _ = in_output(found.seen, found.matrix, full)
-        return heat_map(picture, distances, seen=shared & (compared > 0.5), size=_within(picture.size, box))
-    reference = _grey(request.images[found.reference], box)
-    picture = heat_map(reference, found.change_map, seen=found.seen, size=_within((width, height), box))
-    first = request.images[0].sent_size
-    if found.reference and all(first):
-        # The tile has the ratio of the first reference; this is another one.
-        picture = ImageOps.pad(picture, _within(first, box), color=_PAPER)
-    return picture
-
-
-@lru_cache(maxsize=8)
-def _grey(reference: Reference, box: int) -> Image.Image:
-    """A reference in grey, the ground of its change maps."""
-    return thumbnail(reference.png, box).convert("L")
+def _changes_over_output(output: Output, found: Comparison, box: int) -> Image.Image:
+    assert found.matrix is not None
+    picture = output.thumbnail(box)
+    full = _within(picture.size, max(found.change_map.shape))
+    distances, shared = in_output(found.change_map, found.matrix, full)
+    compared, _ = in_output(found.seen, found.matrix, full)
+    return heat_map(picture, distances, seen=shared & (compared > 0.5), size=_within(picture.size, box))
 
 
 def _within(size: tuple[int, int], box: int) -> tuple[int, int]:
@@ -89,29 +92,43 @@ def _within(size: tuple[int, int], box: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
+def change_picture(output: Output, found: Comparison, box: int, *, outlined: int = 0) -> Image.Image:
+    """The changes of an output over its reference, longest side at most `box` pixels.
+
+    So many of its regions are outlined, the largest.
+
+    Raises:
+        KontextLabError: the reference can't be read.
+    """
+    request = output.cell.request
+    assert request is not None  # else it could not have been compared
+    reference = _ground(request.images[found.reference], box)
+    boxes = [region.box for region in found.regions[:outlined]]
+    return heat_map(reference, found.change_map, seen=found.seen, boxes=boxes, size=reference.size)
+
+
+@lru_cache(maxsize=8)
+def _ground(reference: Reference, box: int) -> Image.Image:
+    """A reference in grey, the ground of its change maps."""
+    return thumbnail(reference.png, box).convert("L")
+
+
 def change_webp(output: Output, compare: Callable[[Output], Comparison], box: int = 1024) -> bytes | str:
-    """The changes of an output over its reference, for a close look: its regions are outlined.
+    """The changes of an output over its reference as a WebP file, for a close look, or a line why there are none.
 
     Args:
         output: with a picture.
         compare: measures it; may take long.
         box: longest side in pixels at most.
-
-    Returns:
-        A WebP file, or a line that tells why there is none.
     """
     try:
         found = compare(output)
         card = _incomparable(found)
         if card is not None:
             return f"{card.heading}: {card.note}"
-        request = output.cell.request
-        assert request is not None  # else it could not have been compared
-        reference = thumbnail(request.images[found.reference].png, box)
+        picture = change_picture(output, found, box, outlined=_OUTLINED)
     except KontextLabError as error:
         return text.clean(str(error))
-    boxes = [region.box for region in found.regions[:_OUTLINED]]
-    picture = heat_map(reference, found.change_map, seen=found.seen, boxes=boxes, size=reference.size)
     buffer = io.BytesIO()
     picture.save(buffer, format="WEBP", quality=88, method=2)
     return buffer.getvalue()
@@ -119,16 +136,16 @@ def change_webp(output: Output, compare: Callable[[Output], Comparison], box: in
 
 def compare_ahead(tiles: Iterable[Tile]) -> None:
     """Measure the changes that tiles show, several at a time, so that drawing finds them measured."""
+
+    def compare(tile: Tile) -> None:
+        with suppress(KontextLabError):  # drawing reports it
+            if tile.overlay is not None and tile.output is not None:
+                tile.overlay.comparison(tile.output)
+
     overlaid = [tile for tile in tiles if tile.overlay is not None]
     if len(overlaid) > 1:
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="kontext-lab changes") as pool:
-            list(pool.map(_compare, overlaid))
-
-
-def _compare(tile: Tile) -> None:
-    with suppress(KontextLabError):  # drawing reports it
-        if tile.overlay is not None and tile.output is not None:
-            tile.overlay.comparison(tile.output)
+            list(pool.map(compare, overlaid))
 
 
 def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels | PlaceholderCard:
@@ -139,43 +156,23 @@ def pixels_of(tile: Tile, size: tuple[int, int], crop: Crop) -> Pixels | Placeho
     """
     # The whole picture must be this large for its part to fill the tile.
     box = math.ceil(max(size[0] / (crop[2] - crop[0]), size[1] / (crop[3] - crop[1])))
-    output = tile.output
-    load = None
-    if output is not None and output.data and output.format == "jpeg":
-        # A JPEG is decoded at reduced size: a third of the time a preview takes.
-        load = partial(thumbnail, output.data, box)
-    picture = _decoded(tile, box, load)
-    if isinstance(picture, PlaceholderCard):
-        return picture
-    small = picture.resize(size, Image.Resampling.LANCZOS, box=_part(picture, crop))
+    picture = _decoded(tile, box, jpeg=True)
+    return picture if isinstance(picture, PlaceholderCard) else cut(picture, size, crop, exact=True)
+
+
+def cut(picture: Image.Image, size: tuple[int, int], crop: Crop, *, exact: bool = False) -> Pixels:
+    """A part of a picture, scaled to (width, height) pixels; quick, unless it has to be exact."""
+    width, height = picture.size
+    part = (crop[0] * width, crop[1] * height, crop[2] * width, crop[3] * height)
+    how = Image.Resampling.LANCZOS if exact else Image.Resampling.BILINEAR
+    small = picture.resize(size, how, box=part, reducing_gap=None if exact else 1.5)
     return np.asarray(small, dtype=np.uint8)
 
 
-def cut(picture: Image.Image, size: tuple[int, int], crop: Crop) -> Pixels:
-    """A part of a picture, scaled to (width, height) pixels; quick rather than exact."""
-    small = picture.resize(size, Image.Resampling.BILINEAR, box=_part(picture, crop), reducing_gap=1.5)
-    return np.asarray(small, dtype=np.uint8)
-
-
-def _part(picture: Image.Image, crop: Crop) -> tuple[float, float, float, float]:
-    """A crop in pixels."""
-    return (
-        crop[0] * picture.width,
-        crop[1] * picture.height,
-        crop[2] * picture.width,
-        crop[3] * picture.height,
-    )
-
-
-def _decoded(
-    tile: Tile, box: int, load: Callable[[], Image.Image] | None = None
-) -> Image.Image | PlaceholderCard:
+def _decoded(tile: Tile, box: int, *, jpeg: bool = False) -> Image.Image | PlaceholderCard:
     """A tile's picture, longest side at most `box` pixels; or the card that replaces it.
 
-    Args:
-        tile: of a reference or an output.
-        box: pixels.
-        load: returns an output's picture; None for its thumbnail.
+    With `jpeg`, one that is in memory is decoded at reduced size, in a third of the time that its preview takes.
 
     Raises:
         KontextLabError: there is no picture, or it could not be loaded.
@@ -188,7 +185,9 @@ def _decoded(
     try:
         if tile.overlay is not None:
             return _change_map(tile, box)
-        return load() if load is not None else output.thumbnail(box)
+        if jpeg and output.data and output.format == "jpeg":
+            return thumbnail(output.data, box)
+        return output.thumbnail(box)
     except KontextLabError:
         raise
     except Exception as error:  # a store, a disk or a network may raise anything
@@ -216,25 +215,22 @@ def source_of(tile: Tile) -> Hashable:
 
 
 class Previews:
-    """Decoded pictures by `source_of` their tiles."""
+    """Decoded pictures by `source_of` their tiles, within limits of bytes; for several threads."""
 
-    def __init__(self, most_bytes: int = _PREVIEWS, most_whole: int = _WHOLE) -> None:
-        self._small = _Held(most_bytes)
-        self._whole = _Held(most_whole)
+    def __init__(self, most_bytes: int = _PREVIEWS) -> None:
+        self._small: LRUCache[Hashable, Image.Image] = LRUCache(most_bytes, getsizeof=_bytes)
+        self._whole: LRUCache[Hashable, Image.Image] = LRUCache(_WHOLE, getsizeof=_bytes)
         self._failed: dict[Hashable, PlaceholderCard] = {}
+        self._lock = threading.Lock()
 
     def get(self, tile: Tile) -> Image.Image | PlaceholderCard | None:
         """The preview, or a card with the reason why there is none; None while it is not loaded."""
         source = source_of(tile)
-        return self._failed.get(source) or self._small.get(source)
+        with self._lock:
+            return self._failed.get(source) or self._small.get(source)
 
     def load(self, tile: Tile, tiles: int = 1) -> Image.Image | PlaceholderCard:
-        """Load and decode a tile's preview; in any thread.
-
-        Args:
-            tile: of the picture.
-            tiles: number of tiles shown together.
-        """
+        """Load and decode a tile's preview, one of so many that are shown together; in any thread."""
         held = self.get(tile)
         if held is not None:
             return held
@@ -243,10 +239,12 @@ class Previews:
             picture = _decoded(tile, box)
         except KontextLabError as error:
             picture = unreadable(error)
-        if isinstance(picture, PlaceholderCard):
-            self._failed[source_of(tile)] = picture
-            return picture
-        return self._small.put(source_of(tile), picture)
+        with self._lock:
+            if isinstance(picture, PlaceholderCard):
+                self._failed[source_of(tile)] = picture
+            else:
+                self._small[source_of(tile)] = picture
+        return picture
 
     def sharp(self, tile: Tile) -> Image.Image:
         """The whole picture, decoded at full resolution; in any thread.
@@ -254,23 +252,28 @@ class Previews:
         Raises:
             KontextLabError: it could not be loaded.
         """
-        source = source_of(tile)
-        held = self._whole.get(source)
-        picture = held if held is not None else _decoded(tile, max(_size(tile)))
+        held = self.whole(tile)
+        if held is not None:
+            return held
+        picture = _decoded(tile, max(_size(tile)))
         if isinstance(picture, PlaceholderCard):
             raise NotFound(picture.heading)
-        return picture if held is not None else self._whole.put(source, picture)
+        with self._lock, suppress(ValueError):  # larger than all that may be held
+            self._whole[source_of(tile)] = picture
+        return picture
 
     def whole(self, tile: Tile) -> Image.Image | None:
         """The whole picture where it is at hand."""
-        return self._whole.get(source_of(tile))
+        with self._lock:
+            return self._whole.get(source_of(tile))
 
     def is_near(self, tile: Tile) -> bool:
         """True if loading asks no store: the bytes are in memory."""
+        if tile.reference is not None:
+            return True
         output = tile.output
-        if tile.overlay is not None and tile.reference is None:
-            return False  # it has to be measured first
-        return tile.reference is not None or (output is not None and bool(output.preview or output.data))
+        # A change map has to be measured first.
+        return tile.overlay is None and output is not None and bool(output.preview or output.data)
 
     def lacks(self, tile: Tile, size: tuple[int, int], crop: Crop) -> bool:
         """True if a tile's preview has clearly too few pixels for its place, and the picture has more."""
@@ -281,34 +284,11 @@ class Previews:
 
     def forgive(self) -> None:
         """Let pictures that could not be loaded be tried again."""
-        self._failed.clear()
-
-
-class _Held:
-    """A cache of pictures within a limit of bytes; for several threads."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._bytes = most, 0
-        self._held: OrderedDict[Hashable, Image.Image] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, source: Hashable) -> Image.Image | None:
         with self._lock:
-            if source in self._held:
-                self._held.move_to_end(source)
-            return self._held.get(source)
-
-    def put(self, source: Hashable, picture: Image.Image) -> Image.Image:
-        with self._lock:
-            old = self._held.pop(source, None)
-            self._bytes += _weight(picture) - (_weight(old) if old is not None else 0)
-            self._held[source] = picture
-            while self._bytes > self._most and len(self._held) > 1:
-                self._bytes -= _weight(self._held.popitem(last=False)[1])
-        return picture
+            self._failed.clear()
 
 
-def _weight(picture: Image.Image) -> int:
+def _bytes(picture: Image.Image) -> int:
     return 3 * picture.width * picture.height
 
 
@@ -316,7 +296,6 @@ def _size(tile: Tile) -> tuple[int, int]:
     """Pixels of the picture itself."""
     if tile.reference is not None:
         return tile.reference.sent_size
-    if tile.overlay is not None:
-        return (0, 0)  # a map has no more than its preview
     output = tile.output
-    return (output.width, output.height) if output is not None else (0, 0)
+    # A change map has no more pixels than its preview.
+    return (output.width, output.height) if output is not None and tile.overlay is None else (0, 0)

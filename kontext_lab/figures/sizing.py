@@ -70,13 +70,8 @@ class PageSize:
 def units(ratios: Mapping[tuple[int, int], float], rows: int, columns: int) -> Sides:
     """Share out space so that little is left unused, for tiles of one square unit on average.
 
-    Where the ratio only changes from column to column, all tiles are equally high; where it only changes from
-    row to row, equally wide; else all have the same area.
-
-    Args:
-        ratios: (row, column) to width by height.
-        rows: number of rows.
-        columns: number of columns.
+    Where the ratio (width by height, by row and column) only changes from column to column, all tiles are equally
+    high; where it only changes from row to row, equally wide; else all have the same area.
     """
     by_row = [[ratio for (row, _), ratio in ratios.items() if row == at] for at in range(rows)]
     by_column = [[ratio for (_, column), ratio in ratios.items() if column == at] for at in range(columns)]
@@ -106,11 +101,7 @@ def largest_sides(
 ) -> Sides:
     """Widths of columns and heights of rows in inches: as large as a screen allows, else on a larger sheet.
 
-    Args:
-        units: widths and heights in units.
-        least: the least width and the least height that labels leave legible.
-        taken: inches that labels and gaps take, across and down.
-        space: of the page.
+    `least` are the sides that labels leave legible, `taken` is what labels and gaps take, both across and down.
     """
 
     def sides(side: float) -> Sides:
@@ -135,13 +126,7 @@ def largest_sides(
 
 
 def fitting(sizes: Sequence[float], gaps: Sequence[float], room: float) -> int:
-    """The number of neighbours that fit `room` inches wherever a page begins; at least one.
-
-    Args:
-        sizes: inches of each.
-        gaps: inches after each but the last.
-        room: inches.
-    """
+    """The number of neighbours that fit `room` inches wherever a page begins, at least one; gaps stand between them."""
     starts = list(
         accumulate((size + gap for size, gap in zip(sizes, (*gaps, GAP), strict=True)), initial=0.0)
     )
@@ -153,14 +138,7 @@ def fitting(sizes: Sequence[float], gaps: Sequence[float], room: float) -> int:
 
 
 def shared_out(rows: int, columns: int, most: tuple[int, int], per_page: int | None) -> tuple[int, int]:
-    """Rows and columns of a page: few pages, and none of them a long strip.
-
-    Args:
-        rows: all of them.
-        columns: all of them.
-        most: rows and columns that fit a page.
-        per_page: largest number of tiles on a page.
-    """
+    """Rows and columns of a page: few pages, none of them a long strip, with at most `most` (rows, columns) each."""
     shapes = [
         (down, across)
         for across in range(1, most[1] + 1)

@@ -63,12 +63,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, columns and the content of their places.
+    """Rows, columns and the content of their places; combinations that don't exist are missing.
 
     Attributes:
-        rows: down the side.
-        columns: across the top.
-        places: (row, column) to content; combinations that don't exist are missing.
         sheet: whether it is a contact sheet: one column of labelled tiles, to be wrapped.
         hidden: number of shots that stand behind others at their place.
         no_reference: the reason why references that were asked for are missing, or "".

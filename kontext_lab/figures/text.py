@@ -19,6 +19,7 @@ __all__ = [
     "LEADING",
     "clean",
     "cut",
+    "first_few",
     "fitting_size",
     "height",
     "labelled",
@@ -75,17 +76,17 @@ def cut(texts: Sequence[str], points: float, room: float) -> list[str]:
     return shortened(texts, lambda one: width(one, points) <= room)
 
 
+def first_few(names: Sequence[str], most: int) -> str:
+    """Names in a line, at most so many of them, then the number of all."""
+    return ", ".join(names[:most]) + (f" … ({len(names)})" if len(names) > most else "")
+
+
 def labelled(
     texts: Sequence[str], points: float, rooms: Sequence[float], most: int, among: Sequence[str] = ()
 ) -> list[tuple[str, ...]]:
-    """Labels in lines that fit; a cut label keeps the words that distinguish it from the others.
+    """Labels in at most `most` lines that fit; a cut label keeps the words that distinguish it from the others.
 
-    Args:
-        texts: the labels.
-        points: type size.
-        rooms: inches each label has in width.
-        most: lines a label may take.
-        among: all labels to be distinguished, if `texts` are some of them.
+    `among` are all labels to be distinguished, if `texts` are some of them.
     """
     long = dict.fromkeys(
         text
@@ -133,15 +134,9 @@ def wrap(text: str, points: float, room: float, most: int = 1000) -> tuple[str, 
 
 
 def fitting_size(texts: Sequence[str], sizes: Sequence[float], room: Sequence[float], most: int) -> float:
-    """The first of several type sizes at which all texts fit their rooms uncut.
+    """The first of several type sizes, the preferred one first, at which all texts fit their rooms uncut.
 
     Texts that fit at no size don't count: a single one of them would make all others small.
-
-    Args:
-        texts: the labels.
-        sizes: points, the preferred one first.
-        room: inches each text has in width.
-        most: lines each text may take.
     """
     pairs = [pair for pair in zip(texts, room, strict=True) if _fits(pair[0], sizes[-1], pair[1], most)]
     for points in sizes:

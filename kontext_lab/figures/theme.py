@@ -33,10 +33,6 @@ class Theme:
     """The colours of a sheet.
 
     Attributes:
-        paper: the sheet.
-        text: titles and values.
-        muted: names of axes, captions.
-        line: brackets of groups, edges.
         mark: the mark of simulated pictures.
         accents: frame of a selected tile; frames of A and of B where two are compared.
     """
@@ -100,24 +96,18 @@ class Font:
     """The fonts that the texts of one figure need."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        missing = {ord(char) for line in texts for char in line} - _characters(FAMILY)
+        self._missing = missing = {ord(char) for line in texts for char in line} - _characters(FAMILY)
         self.families = [FAMILY]
-        self._missing = missing
-        for helper in _installed() if missing else ():
+        known = set(fontManager.get_font_names()) if missing else set()
+        for helper in (name for name in _HELPERS if name in known):
             found = self._missing & _characters(helper)
             if found:
                 self.families.append(helper)
-                self._missing = self._missing - found
+                self._missing -= found
 
     def drawable(self, line: str) -> str:
         """The line with a box for every character no font has."""
         return "".join(_BOX if ord(char) in self._missing else char for char in line)
-
-
-@cache
-def _installed() -> tuple[str, ...]:
-    known = set(fontManager.get_font_names())
-    return tuple(name for name in _HELPERS if name in known)
 
 
 @cache

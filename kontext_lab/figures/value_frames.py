@@ -47,14 +47,7 @@ _LEAST, _LEAST_UNKNOWN = 0.01, 0.05
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of one measured value.
-
-    Attributes:
-        metric: its name.
-        values: of each shown shot that has one, by its key.
-        yes_no: whether it is a verdict, or always 0 or 1.
-        ends: of the scale, which is that of the whole sweep, even if a part of it is shown.
-    """
+    """The frames of one measured value: of each shown shot that has one, by its key, on the scale of the whole sweep."""
 
     metric: str
     values: dict[tuple[int, int], float]
@@ -159,13 +152,7 @@ _OVERS: tuple[Over, ...] = get_args(Over)
 
 @dataclass(frozen=True)
 class View:
-    """The content of the places of cells.
-
-    Attributes:
-        show: the output, its changes, or the reference.
-        over: the picture under change maps.
-        comparison_source: measures changes; None where they are not shown.
-    """
+    """The content of the places of cells; `comparison_source` is None where no changes are shown."""
 
     show: Show = "output"
     over: Over = "reference"

@@ -205,7 +205,7 @@ class GridCanvas:
             return
         before = self.sheet.plan
         self._loader.load_cached(plan, started + _CACHED)
-        changed = self.sheet.show(plan, dark=self._dark, wait=False)
+        changed = self.sheet.show(plan, dark=self._dark)
         self._stale |= changed
         moved = before is not None and before.crop != plan.crop
         self._moves += moved
@@ -235,7 +235,7 @@ class GridCanvas:
         """Send a frame to a new or reloaded page, or one of another size or scale."""
         self._canvas.is_seen = True
         if self.plan is not None:
-            self._stale |= self.sheet.show(self.plan, dark=self._dark, wait=False)
+            self._stale |= self.sheet.show(self.plan, dark=self._dark)
         if self._stale:
             self._paint()
             self._sharpen_later()

@@ -27,15 +27,7 @@ Load = Callable[[int], Image.Image]
 
 @dataclass(frozen=True)
 class PagePicture:
-    """A picture of the page.
-
-    Attributes:
-        uri: a `data:` address.
-        width: pixels.
-        height: pixels.
-        caption: its text.
-        kind: `output`, `reference` or `change`.
-    """
+    """A picture of the page, as a `data:` address; its kind is `output`, `reference` or `change`."""
 
     uri: str
     width: int

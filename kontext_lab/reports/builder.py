@@ -19,15 +19,16 @@ from PIL import Image
 from kontext_lab.errors import ConfigError, KontextLabError, WrongType, shown
 from kontext_lab.figures.axis_values import Values, choose
 from kontext_lab.figures.effects_figure import effects
-from kontext_lab.images import thumbnail
-from kontext_lab.images.heat_map import BRIGHTEST, heat_map
+from kontext_lab.figures.pictures import change_picture
+from kontext_lab.figures.text import first_few
+from kontext_lab.images.heat_map import BRIGHTEST
 from kontext_lab.lab.change_maps import ChangeMaps
 from kontext_lab.lab.lab import Lab
 from kontext_lab.lab.lookup import with_requests
 from kontext_lab.redaction import get_logger
 from kontext_lab.reports.album import Album
 from kontext_lab.reports.anonymous import without_references
-from kontext_lab.reports.cards import Maps, cards_of, expected_pictures
+from kontext_lab.reports.cards import Maps, cards_of
 from kontext_lab.reports.output_files import replace_file, writable_file
 from kontext_lab.reports.page import Fact, Page, PagePrompt, Plot, render
 from kontext_lab.request import DEFAULT
@@ -142,7 +143,9 @@ def _rendered(results: Results, references: bool) -> bytes:
     values = Values(results)
     source = results.comparison_source or ChangeMaps()
     maps = _change_maps(results, source) if references else {}
-    album = Album(expected_pictures(results, maps))
+    held = {one.digest for cell in results if cell.request for one in cell.request.images if one.png}
+    changes = sum(change is not None for change in maps.values())
+    album = Album(sum(output.is_picture for output in results.outputs) + len(held) + changes)
     choice = choose(values, None, None, None)
     simulated = sum(cell.simulated for cell in results)
     mark = SIMULATED if simulated == len(results) else f"{simulated} of {len(results)} cells: {SIMULATED}"
@@ -191,14 +194,10 @@ def _is_reframed(output: Output) -> bool:
 def _change_map(output: Output, source: ComparisonSource) -> Image.Image | None:
     """The reference with its changes; None for a new picture, or if they can't be compared any more."""
     try:
-        comparison = source.comparison(output)
-        request = output.cell.request
-        if request is None or not comparison.registered:
-            return None
-        reference = thumbnail(request.images[comparison.reference].png, max(comparison.change_map.shape))
+        found = source.comparison(output)
+        return change_picture(output, found, max(found.change_map.shape)) if found.registered else None
     except KontextLabError:
         return None
-    return heat_map(reference, comparison.change_map, seen=comparison.seen)
 
 
 def _facts(values: Values) -> Iterator[Fact]:
@@ -211,9 +210,7 @@ def _facts(values: Values) -> Iterator[Fact]:
         first, last = f"{min(days):%d %b %Y %H:%M}", f"{max(days):%d %b %Y %H:%M}"
         yield "pictures from", first if first == last else f"{first} to {last}"
     for key in values.axes:
-        labels = shortened([value.label for value in values.of(key)], 60)
-        more = f" … ({len(labels)})" if len(labels) > LISTED else ""
-        yield key, ", ".join(labels[:LISTED]) + more
+        yield key, first_few(shortened([value.label for value in values.of(key)], 60), LISTED)
     yield from _fixed(results)
     yield from _protected(results)
     if results.run_id:

@@ -17,27 +17,17 @@ from kontext_lab.lab.change_maps import on_references
 from kontext_lab.reports.album import Album
 from kontext_lab.reports.page import Fact, PageCard
 from kontext_lab.request import MATCH_INPUT
-from kontext_lab.results import CellResult, ComparisonSource, Output, Results, State
+from kontext_lab.results import CellResult, ComparisonSource, Output, State
 from kontext_lab.results.labels import FAVOURITE, VERDICT, criterion_of, verdict_key
 from kontext_lab.sweep.axes import value_text
 
-__all__ = ["Maps", "cards_of", "expected_pictures"]
+__all__ = ["Maps", "cards_of"]
 
 Maps = Mapping[tuple[int, int], Image.Image | None]
 """Change maps by the index of a cell and the number of its output; None if there is none to show."""
 
 MAP_BOX = 512
 """Longest side of a change map: it is smooth."""
-
-
-def expected_pictures(results: Results, maps: Maps) -> int:
-    """Return how many pictures the page will hold at most."""
-    references = {one.digest for cell in results for one in _loaded_references(cell)}
-    return (
-        sum(1 for output in results.outputs if output.is_picture)
-        + len(references)
-        + sum(change is not None for change in maps.values())
-    )
 
 
 def cards_of(values: Values, album: Album, maps: Maps, source: ComparisonSource) -> Iterator[PageCard]:
@@ -57,7 +47,7 @@ def cards_of(values: Values, album: Album, maps: Maps, source: ComparisonSource)
         swept = {key: values.value(shot, key) for key in values.axes}
         title = " · ".join(f"{key} {value.label}" for key, value in swept.items()) or cell.title
         key = (indices[id(cell)], shot.output)
-        picture, said = _picture(output, title, album)
+        picture, kind, said = _picture(output, title, album)
         references = list(_references(output, album, source if key in maps else None))
         metrics = {**cell.metrics, **output.metrics}
         yield PageCard(
@@ -66,7 +56,7 @@ def cards_of(values: Values, album: Album, maps: Maps, source: ComparisonSource)
                 for key, value in swept.items()
             ),
             title=title,
-            kind="done" if picture is not None else _kind(output),
+            kind=kind,
             said=said,
             mark=verdicts_of(output),
             simulated=cell.simulated,
@@ -90,23 +80,19 @@ def cards_of(values: Values, album: Album, maps: Maps, source: ComparisonSource)
         )
 
 
-def _kind(output: Output) -> str:
-    if "moderated" in (output.reason, output.cell.reason):
-        return "moderated"
-    return str(State.FAILED if output.reason else output.cell.state)
-
-
-def _picture(output: Output, title: str, album: Album) -> tuple[int | None, str]:
-    """The index of the output's picture, or the reason why there is none."""
+def _picture(output: Output, title: str, album: Album) -> tuple[int | None, str, str]:
+    """The index of the output's picture, the kind of its card, and the reason why there is no picture, or ""."""
     cell = output.cell
+    is_moderated = "moderated" in (output.reason, cell.reason)
+    kind = "moderated" if is_moderated else str(State.FAILED if output.reason else cell.state)
     if not output.is_picture:
         reason, note = (output.reason, output.note) if output.reason else (_state(cell), cell.note)
-        return None, f"{reason}: {note}" if note else reason
+        return None, kind, f"{reason}: {note}" if note else reason
     caption = f"{title} (simulated)" if cell.simulated else title
     try:
-        return album.add(("output", output.sha256), output.thumbnail, caption, "output"), ""
+        return album.add(("output", output.sha256), output.thumbnail, caption, "output"), "done", ""
     except KontextLabError as error:
-        return None, f"the picture can't be loaded: {error}"
+        return None, kind, f"the picture can't be loaded: {error}"
 
 
 def _state(cell: CellResult) -> str:

@@ -29,12 +29,9 @@ Fact = tuple[str, str]
 
 @dataclass(frozen=True)
 class PagePrompt:
-    """A prompt in full.
+    """A prompt in full, with placeholders where words vary; its name is "" if there is only one.
 
-    Attributes:
-        name: its name on the axis; "" if there is only one.
-        text: with placeholders where words vary.
-        pieces: its word-by-word difference from the first prompt; empty for the first one, and if they share too little.
+    `pieces` is its difference from the first prompt; empty for the first one, and if they share too little.
     """
 
     name: str
@@ -52,16 +49,10 @@ class PageCard:
         kind: `done`, or the state that colours its tile: `failed`, `moderated`, `in_doubt` …
         said: the reason why there is no picture, "" if there is one.
         mark: verdicts as signs, for the tile.
-        simulated: whether the sandbox made it.
-        picture: its index in the album, or None.
-        references: indices of its references, in their order.
-        frames: the placement of each of them with the output as the page's script reads it, or None.
-        change: index of the change map, or None.
+        picture: its index in the album, or None; references and change map likewise.
+        frames: the placement of each reference with the output as the page's script reads it, or None.
         facts: cost, seed, sizes …
-        params: every parameter.
-        measured: measured values.
         verdicts: criterion and `pass` or `fail`.
-        comment: a person's note.
     """
 
     at: tuple[int | None, ...]
@@ -83,14 +74,7 @@ class PageCard:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawn figure, and its findings in words.
-
-    Attributes:
-        title: its subject.
-        picture: PNG or SVG; empty if there are only sentences.
-        sentences: its findings and their limits.
-        dark: the same figure on a dark background; or empty.
-    """
+    """A drawn figure as PNG or SVG, on light and dark paper if there is one, and its findings and their limits."""
 
     title: str
     picture: bytes = b""
@@ -103,18 +87,14 @@ class Page:
     """A whole report.
 
     Attributes:
-        title: the sweep's name.
         summary: counts and money in a line.
         simulated: a sentence about simulated pictures, "" if there are none.
         facts: when, which service, which parameters.
-        prompts: every prompt in full.
         notes: lines a person should read.
         axes: the values of each parameter that varies: label, and the whole text if the label only stands for it, else "".
         rows: the axis on the rows at first, or "".
         columns: the one on the columns, or "".
-        cards: every output.
         change: caption of change maps.
-        plots: effects.
     """
 
     title: str

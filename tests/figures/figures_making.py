@@ -9,6 +9,7 @@ from functools import cache
 
 from PIL import Image
 
+from kontext_lab.figures import GridPlan, LiveSheet
 from kontext_lab.images import examine
 from kontext_lab.request.attempt import Answer, Attempt, Picture, Reason
 from kontext_lab.results import CellResult
@@ -49,3 +50,11 @@ def finish(result: CellResult, cell: Cell) -> None:
         for number in range(1, cell.request.pictures + 1)
     )
     result.apply(Attempt("id", Answer(pictures, cost_usd=0.052)), NOW)
+
+
+def show(sheet: LiveSheet, plan: GridPlan, *, dark: bool = False) -> bool:
+    """Show a plan with all of its pictures, as a panel does that loads them; True if anything changed."""
+    changed = sheet.show(plan, dark=dark)
+    for tile in sheet.missing():
+        sheet.load(tile)
+    return sheet.show(plan, dark=dark) or changed

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figures_making import Colour
+from figures_making import Colour, show
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -103,7 +103,7 @@ def cards(made: Results, **given: Any) -> list[str]:
     """What a live sheet of these says in place of pictures, tile by tile."""
     plan = plan_grid(made, show="change", **given)
     sheet = LiveSheet(Figure())
-    sheet.show(plan)
+    show(sheet, plan)
     found = (tile.card or sheet.previews.get(tile) for tile in plan.tiles)
     return ["" if isinstance(one, Image.Image) else f"{one.heading}: {one.note}" for one in found if one]
 
@@ -332,7 +332,7 @@ def test_tiles_say_that_they_are_measured(edits: Results) -> None:
     """As long as their maps are not there."""
     sheet = LiveSheet(Figure())
     plan = plan_grid(edits, show="change")
-    sheet.show(plan, wait=False)
+    sheet.show(plan)
     card = sheet._faces[0]
     assert ("measuring …", 2) == (getattr(card, "heading", None), len(sheet.missing()))
 
@@ -341,7 +341,7 @@ def test_a_redraw_measures_nothing(edits: Results) -> None:
     """What was loaded is held."""
     sheet = LiveSheet(Figure())
     for dark in (False, True, False):
-        sheet.show(plan_grid(edits, show="change"), dark=dark)
+        show(sheet, plan_grid(edits, show="change"), dark=dark)
     assert 2 == edits.comparison_source.compared  # type: ignore[union-attr]
 
 
@@ -349,8 +349,8 @@ def test_outputs_come_back(edits: Results) -> None:
     """The picker may go to and fro."""
     sheet = LiveSheet(Figure())
     shown = [
-        sheet.show(plan_grid(edits, show=show), wait=True)  # type: ignore[arg-type]
-        for show in ("output", "change", "reference", "output", "output")
+        show(sheet, plan_grid(edits, show=content))  # type: ignore[arg-type]
+        for content in ("output", "change", "reference", "output", "output")
     ]
     assert [True, True, True, True, False] == shown
 
@@ -555,17 +555,17 @@ def test_144_values_are_legible_or_left_out(results: Make) -> None:
 def test_a_live_sheet_follows_values(measured: Results) -> None:
     """They come after the pictures."""
     sheet = LiveSheet(Figure())
-    sheet.show(plan_grid(measured, frame="change/area"))
-    before = sheet.show(plan_grid(measured, frame="change/area"))
+    show(sheet, plan_grid(measured, frame="change/area"))
+    before = show(sheet, plan_grid(measured, frame="change/area"))
     measured.outputs[3].metrics["change/area"] = 0.1
-    assert [False, True] == [before, sheet.show(plan_grid(measured, frame="change/area"))]
+    assert [False, True] == [before, show(sheet, plan_grid(measured, frame="change/area"))]
 
 
 def test_a_picked_picture_keeps_its_value_s_colour(measured: Results) -> None:
     """What shows that it is picked lies within, and has no hue."""
     sheet = LiveSheet(Figure())
     plan = plan_grid(measured, frame="change/area")
-    sheet.show(plan)
+    show(sheet, plan)
     sheet.select(Mark(measured[0]))
     (rect, (tone, _, within)), *_ = sheet._layers["marks"][0]
     assert (plan.tiles[0].rect, "#1f2328", True) == (rect, tone, within)

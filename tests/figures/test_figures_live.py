@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from figures_making import moderated
+from figures_making import moderated, show
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from skimage import data
@@ -72,7 +72,7 @@ def without_preview(results: Results, load: Callable[[], bytes]) -> None:
 def test_looks_like_a_grid(results: Make, sheet: LiveSheet) -> None:
     """A live sheet shows what `kl.grid` draws of the same results."""
     made = results(axes=AXES)
-    sheet.show(plan_grid(made))
+    show(sheet, plan_grid(made))
     figure = grid(made, dpi=100)
     FigureCanvasAgg(figure).draw()
     drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
@@ -82,18 +82,18 @@ def test_looks_like_a_grid(results: Make, sheet: LiveSheet) -> None:
 def test_the_same_again_changes_nothing(results: Make, sheet: LiveSheet) -> None:
     """The same plan again says that nothing changed, so nothing has to be drawn."""
     made = results(axes=AXES)
-    assert sheet.show(live(made))
-    assert not sheet.show(live(made))
+    assert show(sheet, live(made))
+    assert not show(sheet, live(made))
 
 
 def test_an_arrival_redraws_one_tile(results: Make, sheet: LiveSheet) -> None:
     """When a picture arrives its tile changes, the others and the words stay."""
     waiting, done = results(axes=AXES, run=False), results(axes=AXES)
     plan = live(waiting)
-    sheet.show(plan)
+    show(sheet, plan)
     before, seen = pixels(sheet), artists(sheet)
     waiting[1].take(done[1])
-    assert sheet.show(live(waiting))
+    assert show(sheet, live(waiting))
     changed = np.argwhere((pixels(sheet) != before).any(axis=2))
     rect = next(tile.rect for tile in plan.tiles if tile.cell is waiting[1])
     left, top, width, height = whole_pixels(rect, 100)
@@ -116,7 +116,7 @@ def test_states_look_different(results: Make, sheet: LiveSheet, state: State) ->
     made = results(axes=AXES, run=False)
     made[0].state = state
     plan = live(made)
-    sheet.show(plan)
+    show(sheet, plan)
     other, waiting = (part(sheet, plan.tiles[at])[:290, :440] for at in (0, 3))
     assert np.abs(other - waiting).max() > 20
 
@@ -134,9 +134,9 @@ def test_a_crop_shows_another_part_of_all(results: Make, sheet: LiveSheet, noisy
     """At another crop every picture changes, and the words stay as they are."""
     made = noisy(axes=AXES)
     plan = live(made)
-    sheet.show(plan)
+    show(sheet, plan)
     before, seen = [part(sheet, tile) for tile in plan.tiles], artists(sheet)
-    sheet.show(replace(plan, crop=(0.1, 0.1, 0.4, 0.4)))
+    show(sheet, replace(plan, crop=(0.1, 0.1, 0.4, 0.4)))
     assert [True] * 4 == [
         bool((part(sheet, tile) != old).any()) for tile, old in zip(plan.tiles, before, strict=True)
     ]
@@ -145,19 +145,19 @@ def test_a_crop_shows_another_part_of_all(results: Make, sheet: LiveSheet, noisy
 
 def test_another_size_rebuilds(results: Make, sheet: LiveSheet) -> None:
     """A plan of another geometry is drawn anew, at its own size."""
-    sheet.show(live(results(axes=AXES)))
+    show(sheet, live(results(axes=AXES)))
     plan = live(results(axes={"seed": "1-9"}))
-    assert sheet.show(plan)
+    assert show(sheet, plan)
     assert pytest.approx((plan.width, plan.height), abs=0.02) == tuple(sheet.figure.get_size_inches())
 
 
 def test_a_mark_survives_a_rebuild(results: Make, sheet: LiveSheet) -> None:
     """What was selected is framed again on a page laid out differently."""
     made = results(axes=AXES)
-    sheet.show(live(made))
+    show(sheet, live(made))
     sheet.select(Mark(made[2]))
     plan = live(made, rows="seed", columns="guidance_scale", page_size=PageSize(6, 4))
-    sheet.show(plan)
+    show(sheet, plan)
     tile = next(tile for tile in plan.tiles if tile.cell is made[2])
     assert np.abs(part(sheet, tile)[40, 0] - (9, 105, 218)).max() < 30
 
@@ -174,7 +174,7 @@ def test_a_mark_follows_its_cell_from_plan_to_run(results: Make) -> None:
 def test_select_none_takes_the_frame_away(results: Make, sheet: LiveSheet) -> None:
     """Without marks the sheet looks as it did before the first."""
     made = results(axes=AXES)
-    sheet.show(live(made))
+    show(sheet, live(made))
     before = pixels(sheet)
     sheet.select(Mark(made[0], 1, "A"), Mark(made[1], 1, "B"))
     sheet.select()
@@ -186,12 +186,12 @@ def test_missing_are_named(results: Make, sheet: LiveSheet) -> None:
     made = results(axes=AXES)
     plan = live(made)
     assert 4 == len(sheet.missing(plan))
-    sheet.show(plan, wait=False)
+    sheet.show(plan)
     assert part(sheet, plan.tiles[0]).std() < 30
     for tile in sheet.missing():
         sheet.load(tile)
     assert [] == sheet.missing()
-    assert sheet.show(plan, wait=False)
+    assert sheet.show(plan)
 
 
 def test_what_cannot_be_loaded_says_why(results: Make, sheet: LiveSheet) -> None:
@@ -203,7 +203,7 @@ def test_what_cannot_be_loaded_says_why(results: Make, sheet: LiveSheet) -> None
 
     without_preview(made, fail)
     plan = live(made)
-    sheet.show(plan)
+    show(sheet, plan)
     found = sheet.previews.get(plan.tiles[0])
     assert "OSError: the store is away" == getattr(found, "note", "")
 
@@ -226,7 +226,7 @@ def test_sharpening_shows_full_resolution(results: Make, sheet: LiveSheet) -> No
     # The preview is a quarter of the picture.
     output.preview = thumbnail_bytes(output)
     plan = replace(live(made), crop=(0.25, 0.25, 0.375, 0.375))
-    sheet.show(plan)
+    show(sheet, plan)
     assert [plan.tiles[0]] == sheet.coarse()
     for tile, sharp in sheet.sharpen(sheet.coarse(), plan):
         assert sheet.put(tile, sharp, plan.crop)
@@ -237,9 +237,9 @@ def test_pixels_of_another_crop_are_not_put(results: Make, sheet: LiveSheet) -> 
     """What was sharpened for a crop that is no longer shown is dropped."""
     made = results(axes={"seed": [1]})
     plan = live(made)
-    sheet.show(plan)
+    show(sheet, plan)
     ((tile, sharp),) = sheet.sharpen(plan.tiles, plan)
-    sheet.show(replace(plan, crop=(0.0, 0.0, 0.5, 0.5)))
+    show(sheet, replace(plan, crop=(0.0, 0.0, 0.5, 0.5)))
     assert not sheet.put(tile, sharp, plan.crop)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from figures_making import show
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -73,9 +74,9 @@ def test_a_live_sheet_shows_a_verdict_that_alone_is_new(results: Make) -> None:
     figure = Figure(dpi=100)
     FigureCanvasAgg(figure)
     sheet, made = LiveSheet(figure), results(**AXES)
-    sheet.show(plan_grid(made, live=True))
+    show(sheet, plan_grid(made, live=True))
     count = len(figure.axes[0].get_children())
-    assert sheet.show(plan_grid(judged(made, 0, favourite=1.0), live=True))
+    assert show(sheet, plan_grid(judged(made, 0, favourite=1.0), live=True))
     assert count + 2 == len(figure.axes[0].get_children())
 
 
@@ -84,11 +85,11 @@ def test_a_verdict_that_is_withdrawn_leaves_no_mark(results: Make) -> None:
     figure = Figure(dpi=100)
     FigureCanvasAgg(figure)
     sheet, made = LiveSheet(figure), results(**AXES)
-    sheet.show(plan_grid(made, live=True))
+    show(sheet, plan_grid(made, live=True))
     count = len(figure.axes[0].get_children())
-    sheet.show(plan_grid(judged(made, 0, rest_kept=1.0), live=True))
+    show(sheet, plan_grid(judged(made, 0, rest_kept=1.0), live=True))
     made[0].outputs[0].metrics = {}
-    sheet.show(plan_grid(made, live=True))
+    show(sheet, plan_grid(made, live=True))
     assert count == len(figure.axes[0].get_children())
 
 
