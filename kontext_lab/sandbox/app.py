@@ -84,7 +84,7 @@ def _add_service(app: Flask, service: Service) -> None:
 
     @app.get("/v1/models")
     def list_models() -> Response:
-        return _json(200, _models(service.settings.prices, request.args))
+        return _json(200, _models(service.prices, request.args))
 
     @app.get("/v2/billing")
     def show_balance() -> Response:
@@ -157,9 +157,8 @@ def _add_control(app: Flask, service: Service) -> None:
 
     @app.get("/sandbox/<any(truth, mark):which>/<sha256>.png")
     def show_mask(which: str, sha256: str) -> Response:
-        store = service.truths if which == "truth" else service.marks
         try:
-            mask = store.get(sha256)
+            mask = service.masks.get(which, sha256)
         except KeyError:
             return _json(404, {"error": f"no picture {sha256} was made here"})
         buffer = io.BytesIO()  # white where the mask is true

@@ -10,7 +10,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 __all__ = ["DOWNLOAD_KINDS", "FAULTS", "KINDS", "Envelope", "Fault", "FaultPlan", "FaultSpec"]
@@ -121,11 +121,8 @@ class Fault:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, for the control address."""
-        return {
-            field.name: value
-            for field, value in zip(fields(self), asdict(self).values(), strict=True)
-            if field.name == "kind" or value != field.default
-        }
+        values = {field: getattr(self, field.name) for field in fields(self)}
+        return {field.name: value for field, value in values.items() if value != field.default}
 
 
 FAULTS: Final[dict[str, Fault]] = {

@@ -79,7 +79,7 @@ class ReferenceLoader:
     """
 
     def __init__(self, fetch: bool = False) -> None:
-        self._fetch = fetch
+        self.fetch = fetch
         self._lock = threading.Lock()
         self._warned: set[bytes] = set()
 
@@ -91,7 +91,7 @@ class ReferenceLoader:
         """
         if uri[:5].lower() == "data:":
             return _read_uri(uri)
-        if self._fetch:
+        if self.fetch:
             return _read(_fetch(uri, lambda address: _is_loopback(address) or _is_public(address)))
         if not _names_public(urlsplit(uri).hostname or ""):
             return _read(_fetch(uri, _is_loopback))

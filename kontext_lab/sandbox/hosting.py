@@ -6,10 +6,10 @@ Also keeps masks of every picture by its digest. It must not know how pictures a
 from __future__ import annotations
 
 import hashlib
+import io
 import secrets
 import threading
 import time
-import zlib
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Final
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from cachetools import FIFOCache
 from numpy.typing import NDArray
+from PIL import Image
 
 from kontext_lab.sandbox.faults import DOWNLOAD_KINDS, Fault
 from kontext_lab.sandbox.http_server import Delivery
@@ -28,7 +29,7 @@ __all__ = ["Hosting", "MaskStore"]
 Mask = NDArray[np.bool_]
 
 _MAX_HELD: Final = 256 * 1024 * 1024  # bytes of pictures kept; the oldest go first
-_MAX_MASKS: Final = 20_000
+_MAX_MASKS: Final = 40_000
 _MEGABYTE: Final = bytes(2**20)
 _HTML_PAGE: Final = (
     b"<!DOCTYPE html><html><head><title>Error</title></head><body>Not a picture.</body></html>"
@@ -124,26 +125,22 @@ def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) ->
 
 
 class MaskStore:
-    """Masks by the SHA-256 of the picture; packed, since a sweep makes many."""
+    """Masks "truth" and "mark" by the SHA-256 of the picture; as PNG of one bit, since a sweep makes many."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._masks: FIFOCache[str, tuple[tuple[int, int], bytes]] = FIFOCache(_MAX_MASKS)
+        self._files: FIFOCache[tuple[str, str], bytes] = FIFOCache(_MAX_MASKS)
 
-    def put(self, sha256: str, mask: Mask) -> None:
-        """Store a mask."""
-        height, width = mask.shape
-        packed = zlib.compress(np.packbits(mask).tobytes(), level=1)
+    def put(self, sha256: str, **masks: Mask) -> None:
+        """Store masks of a picture by their names."""
+        for name, mask in masks.items():
+            buffer = io.BytesIO()
+            Image.fromarray(mask).save(buffer, "PNG", compress_level=1)
+            with self._lock:
+                self._files[name, sha256] = buffer.getvalue()
+
+    def get(self, name: str, sha256: str) -> Mask:
+        """Return a mask of a picture; raises `KeyError` if no picture with this digest was made here."""
         with self._lock:
-            self._masks[sha256] = ((height, width), packed)
-
-    def get(self, sha256: str) -> Mask:
-        """Return the mask of a picture.
-
-        Raises:
-            KeyError: No picture with this digest was made here.
-        """
-        with self._lock:
-            shape, packed = self._masks[sha256]
-        bits = np.frombuffer(zlib.decompress(packed), np.uint8)
-        return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+            file = self._files[name, sha256]
+        return np.asarray(Image.open(io.BytesIO(file)))

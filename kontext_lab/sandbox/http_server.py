@@ -226,22 +226,15 @@ class LoopbackServer(ThreadedWSGIServer):
                 raise
             super().__init__(HOST, port, app, Handler, fd=listener.fileno())
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own."""
-        thread = threading.Thread(
-            target=self.process_request_thread,
-            args=(request, client_address),
-            name="sandbox-connection",
-            daemon=True,
-        )
-        with self._connections_lock:
-            self._connections[request] = thread
-        thread.start()
-
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a connection to its end."""
+        """Serve a connection to its end, unless the server was stopped before this thread began."""
+        with self._connections_lock:
+            self._connections[request] = threading.current_thread()
         try:
-            super().process_request_thread(request, client_address)
+            if self.stopping.is_set():
+                self.shutdown_request(request)
+            else:
+                super().process_request_thread(request, client_address)
         finally:
             with self._connections_lock:
                 self._connections.pop(request, None)

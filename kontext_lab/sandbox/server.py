@@ -6,27 +6,31 @@ requests are answered.
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kontext_lab.sandbox.app import make_app
-from kontext_lab.sandbox.billing import Call, KeyLeak
-from kontext_lab.sandbox.faults import FaultSpec
+from kontext_lab.sandbox.billing import Call, KeyLeak, Ledger
+from kontext_lab.sandbox.faults import FaultPlan, FaultSpec
+from kontext_lab.sandbox.fetched_references import ReferenceLoader
+from kontext_lab.sandbox.hosting import Hosting
 from kontext_lab.sandbox.http_server import HOST, LoopbackServer, PortInUseError
 from kontext_lab.sandbox.replies import CREDITS_PER_USD, Shape
-from kontext_lab.sandbox.simulated_service import DEFAULT_PRICES, Service, Settings
+from kontext_lab.sandbox.simulated_service import Service
 
 __all__ = ["DEFAULT_PORT", "Sandbox", "serve"]
 
 DEFAULT_PORT: Final = 8765
+_PRICES: Final = {"flux/kontext-pro/image-to-image": 0.052, "flux/kontext-max/image-to-image": 0.104}
 _POLL_S: Final = 0.02  # how soon the accepting thread notices a stop
 
 
@@ -79,22 +83,31 @@ class Sandbox:
         envelope: Literal["new", "old"] = "new",
         fetch: bool = False,
     ) -> None:
-        settings = Settings(
-            shape=shape,
-            latency=latency,
-            faults=faults,
-            seed=seed,
-            balance=balance,
-            prices=DEFAULT_PRICES if prices is None else prices,
-            log_delay=log_delay,
-            concurrency=concurrency,
-            keys=keys,
-            url_lifetime=url_lifetime,
-            envelope=envelope,
-            fetch=fetch,
-        )
+        if shape not in get_args(Shape):
+            raise ValueError(f"shape must be one of {', '.join(get_args(Shape))}, not {shape!r}")
+        if envelope not in ("new", "old"):
+            raise ValueError(f"envelope must be new or old, not {envelope!r}")
+        spans = {"latency": latency, "balance": balance, "log_delay": log_delay, "url_lifetime": url_lifetime}
+        for name, value in spans.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a finite number, not negative")
+        if concurrency is not None and concurrency < 1:
+            raise ValueError("concurrency must be at least 1")
+        if isinstance(keys, str):
+            raise ValueError("keys must be a set of keys, not one key")
         self._wanted_port = port
-        self._service = Service(settings)
+        self._service = Service(
+            shape=shape,
+            envelope=envelope,
+            latency=latency,
+            prices=_PRICES if prices is None else prices,
+            keys=keys,
+            places=threading.Semaphore(concurrency or sys.maxsize),
+            faults=FaultPlan(faults, seed),
+            ledger=Ledger(balance, log_delay),
+            hosting=Hosting(url_lifetime),
+            references=ReferenceLoader(fetch),
+        )
         self._server: LoopbackServer | None = None
         self._thread: threading.Thread | None = None
         self._port: int | None = None
@@ -192,7 +205,7 @@ class Sandbox:
         Raises:
             KeyError: No picture with this SHA-256 was made here.
         """
-        return self._service.truths.get(sha256)
+        return self._service.masks.get("truth", sha256)
 
     def mark(self, sha256: str) -> NDArray[np.bool_]:
         """Return the mask (height, width) of an output's "SANDBOX" mark.
@@ -200,7 +213,7 @@ class Sandbox:
         Raises:
             KeyError: No picture with this SHA-256 was made here.
         """
-        return self._service.marks.get(sha256)
+        return self._service.masks.get("mark", sha256)
 
 
 def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:

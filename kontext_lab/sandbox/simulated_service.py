@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import math
 import re
 import secrets
-import sys
 import threading
 import time
 import uuid
@@ -20,13 +18,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Final, Literal, NoReturn, get_args
+from typing import Any, Final, Literal, NoReturn
 
 from werkzeug.wrappers import Request
 
 from kontext_lab.sandbox.billing import Call, Ledger, to_credits
-from kontext_lab.sandbox.faults import Fault, FaultPlan, FaultSpec, name_of
+from kontext_lab.sandbox.faults import Fault, FaultPlan, name_of
 from kontext_lab.sandbox.fetched_references import (
     DecodedReference,
     ReferenceLoader,
@@ -48,49 +45,15 @@ from kontext_lab.sandbox.replies import (
 )
 from kontext_lab.sandbox.validation import FIELDS, Generation, check_body, reference_issue
 
-__all__ = ["DEFAULT_PRICES", "GENERATIONS_PATH", "Service", "Settings"]
+__all__ = ["GENERATIONS_PATH", "Service"]
 
 logger = logging.getLogger(__name__)
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
-DEFAULT_PRICES: Final[Mapping[str, float]] = MappingProxyType(
-    {"flux/kontext-pro/image-to-image": 0.052, "flux/kontext-max/image-to-image": 0.104}
-)
 _LOST_S: Final = 600.0
 _SCHEME: Final = re.compile(r"bearer\s+(\S.*)", re.IGNORECASE)
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _STAND_IN_HEADER: Final = "x-kontext-sandbox-stand-in"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Checked settings of a sandbox; `Sandbox` describes each."""
-
-    shape: Shape = "legacy"
-    latency: float = 0.0
-    faults: Mapping[str, float] | Sequence[FaultSpec] = ()
-    seed: int = 0
-    balance: float = 100.0
-    prices: Mapping[str, float] = field(default_factory=lambda: DEFAULT_PRICES)
-    log_delay: float = 0.0
-    concurrency: int | None = None
-    keys: Collection[str] | None = None
-    url_lifetime: float = 3600.0
-    envelope: Literal["new", "old"] = "new"
-    fetch: bool = False
-
-    def __post_init__(self) -> None:
-        if self.shape not in get_args(Shape):
-            raise ValueError(f"shape must be one of {', '.join(get_args(Shape))}, not {self.shape!r}")
-        if self.envelope not in ("new", "old"):
-            raise ValueError(f"envelope must be new or old, not {self.envelope!r}")
-        for name in ("latency", "balance", "log_delay", "url_lifetime"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number, not negative")
-        if self.concurrency is not None and self.concurrency < 1:
-            raise ValueError("concurrency must be at least 1")
-        if isinstance(self.keys, str):
-            raise ValueError("keys must be a set of keys, not one key")
 
 
 class Refusal(Exception):
@@ -144,30 +107,33 @@ class _Job:
         return whole
 
 
+@dataclass(kw_only=True, eq=False)
 class Service:
-    """The simulated service behind every address."""
+    """The simulated service behind every address; `Sandbox` describes its settings."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.stopping = threading.Event()
-        self.faults = FaultPlan(settings.faults, settings.seed)
-        self.ledger = Ledger(settings.balance, settings.log_delay)
-        self.hosting = Hosting(settings.url_lifetime)
-        self.truths = MaskStore()
-        self.marks = MaskStore()
-        self._admission = threading.Lock()
-        self._places = threading.Semaphore(settings.concurrency or sys.maxsize)
-        self._references = ReferenceLoader(settings.fetch)
+    shape: Shape
+    envelope: Literal["new", "old"]
+    latency: float
+    prices: Mapping[str, float]
+    keys: Collection[str] | None
+    places: threading.Semaphore
+    faults: FaultPlan
+    ledger: Ledger
+    hosting: Hosting
+    references: ReferenceLoader
+    masks: MaskStore = field(default_factory=MaskStore)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _admission: threading.Lock = field(default_factory=threading.Lock)
 
     def error(self, status: int, path: str, request_id: str, **details: Any) -> Reply:
         """Build an error in the envelope of the settings."""
-        details = {"envelope": self.settings.envelope, **details}
+        details = {"envelope": self.envelope, **details}
         return error_reply(status, path=path, request_id=request_id, **details)
 
     def knows_key(self, request: Request) -> bool:
         """True if the Authorization header carries an accepted key."""
         match = _SCHEME.fullmatch(request.headers.get("Authorization", "").strip())
-        return match is not None and (self.settings.keys is None or match[1].strip() in self.settings.keys)
+        return match is not None and (self.keys is None or match[1].strip() in self.keys)
 
     def generate(self, request: Request) -> Reply:
         """Answer one `POST /v1/images/generations`."""
@@ -218,13 +184,13 @@ class Service:
             job.passed = fault.is_logged
             self._refuse_by(fault, 500)
         job.passed = True
-        if not self._places.acquire(blocking=False):
+        if not self.places.acquire(blocking=False):
             self._note_body(job)
             raise Refusal(429)
         try:
             return self._work(job)
         finally:
-            self._places.release()
+            self.places.release()
 
     def _note_body(self, job: _Job) -> Any:
         """Decode the body and record it without picture data; None if it is not JSON (NaN is not)."""
@@ -257,11 +223,11 @@ class Service:
         request, issues = check_body(body)
         if request is None:
             raise Refusal(400, message=issues[0]["message"], data=issues)
-        if request.model not in self.settings.prices:
-            known = ", ".join(self.settings.prices)
+        if request.model not in self.prices:
+            known = ", ".join(self.prices)
             raise Refusal(404, message=f"Model {request.model[:200]} not found; the sandbox has {known}")
         references = self._load(job, request, single=isinstance(body["image_url"], str))
-        price = to_credits(Decimal(str(self.settings.prices[request.model])) * request.num_images)
+        price = to_credits(Decimal(str(self.prices[request.model])) * request.num_images)
         if not self.ledger.reserve(price):
             raise Refusal(403, **OUT_OF_CREDITS)
         try:
@@ -271,7 +237,7 @@ class Service:
             # A lost answer's seconds are spent holding the connection instead.
             if job.fault is not None and job.fault.kind not in ("lost", "download_slow"):
                 extra = job.fault.seconds or 0.0
-            self._pause(self.settings.latency + extra - (time.monotonic() - job.started))
+            self._pause(self.latency + extra - (time.monotonic() - job.started))
         except BaseException:
             self.ledger.release(price)
             raise
@@ -281,7 +247,7 @@ class Service:
         references, issues = [], []
         for index, uri in enumerate(request.image_urls):
             try:
-                references.append(self._references.load(uri))
+                references.append(self.references.load(uri))
             except ReferenceRefusedError as error:
                 issues.append(reference_issue(index, single, str(error)))
         if issues:
@@ -320,14 +286,13 @@ class Service:
         if kind == "unreadable":
             return json_reply(200, {"result": {"status": "succeeded", "assets": [{"kind": "image"}]}})
         seed = seed % 2**32 or 1
-        shape, prompt = self.settings.shape, request.prompt
+        shape, prompt = self.shape, request.prompt
         return json_reply(200, success_body(shape, entries, flags, seed=seed, prompt=prompt, credits=price))
 
     def _entry(self, picture: SimulatedPicture, fault: Fault | None, base_url: str) -> dict[str, Any]:
         """Host a picture, or put its bytes into the answer if the fault wants that."""
         height, width = picture.truth.shape
-        self.truths.put(picture.sha256, picture.truth)
-        self.marks.put(picture.sha256, picture.mark_mask)
+        self.masks.put(picture.sha256, truth=picture.truth, mark=picture.mark_mask)
         inline, url = {}, None
         if fault is not None and fault.kind == "b64":
             inline = {fault.variant: base64.b64encode(picture.data).decode()}
@@ -385,4 +350,4 @@ class Service:
         if fault.from_proxy:
             raise Refusal(status, proxy_reply(status, str(fault.envelope)))
         details = OUT_OF_CREDITS if fault.variant == "credits" else {}
-        raise Refusal(status, envelope=fault.envelope or self.settings.envelope, **details)
+        raise Refusal(status, envelope=fault.envelope or self.envelope, **details)
