@@ -79,7 +79,7 @@ def _run_command(arguments: list[str], stops: StopSignals) -> int:
 @click.group(
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
 )
 @click.version_option(package_name="kontext-lab", prog_name="kontext-lab")
 @click.pass_context

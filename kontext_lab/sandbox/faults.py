@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
-__all__ = ["DOWNLOAD_KINDS", "FAULTS", "KINDS", "Envelope", "Fault", "FaultPlan", "FaultSpec"]
+__all__ = ["FAULTS", "KINDS", "NO_FAULT", "Envelope", "Fault", "FaultPlan", "FaultSpec"]
 
 Envelope = Literal["new", "old", "html", "text", "empty"]
 
 # kind -> values of `where`; the first one is the default.
 KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "none": ("",),
     "error": ("", "credits"),
     "lost": ("",),
     "cut_before": ("reset", "close"),
@@ -38,9 +39,6 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "download_huge": ("length", "stream"),
     "download_slow": ("",),
 }
-DOWNLOAD_KINDS: Final = frozenset(
-    kind for kind in KINDS if kind.startswith("download_") or kind in ("truncated", "corrupt", "expired")
-)
 _PROXY_ENVELOPES: Final = ("html", "text", "empty")
 _UNBILLED_KINDS: Final = ("error", "cut_before")
 
@@ -125,6 +123,7 @@ class Fault:
         return {field.name: value for field, value in values.items() if value != field.default}
 
 
+NO_FAULT: Final = Fault("none")
 FAULTS: Final[dict[str, Fault]] = {
     "bad_request": Fault("error", status=400),
     "unauthorized": Fault("error", status=401),
@@ -182,13 +181,15 @@ FAULTS: Final[dict[str, Fault]] = {
 FaultSpec = Fault | str | Mapping[str, Any] | None
 
 
-def as_fault(spec: FaultSpec) -> Fault | None:
+def as_fault(spec: FaultSpec) -> Fault:
     """Read a fault from a `Fault`, a preset's name, a JSON object or None (behave).
 
     Raises:
         ValueError: The name, a field or a value is not known.
     """
-    if spec is None or isinstance(spec, Fault):
+    if spec is None:
+        return NO_FAULT
+    if isinstance(spec, Fault):
         return spec
     if isinstance(spec, str):
         if spec not in FAULTS:
@@ -200,22 +201,20 @@ def as_fault(spec: FaultSpec) -> Fault | None:
         raise ValueError(f"not a fault: {error}") from None
 
 
-def name_of(fault: Fault | None) -> str | None:
+def name_of(fault: Fault) -> str:
     """Return the preset's name of a fault, or its kind if it is not a preset."""
-    if fault is None:
-        return None
     return next((name for name, preset in FAULTS.items() if preset == fault), fault.kind)
 
 
 class FaultPlan:
-    """The fault, or none, of each arriving request: first by the script, then by probability.
+    """The fault, or `NO_FAULT`, of each arriving request: first by the script, then by probability.
 
     Draws depend only on the seed and on the order of arrival, so a run can be repeated.
     """
 
     def __init__(self, faults: Mapping[str, float] | Sequence[FaultSpec] = (), seed: int = 0) -> None:
         self._lock = threading.Lock()
-        self._script: deque[Fault | None] = deque()
+        self._script: deque[Fault] = deque()
         self._chances: tuple[tuple[Fault, float], ...] = ()
         self._seed = seed
         self._dealt = 0
@@ -235,7 +234,7 @@ class FaultPlan:
         drawn: list[tuple[Fault, float]] = []
         for name, chance in faults.items():
             fault = as_fault(name)
-            if fault is None or isinstance(chance, bool) or not 0 <= chance <= 1:
+            if isinstance(chance, bool) or not 0 <= chance <= 1:
                 raise ValueError(f"the probability of {name!r} must be from 0 to 1")
             drawn.append((fault, float(chance)))
         if sum(chance for _, chance in drawn) > 1 + 1e-9:
@@ -249,7 +248,7 @@ class FaultPlan:
             self._script.clear()
             self._chances = ()
 
-    def next(self) -> Fault | None:
+    def next(self) -> Fault:
         """Return the fault of the request that just arrived."""
         with self._lock:
             self._dealt += 1
@@ -260,12 +259,12 @@ class FaultPlan:
                 if draw < chance:
                     return fault
                 draw -= chance
-            return None
+            return NO_FAULT
 
     def to_json(self) -> dict[str, Any]:
         """Return the remaining script and the probabilities, for the control address."""
         with self._lock:
             return {
-                "script": [fault.to_json() if fault else None for fault in self._script],
-                "probabilities": {str(name_of(fault)): chance for fault, chance in self._chances},
+                "script": [None if fault == NO_FAULT else fault.to_json() for fault in self._script],
+                "probabilities": {name_of(fault): chance for fault, chance in self._chances},
             }

@@ -20,7 +20,7 @@ from cachetools import FIFOCache
 from numpy.typing import NDArray
 from PIL import Image
 
-from kontext_lab.sandbox.faults import DOWNLOAD_KINDS, Fault
+from kontext_lab.sandbox.faults import Fault
 from kontext_lab.sandbox.http_server import Delivery
 from kontext_lab.sandbox.replies import Reply
 
@@ -41,7 +41,7 @@ _KEPT_HEAD: Final = 20  # bytes of a corrupt picture that survive: enough to loo
 class _Hosted:
     data: bytes
     content_type: str
-    fault: Fault | None
+    fault: Fault
     expires: float
     fetches: int = 0
 
@@ -54,10 +54,9 @@ class Hosting:
         self._lock = threading.Lock()
         self._pictures: FIFOCache[str, _Hosted] = FIFOCache(_MAX_HELD, lambda hosted: len(hosted.data))
 
-    def put(self, data: bytes, content_type: str, fault: Fault | None) -> str:
+    def put(self, data: bytes, content_type: str, fault: Fault) -> str:
         """Host a picture; returns its name, unguessable like a CDN's."""
         name = f"{secrets.token_urlsafe(16)}.{content_type.rpartition('/')[2]}"
-        fault = fault if fault is not None and fault.kind in DOWNLOAD_KINDS else None
         with self._lock:
             self._pictures[name] = _Hosted(data, content_type, fault, time.monotonic() + self._lifetime)
         return name
@@ -78,9 +77,7 @@ class Hosting:
             fetches, expired = hosted.fetches, time.monotonic() >= hosted.expires
         if expired:
             return _page(410)
-        if hosted.fault is None:
-            return Reply(200, hosted.data, hosted.content_type)
-        return _damaged(hosted, hosted.fault, fetches, f"{base_url.rstrip('/')}/outputs/{name}", hop)
+        return _reply(hosted, fetches, f"{base_url.rstrip('/')}/outputs/{name}", hop)
 
 
 def _page(status: int) -> Reply:
@@ -91,18 +88,16 @@ def _page(status: int) -> Reply:
     return Reply(status, page.encode(), "text/html; charset=utf-8")
 
 
-def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) -> Reply:
-    """Answer the download number `fetches` of a picture, after `hop` redirects, as a fault wants it."""
-    data = hosted.data
+def _reply(hosted: _Hosted, fetches: int, url: str, hop: int) -> Reply:
+    """Answer the download number `fetches` of a picture, after `hop` redirects, as its fault wants it."""
+    data, fault = hosted.data, hosted.fault
     whole = Reply(200, data, hosted.content_type)
     match fault.kind, fault.variant:
         case "expired", _:
             return _page(fault.status or 404)
         case "download_5xx", _:
             return _page(fault.status or 503) if fetches <= fault.times else whole
-        case "download_redirect", _ if hop >= fault.times:
-            return whole
-        case "download_redirect", variant:
+        case "download_redirect", variant if hop < fault.times:
             here, there = ("127.0.0.1", "localhost") if "127.0.0.1" in url else ("localhost", "127.0.0.1")
             # The same machine under another name: to a client it is another host.
             target = url.replace(here, there) if variant == "host" else urlsplit(url).path
@@ -117,11 +112,13 @@ def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) ->
             return replace(whole, delivery=Delivery(cut="close", limit=len(data) * 6 // 10))
         case "truncated", _:
             return replace(whole, body=data[: len(data) * 6 // 10])
-        case _, "html":
+        case "corrupt", "html":
             return Reply(200, _HTML_PAGE, "text/html; charset=utf-8")
-    seed = int.from_bytes(hashlib.sha256(data).digest()[:8])
-    noise = np.random.default_rng(seed).bytes(max(0, len(data) - _KEPT_HEAD))
-    return replace(whole, body=data[:_KEPT_HEAD] + noise)
+        case "corrupt", _:
+            seed = int.from_bytes(hashlib.sha256(data).digest()[:8])
+            noise = np.random.default_rng(seed).bytes(max(0, len(data) - _KEPT_HEAD))
+            return replace(whole, body=data[:_KEPT_HEAD] + noise)
+    return whole
 
 
 class MaskStore:

@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, NoReturn
 from werkzeug.wrappers import Request
 
 from kontext_lab.sandbox.billing import Call, Ledger, to_credits
-from kontext_lab.sandbox.faults import Fault, FaultPlan, name_of
+from kontext_lab.sandbox.faults import NO_FAULT, Fault, FaultPlan, name_of
 from kontext_lab.sandbox.fetched_references import (
     DecodedReference,
     ReferenceLoader,
@@ -72,7 +72,7 @@ class _Job:
 
     call: Call
     request: Request
-    fault: Fault | None
+    fault: Fault
     started: float
     model: str = "unknown"
     passed: bool = False  # the key was accepted: from here on the request is logged
@@ -91,7 +91,7 @@ class _Job:
         """Decide how the answer is written."""
         whole, fault = Delivery(done=done), self.fault
         # A request that was refused before the work gets its refusal.
-        if fault is None or not (self.pictures or fault.kind == "cut_before"):
+        if not (self.pictures or fault.kind == "cut_before"):
             return whole
         silent = replace(whole, cut="close" if fault.variant == "close" else "reset", limit=0)
         match fault.kind, fault.variant:
@@ -166,7 +166,7 @@ class Service:
                     # A malformed id is dropped silently, as the service does.
                     client_request_id=client_id if _CLIENT_ID.fullmatch(client_id) else None,
                     headers=headers,
-                    fault=name_of(fault),
+                    fault=None if fault == NO_FAULT else name_of(fault),
                 )
             )
         return _Job(call, request, fault, time.monotonic())
@@ -174,11 +174,11 @@ class Service:
     def _answer(self, job: _Job) -> Reply:
         """Run the checks in order; a failing one raises `Refusal`."""
         fault = job.fault
-        if fault is not None and fault.kind == "cut_before":
+        if fault.kind == "cut_before":
             return Reply(500, b"")  # never written
         if not self.knows_key(job.request):
             raise Refusal(401)
-        if fault is not None and fault.kind == "error" and not fault.is_billed:
+        if fault.kind == "error" and not fault.is_billed:
             self._note_body(job)
             self._pause(fault.seconds or 0.0)
             job.passed = fault.is_logged
@@ -233,10 +233,8 @@ class Service:
         try:
             seed = request.seed or secrets.randbelow(2**32 - 1) + 1
             reply = self._make(job, request, references, seed, price)
-            extra = 0.0
             # A lost answer's seconds are spent holding the connection instead.
-            if job.fault is not None and job.fault.kind not in ("lost", "download_slow"):
-                extra = job.fault.seconds or 0.0
+            extra = 0.0 if job.fault.kind in ("lost", "download_slow") else job.fault.seconds or 0.0
             self._pause(self.latency + extra - (time.monotonic() - job.started))
         except BaseException:
             self.ledger.release(price)
@@ -262,24 +260,23 @@ class Service:
     ) -> Reply:
         """Make the pictures, host them and write the answer, damaged as the fault wants it."""
         fault, count = job.fault, request.num_images
-        kind, variant = (fault.kind, fault.variant) if fault is not None else ("", "")
+        kind, variant = fault.kind, fault.variant
         if kind == "no_picture":
             count = 0
         elif (kind, variant) == ("missing_one", "fewer"):
             count -= 1
         entries, flags = [], []
         for number in range(1, count + 1):
-            struck = fault if fault is not None and fault.strikes(number) else None
-            flagged = struck is not None and kind == "moderated"
-            black = flagged or (struck is not None and kind == "black")
-            if fault is not None and (kind, variant) == ("missing_one", "black"):
+            struck = fault if fault.strikes(number) else NO_FAULT
+            black = struck.kind in ("moderated", "black")
+            if (kind, variant) == ("missing_one", "black"):
                 black = number == (fault.picture or request.num_images)
             if black:
                 picture = black_picture(request, references)
             else:
                 picture = make_picture(request, references, seed, number - 1)
             job.pictures.append(picture)
-            flags.append(flagged)
+            flags.append(struck.kind == "moderated")
             entries.append(self._entry(picture, struck, job.request.host_url))
         if (kind, variant) == ("unreadable", "text"):
             return Reply(200, b"OK, your picture is ready", "text/plain; charset=utf-8")
@@ -289,12 +286,12 @@ class Service:
         shape, prompt = self.shape, request.prompt
         return json_reply(200, success_body(shape, entries, flags, seed=seed, prompt=prompt, credits=price))
 
-    def _entry(self, picture: SimulatedPicture, fault: Fault | None, base_url: str) -> dict[str, Any]:
+    def _entry(self, picture: SimulatedPicture, fault: Fault, base_url: str) -> dict[str, Any]:
         """Host a picture, or put its bytes into the answer if the fault wants that."""
         height, width = picture.truth.shape
         self.masks.put(picture.sha256, truth=picture.truth, mark=picture.mark_mask)
         inline, url = {}, None
-        if fault is not None and fault.kind == "b64":
+        if fault.kind == "b64":
             inline = {fault.variant: base64.b64encode(picture.data).decode()}
         else:
             url = f"{base_url}outputs/{self.hosting.put(picture.data, picture.content_type, fault)}"
@@ -317,14 +314,14 @@ class Service:
         fault = job.fault
         outputs = tuple(picture.sha256 for picture in job.pictures)
         self.ledger.update(job.call.number, outputs=outputs)
-        if fault is not None and not fault.is_billed:
+        if not fault.is_billed:
             self.ledger.release(price)
             raise Refusal(500)
         self.ledger.charge(job.call.number, price)
         job.billed = True
-        if fault is None or fault.is_logged:
+        if fault.is_logged:
             self.ledger.log(job.call.number, succeeded=True, model=job.model, credits=price)
-        if fault is not None and fault.kind == "error":
+        if fault.kind == "error":
             self._refuse_by(fault, 502)
         usd = Decimal(price) / CREDITS_PER_USD
         money = {"x-aimlapi-credits-used": str(price), "x-aimlapi-usd-spent": f"{usd:.9f}"}
@@ -334,13 +331,13 @@ class Service:
     def _refuse(self, job: _Job, refusal: Refusal) -> Reply:
         """Build an error reply; refused work is logged as failed and costs nothing."""
         fault = job.fault
-        if job.passed and not job.billed and (fault is None or fault.logged is not False):
+        if job.passed and not job.billed and fault.logged is not False:
             self.ledger.log(job.call.number, succeeded=False, model=job.model, credits=0)
         if refusal.reply is not None:
             return refusal.reply
         reply = self.error(refusal.status, GENERATIONS_PATH, job.call.request_id, **refusal.details)
         retry = {}
-        if fault is not None and fault.retry_after is not None and fault.status == refusal.status:
+        if fault.retry_after is not None and fault.status == refusal.status:
             retry = {"Retry-After": str(fault.retry_after)}
         return replace(reply, headers=job.ids | retry)
 
