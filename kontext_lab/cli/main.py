@@ -40,12 +40,7 @@ def main() -> None:
 
 
 def run_command(arguments: list[str], stops: StopSignals | None = None) -> int:
-    """Run one command line; returns the exit code. No error of ours shows a traceback.
-
-    Args:
-        arguments: without the program's name.
-        stops: handling of stop signals; None for the usual.
-    """
+    """Run one command line, without the program's name; returns the exit code. No error of ours shows a traceback."""
     with stops or StopSignals() as active:
         try:
             code = _run_command(arguments, active)

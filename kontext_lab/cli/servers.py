@@ -49,11 +49,7 @@ def panel(port: int | None, no_browser: bool) -> int:
 
 
 def put_notebook(folder: Path) -> Path:
-    """Copy the quickstart into a folder, unless its notebook is there already; returns the path.
-
-    Raises:
-        ConfigError: it can't be written.
-    """
+    """Copy the quickstart into a folder, unless its notebook is there already; returns the path."""
     target = folder / NOTEBOOK
     if target.exists():
         say(f"{target.name} is there already: opening it as it is")

@@ -34,19 +34,11 @@ __all__ = [
 ]
 
 CREDITS_PER_USD = 2_000_000
-
-MAX_ITEMS = 64
-"""More pictures than these are not read from one answer: at most 4 can be asked for."""
-
-TEXT_BYTES = 4 * 1024 * 1024
-"""Bytes of an answer, without its pictures, that are parsed."""
-
-MAX_TEXT = 200_000
-"""Characters of an answer's text that are kept."""
-
+MAX_ITEMS = 64  # more pictures than these are not read from one answer: at most 4 can be asked for
+TEXT_BYTES = 4 * 1024 * 1024  # bytes of an answer, without its pictures, that are parsed
+MAX_TEXT = 200_000  # characters of an answer's text that are kept
+# No request costs more; a larger figure is a fault of the service, and would make every sum meaningless.
 MAX_USD = 1e6
-"""No request costs more; a larger figure is a fault of the service, and would make every sum meaningless."""
-
 SANDBOX_HEADER = "x-kontext-sandbox"
 
 KEPT_HEADERS = frozenset(
@@ -76,12 +68,11 @@ _NUMBER = re.compile(r"\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _MAX_SEED = 1e40
 _MAX_NUMBER_TEXT = 400  # characters
 _STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
-
+# Whole numbers of more digits are read as floats: Python refuses thousands of them with the whole text.
 _MAX_DIGITS = 40
-"""Whole numbers of more digits are read as floats: Python refuses thousands of them with the whole text."""
 _MAX_DEPTH = 32
+# Characters of a broken text that are searched: the useful part is near its beginning.
 _REPAIRED = 1024 * 1024
-"""Characters of a broken text that are searched: the useful part is near its beginning."""
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
 
 _Runs = dict[bytes, memoryview]
@@ -124,13 +115,7 @@ class ParsedAnswer:
 
 
 def read_answer(raw: RawAnswer, request: EditRequest, max_bytes: int = 64 * 1024 * 1024) -> ParsedAnswer:
-    """Read an answer as far as it makes sense; never raises.
-
-    Args:
-        raw: the answer.
-        request: the request, whose price counts where the answer names no cost.
-        max_bytes: largest inline picture that is accepted.
-    """
+    """Read an answer as far as it makes sense, inline pictures up to `max_bytes`; never raises."""
     content, runs = _without_runs(raw.body)
     text = content[:TEXT_BYTES].decode("utf-8", "replace")
     body = _parse(text)

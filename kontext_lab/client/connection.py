@@ -26,12 +26,8 @@ from kontext_lab.request.attempt import RawAnswer
 
 __all__ = ["Connection"]
 
-_SMALL = 4 * MIB
-"""Largest answer without pictures, in bytes."""
-
-_GET_SECONDS = 30.0
-"""Longest wait for an optional address."""
-
+_SMALL = 4 * MIB  # largest answer without pictures, in bytes
+_GET_SECONDS = 30.0  # longest wait for an optional address
 _FAILURES = (requests.RequestException, HTTPError, OSError)
 
 
@@ -46,11 +42,7 @@ class Connection:
     """
 
     def __init__(self, settings: ClientSettings, key: str | None, session: requests.Session | None) -> None:
-        """Set up a connection; nothing is opened yet.
-
-        Raises:
-            ConfigError: a key that cannot be sent.
-        """
+        """Set up a connection and open nothing; raises `ConfigError` for a key that cannot be sent."""
         self.settings = settings
         self.has_key = key is not None
         self.host = urlsplit(settings.base_url).netloc
@@ -75,12 +67,8 @@ class Connection:
     ) -> RawAnswer | ServiceError:
         """POST JSON, once; returns a 2xx answer, else the error.
 
-        Args:
-            path: path of the service.
-            content: the JSON.
-            client_request_id: sent along.
-            limit: bytes of a good answer that are read; a longer one is cut, and text other than base64 much earlier.
-            has_picture: tells if the first part of a good answer that broke off holds a picture.
+        A good answer is read up to `limit` bytes, text other than base64 much less far. `has_picture` tells if the
+        first part of a good answer that broke off holds a picture.
         """
         body, seconds = CountedBody(content), self.settings.read_timeout
         headers = {"Content-Type": "application/json", "X-Client-Request-Id": client_request_id}

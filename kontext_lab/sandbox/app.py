@@ -195,11 +195,7 @@ def _models(prices: Mapping[str, float], query: MultiDict[str, str]) -> dict[str
 
 
 def _log_page(ledger: Ledger, query: MultiDict[str, str]) -> dict[str, Any]:
-    """Answer `GET /v2/logs`.
-
-    Raises:
-        ValueError: a parameter is missing or wrong.
-    """
+    """Answer `GET /v2/logs`; raises `ValueError` for a missing or wrong parameter."""
     start, end = _window(query)
     limit, offset = query.get("limit", "50"), query.get("offset", "0")
     if not limit.isdecimal() or not 1 <= int(limit) <= 100:

@@ -134,8 +134,7 @@ class Ledger:
     def calls(self) -> list[Call]:
         """Return the calls in order of arrival.
 
-        A client can hold its whole answer a moment before the sandbox has noted that it was delivered, so
-        this waits shortly for answers that are being written.
+        Waits shortly for answers that are being written: a client may hold one before its delivery is noted.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._writing, _SETTLE_S)

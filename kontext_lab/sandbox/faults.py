@@ -182,11 +182,7 @@ FaultSpec = Fault | str | Mapping[str, Any] | None
 
 
 def as_fault(spec: FaultSpec) -> Fault:
-    """Read a fault from a `Fault`, a preset's name, a JSON object or None (behave).
-
-    Raises:
-        ValueError: The name, a field or a value is not known.
-    """
+    """Read a fault: a `Fault`, a preset's name, a JSON object or None (behave); raises `ValueError` for another."""
     if spec is None:
         return NO_FAULT
     if isinstance(spec, Fault):
@@ -223,8 +219,7 @@ class FaultPlan:
     def set(self, faults: Mapping[str, float] | Iterable[FaultSpec]) -> None:
         """Replace the probabilities by preset name, or the script: faults of the next requests, in order of arrival.
 
-        Raises:
-            ValueError: An unknown fault, or probabilities outside 0-1 or adding up to more than 1.
+        Raises `ValueError` for an unknown fault, and for probabilities outside 0-1 or adding up to more than 1.
         """
         if not isinstance(faults, Mapping):
             script = deque(as_fault(spec) for spec in faults)

@@ -72,23 +72,14 @@ class DecodedReference:
 
 
 class ReferenceLoader:
-    """Loads references.
-
-    Args:
-        fetch: Whether public addresses are loaded; otherwise each gets a stand-in photograph.
-    """
+    """Loads references; those at public addresses only if `fetch` is true, otherwise each gets a stand-in photograph."""
 
     def __init__(self, fetch: bool = False) -> None:
         self.fetch = fetch
-        self._lock = threading.Lock()
         self._warned: set[bytes] = set()
 
     def load(self, uri: str) -> DecodedReference:
-        """Decode a data: URI, load and decode a URL, or take the stand-in for it.
-
-        Raises:
-            ReferenceRefusedError: Not a picture of a known format, or it could not be loaded.
-        """
+        """Decode a data: URI, load and decode a URL, or take its stand-in; raises `ReferenceRefusedError`."""
         if uri[:5].lower() == "data:":
             return _read_uri(uri)
         if self.fetch:
@@ -96,10 +87,8 @@ class ReferenceLoader:
         if not _names_public(urlsplit(uri).hostname or ""):
             return _read(_fetch(uri, _is_loopback))
         key = _stand_in_key(uri)
-        with self._lock:  # a line once for each address, also of a long sweep
-            new = key not in self._warned
+        if key not in self._warned:  # a line once for each address, also of a long sweep
             self._warned.add(key)
-        if new:
             logger.warning(_STAND_IN, shown(uri))
         return _stand_in(uri)
 

@@ -62,12 +62,9 @@ class Hosting:
         return name
 
     def get(self, name: str, hop: int, base_url: str) -> Reply:
-        """Answer a download.
+        """Answer the download of a picture, to which `hop` redirects led.
 
-        Args:
-            name: The picture's name.
-            hop: How many redirects led here.
-            base_url: The address the request came to, to redirect within and away from it.
+        `base_url` is the address the request came to, to redirect within and away from it.
         """
         with self._lock:
             hosted = self._pictures.get(name)

@@ -131,11 +131,7 @@ def output_size(aspect_ratio: str | None, reference: tuple[int, int]) -> tuple[i
 
 
 def reframe(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bring an RGB image to a size as the service does: slightly stretched if near, else cropped to cover.
-
-    Returns:
-        Array of shape (height, width, 3).
-    """
+    """Bring an RGB image to a size as the service does: slightly stretched if near, else cropped to cover."""
     width, height = size
     stretch = (image.width / image.height) / (width / height)
     box: tuple[float, float, float, float] | None = None

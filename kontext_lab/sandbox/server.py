@@ -113,11 +113,7 @@ class Sandbox:
         self._port: int | None = None
 
     def start(self) -> Self:
-        """Listen for requests. A running sandbox stays as it is; a stopped one starts again on its port.
-
-        Raises:
-            PortInUseError: The port is taken.
-        """
+        """Listen for requests; a stopped one starts again on its port. Raises `PortInUseError` if that is taken."""
         if self._server is None:
             self._server = LoopbackServer(self._port or self._wanted_port, make_app(self._service))
             self._service.stopping = self._server.stopping
@@ -153,11 +149,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Base address, such as http://127.0.0.1:8765.
-
-        Raises:
-            RuntimeError: The sandbox was never started.
-        """
+        """Base address, such as http://127.0.0.1:8765; raises `RuntimeError` if the sandbox was never started."""
         if self._port is None:
             raise RuntimeError("the sandbox has not been started")
         return f"http://{HOST}:{self._port}"
@@ -200,31 +192,18 @@ class Sandbox:
         self._service.faults.set(list(faults))
 
     def truth(self, sha256: str) -> NDArray[np.bool_]:
-        """Return the mask (height, width) of an output's edited pixels, without the mark's.
-
-        Raises:
-            KeyError: No picture with this SHA-256 was made here.
-        """
+        """Return the mask (height, width) of an output's edited pixels, without the mark's; `KeyError` if unknown here."""
         return self._service.masks.get("truth", sha256)
 
     def mark(self, sha256: str) -> NDArray[np.bool_]:
-        """Return the mask (height, width) of an output's "SANDBOX" mark.
-
-        Raises:
-            KeyError: No picture with this SHA-256 was made here.
-        """
+        """Return the mask (height, width) of an output's "SANDBOX" mark; `KeyError` if unknown here."""
         return self._service.masks.get("mark", sha256)
 
 
 def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:
-    """Run a sandbox until Ctrl-C, SIGTERM or SIGHUP.
+    """Run a sandbox with settings of `Sandbox` until Ctrl-C, SIGTERM or SIGHUP.
 
-    Args:
-        port: Port to listen on; 0 takes a free one.
-        settings: As for `Sandbox`.
-
-    Returns:
-        Exit code: 0 after a stop, 2 if the port is taken or a setting is invalid.
+    Returns the exit code: 0 after a stop, 2 if the port is taken or a setting is invalid.
     """
     try:
         box = Sandbox(port, **settings).start()
