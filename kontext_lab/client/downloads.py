@@ -32,14 +32,7 @@ from kontext_lab.images import examine
 from kontext_lab.redaction import masked
 from kontext_lab.request.attempt import Picture, Reason
 
-__all__ = [
-    "AddressRefused",
-    "Downloads",
-    "PictureHosts",
-    "examined",
-    "is_public",
-    "literal_address",
-]
+__all__ = ["AddressRefused", "Downloads", "PictureHosts", "examined", "is_public", "literal_address"]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Statuses that may pass, besides all from 500 on; hosts of copies don't know a new file at first.

@@ -152,7 +152,8 @@ def _add_control(app: Flask, service: Service) -> None:
 
     @app.delete("/sandbox/faults")
     def clear_faults() -> Response:
-        service.faults.clear()
+        service.faults.set(())
+        service.faults.set({})
         return _json(200, service.faults.to_json())
 
     @app.get("/sandbox/<any(truth, mark):which>/<sha256>.png")

@@ -237,12 +237,6 @@ class FaultPlan:
         with self._lock:
             self._chances = tuple(drawn)
 
-    def clear(self) -> None:
-        """Forget script and probabilities: every request behaves."""
-        with self._lock:
-            self._script.clear()
-            self._chances = ()
-
     def next(self) -> Fault:
         """Return the fault of the request that just arrived."""
         with self._lock:
