@@ -10,7 +10,6 @@ import click
 
 from kontext_lab.cli.output import FAILED, OK, say
 from kontext_lab.cli.run import exit_code, report_outcome, run_and_wait
-from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def demo(out: Path) -> int:
             drawn = False
         if results.undelivered_line:
             say(results.undelivered_line, err=True)
-    code = exit_code(results, stop_signals().first)
+    code = exit_code(results)
     return FAILED if code == OK and not drawn else code
 
 

@@ -80,38 +80,23 @@ _Runs = dict[bytes, memoryview]
 
 @dataclass(frozen=True)
 class AnswerItem:
-    """One picture in an answer: its address or its bytes.
+    """One picture in an answer: its address or its bytes."""
 
-    Attributes:
-        url: an http(s) address, or None for inline bytes.
-        data: inline bytes, else empty.
-        flagged: True if the service's moderation flagged it.
-        reason: why it has neither address nor bytes, or None.
-        note: one line for a person where there is a reason.
-    """
-
-    url: str | None = None
-    data: bytes = field(default=b"", repr=False)
-    flagged: bool = False
-    reason: Reason | None = None
-    note: str = ""
+    url: str | None = None  # an http(s) address, or None for inline bytes
+    data: bytes = field(default=b"", repr=False)  # inline bytes, else empty
+    flagged: bool = False  # true if the service's moderation flagged it
+    reason: Reason | None = None  # why it has neither address nor bytes, or None
+    note: str = ""  # one line for a person where there is a reason
 
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """Content of a 2xx answer.
+    """Content of a 2xx answer."""
 
-    Attributes:
-        answer: all of it but the pictures; its text is cut to MAX_TEXT.
-        items: the pictures it lists, each once.
-        reason: UNREADABLE for an unknown shape, else None.
-        note: one line for a person where there is a reason.
-    """
-
-    answer: Answer
-    items: tuple[AnswerItem, ...] = ()
-    reason: Reason | None = None
-    note: str = ""
+    answer: Answer  # all of it but the pictures; its text is cut to MAX_TEXT
+    items: tuple[AnswerItem, ...] = ()  # the pictures it lists, each once
+    reason: Reason | None = None  # UNREADABLE for an unknown shape, else None
+    note: str = ""  # one line for a person where there is a reason
 
 
 def read_answer(raw: RawAnswer, request: EditRequest, max_bytes: int = 64 * 1024 * 1024) -> ParsedAnswer:

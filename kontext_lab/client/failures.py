@@ -66,19 +66,12 @@ _BEFORE_SENDING = (
 
 @dataclass(frozen=True)
 class Envelope:
-    """Content of an error's body.
+    """Content of an error's body."""
 
-    Attributes:
-        own: True for the service's own envelope, False for a page of something in front of it.
-        words: one line for a person.
-        kind: the service's machine-readable kind, or empty.
-        request_id: the service's id, or None.
-    """
-
-    own: bool = False
-    words: str = ""
-    kind: str = ""
-    request_id: str | None = None
+    own: bool = False  # true for the service's own envelope, False for a page of something in front of it
+    words: str = ""  # one line for a person
+    kind: str = ""  # the service's machine-readable kind, or empty
+    request_id: str | None = None  # the service's id, or None
 
 
 def from_answer(raw: RawAnswer, host: str) -> ServiceError:

@@ -45,32 +45,20 @@ _UNBILLED_KINDS: Final = ("error", "cut_before")
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong with one generation request or with the download of its pictures.
+    """One thing that goes wrong with one generation request or with the download of its pictures."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        status: HTTP status of an `error`, `expired` or `download_5xx`.
-        envelope: body of an `error`: the service's own ("new", "old"), or a proxy's ("html", "text",
-            "empty"). None takes the sandbox's setting.
-        retry_after: value of a Retry-After header (seconds or an HTTP date).
-        seconds: extra wait before the answer; for `lost` how long the connection is held at most.
-        where: the variant of the kind, see `KINDS`.
-        times: number of failing downloads, or of redirects in a row.
-        picture: number of the affected picture, from 1; None means every picture.
-        billed: true if the request is charged; None follows the contract for its kind.
-        logged: true if the service's log ever shows the request; None follows the kind.
-    """
-
-    kind: str
-    status: int | None = None
+    kind: str  # one of `KINDS`
+    status: int | None = None  # HTTP status of an `error`, `expired` or `download_5xx`
+    # Body of an `error`: the service's own ("new", "old") or a proxy's; None takes the sandbox's setting.
     envelope: Envelope | None = None
-    retry_after: float | str | None = None
+    retry_after: float | str | None = None  # value of a Retry-After header (seconds or an HTTP date)
+    # Extra wait before the answer; for `lost` how long the connection is held at most.
     seconds: float | None = None
-    where: str | None = None
-    times: int = 1
-    picture: int | None = None
-    billed: bool | None = None
-    logged: bool | None = None
+    where: str | None = None  # the variant of the kind, see `KINDS`
+    times: int = 1  # number of failing downloads, or of redirects in a row
+    picture: int | None = None  # number of the affected picture, from 1; None means every picture
+    billed: bool | None = None  # true if the request is charged; None follows the contract for its kind
+    logged: bool | None = None  # true if the service's log ever shows the request; None follows the kind
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -58,16 +58,11 @@ class ReferenceRefusedError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class DecodedReference:
-    """A decoded reference.
+    """A decoded reference."""
 
-    Attributes:
-        sha256: Digest of the bytes it came in; of a stand-in, of its pixels.
-        image: The picture, upright and RGB.
-        stand_in: The address that a stand-in stands for, as it may be shown; "" for a picture that was read.
-    """
-
-    sha256: str
-    image: Image.Image
+    sha256: str  # digest of the bytes it came in; of a stand-in, of its pixels
+    image: Image.Image  # the picture, upright and RGB
+    # The address that a stand-in stands for, as it may be shown; "" for a picture that was read.
     stand_in: str = ""
 
 

@@ -44,18 +44,14 @@ class PortInUseError(OSError):
 
 @dataclass(frozen=True)
 class Delivery:
-    """Way of writing an answer; the application puts one into the WSGI environment.
+    """Way of writing an answer; the application puts one into the WSGI environment."""
 
-    Attributes:
-        hold: seconds to hold the connection silently, at most until the client has gone.
-        cut: end the connection afterwards, by a reset or by a plain close.
-        limit: number of bytes of the body to write; None means all. 0 with `cut` means no answer at all.
-        done: called once with True if the whole answer was written to a client that was still there.
-    """
-
-    hold: float = 0.0
+    hold: float = 0.0  # seconds to hold the connection silently, at most until the client has gone
+    # End the connection afterwards, by a reset or by a plain close.
     cut: Literal["reset", "close"] | None = None
+    # Number of bytes of the body to write; None means all. 0 with `cut` means no answer at all.
     limit: int | None = None
+    # Called once with True if the whole answer was written to a client that was still there.
     done: Callable[[bool], None] | None = None
 
     @property

@@ -50,21 +50,13 @@ _TRAINED_SIDES: Final = [
 
 @dataclass(frozen=True, eq=False)
 class SimulatedPicture:
-    """A finished picture.
+    """A finished picture."""
 
-    Attributes:
-        data: the file's bytes.
-        sha256: digest of the bytes.
-        content_type: "image/jpeg" or "image/png".
-        truth: mask (height, width) of the edited pixels, without the marks'.
-        marks: boxes of "SANDBOX" and of the names of stand-ins.
-    """
-
-    data: bytes
-    sha256: str
-    content_type: str
-    truth: NDArray[np.bool_]
-    marks: tuple[Box, ...]
+    data: bytes  # the file's bytes
+    sha256: str  # digest of the bytes
+    content_type: str  # "image/jpeg" or "image/png"
+    truth: NDArray[np.bool_]  # mask (height, width) of the edited pixels, without the marks'
+    marks: tuple[Box, ...]  # boxes of "SANDBOX" and of the names of stand-ins
 
     @property
     def mark_mask(self) -> NDArray[np.bool_]:

@@ -217,13 +217,12 @@ def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:
 def _stop_signals() -> Iterator[threading.Event]:
     """Let stop signals set an event; ignored ones, and all outside the main thread, keep their handlers."""
     stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
     for number in before:
         signal.signal(number, lambda *_: stopped.set())
     try:
