@@ -181,13 +181,8 @@ def _models(prices: Mapping[str, float], query: MultiDict[str, str]) -> dict[str
     for name, price in prices.items():
         if wanted and name.lower() not in wanted:
             continue
-        entry: dict[str, Any] = {
-            "id": name,
-            "aliases": [],
-            "type": "openai/image-generations",
-            "info": {"name": _NAMES.get(name, name), "developer": "Flux"},
-            "tags": [],
-        }
+        info = {"name": _NAMES.get(name, name), "developer": "Flux"}
+        entry = {"id": name, "aliases": [], "type": "openai/image-generations", "info": info, "tags": []}
         if include & {"pricing", "all"}:
             unit = {"name": "image", "content": "image", "origin": "generated", "price": price, "per": 1}
             entry["pricing"] = {"kind": "fixed", "units": [unit]}
@@ -208,15 +203,9 @@ def _log_page(ledger: Ledger, query: MultiDict[str, str]) -> dict[str, Any]:
     if any(status not in ("succeeded", "failed") for status in statuses):
         raise ValueError("status must be succeeded or failed")
     rows = ledger.rows(start, end, statuses, query.getlist("model"))
-    return {
-        "data": rows[first:end_of_page],
-        "pagination": {
-            "limit": int(limit),
-            "offset": first,
-            "total": len(rows),
-            "has_more": end_of_page < len(rows),
-        },
-    }
+    more = end_of_page < len(rows)
+    pagination = {"limit": int(limit), "offset": first, "total": len(rows), "has_more": more}
+    return {"data": rows[first:end_of_page], "pagination": pagination}
 
 
 def _window(query: MultiDict[str, str]) -> tuple[float, float]:

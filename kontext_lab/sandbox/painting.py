@@ -1,7 +1,7 @@
 """Finished picture files, with their masks and their mark, from a valid request and its references.
 
-Re-frames the reference to an output size, lets it be edited, stamps the "SANDBOX" mark, encodes, and caches. It must not know HTTP,
-money or faults (a black picture is one more kind of picture here).
+Re-frames the reference to an output size, lets it be edited, stamps the "SANDBOX" mark, encodes, and caches. It must
+not know HTTP, money or faults (a black picture is one more kind of picture here).
 """
 
 from __future__ import annotations

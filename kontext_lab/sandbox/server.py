@@ -176,14 +176,11 @@ class Sandbox:
         return self._service.ledger.leaks()
 
     def script(self, faults: Iterable[FaultSpec]) -> None:
-        """Give the next generation requests, in order of arrival, these faults; None means no fault.
-
-        Replaces a script that has not run out. Faults may be given as `Fault` or by preset name.
-        """
+        """Give the next generation requests, in order of arrival, these faults, in place of an earlier script."""
         self._service.faults.set(list(faults))
 
     def truth(self, sha256: str) -> NDArray[np.bool_]:
-        """Return the mask (height, width) of an output's edited pixels, without the mark's; `KeyError` if unknown here."""
+        """Return the mask (height, width) of an output's edited pixels, without the mark; `KeyError` if unknown."""
         return self._service.masks.get("truth", sha256)
 
     def mark(self, sha256: str) -> NDArray[np.bool_]:

@@ -295,15 +295,8 @@ class Service:
             inline = {fault.variant: base64.b64encode(picture.data).decode()}
         else:
             url = f"{base_url}outputs/{self.hosting.put(picture.data, picture.content_type, fault)}"
-        return {
-            "url": url,
-            "content_type": picture.content_type,
-            "width": width,
-            "height": height,
-            "file_name": None,
-            "file_size": None,
-            **inline,
-        }
+        file = {"width": width, "height": height, "file_name": None, "file_size": None}
+        return {"url": url, "content_type": picture.content_type, **file, **inline}
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
