@@ -224,8 +224,10 @@ class LoopbackServer(ThreadedWSGIServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve a connection to its end, unless the server was stopped before this thread began."""
+        thread = threading.current_thread()
+        thread.name = "sandbox-connection"
         with self._connections_lock:
-            self._connections[request] = threading.current_thread()
+            self._connections[request] = thread
         try:
             if self.stopping.is_set():
                 self.shutdown_request(request)
