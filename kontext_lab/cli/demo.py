@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kontext_lab.cli.command_options import PATH, defaulted
 from kontext_lab.cli.output import FAILED, OK, say
 from kontext_lab.cli.run import exit_code, report_outcome, run_and_wait
-from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
 
 if TYPE_CHECKING:
@@ -46,7 +44,12 @@ _METRIC = "change/area"
 
 
 @click.command()
-@defaulted("--out", PATH, Path("kontext-lab-demo"), "Write the sweep file and the figures to a folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="kontext-lab-demo",
+    help="Write the sweep file and the figures to a folder.",
+)
 def demo(out: Path) -> int:
     """Run a small sweep on the sandbox: simulated pictures, free, no key needed."""
     from kontext_lab.results import checked_folder
@@ -70,7 +73,7 @@ def demo(out: Path) -> int:
             drawn = False
         if results.undelivered_line:
             say(results.undelivered_line, err=True)
-    code = exit_code(results, stop_signals().first)
+    code = exit_code(results)
     return FAILED if code == OK and not drawn else code
 
 

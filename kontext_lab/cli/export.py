@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from kontext_lab.cli.command_options import PATH
 from kontext_lab.cli.output import FAILED, OK, counted, say
 from kontext_lab.errors import ConfigError, TrackingError
 
 __all__ = ["export", "measure", "report"]
 
+PATH = click.Path(path_type=Path)
 _MEASURES = {
     "change/area": ("changed", "{:.1%}"),
     "preserve/ssim": ("rest kept, similarity", "{:.3f}"),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kontext_lab.cli.command_options import PATH
 from kontext_lab.cli.output import FAILED, OK, UNDELIVERED, counted, say, say_json
 from kontext_lab.errors import KontextLabError, Unauthorized
 
@@ -182,7 +181,7 @@ def _cell_as_dict(cell: CellResult) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("file", type=PATH)
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def find(file: Path, as_json: bool) -> int:
     """Find the cell that made a picture, even if the file was saved again or made smaller."""

@@ -40,12 +40,7 @@ def main() -> None:
 
 
 def run_command(arguments: list[str], stops: StopSignals | None = None) -> int:
-    """Run one command line; returns the exit code. No error of ours shows a traceback.
-
-    Args:
-        arguments: without the program's name.
-        stops: handling of stop signals; None for the usual.
-    """
+    """Run one command line, without the program's name; returns the exit code. No error of ours shows a traceback."""
     with stops or StopSignals() as active:
         try:
             code = _run_command(arguments, active)
@@ -79,7 +74,7 @@ def _run_command(arguments: list[str], stops: StopSignals) -> int:
 @click.group(
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
 )
 @click.version_option(package_name="kontext-lab", prog_name="kontext-lab")
 @click.pass_context

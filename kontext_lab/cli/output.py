@@ -29,8 +29,8 @@ __all__ = [
 
 
 OK, FAILED, BAD, STOPPED, UNDELIVERED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+# Plus the number of the signal that stopped a command, as in a shell: 129 SIGHUP, 130 SIGINT, 143 SIGTERM.
 SIGNALLED = 128
-"""Plus the number of the signal that stopped a command, as in a shell: 129 SIGHUP, 130 SIGINT, 143 SIGTERM."""
 READER_GONE = (errno.EPIPE, errno.EIO)  # a pipe's reader has ended, as of `| head`; a terminal was closed
 REPLACED = "kontext_lab.replaced"  # writes similar characters for those a stream can't encode
 

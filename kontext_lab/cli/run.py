@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kontext_lab.cli.command_options import PATH, defaulted
-from kontext_lab.cli.output import FAILED, INTERRUPTED, OK, SIGNALLED, STOPPED, UNDELIVERED, say, say_json
+from kontext_lab.cli.output import FAILED, INTERRUPTED, OK, STOPPED, UNDELIVERED, say, say_json
 from kontext_lab.cli.signals import stop_signals
 from kontext_lab.errors import ConfigError, KontextLabError
 
@@ -23,6 +22,7 @@ __all__ = ["exit_code", "report_outcome", "run", "run_and_wait"]
 
 
 FAILURES_SHOWN = 5
+PATH = click.Path(path_type=Path)
 SKIP_OR_RESEND = click.Choice(["skip", "resend"])
 
 
@@ -30,17 +30,22 @@ SKIP_OR_RESEND = click.Choice(["skip", "resend"])
 @click.argument("sweep_file", metavar="SWEEP.yaml", type=PATH)
 @click.option("--sandbox", is_flag=True, help="Use simulated pictures, free, even if a key is set.")
 @click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Spend at most this much.")
-@defaulted("--concurrency", click.IntRange(1, 64), 4, "Send this many requests at once.")
+@click.option("--concurrency", type=click.IntRange(1, 64), default=4, help="Send this many requests at once.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Send at most N requests.")
-@defaulted(
-    "--reuse", click.Choice(["always", "never"]), "always", "Reuse pictures that were paid for before."
+@click.option(
+    "--reuse",
+    type=click.Choice(["always", "never"]),
+    default="always",
+    help="Reuse pictures that were paid for before.",
 )
-@defaulted("--in-doubt", SKIP_OR_RESEND, "skip", "Skip or resend requests whose answer was lost.")
-@defaulted(
+@click.option(
+    "--in-doubt", type=SKIP_OR_RESEND, default="skip", help="Skip or resend requests whose answer was lost."
+)
+@click.option(
     "--missing",
-    SKIP_OR_RESEND,
-    "skip",
-    "Skip or resend paid cells whose pictures are no longer in the store.",
+    type=SKIP_OR_RESEND,
+    default="skip",
+    help="Skip or resend paid cells whose pictures are no longer in the store.",
 )
 @click.option("--retry-failed", is_flag=True, help="Resend requests that were billed without a picture.")
 @click.option("--no-measure", is_flag=True, help="Skip the measurements.")
@@ -114,7 +119,7 @@ def run(
         # Last of all: a hint that must not scroll away.
         if results.undelivered_line:
             say(results.undelivered_line, err=True)
-        code = exit_code(results, stop_signals().first)
+        code = exit_code(results)
         return FAILED if code == OK and not saved else code
 
 
@@ -153,15 +158,11 @@ def report_outcome(results: Results, lab: Lab) -> None:
         say("  in doubt: sent again only with --in-doubt resend", err=True)
 
 
-def exit_code(results: Results, signal: int | None = None) -> int:
-    """Return the exit code of a run. If several apply, the first of these.
-
-    Args:
-        results: the results of the run.
-        signal: the number of the first signal that asked the command to stop, or None.
+def exit_code(results: Results) -> int:
+    """Return the exit code of a run that no signal stopped. If several apply, the first of these.
 
     Returns:
-        128 + signal: stopped by a signal; 130 also if a person stopped it otherwise.
+        130: stopped by a person.
         3: stopped by budget or credits.
         4: paid for and safe in the journal, but not in MLflow; or MLflow does not know how the run ended.
         1: a cell failed, is in doubt, was not sent though no limit left it out, or is kept nowhere.
@@ -170,8 +171,6 @@ def exit_code(results: Results, signal: int | None = None) -> int:
     from kontext_lab.results import State
     from kontext_lab.results.states import MISSING
 
-    if signal is not None:
-        return SIGNALLED + signal
     if results.stopped in ("asked", "left"):
         return INTERRUPTED
     if results.stopped == "OutOfCredits" or any(cell.reason == "budget" for cell in results):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import click
 
-from kontext_lab.cli.command_options import defaulted
 from kontext_lab.cli.output import BAD, OK, say
 from kontext_lab.cli.signals import STEP_SECONDS, stop_signals
 from kontext_lab.errors import ConfigError
@@ -50,11 +49,7 @@ def panel(port: int | None, no_browser: bool) -> int:
 
 
 def put_notebook(folder: Path) -> Path:
-    """Copy the quickstart into a folder, unless its notebook is there already; returns the path.
-
-    Raises:
-        ConfigError: it can't be written.
-    """
+    """Copy the quickstart into a folder, unless its notebook is there already; returns the path."""
     target = folder / NOTEBOOK
     if target.exists():
         say(f"{target.name} is there already: opening it as it is")
@@ -67,8 +62,16 @@ def put_notebook(folder: Path) -> Path:
 
 
 @click.command()
-@defaulted("--port", click.IntRange(0, 65535), 8765, "Port of the sandbox; 0 takes a free one.")
-@defaulted("--latency", click.FloatRange(min=0), 1.0, "Time from a request to its answer.", metavar="SECONDS")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, help="Port of the sandbox; 0 takes a free one."
+)
+@click.option(
+    "--latency",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    metavar="SECONDS",
+    help="Time from a request to its answer.",
+)
 @click.option(
     "--fetch", is_flag=True, help="Load images from public addresses, in place of stand-in photographs."
 )
@@ -80,7 +83,7 @@ def sandbox(port: int, latency: float, fetch: bool) -> int:
 
 
 @click.command()
-@defaulted("--port", click.IntRange(1, 65535), 5000, "Port for MLflow's pages.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, help="Port for MLflow's pages.")
 def ui(port: int) -> int:
     """Open MLflow's own pages on the store in use."""
     from kontext_lab.tracking import Tracker

@@ -24,10 +24,10 @@ __all__ = ["STOP_SIGNALS", "StopSignals", "Stopped", "stop_signals"]
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 STOP_SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+# Signals this close together count as one: shells, `timeout` and systemd send a stop twice.
 SAME_SECONDS = 0.1
-"""Signals this close together count as one: shells, `timeout` and systemd send a stop twice."""
+# The main thread waits in steps: a signal just before a wait blocks would be handled after it.
 STEP_SECONDS = 0.2
-"""The main thread waits in steps: a signal just before a wait blocks would be handled after it."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -73,12 +73,7 @@ class StopSignals:
 
     @contextmanager
     def acting_on(self, cancel: Callable[[], None], leave: Callable[[], None]) -> Iterator[None]:
-        """Let signals stop running work in place of raising; called inside a signal handler.
-
-        Args:
-            cancel: ends the work in order.
-            leave: ends it at once.
-        """
+        """Let signals call `cancel`, then `leave`, in place of raising; both run inside a signal handler."""
         self._actions = cancel, leave
         try:
             if self.first is not None:  # code that ran at the time swallowed it
@@ -88,11 +83,7 @@ class StopSignals:
             self._actions = None
 
     def read_line(self) -> str:
-        """Read a line from stdin; empty at its end.
-
-        Raises:
-            Stopped: a signal came, perhaps swallowed, or just as the read began.
-        """
+        """Read a line from stdin, empty at its end; raises `Stopped` after a signal, even a swallowed one."""
         # Python's own read misses a signal in the microseconds before it blocks, and then waits for ever.
         while os.name == "posix" and not select.select([sys.stdin], [], [], STEP_SECONDS)[0]:
             if self.first is not None:

@@ -15,9 +15,7 @@ from kontext_lab.request.attempt import BillingOutcome
 
 __all__ = ["LOG_DAYS", "log_period", "read_balance", "read_logs", "read_price"]
 
-LOG_DAYS = 92
-"""The longest window of the service's log."""
-
+LOG_DAYS = 92  # the longest window of the service's log
 _PICTURE_UNITS = ("image", "images", "picture", "generation", "request")
 
 
@@ -73,12 +71,7 @@ def read_logs(body: bytes) -> tuple[dict[str, BillingOutcome], bool] | None:
 
 
 def log_period(since: datetime | None, now: datetime) -> str:
-    """Window of the log that reaches back to `since` by the service's own clock, such as `25h`.
-
-    Args:
-        since: the earliest moment of interest, in local time if it has no time zone; None means a day ago.
-        now: the present, with its time zone.
-    """
+    """Window of the log from `since`, by default a day ago, by the service's own clock, such as `25h`."""
     back = (now - since.astimezone(UTC)).total_seconds() if since is not None else 86_400.0
     # An hour more, since clocks differ.
     return f"{min(max(math.ceil(back / 3600), 0) + 1, LOG_DAYS * 24)}h"

@@ -34,19 +34,11 @@ __all__ = [
 ]
 
 CREDITS_PER_USD = 2_000_000
-
-MAX_ITEMS = 64
-"""More pictures than these are not read from one answer: at most 4 can be asked for."""
-
-TEXT_BYTES = 4 * 1024 * 1024
-"""Bytes of an answer, without its pictures, that are parsed."""
-
-MAX_TEXT = 200_000
-"""Characters of an answer's text that are kept."""
-
+MAX_ITEMS = 64  # more pictures than these are not read from one answer: at most 4 can be asked for
+TEXT_BYTES = 4 * 1024 * 1024  # bytes of an answer, without its pictures, that are parsed
+MAX_TEXT = 200_000  # characters of an answer's text that are kept
+# No request costs more; a larger figure is a fault of the service, and would make every sum meaningless.
 MAX_USD = 1e6
-"""No request costs more; a larger figure is a fault of the service, and would make every sum meaningless."""
-
 SANDBOX_HEADER = "x-kontext-sandbox"
 
 KEPT_HEADERS = frozenset(
@@ -76,12 +68,11 @@ _NUMBER = re.compile(r"\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _MAX_SEED = 1e40
 _MAX_NUMBER_TEXT = 400  # characters
 _STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
-
+# Whole numbers of more digits are read as floats: Python refuses thousands of them with the whole text.
 _MAX_DIGITS = 40
-"""Whole numbers of more digits are read as floats: Python refuses thousands of them with the whole text."""
 _MAX_DEPTH = 32
+# Characters of a broken text that are searched: the useful part is near its beginning.
 _REPAIRED = 1024 * 1024
-"""Characters of a broken text that are searched: the useful part is near its beginning."""
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
 
 _Runs = dict[bytes, memoryview]
@@ -89,48 +80,27 @@ _Runs = dict[bytes, memoryview]
 
 @dataclass(frozen=True)
 class AnswerItem:
-    """One picture in an answer: its address or its bytes.
+    """One picture in an answer: its address or its bytes."""
 
-    Attributes:
-        url: an http(s) address, or None for inline bytes.
-        data: inline bytes, else empty.
-        flagged: True if the service's moderation flagged it.
-        reason: why it has neither address nor bytes, or None.
-        note: one line for a person where there is a reason.
-    """
-
-    url: str | None = None
-    data: bytes = field(default=b"", repr=False)
-    flagged: bool = False
-    reason: Reason | None = None
-    note: str = ""
+    url: str | None = None  # an http(s) address, or None for inline bytes
+    data: bytes = field(default=b"", repr=False)  # inline bytes, else empty
+    flagged: bool = False  # true if the service's moderation flagged it
+    reason: Reason | None = None  # why it has neither address nor bytes, or None
+    note: str = ""  # one line for a person where there is a reason
 
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """Content of a 2xx answer.
+    """Content of a 2xx answer."""
 
-    Attributes:
-        answer: all of it but the pictures; its text is cut to MAX_TEXT.
-        items: the pictures it lists, each once.
-        reason: UNREADABLE for an unknown shape, else None.
-        note: one line for a person where there is a reason.
-    """
-
-    answer: Answer
-    items: tuple[AnswerItem, ...] = ()
-    reason: Reason | None = None
-    note: str = ""
+    answer: Answer  # all of it but the pictures; its text is cut to MAX_TEXT
+    items: tuple[AnswerItem, ...] = ()  # the pictures it lists, each once
+    reason: Reason | None = None  # UNREADABLE for an unknown shape, else None
+    note: str = ""  # one line for a person where there is a reason
 
 
 def read_answer(raw: RawAnswer, request: EditRequest, max_bytes: int = 64 * 1024 * 1024) -> ParsedAnswer:
-    """Read an answer as far as it makes sense; never raises.
-
-    Args:
-        raw: the answer.
-        request: the request, whose price counts where the answer names no cost.
-        max_bytes: largest inline picture that is accepted.
-    """
+    """Read an answer as far as it makes sense, inline pictures up to `max_bytes`; never raises."""
     content, runs = _without_runs(raw.body)
     text = content[:TEXT_BYTES].decode("utf-8", "replace")
     body = _parse(text)

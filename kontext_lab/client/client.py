@@ -7,7 +7,6 @@ the id before the request, and the raw answer after it.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import re
@@ -267,22 +266,16 @@ def _good_body(raw: RawAnswer | ServiceError) -> bytes:
 
 def _rebuilt(settings: ClientSettings, source: _KeySource) -> KontextClient:
     """A pickled client, rebuilt: this process's one client of these settings, with this process's key."""
-    key = _key_from(source)
-    digest = hashlib.sha256(key.encode("ascii")).hexdigest() if key else ""
+    key = {"sandbox": Secret(SANDBOX_KEY), "environment": key_from_environment()}.get(source)
+    try:
+        if key is not None:
+            check_key(key)
+    except ConfigError:
+        key = None  # an error while unpickling would break a whole process pool; the service refuses instead
     # The process id, since connections must not be shared with a forked child.
-    return _cached(settings, source, digest, os.getpid())
+    return _cached(settings, key, os.getpid())
 
 
 @functools.lru_cache(maxsize=8)
-def _cached(settings: ClientSettings, source: _KeySource, _digest: str, _process: int) -> KontextClient:
-    return KontextClient(settings, _key_from(source))
-
-
-def _key_from(source: _KeySource) -> str | None:
-    if source == "sandbox":
-        return SANDBOX_KEY
-    key = key_from_environment() if source == "environment" else None
-    try:
-        return check_key(key) if key is not None else None
-    except ConfigError:
-        return None  # an error while unpickling would break a whole process pool; the service refuses instead
+def _cached(settings: ClientSettings, key: Secret | None, _process: int) -> KontextClient:
+    return KontextClient(settings, key)

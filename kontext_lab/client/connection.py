@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,11 +26,9 @@ from kontext_lab.request.attempt import RawAnswer
 
 __all__ = ["Connection"]
 
-_SMALL = 4 * MIB
-"""Largest answer without pictures, in bytes."""
-
-_GET_SECONDS = 30.0
-"""Longest wait for an optional address."""
+_SMALL = 4 * MIB  # largest answer without pictures, in bytes
+_GET_SECONDS = 30.0  # longest wait for an optional address
+_FAILURES = (requests.RequestException, HTTPError, OSError)
 
 
 class Connection:
@@ -43,11 +42,7 @@ class Connection:
     """
 
     def __init__(self, settings: ClientSettings, key: str | None, session: requests.Session | None) -> None:
-        """Set up a connection; nothing is opened yet.
-
-        Raises:
-            ConfigError: a key that cannot be sent.
-        """
+        """Set up a connection and open nothing; raises `ConfigError` for a key that cannot be sent."""
         self.settings = settings
         self.has_key = key is not None
         self.host = urlsplit(settings.base_url).netloc
@@ -72,40 +67,25 @@ class Connection:
     ) -> RawAnswer | ServiceError:
         """POST JSON, once; returns a 2xx answer, else the error.
 
-        Args:
-            path: path of the service.
-            content: the JSON.
-            client_request_id: sent along.
-            limit: bytes of a good answer that are read; a longer one is cut, and text other than base64 much earlier.
-            has_picture: tells if the first part of a good answer that broke off holds a picture.
+        A good answer is read up to `limit` bytes, text other than base64 much less far. `has_picture` tells if the
+        first part of a good answer that broke off holds a picture.
         """
-        body = CountedBody(content)
-        started = time.monotonic()
+        body, seconds = CountedBody(content), self.settings.read_timeout
         headers = {"Content-Type": "application/json", "X-Client-Request-Id": client_request_id}
         try:
-            response = self._send("POST", path, headers, self._auth, self.settings.read_timeout, data=body)
-        except (requests.RequestException, HTTPError, OSError) as error:
+            raw, broken = self._exchange(
+                "POST", path, self._auth, seconds=seconds, limit=limit, headers=headers, data=body
+            )
+        except _FAILURES as error:
             # A caller's own session may read the body in another way.
             sent = None if self._borrowed and not body.taken else body.taken
             return failures.from_exception(error, self.host, sent=sent)
-        status = response.status_code
-        good = 200 <= status < 300
-        content, broken = b"", None
-        try:
-            if not 300 <= status < 400:  # a redirect needs its headers only
-                content = read_body(response, limit if good else _SMALL, self.settings.read_timeout, _SMALL)
-        except BodyError as error:
-            # The status of a failure is enough, and an answer over the limit was certainly billed.
-            content = error.partial
-            if error.kind != "large":
-                broken = error.cause or requests.exceptions.ReadTimeout("the answer does not end")
-        finally:
-            response.close()
-        raw = self._raw(response, content, time.monotonic() - started)
-        if not good:
+        # The status of a failure is enough, and an answer over the limit was certainly billed.
+        if not 200 <= raw.status < 300:
             return failures.from_answer(raw, self.host)
-        if broken is not None and not has_picture(raw):
-            return failures.from_exception(broken, self.host, sent=True)
+        if broken is not None and broken.kind != "large" and not has_picture(raw):
+            cause = broken.cause or requests.exceptions.ReadTimeout("the answer does not end")
+            return failures.from_exception(cause, self.host, sent=True)
         return raw
 
     def get(
@@ -117,32 +97,31 @@ class Connection:
         """
         settings, auth = self.settings, self._auth if key else no_auth
         seconds = settings.connect_timeout if quick else min(settings.read_timeout, _GET_SECONDS)
-        started = time.monotonic()
         try:
-            response = self._send("GET", path, {}, auth, seconds, params=dict(query))
-        except (requests.RequestException, HTTPError, OSError) as error:
+            raw, broken = self._exchange(
+                "GET", path, auth, seconds=seconds, limit=_SMALL, headers={}, params=dict(query)
+            )
+        except _FAILURES as error:
             return failures.from_exception(error, self.host, sent=False)
-        body = b""
-        try:
-            if not 300 <= response.status_code < 400:
-                body = read_body(response, _SMALL, seconds)
-        except BodyError:
-            body = b""
-        finally:
-            response.close()
-        return self._raw(response, body, time.monotonic() - started)
+        return raw if broken is None else replace(raw, body=b"")
 
-    def _send(
-        self, method: str, path: str, headers: Mapping[str, str], auth: Auth, seconds: float, **content: Any
-    ) -> requests.Response:
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        auth: Auth,
+        *,
+        seconds: float,
+        limit: int,
+        headers: Mapping[str, str],
+        **content: Any,
+    ) -> tuple[RawAnswer, BodyError | None]:
+        """Send once and read the answer; also returns the end of its body, if that is an error."""
         url = self.settings.base_url + path
         # Only `auth` adds the key; None removes a header of a caller's own session.
-        own = {
-            "User-Agent": self.settings.user_agent,
-            "Accept": "application/json",
-            "Authorization": None,
-        }
-        return self.session.request(
+        own = {"User-Agent": self.settings.user_agent, "Accept": "application/json", "Authorization": None}
+        started = time.monotonic()
+        response = self.session.request(
             method,
             url,
             headers={**own, **headers},
@@ -153,8 +132,15 @@ class Connection:
             proxies=proxies_for(url),
             **content,
         )
-
-    def _raw(self, response: requests.Response, body: bytes, seconds: float) -> RawAnswer:
-        headers = {name.lower(): self._redact.text(value) for name, value in response.headers.items()}
-        self.simulated = SANDBOX_HEADER in headers
-        return RawAnswer(response.status_code, self._redact.body(body), headers, seconds)
+        status, body, broken = response.status_code, b"", None
+        try:
+            if not 300 <= status < 400:  # a redirect needs its headers only
+                body = read_body(response, limit if 200 <= status < 300 else _SMALL, seconds, _SMALL)
+        except BodyError as error:
+            body, broken = error.partial, error
+        finally:
+            response.close()
+        received = {name.lower(): self._redact.text(value) for name, value in response.headers.items()}
+        self.simulated = SANDBOX_HEADER in received
+        raw = RawAnswer(status, self._redact.body(body), received, time.monotonic() - started)
+        return raw, broken

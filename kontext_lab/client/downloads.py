@@ -32,27 +32,18 @@ from kontext_lab.images import examine
 from kontext_lab.redaction import masked
 from kontext_lab.request.attempt import Picture, Reason
 
-__all__ = [
-    "AddressRefused",
-    "Downloads",
-    "PictureHosts",
-    "examined",
-    "is_public",
-    "literal_address",
-]
+__all__ = ["AddressRefused", "Downloads", "PictureHosts", "examined", "is_public", "literal_address"]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-
+# Statuses that may pass, besides all from 500 on; hosts of copies don't know a new file at first.
 _TEMPORARY = (404, 408, 425, 429)
-"""Statuses that may pass, besides all from 500 on; hosts of copies don't know a new file at first."""
-
 _LOOKUP_SECONDS = 5.0
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")
+# Programs that tunnel a whole machine's traffic give every name an address in here, the service's too.
 _TUNNEL_NAMES = ipaddress.ip_network("198.18.0.0/15")
-"""Programs that tunnel a whole machine's traffic give every name an address in here, the service's too."""
 
 
 class Downloads:
@@ -195,10 +186,7 @@ def _host(url: str) -> str:
 def examined(received: Picture, *, flagged: bool, fetched: bool = True) -> Picture:
     """A received picture with its digest, format, size, preview, and any damage.
 
-    Args:
-        received: the bytes of one output, or the reason there are none.
-        flagged: True if the service's moderation flagged it.
-        fetched: True if a host sent it, which may have sent less than it has; inline bytes stay as they are.
+    `fetched` is True if a host sent it, which may have sent less than it has; inline bytes stay as they are.
     """
     data = received.data
     if flagged:
@@ -262,11 +250,7 @@ class PictureHosts:
         self._names = {host for host, network in networks.items() if network is None}
 
     def choose(self, host: str, found: Sequence[str]) -> list[str]:
-        """The addresses of a host that may be connected to.
-
-        Raises:
-            AddressRefused: none may.
-        """
+        """The addresses of a host that may be connected to; raises `AddressRefused` if none may."""
         if host.lower().rstrip(".") in self._names:
             return list(found)
         refused = [address for address in found if not self._is_allowed(ipaddress.ip_address(address))]
@@ -281,11 +265,7 @@ class PictureHosts:
         return [address for address in found if address not in refused]
 
     def check_literal(self, host: str) -> None:
-        """Refuse an address in place of a name; no name is looked up, since a proxy does that.
-
-        Raises:
-            AddressRefused: an address that may not be connected to.
-        """
+        """Refuse an address in place of a name; no name is looked up, since a proxy does that."""
         address, service = literal_address(host), literal_address(self._service)
         if address is None or self._is_allowed(address) or host.lower() in self._names:
             return

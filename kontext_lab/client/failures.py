@@ -46,9 +46,7 @@ __all__ = [
     "retry_after",
 ]
 
-MAX_BODY = 2000
-"""Characters of a body that an error carries."""
-
+MAX_BODY = 2000  # characters of a body that an error carries
 # The first is the service's own spelling.
 _CREDIT_KINDS = ("err_insufficent_credits", "err_insufficient_credits")
 _CREDIT_WORDS = re.compile(r"\b(credits?|funds?)\b", re.IGNORECASE)
@@ -68,19 +66,12 @@ _BEFORE_SENDING = (
 
 @dataclass(frozen=True)
 class Envelope:
-    """Content of an error's body.
+    """Content of an error's body."""
 
-    Attributes:
-        own: True for the service's own envelope, False for a page of something in front of it.
-        words: one line for a person.
-        kind: the service's machine-readable kind, or empty.
-        request_id: the service's id, or None.
-    """
-
-    own: bool = False
-    words: str = ""
-    kind: str = ""
-    request_id: str | None = None
+    own: bool = False  # true for the service's own envelope, False for a page of something in front of it
+    words: str = ""  # one line for a person
+    kind: str = ""  # the service's machine-readable kind, or empty
+    request_id: str | None = None  # the service's id, or None
 
 
 def from_answer(raw: RawAnswer, host: str) -> ServiceError:
@@ -202,11 +193,8 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
 def from_exception(error: BaseException, host: str, *, sent: bool | None) -> ServiceError:
     """The error of the tree for a request that brought no answer.
 
-    Args:
-        error: an exception of requests or urllib3.
-        host: name of the service in the message.
-        sent: True if some of the request's body was read for sending. False proves that the service holds no complete
-            request. None means unknown: then the causes decide.
+    `sent` is True if some of the request's body was read for sending. False proves that the service holds no complete
+    request. None means unknown: then the causes decide.
     """
     chain, cause = list(chained(error)), connection_cause(error)
     if sent is None:

@@ -102,10 +102,7 @@ class _Session(requests.Session):
 def new_session(pool: int, guard: Guard | None = None) -> requests.Session:
     """A session for `pool` threads: no retries, no cookies, proxies from the environment.
 
-    Args:
-        pool: connections kept open.
-        guard: selects the addresses of a host that may be connected to; never asked if a proxy carries the request,
-            since then only the proxy knows the address.
+    `guard` selects addresses. It is never asked if a proxy carries the request: only the proxy knows the address.
     """
     redact_logs("urllib3.connectionpool")  # its debug lines hold every address in full
     session = _Session()
@@ -248,9 +245,7 @@ class _TimedConnection(HTTPConnection):
 
 
 def addresses(host: str, port: int, seconds: float) -> list[str]:
-    """A host's addresses, each once, in the system's order.
-
-    The lookup runs in a thread of its own, since the system may take minutes.
+    """A host's addresses, each once, in the system's order, looked up in a thread: the system may take minutes.
 
     Raises:
         OSError: an unknown name; TimeoutError if the lookup took more than `seconds`.

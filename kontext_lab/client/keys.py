@@ -29,11 +29,10 @@ __all__ = [
 
 Auth = Callable[[PreparedRequest], PreparedRequest]
 
+# Environment variables for the key; the first one that is set counts.
 KEY_NAMES = ("AIMLAPI_API_KEY", "AIML_API_KEY", "AIMLAPI_KEY")
-"""Environment variables for the key; the first one that is set counts."""
-
+# A key for the sandbox, which accepts any. It is no secret: it is shown, and it travels in pickles.
 SANDBOX_KEY = "sandbox"
-"""A key for the sandbox, which accepts any. It is no secret: it is shown, and it travels in pickles."""
 
 
 class Secret(str):
@@ -61,12 +60,7 @@ def key_from_environment(environ: Mapping[str, str] | None = None) -> Secret | N
 
 
 def check_key(key: str) -> str:
-    """The key itself, if it can be sent in a header.
-
-    Raises:
-        ConfigError: an empty key, or one with spaces, line ends or characters beyond ASCII. The message never shows
-            the key.
-    """
+    """The key itself, if it can be sent in a header; else raises `ConfigError`, which never shows the key."""
     if not key:
         raise ConfigError(f"the API key is empty: paste it, for example into {KEY_NAMES[0]}")
     if not (key.isascii() and key.isprintable()) or " " in key:

@@ -18,10 +18,7 @@ from kontext_lab.images import MAX_REFERENCE_BYTES
 __all__ = ["HOSTS_NAME", "MIB", "ClientSettings", "network_of", "origin_of", "read_hosts"]
 
 MIB = 1024 * 1024
-
-HOSTS_NAME = "AIMLAPI_PICTURE_HOSTS"
-"""The environment variable that allows further picture hosts."""
-
+HOSTS_NAME = "AIMLAPI_PICTURE_HOSTS"  # the environment variable that allows further picture hosts
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -92,8 +89,7 @@ class ClientSettings:
 def origin_of(url: str) -> str:
     """The origin of an http(s) URL: `scheme://host[:port]`, lower case, default port dropped.
 
-    Raises:
-        ValueError: a URL without a host, or with a port out of range.
+    Raises `ValueError` for a URL without a host, or with a port out of range.
     """
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
@@ -122,11 +118,7 @@ def _clean_base_url(text: str) -> str:
 
 
 def read_hosts(text: str) -> tuple[str, ...]:
-    """Hosts out of a comma list: names, addresses and networks.
-
-    Raises:
-        ConfigError: an entry that is not a host.
-    """
+    """Names, addresses and networks out of a comma list; raises `ConfigError` for anything else."""
     hosts = []
     for part in filter(None, map(str.strip, text.split(","))):
         host = part.lower().rstrip(".").strip("[]")

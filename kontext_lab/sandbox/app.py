@@ -84,7 +84,7 @@ def _add_service(app: Flask, service: Service) -> None:
 
     @app.get("/v1/models")
     def list_models() -> Response:
-        return _json(200, _models(service.settings.prices, request.args))
+        return _json(200, _models(service.prices, request.args))
 
     @app.get("/v2/billing")
     def show_balance() -> Response:
@@ -152,14 +152,14 @@ def _add_control(app: Flask, service: Service) -> None:
 
     @app.delete("/sandbox/faults")
     def clear_faults() -> Response:
-        service.faults.clear()
+        service.faults.set(())
+        service.faults.set({})
         return _json(200, service.faults.to_json())
 
     @app.get("/sandbox/<any(truth, mark):which>/<sha256>.png")
     def show_mask(which: str, sha256: str) -> Response:
-        store = service.truths if which == "truth" else service.marks
         try:
-            mask = store.get(sha256)
+            mask = service.masks.get(which, sha256)
         except KeyError:
             return _json(404, {"error": f"no picture {sha256} was made here"})
         buffer = io.BytesIO()  # white where the mask is true
@@ -181,13 +181,8 @@ def _models(prices: Mapping[str, float], query: MultiDict[str, str]) -> dict[str
     for name, price in prices.items():
         if wanted and name.lower() not in wanted:
             continue
-        entry: dict[str, Any] = {
-            "id": name,
-            "aliases": [],
-            "type": "openai/image-generations",
-            "info": {"name": _NAMES.get(name, name), "developer": "Flux"},
-            "tags": [],
-        }
+        info = {"name": _NAMES.get(name, name), "developer": "Flux"}
+        entry = {"id": name, "aliases": [], "type": "openai/image-generations", "info": info, "tags": []}
         if include & {"pricing", "all"}:
             unit = {"name": "image", "content": "image", "origin": "generated", "price": price, "per": 1}
             entry["pricing"] = {"kind": "fixed", "units": [unit]}
@@ -196,11 +191,7 @@ def _models(prices: Mapping[str, float], query: MultiDict[str, str]) -> dict[str
 
 
 def _log_page(ledger: Ledger, query: MultiDict[str, str]) -> dict[str, Any]:
-    """Answer `GET /v2/logs`.
-
-    Raises:
-        ValueError: a parameter is missing or wrong.
-    """
+    """Answer `GET /v2/logs`; raises `ValueError` for a missing or wrong parameter."""
     start, end = _window(query)
     limit, offset = query.get("limit", "50"), query.get("offset", "0")
     if not limit.isdecimal() or not 1 <= int(limit) <= 100:
@@ -212,15 +203,9 @@ def _log_page(ledger: Ledger, query: MultiDict[str, str]) -> dict[str, Any]:
     if any(status not in ("succeeded", "failed") for status in statuses):
         raise ValueError("status must be succeeded or failed")
     rows = ledger.rows(start, end, statuses, query.getlist("model"))
-    return {
-        "data": rows[first:end_of_page],
-        "pagination": {
-            "limit": int(limit),
-            "offset": first,
-            "total": len(rows),
-            "has_more": end_of_page < len(rows),
-        },
-    }
+    more = end_of_page < len(rows)
+    pagination = {"limit": int(limit), "offset": first, "total": len(rows), "has_more": more}
+    return {"data": rows[first:end_of_page], "pagination": pagination}
 
 
 def _window(query: MultiDict[str, str]) -> tuple[float, float]:

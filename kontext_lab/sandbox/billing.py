@@ -29,43 +29,29 @@ def to_credits(usd: float | str | Decimal) -> int:
 
 @dataclass(frozen=True)
 class Call:
-    """One generation request and its outcome.
+    """One generation request and its outcome."""
 
-    Attributes:
-        number: order of arrival, from 1.
-        client_request_id: the well-formed `X-Client-Request-Id` it carried, if any.
-        request_id: the service's id of the HTTP call.
-        inference_id: the service's id of the work.
-        body: the request's JSON with picture data replaced by `sha256:…`.
-        references: SHA-256 of each reference's bytes, in order; of a stand-in, of its pixels.
-        stand_ins: the addresses that got a stand-in photograph, without passwords and query values.
-        unknown_keys: keys of the body that the service does not know.
-        headers: request headers, names in lower case, without Authorization.
-        status: HTTP status of the answer; None while under way or if the connection was cut without one.
-        billed_usd: its cost.
-        delivered: True if the whole answer was written to a client that was still there.
-        outputs: SHA-256 of each picture made, before any damage done to its download.
-        fault: name of the fault that struck, if any.
-        received: time of arrival, seconds since the epoch.
-        answered: time at which its answer was finished or cut; None while under way.
-    """
-
-    number: int
-    request_id: str
-    inference_id: str
-    client_request_id: str | None = None
+    number: int  # order of arrival, from 1
+    request_id: str  # the service's id of the HTTP call
+    inference_id: str  # the service's id of the work
+    client_request_id: str | None = None  # the well-formed `X-Client-Request-Id` it carried, if any
+    # The request's JSON with picture data replaced by `sha256:…`.
     body: Mapping[str, Any] = field(default_factory=dict)
+    # SHA-256 of each reference's bytes, in order; of a stand-in, of its pixels.
     references: tuple[str, ...] = ()
+    # The addresses that got a stand-in photograph, without passwords and query values.
     stand_ins: tuple[str, ...] = ()
-    unknown_keys: tuple[str, ...] = ()
+    unknown_keys: tuple[str, ...] = ()  # keys of the body that the service does not know
+    # Request headers, names in lower case, without Authorization.
     headers: Mapping[str, str] = field(default_factory=dict)
+    # HTTP status of the answer; None while under way or if the connection was cut without one.
     status: int | None = None
-    billed_usd: float = 0.0
-    delivered: bool = False
-    outputs: tuple[str, ...] = ()
-    fault: str | None = None
-    received: float = 0.0
-    answered: float | None = None
+    billed_usd: float = 0.0  # its cost
+    delivered: bool = False  # true if the whole answer was written to a client that was still there
+    outputs: tuple[str, ...] = ()  # SHA-256 of each picture made, before any damage done to its download
+    fault: str | None = None  # name of the fault that struck, if any
+    received: float = 0.0  # time of arrival, seconds since the epoch
+    answered: float | None = None  # time at which its answer was finished or cut; None while under way
 
 
 @dataclass(frozen=True)
@@ -134,8 +120,7 @@ class Ledger:
     def calls(self) -> list[Call]:
         """Return the calls in order of arrival.
 
-        A client can hold its whole answer a moment before the sandbox has noted that it was delivered, so
-        this waits shortly for answers that are being written.
+        Waits shortly for answers that are being written: a client may hold one before its delivery is noted.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._writing, _SETTLE_S)

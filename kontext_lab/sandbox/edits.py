@@ -74,25 +74,15 @@ _PLACE_STEP: Final = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)  # odd: consecutiv
 
 @dataclass(frozen=True)
 class EditPlan:
-    """One edit, decided but not drawn.
+    """One edit, decided but not drawn."""
 
-    Attributes:
-        kind: "object", "recolour", "glow" or "remove".
-        shape: name of the object or cloth, if the kind is "object".
-        paint: main colour, or None for one of the object's own.
-        look: a number that picks colour, pose and outline.
-        x: place of the middle, as a fraction of the width.
-        y: place of the middle, as a fraction of the height.
-        drive: strength from 0 (guidance 1) to 1 (guidance 20), growing with its logarithm.
-    """
-
-    kind: str
-    shape: str
-    paint: Colour | None
-    look: int
-    x: float
-    y: float
-    drive: float
+    kind: str  # "object", "recolour", "glow" or "remove"
+    shape: str  # name of the object or cloth, if the kind is "object"
+    paint: Colour | None  # main colour, or None for one of the object's own
+    look: int  # a number that picks colour, pose and outline
+    x: float  # place of the middle, as a fraction of the width
+    y: float  # place of the middle, as a fraction of the height
+    drive: float  # strength from 0 (guidance 1) to 1 (guidance 20), growing with its logarithm
 
 
 def plan_edit(prompt: str, *, model: str, seed: int, variant: int, guidance: float, picture: str) -> EditPlan:

@@ -10,15 +10,16 @@ import random
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
-__all__ = ["DOWNLOAD_KINDS", "FAULTS", "KINDS", "Envelope", "Fault", "FaultPlan", "FaultSpec"]
+__all__ = ["FAULTS", "KINDS", "NO_FAULT", "Envelope", "Fault", "FaultPlan", "FaultSpec"]
 
 Envelope = Literal["new", "old", "html", "text", "empty"]
 
 # kind -> values of `where`; the first one is the default.
 KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "none": ("",),
     "error": ("", "credits"),
     "lost": ("",),
     "cut_before": ("reset", "close"),
@@ -38,41 +39,26 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "download_huge": ("length", "stream"),
     "download_slow": ("",),
 }
-DOWNLOAD_KINDS: Final = frozenset(
-    kind for kind in KINDS if kind.startswith("download_") or kind in ("truncated", "corrupt", "expired")
-)
 _PROXY_ENVELOPES: Final = ("html", "text", "empty")
 _UNBILLED_KINDS: Final = ("error", "cut_before")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong with one generation request or with the download of its pictures.
+    """One thing that goes wrong with one generation request or with the download of its pictures."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        status: HTTP status of an `error`, `expired` or `download_5xx`.
-        envelope: body of an `error`: the service's own ("new", "old"), or a proxy's ("html", "text",
-            "empty"). None takes the sandbox's setting.
-        retry_after: value of a Retry-After header (seconds or an HTTP date).
-        seconds: extra wait before the answer; for `lost` how long the connection is held at most.
-        where: the variant of the kind, see `KINDS`.
-        times: number of failing downloads, or of redirects in a row.
-        picture: number of the affected picture, from 1; None means every picture.
-        billed: true if the request is charged; None follows the contract for its kind.
-        logged: true if the service's log ever shows the request; None follows the kind.
-    """
-
-    kind: str
-    status: int | None = None
+    kind: str  # one of `KINDS`
+    status: int | None = None  # HTTP status of an `error`, `expired` or `download_5xx`
+    # Body of an `error`: the service's own ("new", "old") or a proxy's; None takes the sandbox's setting.
     envelope: Envelope | None = None
-    retry_after: float | str | None = None
+    retry_after: float | str | None = None  # value of a Retry-After header (seconds or an HTTP date)
+    # Extra wait before the answer; for `lost` how long the connection is held at most.
     seconds: float | None = None
-    where: str | None = None
-    times: int = 1
-    picture: int | None = None
-    billed: bool | None = None
-    logged: bool | None = None
+    where: str | None = None  # the variant of the kind, see `KINDS`
+    times: int = 1  # number of failing downloads, or of redirects in a row
+    picture: int | None = None  # number of the affected picture, from 1; None means every picture
+    billed: bool | None = None  # true if the request is charged; None follows the contract for its kind
+    logged: bool | None = None  # true if the service's log ever shows the request; None follows the kind
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -121,13 +107,11 @@ class Fault:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, for the control address."""
-        return {
-            field.name: value
-            for field, value in zip(fields(self), asdict(self).values(), strict=True)
-            if field.name == "kind" or value != field.default
-        }
+        values = {field: getattr(self, field.name) for field in fields(self)}
+        return {field.name: value for field, value in values.items() if value != field.default}
 
 
+NO_FAULT: Final = Fault("none")
 FAULTS: Final[dict[str, Fault]] = {
     "bad_request": Fault("error", status=400),
     "unauthorized": Fault("error", status=401),
@@ -185,13 +169,11 @@ FAULTS: Final[dict[str, Fault]] = {
 FaultSpec = Fault | str | Mapping[str, Any] | None
 
 
-def as_fault(spec: FaultSpec) -> Fault | None:
-    """Read a fault from a `Fault`, a preset's name, a JSON object or None (behave).
-
-    Raises:
-        ValueError: The name, a field or a value is not known.
-    """
-    if spec is None or isinstance(spec, Fault):
+def as_fault(spec: FaultSpec) -> Fault:
+    """Read a fault: a `Fault`, a preset's name, a JSON object or None (behave); raises `ValueError` for another."""
+    if spec is None:
+        return NO_FAULT
+    if isinstance(spec, Fault):
         return spec
     if isinstance(spec, str):
         if spec not in FAULTS:
@@ -203,22 +185,20 @@ def as_fault(spec: FaultSpec) -> Fault | None:
         raise ValueError(f"not a fault: {error}") from None
 
 
-def name_of(fault: Fault | None) -> str | None:
+def name_of(fault: Fault) -> str:
     """Return the preset's name of a fault, or its kind if it is not a preset."""
-    if fault is None:
-        return None
     return next((name for name, preset in FAULTS.items() if preset == fault), fault.kind)
 
 
 class FaultPlan:
-    """The fault, or none, of each arriving request: first by the script, then by probability.
+    """The fault, or `NO_FAULT`, of each arriving request: first by the script, then by probability.
 
     Draws depend only on the seed and on the order of arrival, so a run can be repeated.
     """
 
     def __init__(self, faults: Mapping[str, float] | Sequence[FaultSpec] = (), seed: int = 0) -> None:
         self._lock = threading.Lock()
-        self._script: deque[Fault | None] = deque()
+        self._script: deque[Fault] = deque()
         self._chances: tuple[tuple[Fault, float], ...] = ()
         self._seed = seed
         self._dealt = 0
@@ -227,8 +207,7 @@ class FaultPlan:
     def set(self, faults: Mapping[str, float] | Iterable[FaultSpec]) -> None:
         """Replace the probabilities by preset name, or the script: faults of the next requests, in order of arrival.
 
-        Raises:
-            ValueError: An unknown fault, or probabilities outside 0-1 or adding up to more than 1.
+        Raises `ValueError` for an unknown fault, and for probabilities outside 0-1 or adding up to more than 1.
         """
         if not isinstance(faults, Mapping):
             script = deque(as_fault(spec) for spec in faults)
@@ -238,7 +217,7 @@ class FaultPlan:
         drawn: list[tuple[Fault, float]] = []
         for name, chance in faults.items():
             fault = as_fault(name)
-            if fault is None or isinstance(chance, bool) or not 0 <= chance <= 1:
+            if isinstance(chance, bool) or not 0 <= chance <= 1:
                 raise ValueError(f"the probability of {name!r} must be from 0 to 1")
             drawn.append((fault, float(chance)))
         if sum(chance for _, chance in drawn) > 1 + 1e-9:
@@ -246,13 +225,7 @@ class FaultPlan:
         with self._lock:
             self._chances = tuple(drawn)
 
-    def clear(self) -> None:
-        """Forget script and probabilities: every request behaves."""
-        with self._lock:
-            self._script.clear()
-            self._chances = ()
-
-    def next(self) -> Fault | None:
+    def next(self) -> Fault:
         """Return the fault of the request that just arrived."""
         with self._lock:
             self._dealt += 1
@@ -263,12 +236,12 @@ class FaultPlan:
                 if draw < chance:
                     return fault
                 draw -= chance
-            return None
+            return NO_FAULT
 
     def to_json(self) -> dict[str, Any]:
         """Return the remaining script and the probabilities, for the control address."""
         with self._lock:
             return {
-                "script": [fault.to_json() if fault else None for fault in self._script],
-                "probabilities": {str(name_of(fault)): chance for fault, chance in self._chances},
+                "script": [None if fault == NO_FAULT else fault.to_json() for fault in self._script],
+                "probabilities": {name_of(fault): chance for fault, chance in self._chances},
             }

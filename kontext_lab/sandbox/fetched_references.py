@@ -58,48 +58,32 @@ class ReferenceRefusedError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class DecodedReference:
-    """A decoded reference.
+    """A decoded reference."""
 
-    Attributes:
-        sha256: Digest of the bytes it came in; of a stand-in, of its pixels.
-        image: The picture, upright and RGB.
-        stand_in: The address that a stand-in stands for, as it may be shown; "" for a picture that was read.
-    """
-
-    sha256: str
-    image: Image.Image
+    sha256: str  # digest of the bytes it came in; of a stand-in, of its pixels
+    image: Image.Image  # the picture, upright and RGB
+    # The address that a stand-in stands for, as it may be shown; "" for a picture that was read.
     stand_in: str = ""
 
 
 class ReferenceLoader:
-    """Loads references.
-
-    Args:
-        fetch: Whether public addresses are loaded; otherwise each gets a stand-in photograph.
-    """
+    """Loads references; those at public addresses only if `fetch` is true, otherwise each gets a stand-in photograph."""
 
     def __init__(self, fetch: bool = False) -> None:
-        self._fetch = fetch
-        self._lock = threading.Lock()
+        self.fetch = fetch
         self._warned: set[bytes] = set()
 
     def load(self, uri: str) -> DecodedReference:
-        """Decode a data: URI, load and decode a URL, or take the stand-in for it.
-
-        Raises:
-            ReferenceRefusedError: Not a picture of a known format, or it could not be loaded.
-        """
+        """Decode a data: URI, load and decode a URL, or take its stand-in; raises `ReferenceRefusedError`."""
         if uri[:5].lower() == "data:":
             return _read_uri(uri)
-        if self._fetch:
+        if self.fetch:
             return _read(_fetch(uri, lambda address: _is_loopback(address) or _is_public(address)))
         if not _names_public(urlsplit(uri).hostname or ""):
             return _read(_fetch(uri, _is_loopback))
         key = _stand_in_key(uri)
-        with self._lock:  # a line once for each address, also of a long sweep
-            new = key not in self._warned
+        if key not in self._warned:  # a line once for each address, also of a long sweep
             self._warned.add(key)
-        if new:
             logger.warning(_STAND_IN, shown(uri))
         return _stand_in(uri)
 

@@ -6,10 +6,10 @@ Also keeps masks of every picture by its digest. It must not know how pictures a
 from __future__ import annotations
 
 import hashlib
+import io
 import secrets
 import threading
 import time
-import zlib
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Final
@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import numpy as np
 from cachetools import FIFOCache
 from numpy.typing import NDArray
+from PIL import Image
 
-from kontext_lab.sandbox.faults import DOWNLOAD_KINDS, Fault
+from kontext_lab.sandbox.faults import Fault
 from kontext_lab.sandbox.http_server import Delivery
 from kontext_lab.sandbox.replies import Reply
 
@@ -28,7 +29,7 @@ __all__ = ["Hosting", "MaskStore"]
 Mask = NDArray[np.bool_]
 
 _MAX_HELD: Final = 256 * 1024 * 1024  # bytes of pictures kept; the oldest go first
-_MAX_MASKS: Final = 20_000
+_MAX_MASKS: Final = 40_000
 _MEGABYTE: Final = bytes(2**20)
 _HTML_PAGE: Final = (
     b"<!DOCTYPE html><html><head><title>Error</title></head><body>Not a picture.</body></html>"
@@ -40,7 +41,7 @@ _KEPT_HEAD: Final = 20  # bytes of a corrupt picture that survive: enough to loo
 class _Hosted:
     data: bytes
     content_type: str
-    fault: Fault | None
+    fault: Fault
     expires: float
     fetches: int = 0
 
@@ -53,21 +54,17 @@ class Hosting:
         self._lock = threading.Lock()
         self._pictures: FIFOCache[str, _Hosted] = FIFOCache(_MAX_HELD, lambda hosted: len(hosted.data))
 
-    def put(self, data: bytes, content_type: str, fault: Fault | None) -> str:
+    def put(self, data: bytes, content_type: str, fault: Fault) -> str:
         """Host a picture; returns its name, unguessable like a CDN's."""
         name = f"{secrets.token_urlsafe(16)}.{content_type.rpartition('/')[2]}"
-        fault = fault if fault is not None and fault.kind in DOWNLOAD_KINDS else None
         with self._lock:
             self._pictures[name] = _Hosted(data, content_type, fault, time.monotonic() + self._lifetime)
         return name
 
     def get(self, name: str, hop: int, base_url: str) -> Reply:
-        """Answer a download.
+        """Answer the download of a picture, to which `hop` redirects led.
 
-        Args:
-            name: The picture's name.
-            hop: How many redirects led here.
-            base_url: The address the request came to, to redirect within and away from it.
+        `base_url` is the address the request came to, to redirect within and away from it.
         """
         with self._lock:
             hosted = self._pictures.get(name)
@@ -77,9 +74,7 @@ class Hosting:
             fetches, expired = hosted.fetches, time.monotonic() >= hosted.expires
         if expired:
             return _page(410)
-        if hosted.fault is None:
-            return Reply(200, hosted.data, hosted.content_type)
-        return _damaged(hosted, hosted.fault, fetches, f"{base_url.rstrip('/')}/outputs/{name}", hop)
+        return _reply(hosted, fetches, f"{base_url.rstrip('/')}/outputs/{name}", hop)
 
 
 def _page(status: int) -> Reply:
@@ -90,18 +85,16 @@ def _page(status: int) -> Reply:
     return Reply(status, page.encode(), "text/html; charset=utf-8")
 
 
-def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) -> Reply:
-    """Answer the download number `fetches` of a picture, after `hop` redirects, as a fault wants it."""
-    data = hosted.data
+def _reply(hosted: _Hosted, fetches: int, url: str, hop: int) -> Reply:
+    """Answer the download number `fetches` of a picture, after `hop` redirects, as its fault wants it."""
+    data, fault = hosted.data, hosted.fault
     whole = Reply(200, data, hosted.content_type)
     match fault.kind, fault.variant:
         case "expired", _:
             return _page(fault.status or 404)
         case "download_5xx", _:
             return _page(fault.status or 503) if fetches <= fault.times else whole
-        case "download_redirect", _ if hop >= fault.times:
-            return whole
-        case "download_redirect", variant:
+        case "download_redirect", variant if hop < fault.times:
             here, there = ("127.0.0.1", "localhost") if "127.0.0.1" in url else ("localhost", "127.0.0.1")
             # The same machine under another name: to a client it is another host.
             target = url.replace(here, there) if variant == "host" else urlsplit(url).path
@@ -116,34 +109,32 @@ def _damaged(hosted: _Hosted, fault: Fault, fetches: int, url: str, hop: int) ->
             return replace(whole, delivery=Delivery(cut="close", limit=len(data) * 6 // 10))
         case "truncated", _:
             return replace(whole, body=data[: len(data) * 6 // 10])
-        case _, "html":
+        case "corrupt", "html":
             return Reply(200, _HTML_PAGE, "text/html; charset=utf-8")
-    seed = int.from_bytes(hashlib.sha256(data).digest()[:8])
-    noise = np.random.default_rng(seed).bytes(max(0, len(data) - _KEPT_HEAD))
-    return replace(whole, body=data[:_KEPT_HEAD] + noise)
+        case "corrupt", _:
+            seed = int.from_bytes(hashlib.sha256(data).digest()[:8])
+            noise = np.random.default_rng(seed).bytes(max(0, len(data) - _KEPT_HEAD))
+            return replace(whole, body=data[:_KEPT_HEAD] + noise)
+    return whole
 
 
 class MaskStore:
-    """Masks by the SHA-256 of the picture; packed, since a sweep makes many."""
+    """Masks "truth" and "mark" by the SHA-256 of the picture; as PNG of one bit, since a sweep makes many."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._masks: FIFOCache[str, tuple[tuple[int, int], bytes]] = FIFOCache(_MAX_MASKS)
+        self._files: FIFOCache[tuple[str, str], bytes] = FIFOCache(_MAX_MASKS)
 
-    def put(self, sha256: str, mask: Mask) -> None:
-        """Store a mask."""
-        height, width = mask.shape
-        packed = zlib.compress(np.packbits(mask).tobytes(), level=1)
+    def put(self, sha256: str, **masks: Mask) -> None:
+        """Store masks of a picture by their names."""
+        for name, mask in masks.items():
+            buffer = io.BytesIO()
+            Image.fromarray(mask).save(buffer, "PNG", compress_level=1)
+            with self._lock:
+                self._files[name, sha256] = buffer.getvalue()
+
+    def get(self, name: str, sha256: str) -> Mask:
+        """Return a mask of a picture; raises `KeyError` if no picture with this digest was made here."""
         with self._lock:
-            self._masks[sha256] = ((height, width), packed)
-
-    def get(self, sha256: str) -> Mask:
-        """Return the mask of a picture.
-
-        Raises:
-            KeyError: No picture with this digest was made here.
-        """
-        with self._lock:
-            shape, packed = self._masks[sha256]
-        bits = np.frombuffer(zlib.decompress(packed), np.uint8)
-        return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+            file = self._files[name, sha256]
+        return np.asarray(Image.open(io.BytesIO(file)))

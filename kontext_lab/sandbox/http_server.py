@@ -44,18 +44,14 @@ class PortInUseError(OSError):
 
 @dataclass(frozen=True)
 class Delivery:
-    """Way of writing an answer; the application puts one into the WSGI environment.
+    """Way of writing an answer; the application puts one into the WSGI environment."""
 
-    Attributes:
-        hold: seconds to hold the connection silently, at most until the client has gone.
-        cut: end the connection afterwards, by a reset or by a plain close.
-        limit: number of bytes of the body to write; None means all. 0 with `cut` means no answer at all.
-        done: called once with True if the whole answer was written to a client that was still there.
-    """
-
-    hold: float = 0.0
+    hold: float = 0.0  # seconds to hold the connection silently, at most until the client has gone
+    # End the connection afterwards, by a reset or by a plain close.
     cut: Literal["reset", "close"] | None = None
+    # Number of bytes of the body to write; None means all. 0 with `cut` means no answer at all.
     limit: int | None = None
+    # Called once with True if the whole answer was written to a client that was still there.
     done: Callable[[bool], None] | None = None
 
     @property
@@ -226,22 +222,17 @@ class LoopbackServer(ThreadedWSGIServer):
                 raise
             super().__init__(HOST, port, app, Handler, fd=listener.fileno())
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own."""
-        thread = threading.Thread(
-            target=self.process_request_thread,
-            args=(request, client_address),
-            name="sandbox-connection",
-            daemon=True,
-        )
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection to its end, unless the server was stopped before this thread began."""
+        thread = threading.current_thread()
+        thread.name = "sandbox-connection"
         with self._connections_lock:
             self._connections[request] = thread
-        thread.start()
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a connection to its end."""
         try:
-            super().process_request_thread(request, client_address)
+            if self.stopping.is_set():
+                self.shutdown_request(request)
+            else:
+                super().process_request_thread(request, client_address)
         finally:
             with self._connections_lock:
                 self._connections.pop(request, None)

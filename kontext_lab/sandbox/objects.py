@@ -24,17 +24,11 @@ _SAME_HUE: Final = 24  # of 256 steps: parts with a hue this near to the sprite'
 
 @dataclass(frozen=True)
 class Sprite:
-    """An object with a file in `sprites/`.
+    """An object with a file in `sprites/`."""
 
-    Attributes:
-        paints: its main colours to choose from; the first is the one in the file.
-        grounded: True if it stands on the ground and throws a shadow there.
-        size: its size relative to other objects.
-    """
-
-    paints: tuple[Colour, ...]
-    grounded: bool = True
-    size: float = 1.0
+    paints: tuple[Colour, ...]  # its main colours to choose from; the first is the one in the file
+    grounded: bool = True  # true if it stands on the ground and throws a shadow there
+    size: float = 1.0  # its size relative to other objects
 
 
 HUES: Final[tuple[Colour, ...]] = (

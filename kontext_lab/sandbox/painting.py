@@ -1,14 +1,13 @@
 """Finished picture files, with their masks and their mark, from a valid request and its references.
 
-Re-frames the reference to an output size, lets it be edited, stamps the "SANDBOX" mark, encodes, and caches. It must not know HTTP,
-money or faults (a black picture is one more kind of picture here).
+Re-frames the reference to an output size, lets it be edited, stamps the "SANDBOX" mark, encodes, and caches. It must
+not know HTTP, money or faults (a black picture is one more kind of picture here).
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import re
 import struct
 import zlib
 from collections.abc import Hashable, Sequence
@@ -43,33 +42,21 @@ RATIO_SIZES: Final = {
     "9:16": (752, 1392),
     "9:21": (672, 1568),
 }
-_TRAINED_SIZES: Final = [
-    (int(width), int(height))
-    for width, height in re.findall(
-        r"(\d+)x(\d+)",
-        "672x1568 688x1504 720x1456 752x1392 800x1328 832x1248 880x1184 944x1104 1024x1024 "
-        "1104x944 1184x880 1248x832 1328x800 1392x752 1456x720 1504x688 1568x672",
-    )
+_TRAINED_SIDES: Final = [
+    *(672, 688, 720, 752, 800, 832, 880, 944, 1024),
+    *(1104, 1184, 1248, 1328, 1392, 1456, 1504, 1568),
 ]
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedPicture:
-    """A finished picture.
+    """A finished picture."""
 
-    Attributes:
-        data: the file's bytes.
-        sha256: digest of the bytes.
-        content_type: "image/jpeg" or "image/png".
-        truth: mask (height, width) of the edited pixels, without the marks'.
-        marks: boxes of "SANDBOX" and of the names of stand-ins.
-    """
-
-    data: bytes
-    sha256: str
-    content_type: str
-    truth: NDArray[np.bool_]
-    marks: tuple[Box, ...]
+    data: bytes  # the file's bytes
+    sha256: str  # digest of the bytes
+    content_type: str  # "image/jpeg" or "image/png"
+    truth: NDArray[np.bool_]  # mask (height, width) of the edited pixels, without the marks'
+    marks: tuple[Box, ...]  # boxes of "SANDBOX" and of the names of stand-ins
 
     @property
     def mark_mask(self) -> NDArray[np.bool_]:
@@ -129,15 +116,14 @@ def output_size(aspect_ratio: str | None, reference: tuple[int, int]) -> tuple[i
     if aspect_ratio is not None:
         return RATIO_SIZES[aspect_ratio]
     ratio = reference[0] / reference[1]
-    return min(_TRAINED_SIZES, key=lambda size: (abs(ratio - size[0] / size[1]), size))
+    return min(
+        zip(_TRAINED_SIDES, reversed(_TRAINED_SIDES), strict=True),
+        key=lambda size: (abs(ratio - size[0] / size[1]), size),
+    )
 
 
 def reframe(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bring an RGB image to a size as the service does: slightly stretched if near, else cropped to cover.
-
-    Returns:
-        Array of shape (height, width, 3).
-    """
+    """Bring an RGB image to a size as the service does: slightly stretched if near, else cropped to cover."""
     width, height = size
     stretch = (image.width / image.height) / (width / height)
     box: tuple[float, float, float, float] | None = None

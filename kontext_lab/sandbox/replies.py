@@ -104,10 +104,7 @@ def error_reply(
     name: str | None = None,
     data: Any = None,
 ) -> Reply:
-    """Build an error in the service's own envelope, "new" (problem+json) or "old".
-
-    The old envelope has no place for data: issues become its list of messages.
-    """
+    """Build an error in the service's own envelope, "new" (problem+json) or "old", which lists issues as messages."""
     title, usual = _ERRORS.get(status, ("Error", ""))
     text = message or usual or title
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -57,11 +57,7 @@ def apply_edit(framed: Pixels, plan: EditPlan, prints: list[Image.Image]) -> tup
 
 
 def _place_object(edited: Pixels, plan: EditPlan) -> tuple[Area, Pixels]:
-    """Paste an object or a cloth with its shadow.
-
-    Low guidance makes it small and as dull as its surroundings, high guidance large and stronger in colour
-    than life.
-    """
+    """Paste an object or a cloth with its shadow: small and dull at low guidance, large and strong at high."""
     sprite = (OBJECTS | CLOTHS)[plan.shape]
     radius = min(edited.shape[:2]) * _OBJECT * sprite.size * (0.8 + 0.35 * plan.drive)
     half = max(4, round(radius * _SPRITE_UNITS / 2))

@@ -6,27 +6,30 @@ requests are answered.
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kontext_lab.sandbox.app import make_app
-from kontext_lab.sandbox.billing import Call, KeyLeak
-from kontext_lab.sandbox.faults import FaultSpec
+from kontext_lab.sandbox.billing import Call, KeyLeak, Ledger
+from kontext_lab.sandbox.faults import FaultPlan, FaultSpec
+from kontext_lab.sandbox.fetched_references import ReferenceLoader
+from kontext_lab.sandbox.hosting import Hosting
 from kontext_lab.sandbox.http_server import HOST, LoopbackServer, PortInUseError
 from kontext_lab.sandbox.replies import CREDITS_PER_USD, Shape
-from kontext_lab.sandbox.simulated_service import DEFAULT_PRICES, Service, Settings
+from kontext_lab.sandbox.simulated_service import Service
 
 __all__ = ["DEFAULT_PORT", "Sandbox", "serve"]
 
 DEFAULT_PORT: Final = 8765
+_PRICES: Final = {"flux/kontext-pro/image-to-image": 0.052, "flux/kontext-max/image-to-image": 0.104}
 _POLL_S: Final = 0.02  # how soon the accepting thread notices a stop
 
 
@@ -79,60 +82,57 @@ class Sandbox:
         envelope: Literal["new", "old"] = "new",
         fetch: bool = False,
     ) -> None:
-        settings = Settings(
-            shape=shape,
-            latency=latency,
-            faults=faults,
-            seed=seed,
-            balance=balance,
-            prices=DEFAULT_PRICES if prices is None else prices,
-            log_delay=log_delay,
-            concurrency=concurrency,
-            keys=keys,
-            url_lifetime=url_lifetime,
-            envelope=envelope,
-            fetch=fetch,
-        )
+        if shape not in get_args(Shape):
+            raise ValueError(f"shape must be one of {', '.join(get_args(Shape))}, not {shape!r}")
+        if envelope not in ("new", "old"):
+            raise ValueError(f"envelope must be new or old, not {envelope!r}")
+        spans = {"latency": latency, "balance": balance, "log_delay": log_delay, "url_lifetime": url_lifetime}
+        for name, value in spans.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a finite number, not negative")
+        if concurrency is not None and concurrency < 1:
+            raise ValueError("concurrency must be at least 1")
+        if isinstance(keys, str):
+            raise ValueError("keys must be a set of keys, not one key")
         self._wanted_port = port
-        self._service = Service(settings)
+        self._service = Service(
+            shape=shape,
+            envelope=envelope,
+            latency=latency,
+            prices=_PRICES if prices is None else prices,
+            keys=keys,
+            places=threading.Semaphore(concurrency or sys.maxsize),
+            faults=FaultPlan(faults, seed),
+            ledger=Ledger(balance, log_delay),
+            hosting=Hosting(url_lifetime),
+            references=ReferenceLoader(fetch),
+        )
         self._server: LoopbackServer | None = None
-        self._thread: threading.Thread | None = None
         self._port: int | None = None
 
     def start(self) -> Self:
-        """Listen for requests. A running sandbox stays as it is; a stopped one starts again on its port.
-
-        Raises:
-            PortInUseError: The port is taken.
-        """
+        """Listen for requests; a stopped one starts again on its port. Raises `PortInUseError` if that is taken."""
         if self._server is None:
             self._server = LoopbackServer(self._port or self._wanted_port, make_app(self._service))
             self._service.stopping = self._server.stopping
             self._port = int(self._server.port)
-            self._thread = threading.Thread(
-                target=self._server.serve_forever, args=(_POLL_S,), name="sandbox", daemon=True
-            )
-            self._thread.start()
+            serve_forever = self._server.serve_forever
+            threading.Thread(target=serve_forever, args=(_POLL_S,), name="sandbox", daemon=True).start()
         return self
 
     def stop(self) -> None:
         """Stop at once: requests under way are cut. Stopping twice does nothing."""
-        server, thread = self._server, self._thread
-        self._server = self._thread = None
-        if server is None or thread is None:
-            return
-        server.stopping.set()
-        server.shutdown()
-        server.abort_connections()
-        thread.join()
-        server.server_close()
+        if self._server is not None:
+            server, self._server = self._server, None
+            server.stopping.set()
+            server.shutdown()
+            server.abort_connections()
+            server.server_close()
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:
@@ -140,11 +140,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Base address, such as http://127.0.0.1:8765.
-
-        Raises:
-            RuntimeError: The sandbox was never started.
-        """
+        """Base address, such as http://127.0.0.1:8765; raises `RuntimeError` if the sandbox was never started."""
         if self._port is None:
             raise RuntimeError("the sandbox has not been started")
         return f"http://{HOST}:{self._port}"
@@ -180,38 +176,22 @@ class Sandbox:
         return self._service.ledger.leaks()
 
     def script(self, faults: Iterable[FaultSpec]) -> None:
-        """Give the next generation requests, in order of arrival, these faults; None means no fault.
-
-        Replaces a script that has not run out. Faults may be given as `Fault` or by preset name.
-        """
+        """Give the next generation requests, in order of arrival, these faults, in place of an earlier script."""
         self._service.faults.set(list(faults))
 
     def truth(self, sha256: str) -> NDArray[np.bool_]:
-        """Return the mask (height, width) of an output's edited pixels, without the mark's.
-
-        Raises:
-            KeyError: No picture with this SHA-256 was made here.
-        """
-        return self._service.truths.get(sha256)
+        """Return the mask (height, width) of an output's edited pixels, without the mark; `KeyError` if unknown."""
+        return self._service.masks.get("truth", sha256)
 
     def mark(self, sha256: str) -> NDArray[np.bool_]:
-        """Return the mask (height, width) of an output's "SANDBOX" mark.
-
-        Raises:
-            KeyError: No picture with this SHA-256 was made here.
-        """
-        return self._service.marks.get(sha256)
+        """Return the mask (height, width) of an output's "SANDBOX" mark; `KeyError` if unknown here."""
+        return self._service.masks.get("mark", sha256)
 
 
 def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:
-    """Run a sandbox until Ctrl-C, SIGTERM or SIGHUP.
+    """Run a sandbox with settings of `Sandbox` until Ctrl-C, SIGTERM or SIGHUP.
 
-    Args:
-        port: Port to listen on; 0 takes a free one.
-        settings: As for `Sandbox`.
-
-    Returns:
-        Exit code: 0 after a stop, 2 if the port is taken or a setting is invalid.
+    Returns the exit code: 0 after a stop, 2 if the port is taken or a setting is invalid.
     """
     try:
         box = Sandbox(port, **settings).start()
@@ -234,13 +214,12 @@ def serve(port: int = DEFAULT_PORT, **settings: Any) -> int:
 def _stop_signals() -> Iterator[threading.Event]:
     """Let stop signals set an event; ignored ones, and all outside the main thread, keep their handlers."""
     stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
     for number in before:
         signal.signal(number, lambda *_: stopped.set())
     try:

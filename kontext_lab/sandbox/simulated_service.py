@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import math
 import re
 import secrets
-import sys
 import threading
 import time
 import uuid
@@ -20,13 +18,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Final, Literal, NoReturn, get_args
+from typing import Any, Final, Literal, NoReturn
 
 from werkzeug.wrappers import Request
 
 from kontext_lab.sandbox.billing import Call, Ledger, to_credits
-from kontext_lab.sandbox.faults import Fault, FaultPlan, FaultSpec, name_of
+from kontext_lab.sandbox.faults import NO_FAULT, Fault, FaultPlan, name_of
 from kontext_lab.sandbox.fetched_references import (
     DecodedReference,
     ReferenceLoader,
@@ -48,49 +45,15 @@ from kontext_lab.sandbox.replies import (
 )
 from kontext_lab.sandbox.validation import FIELDS, Generation, check_body, reference_issue
 
-__all__ = ["DEFAULT_PRICES", "GENERATIONS_PATH", "Service", "Settings"]
+__all__ = ["GENERATIONS_PATH", "Service"]
 
 logger = logging.getLogger(__name__)
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
-DEFAULT_PRICES: Final[Mapping[str, float]] = MappingProxyType(
-    {"flux/kontext-pro/image-to-image": 0.052, "flux/kontext-max/image-to-image": 0.104}
-)
 _LOST_S: Final = 600.0
 _SCHEME: Final = re.compile(r"bearer\s+(\S.*)", re.IGNORECASE)
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _STAND_IN_HEADER: Final = "x-kontext-sandbox-stand-in"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Checked settings of a sandbox; `Sandbox` describes each."""
-
-    shape: Shape = "legacy"
-    latency: float = 0.0
-    faults: Mapping[str, float] | Sequence[FaultSpec] = ()
-    seed: int = 0
-    balance: float = 100.0
-    prices: Mapping[str, float] = field(default_factory=lambda: DEFAULT_PRICES)
-    log_delay: float = 0.0
-    concurrency: int | None = None
-    keys: Collection[str] | None = None
-    url_lifetime: float = 3600.0
-    envelope: Literal["new", "old"] = "new"
-    fetch: bool = False
-
-    def __post_init__(self) -> None:
-        if self.shape not in get_args(Shape):
-            raise ValueError(f"shape must be one of {', '.join(get_args(Shape))}, not {self.shape!r}")
-        if self.envelope not in ("new", "old"):
-            raise ValueError(f"envelope must be new or old, not {self.envelope!r}")
-        for name in ("latency", "balance", "log_delay", "url_lifetime"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number, not negative")
-        if self.concurrency is not None and self.concurrency < 1:
-            raise ValueError("concurrency must be at least 1")
-        if isinstance(self.keys, str):
-            raise ValueError("keys must be a set of keys, not one key")
 
 
 class Refusal(Exception):
@@ -109,7 +72,7 @@ class _Job:
 
     call: Call
     request: Request
-    fault: Fault | None
+    fault: Fault
     started: float
     model: str = "unknown"
     passed: bool = False  # the key was accepted: from here on the request is logged
@@ -128,7 +91,7 @@ class _Job:
         """Decide how the answer is written."""
         whole, fault = Delivery(done=done), self.fault
         # A request that was refused before the work gets its refusal.
-        if fault is None or not (self.pictures or fault.kind == "cut_before"):
+        if not (self.pictures or fault.kind == "cut_before"):
             return whole
         silent = replace(whole, cut="close" if fault.variant == "close" else "reset", limit=0)
         match fault.kind, fault.variant:
@@ -144,30 +107,33 @@ class _Job:
         return whole
 
 
+@dataclass(kw_only=True, eq=False)
 class Service:
-    """The simulated service behind every address."""
+    """The simulated service behind every address; `Sandbox` describes its settings."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.stopping = threading.Event()
-        self.faults = FaultPlan(settings.faults, settings.seed)
-        self.ledger = Ledger(settings.balance, settings.log_delay)
-        self.hosting = Hosting(settings.url_lifetime)
-        self.truths = MaskStore()
-        self.marks = MaskStore()
-        self._admission = threading.Lock()
-        self._places = threading.Semaphore(settings.concurrency or sys.maxsize)
-        self._references = ReferenceLoader(settings.fetch)
+    shape: Shape
+    envelope: Literal["new", "old"]
+    latency: float
+    prices: Mapping[str, float]
+    keys: Collection[str] | None
+    places: threading.Semaphore
+    faults: FaultPlan
+    ledger: Ledger
+    hosting: Hosting
+    references: ReferenceLoader
+    masks: MaskStore = field(default_factory=MaskStore)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _admission: threading.Lock = field(default_factory=threading.Lock)
 
     def error(self, status: int, path: str, request_id: str, **details: Any) -> Reply:
         """Build an error in the envelope of the settings."""
-        details = {"envelope": self.settings.envelope, **details}
+        details = {"envelope": self.envelope, **details}
         return error_reply(status, path=path, request_id=request_id, **details)
 
     def knows_key(self, request: Request) -> bool:
         """True if the Authorization header carries an accepted key."""
         match = _SCHEME.fullmatch(request.headers.get("Authorization", "").strip())
-        return match is not None and (self.settings.keys is None or match[1].strip() in self.settings.keys)
+        return match is not None and (self.keys is None or match[1].strip() in self.keys)
 
     def generate(self, request: Request) -> Reply:
         """Answer one `POST /v1/images/generations`."""
@@ -200,7 +166,7 @@ class Service:
                     # A malformed id is dropped silently, as the service does.
                     client_request_id=client_id if _CLIENT_ID.fullmatch(client_id) else None,
                     headers=headers,
-                    fault=name_of(fault),
+                    fault=None if fault == NO_FAULT else name_of(fault),
                 )
             )
         return _Job(call, request, fault, time.monotonic())
@@ -208,23 +174,23 @@ class Service:
     def _answer(self, job: _Job) -> Reply:
         """Run the checks in order; a failing one raises `Refusal`."""
         fault = job.fault
-        if fault is not None and fault.kind == "cut_before":
+        if fault.kind == "cut_before":
             return Reply(500, b"")  # never written
         if not self.knows_key(job.request):
             raise Refusal(401)
-        if fault is not None and fault.kind == "error" and not fault.is_billed:
+        if fault.kind == "error" and not fault.is_billed:
             self._note_body(job)
             self._pause(fault.seconds or 0.0)
             job.passed = fault.is_logged
             self._refuse_by(fault, 500)
         job.passed = True
-        if not self._places.acquire(blocking=False):
+        if not self.places.acquire(blocking=False):
             self._note_body(job)
             raise Refusal(429)
         try:
             return self._work(job)
         finally:
-            self._places.release()
+            self.places.release()
 
     def _note_body(self, job: _Job) -> Any:
         """Decode the body and record it without picture data; None if it is not JSON (NaN is not)."""
@@ -257,21 +223,19 @@ class Service:
         request, issues = check_body(body)
         if request is None:
             raise Refusal(400, message=issues[0]["message"], data=issues)
-        if request.model not in self.settings.prices:
-            known = ", ".join(self.settings.prices)
+        if request.model not in self.prices:
+            known = ", ".join(self.prices)
             raise Refusal(404, message=f"Model {request.model[:200]} not found; the sandbox has {known}")
         references = self._load(job, request, single=isinstance(body["image_url"], str))
-        price = to_credits(Decimal(str(self.settings.prices[request.model])) * request.num_images)
+        price = to_credits(Decimal(str(self.prices[request.model])) * request.num_images)
         if not self.ledger.reserve(price):
             raise Refusal(403, **OUT_OF_CREDITS)
         try:
             seed = request.seed or secrets.randbelow(2**32 - 1) + 1
             reply = self._make(job, request, references, seed, price)
-            extra = 0.0
             # A lost answer's seconds are spent holding the connection instead.
-            if job.fault is not None and job.fault.kind not in ("lost", "download_slow"):
-                extra = job.fault.seconds or 0.0
-            self._pause(self.settings.latency + extra - (time.monotonic() - job.started))
+            extra = 0.0 if job.fault.kind in ("lost", "download_slow") else job.fault.seconds or 0.0
+            self._pause(self.latency + extra - (time.monotonic() - job.started))
         except BaseException:
             self.ledger.release(price)
             raise
@@ -281,7 +245,7 @@ class Service:
         references, issues = [], []
         for index, uri in enumerate(request.image_urls):
             try:
-                references.append(self._references.load(uri))
+                references.append(self.references.load(uri))
             except ReferenceRefusedError as error:
                 issues.append(reference_issue(index, single, str(error)))
         if issues:
@@ -296,52 +260,43 @@ class Service:
     ) -> Reply:
         """Make the pictures, host them and write the answer, damaged as the fault wants it."""
         fault, count = job.fault, request.num_images
-        kind, variant = (fault.kind, fault.variant) if fault is not None else ("", "")
+        kind, variant = fault.kind, fault.variant
         if kind == "no_picture":
             count = 0
         elif (kind, variant) == ("missing_one", "fewer"):
             count -= 1
         entries, flags = [], []
         for number in range(1, count + 1):
-            struck = fault if fault is not None and fault.strikes(number) else None
-            flagged = struck is not None and kind == "moderated"
-            black = flagged or (struck is not None and kind == "black")
-            if fault is not None and (kind, variant) == ("missing_one", "black"):
+            struck = fault if fault.strikes(number) else NO_FAULT
+            black = struck.kind in ("moderated", "black")
+            if (kind, variant) == ("missing_one", "black"):
                 black = number == (fault.picture or request.num_images)
             if black:
                 picture = black_picture(request, references)
             else:
                 picture = make_picture(request, references, seed, number - 1)
             job.pictures.append(picture)
-            flags.append(flagged)
+            flags.append(struck.kind == "moderated")
             entries.append(self._entry(picture, struck, job.request.host_url))
         if (kind, variant) == ("unreadable", "text"):
             return Reply(200, b"OK, your picture is ready", "text/plain; charset=utf-8")
         if kind == "unreadable":
             return json_reply(200, {"result": {"status": "succeeded", "assets": [{"kind": "image"}]}})
         seed = seed % 2**32 or 1
-        shape, prompt = self.settings.shape, request.prompt
+        shape, prompt = self.shape, request.prompt
         return json_reply(200, success_body(shape, entries, flags, seed=seed, prompt=prompt, credits=price))
 
-    def _entry(self, picture: SimulatedPicture, fault: Fault | None, base_url: str) -> dict[str, Any]:
+    def _entry(self, picture: SimulatedPicture, fault: Fault, base_url: str) -> dict[str, Any]:
         """Host a picture, or put its bytes into the answer if the fault wants that."""
         height, width = picture.truth.shape
-        self.truths.put(picture.sha256, picture.truth)
-        self.marks.put(picture.sha256, picture.mark_mask)
+        self.masks.put(picture.sha256, truth=picture.truth, mark=picture.mark_mask)
         inline, url = {}, None
-        if fault is not None and fault.kind == "b64":
+        if fault.kind == "b64":
             inline = {fault.variant: base64.b64encode(picture.data).decode()}
         else:
             url = f"{base_url}outputs/{self.hosting.put(picture.data, picture.content_type, fault)}"
-        return {
-            "url": url,
-            "content_type": picture.content_type,
-            "width": width,
-            "height": height,
-            "file_name": None,
-            "file_size": None,
-            **inline,
-        }
+        file = {"width": width, "height": height, "file_name": None, "file_size": None}
+        return {"url": url, "content_type": picture.content_type, **file, **inline}
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
@@ -352,14 +307,14 @@ class Service:
         fault = job.fault
         outputs = tuple(picture.sha256 for picture in job.pictures)
         self.ledger.update(job.call.number, outputs=outputs)
-        if fault is not None and not fault.is_billed:
+        if not fault.is_billed:
             self.ledger.release(price)
             raise Refusal(500)
         self.ledger.charge(job.call.number, price)
         job.billed = True
-        if fault is None or fault.is_logged:
+        if fault.is_logged:
             self.ledger.log(job.call.number, succeeded=True, model=job.model, credits=price)
-        if fault is not None and fault.kind == "error":
+        if fault.kind == "error":
             self._refuse_by(fault, 502)
         usd = Decimal(price) / CREDITS_PER_USD
         money = {"x-aimlapi-credits-used": str(price), "x-aimlapi-usd-spent": f"{usd:.9f}"}
@@ -369,13 +324,13 @@ class Service:
     def _refuse(self, job: _Job, refusal: Refusal) -> Reply:
         """Build an error reply; refused work is logged as failed and costs nothing."""
         fault = job.fault
-        if job.passed and not job.billed and (fault is None or fault.logged is not False):
+        if job.passed and not job.billed and fault.logged is not False:
             self.ledger.log(job.call.number, succeeded=False, model=job.model, credits=0)
         if refusal.reply is not None:
             return refusal.reply
         reply = self.error(refusal.status, GENERATIONS_PATH, job.call.request_id, **refusal.details)
         retry = {}
-        if fault is not None and fault.retry_after is not None and fault.status == refusal.status:
+        if fault.retry_after is not None and fault.status == refusal.status:
             retry = {"Retry-After": str(fault.retry_after)}
         return replace(reply, headers=job.ids | retry)
 
@@ -385,4 +340,4 @@ class Service:
         if fault.from_proxy:
             raise Refusal(status, proxy_reply(status, str(fault.envelope)))
         details = OUT_OF_CREDITS if fault.variant == "credits" else {}
-        raise Refusal(status, envelope=fault.envelope or self.settings.envelope, **details)
+        raise Refusal(status, envelope=fault.envelope or self.envelope, **details)

@@ -7,7 +7,7 @@ client side of this project, whose own checks are written separately so that a m
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -64,13 +64,18 @@ def check_body(body: Any) -> tuple[Generation | None, list[Issue]]:
     return Generation(**values), []
 
 
-def _text(maximum: int | None = None) -> Check:
+def _text(maximum: int | None = None, options: Sequence[str] = ()) -> Check:
+    expected = " | ".join(f"'{option}'" for option in options) or "string"
+
     def check(value: Any, path: list[Any], issues: list[Issue]) -> Any:
         if not isinstance(value, str):
-            issues.append(_wrong_type(value, "string", path))
+            issues.append(_wrong_type(value, expected, path))
         elif maximum is not None and len(value) > maximum:
             message = f"String must contain at most {maximum} character(s)"
             issues.append(_limit("string", path, message, maximum=maximum))
+        elif options and value not in options:
+            message = f"Invalid enum value. Expected {expected}, received '{value}'"
+            issues.append(_issue("invalid_enum_value", path, message, received=value, options=list(options)))
         return value
 
     return check
@@ -129,21 +134,6 @@ def _number(low: int, high: int | None, *, whole: bool) -> Check:
     return check
 
 
-def _choice(options: tuple[str, ...]) -> Check:
-    expected = " | ".join(f"'{option}'" for option in options)
-
-    def check(value: Any, path: list[Any], issues: list[Issue]) -> Any:
-        if not isinstance(value, str):
-            issues.append(_wrong_type(value, expected, path))
-        elif value not in options:
-            message = f"Invalid enum value. Expected {expected}, received '{value}'"
-            issue = _issue("invalid_enum_value", path, message, received=value, options=list(options))
-            issues.append(issue)
-        return value
-
-    return check
-
-
 _CHECKS: Final[dict[str, Check]] = {
     "model": _text(),
     "prompt": _text(MAX_PROMPT),
@@ -151,9 +141,9 @@ _CHECKS: Final[dict[str, Check]] = {
     "num_images": _number(1, 4, whole=True),
     "seed": _number(1, None, whole=True),
     "guidance_scale": _number(1, 20, whole=False),
-    "safety_tolerance": _choice(SAFETY_TOLERANCES),
-    "output_format": _choice(OUTPUT_FORMATS),
-    "aspect_ratio": _choice(ASPECT_RATIOS),
+    "safety_tolerance": _text(options=SAFETY_TOLERANCES),
+    "output_format": _text(options=OUTPUT_FORMATS),
+    "aspect_ratio": _text(options=ASPECT_RATIOS),
 }
 _REQUIRED: Final = ("model", "prompt", "image_url")
 FIELDS: Final = tuple(_CHECKS)
@@ -164,7 +154,6 @@ _TYPE_NAMES: Final = {
     str: "string",
     list: "array",
     dict: "object",
-    type(None): "null",
 }
 
 
@@ -173,7 +162,7 @@ def _issue(code: str, path: list[Any], message: str, **details: Any) -> Issue:
 
 
 def _wrong_type(value: Any, expected: str, path: list[Any], received: str | None = None) -> Issue:
-    received = received or _TYPE_NAMES.get(type(value), "unknown")
+    received = received or _TYPE_NAMES.get(type(value), "null")
     message = f"Expected {expected}, received {received}"
     return _issue("invalid_type", path, message, expected=expected, received=received)
 

@@ -498,6 +498,6 @@ def test_the_labs_own_sandbox_loads():
         }
         url = f"{connection.box.url}/v1/images/generations"
         answer = requests.post(url, headers={"Authorization": "Bearer k"}, data=json.dumps(body), timeout=20)
-        assert (400, True) == (answer.status_code, connection.box._service.settings.fetch)
+        assert (400, True) == (answer.status_code, connection.box._service.references.fetch)
     finally:
         connection.close()
