@@ -33,10 +33,7 @@ _LONGEST = 28
 
 
 class AxisPickers(Section):
-    """Pickers for the arrangement of a grid; calls `changed` after every change by a person.
-
-    `load_references` loads the references of results, then calls its second argument.
-    """
+    """Pickers for the arrangement of a grid; calls `changed` after every change by a person."""
 
     def __init__(
         self,
@@ -46,7 +43,7 @@ class AxisPickers(Section):
         super().__init__()
         self._changed = changed
         self._results: Results | None = None
-        self._load_references = load_references
+        self._load_references = load_references  # calls its second argument when they are loaded
         self._requested: Results | None = None
         self._complete: Results | None = None
         self.rows, self.columns = picker("rows"), picker("columns")

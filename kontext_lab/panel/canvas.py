@@ -1,7 +1,6 @@
 """The grid's canvas: shows plans as they come, and reports hovered and clicked tiles and the crop that all share.
 
-Frames are batched by a scheduler that is passed in, pictures are loaded by a background that is passed in; every
-widget is touched on the thread that calls. If ipympl fails, a static picture takes the canvas's place.
+Every widget is touched on the thread that calls. If ipympl fails, a static picture takes the canvas's place.
 """
 
 from __future__ import annotations
@@ -36,32 +35,15 @@ _CACHED = 0.08
 
 
 class _CanvasEvents(anywidget.AnyWidget):
-    """An invisible widget beside a canvas: the wheel, keys and frames as the browser must handle them.
-
-    Attributes:
-        label: the canvas's name for screen readers.
-        canvas: the model id of the canvas.
-    """
+    """An invisible widget beside a canvas: the wheel, keys and frames as the browser must handle them."""
 
     _esm = STATIC / "canvas.js"
-    label = traitlets.Unicode("Grid of pictures").tag(sync=True)
-    canvas = traitlets.Unicode("").tag(sync=True)
+    label = traitlets.Unicode("Grid of pictures").tag(sync=True)  # for screen readers
+    canvas = traitlets.Unicode("").tag(sync=True)  # model id of the canvas
 
 
 class GridCanvas:
-    """A grid of pictures with zoom and pan.
-
-    Args:
-        later: calls a function after some seconds on this thread.
-        background: calls a function on another thread and hands its value back on this one.
-        on_trouble: called with exceptions of callbacks and drawing.
-        static: a picture in place of the canvas.
-
-    Attributes:
-        widget: to display.
-        why_static: the reason for a static picture instead of a canvas, or "".
-        sheet: the drawing.
-    """
+    """A grid of pictures with zoom and pan; `static` shows a picture in place of the canvas."""
 
     DPI = 100.0
     """CSS pixels per inch of a plan."""
@@ -86,6 +68,7 @@ class GridCanvas:
         self._due: float | None = None
         self._drawn_at, self._cost, self._moves = 0.0, 0.0, 0
         self._stale = True
+        # The reason for a static picture instead of a canvas, or "".
         self.why_static = "switched off" if static else ""
         self._canvas: Any = None
         self.widget: Widget = self._make_static() if static else self._make_live()

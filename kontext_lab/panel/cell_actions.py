@@ -146,11 +146,7 @@ class CellActions(Section):
         self.background(load, put)
 
     def use_settings(self, **values: tuple[LabelledValue, ...]) -> None:
-        """Fill the form with the cell's settings, one value each; `values` replaces some of them.
-
-        Raises:
-            NotFound: its request is unknown.
-        """
+        """Fill the form with the cell's settings, one value each; `values` replaces some of them."""
         cell = self._session.picked.cell
         request = cell.request
         if request is None:

@@ -1,7 +1,6 @@
 """The content of the form as a value: a sweep is made of it, or it says what is wrong and where. Pure.
 
-Everything is text as it was typed, except references, which are read when they are added. A sweep that is put into
-the form and read out again is the same sweep, so that it goes on in its own run.
+A sweep that is put into the form and read out again is the same sweep, so that it goes on in its own run.
 """
 
 from __future__ import annotations
@@ -60,16 +59,11 @@ class LabelledValue:
 
 @dataclass(frozen=True)
 class PlaceholderValues:
-    """The placeholders of the prompts, and the values of every placeholder that was ever typed.
+    """The placeholders of the prompts, and the values of every placeholder that was ever typed."""
 
-    Attributes:
-        names: in use, in order of appearance.
-        values: by name; a name that is not in use may come back.
-        gap: position and name of the placeholder that disappeared last: one that appears there is the same, renamed.
-    """
-
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # in use, in order of appearance
     values: Mapping[str, tuple[LabelledValue, ...]] = field(default_factory=dict)
+    # Position and name of the placeholder that disappeared last: one that appears there is the same, renamed.
     gap: tuple[int, str] | None = None
 
     @property
@@ -106,11 +100,7 @@ def follow_prompts(words: PlaceholderValues, prompts: Iterable[str]) -> Placehol
 
 
 class FormError(SweepError):
-    """A form that is not a sweep yet.
-
-    Attributes:
-        problems: a line for each place: a field, `{word}`, `image`, `name` …, or "" for the whole.
-    """
+    """A form that is not a sweep yet; `problems` by place: a field, `{word}`, `image`, `name` …, or "" for the whole."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__(next(iter(problems.values()), "nothing is wrong"))
@@ -122,35 +112,19 @@ class FormError(SweepError):
 
 @dataclass(frozen=True)
 class FormState:
-    """The content of the form.
-
-    Attributes:
-        prompts: the wordings, with their names.
-        words: the placeholders and their values.
-        references: the pictures, with their names.
-        combined: True if all references go into each request; else each is a value of its own.
-        values: the typed values by field.
-        kept: axes that the form has no field for, such as paired values; they stay as they are.
-        order: the keys of the axes of the sweep that was put in.
-        axes_of_one: keys that are an axis although they have one value.
-        name: of the sweep.
-        note: of the sweep.
-        price: US dollars per picture, or "".
-        max_megapixels: above which references are scaled down.
-        protect: the boxes of each reference that an edit should leave alone, by their names.
-    """
+    """The content of the form: references, which are read when they are added, and texts as they were typed."""
 
     prompts: tuple[LabelledValue, ...] = (LabelledValue(""),)
     words: PlaceholderValues = field(default_factory=PlaceholderValues)
     references: tuple[tuple[Reference, str], ...] = ()
-    combined: bool = False
+    combined: bool = False  # all references go into each request; else each is a value of its own
     values: Mapping[str, tuple[LabelledValue, ...]] = field(default_factory=dict)
-    kept: tuple[Axis, ...] = ()
-    order: tuple[str, ...] = ()
-    axes_of_one: frozenset[str] = frozenset()
+    kept: tuple[Axis, ...] = ()  # without a field in the form, such as paired values
+    order: tuple[str, ...] = ()  # keys of the axes of the sweep that was put in
+    axes_of_one: frozenset[str] = frozenset()  # keys that are an axis although they have one value
     name: str = ""
     note: str = ""
-    price: str = ""
+    price: str = ""  # US dollars per picture
     max_megapixels: float = MAX_MEGAPIXELS
     protect: Mapping[Reference, Boxes] = field(default_factory=dict)
 

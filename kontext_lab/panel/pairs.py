@@ -22,10 +22,7 @@ _REPLICATES = ("seed", "repeat", "image", OUTPUT)
 class Match:
     """Two outputs of the same seed, reference and everything else, that differ in one axis.
 
-    Attributes:
-        left: has the earlier of the two values, until the match is flipped.
-        right: has the later.
-        labels: labels of the two values, in this order.
+    `left` has the earlier of the two values until the match is flipped; `labels` are theirs, in this order.
     """
 
     left: Output
@@ -103,22 +100,13 @@ def _together(values: Values, axis: str, other: str) -> bool:
 
 
 class VoteSession:
-    """Pairs of one axis at a time, in random order.
-
-    Attributes:
-        matches: pairs by axis.
-        axis: the current one, or "" if no axis has pairs.
-        rater: who votes.
-        votes: of all raters, on all axes.
-        current: the pair to vote on, or None.
-        following: the pair after it, or None.
-    """
+    """Pairs of one axis at a time, in random order."""
 
     def __init__(self, rater: str = "", rng: Random | None = None) -> None:
         self.rater = rater
-        self.axis = ""
+        self.axis = ""  # if no axis has pairs
         self.matches: Mapping[str, Sequence[Match]] = {}
-        self.votes: list[Vote] = []
+        self.votes: list[Vote] = []  # of all raters, on all axes
         self.current: Match | None = None
         self.following: Match | None = None
         self._rng = rng or Random()
@@ -127,9 +115,9 @@ class VoteSession:
         self._taken_back: set[str] = set()
 
     def put(self, matches: Mapping[str, Sequence[Match]], votes: Sequence[Vote], axis: str = "") -> None:
-        """Replace pairs and votes; the current pair stays if it is among them.
+        """Replace pairs and votes; the current pair stays if it is among them, the current axis unless one is given.
 
-        Votes given here that are not written yet count too. `axis` is the one to begin with; "" keeps the current one.
+        Votes given here that are not written yet count too.
         """
         self.matches = matches
         known = {vote.key for vote in votes}

@@ -1,8 +1,4 @@
-"""Blind ranking: which of two pictures is better, and the scores of the answers; the tab Rank, and `kl.rank`.
-
-A vote counts at once and is written in the background; the next pair is loaded before it is asked about. Knows no
-grid and no form.
-"""
+"""Blind ranking: which of two pictures is better, and the scores of the answers; the tab Rank, and `kl.rank`."""
 
 from __future__ import annotations
 

@@ -59,11 +59,9 @@ def score_table(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, s
 
 
 def by_value(matches: Sequence[Match], votes: Iterable[Vote]) -> Scores:
-    """Score the values themselves: each vote on a pair counts for the values of the two.
+    """Score the values themselves: each vote on one of the pairs counts for the values of the two.
 
-    This assumes that the preference is the same for every seed and reference. If it is not, the errors are too small, and the
-    scores of the outputs, which are compared within seeds, are more reliable.
-    Votes on other pairs are ignored.
+    This assumes that the preference is the same for every seed and reference. If it is not, the errors are too small.
     """
     labels = {match.pair: dict(zip(match.ids, match.labels, strict=True)) for match in matches}
     return scores(

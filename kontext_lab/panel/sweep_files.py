@@ -87,11 +87,7 @@ class Files(Section):
         self.done.say(f"written to {file.absolute()}")
 
     def copy_yaml(self) -> None:
-        """Copy the form's sweep as YAML, with paths relative to the working folder.
-
-        Raises:
-            SweepError: a reference has no file of its own, so that text alone can't hold it.
-        """
+        """Copy the form's sweep as YAML, with paths relative to the working folder."""
         sweep = self._form.draft.sweep()
         for reference in sweep.references:
             if not reference.url and not Path(reference.source).is_file():

@@ -1,6 +1,6 @@
-"""Building blocks of the panel: text lines, buttons, rows, sections that show the errors of their callbacks, shared layouts.
+"""Building blocks of the panel: text lines, buttons, rows, sections that show the errors of their callbacks.
 
-To ipywidgets every layout and every style is a widget of its own, with a message to the page when it is created: two
+To ipywidgets every layout and style is a widget of its own, with a message to the page when it is created: two
 thirds of a panel's messages. Equal ones are shared here, and never changed.
 """
 
@@ -178,11 +178,7 @@ def set_options(chosen: Dropdown, options: Sequence[tuple[str, Any]], default: A
 
 
 class Section(VBox):
-    """A part of the panel. An exception of a callback is shown at its foot, in one line.
-
-    Args:
-        dispatcher: of the widgets' thread; needed for `background`.
-    """
+    """A part of the panel. An exception of a callback is shown at its foot, in one line."""
 
     def __init__(self, dispatcher: UiDispatcher | None = None) -> None:
         self._dispatcher = dispatcher
@@ -297,15 +293,9 @@ class Section(VBox):
         key: str = "",
         busy: TextLine | None = None,
     ) -> None:
-        """Do something on another thread, and hand its value to `then` on the thread of the widgets.
+        """Do something on another thread, touching no widget, and hand its value to `then` on the thread of the widgets.
 
-        Args:
-            work: touches no widget.
-            then: its exceptions are shown here.
-            on_error: takes an exception of `work`; by default it is shown here.
-            lane: as in `UiDispatcher.background`.
-            key: of this section's work with the same key, only the newest is handed back.
-            busy: a line that is emptied when it is done.
+        Lane and key are as in `UiDispatcher.background`, keys by section; `busy` is emptied when the work is done.
         """
 
         def end(call: Callable[..., Any]) -> Callable[..., None]:

@@ -163,14 +163,6 @@ def test_remove() -> None:
     assert ("2",) == field.value
 
 
-def test_single_field_holds_the_newest() -> None:
-    """With `single`, a new value takes the place of the old one, and no value changes nothing."""
-    field = ValuesField("Model", value=["a"], single=True)
-    commit(field, "b")
-    commit(field, " , ")
-    assert ("b",) == field.value
-
-
 def test_flush_commits_what_is_typed() -> None:
     """What stands in the input when Run is clicked counts."""
     field = ValuesField("Seeds", pending="4")

@@ -51,14 +51,9 @@ _AXIS_PLACE = re.compile(r"^axis '[^']+', value \d+: ")
 
 
 class AxisField(ValuesField):
-    """A field for the values of a request field, or of a placeholder.
+    """A field for the values of a request field, or of a placeholder, which has no looks.
 
     A range is expanded, `2-8:3` to 2, 5 and 8. Of a placeholder every text is one value, also with commas.
-
-    Args:
-        key: the request field, or the name of the placeholder.
-        changed: called after every change by a person.
-        looks: of a request field; None for a placeholder.
     """
 
     def __init__(self, key: str, changed: Callable[[], None], looks: Appearance | None = None) -> None:
@@ -216,11 +211,7 @@ class More(Section):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The run options, as `lab.run` takes them.
-
-        Raises:
-            ConfigError: the budget is not an amount of US dollars.
-        """
+        """The run options, as `lab.run` takes them; a `ConfigError` says what is not allowed."""
         text = self.budget.value.strip().lstrip("$").strip()
         try:
             budget = float(text) if text else None

@@ -29,21 +29,15 @@ Pictures = Sequence[tuple[Reference, str]]
 
 
 class Protect(Section):
-    """The boxes of a sweep; calls `changed` after every change by a person.
-
-    Attributes:
-        values: the boxes of each reference, by their names.
-        transfer: a line about boxes that were transferred to another reference.
-        drawing: where boxes are drawn; None until it is first opened.
-    """
+    """The boxes of a sweep, by reference and name; calls `changed` after every change by a person."""
 
     def __init__(self, session: Session, changed: Callable[[], None]) -> None:
         super().__init__(session.dispatcher)
         self._session, self._changed = session, changed
         self.values: dict[Reference, Boxes] = {}
-        self.transfer = TextLine(kind="muted")
+        self.transfer = TextLine(kind="muted")  # about boxes transferred to another reference
         self._pictures: Pictures = ()
-        self.drawing: Drawing | None = None
+        self.drawing: Drawing | None = None  # until it is first opened
         self.is_open = False
         self.toggle = self.button(
             "", self._toggle, "Draw boxes on the reference that an edit should leave alone", small=True
