@@ -117,14 +117,8 @@ class GridCanvas:
 
     @property
     def crop(self) -> Crop:
-        """The visible part of every picture; can be set."""
+        """The visible part of every picture."""
         return self._crop
-
-    @crop.setter
-    def crop(self, crop: Crop) -> None:
-        if crop != self._crop:
-            self._crop = crop
-            self._schedule(max(_GESTURE, self._cost))
 
     def show(self, plan: GridPlan, *, dark: bool = False) -> None:
         """Show a plan; the crop stays."""
@@ -152,7 +146,8 @@ class GridCanvas:
     def move(self, crop: Crop) -> None:
         """Show another part of every picture, and call the listeners."""
         if crop != self._crop:
-            self.crop = crop
+            self._crop = crop
+            self._schedule(max(_GESTURE, self._cost))
             self._emit("crop", crop)
 
     def _set_cursor(self, shape: str) -> None:

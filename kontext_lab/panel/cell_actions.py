@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from ipywidgets import HTML, Text, ToggleButtons
+from ipywidgets import HTML, ToggleButtons
 
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.images import Boxes, Reference, load_reference
@@ -17,7 +17,7 @@ from kontext_lab.panel.form import Form
 from kontext_lab.panel.form_state import FormState, LabelledValue
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.sweep_files import Clipboard
-from kontext_lab.panel.widgets import Section, TextLine, plain, row
+from kontext_lab.panel.widgets import Section, TextLine, plain, row, text_field
 from kontext_lab.results import Output
 from kontext_lab.results.labels import FAVOURITE, criterion_of, verdict_key
 from kontext_lab.sweep import Sweep
@@ -48,12 +48,7 @@ class VerdictButtons(Section):
             "★ F", self.toggle_favourite, "Favourite: key F; press again to withdraw", small=True
         )
         self.given = TextLine(kind="muted")
-        self.note = Text(
-            placeholder="a note, then Enter",
-            description="Note",
-            continuous_update=False,
-            **plain(Text, width="24em"),
-        )
+        self.note = text_field("Note", "a note, then Enter", on_enter=True, width="24em")
         self.fill([row(self.criterion, self.passed, self.failed, self.favourite, self.given), self.note])
         self.on_change(self.note, self._on_note)
         self.on_change(self.criterion, self._refresh)
@@ -91,7 +86,7 @@ class VerdictButtons(Section):
 
     def _refresh(self) -> None:
         """Show the verdicts on the picked output."""
-        output: Output | None = self._session.selection
+        output = self._session.selection
         metrics = {} if output is None else output.metrics
         criterion = self.criterion.value  # None if the lab has no criteria
         verdict = metrics.get(verdict_key(criterion)) if criterion else None

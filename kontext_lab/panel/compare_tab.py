@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ipywidgets import HTML, Combobox
 
@@ -19,9 +19,7 @@ from kontext_lab.panel.planned_results import differences, merged, output_at
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
 from kontext_lab.results import Output, Results
-
-if TYPE_CHECKING:
-    from kontext_lab.tracking import SweepRun
+from kontext_lab.tracking import SweepRun
 
 __all__ = ["Compare"]
 

@@ -131,27 +131,21 @@ class FormState:
     @property
     def pictures(self) -> tuple[tuple[Reference, str], ...]:
         """All references with their names, also those of kept axes."""
-        kept = [
-            (reference, "")
-            for axis in self.kept
-            for entry in axis.values
-            for key, part in zip(axis.keys, entry, strict=True)
-            if key in REFERENCE_KEYS
-            for reference in part
-        ]
+        kept = [(reference, "") for part in self._kept_values(*REFERENCE_KEYS) for reference in part]
         return tuple(dict.fromkeys((*self.references, *kept)))
+
+    def _kept_values(self, *keys: str) -> list[Any]:
+        """The values of these keys on kept axes."""
+        parts = [
+            pair for axis in self.kept for entry in axis.values for pair in zip(axis.keys, entry, strict=True)
+        ]
+        return [value for key, value in parts if key in keys]
 
     def with_prompts(self, prompts: Iterable[LabelledValue]) -> FormState:
         """A copy with other prompts, and their placeholders."""
         new = tuple(prompts)
-        kept = [
-            str(entry[axis.keys.index("prompt")])
-            for axis in self.kept
-            if "prompt" in axis.keys
-            for entry in axis.values
-        ]
-        words = follow_prompts(self.words, [*(prompt.text for prompt in new), *kept])
-        return replace(self, prompts=new, words=words)
+        templates = (*(prompt.text for prompt in new), *map(str, self._kept_values("prompt")))
+        return replace(self, prompts=new, words=follow_prompts(self.words, templates))
 
     def sweep(self) -> Sweep:
         """The sweep.
@@ -246,44 +240,40 @@ class FormState:
     @classmethod
     def of(cls, sweep: Sweep) -> FormState:
         """A sweep as the form shows it."""
-        values: dict[str, tuple[LabelledValue, ...]] = {}
+        fixed = dict(sweep.fixed)
+        references = tuple((reference, "") for reference in fixed.pop("images", ()))
+        combined = len(references) > 1
+        price = decimal_text(fixed.pop("price")) if "price" in fixed else ""
+        texts: dict[str, tuple[LabelledValue, ...]] = {
+            key: (LabelledValue(value_text(key, value)),) for key, value in fixed.items()
+        }
+        kept: list[Axis] = []
+        for axis in sweep.axes:
+            pairs = list(zip(axis.values, axis.labels, strict=True))
+            if len(axis.keys) > 1 or axis.key == "images":
+                kept.append(axis)
+            elif axis.key == "image":
+                references = tuple((entry[0][0], label) for entry, label in pairs)
+            else:
+                texts[axis.key] = tuple(
+                    LabelledValue(value_text(axis.key, entry[0]), label) for entry, label in pairs
+                )
+        prompts = texts.pop("prompt", ())
         draft = cls(
-            name=sweep.given_name,
-            note=sweep.note,
-            max_megapixels=sweep.max_megapixels,
-            protect=dict(sweep.boxes),
+            words=PlaceholderValues(values={key: texts[key] for key in texts if key not in VALUE_KEYS}),
+            references=references,
+            combined=combined,
+            values={key: texts[key] for key in texts if key in VALUE_KEYS},
+            kept=tuple(kept),
             order=tuple(axis.key for axis in sweep.axes),
             axes_of_one=frozenset(axis.key for axis in sweep.axes if len(axis) == 1),
+            name=sweep.given_name,
+            note=sweep.note,
+            price=price,
+            max_megapixels=sweep.max_megapixels,
+            protect=dict(sweep.boxes),
         )
-        for key, value in sweep.fixed.items():
-            if key == "prompt":
-                draft = replace(draft, prompts=(LabelledValue(value),))
-            elif key == "images":
-                references = tuple((reference, "") for reference in value)
-                draft = replace(draft, references=references, combined=len(references) > 1)
-            elif key == "price":
-                draft = replace(draft, price=decimal_text(value))
-            else:
-                values[key] = (LabelledValue(value_text(key, value)),)
-        for axis in sweep.axes:
-            draft = draft._with_axis(axis, values)
-        prompts = () if any("prompt" in axis.keys for axis in draft.kept) else draft.prompts
-        return replace(draft, values=values).with_prompts(prompts)
-
-    def _with_axis(self, axis: Axis, values: dict[str, tuple[LabelledValue, ...]]) -> FormState:
-        """A copy with an axis of the sweep that is put in; `values` takes those of a field."""
-        if len(axis.keys) > 1 or axis.key == "images":
-            return replace(self, kept=(*self.kept, axis))
-        pairs = list(zip(axis.values, axis.labels, strict=True))
-        if _is_image(axis):
-            return replace(self, references=tuple((entry[0][0], label) for entry, label in pairs))
-        labelled = tuple(LabelledValue(value_text(axis.key, entry[0]), label) for entry, label in pairs)
-        if axis.key == "prompt":
-            return replace(self, prompts=labelled)
-        if axis.key in VALUE_KEYS:
-            values[axis.key] = labelled
-            return self
-        return replace(self, words=self.words.replace(axis.key, labelled))
+        return draft.with_prompts(prompts)
 
 
 def value_errors(key: str, values: Iterable[LabelledValue]) -> dict[str, str]:

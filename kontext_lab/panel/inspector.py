@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
-from ipywidgets import HTML, Box, ToggleButton
+from ipywidgets import HTML, Box
 
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures import change_webp
 from kontext_lab.images.heat_map import BRIGHTEST
+from kontext_lab.lab import Lab
 from kontext_lab.lab.change_maps import ChangeMaps, on_references
 from kontext_lab.lab.lookup import with_requests
 from kontext_lab.metrics import Placement
@@ -21,11 +21,8 @@ from kontext_lab.panel.cell_details import details_html, facts_html, state_text,
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.sweep_files import Clipboard
-from kontext_lab.panel.widgets import Section, TextLine, column, plain, row, show_if
+from kontext_lab.panel.widgets import Section, TextLine, column, plain, row, show_if, toggle
 from kontext_lab.results import Output, Results
-
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
 
 __all__ = ["Inspector"]
 
@@ -60,12 +57,8 @@ class Inspector(Section):
         self._loaded: _Loaded | None = None
         self.viewer = Viewer("slider")
         self.viewer.on_trouble(self.show)
-        self.change_map = ToggleButton(
-            value=False,
-            description="Change map",
-            tooltip="Show what changed over the grey reference, in place of the picture before",
-            **plain(ToggleButton, width="auto"),
-        )
+        over = "Show what changed over the grey reference, in place of the picture before"
+        self.change_map = toggle("Change map", over)
         self.on_change(self.change_map, self._show_map)
         self.map_line, self.title = TextLine(kind="muted"), TextLine()
         self.facts, self.details = HTML(**plain(HTML)), HTML(**plain(HTML))
@@ -85,7 +78,7 @@ class Inspector(Section):
         self._on_selection()
 
     def _on_beat(self) -> None:
-        picked: Output | None = self._session.selection
+        picked = self._session.selection
         if picked is None or picked.cell not in self._session.changed:
             return
         current = next((one for one in picked.cell.outputs if one.number == picked.number), picked)
@@ -97,7 +90,7 @@ class Inspector(Section):
                 self._load(picked)
 
     def _on_selection(self) -> None:
-        output: Output | None = self._session.selection
+        output = self._session.selection
         self._loaded = None
         self.map_line.say("")
         show_if(output is not None, self.description, *self._about)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from traitlets import Bool, Dict, HasTraits, Int, Unicode
 
 from kontext_lab.errors import SweepError
+from kontext_lab.lab import Lab
+from kontext_lab.lab.plan import Plan
 from kontext_lab.panel.form_state import FormError, FormState
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.panel.widgets import error_text
-
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
-    from kontext_lab.lab.plan import Plan
 
 __all__ = ["PlanRequest", "Planner"]
 

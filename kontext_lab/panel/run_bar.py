@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ipywidgets import HTML
 
 from kontext_lab.errors import AlreadyRunning, ConfigError
+from kontext_lab.lab import Lab
+from kontext_lab.lab.plan import Plan
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.planner import Planner
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
 from kontext_lab.results import Results, State
 from kontext_lab.sweep import Sweep
-
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
-    from kontext_lab.lab.plan import Plan
 
 __all__ = ["RunBar", "meter", "progress_line"]
 
@@ -240,7 +238,7 @@ class RunBar(Section):
     def _retry_problem(self) -> str:
         """The reason why failed cells on show can't be sent again, or ""."""
         session = self._session
-        results: Results | None = session.results
+        results = session.results
         if results is None or session.sweep is None or not results.counts[State.FAILED]:
             return "there is nothing to retry: no sweep with failed cells is on show"
         services = {cell.service for cell in results}
@@ -255,8 +253,9 @@ class RunBar(Section):
         show_if(possible and self.retry_price.text, self.retry_price)
 
     def _current_retry_input(self) -> _RetryInput:
-        options = {**self._form.more.options, "retry_failed": True, "reuse": "always"}
-        return self._session.lab, self._session.sweep, options
+        sweep = self._session.sweep
+        assert sweep is not None  # else there is nothing to retry
+        return self._session.lab, sweep, {**self._form.more.options, "retry_failed": True, "reuse": "always"}
 
     def _find_retry_price(self) -> None:
         self._retry_plan = None

@@ -9,21 +9,17 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
-from traitlets import Any as AnyTrait
-from traitlets import HasTraits, Int, Tuple, Unicode
+from traitlets import HasTraits, Instance, Int, Tuple, Unicode
 
 from kontext_lab.errors import AlreadyRunning, NotFound
+from kontext_lab.lab import Lab
+from kontext_lab.lab.plan import Plan
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.panel.widgets import error_text
 from kontext_lab.results import CellResult, Output, Results
-
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
-    from kontext_lab.lab.plan import Plan
-    from kontext_lab.runner import Handle
-    from kontext_lab.sweep import Sweep
+from kontext_lab.runner import Handle
+from kontext_lab.sweep import Sweep
 
 __all__ = ["QueuedRun", "Session"]
 
@@ -52,12 +48,12 @@ class QueuedRun:
 class Session(HasTraits):
     """The state that panels show."""
 
-    lab = AnyTrait()  # runs what is started next
+    lab = Instance(Lab)  # runs what is started next
     state = Unicode("idle")  # or `starting`, `running`, `stopping`
-    order = AnyTrait(None, allow_none=True)  # the current or the last run
-    results = AnyTrait(None, allow_none=True)  # on show: of the current run, or of one that was opened
-    sweep = AnyTrait(None, allow_none=True)  # of the results, if it is known
-    selection = AnyTrait(None, allow_none=True)  # the picked output
+    order = Instance(QueuedRun, allow_none=True)  # the current or the last run
+    results = Instance(Results, allow_none=True)  # on show: of the current run, or of one that was opened
+    sweep = Instance(Sweep, allow_none=True)  # of the results, if it is known
+    selection = Instance(Output, allow_none=True)  # the picked output
     queue = Tuple()
     line = Unicode("")  # about the last run: why it could not start, or why it stopped
     beat = Int(0)  # number of batches of changed cells; `changed` has the last batch
@@ -183,10 +179,9 @@ class Session(HasTraits):
     @property
     def picked(self) -> Output:
         """The picked output; a `NotFound` if there is none."""
-        found: Output | None = self.selection
-        if found is None:
+        if self.selection is None:
             raise NotFound("no cell is picked: click one, or use the arrow keys")
-        return found
+        return self.selection
 
     def pick(self, output: Output) -> None:
         """Pick an output."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
-from ipywidgets import HTML, Box, Button, Dropdown, HBox, Layout, VBox, Widget
+from ipywidgets import HTML, Box, Button, Checkbox, Dropdown, HBox, Layout, Text, ToggleButton, VBox, Widget
 from PIL import Image
 from traitlets import HasTraits
 
@@ -25,6 +25,7 @@ __all__ = [
     "NO_CHOICE",
     "Section",
     "TextLine",
+    "check_field",
     "close_widgets",
     "column",
     "error_text",
@@ -36,6 +37,8 @@ __all__ = [
     "set_options",
     "shared_layout",
     "show_if",
+    "text_field",
+    "toggle",
 ]
 
 log = get_logger(__name__)
@@ -160,13 +163,33 @@ def column(*children: Widget, name: str, **settings: Any) -> Box:
     return box
 
 
-def picker(name: str, tooltip: str = "") -> Dropdown:
-    """A drop-down list that has no options yet."""
-    options = [(NO_CHOICE, NO_CHOICE)]
-    more = {"tooltip": tooltip} if tooltip else {}
-    return Dropdown(
-        options=options, value=NO_CHOICE, description=name, **more, **plain(Dropdown, width="auto")
+def text_field(
+    name: str, placeholder: str, value: str = "", *, on_enter: bool = False, **settings: Any
+) -> Text:
+    """A line to type into; `on_enter` reports a text once it is entered. The settings are those of its layout."""
+    return Text(
+        value,
+        description=name,
+        placeholder=placeholder,
+        continuous_update=not on_enter,
+        **plain(Text, **settings),
     )
+
+
+def toggle(text: str, tooltip: str) -> ToggleButton:
+    """A button that stays pressed."""
+    return ToggleButton(description=text, tooltip=tooltip, **plain(ToggleButton, width="auto"))
+
+
+def check_field(text: str) -> Checkbox:
+    """A box to tick, with its text behind it."""
+    return Checkbox(False, description=text, indent=False, **plain(Checkbox, width="auto"))
+
+
+def picker(name: str, tooltip: str = "", options: Sequence[Any] = ((NO_CHOICE, NO_CHOICE),)) -> Dropdown:
+    """A drop-down list, by default without a choice yet."""
+    more = {"tooltip": tooltip} if tooltip else {}
+    return Dropdown(options=options, description=name, **more, **plain(Dropdown, width="auto"))
 
 
 def set_options(chosen: Dropdown, options: Sequence[tuple[str, Any]], default: Any = NO_CHOICE) -> None:

@@ -7,14 +7,14 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ipywidgets import BoundedIntText, Box, Dropdown, Text, Textarea, Widget
+from ipywidgets import BoundedIntText, Box, Dropdown, Textarea, Widget
 
 from kontext_lab.errors import ConfigError, SweepError
 from kontext_lab.images import MAX_MEGAPIXELS
 from kontext_lab.lab.options import RunOptions
 from kontext_lab.panel.browser import ValuesField
 from kontext_lab.panel.form_state import LabelledValue, value_errors
-from kontext_lab.panel.widgets import Section, TextLine, plain, row
+from kontext_lab.panel.widgets import Section, TextLine, plain, row, text_field
 from kontext_lab.request import ALLOWED, ASPECT_RATIOS, MATCH_INPUT, MODELS, decimal_text
 from kontext_lab.sweep.axes import parse_axis, value_text
 
@@ -148,14 +148,14 @@ class More(Section):
     def __init__(self, options: RunOptions, changed: Callable[[], None]) -> None:
         super().__init__()
         self.fields = {key: AxisField(key, changed, looks) for key, looks in _ADVANCED.items()}
-        self.name = _text("Sweep name", "made from the prompt")
+        self.name = text_field("Sweep name", "made from the prompt")
         self.note = Textarea(
             description="Note", rows=1, placeholder="anything worth remembering", **plain(Textarea)
         )
         self.concurrency = BoundedIntText(
             1, min=1, max=64, description="Concurrency", **plain(BoundedIntText)
         )
-        self.budget = _text("Budget $", "no limit")
+        self.budget = text_field("Budget $", "no limit")
         self.reuse = Dropdown(
             options=[("reuse them", "always"), ("pay again", "never")],
             description="Paid before",
@@ -168,9 +168,9 @@ class More(Section):
             tooltip="What to do with requests whose answer was lost",
             **plain(Dropdown),
         )
-        self.megapixels = _text("Max megapixels", decimal_text(MAX_MEGAPIXELS))
+        self.megapixels = text_field("Max megapixels", decimal_text(MAX_MEGAPIXELS))
         self.megapixels.tooltip = "References that you add from now on are scaled down to this size"
-        self.price = _text("Price $", "by the table")
+        self.price = text_field("Price $", "by the table")
         self.price.tooltip = "US dollars per picture, if the price in the table is wrong"
         self.problems = {
             key: TextLine(kind="error") for key in ("name", "note", "budget", "price", "megapixels")
@@ -225,7 +225,3 @@ class More(Section):
         }
         RunOptions(**chosen)  # refuses what is not allowed
         return chosen
-
-
-def _text(description: str, placeholder: str) -> Text:
-    return Text(description=description, placeholder=placeholder, **plain(Text))
