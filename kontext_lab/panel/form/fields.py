@@ -7,13 +7,13 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ipywidgets import BoundedIntText, Box, Dropdown, Textarea, Widget
+from ipywidgets import BoundedIntText, Box, Dropdown, Textarea
 
 from kontext_lab.errors import ConfigError, SweepError
 from kontext_lab.images import MAX_MEGAPIXELS
 from kontext_lab.lab.options import RunOptions
 from kontext_lab.panel.browser import ValuesField
-from kontext_lab.panel.form_state import LabelledValue, value_errors
+from kontext_lab.panel.form_state import FormState, LabelledValue, value_errors
 from kontext_lab.panel.widgets import Section, TextLine, plain, row, text_field
 from kontext_lab.request import ALLOWED, ASPECT_RATIOS, MATCH_INPUT, MODELS, decimal_text
 from kontext_lab.sweep.axes import parse_axis, value_text
@@ -186,16 +186,12 @@ class More(Section):
         grid.add_class("kl-fields")
         self.fill([grid, row(*self.problems.values())])
 
-    def append(self, part: Widget) -> None:
-        """Put a further widget below."""
-        self.fill([*self.parts, part])
-
-    def put(self, *, name: str, note: str, price: str, max_megapixels: float) -> None:
+    def put(self, draft: FormState) -> None:
         """Put in a sweep's name, note and settings, without calling `changed`."""
         with self.filling():
-            self.name.value, self.note.value, self.price.value = name, note, price
-            default = max_megapixels == MAX_MEGAPIXELS
-            self.megapixels.value = "" if default else decimal_text(max_megapixels)
+            self.name.value, self.note.value, self.price.value = draft.name, draft.note, draft.price
+            default = draft.max_megapixels == MAX_MEGAPIXELS
+            self.megapixels.value = "" if default else decimal_text(draft.max_megapixels)
 
     def put_options(self, options: RunOptions) -> None:
         """Put in the run options of a lab, without calling `changed`."""

@@ -68,9 +68,7 @@ class Form(Section):
         self.references.put(draft.references, combined=draft.combined)
         self.references.max_megapixels = draft.max_megapixels
         self.protect.put(draft.protect, draft.pictures)
-        self.more.put(
-            name=draft.name, note=draft.note, price=draft.price, max_megapixels=draft.max_megapixels
-        )
+        self.more.put(draft)
         for key, field in self.fields.items():
             field.put(draft.values.get(key, ()))
         kept = [f"{axis.key}: {len(axis)} values" for axis in draft.kept]
