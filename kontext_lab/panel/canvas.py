@@ -21,7 +21,7 @@ from kontext_lab.figures.grid import small_png
 from kontext_lab.figures.live_sheet import LiveSheet, Mark
 from kontext_lab.figures.painter import plain_settings
 from kontext_lab.panel.browser.widget import STATIC
-from kontext_lab.panel.gestures import FULL, Gestures, zoomed
+from kontext_lab.panel.gestures import FULL, Gestures
 from kontext_lab.panel.picture_loader import Background, Later, PictureLoader
 from kontext_lab.panel.widgets import column, plain
 
@@ -134,10 +134,6 @@ class GridCanvas:
     def redraw(self) -> None:
         """Draw changes, a few times a second at most, and less often if frames take long."""
         self._schedule(max(_ARRIVALS, 2 * self._cost))
-
-    def zoom(self, factor: float, at: tuple[float, float] = (0.5, 0.5)) -> None:
-        """Zoom all pictures about a point in fractions of a tile, as a gesture does."""
-        self.move(zoomed(self._crop, at, factor))
 
     def reset(self) -> None:
         """Show whole pictures again."""

@@ -191,7 +191,7 @@ class FormState:
         for name, values in self.words.used.items():
             if not values and not any(name in axis.keys for axis in self.kept):
                 found[f"{{{name}}}"] = f"{{{name}}} has no values: give at least one word"
-        if not self.references and not any(_is_image(axis) for axis in self.kept):
+        if not self.references and not self._kept_values(*REFERENCE_KEYS):
             found["image"] = "image: is missing, give one reference, or several"
         elif self.combined and len(self.references) > 4:
             found["image"] = f"image: {len(self.references)} references in one request, allowed are at most 4"
@@ -285,7 +285,3 @@ def value_errors(key: str, values: Iterable[LabelledValue]) -> dict[str, str]:
         except SweepError as error:
             errors[value.text] = str(error)
     return errors
-
-
-def _is_image(axis: Axis) -> bool:
-    return bool(set(REFERENCE_KEYS) & set(axis.keys))

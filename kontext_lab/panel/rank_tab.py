@@ -15,8 +15,7 @@ from kontext_lab.lab.change_maps import on_each_other
 from kontext_lab.lab.verdicts import record_vote
 from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import PageFrame, Viewer
-from kontext_lab.panel.pairs import Match, VoteSession, pairs, rankable
-from kontext_lab.panel.score_table import score_table
+from kontext_lab.panel.pairs import Match, VoteSession, pairs, rankable, score_table
 from kontext_lab.panel.ui_dispatcher import UiDispatcher, keep_messages
 from kontext_lab.panel.widgets import Section, TextLine, picker, plain, row, show_if, text_field, toggle
 from kontext_lab.results import Results
