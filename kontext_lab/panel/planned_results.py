@@ -72,10 +72,7 @@ def described(cell: CellResult) -> list[str]:
 
 
 def merged(sources: Mapping[str, Results]) -> Results:
-    """The cells of several results together.
-
-    If different sweeps have cells with the same parameters, the sweep becomes a parameter too.
-    """
+    """The cells of several results; the sweep becomes a parameter too if two have cells with the same parameters."""
     seen: dict[tuple[tuple[str, str], ...], str] = {}
     overlap = False
     for name, results in sources.items():

@@ -1,7 +1,4 @@
-"""Boxes drawn on the references: parts that an edit should leave alone, each scored separately.
-
-The drawing area is created when it is first opened. Boxes are never sent, so no plan costs more for them.
-"""
+"""Boxes drawn on the references: parts that an edit should leave alone, each scored separately. They are never sent."""
 
 from __future__ import annotations
 
