@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ipywidgets import Box, Checkbox, Dropdown, SelectionSlider, Widget
+from ipywidgets import Box, SelectionSlider, Widget
 
 from kontext_lab import figures
 from kontext_lab.figures.geometry import GridPlan
@@ -16,6 +16,7 @@ from kontext_lab.panel.widgets import (
     NO_CHOICE,
     Section,
     TextLine,
+    check_field,
     close_widgets,
     picker,
     plain,
@@ -33,10 +34,7 @@ _LONGEST = 28
 
 
 class AxisPickers(Section):
-    """Pickers for the arrangement of a grid; calls `changed` after every change by a person.
-
-    `load_references` loads the references of results, then calls its second argument.
-    """
+    """Pickers for the arrangement of a grid; calls `changed` after every change by a person."""
 
     def __init__(
         self,
@@ -46,21 +44,14 @@ class AxisPickers(Section):
         super().__init__()
         self._changed = changed
         self._results: Results | None = None
-        self._load_references = load_references
+        self._load_references = load_references  # calls its second argument when they are loaded
         self._requested: Results | None = None
         self._complete: Results | None = None
         self.rows, self.columns = picker("rows"), picker("columns")
-        self.showing = Dropdown(
-            options=SHOWS,
-            value=SHOWS[0],
-            description="show",
-            tooltip="The outputs, their differences from the references, or the references",
-            **plain(Dropdown, width="auto"),
-        )
+        views = "The outputs, their differences from the references, or the references"
+        self.showing = picker("show", views, SHOWS)
         self.frames = picker("frame", "A measured value as a coloured frame")
-        self.reference = Checkbox(
-            False, description="reference", indent=False, **plain(Checkbox, width="auto")
-        )
+        self.reference = check_field("reference")
         self.back = self.button("‹", lambda: self.turn(-1), "Page before", small=True)
         self.ahead = self.button("›", lambda: self.turn(1), "Next page", small=True)
         self.page_line = TextLine(kind="muted")

@@ -1,7 +1,6 @@
 """The grid's canvas: shows plans as they come, and reports hovered and clicked tiles and the crop that all share.
 
-Frames are batched by a scheduler that is passed in, pictures are loaded by a background that is passed in; every
-widget is touched on the thread that calls. If ipympl fails, a static picture takes the canvas's place.
+Every widget is touched on the thread that calls. If ipympl fails, a static picture takes the canvas's place.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from kontext_lab.figures.grid import small_png
 from kontext_lab.figures.live_sheet import LiveSheet, Mark
 from kontext_lab.figures.painter import plain_settings
 from kontext_lab.panel.browser.widget import STATIC
-from kontext_lab.panel.gestures import FULL, Gestures, zoomed
+from kontext_lab.panel.gestures import FULL, Gestures
 from kontext_lab.panel.picture_loader import Background, Later, PictureLoader
 from kontext_lab.panel.widgets import column, plain
 
@@ -36,32 +35,15 @@ _CACHED = 0.08
 
 
 class _CanvasEvents(anywidget.AnyWidget):
-    """An invisible widget beside a canvas: the wheel, keys and frames as the browser must handle them.
-
-    Attributes:
-        label: the canvas's name for screen readers.
-        canvas: the model id of the canvas.
-    """
+    """An invisible widget beside a canvas: the wheel, keys and frames as the browser must handle them."""
 
     _esm = STATIC / "canvas.js"
-    label = traitlets.Unicode("Grid of pictures").tag(sync=True)
-    canvas = traitlets.Unicode("").tag(sync=True)
+    label = traitlets.Unicode("Grid of pictures").tag(sync=True)  # for screen readers
+    canvas = traitlets.Unicode("").tag(sync=True)  # model id of the canvas
 
 
 class GridCanvas:
-    """A grid of pictures with zoom and pan.
-
-    Args:
-        later: calls a function after some seconds on this thread.
-        background: calls a function on another thread and hands its value back on this one.
-        on_trouble: called with exceptions of callbacks and drawing.
-        static: a picture in place of the canvas.
-
-    Attributes:
-        widget: to display.
-        why_static: the reason for a static picture instead of a canvas, or "".
-        sheet: the drawing.
-    """
+    """A grid of pictures with zoom and pan; `static` shows a picture in place of the canvas."""
 
     DPI = 100.0
     """CSS pixels per inch of a plan."""
@@ -86,6 +68,7 @@ class GridCanvas:
         self._due: float | None = None
         self._drawn_at, self._cost, self._moves = 0.0, 0.0, 0
         self._stale = True
+        # The reason for a static picture instead of a canvas, or "".
         self.why_static = "switched off" if static else ""
         self._canvas: Any = None
         self.widget: Widget = self._make_static() if static else self._make_live()
@@ -134,14 +117,8 @@ class GridCanvas:
 
     @property
     def crop(self) -> Crop:
-        """The visible part of every picture; can be set."""
+        """The visible part of every picture."""
         return self._crop
-
-    @crop.setter
-    def crop(self, crop: Crop) -> None:
-        if crop != self._crop:
-            self._crop = crop
-            self._schedule(max(_GESTURE, self._cost))
 
     def show(self, plan: GridPlan, *, dark: bool = False) -> None:
         """Show a plan; the crop stays."""
@@ -158,10 +135,6 @@ class GridCanvas:
         """Draw changes, a few times a second at most, and less often if frames take long."""
         self._schedule(max(_ARRIVALS, 2 * self._cost))
 
-    def zoom(self, factor: float, at: tuple[float, float] = (0.5, 0.5)) -> None:
-        """Zoom all pictures about a point in fractions of a tile, as a gesture does."""
-        self.move(zoomed(self._crop, at, factor))
-
     def reset(self) -> None:
         """Show whole pictures again."""
         self.move(FULL)
@@ -169,7 +142,8 @@ class GridCanvas:
     def move(self, crop: Crop) -> None:
         """Show another part of every picture, and call the listeners."""
         if crop != self._crop:
-            self.crop = crop
+            self._crop = crop
+            self._schedule(max(_GESTURE, self._cost))
             self._emit("crop", crop)
 
     def _set_cursor(self, shape: str) -> None:

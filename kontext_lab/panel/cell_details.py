@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from kontext_lab.panel.planned_results import described
@@ -12,7 +12,15 @@ from kontext_lab.request import MATCH_INPUT
 from kontext_lab.results import CellResult, Output
 from kontext_lab.results.labels import VERDICT, criterion_of
 
-__all__ = ["details_html", "facts_html", "measured_text", "state_text", "title_of", "verdict_texts"]
+__all__ = [
+    "details_html",
+    "facts_html",
+    "measured_text",
+    "state_text",
+    "table_html",
+    "title_of",
+    "verdict_texts",
+]
 
 _GLOBAL = ("preserve/ssim", "preserve/psnr_db", "preserve/delta_e")
 """Metrics of everything that did not change; the others of their kind are of a box."""
@@ -86,24 +94,25 @@ def measured_text(output: Output) -> str:
     return "measured: " + " · ".join(parts)
 
 
+def table_html(rows: Iterable[Sequence[str]], *, head: str = "", name: str = "") -> str:
+    """A table as HTML, each row with a heading; `head` is its first row, `name` its CSS class."""
+    lines = []
+    for key, *texts in rows:
+        cells = "".join(f"<td>{html.escape(text)}</td>" for text in texts)
+        lines.append(f"<tr><th>{html.escape(key)}</th>{cells}</tr>")
+    return f'<table class="{name}">{head}{"".join(lines)}</table>'
+
+
 def details_html(cell: CellResult, answer: str = "") -> str:
     """Every parameter, the request and the answer, folded away."""
-
-    def table(rows: Sequence[tuple[str, ...]]) -> str:
-        cells = ("".join(f"<td>{html.escape(text)}</td>" for text in row[1:]) for row in rows)
-        lines = (
-            f"<tr><th>{html.escape(row[0])}</th>{rest}</tr>" for row, rest in zip(rows, cells, strict=True)
-        )
-        return f"<table>{''.join(lines)}</table>"
-
-    parts = [("Parameters", table([(key, str(value)) for key, value in cell.params.items()]))]
+    parts = [("Parameters", table_html((key, str(value)) for key, value in cell.params.items()))]
     measured = [
         (name, f"{output.metrics[name]:.6g}", f"output {output.number}" if len(cell.outputs) > 1 else "")
         for output in cell.outputs
         for name in sorted(output.metrics)
     ]
     if measured:
-        parts.append(("Measured", table(measured)))
+        parts.append(("Measured", table_html(measured)))
     if cell.request is not None:
         body = json.dumps(cell.request.logged_payload(), indent=1, ensure_ascii=False)
         parts.append(("Request", f"<pre>{html.escape(body)}</pre>"))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ipywidgets import HTML, Combobox
 
@@ -14,14 +13,13 @@ from kontext_lab.figures import Mark, Tile
 from kontext_lab.lab.change_maps import on_each_other
 from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import PageFrame, Viewer
+from kontext_lab.panel.cell_details import table_html
 from kontext_lab.panel.grid_tab import CanvasSection
 from kontext_lab.panel.planned_results import differences, merged, output_at
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
 from kontext_lab.results import Output, Results
-
-if TYPE_CHECKING:
-    from kontext_lab.tracking import SweepRun
+from kontext_lab.tracking import SweepRun
 
 __all__ = ["Compare"]
 
@@ -170,7 +168,9 @@ class Compare(CanvasSection):
             self.viewer.clear(_HINT if self.results is not None else "")
             self.table.value = ""
             return
-        self.table.value = _table(differences(first, second))
+        rows = differences(first, second)
+        table = table_html(rows, head="<tr><th></th><th>A</th><th>B</th></tr>", name="kl-differences")
+        self.table.value = table if rows else '<div class="kl-muted">A and B have the same parameters.</div>'
         source = self.results.comparison_source if self.results is not None else None
 
         def load() -> tuple[bytes, bytes, Placement | None]:
@@ -190,13 +190,3 @@ class Compare(CanvasSection):
             )
 
         self.background(load, show)
-
-
-def _table(rows: Sequence[tuple[str, str, str]]) -> str:
-    if not rows:
-        return '<div class="kl-muted">A and B have the same parameters.</div>'
-    cells = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{html.escape(one)}</td><td>{html.escape(two)}</td></tr>"
-        for key, one, two in rows
-    )
-    return f'<table class="kl-differences"><tr><th></th><th>A</th><th>B</th></tr>{cells}</table>'

@@ -65,7 +65,7 @@ class PanelController(Section):
         self.header = Header(session, self.run_bar)
         self.clipboard = Clipboard(self.frame)
         self.files = Files(session, self.form, self.clipboard)
-        self.form.more.append(self.files)
+        self.form.more.fill([*self.form.more.parts, self.files])
         self.inspector = Inspector(session, self.form, self.frame, self.clipboard)
         self.grid = Grid(session, self.planner, self.form, self.frame, self.inspector, static=static)
         self.history = History(session, self.form, self.run_bar, self._show_grid)
@@ -73,16 +73,8 @@ class PanelController(Section):
         self.tabs = Tab(tabs, titles=TABS, **plain(Tab))
         self.on_change(self.tabs, self._on_tab, "selected_index")
         session.observe(self.watched(self._on_results), names=["results", "ends", "beat"])
-        self.fill(
-            [
-                TextLine(prepare_colab(), "warning"),
-                self.header,
-                self.form,
-                self.run_bar,
-                self.clipboard,
-                self.tabs,
-            ]
-        )
+        colab = TextLine(prepare_colab(), "warning")
+        self.fill([colab, self.header, self.form, self.run_bar, self.clipboard, self.tabs])
         keep_messages(dispatcher, [self.frame, self])
         self.history.refresh()
         self.form.plan()

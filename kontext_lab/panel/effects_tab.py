@@ -1,7 +1,4 @@
-"""The tab Effects: the effect of each axis on a measured value of the results on show, and the cells of a point.
-
-Numbers are computed on another thread; the figure is drawn on the widgets' thread, like every figure of the panel.
-"""
+"""The tab Effects: the effect of each axis on a measured value of the results on show, and the cells of a point."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The content of the form as a value: a sweep is made of it, or it says what is wrong and where. Pure.
 
-Everything is text as it was typed, except references, which are read when they are added. A sweep that is put into
-the form and read out again is the same sweep, so that it goes on in its own run.
+A sweep that is put into the form and read out again is the same sweep, so that it goes on in its own run.
 """
 
 from __future__ import annotations
@@ -60,16 +59,11 @@ class LabelledValue:
 
 @dataclass(frozen=True)
 class PlaceholderValues:
-    """The placeholders of the prompts, and the values of every placeholder that was ever typed.
+    """The placeholders of the prompts, and the values of every placeholder that was ever typed."""
 
-    Attributes:
-        names: in use, in order of appearance.
-        values: by name; a name that is not in use may come back.
-        gap: position and name of the placeholder that disappeared last: one that appears there is the same, renamed.
-    """
-
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # in use, in order of appearance
     values: Mapping[str, tuple[LabelledValue, ...]] = field(default_factory=dict)
+    # Position and name of the placeholder that disappeared last: one that appears there is the same, renamed.
     gap: tuple[int, str] | None = None
 
     @property
@@ -106,11 +100,7 @@ def follow_prompts(words: PlaceholderValues, prompts: Iterable[str]) -> Placehol
 
 
 class FormError(SweepError):
-    """A form that is not a sweep yet.
-
-    Attributes:
-        problems: a line for each place: a field, `{word}`, `image`, `name` …, or "" for the whole.
-    """
+    """A form that is not a sweep yet; `problems` by place: a field, `{word}`, `image`, `name` …, or "" for the whole."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__(next(iter(problems.values()), "nothing is wrong"))
@@ -122,62 +112,40 @@ class FormError(SweepError):
 
 @dataclass(frozen=True)
 class FormState:
-    """The content of the form.
-
-    Attributes:
-        prompts: the wordings, with their names.
-        words: the placeholders and their values.
-        references: the pictures, with their names.
-        combined: True if all references go into each request; else each is a value of its own.
-        values: the typed values by field.
-        kept: axes that the form has no field for, such as paired values; they stay as they are.
-        order: the keys of the axes of the sweep that was put in.
-        axes_of_one: keys that are an axis although they have one value.
-        name: of the sweep.
-        note: of the sweep.
-        price: US dollars per picture, or "".
-        max_megapixels: above which references are scaled down.
-        protect: the boxes of each reference that an edit should leave alone, by their names.
-    """
+    """The content of the form: references, which are read when they are added, and texts as they were typed."""
 
     prompts: tuple[LabelledValue, ...] = (LabelledValue(""),)
     words: PlaceholderValues = field(default_factory=PlaceholderValues)
     references: tuple[tuple[Reference, str], ...] = ()
-    combined: bool = False
+    combined: bool = False  # all references go into each request; else each is a value of its own
     values: Mapping[str, tuple[LabelledValue, ...]] = field(default_factory=dict)
-    kept: tuple[Axis, ...] = ()
-    order: tuple[str, ...] = ()
-    axes_of_one: frozenset[str] = frozenset()
+    kept: tuple[Axis, ...] = ()  # without a field in the form, such as paired values
+    order: tuple[str, ...] = ()  # keys of the axes of the sweep that was put in
+    axes_of_one: frozenset[str] = frozenset()  # keys that are an axis although they have one value
     name: str = ""
     note: str = ""
-    price: str = ""
+    price: str = ""  # US dollars per picture
     max_megapixels: float = MAX_MEGAPIXELS
     protect: Mapping[Reference, Boxes] = field(default_factory=dict)
 
     @property
     def pictures(self) -> tuple[tuple[Reference, str], ...]:
         """All references with their names, also those of kept axes."""
-        kept = [
-            (reference, "")
-            for axis in self.kept
-            for entry in axis.values
-            for key, part in zip(axis.keys, entry, strict=True)
-            if key in REFERENCE_KEYS
-            for reference in part
-        ]
+        kept = [(reference, "") for part in self._kept_values(*REFERENCE_KEYS) for reference in part]
         return tuple(dict.fromkeys((*self.references, *kept)))
+
+    def _kept_values(self, *keys: str) -> list[Any]:
+        """The values of these keys on kept axes."""
+        parts = [
+            pair for axis in self.kept for entry in axis.values for pair in zip(axis.keys, entry, strict=True)
+        ]
+        return [value for key, value in parts if key in keys]
 
     def with_prompts(self, prompts: Iterable[LabelledValue]) -> FormState:
         """A copy with other prompts, and their placeholders."""
         new = tuple(prompts)
-        kept = [
-            str(entry[axis.keys.index("prompt")])
-            for axis in self.kept
-            if "prompt" in axis.keys
-            for entry in axis.values
-        ]
-        words = follow_prompts(self.words, [*(prompt.text for prompt in new), *kept])
-        return replace(self, prompts=new, words=words)
+        templates = (*(prompt.text for prompt in new), *map(str, self._kept_values("prompt")))
+        return replace(self, prompts=new, words=follow_prompts(self.words, templates))
 
     def sweep(self) -> Sweep:
         """The sweep.
@@ -223,7 +191,7 @@ class FormState:
         for name, values in self.words.used.items():
             if not values and not any(name in axis.keys for axis in self.kept):
                 found[f"{{{name}}}"] = f"{{{name}}} has no values: give at least one word"
-        if not self.references and not any(_is_image(axis) for axis in self.kept):
+        if not self.references and not self._kept_values(*REFERENCE_KEYS):
             found["image"] = "image: is missing, give one reference, or several"
         elif self.combined and len(self.references) > 4:
             found["image"] = f"image: {len(self.references)} references in one request, allowed are at most 4"
@@ -272,44 +240,40 @@ class FormState:
     @classmethod
     def of(cls, sweep: Sweep) -> FormState:
         """A sweep as the form shows it."""
-        values: dict[str, tuple[LabelledValue, ...]] = {}
+        fixed = dict(sweep.fixed)
+        references = tuple((reference, "") for reference in fixed.pop("images", ()))
+        combined = len(references) > 1
+        price = decimal_text(fixed.pop("price")) if "price" in fixed else ""
+        texts: dict[str, tuple[LabelledValue, ...]] = {
+            key: (LabelledValue(value_text(key, value)),) for key, value in fixed.items()
+        }
+        kept: list[Axis] = []
+        for axis in sweep.axes:
+            pairs = list(zip(axis.values, axis.labels, strict=True))
+            if len(axis.keys) > 1 or axis.key == "images":
+                kept.append(axis)
+            elif axis.key == "image":
+                references = tuple((entry[0][0], label) for entry, label in pairs)
+            else:
+                texts[axis.key] = tuple(
+                    LabelledValue(value_text(axis.key, entry[0]), label) for entry, label in pairs
+                )
+        prompts = texts.pop("prompt", ())
         draft = cls(
-            name=sweep.given_name,
-            note=sweep.note,
-            max_megapixels=sweep.max_megapixels,
-            protect=dict(sweep.boxes),
+            words=PlaceholderValues(values={key: texts[key] for key in texts if key not in VALUE_KEYS}),
+            references=references,
+            combined=combined,
+            values={key: texts[key] for key in texts if key in VALUE_KEYS},
+            kept=tuple(kept),
             order=tuple(axis.key for axis in sweep.axes),
             axes_of_one=frozenset(axis.key for axis in sweep.axes if len(axis) == 1),
+            name=sweep.given_name,
+            note=sweep.note,
+            price=price,
+            max_megapixels=sweep.max_megapixels,
+            protect=dict(sweep.boxes),
         )
-        for key, value in sweep.fixed.items():
-            if key == "prompt":
-                draft = replace(draft, prompts=(LabelledValue(value),))
-            elif key == "images":
-                references = tuple((reference, "") for reference in value)
-                draft = replace(draft, references=references, combined=len(references) > 1)
-            elif key == "price":
-                draft = replace(draft, price=decimal_text(value))
-            else:
-                values[key] = (LabelledValue(value_text(key, value)),)
-        for axis in sweep.axes:
-            draft = draft._with_axis(axis, values)
-        prompts = () if any("prompt" in axis.keys for axis in draft.kept) else draft.prompts
-        return replace(draft, values=values).with_prompts(prompts)
-
-    def _with_axis(self, axis: Axis, values: dict[str, tuple[LabelledValue, ...]]) -> FormState:
-        """A copy with an axis of the sweep that is put in; `values` takes those of a field."""
-        if len(axis.keys) > 1 or axis.key == "images":
-            return replace(self, kept=(*self.kept, axis))
-        pairs = list(zip(axis.values, axis.labels, strict=True))
-        if _is_image(axis):
-            return replace(self, references=tuple((entry[0][0], label) for entry, label in pairs))
-        labelled = tuple(LabelledValue(value_text(axis.key, entry[0]), label) for entry, label in pairs)
-        if axis.key == "prompt":
-            return replace(self, prompts=labelled)
-        if axis.key in VALUE_KEYS:
-            values[axis.key] = labelled
-            return self
-        return replace(self, words=self.words.replace(axis.key, labelled))
+        return draft.with_prompts(prompts)
 
 
 def value_errors(key: str, values: Iterable[LabelledValue]) -> dict[str, str]:
@@ -321,7 +285,3 @@ def value_errors(key: str, values: Iterable[LabelledValue]) -> dict[str, str]:
         except SweepError as error:
             errors[value.text] = str(error)
     return errors
-
-
-def _is_image(axis: Axis) -> bool:
-    return bool(set(REFERENCE_KEYS) & set(axis.keys))

@@ -1,8 +1,4 @@
-"""Mouse gestures over a grid: the tile that is meant, and the crop after a turn of the wheel or a drag.
-
-Ctrl or ⌘ and the wheel, or a pinch, zoom; dragging moves; a double click shows whole pictures again; a click
-selects. Knows matplotlib's events, no widget and no drawing.
-"""
+"""Mouse gestures over a grid: the tile that is meant, and the crop after a turn of the wheel or a drag."""
 
 from __future__ import annotations
 
@@ -60,11 +56,7 @@ class _Press:
 
 
 class Gestures:
-    """Follows the mouse over a canvas; calls `move` with a new crop, and `report` with `hover` or `select`.
-
-    Attributes:
-        tile: the one under the pointer, or None.
-    """
+    """Follows the mouse over a canvas; calls `move` with a new crop, and `report` with `hover` or `select`."""
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kontext_lab.figures import GridPlan, Mark, PageSize, Tile
 from kontext_lab.figures.axis_values import Shot, Values
@@ -20,9 +20,6 @@ from kontext_lab.panel.planner import Planner
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.widgets import Section, TextLine, column, show_if
 from kontext_lab.results import Output, Results
-
-if TYPE_CHECKING:
-    from kontext_lab.lab.plan import Plan
 
 __all__ = ["CanvasSection", "Grid"]
 
@@ -143,8 +140,7 @@ class Grid(CanvasSection):
     def _results_to_show(self) -> tuple[Results | None, str]:
         """The results, or the plan's cells if they belong to it; and a line about that."""
         session = self._session
-        results: Results | None = session.results
-        plan: Plan | None = self._planner.plan
+        results, plan = session.results, self._planner.plan
         if session.busy or plan is None:
             return results, ""
         planned = [decision.fingerprint for decision in plan.decisions]

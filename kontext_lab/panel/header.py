@@ -5,21 +5,18 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ipywidgets import HTML, ToggleButtons, Widget
 
 from kontext_lab.errors import ConfigError, KontextLabError, Unauthorized
+from kontext_lab.lab import Lab
 from kontext_lab.lab.lab import with_service
+from kontext_lab.lab.unfinished import UnfinishedSweep
 from kontext_lab.panel.browser import KeyField
 from kontext_lab.panel.run_bar import RunBar
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.widgets import Section, TextLine, close_widgets, plain, row, show_if
-
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
-    from kontext_lab.lab.unfinished import UnfinishedSweep
-    from kontext_lab.sweep import Sweep
+from kontext_lab.sweep import Sweep
 
 __all__ = ["Header"]
 

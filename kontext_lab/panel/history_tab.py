@@ -6,21 +6,27 @@ import base64
 import html
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
-from ipywidgets import HTML, Checkbox, Text, Widget
+from ipywidgets import HTML, Widget
 
 from kontext_lab.errors import ConfigError, NotFound, SweepError
 from kontext_lab.lab.lookup import thumbnail, with_requests
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.run_bar import RunBar
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.widgets import Section, TextLine, close_widgets, plain, row, show_if
+from kontext_lab.panel.widgets import (
+    Section,
+    TextLine,
+    check_field,
+    close_widgets,
+    plain,
+    row,
+    show_if,
+    text_field,
+)
 from kontext_lab.results import Results
 from kontext_lab.sweep import Sweep
-
-if TYPE_CHECKING:
-    from kontext_lab.tracking import SweepRun
+from kontext_lab.tracking import SweepRun
 
 __all__ = ["History"]
 
@@ -39,11 +45,8 @@ class History(Section):
         self._thumbnails: dict[str, bytes] = {}
         self._descriptions: dict[str, HTML] = {}
         self._rows: dict[object, Widget] = {}
-        self.search = Text(placeholder="name, service or run id", description="Search", **plain(Text))
-        self.simulated, self.hidden = (
-            Checkbox(False, description=text, indent=False, **plain(Checkbox, width="auto"))
-            for text in ("show simulated", "show hidden")
-        )
+        self.search = text_field("Search", "name, service or run id")
+        self.simulated, self.hidden = check_field("show simulated"), check_field("show hidden")
         for control in (self.search, self.simulated):
             self.on_change(control, partial(self._show_page, 0))
         self.on_change(self.hidden, self.refresh)

@@ -1,7 +1,6 @@
 """ipympl's canvas as a grid needs it: made without pyplot, no picture in its state, quick frames.
 
-Only this module knows how ipympl talks to its front end. Importing it may fail; a static picture then takes the
-canvas's place. Knows no plan.
+Only this module knows how ipympl talks to its front end. Importing it may fail.
 """
 
 from __future__ import annotations
@@ -42,12 +41,7 @@ _STILL, _MOVING = 93, 80
 
 
 class LiveCanvas(Canvas):  # ipympl has no types
-    """A canvas that draws on request only.
-
-    Attributes:
-        is_seen: True once a browser has asked for it; drawing before would be wasted.
-        moving: True if a quick frame is enough because the next one follows at once.
-    """
+    """A canvas that draws on request only."""
 
     _force_full: bool
     _last_buff: Any
@@ -62,6 +56,7 @@ class LiveCanvas(Canvas):  # ipympl has no types
         self.toolbar_visible = "hidden"
         # Otherwise the whole picture would be part of the widget's state, and of every saved notebook.
         self.syncing_data_url = False
+        # Drawing before a browser has asked is wasted; a quick frame is enough if the next one follows at once.
         self.is_seen = self.moving = False
         self._on_request, self._on_trouble = on_request, on_trouble
         self._ratio_known = False

@@ -1,31 +1,37 @@
-"""Pairs of outputs for ranking, and the votes on them: the current pair, and the next one. Knows no store and no widgets."""
+"""Pairs of outputs for ranking, the votes on them, and their scores as tables. Knows no store and no widgets."""
 
 from __future__ import annotations
 
+import html
 import itertools
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
 from kontext_lab.errors import NotFound
 from kontext_lab.figures.axis_values import OUTPUT, Values
 from kontext_lab.results import Output, Results
-from kontext_lab.statistics import Choice, Pair, Vote, next_pair, seen
+from kontext_lab.statistics import Choice, Pair, Scores, Vote, next_pair, scores, seen
 
-__all__ = ["Match", "VoteSession", "pairs", "rankable"]
+__all__ = ["Match", "VoteSession", "by_value", "pairs", "rankable", "score_table"]
 
 _REPLICATES = ("seed", "repeat", "image", OUTPUT)
 """Parameters that are never joined with another axis: pairs share the seed and the reference."""
+
+_MOST = 40
+"""Pictures in the list; `results.to_frame()` has the rest."""
+
+_RULES = (
+    "Bradley–Terry scores in logits, ± their standard error: a lead of 1 means preferred 73 % of the time, 2 means "
+    "88 %. Both good counts as half a win each, both bad as no vote."
+)
 
 
 @dataclass(frozen=True)
 class Match:
     """Two outputs of the same seed, reference and everything else, that differ in one axis.
 
-    Attributes:
-        left: has the earlier of the two values, until the match is flipped.
-        right: has the later.
-        labels: labels of the two values, in this order.
+    `left` has the earlier of the two values until the match is flipped; `labels` are theirs, in this order.
     """
 
     left: Output
@@ -103,22 +109,13 @@ def _together(values: Values, axis: str, other: str) -> bool:
 
 
 class VoteSession:
-    """Pairs of one axis at a time, in random order.
-
-    Attributes:
-        matches: pairs by axis.
-        axis: the current one, or "" if no axis has pairs.
-        rater: who votes.
-        votes: of all raters, on all axes.
-        current: the pair to vote on, or None.
-        following: the pair after it, or None.
-    """
+    """Pairs of one axis at a time, in random order."""
 
     def __init__(self, rater: str = "", rng: Random | None = None) -> None:
         self.rater = rater
-        self.axis = ""
+        self.axis = ""  # if no axis has pairs
         self.matches: Mapping[str, Sequence[Match]] = {}
-        self.votes: list[Vote] = []
+        self.votes: list[Vote] = []  # of all raters, on all axes
         self.current: Match | None = None
         self.following: Match | None = None
         self._rng = rng or Random()
@@ -127,9 +124,9 @@ class VoteSession:
         self._taken_back: set[str] = set()
 
     def put(self, matches: Mapping[str, Sequence[Match]], votes: Sequence[Vote], axis: str = "") -> None:
-        """Replace pairs and votes; the current pair stays if it is among them.
+        """Replace pairs and votes; the current pair stays if it is among them, the current axis unless one is given.
 
-        Votes given here that are not written yet count too. `axis` is the one to begin with; "" keeps the current one.
+        Votes given here that are not written yet count too.
         """
         self.matches = matches
         known = {vote.key for vote in votes}
@@ -225,3 +222,90 @@ class VoteSession:
         left, right = next_pair(pairs, self.votes, self._rng, rater=self.rater)
         match = matches[frozenset((left, right))]
         return match if match.ids[0] == left else match.flipped()
+
+
+def score_table(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, simulated: bool) -> str:
+    """Scores as HTML: a sentence and a table for the values of the axis, and a folded table of the pictures.
+
+    Votes on other pairs than `matches` count for the scores of the pictures only.
+
+    Raises:
+        ConfigError: the votes don't give scores.
+    """
+    asked = {match.pair for match in matches}
+    here = [vote for vote in votes if vote.pair in asked]
+    bad = sum(1 for vote in here if vote.choice == "both bad")
+    values = by_value(matches, here)
+    if not values:
+        nothing = (
+            f"No scores yet: {_votes(len(here))}, all both bad, which say nothing about which is better."
+        )
+        return _line(nothing if here else "No votes on this axis yet.", "muted")
+    raters = len({vote.rater for vote in here})
+    summary = f"{_votes(len(here))}{f' by {raters} people' if raters > 1 else ''}"
+    summary += f", of which {bad} both bad don't count" if bad else ""
+    summary += "; simulated pictures." if simulated else "."
+    names = {output.sha256: _name(output) for match in matches for output in (match.left, match.right)}
+    pictures = scores(votes)
+    rows = [(names[one], one) for one in pictures.means if one in names]
+    listed = _table("picture", pictures, rows[:_MOST])
+    if len(rows) > _MOST:
+        listed += f'<div class="kl-muted">and {len(rows) - _MOST} more</div>'
+    parts = (
+        _line(summary),
+        _line(_finding(axis, values)),
+        _table(axis, values, [(label, label) for label in values.means]),
+        f"<details><summary>Single pictures ({len(rows)})</summary>{listed}</details>",
+        _line(_RULES, "muted"),
+    )
+    return "".join(parts)
+
+
+def by_value(matches: Sequence[Match], votes: Iterable[Vote]) -> Scores:
+    """Score the values themselves: each vote on one of the pairs counts for the values of the two.
+
+    This assumes that the preference is the same for every seed and reference. If it is not, the errors are too small.
+    """
+    labels = {match.pair: dict(zip(match.ids, match.labels, strict=True)) for match in matches}
+    return scores(
+        replace(vote, left=labels[vote.pair][vote.left], right=labels[vote.pair][vote.right])
+        for vote in votes
+        if vote.pair in labels
+    )
+
+
+def _votes(count: int) -> str:
+    return f"{count} vote" + ("" if count == 1 else "s")
+
+
+def _finding(axis: str, values: Scores) -> str:
+    """The leading value, and whether its lead is certain."""
+    if len(values.groups) > 1:
+        return f"Not all values of {axis} were compared yet: scores of different groups can't be compared."
+    first, second = list(values.means)[:2]
+    lead, error = values.lead(first, second)
+    certain = "told apart" if lead > 1.96 * error else "not told apart yet"
+    return f"{axis} {first} is ahead of {second} by {lead:.1f} ± {error:.1f}: {certain}."
+
+
+def _table(head: str, table: Scores, rows: Iterable[tuple[str, str]]) -> str:
+    groups = {one: str(number) for number, group in enumerate(table.groups, 1) for one in group}
+    grouped = len(table.groups) > 1
+    lines = []
+    for name, one in rows:
+        mean = f"{table.means[one]:+.2f}".replace("-", "−")
+        group = f"<td>{groups[one]}</td>" if grouped else ""
+        lines.append(
+            f"<tr><td>{html.escape(name)}</td><td>{mean} ± {table.errors[one]:.2f}</td>"
+            f"<td>{table.votes[one]}</td>{group}</tr>"
+        )
+    heads = f"<th>{html.escape(head)}</th><th>score</th><th>votes</th>{'<th>group</th>' if grouped else ''}"
+    return f'<table class="kl-standings"><tr>{heads}</tr>{"".join(lines)}</table>'
+
+
+def _name(output: Output) -> str:
+    return output.cell.title + (f" · output {output.number}" if len(output.cell.outputs) > 1 else "")
+
+
+def _line(text: str, kind: str = "plain") -> str:
+    return f'<div class="kl-{kind}">{html.escape(text)}</div>'

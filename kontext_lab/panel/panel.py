@@ -67,8 +67,7 @@ class Panel(VBox):
     @property
     def lab(self) -> Lab:
         """The lab that runs the next sweep."""
-        lab: Lab = self._controller.session.lab
-        return lab
+        return self._controller.session.lab
 
     @property
     def sweep(self) -> Sweep:
@@ -86,14 +85,13 @@ class Panel(VBox):
     @property
     def results(self) -> Results:
         """The results on show: of the running sweep, of the last one, or of the one that was opened."""
-        results: Results | None = self._controller.session.results
+        results = self._controller.session.results
         return results if results is not None else Results([])
 
     @property
     def selection(self) -> Output | None:
         """The picked output, or None."""
-        output: Output | None = self._controller.session.selection
-        return output
+        return self._controller.session.selection
 
     def load(self, sweep: Sweep | str | Path) -> None:
         """Put a sweep into the form.

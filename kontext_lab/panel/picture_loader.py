@@ -1,7 +1,4 @@
-"""Loads pictures that a sheet lacks, off the drawing thread: previews first, whole pictures after a zoom.
-
-A store behind a network takes 50 ms per picture: drawing never waits for it. Knows no widget.
-"""
+"""Loads pictures that a sheet lacks, off the drawing thread: a store behind a network takes 50 ms for each."""
 
 from __future__ import annotations
 
@@ -84,12 +81,7 @@ class PictureLoader:
         self._on_loaded()
 
     def sharpen(self, first: Tile | None, show: Callable[[], bool]) -> None:
-        """Load the full resolution of tiles whose previews are too coarse.
-
-        Args:
-            first: the tile under the pointer.
-            show: called after every change; returns whether to go on.
-        """
+        """Load the full resolution of coarse tiles, that under the pointer first, while `show` says to go on."""
         plan = self._sheet.plan
         if plan is None:
             return

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from kontext_lab.lab.plan import Action, Decision
+from kontext_lab.lab.plan import Action, Decision, Plan
 from kontext_lab.results import CellResult, Output, Results, State
 from kontext_lab.results.states import MISSING, PAID_AGAIN
 from kontext_lab.sweep.axes import value_text
 from kontext_lab.sweep.wording import short_prompt
-
-if TYPE_CHECKING:
-    from kontext_lab.lab.plan import Plan
 
 __all__ = ["described", "differences", "merged", "output_at", "planned_results"]
 
@@ -76,10 +72,7 @@ def described(cell: CellResult) -> list[str]:
 
 
 def merged(sources: Mapping[str, Results]) -> Results:
-    """The cells of several results together.
-
-    If different sweeps have cells with the same parameters, the sweep becomes a parameter too.
-    """
+    """The cells of several results; the sweep becomes a parameter too if two have cells with the same parameters."""
     seen: dict[tuple[tuple[str, str], ...], str] = {}
     overlap = False
     for name, results in sources.items():

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from traitlets import Bool, Dict, HasTraits, Int, Unicode
 
 from kontext_lab.errors import SweepError
+from kontext_lab.lab import Lab
+from kontext_lab.lab.plan import Plan
 from kontext_lab.panel.form_state import FormError, FormState
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.panel.widgets import error_text
-
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
-    from kontext_lab.lab.plan import Plan
 
 __all__ = ["PlanRequest", "Planner"]
 
@@ -36,22 +34,12 @@ class PlanRequest:
 
 
 class Planner(HasTraits):
-    """The plan for the content of the form.
+    """The plan for the content of the form; its attributes belong together unless `state` is `planning`."""
 
-    Attributes:
-        state: `planning`, `ready` or `wrong`; the other attributes belong together unless it is `planning`.
-        plan: the newest, or None.
-        wanted: the request that the plan is made for.
-        revision: number of changes of `wanted`.
-        slow: True if a plan takes unusually long.
-        problems: lines by their places in the form; "" for the whole.
-        failed: True if no plan could be made of a form without problems, as without a store.
-    """
-
-    state = Unicode("wrong")
-    revision = Int(0)
+    state = Unicode("wrong")  # or `planning`, `ready`
+    revision = Int(0)  # number of changes of `wanted`
     slow = Bool(False)
-    problems = Dict()
+    problems = Dict()  # by their places in the form; "" for the whole
 
     def __init__(self, dispatcher: UiDispatcher, lab: Callable[[], Lab]) -> None:
         super().__init__()
@@ -59,7 +47,7 @@ class Planner(HasTraits):
         # No traits: those are compared at every change, and a plan of 10,000 cells takes long for that.
         self.plan: Plan | None = None
         self.wanted: PlanRequest | None = None
-        self.failed = False
+        self.failed = False  # no plan could be made of a form without problems, as without a store
         self._next: PlanRequest | None = None
         self._current: PlanRequest | None = None
 

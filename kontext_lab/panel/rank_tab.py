@@ -1,8 +1,4 @@
-"""Blind ranking: which of two pictures is better, and the scores of the answers; the tab Rank, and `kl.rank`.
-
-A vote counts at once and is written in the background; the next pair is loaded before it is asked about. Knows no
-grid and no form.
-"""
+"""Blind ranking: which of two pictures is better, and the scores of the answers; the tab Rank, and `kl.rank`."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ipywidgets import HTML, Dropdown, Layout, Text, ToggleButton, VBox
+from ipywidgets import HTML, Layout, VBox
 
 from kontext_lab.errors import NotFound, WrongType, shown
 from kontext_lab.lab import Lab
@@ -19,10 +15,9 @@ from kontext_lab.lab.change_maps import on_each_other
 from kontext_lab.lab.verdicts import record_vote
 from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import PageFrame, Viewer
-from kontext_lab.panel.pairs import Match, VoteSession, pairs, rankable
-from kontext_lab.panel.score_table import score_table
+from kontext_lab.panel.pairs import Match, VoteSession, pairs, rankable, score_table
 from kontext_lab.panel.ui_dispatcher import UiDispatcher, keep_messages
-from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
+from kontext_lab.panel.widgets import Section, TextLine, picker, plain, row, show_if, text_field, toggle
 from kontext_lab.results import Results
 from kontext_lab.statistics import Choice, Scores, Vote
 from kontext_lab.statistics.votes import check_rater
@@ -63,14 +58,8 @@ class Rank(Section):
         self._since = self._pressed = 0.0
         self._loaded: dict[Match, Pictures] = {}
         self._loading: set[Match] = set()
-        self.axis = Dropdown(description="Axis", **plain(Dropdown, width="auto"))
-        self.rater = Text(
-            rater,
-            description="Rater",
-            placeholder="your name",
-            continuous_update=False,
-            **plain(Text, width="16em"),
-        )
+        self.axis = picker("Axis", options=())
+        self.rater = text_field("Rater", "your name", rater, on_enter=True, width="16em")
         self.on_change(self.axis, self._on_axis)
         self.on_change(self.rater, self._on_rater)
         self.busy, self.empty = TextLine(kind="muted"), TextLine(_NEEDS, "muted")
@@ -85,11 +74,7 @@ class Rank(Section):
         ]
         self.undo_button = self.button("Undo", self.undo, "Take back your last vote", small=True)
         self.progress = TextLine()
-        self.shown = ToggleButton(
-            description="Show the scores",
-            tooltip="Scores and parameters: no longer blind",
-            **plain(ToggleButton, width="auto"),
-        )
+        self.shown = toggle("Show the scores", "Scores and parameters: no longer blind")
         self.on_change(self.shown, self._show_scores)
         self.table = HTML(**plain(HTML))
         head = row(self.axis, self.rater, name="kl-arranging")

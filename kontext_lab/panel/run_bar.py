@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ipywidgets import HTML
 
-from kontext_lab.errors import ConfigError
+from kontext_lab.errors import AlreadyRunning, ConfigError
+from kontext_lab.lab import Lab
+from kontext_lab.lab.plan import Plan
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.planner import Planner
-from kontext_lab.panel.retry import Retry
 from kontext_lab.panel.session import Session
 from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
 from kontext_lab.results import Results, State
 from kontext_lab.sweep import Sweep
 
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
-    from kontext_lab.lab.plan import Plan
-
 __all__ = ["RunBar", "meter", "progress_line"]
-
 
 _TICK = 0.5
 """Seconds between two updates of the time left."""
@@ -32,20 +28,17 @@ _WAITING = (
     "panel.wait() shows what comes."
 )
 
+_RetryInput = tuple["Lab", Sweep, dict[str, Any]]
+"""Lab, sweep and options of a retry."""
+
 
 @dataclass(frozen=True)
 class _PressedButton:
-    """A button that waits for the plan.
-
-    Attributes:
-        text: of the button.
-        revision: of the form when it was pressed.
-        was_asked: True if a question about it was open.
-    """
+    """A button that waits for the plan."""
 
     text: str
-    revision: int
-    was_asked: bool = False
+    revision: int  # of the form when it was pressed
+    was_asked: bool = False  # a question about it was open
 
 
 @dataclass(frozen=True)
@@ -76,14 +69,17 @@ class RunBar(Section):
         self.one_button = self.button("Try 1 first", self.try_one, "Send a single request of this sweep")
         self.stop_button = self.button("Stop", self.stop, "Send nothing more; what is under way is kept")
         self.retry_button = self.button("Retry failed", self.retry_failed, "Send failed cells again")
-        self.retrying = Retry(session, form, self._run_or_ask, self)
+        self.retry_price = TextLine(kind="muted")
+        self._retry_input: _RetryInput | None = None
+        self._retry_plan: Plan | None = None
+        self._retry_pressed = False
         self.question = TextLine(kind="warning")
         self.yes_button = self.button("Pay and run", self.confirm, "Yes, start it", primary=True)
         self.no_button = self.button("Not now", self.decline, "Start nothing")
         self.meter = HTML(**plain(HTML, margin="0", width="100%"))
         self.progress, self.hint, self.notes = TextLine(), TextLine(kind="muted"), TextLine(kind="warning")
         started = (self.run_button, self.one_button, self.stop_button, self.retry_button)
-        buttons = row(*started, self.retrying.price)
+        buttons = row(*started, self.retry_price)
         self._question_row = row(self.question, self.yes_button, self.no_button)
         upper = (self.plan, self.warnings, buttons, self.reason, self._question_row)
         self.fill([*upper, self.meter, self.progress, self.hint, self.notes])
@@ -117,7 +113,15 @@ class RunBar(Section):
 
     def retry_failed(self) -> None:
         """Send the failed cells of the results on show again, also those that were billed without a picture."""
-        self.retrying.press()
+        if self._session.busy:
+            raise AlreadyRunning("a sweep is running: retry failed cells when it has ended")
+        problem = self._retry_problem()
+        if problem:
+            raise ConfigError(problem)
+        if self._retry_input != self._current_retry_input():  # the form's options may have changed
+            self._find_retry_price()
+        self._retry_pressed = True
+        self._act_on_retry_plan()
         self._show_buttons()
 
     def confirm(self) -> None:
@@ -129,14 +133,13 @@ class RunBar(Section):
 
     def decline(self) -> None:
         """Say no to the question, and forget the button that was pressed."""
-        self._asked, self._pressed = None, None
-        self.retrying.decline()
+        self._asked, self._pressed, self._retry_pressed = None, None, False
         self._show_question()
 
     @property
     def waits_for_plan(self) -> bool:
         """True if a button was pressed that acts as soon as the plan is ready."""
-        return self._pressed is not None or self.retrying.is_pressed
+        return self._pressed is not None or self._retry_pressed
 
     def _press(self, button: str) -> None:
         planner = self._planner
@@ -220,11 +223,70 @@ class RunBar(Section):
         if name in ("results", "lab", "state") and self._asked is not None and self._asked.pressed is None:
             self._asked = None  # other results are on show, or another service would answer
             self._show_question()
-        self.retrying.follow(name)
+        if name in ("results", "lab", "state"):
+            self._retry_input, self._retry_plan, self._retry_pressed = None, None, False
+            self.retry_price.say("")
+        if name in ("results", "ends", "lab") and not self._session.busy and not self._retry_problem():
+            self._find_retry_price()
         if name != "beat":
-            show_if(not self._session.busy and self.retrying.is_possible, self.retry_button)
+            self._show_retry()
         self._show_progress()
         self._show_buttons()
+
+    # Sending failed cells again: the price is asked for in advance, and a run never starts at another one.
+
+    def _retry_problem(self) -> str:
+        """The reason why failed cells on show can't be sent again, or ""."""
+        session = self._session
+        results = session.results
+        if results is None or session.sweep is None or not results.counts[State.FAILED]:
+            return "there is nothing to retry: no sweep with failed cells is on show"
+        services = {cell.service for cell in results}
+        if services != {session.lab.context.service_name}:
+            where = ", ".join(sorted(services))
+            return f"the failed cells were sent to {where}: switch to that service to send them again"
+        return ""
+
+    def _show_retry(self) -> None:
+        possible = not self._session.busy and not self._retry_problem()
+        show_if(possible, self.retry_button)
+        show_if(possible and self.retry_price.text, self.retry_price)
+
+    def _current_retry_input(self) -> _RetryInput:
+        sweep = self._session.sweep
+        assert sweep is not None  # else there is nothing to retry
+        return self._session.lab, sweep, {**self._form.more.options, "retry_failed": True, "reuse": "always"}
+
+    def _find_retry_price(self) -> None:
+        self._retry_plan = None
+        self.retry_price.say("")
+        current = self._retry_input = self._current_retry_input()
+        lab, sweep, options = current
+
+        def on_plan(plan: Plan) -> None:
+            if current is not self._retry_input:
+                return  # other results are on show by now
+            self._retry_plan = plan
+            money = "free: simulated" if plan.simulated else f"≈ ${plan.cost:.2f}"
+            self.retry_price.say(f"{plan.requests} to send, {money}")
+            self._show_retry()
+            self._act_on_retry_plan()
+
+        def on_error(error: Exception) -> None:
+            if current is self._retry_input:
+                self._retry_input, self._retry_pressed = None, False
+                self.show(error)
+
+        self.background(lambda: lab.plan(sweep, **options), on_plan, on_error, lane="plan")
+
+    def _act_on_retry_plan(self) -> None:
+        """Run or ask if *Retry failed* waits for its plan."""
+        plan, current = self._retry_plan, self._retry_input
+        if self._retry_pressed and plan is not None and current is not None:
+            self._retry_pressed = False
+            self._run_or_ask(plan, current[0])
+
+    # Progress.
 
     def _show_progress(self) -> None:
         """Show counts and time left, again and again while a sweep runs."""

@@ -9,21 +9,17 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
-from traitlets import Any as AnyTrait
-from traitlets import HasTraits, Int, Tuple, Unicode
+from traitlets import HasTraits, Instance, Int, Tuple, Unicode
 
 from kontext_lab.errors import AlreadyRunning, NotFound
+from kontext_lab.lab import Lab
+from kontext_lab.lab.plan import Plan
 from kontext_lab.panel.ui_dispatcher import UiDispatcher
 from kontext_lab.panel.widgets import error_text
 from kontext_lab.results import CellResult, Output, Results
-
-if TYPE_CHECKING:
-    from kontext_lab.lab import Lab
-    from kontext_lab.lab.plan import Plan
-    from kontext_lab.runner import Handle
-    from kontext_lab.sweep import Sweep
+from kontext_lab.runner import Handle
+from kontext_lab.sweep import Sweep
 
 __all__ = ["QueuedRun", "Session"]
 
@@ -36,17 +32,11 @@ _CONTINUE = ("", "asked", "left", "refused")
 
 @dataclass(frozen=True, eq=False)  # a plan of 10,000 cells takes long to compare
 class QueuedRun:
-    """A run that was asked for; settings that are changed later hold for later runs.
-
-    Attributes:
-        plan: as the person saw it.
-        lab: runs it.
-        inside: the MLflow run that was active, or "".
-    """
+    """A run that was asked for, of the plan that the person saw; settings that are changed later hold for later runs."""
 
     plan: Plan
     lab: Lab
-    inside: str = ""
+    inside: str = ""  # the MLflow run that was active
 
     def same_as(self, other: QueuedRun | None) -> bool:
         """True if another run is of the same sweep, by the same lab, with the same options."""
@@ -56,31 +46,18 @@ class QueuedRun:
 
 
 class Session(HasTraits):
-    """The state that panels show.
+    """The state that panels show."""
 
-    Attributes:
-        lab: runs what is started next.
-        state: `idle`, `starting`, `running` or `stopping`.
-        order: the current or the last run; None before the first.
-        results: on show: of the current run, or of one that was opened; None while there are none.
-        sweep: of the results, if it is known.
-        selection: the picked output, or None.
-        queue: the runs that wait.
-        line: about the last run, beyond its counts: why it could not start, or why it stopped.
-        beat: number of batches of changed cells; `changed` has the last batch.
-        ends: number of runs that ended.
-    """
-
-    lab = AnyTrait()
-    state = Unicode("idle")
-    order = AnyTrait(None, allow_none=True)
-    results = AnyTrait(None, allow_none=True)
-    sweep = AnyTrait(None, allow_none=True)
-    selection = AnyTrait(None, allow_none=True)
+    lab = Instance(Lab)  # runs what is started next
+    state = Unicode("idle")  # or `starting`, `running`, `stopping`
+    order = Instance(QueuedRun, allow_none=True)  # the current or the last run
+    results = Instance(Results, allow_none=True)  # on show: of the current run, or of one that was opened
+    sweep = Instance(Sweep, allow_none=True)  # of the results, if it is known
+    selection = Instance(Output, allow_none=True)  # the picked output
     queue = Tuple()
-    line = Unicode("")
-    beat = Int(0)
-    ends = Int(0)
+    line = Unicode("")  # about the last run: why it could not start, or why it stopped
+    beat = Int(0)  # number of batches of changed cells; `changed` has the last batch
+    ends = Int(0)  # number of runs that ended
 
     def __init__(self, lab: Lab, dispatcher: UiDispatcher) -> None:
         super().__init__(lab=lab)
@@ -98,11 +75,7 @@ class Session(HasTraits):
         return self.state != "idle"
 
     def run(self, plan: Plan, lab: Lab) -> None:
-        """Run a plan now, or after the current run.
-
-        Args:
-            plan: as the person saw it; at most its requests are sent.
-            lab: the lab that made it.
+        """Run a plan now, or after the current run; at most its requests are sent.
 
         Raises:
             AlreadyRunning: the same run is under way or waits.
@@ -194,11 +167,7 @@ class Session(HasTraits):
             self.state = "stopping"
 
     def show(self, results: Results, sweep: Sweep | None = None) -> None:
-        """Show other results, such as those of an earlier sweep.
-
-        Raises:
-            AlreadyRunning: a run is under way; its results are on show.
-        """
+        """Show other results, such as those of an earlier sweep; refused while a run is under way."""
         if self.busy:
             raise AlreadyRunning(
                 "a sweep is under way and on show: open this one when it has ended, or compare"
@@ -209,15 +178,10 @@ class Session(HasTraits):
 
     @property
     def picked(self) -> Output:
-        """The picked output.
-
-        Raises:
-            NotFound: no output is picked.
-        """
-        found: Output | None = self.selection
-        if found is None:
+        """The picked output; a `NotFound` if there is none."""
+        if self.selection is None:
             raise NotFound("no cell is picked: click one, or use the arrow keys")
-        return found
+        return self.selection
 
     def pick(self, output: Output) -> None:
         """Pick an output."""

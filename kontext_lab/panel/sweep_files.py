@@ -6,14 +6,14 @@ import html
 import tempfile
 from pathlib import Path
 
-from ipywidgets import HTML, Text
+from ipywidgets import HTML
 
 from kontext_lab.errors import SweepError
 from kontext_lab.panel.browser import PageFrame
 from kontext_lab.panel.code_export import sweep_code
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if
+from kontext_lab.panel.widgets import Section, TextLine, plain, row, show_if, text_field
 from kontext_lab.sweep import Sweep
 
 __all__ = ["Clipboard", "Files"]
@@ -56,7 +56,7 @@ class Files(Section):
     def __init__(self, session: Session, form: Form, clipboard: Clipboard) -> None:
         super().__init__()
         self._session, self._form, self._clipboard = session, form, clipboard
-        self.path = Text(placeholder="sweep.yaml", description="YAML file", **plain(Text))
+        self.path = text_field("YAML file", "sweep.yaml")
         self.done = TextLine(kind="muted")
         buttons = (
             self.button("Load", self.load, "Put the sweep of this file into the form", small=True),
@@ -87,11 +87,7 @@ class Files(Section):
         self.done.say(f"written to {file.absolute()}")
 
     def copy_yaml(self) -> None:
-        """Copy the form's sweep as YAML, with paths relative to the working folder.
-
-        Raises:
-            SweepError: a reference has no file of its own, so that text alone can't hold it.
-        """
+        """Copy the form's sweep as YAML, with paths relative to the working folder."""
         sweep = self._form.draft.sweep()
         for reference in sweep.references:
             if not reference.url and not Path(reference.source).is_file():

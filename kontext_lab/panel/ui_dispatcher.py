@@ -1,7 +1,6 @@
-"""Runs callbacks on the thread that owns the widgets, and work on others.
+"""Runs callbacks on the thread that owns the widgets, and work on others. Imports no widgets.
 
-Widgets are touched on one thread only, the kernel's. In a notebook its event loop runs the callbacks; without a loop (in a
-script, in a test, or while a cell executes) `wait` and `deliver` run them. Imports no widgets.
+In a notebook the kernel's event loop runs the callbacks; without a loop, `wait` and `deliver` run them.
 """
 
 from __future__ import annotations
@@ -40,11 +39,7 @@ _POLL = 0.1
 
 
 class UiDispatcher:
-    """A queue of callbacks for the thread that creates it.
-
-    Attributes:
-        on_error: called with every exception that has no other handler; None raises it.
-    """
+    """A queue of callbacks for the thread that creates it; `on_error` takes exceptions, which are raised without it."""
 
     def __init__(self, on_error: OnError | None = None) -> None:
         self.on_error = on_error
@@ -94,11 +89,7 @@ class UiDispatcher:
     def later(self, seconds: float, callback: Callback, *, key: Hashable = None, move: bool = False) -> None:
         """Have a callback called on the owner's thread after some seconds.
 
-        Args:
-            seconds: from now.
-            callback: the callback.
-            key: of several with the same key, only one is kept.
-            move: True keeps the last one and its time; False keeps the first one.
+        Of several with the same key only one is kept: the last one and its time if they `move`, else the first.
         """
         key = object() if key is None else key
         with self._lock:
@@ -124,14 +115,9 @@ class UiDispatcher:
         lane: str = "",
         key: Hashable = None,
     ) -> None:
-        """Do something on another thread, and hand its value to `then` on the owner's.
+        """Do something on another thread, touching no widget, and hand its value to `then` on the owner's.
 
-        Args:
-            work: touches no widget.
-            then: on the owner's thread.
-            on_error: called with an exception of `work`, on the owner's thread.
-            lane: work of one lane never waits for that of another.
-            key: of several with the same key, only the newest is handed back.
+        Work of one lane never waits for that of another. Of work with the same key only the newest is handed back.
         """
         token = object()
         with self._lock:
@@ -250,12 +236,7 @@ def keep_messages(dispatcher: UiDispatcher, roots: Sequence[Widget], kernel: Any
     """Have messages to these widgets, and to all widgets in them, handled on the dispatcher's thread.
 
     Since ipykernel 7, JupyterLab sends widget messages to a thread of their own, a subshell. Two threads in one figure
-    or form corrupt both. Messages to other widgets stay there.
-
-    Args:
-        dispatcher: of the thread that owns them.
-        roots: the outermost widgets.
-        kernel: None for the one of this process; without a kernel nothing is done.
+    or form corrupt both. Without a kernel, by default that of this process, nothing is done.
     """
     if kernel is None:
         from IPython import get_ipython  # noqa: PLC0415 - without IPython there is no kernel

@@ -1,6 +1,6 @@
-"""Building blocks of the panel: text lines, buttons, rows, sections that show the errors of their callbacks, shared layouts.
+"""Building blocks of the panel: text lines, buttons, rows, sections that show the errors of their callbacks.
 
-To ipywidgets every layout and every style is a widget of its own, with a message to the page when it is created: two
+To ipywidgets every layout and style is a widget of its own, with a message to the page when it is created: two
 thirds of a panel's messages. Equal ones are shared here, and never changed.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
-from ipywidgets import HTML, Box, Button, Dropdown, HBox, Layout, VBox, Widget
+from ipywidgets import HTML, Box, Button, Checkbox, Dropdown, HBox, Layout, Text, ToggleButton, VBox, Widget
 from PIL import Image
 from traitlets import HasTraits
 
@@ -25,6 +25,7 @@ __all__ = [
     "NO_CHOICE",
     "Section",
     "TextLine",
+    "check_field",
     "close_widgets",
     "column",
     "error_text",
@@ -36,6 +37,8 @@ __all__ = [
     "set_options",
     "shared_layout",
     "show_if",
+    "text_field",
+    "toggle",
 ]
 
 log = get_logger(__name__)
@@ -160,13 +163,33 @@ def column(*children: Widget, name: str, **settings: Any) -> Box:
     return box
 
 
-def picker(name: str, tooltip: str = "") -> Dropdown:
-    """A drop-down list that has no options yet."""
-    options = [(NO_CHOICE, NO_CHOICE)]
-    more = {"tooltip": tooltip} if tooltip else {}
-    return Dropdown(
-        options=options, value=NO_CHOICE, description=name, **more, **plain(Dropdown, width="auto")
+def text_field(
+    name: str, placeholder: str, value: str = "", *, on_enter: bool = False, **settings: Any
+) -> Text:
+    """A line to type into; `on_enter` reports a text once it is entered. The settings are those of its layout."""
+    return Text(
+        value,
+        description=name,
+        placeholder=placeholder,
+        continuous_update=not on_enter,
+        **plain(Text, **settings),
     )
+
+
+def toggle(text: str, tooltip: str) -> ToggleButton:
+    """A button that stays pressed."""
+    return ToggleButton(description=text, tooltip=tooltip, **plain(ToggleButton, width="auto"))
+
+
+def check_field(text: str) -> Checkbox:
+    """A box to tick, with its text behind it."""
+    return Checkbox(False, description=text, indent=False, **plain(Checkbox, width="auto"))
+
+
+def picker(name: str, tooltip: str = "", options: Sequence[Any] = ((NO_CHOICE, NO_CHOICE),)) -> Dropdown:
+    """A drop-down list, by default without a choice yet."""
+    more = {"tooltip": tooltip} if tooltip else {}
+    return Dropdown(options=options, description=name, **more, **plain(Dropdown, width="auto"))
 
 
 def set_options(chosen: Dropdown, options: Sequence[tuple[str, Any]], default: Any = NO_CHOICE) -> None:
@@ -178,11 +201,7 @@ def set_options(chosen: Dropdown, options: Sequence[tuple[str, Any]], default: A
 
 
 class Section(VBox):
-    """A part of the panel. An exception of a callback is shown at its foot, in one line.
-
-    Args:
-        dispatcher: of the widgets' thread; needed for `background`.
-    """
+    """A part of the panel. An exception of a callback is shown at its foot, in one line."""
 
     def __init__(self, dispatcher: UiDispatcher | None = None) -> None:
         self._dispatcher = dispatcher
@@ -297,15 +316,9 @@ class Section(VBox):
         key: str = "",
         busy: TextLine | None = None,
     ) -> None:
-        """Do something on another thread, and hand its value to `then` on the thread of the widgets.
+        """Do something on another thread, touching no widget, and hand its value to `then` on the thread of the widgets.
 
-        Args:
-            work: touches no widget.
-            then: its exceptions are shown here.
-            on_error: takes an exception of `work`; by default it is shown here.
-            lane: as in `UiDispatcher.background`.
-            key: of this section's work with the same key, only the newest is handed back.
-            busy: a line that is emptied when it is done.
+        Lane and key are as in `UiDispatcher.background`, keys by section; `busy` is emptied when the work is done.
         """
 
         def end(call: Callable[..., Any]) -> Callable[..., None]:

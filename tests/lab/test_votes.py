@@ -15,8 +15,7 @@ from mlflow import MlflowClient
 
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
-from kontext_lab.panel.pairs import pairs, rankable
-from kontext_lab.panel.score_table import by_value
+from kontext_lab.panel.pairs import by_value, pairs, rankable
 from kontext_lab.results import CellResult, Output, Results, State
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.statistics import Vote

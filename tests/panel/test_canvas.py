@@ -247,7 +247,7 @@ def test_wheel_zooms_about_the_pointer(
 
 def test_a_drag_pans_and_selects_nothing(canvas: GridCanvas, browser: Browser, plan: GridPlan) -> None:
     """Dragging to the right shows what lies further left, and is no click."""
-    canvas.zoom(2)
+    canvas.move(zoomed(canvas.crop, (0.5, 0.5), 2))
     found: list[Any] = []
     canvas.on_select(lambda *given: found.append(given))
     x, y = middle(plan.tiles[0])
@@ -260,7 +260,7 @@ def test_a_drag_pans_and_selects_nothing(canvas: GridCanvas, browser: Browser, p
 
 def test_a_button_let_go_outside_is_up(canvas: GridCanvas, browser: Browser, plan: GridPlan) -> None:
     """A move without a button held ends a drag whose end was elsewhere."""
-    canvas.zoom(2)
+    canvas.move(zoomed(canvas.crop, (0.5, 0.5), 2))
     x, y = middle(plan.tiles[0])
     browser.mouse("button_press", (x, y), held=1)
     before = canvas.crop
@@ -270,14 +270,14 @@ def test_a_button_let_go_outside_is_up(canvas: GridCanvas, browser: Browser, pla
 
 def test_double_click_resets(canvas: GridCanvas, browser: Browser, plan: GridPlan) -> None:
     """A double click shows whole pictures again."""
-    canvas.zoom(3)
+    canvas.move(zoomed(canvas.crop, (0.5, 0.5), 3))
     browser.mouse("dblclick", middle(plan.tiles[0]))
     assert FULL == canvas.crop
 
 
 def test_a_new_plan_keeps_the_crop(canvas: GridCanvas, plan: GridPlan) -> None:
     """What is zoomed stays so when rows, columns or cells change."""
-    canvas.zoom(2)
+    canvas.move(zoomed(canvas.crop, (0.5, 0.5), 2))
     canvas.show(plan)
     assert canvas.plan is not None
     assert (0.25, 0.25, 0.75, 0.75) == canvas.plan.crop
@@ -340,7 +340,7 @@ def test_frames_come_a_few_times_a_second(plan: GridPlan) -> None:
     canvas.redraw()
     assert clock.due.pop()[0] > 0.1
     canvas._due = None
-    canvas.zoom(2)
+    canvas.move(zoomed(canvas.crop, (0.5, 0.5), 2))
     assert clock.due.pop()[0] < 0.05 + canvas._cost
 
 
@@ -380,7 +380,7 @@ def test_a_zoom_at_rest_is_sharpened(plan: GridPlan, monkeypatch: pytest.MonkeyP
     canvas.show(plan)
     clock.run()
     browser.begins()
-    canvas.zoom(16)
+    canvas.move(zoomed(canvas.crop, (0.5, 0.5), 16))
     clock.run()
     assert [] == canvas.sheet.coarse()
 
@@ -411,7 +411,7 @@ def test_without_ipympl_it_is_static_and_says_why(plan: GridPlan, monkeypatch: p
     monkeypatch.setitem(sys.modules, "kontext_lab.panel.live_canvas", None)
     canvas = make_canvas()
     canvas.show(plan)
-    canvas.zoom(2)
+    canvas.move(zoomed(canvas.crop, (0.5, 0.5), 2))
     assert "ImportError" in canvas.why_static or "ModuleNotFoundError" in canvas.why_static
     assert bytes(canvas.widget.value).startswith(b"\x89PNG")
 

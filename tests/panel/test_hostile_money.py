@@ -299,7 +299,7 @@ def test_a_new_lab_of_the_same_place_brings_its_own_limits(real: Panel) -> None:
     other = as_if_real(kl.Lab(quiet=True, budget=1234567.89, confirm_above=0.5))
     again = Panel(other)
     assert drive(again).controller is drive(real).controller
-    assert (1234567.89, 0.5) == (drive(again).form.options["budget"], again.lab.context.confirm_above)
+    assert (1234567.89, 0.5) == (drive(again).form.more.options["budget"], again.lab.context.confirm_above)
 
 
 def test_a_new_lab_does_not_leave_the_old_ones_other_service(real: Panel) -> None:

@@ -269,11 +269,11 @@ def test_a_price_of_other_results_is_not_shown(typed: Panel, api: Sandbox) -> No
     api.script(["moderated"])
     typed.run()
     typed.wait(60)
-    retrying = drive(typed).run_bar.retrying
-    retrying._find_price()
+    run_bar = drive(typed).run_bar
+    run_bar._find_retry_price()
     drive(typed).session.show(kl.Results([]))
     typed.wait(20)
-    assert ("", "none") == (retrying.price.text, button(typed, "Retry failed").layout.display)
+    assert ("", "none") == (run_bar.retry_price.text, button(typed, "Retry failed").layout.display)
 
 
 @pytest.mark.slow

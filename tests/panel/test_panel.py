@@ -188,7 +188,7 @@ def test_retry_failed_says_its_price_and_sends_them_again(typed: Panel, api: San
     api.script(["moderated"])
     typed.run()
     failed = typed.wait(60).counts[State.FAILED]
-    retry, price = button(typed, "Retry failed"), drive(typed).run_bar.retrying.price.text
+    retry, price = button(typed, "Retry failed"), drive(typed).run_bar.retry_price.text
     retry.click()
     counts = typed.wait(60).counts
     assert (1, None, True) == (failed, retry.layout.display and None, price.startswith("1 to send"))

@@ -16,9 +16,8 @@ from panel_driver import drive, parts, ranking_parts
 import kontext_lab as kl
 from kontext_lab.errors import ConfigError, NotFound
 from kontext_lab.panel import Panel
-from kontext_lab.panel.pairs import Match, VoteSession, pairs, rankable
+from kontext_lab.panel.pairs import Match, VoteSession, pairs, rankable, score_table
 from kontext_lab.panel.rank_tab import Rank, Ranking
-from kontext_lab.panel.score_table import score_table
 from kontext_lab.results import CellResult, Output, Results, State
 from kontext_lab.sandbox import Sandbox
 from kontext_lab.statistics import Vote

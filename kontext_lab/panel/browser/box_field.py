@@ -1,7 +1,6 @@
 """Named boxes drawn over a picture: by mouse, by touch, or by keys alone.
 
-The browser shows at once what a person does, and asks for it; only Python changes `boxes`, and refuses what is not
-allowed. This module must not know what a box is for.
+The browser shows at once what a person does, and asks for it; only Python changes `boxes`.
 """
 
 from __future__ import annotations
@@ -25,22 +24,15 @@ _DIGITS = 4
 
 
 class BoxField(PictureWidget):
-    """A picture to draw boxes on, and a list of them.
-
-    Attributes:
-        boxes: name, x0, y0, x1, y1 of each, as fractions of width and height.
-        error: the line under the list.
-        message: text in place of the picture; `clear` sets it.
-        alt: a description for people who can't see the picture.
-    """
+    """A picture to draw boxes on, and a list of them."""
 
     _esm = source("common.js", "boxes-sides.js", "boxes.js")
     _css = STATIC / "boxes.css"
     _error_line = "error"
 
-    boxes = traitlets.Any(()).tag(sync=True)
+    boxes = traitlets.Any(()).tag(sync=True)  # name, x0, y0, x1, y1 of each, as fractions of width and height
     error = traitlets.Unicode().tag(sync=True)
-    message = traitlets.Unicode().tag(sync=True)
+    message = traitlets.Unicode().tag(sync=True)  # in place of the picture
     alt = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, boxes: Sequence[Sequence[Any]] = (), **traits: Any) -> None:
@@ -55,11 +47,7 @@ class BoxField(PictureWidget):
         return {name: (x0, y0, x1, y1) for name, x0, y0, x1, y1 in self.boxes}
 
     def put(self, boxes: Mapping[str, Box]) -> None:
-        """Put boxes in place of those that are there.
-
-        Raises:
-            SweepError: a box has no area, or lies outside the picture.
-        """
+        """Replace the boxes."""
         with self.hold_sync():
             self.error = self._misnamed = ""
             self.boxes = _listed(boxes)

@@ -1,8 +1,4 @@
-"""The panel in its page: style, size, theme, keys, clipboard and downloads.
-
-An invisible widget inside the panel's outermost box, which has the class `kl-panel`. This module must not know the
-panel's content, nor the meaning of a key.
-"""
+"""The panel in its page: style, size, theme, keys, clipboard and downloads."""
 
 from __future__ import annotations
 
@@ -19,21 +15,17 @@ __all__ = ["PageFrame"]
 class PageFrame(BrowserWidget):
     """Brings the panel's style, and reports on its page; with several views of one panel the latest report counts.
 
-    Attributes:
-        width: width of the panel in CSS pixels, in steps of 20; 0 until it was displayed.
-        dark: whether the page is dark.
-        pixel_ratio: pixels of the screen per CSS pixel.
-        watched_keys: the keys (as `KeyboardEvent.key`) reported to `on_key` while the panel has the focus and no
-            text is typed.
+    An invisible widget inside the panel's outermost box, which has the class `kl-panel`.
     """
 
     _esm = STATIC / "frame.js"
     _css = source("panel.css", "sections.css")
 
-    width = traitlets.Int(0).tag(sync=True)
+    width = traitlets.Int(0).tag(
+        sync=True
+    )  # of the panel in CSS pixels, in steps of 20; 0 until it was displayed
     dark = traitlets.Bool(False).tag(sync=True)
-    pixel_ratio = traitlets.Float(1.0).tag(sync=True)
-    watched_keys = Texts().tag(sync=True)
+    watched_keys = Texts().tag(sync=True)  # as `KeyboardEvent.key`; not reported while text is typed
 
     def __init__(self, watched_keys: Sequence[str] = (), **traits: Any) -> None:
         """Create the frame."""

@@ -22,56 +22,37 @@ _AT_ONCE = 4
 """Unfinished uploads that are kept: a page that is closed leaves one behind."""
 
 
+def _by_value() -> traitlets.Dict[str, str]:
+    return traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode())
+
+
 class ValuesField(BrowserWidget):
     """Values as tags, and an input for more of them.
 
-    Attributes:
-        value: the values, as a tuple of texts without duplicates.
-        pending: the text being typed, some 150 ms late.
-        expand: the values of a committed text; a `KontextLabError` is shown under the field, and the text stays.
-        names: for a value, the name that is shown in its place.
-        errors: for a value, its error; the tag is marked.
-        error: the line for errors under the field.
-        note: a quiet line under the field.
-        hint: tooltip of the label.
-        options: suggestions, filtered by the text being typed.
-        placeholder: shown in the empty input of a field without values.
-        single: a new value replaces the old one.
-        commas: a comma ends a value; else a comma is text.
-        actions: names of small buttons behind the input, reported to `on_action`.
+    `expand` gives the values of a committed text; a `KontextLabError` of it is shown under the field, and the text stays.
     """
 
     _esm = source("common.js", "values.js")
     _css = STATIC / "values.css"
 
     label = traitlets.Unicode().tag(sync=True)
-    value = Texts().tag(sync=True)
-    pending = traitlets.Unicode().tag(sync=True)
-    names = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode()).tag(sync=True)
-    errors = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode()).tag(sync=True)
-    error = traitlets.Unicode().tag(sync=True)
-    note = traitlets.Unicode().tag(sync=True)
-    hint = traitlets.Unicode().tag(sync=True)
-    options = Texts().tag(sync=True)
-    actions = Texts().tag(sync=True)
-    action_titles = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode()).tag(
-        sync=True
-    )
-    single = traitlets.Bool(False).tag(sync=True)
-    commas = traitlets.Bool(True).tag(sync=True)
+    value = Texts().tag(sync=True)  # without duplicates
+    pending = traitlets.Unicode().tag(sync=True)  # the text being typed, some 150 ms late
+    names = _by_value().tag(sync=True)  # shown in place of the values
+    errors = _by_value().tag(sync=True)  # the tags are marked
+    error = traitlets.Unicode().tag(sync=True)  # under the field
+    hint = traitlets.Unicode().tag(sync=True)  # tooltip of the label
+    options = Texts().tag(sync=True)  # suggestions, filtered by the text being typed
+    actions = Texts().tag(sync=True)  # small buttons behind the input, reported to `on_action`
+    action_titles = _by_value().tag(sync=True)
+    commas = traitlets.Bool(True).tag(sync=True)  # a comma ends a value; else it is text
     placeholder = traitlets.Unicode().tag(sync=True)
     disabled = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
         self, label: str, *, expand: Callable[[str], Sequence[str]] | None = None, **traits: Any
     ) -> None:
-        """Create the field.
-
-        Args:
-            label: shown before it, and its accessible name.
-            expand: the values of a text; by default the text is split at commas, or is one value.
-            traits: further attributes.
-        """
+        """Create the field; by default a text is split at commas, or is one value."""
         self.expand = expand or self._split
         super().__init__(label=label, **traits)
 
@@ -80,11 +61,9 @@ class ValuesField(BrowserWidget):
         self._on("action", callback)
 
     def commit(self, text: str, replaces: str | None = None) -> bool:
-        """Add the values of a text; False if it has an error, which is shown, and the text stays `pending`.
+        """Add the values of a text, in place of the value that was edited; False if it has an error.
 
-        Args:
-            text: as typed.
-            replaces: the value that was edited; the new ones take its place.
+        The error is shown, and the text stays `pending`.
         """
         try:
             new = [str(value) for value in self.expand(text)]
@@ -95,8 +74,7 @@ class ValuesField(BrowserWidget):
         before, after = self.value[:at], self.value[at + 1 :]
         with self.hold_sync():
             self.error = self.pending = ""
-            # A single field without a new value keeps the one it has.
-            self.value = tuple(new[-1:]) or self.value if self.single else (*before, *new, *after)
+            self.value = (*before, *new, *after)
         return True
 
     def flush(self) -> bool:
@@ -136,9 +114,6 @@ class KeyField(BrowserWidget):
     """A password input and a button: the key comes in one message and is neither stored, shown nor sent back.
 
     ipywidgets' Password sends every keystroke as a trait, which a saved notebook keeps.
-
-    Attributes:
-        status: the line behind it; also shows a `KontextLabError` of an `on_key` callback.
     """
 
     _esm = STATIC / "key.js"
@@ -146,7 +121,7 @@ class KeyField(BrowserWidget):
     _error_line = "status"
 
     label = traitlets.Unicode("API key").tag(sync=True)
-    status = traitlets.Unicode().tag(sync=True)
+    status = traitlets.Unicode().tag(sync=True)  # behind it; also a KontextLabError of a callback
     disabled = traitlets.Bool(False).tag(sync=True)
 
     def on_key(self, callback: Callable[[str], object]) -> None:
@@ -167,17 +142,11 @@ class KeyField(BrowserWidget):
 
 @dataclass(frozen=True)
 class Upload:
-    """One file as it arrived.
+    """One file as it arrived."""
 
-    Attributes:
-        name: its name on the person's disk, without folders.
-        data: its bytes, or those of the smaller picture that the browser made of it.
-        note: the change by the browser, as in "shrunk from 6000x4000", or "".
-    """
-
-    name: str
-    data: bytes = field(repr=False)
-    note: str = ""
+    name: str  # on the person's disk, without folders
+    data: bytes = field(repr=False)  # or those of the smaller picture that the browser made of it
+    note: str = ""  # the change by the browser, as in "shrunk from 6000x4000"
 
 
 @dataclass
@@ -192,10 +161,6 @@ class UploadField(BrowserWidget):
     """A button for files, which also accepts dropped and pasted pictures, in pieces that pass every websocket.
 
     ipywidgets' own FileUpload sends a file as one message; servers silently drop messages over 10 MB.
-
-    Attributes:
-        error: the line for errors; also shows a `KontextLabError` of an `on_upload` callback.
-        busy: a line about the file that is arriving, or "".
     """
 
     _esm = source("common.js", "upload.js")
@@ -204,7 +169,7 @@ class UploadField(BrowserWidget):
 
     label = traitlets.Unicode("Upload").tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
-    busy = traitlets.Unicode().tag(sync=True)
+    busy = traitlets.Unicode().tag(sync=True)  # about the file that is arriving
     disabled = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:

@@ -1,7 +1,6 @@
-"""Widgets that show encoded pictures (PNG, JPEG, WebP): one or two at full resolution, or a chart with places to click.
+"""Widgets that show encoded pictures (PNG, JPEG, WebP), which they neither decode nor know.
 
-Pictures go to the browser as message buffers when a view asks for them; they are never part of the widget's state, which a
-saved notebook keeps. This module must not decode a picture nor know its content.
+Pictures go to the browser as message buffers when a view asks for them; a saved notebook keeps none.
 """
 
 from __future__ import annotations
@@ -56,24 +55,18 @@ class PictureWidget(BrowserWidget):
 
 
 class Viewer(PictureWidget):
-    """Before and after under a divider, or two pictures with linked zoom; dragging happens in the browser alone.
-
-    Attributes:
-        mode: `slider` (left and right of a divider), `side` (side by side) or `single` (the right one).
-        position: of the divider, 0 to 1 from the left; follows when a drag has ended.
-        message: text in place of pictures; `clear` sets it.
-        placement: the common frame of the two pictures on show, or None.
-    """
+    """Before and after under a divider, or two pictures with linked zoom; dragging happens in the browser alone."""
 
     _esm = source("common.js", "viewer.js")
     _css = STATIC / "viewer.css"
 
+    # Left and right of a divider, side by side, or the right one alone.
     mode = traitlets.Enum(("slider", "side", "single"), default_value="slider").tag(sync=True)
     left_label = traitlets.Unicode().tag(sync=True)
     right_label = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
-    position = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
-    message = traitlets.Unicode().tag(sync=True)
+    position = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)  # of the divider, when a drag has ended
+    message = traitlets.Unicode().tag(sync=True)  # in place of pictures
 
     def __init__(self, mode: str = "slider", **traits: Any) -> None:
         """Create the viewer, empty."""
@@ -92,7 +85,7 @@ class Viewer(PictureWidget):
     ) -> None:
         """Show encoded pictures with labels in their corners, and a description for people who can't see them.
 
-        A placement puts both pictures into a common frame; None centres the left one in the right one's frame.
+        A placement puts both into a common frame; None centres the left one in the right one's frame.
         """
         pictures = {layer: data for layer, data in (("left", left), ("right", right)) if data is not None}
         self.placement = placement if len(pictures) == 2 else None
@@ -115,13 +108,7 @@ class Viewer(PictureWidget):
 
 
 class ClickTarget(NamedTuple):
-    """A place on a chart.
-
-    Attributes:
-        x: from the left, 0 to 1.
-        y: from the top, 0 to 1.
-        label: its tooltip and its name for screen readers.
-    """
+    """A place on a chart, 0 to 1 from the left and the top; its label is its tooltip too."""
 
     x: float
     y: float
@@ -129,20 +116,14 @@ class ClickTarget(NamedTuple):
 
 
 class Chart(PictureWidget):
-    """A drawn picture with places that can be clicked, or walked through by keyboard.
-
-    Attributes:
-        alt: a description for people who can't see the picture.
-        spots: x, y and label of each place.
-        picked: number of the marked place, from 0; -1 for none.
-    """
+    """A drawn picture with places that can be clicked, or walked through by keyboard."""
 
     _esm = source("common.js", "chart.js")
     _css = STATIC / "chart.css"
 
     alt = traitlets.Unicode().tag(sync=True)
-    spots = traitlets.List(trait=traitlets.List()).tag(sync=True)
-    picked = traitlets.Int(-1).tag(sync=True)
+    spots = traitlets.List(trait=traitlets.List()).tag(sync=True)  # x, y and label of each place
+    picked = traitlets.Int(-1).tag(sync=True)  # number of the marked place, from 0; -1 for none
 
     def on_pick(self, callback: Callable[[int], object]) -> None:
         """Have `callback` called with the number of every place that a person picks."""

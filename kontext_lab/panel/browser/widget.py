@@ -1,8 +1,4 @@
-"""The base of the panel's browser widgets: callbacks for their messages, and for errors in them.
-
-ipywidgets prints an exception of a message callback into the output of another cell, or nowhere. Here it goes to a
-callback, else it is raised. This module must not know any of the widgets.
-"""
+"""The base of the panel's browser widgets: callbacks for their messages, and for errors in them."""
 
 from __future__ import annotations
 
@@ -36,7 +32,10 @@ class Texts(traitlets.Container[tuple[str, ...]]):
 
 
 class BrowserWidget(anywidget.AnyWidget):
-    """A widget whose messages from the browser, and errors in them, reach callbacks."""
+    """A widget whose messages from the browser, and errors in them, reach callbacks.
+
+    ipywidgets prints an exception of a message callback into the output of another cell, or nowhere.
+    """
 
     # The trait that shows a KontextLabError in the widget itself.
     _error_line: ClassVar[str | None] = None

@@ -7,14 +7,14 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ipywidgets import BoundedIntText, Box, Dropdown, Text, Textarea, Widget
+from ipywidgets import BoundedIntText, Box, Dropdown, Textarea
 
 from kontext_lab.errors import ConfigError, SweepError
 from kontext_lab.images import MAX_MEGAPIXELS
 from kontext_lab.lab.options import RunOptions
 from kontext_lab.panel.browser import ValuesField
-from kontext_lab.panel.form_state import LabelledValue, value_errors
-from kontext_lab.panel.widgets import Section, TextLine, plain, row
+from kontext_lab.panel.form_state import FormState, LabelledValue, value_errors
+from kontext_lab.panel.widgets import Section, TextLine, plain, row, text_field
 from kontext_lab.request import ALLOWED, ASPECT_RATIOS, MATCH_INPUT, MODELS, decimal_text
 from kontext_lab.sweep.axes import parse_axis, value_text
 
@@ -51,14 +51,9 @@ _AXIS_PLACE = re.compile(r"^axis '[^']+', value \d+: ")
 
 
 class AxisField(ValuesField):
-    """A field for the values of a request field, or of a placeholder.
+    """A field for the values of a request field, or of a placeholder, which has no looks.
 
     A range is expanded, `2-8:3` to 2, 5 and 8. Of a placeholder every text is one value, also with commas.
-
-    Args:
-        key: the request field, or the name of the placeholder.
-        changed: called after every change by a person.
-        looks: of a request field; None for a placeholder.
     """
 
     def __init__(self, key: str, changed: Callable[[], None], looks: Appearance | None = None) -> None:
@@ -153,14 +148,14 @@ class More(Section):
     def __init__(self, options: RunOptions, changed: Callable[[], None]) -> None:
         super().__init__()
         self.fields = {key: AxisField(key, changed, looks) for key, looks in _ADVANCED.items()}
-        self.name = _text("Sweep name", "made from the prompt")
+        self.name = text_field("Sweep name", "made from the prompt")
         self.note = Textarea(
             description="Note", rows=1, placeholder="anything worth remembering", **plain(Textarea)
         )
         self.concurrency = BoundedIntText(
             1, min=1, max=64, description="Concurrency", **plain(BoundedIntText)
         )
-        self.budget = _text("Budget $", "no limit")
+        self.budget = text_field("Budget $", "no limit")
         self.reuse = Dropdown(
             options=[("reuse them", "always"), ("pay again", "never")],
             description="Paid before",
@@ -173,9 +168,9 @@ class More(Section):
             tooltip="What to do with requests whose answer was lost",
             **plain(Dropdown),
         )
-        self.megapixels = _text("Max megapixels", decimal_text(MAX_MEGAPIXELS))
+        self.megapixels = text_field("Max megapixels", decimal_text(MAX_MEGAPIXELS))
         self.megapixels.tooltip = "References that you add from now on are scaled down to this size"
-        self.price = _text("Price $", "by the table")
+        self.price = text_field("Price $", "by the table")
         self.price.tooltip = "US dollars per picture, if the price in the table is wrong"
         self.problems = {
             key: TextLine(kind="error") for key in ("name", "note", "budget", "price", "megapixels")
@@ -191,16 +186,12 @@ class More(Section):
         grid.add_class("kl-fields")
         self.fill([grid, row(*self.problems.values())])
 
-    def append(self, part: Widget) -> None:
-        """Put a further widget below."""
-        self.fill([*self.parts, part])
-
-    def put(self, *, name: str, note: str, price: str, max_megapixels: float) -> None:
+    def put(self, draft: FormState) -> None:
         """Put in a sweep's name, note and settings, without calling `changed`."""
         with self.filling():
-            self.name.value, self.note.value, self.price.value = name, note, price
-            default = max_megapixels == MAX_MEGAPIXELS
-            self.megapixels.value = "" if default else decimal_text(max_megapixels)
+            self.name.value, self.note.value, self.price.value = draft.name, draft.note, draft.price
+            default = draft.max_megapixels == MAX_MEGAPIXELS
+            self.megapixels.value = "" if default else decimal_text(draft.max_megapixels)
 
     def put_options(self, options: RunOptions) -> None:
         """Put in the run options of a lab, without calling `changed`."""
@@ -216,11 +207,7 @@ class More(Section):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The run options, as `lab.run` takes them.
-
-        Raises:
-            ConfigError: the budget is not an amount of US dollars.
-        """
+        """The run options, as `lab.run` takes them; a `ConfigError` says what is not allowed."""
         text = self.budget.value.strip().lstrip("$").strip()
         try:
             budget = float(text) if text else None
@@ -234,7 +221,3 @@ class More(Section):
         }
         RunOptions(**chosen)  # refuses what is not allowed
         return chosen
-
-
-def _text(description: str, placeholder: str) -> Text:
-    return Text(description=description, placeholder=placeholder, **plain(Text))

@@ -26,11 +26,7 @@ __all__ = ["Form"]
 
 
 class Form(Section):
-    """Every field of a sweep.
-
-    Attributes:
-        draft: the content.
-    """
+    """Every field of a sweep; `draft` is the content."""
 
     def __init__(self, session: Session, planner: Planner) -> None:
         super().__init__(session.dispatcher)
@@ -72,9 +68,7 @@ class Form(Section):
         self.references.put(draft.references, combined=draft.combined)
         self.references.max_megapixels = draft.max_megapixels
         self.protect.put(draft.protect, draft.pictures)
-        self.more.put(
-            name=draft.name, note=draft.note, price=draft.price, max_megapixels=draft.max_megapixels
-        )
+        self.more.put(draft)
         for key, field in self.fields.items():
             field.put(draft.values.get(key, ()))
         kept = [f"{axis.key}: {len(axis)} values" for axis in draft.kept]
@@ -170,7 +164,7 @@ class Form(Section):
     def plan(self) -> None:
         """Have a plan made of the content."""
         problems = self.problems
-        options = {} if "budget" in problems else self.options
+        options = {} if "budget" in problems else self.more.options
         self._planner.request(self.draft, options, problems)
 
     def _on_lab(self, change: Any) -> None:
@@ -179,24 +173,11 @@ class Form(Section):
             self.more.put_options(change["new"].context.options)
         self.plan()
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The run options, as `lab.run` takes them.
-
-        Raises:
-            ConfigError: one of them is not allowed.
-        """
-        return self.more.options
-
     def settle(self) -> None:
-        """Accept texts that are still being typed, so that a run has what the form shows.
-
-        Raises:
-            SweepError: one of them is not allowed; its field shows the error too.
-        """
+        """Accept texts that are still being typed, so that a run has what the form shows; the first error is raised."""
         errors = [field.settle() for field in (*self.fields.values(), *self.words.values())]
-        for line in filter(None, errors):
-            raise SweepError(line)
+        if any(errors):
+            raise SweepError(next(filter(None, errors)))
 
     # Problems.
 
@@ -204,7 +185,7 @@ class Form(Section):
     def problems(self) -> dict[str, str]:
         """Problems by place of everything that is not in the draft."""
         found = {"image": self.references.reading} if self.references.reading else {}
-        for key, check in (("budget", lambda: self.options), ("megapixels", self._typed_megapixels)):
+        for key, check in (("budget", lambda: self.more.options), ("megapixels", self._typed_megapixels)):
             try:
                 check()
             except (ConfigError, SweepError) as error:

@@ -1,7 +1,4 @@
-"""Boxes drawn on the references: parts that an edit should leave alone, each scored separately.
-
-The drawing area is created when it is first opened. Boxes are never sent, so no plan costs more for them.
-"""
+"""Boxes drawn on the references: parts that an edit should leave alone, each scored separately. They are never sent."""
 
 from __future__ import annotations
 
@@ -29,21 +26,15 @@ Pictures = Sequence[tuple[Reference, str]]
 
 
 class Protect(Section):
-    """The boxes of a sweep; calls `changed` after every change by a person.
-
-    Attributes:
-        values: the boxes of each reference, by their names.
-        transfer: a line about boxes that were transferred to another reference.
-        drawing: where boxes are drawn; None until it is first opened.
-    """
+    """The boxes of a sweep, by reference and name; calls `changed` after every change by a person."""
 
     def __init__(self, session: Session, changed: Callable[[], None]) -> None:
         super().__init__(session.dispatcher)
         self._session, self._changed = session, changed
         self.values: dict[Reference, Boxes] = {}
-        self.transfer = TextLine(kind="muted")
-        self._pictures: Pictures = ()
-        self.drawing: Drawing | None = None
+        self.transfer = TextLine(kind="muted")  # about boxes transferred to another reference
+        self.pictures: Pictures = ()
+        self.drawing: Drawing | None = None  # until it is first opened
         self.is_open = False
         self.toggle = self.button(
             "", self._toggle, "Draw boxes on the reference that an edit should leave alone", small=True
@@ -61,13 +52,13 @@ class Protect(Section):
 
     def show_pictures(self, pictures: Pictures) -> None:
         """Offer these references to draw on; each keeps its boxes."""
-        self._pictures = tuple(pictures)
+        self.pictures = tuple(pictures)
         self._set_title()
         if self.drawing is not None and self.is_open:
-            self.drawing.show_pictures(self._pictures)
+            self.drawing.show_pictures()
 
     def _set_title(self) -> None:
-        count = sum(len(self.values.get(one, {})) for one in dict.fromkeys(one for one, _ in self._pictures))
+        count = sum(len(self.values.get(one, {})) for one in dict.fromkeys(one for one, _ in self.pictures))
         title = f"Protect: {count} box{'' if count == 1 else 'es'}" if count else "Protect …"
         self.toggle.description = f"{'▾' if self.is_open else '▸'} {title}"
 
@@ -79,7 +70,7 @@ class Protect(Section):
             self.fill([self.toggle, self.transfer, self.drawing])
         self.drawing.retry()
         show_if(self.is_open, self.drawing)
-        self.show_pictures(self._pictures)
+        self.show_pictures(self.pictures)
 
     def put_boxes(self, reference: Reference, boxes: Boxes) -> None:
         """Replace the boxes of one reference, as a person drew them."""
@@ -96,14 +87,12 @@ class Drawing(Section):
     def __init__(self, session: Session, protect: Protect) -> None:
         super().__init__(session.dispatcher)
         self._session, self._protect = session, protect
-        self._pictures: Pictures = ()
         self._shown: Reference | None = None
         self._failed = False
         self.field = BoxField()
         self.field.on_trouble(self.show)
         self.on_change(self.field, self._on_boxes, "boxes")
-        self.picker = picker("Drawn on", "Which reference is shown")
-        self.picker.options = ()
+        self.picker = picker("Drawn on", "Which reference is shown", ())
         self.on_change(self.picker, self._show_picked, "index")
         self.note = TextLine(kind="muted")
         self._choice = row(self.picker, name="kl-arranging")
@@ -123,9 +112,9 @@ class Drawing(Section):
         if self._failed:
             self._shown = None
 
-    def show_pictures(self, pictures: Pictures) -> None:
-        """Offer these references to draw on, and show the one that is picked."""
-        self._pictures = pictures
+    def show_pictures(self) -> None:
+        """Offer the references to draw on, and show the one that is picked."""
+        pictures = self._protect.pictures
         count = len(pictures)
         self.note.say(_HELP + (f" Each of the {count} references has its own boxes." if count > 1 else ""))
         references = [reference for reference, _ in pictures]
@@ -140,13 +129,13 @@ class Drawing(Section):
         self._show_picked()
 
     def _show_picked(self) -> None:
-        if not self._pictures:
+        if not self._protect.pictures:
             self._shown = None
             self.show_boxes()
             if self.field.message != _NO_REFERENCE:
                 self.field.clear(_NO_REFERENCE)
             return
-        reference, name = self._pictures[self.picker.index or 0]
+        reference, name = self._protect.pictures[self.picker.index or 0]
         if reference != self._shown:
             self._show_picture(reference, name or reference.name)
 

@@ -8,13 +8,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ipywidgets import HTML, Dropdown, Text, VBox
+from ipywidgets import HTML, VBox
 
 from kontext_lab.errors import SweepError
 from kontext_lab.images import MAX_MEGAPIXELS, Reference, load_reference, thumbnail
 from kontext_lab.panel.browser import Upload, UploadField
 from kontext_lab.panel.session import Session
-from kontext_lab.panel.widgets import Section, TextLine, close_widgets, jpeg_tag, plain, row, show_if
+from kontext_lab.panel.widgets import (
+    Section,
+    TextLine,
+    close_widgets,
+    jpeg_tag,
+    picker,
+    plain,
+    row,
+    show_if,
+    text_field,
+)
 
 __all__ = ["ReferenceFields"]
 
@@ -52,14 +62,10 @@ class ReferenceFields(Section):
         self.upload = UploadField()
         self.upload.on_upload(self.guarded(self._on_upload))
         self.upload.on_trouble(self.show)
-        self.source = Text(
-            placeholder="path or URL, then Enter", description="Image", continuous_update=False, **plain(Text)
-        )
+        self.source = text_field("Image", "path or URL, then Enter", on_enter=True)
         self.source.add_class("kl-place")
         self.on_change(self.source, self._on_source)
-        self.mode = Dropdown(
-            options=[_EACH, _TOGETHER], value=_EACH, description="Several", **plain(Dropdown, width="auto")
-        )
+        self.mode = picker("Several", options=[_EACH, _TOGETHER])
         self.on_change(self.mode, self._on_mode)
         self.problem, self.busy = TextLine(kind="error"), TextLine(kind="muted")
         self._row = row(name="kl-references")

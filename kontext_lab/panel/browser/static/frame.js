@@ -93,7 +93,7 @@ function render({ model, el }) {
   function attach(panel) {
     const measure = () => {
       // 0: hidden, as in a closed tab; the last size still counts.
-      if (panel.clientWidth) report({ width: Math.round(panel.clientWidth / 20) * 20, pixel_ratio: devicePixelRatio });
+      if (panel.clientWidth) report({ width: Math.round(panel.clientWidth / 20) * 20 });
     };
     const look = () => {
       const dark = isDark(panel);
@@ -147,7 +147,7 @@ function render({ model, el }) {
     name();
     const preferred = matchMedia("(prefers-color-scheme: dark)");
     preferred.addEventListener("change", look);
-    window.addEventListener("resize", later); // the zoom of the page changes the pixel ratio
+    window.addEventListener("resize", later);
     undo.push(() => {
       panel.removeEventListener("keydown", pressed);
       panel.removeEventListener("click", opened);

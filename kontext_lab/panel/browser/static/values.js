@@ -21,11 +21,10 @@ function render({ model, el }) {
   const box = make("div", { className: "kl-values-box" });
   const buttons = make("span", { className: "kl-values-actions" });
   const error = make("div", { className: "kl-values-error", id: uid + "e" });
-  const note = make("div", { className: "kl-values-note", id: uid + "n" });
   const list = make("div", { className: "kl-values-options", id: uid + "o", hidden: true });
   error.setAttribute("role", "alert");
   list.setAttribute("role", "listbox");
-  input.setAttribute("aria-describedby", `${uid}e ${uid}n`);
+  input.setAttribute("aria-describedby", `${uid}e`);
   input.setAttribute("role", "combobox");
   input.setAttribute("aria-autocomplete", "list");
   input.setAttribute("aria-controls", uid + "o");
@@ -34,7 +33,7 @@ function render({ model, el }) {
   box.append(input, buttons);
   // An element in the top layer is not cut off by the notebook's cell.
   if (list.showPopover) list.setAttribute("popover", "manual");
-  const body = make("div", { className: "kl-values-body" }, box, error, note, list);
+  const body = make("div", { className: "kl-values-body" }, box, error, list);
   el.classList.add("kl-values");
   el.append(label, body);
 
@@ -53,7 +52,7 @@ function render({ model, el }) {
       if (op.type === "remove") tags = tags.filter((tag) => tag.value !== op.value);
       else if (op.replaces !== undefined) {
         tags = tags.map((tag) => (tag.value === op.replaces ? { text: op.text } : tag));
-      } else tags = model.get("single") ? [{ text: op.text }] : [...tags, { text: op.text }];
+      } else tags = [...tags, { text: op.text }];
     }
     return tags;
   }
@@ -114,9 +113,7 @@ function render({ model, el }) {
       else box.insertBefore(node, buttons);
     });
     if (held >= 0) (tagNodes()[Math.min(held, tagNodes().length - 1)] ?? input).focus();
-    const empty = !tags.length;
-    input.placeholder = empty ? model.get("placeholder") : "";
-    box.classList.toggle("kl-values-single", model.get("single") && !empty && editing === null);
+    input.placeholder = tags.length ? "" : model.get("placeholder");
     fit();
     drawLines(tags);
   }
@@ -126,7 +123,6 @@ function render({ model, el }) {
     const first = tags.find((tag) => tag.value !== undefined && wrong[tag.value]);
     const said = model.get("error") || (first ? `${first.text}: ${wrong[first.value]}` : "");
     if (error.textContent !== said) error.textContent = said;
-    note.textContent = model.get("note");
     box.classList.toggle("kl-values-bad", Boolean(said));
     input.setAttribute("aria-invalid", String(Boolean(said)));
   }
@@ -261,7 +257,7 @@ function render({ model, el }) {
     if (!option) return;
     input.value = option.dataset.value;
     commit();
-    if (!model.get("single")) open();
+    open();
   });
 
   // The input
@@ -342,7 +338,7 @@ function render({ model, el }) {
   const scrolled = (event) => event.target !== list && close();
   window.addEventListener("scroll", scrolled, true);
 
-  model.on("change:value change:names change:errors change:error change:note change:single change:placeholder", draw);
+  model.on("change:value change:names change:errors change:error change:placeholder", draw);
   model.on("change:label change:hint change:actions change:action_titles change:disabled", drawRest);
   model.on("change:options", () => !list.hidden && open());
   model.on("change:pending", () => {
