@@ -83,7 +83,7 @@ class LiveSheet:
         self._drawn_over = True
 
     def show(self, plan: GridPlan, *, dark: bool = False) -> bool:
-        """Show a plan; parts that are the same as before stay, tiles of missing pictures say that they are loaded.
+        """Show a plan; parts that are the same as before stay, tiles of missing pictures say that they are being loaded.
 
         Returns True if anything changed: only then the canvas needs to be drawn.
         """
