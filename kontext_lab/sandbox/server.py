@@ -108,6 +108,7 @@ class Sandbox:
             references=ReferenceLoader(fetch),
         )
         self._server: LoopbackServer | None = None
+        self._thread: threading.Thread | None = None
         self._port: int | None = None
 
     def start(self) -> Self:
@@ -116,18 +117,23 @@ class Sandbox:
             self._server = LoopbackServer(self._port or self._wanted_port, make_app(self._service))
             self._service.stopping = self._server.stopping
             self._port = int(self._server.port)
-            serve_forever = self._server.serve_forever
-            threading.Thread(target=serve_forever, args=(_POLL_S,), name="sandbox", daemon=True).start()
+            self._thread = threading.Thread(
+                target=self._server.serve_forever, args=(_POLL_S,), name="sandbox", daemon=True
+            )
+            self._thread.start()
         return self
 
     def stop(self) -> None:
         """Stop at once: requests under way are cut. Stopping twice does nothing."""
-        if self._server is not None:
-            server, self._server = self._server, None
-            server.stopping.set()
-            server.shutdown()
-            server.abort_connections()
-            server.server_close()
+        server, thread = self._server, self._thread
+        self._server = self._thread = None
+        if server is None or thread is None:
+            return
+        server.stopping.set()
+        server.shutdown()
+        server.abort_connections()
+        thread.join()
+        server.server_close()
 
     def __enter__(self) -> Self:
         return self.start()
