@@ -13,22 +13,17 @@ from kontext_lab.results import CellResult, Output
 from kontext_lab.results.labels import VERDICT, criterion_of
 
 __all__ = [
+    "described",
     "details_html",
     "facts_html",
     "measured_text",
     "state_text",
     "table_html",
-    "title_of",
     "verdict_texts",
 ]
 
 _GLOBAL = ("preserve/ssim", "preserve/psnr_db", "preserve/delta_e")
 """Metrics of everything that did not change; the others of their kind are of a box."""
-
-
-def title_of(cell: CellResult) -> str:
-    """The swept parameters of a cell, else its title."""
-    return " · ".join(described(cell)) or cell.title
 
 
 def state_text(output: Output) -> str:

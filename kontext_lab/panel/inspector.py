@@ -18,7 +18,7 @@ from kontext_lab.lab.change_maps import ChangeMaps, on_references
 from kontext_lab.lab.lookup import with_requests
 from kontext_lab.metrics import Placement
 from kontext_lab.panel.browser import PageFrame, Viewer
-from kontext_lab.panel.cell_details import details_html, facts_html, state_text, title_of, verdict_texts
+from kontext_lab.panel.cell_details import described, details_html, facts_html, state_text, verdict_texts
 from kontext_lab.panel.code_export import cell_code, escaped
 from kontext_lab.panel.form import Form
 from kontext_lab.panel.form_state import FormState, LabelledValue
@@ -273,7 +273,8 @@ class Inspector(Section):
         cell = output.cell
         number = f" · output {output.number}" if len(cell.outputs) > 1 else ""
         simulated = " · simulated picture (sandbox)" if cell.simulated else ""
-        self.title.say(f"{title_of(cell)}{number}{simulated}")
+        title = " · ".join(described(cell)) or cell.title
+        self.title.say(f"{title}{number}{simulated}")
         state = " · ".join(filter(None, (state_text(output), cell.note)))
         self.state_line.say(state if cell.note or not output.is_picture else "")
 

@@ -245,7 +245,12 @@ def score_table(axis: str, matches: Sequence[Match], votes: Sequence[Vote], *, s
     summary = f"{_votes(len(here))}{f' by {raters} people' if raters > 1 else ''}"
     summary += f", of which {bad} both bad don't count" if bad else ""
     summary += "; simulated pictures." if simulated else "."
-    names = {output.sha256: _name(output) for match in matches for output in (match.left, match.right)}
+    names = {
+        output.sha256: output.cell.title
+        + (f" · output {output.number}" if len(output.cell.outputs) > 1 else "")
+        for match in matches
+        for output in (match.left, match.right)
+    }
     pictures = scores(votes)
     rows = [(names[one], one) for one in pictures.means if one in names]
     listed = _table("picture", pictures, rows[:_MOST])
@@ -301,10 +306,6 @@ def _table(head: str, table: Scores, rows: Iterable[tuple[str, str]]) -> str:
         )
     heads = f"<th>{html.escape(head)}</th><th>score</th><th>votes</th>{'<th>group</th>' if grouped else ''}"
     return f'<table class="kl-standings"><tr>{heads}</tr>{"".join(lines)}</table>'
-
-
-def _name(output: Output) -> str:
-    return output.cell.title + (f" · output {output.number}" if len(output.cell.outputs) > 1 else "")
 
 
 def _line(text: str, kind: str = "plain") -> str:

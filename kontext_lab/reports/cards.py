@@ -12,7 +12,7 @@ from PIL import Image
 from kontext_lab.errors import KontextLabError
 from kontext_lab.figures.axis_values import Values
 from kontext_lab.figures.captions import verdicts_of
-from kontext_lab.images import Reference, thumbnail
+from kontext_lab.images import thumbnail
 from kontext_lab.lab.change_maps import on_references
 from kontext_lab.reports.album import Album
 from kontext_lab.reports.page import Fact, PageCard
@@ -104,7 +104,8 @@ def _references(
 ) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """The index of each reference, and its placement with the output's picture if that is known."""
     aligned = on_references(output, source) if source is not None else []
-    for reference, placement in aligned or ((one, None) for one in _loaded_references(output.cell)):
+    images = output.cell.request.images if output.cell.request is not None else ()
+    for reference, placement in aligned or ((one, None) for one in images if one.png):
         load = partial(thumbnail, reference.png)
         try:
             index = album.add(
@@ -121,10 +122,6 @@ def _references(
                 "note": placement.note,
             }
         yield index, frame
-
-
-def _loaded_references(cell: CellResult) -> list[Reference]:
-    return [] if cell.request is None else [one for one in cell.request.images if one.png]
 
 
 def _add_change_map(change: Image.Image | None, output: Output, title: str, album: Album) -> int | None:

@@ -143,7 +143,7 @@ class Dispatcher:
         """Stop waiting; returns the requests under way, whose answers stay in their folders."""
         self._withdraw_queued()
         for in_flight in (*self._fetching.values(), *self._awaiting.values()):
-            self._timers.cancel(_timer_name(in_flight))
+            self._timers.cancel(in_flight.timer)
         under_way = [*self._running.values(), *self._fetching.values(), *self._awaiting.values()]
         self._running, self._fetching, self._awaiting = {}, {}, {}
         return under_way
@@ -178,7 +178,7 @@ class Dispatcher:
     def _cancel(self) -> None:
         self._withdraw_queued()
         for in_flight in self._retrying.values():
-            self._timers.cancel(_timer_name(in_flight))
+            self._timers.cancel(in_flight.timer)
         for in_flight in (*self._retrying.values(), *self._waiting):
             if in_flight.attempts:
                 self._budget.settle(in_flight.price, 0.0)
@@ -275,7 +275,7 @@ class Dispatcher:
             self._waiting.appendleft(self._retrying.pop(in_flight.place))
 
         self._retrying[in_flight.place] = in_flight
-        self._timers.set(_timer_name(in_flight), monotonic() + wait, wake)
+        self._timers.set(in_flight.timer, monotonic() + wait, wake)
         return True
 
     def _fetch_again(self, in_flight: InFlight, attempt: Attempt) -> bool:
@@ -291,7 +291,7 @@ class Dispatcher:
             return False
 
         self._fetching[in_flight.place] = in_flight
-        self._timers.set(_timer_name(in_flight), monotonic() + wait, lambda: self._fetch(in_flight, attempt))
+        self._timers.set(in_flight.timer, monotonic() + wait, lambda: self._fetch(in_flight, attempt))
         return True
 
     def _resolve_lost(self, in_flight: InFlight, attempt: Attempt, *, dead: bool) -> None:
@@ -326,7 +326,7 @@ class Dispatcher:
             self._fetch(in_flight, attempt)
             return
         self._timers.set(
-            _timer_name(in_flight), monotonic() + LOOK_SECONDS, lambda: self._check_folder(in_flight, attempt)
+            in_flight.timer, monotonic() + LOOK_SECONDS, lambda: self._check_folder(in_flight, attempt)
         )
 
     def _fetch(self, in_flight: InFlight, attempt: Attempt) -> None:
@@ -341,10 +341,6 @@ class Dispatcher:
                 replace(attempt, permitted=True, trouble=f"nothing can be fetched now: {error}")
             )
         self._post_when_done(in_flight, future)
-
-
-def _timer_name(in_flight: InFlight) -> str:
-    return f"cell {in_flight.place}"
 
 
 def _attempt_of(in_flight: InFlight, future: Future[Attempt]) -> Attempt:

@@ -191,6 +191,11 @@ class InFlight:
     future: Future[Attempt] | None = None
 
     @property
+    def timer(self) -> str:
+        """The name of its timer."""
+        return f"cell {self.place}"
+
+    @property
     def request(self) -> EditRequest:
         """The cell's request."""
         assert self.cell.request is not None, "only cells of a sweep are sent"

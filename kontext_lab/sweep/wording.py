@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import partial
 from itertools import takewhile
 from typing import Literal
 
@@ -80,7 +81,10 @@ def _cut(label: str, fits: Callable[[str], bool], everything: Sequence[str]) -> 
     """A label with parts left out that matches no other label; None if there is no such text."""
     places: list[int] = []
     while True:
-        pieces = _largest(label, places, fits)
+        # As many characters as fit.
+        chosen = partial(_pieces, label, tuple(places))
+        sizes = range(1, len(label) + 1)
+        pieces = chosen(bisect_left(sizes, True, key=lambda kept: not fits("…".join(chosen(kept)))))
         # The ends exclude nearly all labels: a pattern takes a hundred times as long.
         near = [other for other in everything if other.startswith(pieces[0]) and other.endswith(pieces[-1])]
         pattern = ".*".join(map(re.escape, pieces))
@@ -101,13 +105,6 @@ def _cut(label: str, fits: Callable[[str], bool], everything: Sequence[str]) -> 
 def _shared_start(text: str, other: str) -> int:
     """Number of characters with which both texts begin."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False)))
-
-
-def _largest(label: str, places: Sequence[int], fits: Callable[[str], bool]) -> list[str]:
-    """The pieces with as many characters as fit."""
-    sizes = range(1, len(label) + 1)
-    most = bisect_left(sizes, True, key=lambda kept: not fits("…".join(_pieces(label, places, kept))))
-    return _pieces(label, places, most)
 
 
 def _pieces(label: str, places: Sequence[int], kept: int) -> list[str]:
