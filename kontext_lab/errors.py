@@ -346,7 +346,7 @@ _CERTIFICATE_SETTINGS = (
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
 )
 
-_TRUST = "name the bundle of whoever signed it in REQUESTS_CA_BUNDLE, as behind a company's proxy"
+_TRUST = "set REQUESTS_CA_BUNDLE to the bundle of its signer, as behind a company's proxy"
 
 _CERTIFICATES = {
     9: "check this machine's clock",

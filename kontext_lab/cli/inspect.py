@@ -46,7 +46,7 @@ def _check_service() -> int:
     except KontextLabError as error:
         say(f"service  {error}")
         return 2
-    say(f"balance  ${balance:.2f}" if balance is not None else "balance  not told by the service")
+    say(f"balance  ${balance:.2f}" if balance is not None else "balance  not stated by the service")
     return 0
 
 

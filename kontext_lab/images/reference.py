@@ -134,7 +134,7 @@ class Reference:
 
     @property
     def signed(self) -> bool:
-        """Whether the URL may hold a password or a token: it then is neither shown nor kept by us as it is."""
+        """True if the URL may hold a password or a token: it is then neither shown nor stored as it is."""
         return self.url is not None and self.url != self.address
 
     @property

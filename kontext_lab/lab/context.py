@@ -161,7 +161,7 @@ class LabContext:
         other = copy.copy(self)
         other._use_service(service, None if key is None else Secret(key.strip()))
         if service == "api":
-            _ = other.connection  # a missing or unusable key is told at once
+            _ = other.connection  # a missing or unusable key is an error at once
         return other
 
     @property

@@ -102,7 +102,7 @@ class Lab:
         if sandbox and service == "auto" and not quiet:
             notify("No API key in the environment: using the sandbox – simulated pictures, free.")
         if not sandbox:
-            _ = self.context.connection  # a missing or unusable key is told at once
+            _ = self.context.connection  # a missing or unusable key is an error at once
         if not quiet:
             tell_unfinished(self.context)
 

@@ -201,7 +201,7 @@ def prepare_run(
         return _prepare(context, ready, options, observers, journal, inside=inside, shown_plan=shown_plan)
     except BaseException:
         parent_id = journal.facts.parent_id
-        # A run whose end the store can't be told now is still RUNNING there: the journal keeps its sweep.
+        # If the store can't record the end now, the run is still RUNNING there: the journal keeps its sweep.
         if not parent_id or context.tracker.abandon(parent_id):
             journal.end()
         journal.close()

@@ -39,7 +39,7 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]
             return
         try:
             self._show_counts(results)
-            # A store that goes away, or a stop, is told when it happens: a sweep may run all night.
+            # A store that goes away, or a stop, is reported when it happens: a sweep may run all night.
             for line in results.notes[self._noted :]:
                 self._noted += 1
                 notify(line)

@@ -118,7 +118,7 @@ def tell_unfinished(context: LabContext) -> None:
 
 def recover_all(context: LabContext) -> list[Recovery]:
     """Bring the contents of every unfinished sweep's journal into its store, and end its parent run truthfully."""
-    with suppress(TrackingError):  # a store that can't be used now is told with each sweep
+    with suppress(TrackingError):  # each sweep of such a store says that it can't be used
         follow_stores(context)
     recoveries = [_recover(context, journal) for journal in context.journal.unfinished()]
     return [recovery for recovery in recoveries if recovery is not None]

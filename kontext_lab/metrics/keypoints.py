@@ -30,7 +30,7 @@ _DISTINCT = 0.9
 """The distance of a match is below this part of the distance to the next best."""
 _NEAR, _TRIES = 3.0, 400
 _REFITS, _AS_MANY = 2, 0.9
-"""How often a map is fitted again to the pairs that agree, and the share of them that must agree with a simpler one."""
+"""Number of times a map is fitted again to the pairs that agree; share of them that must agree with a simpler one."""
 
 
 @dataclass(frozen=True)

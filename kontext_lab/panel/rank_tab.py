@@ -242,7 +242,7 @@ class Rank(Section):
     # Scores.
 
     def _record_soon(self, results: Results | None) -> None:
-        """Record the scores of all votes once nobody votes."""
+        """Record the scores of all votes after a pause in voting."""
         if results is None:
             return
         compute = partial(self._lab().scores, results)

@@ -63,7 +63,7 @@ class IdleWatch:
     def __call__(self, cell: CellResult) -> None:
         """Take in a changed cell."""
         if cell.state is not State.DONE or id(cell) in self._done:
-            return  # told again: it was measured, or a person judged it
+            return  # seen before: it was measured, or a person judged it
         self._done.add(id(cell))
         done = len(self._done)
         if done < self._next and done < len(self._results):

@@ -46,7 +46,7 @@ _RECORDS = (
         "key = 'mlflow.artifactLocation' AND request_id IN (SELECT request_id FROM trace_info WHERE experiment_id = ?)",
     ),
 )
-"""Where MLflow records locations of artifacts: table, column, and the rows of an experiment."""
+"""Places in which MLflow records locations of artifacts: table, column, and the rows of an experiment."""
 
 
 def local_folder(artifact_uri: str) -> Path | None:

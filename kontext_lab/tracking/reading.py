@@ -325,7 +325,7 @@ def read_spending(store: Store) -> Spending:
 
 
 def _arrived(run: Run) -> datetime:
-    """When a cell's answer came; for a copy, when the original's did."""
+    """The moment a cell's answer came; for a copy, the original's."""
     text = run.data.tags.get("kontext.arrived")
     return datetime.fromisoformat(text) if text else _time(run.info.end_time or run.info.start_time)
 

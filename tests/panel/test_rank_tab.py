@@ -529,9 +529,7 @@ def test_standings_of_thirty_values() -> None:
 
 def test_names_are_text() -> None:
     """What people called a value is never markup."""
-    matches = [
-        Match(one.left, one.right, ("<b>a</b>", "<script>")) for one in by_hand(guidance_scale=[2, 5])
-    ]
+    matches = [Match(one.left, one.right, ("<b>a</b>", "<script>")) for one in by_hand(guidance_scale=[2, 5])]
     found = score_table("<i>", matches, [Vote(*matches[0].ids, "left")], simulated=False)
     assert not any(tag in found for tag in ("<b>", "<script>", "<i>"))
 

@@ -14,14 +14,10 @@ MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.stem not in ("
 NOUNS = {
     "billing",
     "block_matching",
-    "drawing",
-    "effects_drawing",
     "formatting",
-    "framing",
     "hosting",
     "painting",
     "reading",
-    "rendering",
     "saving",
     "sizing",
     "spending",
@@ -61,3 +57,15 @@ def test_modules_are_nouns() -> None:
 def test_modules_have_plain_names() -> None:
     """No module has a metaphor for a name."""
     assert [] == [path.stem for path in MODULES if METAPHORS.fullmatch(path.stem)]
+
+
+def test_docstrings_begin_with_no_clause() -> None:
+    """The first line of a docstring is a noun phrase or an imperative, never a clause such as "What it does"."""
+    clause = re.compile(r"\s*(What|Whether|How|Where|Who|Whoever|Which|When)\b")
+    assert [] == [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if isinstance(node.value.value, str) and clause.match(node.value.value)
+    ]

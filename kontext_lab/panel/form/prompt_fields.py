@@ -92,7 +92,7 @@ class PromptFields(Section):
         self._compare_soon()
 
     def _compare_soon(self) -> None:
-        """Compare the prompts once nobody types."""
+        """Compare the prompts after a pause in typing."""
         if len(self.rows) > 1 or self._differences is not None:
             self.dispatcher.later(_PAUSE, self._find_differences, key=(id(self), "compare"), move=True)
 
