@@ -250,9 +250,7 @@ def _given(source: Any) -> _Given:
         return _Given(bytes(source), "bytes")
     if isinstance(source, Image.Image):
         return _Given(source, "PIL image")
-    if hasattr(type(source), "bytes") and hasattr(
-        type(source), "origin"
-    ):  # an output, of a room above this one
+    if hasattr(source, "origin") and hasattr(source, "bytes"):  # an output, of a room above this one
         return _Given(source.bytes, "output", "output", source.origin)
     if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
         return _Given(from_array(source), "array", "array")
