@@ -198,6 +198,7 @@ def test_as_wide_as_a_notebook(dark: bool) -> None:
     assert (900, dark) == (paper.shape[1], bool(paper[2, 2].max() < 40))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_narrow_sheet_has_no_overlaps(name: str) -> None:
     """Letters keep their size, panels stand below each other."""

@@ -201,6 +201,7 @@ def parent_outputs(client: MlflowClient, *run_ids: str) -> list[str]:
     return [client.get_run(one).data.tags.get("kontext.parent_output", "") for one in run_ids]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["output", "bytes", "path"])
 def test_a_reference_that_is_an_output_is_linked(
     lab: kl.Lab, finished: kl.Results, tmp_path: Path, given: str
@@ -246,6 +247,7 @@ def test_several_references_in_one_request(lab: kl.Lab, finished: kl.Results, ph
     assert [f"{other.run_id}/1,{one.run_id}/1"] == parent_outputs(client, second[0].run_id)
 
 
+@pytest.mark.slow
 def test_links_are_read_back(lab: kl.Lab, finished: kl.Results) -> None:
     """A loaded cell knows its parents, and so does one just run and one that was reused."""
     first = finished[2]

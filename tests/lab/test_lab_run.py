@@ -81,6 +81,7 @@ def test_extended_sweep_sends_only_new_cells(lab: kl.Lab, api: Sandbox, make_swe
     assert 4 * 0.052 == pytest.approx(more.cost)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loaded", [False, True])
 def test_a_sum_keeps_what_was_made_anew_and_joins_what_was_reused(
     loaded: bool, lab: kl.Lab, api: Sandbox, photo_file: Path
@@ -112,6 +113,7 @@ def test_reuse_works_in_another_experiment(lab: kl.Lab, api: Sandbox, make_sweep
     assert 8 == sum(1 for cell in results if cell.reused_from)
 
 
+@pytest.mark.slow
 def test_reuse_never_makes_a_new_parent(lab: kl.Lab, api: Sandbox, make_sweep: MakeSweep) -> None:
     """Sending everything anew leaves what was paid for before untouched, in its own run."""
     first = lab.run(make_sweep(), progress=False)

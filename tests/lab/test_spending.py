@@ -45,6 +45,7 @@ def test_simulated_money_stands_apart(
     assert (real.cost, simulated.cost) == (spending.total, spending.simulated)
 
 
+@pytest.mark.slow
 def test_copies_cost_nothing(lab: kl.Lab, make_sweep: Callable[..., kl.Sweep]) -> None:
     """A sweep that reuses eight cells is counted with its own four only."""
     lab.run(make_sweep(name="short"), progress=False)

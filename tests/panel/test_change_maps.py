@@ -57,6 +57,7 @@ def test_maps_take_the_places_of_outputs(ran: Panel) -> None:
     assert all(tile.overlay is not None for tile in tiles(ran))
 
 
+@pytest.mark.slow
 def test_references_take_the_places_of_outputs(ran: Panel) -> None:
     """The cells can still be picked."""
     show(ran, "reference")
@@ -105,6 +106,7 @@ def test_a_value_that_is_there_no_more_is_given_up(ran: Panel) -> None:
     assert "–" == pickers(ran).frames.value
 
 
+@pytest.mark.slow
 def test_compare_measures_as_well(ran: Panel) -> None:
     """What was gathered hands on what measures."""
     drive(ran).open_tab("Compare")

@@ -60,6 +60,7 @@ def test_figure_and_sentences_are_shown(ran: Panel) -> None:
     assert "guidance_scale explains" in tab.sentences.value
 
 
+@pytest.mark.slow
 def test_another_value_is_another_figure(ran: Panel) -> None:
     """Picked from the list."""
     tab = opened(ran)
@@ -120,6 +121,7 @@ def test_a_click_on_a_point_shows_its_cells(ran: Panel) -> None:
     assert 2 == sum("data:image/jpeg" in str(getattr(one, "value", "")) for one in parts(tab.cells))
 
 
+@pytest.mark.slow
 def test_the_point_whose_cells_are_shown_is_marked(ran: Panel) -> None:
     """Also where it was picked from the lists."""
     tab = opened(ran)
@@ -128,6 +130,7 @@ def test_the_point_whose_cells_are_shown_is_marked(ran: Panel) -> None:
     assert tab.chart.spots[tab.chart.picked][2].startswith("seed 2")
 
 
+@pytest.mark.slow
 def test_points_have_names(ran: Panel) -> None:
     """For those who can't see the figure: what is there, and of how many outputs."""
     tab = opened(ran)

@@ -151,6 +151,7 @@ def test_10001_cells_are_said_and_the_form_goes_on(typed: Panel) -> None:
     assert ("2 × 5001 make 10002 cells" in said, False) == (True, button(typed, "Run").disabled)
 
 
+@pytest.mark.slow
 def test_no_credits_are_said_and_nothing_follows(typed: Panel, api: Sandbox, photo_file: Path) -> None:
     """What waits behind is not started into the same trouble."""
     api.script(["out_of_credits"] * 8)

@@ -54,6 +54,7 @@ def test_planning_sends_nothing(typed: Panel, api: Sandbox) -> None:
     assert 0.0 == api.bill
 
 
+@pytest.mark.slow
 def test_run_runs_what_stands_in_the_form(typed: Panel, api: Sandbox) -> None:
     """A click on Run; the progress line keeps its count."""
     button(typed, "Run").click()
@@ -175,6 +176,7 @@ def test_trying_one_sends_one(typed: Panel, api: Sandbox) -> None:
     assert (1, 1) == (counts[State.DONE], len(api.calls))
 
 
+@pytest.mark.slow
 def test_retry_failed_is_there_only_with_failures(typed: Panel) -> None:
     """After a run without failures there is nothing to retry."""
     typed.run()
@@ -248,6 +250,7 @@ def test_use_as_reference_keeps_where_it_came_from(typed: Panel) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_use_these_settings_fills_the_form(typed: Panel) -> None:
     """One value each; the request is the same one, so it costs nothing."""
     typed.run()

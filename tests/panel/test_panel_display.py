@@ -110,6 +110,7 @@ def test_a_note_is_among_the_words_of_what_is_pointed_at(typed: Panel) -> None:
     assert grid.hovered.text.endswith("note: too dark")
 
 
+@pytest.mark.slow
 def test_a_verdict_is_seen_on_the_grid_at_once(typed: Panel) -> None:
     """On the criterion that is chosen."""
     typed.run()

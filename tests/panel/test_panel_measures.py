@@ -78,6 +78,7 @@ def test_stop_does_not_wait_for_measuring(measuring: Panel, gate: threading.Even
     assert (False, True) == (gate.is_set(), "not measured (stopped)" in ui.run_bar.notes.text)
 
 
+@pytest.mark.slow
 def test_an_axis_that_changes_nothing_is_said_while_the_sweep_runs(api: Sandbox, photo_file: Path) -> None:
     """Further values of it would be paid for."""
     with kl.Lab(measure=False, concurrency=1) as lab:

@@ -494,6 +494,7 @@ def test_a_tracked_sweep_comes_back_with_its_boxes(ran: Panel) -> None:
     assert {"box 1": CUP} == ran.sweep.protect
 
 
+@pytest.mark.slow
 def test_code_of_a_tracked_sweep_with_other_boxes_finds_its_references(
     lab: kl.Lab, make_sweep: MakeSweep, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

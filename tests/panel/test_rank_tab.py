@@ -449,6 +449,7 @@ def test_arrow_keys_vote_in_the_tab_alone(panel: Panel, tab: Callable[[], Rank])
     assert panel.selection is not None
 
 
+@pytest.mark.slow
 def test_keys_of_the_grid_mean_nothing_in_the_tab(panel: Panel, tab: Callable[[], Rank]) -> None:
     """1 and 0 judge what is picked in the tab Grid, which can't be seen from here."""
     tab = tab()

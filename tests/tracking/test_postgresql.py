@@ -64,6 +64,7 @@ def test_results_come_back_in_another_folder(
     assert sweep.digest("sandbox") == lab.load_sweep("on postgresql").digest("sandbox")
 
 
+@pytest.mark.slow
 def test_pictures_stay_where_the_experiment_was_first_used(
     lab: kl.Lab, sweep: kl.Sweep, workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
