@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
 from kontext_lab.errors import ImageError
 
@@ -294,6 +294,8 @@ def _made_profile(corners: Sequence[float], exponent: float | None, *, grey: boo
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert L, I;16, RGB or CMYK to RGB; a profile that is damaged, or of another kind of colours, is ignored."""
+    from PIL import ImageCms  # noqa: PLC0415 - for start-up
+
     plain = picture
     if picture.mode == "I;16":
         plain = Image.fromarray(_bytes_of(np.asarray(picture), 1 / 257))

@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pathvalidate import sanitize_filename
-
 from kontext_lab.errors import ConfigError, ImageError, SweepError, shown
 from kontext_lab.images import MAX_MEGAPIXELS, Origin, Reference, load_reference, read_file
 from kontext_lab.request import CONTROL, decimal_text
@@ -58,6 +56,8 @@ def safe_name(text: str, length: int = 80) -> str:
 
     Letters that this file system's encoding lacks lose their marks, or become dashes.
     """
+    from pathvalidate import sanitize_filename  # noqa: PLC0415 - for start-up
+
     readable = CONTROL.sub("-", text.replace(":", "-").replace("/", "-").replace("\\", "-"))
     encoding = sys.getfilesystemencoding()
     if readable.encode(encoding, "replace").decode(encoding) != readable:
