@@ -250,8 +250,9 @@ def _given(source: Any) -> _Given:
         return _Given(bytes(source), "bytes")
     if isinstance(source, Image.Image):
         return _Given(source, "PIL image")
-    if hasattr(source, "origin") and hasattr(source, "bytes"):  # an output, of a room above this one
-        return _Given(source.bytes, "output", "output", source.origin)
+    # An output, of a room above this one; asked once, since its bytes may have to be loaded.
+    if hasattr(source, "origin") and isinstance(data := getattr(source, "bytes", None), bytes):
+        return _Given(data, "output", "output", source.origin)
     if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
         return _Given(from_array(source), "array", "array")
     raise ImageError(

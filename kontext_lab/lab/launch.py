@@ -233,7 +233,7 @@ def _prepare(
         # Looked at before the store: what another sweep ends in between is then known to one of the two.
         others = [(other, other.sends) for other in context.journal.at_work()]
         plan, charges = make_plan(context, sweep, options, ask=False)
-        # The store may have lost since what the plan would have reused; its limit must not leave that out unsaid.
+        # The store may have lost pictures that the plan would have reused: its limit must not leave them out silently.
         if shown_plan and (more := len(plan.of(Action.LEAVE)) - len(shown_plan.of(Action.LEAVE))) > 0:
             cells = "1 more cell needs" if more == 1 else f"{more} more cells need"
             raise ConfigError(f"{cells} a request than the plan showed: plan again, nothing was sent")
