@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -303,13 +304,24 @@ def _new_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
             "MLFLOW_EXPERIMENT_NAME"
         )
     if file is None and _scheme(uri) not in _DATABASES:
-        return client.get_experiment(client.create_experiment(name))
+        return _created(client, name)
     folder = Path.cwd() if file is None else file.resolve().parent
     slug = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".")
     place = folder / "mlartifacts" / (safe_name(slug) if slug else EXPERIMENT)
-    if file is None:
-        log.warning("experiment %r is new: its pictures are kept on this machine, in %s", name, place)
     relative = "" if file is None else artifact_location.relative_to(file, place)
     tags = {artifact_location.RELATIVE: relative} if relative else None
-    made = client.create_experiment(name, artifact_location=place.as_uri(), tags=tags)
-    return client.get_experiment(made)
+    made = _created(client, name, artifact_location=place.as_uri(), tags=tags)
+    if file is None and made.artifact_location == place.as_uri():
+        log.warning("experiment %r is new: its pictures are kept on this machine, in %s", name, place)
+    return made
+
+
+def _created(client: MlflowClient, name: str, **settings: Any) -> Experiment:
+    """The new experiment, or the one that another process made after this one had looked."""
+    try:
+        return client.get_experiment(client.create_experiment(name, **settings))
+    except MlflowException as error:
+        existing = client.get_experiment_by_name(name)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or existing is None:
+            raise
+        return existing

@@ -6,10 +6,12 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 import kontext_lab as kl
 from kontext_lab.lab.lookup import thumbnail
 from kontext_lab.results import State
+from kontext_lab.tracking.store import open_store
 
 
 @pytest.fixture
@@ -63,6 +65,28 @@ def test_verdicts_and_notes_travel(lab: kl.Lab, photo_file: Path) -> None:
     assert all("change/area" in values for values in expected)
     for found in (cell, lab.load("judged")[0], longer[0], lab.load("judged longer")[0]):
         assert (expected, "größer\n→ 2") == ([output.metrics for output in found.outputs], found.comment)
+
+
+def test_an_experiment_that_another_process_makes_first_is_used(
+    server: str, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes find no such experiment, and both open the one that the faster one makes: a server and a file."""
+    look = MlflowClient.get_experiment_by_name
+
+    def look_and_be_overtaken(client: MlflowClient, name: str) -> object:
+        found = look(client, name)
+        monkeypatch.setattr(MlflowClient, "get_experiment_by_name", look)
+        made.append(client.create_experiment(name))
+        return found
+
+    made: list[str] = []
+    opened = []
+    for uri in (server, store_uri):
+        monkeypatch.setattr(MlflowClient, "get_experiment_by_name", look_and_be_overtaken)
+        opened.append(open_store(uri, "wanted by two").experiment_id)
+
+    assert made == opened
+    assert 2 == len(made)
 
 
 def test_addresses_lead_to_runs(lab: kl.Lab, server: str, photo_file: Path) -> None:
