@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -61,10 +63,25 @@ def put_notebook(folder: Path) -> Path:
     return target
 
 
-@click.command()
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8765, help="Port of the sandbox; 0 takes a free one."
-)
+def _read_json(_context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """Read an option in JSON; the plain name of a fault stands for one that always strikes."""
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+        return (
+            {str(name): float(price) for name, price in value.items()}
+            if parameter.name == "prices"
+            else value
+        )
+    except (ValueError, AttributeError, TypeError):
+        if parameter.name == "faults" and not text.lstrip().startswith(("[", "{")):
+            return {text: 1.0}
+        raise click.BadParameter(f"must be JSON, as described by --help, not {text!r:.80}") from None
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, help="Port; 0 takes a free one.")
 @click.option(
     "--latency",
     type=click.FloatRange(min=0),
@@ -75,11 +92,48 @@ def put_notebook(folder: Path) -> Path:
 @click.option(
     "--fetch", is_flag=True, help="Load images from public addresses, in place of stand-in photographs."
 )
-def sandbox(port: int, latency: float, fetch: bool) -> int:
+@click.option(
+    "--faults",
+    default="[]",
+    callback=_read_json,
+    metavar="NAME|JSON",
+    help="The fault that always strikes; a list with the fault of each request; or probabilities by name.",
+)
+@click.option("--seed", type=int, default=0, help="Seed of the faults' probabilities.")
+@click.option(
+    "--prices", callback=_read_json, metavar="JSON", help='USD per picture by model, as {"model": 0.05}.'
+)
+@click.option(
+    "--balance", type=click.FloatRange(min=0), default=100.0, metavar="USD", help="Credits at the start."
+)
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Accept only this key; may be repeated.")
+@click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help="Most requests at a time.")
+@click.option(
+    "--shape",
+    type=click.Choice(["legacy", "hybrid", "current"]),
+    default="legacy",
+    help="Shape of successful answers.",
+)
+@click.option("--envelope", type=click.Choice(["new", "old"]), default="new", help="Shape of errors.")
+@click.option(
+    "--log-delay",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Time until a request is in the log.",
+)
+@click.option(
+    "--url-lifetime",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    metavar="SECONDS",
+    help="Time for which a picture can be downloaded.",
+)
+def sandbox(port: int, keys: tuple[str, ...], **settings: Any) -> int:
     """Serve the sandbox to any client on this machine: simulated pictures, free."""
     from kontext_lab.sandbox import serve
 
-    return serve(port, latency=latency, fetch=fetch)
+    return serve(port, keys=keys or None, **settings)
 
 
 @click.command()

@@ -322,13 +322,12 @@ def _where(values: Values, where: Mapping[str, Any] | None) -> tuple[list[Shot],
         and all(values.value(shot, key).label in labels[key] for key in labels)
         and all(values.value(shot, key).token in tokens[key] for key in tokens)
     ]
-    return shots, tuple(f"{key} {_words(where[key])}" for key in where)
-
-
-def _words(wanted: Any) -> str:
-    several = list(wanted) if isinstance(wanted, _SEVERAL) else [wanted]
-    names = [text.clean(one.label if isinstance(one, Value) else str(one)) for one in several]
-    return text.first_few(shortened(names, _SHORT), _LISTED)
+    words = []
+    for key, asked in where.items():
+        several = list(asked) if isinstance(asked, _SEVERAL) else [asked]
+        names = [text.clean(one.label if isinstance(one, Value) else str(one)) for one in several]
+        words.append(f"{key} {text.first_few(shortened(names, _SHORT), _LISTED)}")
+    return shots, tuple(words)
 
 
 def _places(

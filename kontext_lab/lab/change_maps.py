@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import threading
-from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from cachetools import LRUCache
 
 from kontext_lab import metrics
 from kontext_lab.errors import KontextLabError
@@ -34,8 +35,7 @@ class ChangeMapCache:
     """Comparisons within a limit of bytes, the longest unused goes first; used in several threads."""
 
     def __init__(self, most: int = _MOST_BYTES) -> None:
-        self._most, self._bytes = most, 0
-        self._held: OrderedDict[Hashable, tuple[Comparison, bytes]] = OrderedDict()
+        self._held: LRUCache[Hashable, tuple[Comparison, bytes]] = LRUCache(most, lambda held: len(held[1]))
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Comparison | None:
@@ -43,7 +43,6 @@ class ChangeMapCache:
         with self._lock:
             if key not in self._held:
                 return None
-            self._held.move_to_end(key)
             comparison, packed = self._held[key]
         with np.load(io.BytesIO(packed)) as maps:
             return replace(comparison, change_map=maps["levels"] * np.float32(_STEP), seen=maps["seen"])
@@ -57,12 +56,8 @@ class ChangeMapCache:
         np.savez_compressed(buffer, levels=levels, seen=comparison.seen)
         nothing = np.zeros((0, 0), np.float32)
         without = replace(comparison, change_map=nothing, seen=nothing.astype(bool))
-        with self._lock:
-            _, old = self._held.pop(key, (None, b""))
+        with self._lock, suppress(ValueError):  # one that is larger than the limit is not kept
             self._held[key] = without, buffer.getvalue()
-            self._bytes += len(buffer.getvalue()) - len(old)
-            while self._bytes > self._most and len(self._held) > 1:
-                self._bytes -= len(self._held.popitem(last=False)[1][1])
         return replace(comparison, change_map=levels * np.float32(_STEP))
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Condition
@@ -70,14 +70,15 @@ class SimulatedPicture:
 # Shared by all sandboxes of a process: the same request makes the same picture whoever asks, and once.
 
 
-def _key_of_picture(
-    request: Generation, references: Sequence[DecodedReference], seed: int, variant: int
-) -> Hashable:
-    digests = tuple(reference.sha256 for reference in references)
-    return replace(request, image_urls=(), num_images=1, seed=seed), digests, variant
-
-
-@cached(LRUCache(12), _key_of_picture, condition=Condition())
+@cached(
+    LRUCache(12),
+    lambda request, references, seed, variant: (
+        replace(request, image_urls=(), num_images=1, seed=seed),
+        *(reference.sha256 for reference in references),
+        variant,
+    ),
+    condition=Condition(),
+)
 def make_picture(
     request: Generation, references: Sequence[DecodedReference], seed: int, variant: int
 ) -> SimulatedPicture:

@@ -62,7 +62,7 @@ def _import_seconds(name: str) -> float:
 def _measured(script: str, options: argparse.Namespace) -> dict[str, float]:
     """Run one contender against a fresh sandbox in a fresh folder."""
     box = subprocess.Popen(
-        [sys.executable, "-m", "kontext_lab.sandbox", "--port", "0", "--latency", str(options.latency)],
+        [sys.executable, "-m", "kontext_lab", "sandbox", "--port", "0", "--latency", str(options.latency)],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -30,7 +30,7 @@ def sandbox_threads() -> list[str]:
 @contextlib.contextmanager
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A sandbox in a process of its own."""
-    command = [sys.executable, "-W", "error", "-m", "kontext_lab.sandbox", *arguments]
+    command = [sys.executable, "-W", "error", "-m", "kontext_lab", "sandbox", *arguments]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -230,6 +230,49 @@ def test_process_on_a_taken_port_ends_with_2(client):
     with process("--port", client.box.url.rpartition(":")[2]) as child:
         _, err = child.communicate(timeout=20)
     assert (child.returncode, len(err.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--prices", '{"a": "dear"}'), ("--prices", "[1]"), ("--faults", '{"lost"'), ("--faults", "nonsense")],
+    ids=" ".join,
+)
+def test_process_with_an_impossible_option_ends_with_2(arguments):
+    """A mistake in JSON, a price that is no number and an unknown fault are one line on stderr and exit code 2."""
+    with process("--port", "0", *arguments) as child:
+        _, err = child.communicate(timeout=20)
+    assert (child.returncode, len(err.splitlines()), "Traceback" in err) == (2, 1, False)
+
+
+def test_process_takes_prices_faults_and_keys():
+    """The options of the command reach the service: its price, its fault, and the key that it accepts."""
+    model = "flux/kontext-pro/image-to-image"
+    options = (
+        "--prices",
+        f'{{"{model}": 0.5}}',
+        "--faults",
+        '["unavailable"]',
+        "--key",
+        "k",
+        "--latency",
+        "0",
+    )
+    image = "http://pictures.example/a.png"
+    with process("--port", "0", *options) as child:
+        assert child.stdout is not None
+        url = re.search(r"http://[\d.:]+", child.stdout.readline())
+        assert url
+        statuses = [
+            requests.post(
+                f"{url[0]}/v1/images/generations",
+                headers={"Authorization": f"Bearer {key}"},
+                json={"model": model, "prompt": "x", "image_url": image},
+                timeout=30,
+            ).status_code
+            for key in ("k", "another", "k")
+        ]
+        billing = requests.get(f"{url[0]}/v2/billing", headers={"Authorization": "Bearer k"}, timeout=10)
+    assert ([503, 401, 200], 99.5) == (statuses, billing.json()["current_balance"])
 
 
 def test_importing_starts_nothing():
