@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -63,45 +64,47 @@ def put_notebook(folder: Path) -> Path:
     return target
 
 
-def _read_json(_context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
-    """Read an option in JSON; the plain name of a fault stands for one that always strikes."""
+def _read_faults(_context: click.Context, _parameter: click.Parameter, text: str) -> Any:
+    """Read faults: a JSON list is a script, a JSON object gives probabilities; a plain name always strikes."""
+    if not text.lstrip().startswith(("[", "{")):
+        return {text: 1.0}
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r:.80} is not valid JSON") from None
+
+
+def _read_prices(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    """Read a JSON object of prices."""
     if text is None:
         return None
     try:
-        value = json.loads(text)
-        return (
-            {str(name): float(price) for name, price in value.items()}
-            if parameter.name == "prices"
-            else value
-        )
+        return {str(name): float(price) for name, price in json.loads(text).items()}
     except (ValueError, AttributeError, TypeError):
-        if parameter.name == "faults" and not text.lstrip().startswith(("[", "{")):
-            return {text: 1.0}
-        raise click.BadParameter(f"must be JSON, as described by --help, not {text!r:.80}") from None
+        raise click.BadParameter(
+            f"must be a JSON object of model: USD per picture, not {text!r:.80}"
+        ) from None
+
+
+_seconds = partial(click.option, type=click.FloatRange(min=0), metavar="SECONDS")
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, help="Port; 0 takes a free one.")
-@click.option(
-    "--latency",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    metavar="SECONDS",
-    help="Time from a request to its answer.",
-)
+@_seconds("--latency", default=1.0, help="Time from a request to its answer.")
 @click.option(
     "--fetch", is_flag=True, help="Load images from public addresses, in place of stand-in photographs."
 )
 @click.option(
     "--faults",
     default="[]",
-    callback=_read_json,
+    callback=_read_faults,
     metavar="NAME|JSON",
     help="The fault that always strikes; a list with the fault of each request; or probabilities by name.",
 )
 @click.option("--seed", type=int, default=0, help="Seed of the faults' probabilities.")
 @click.option(
-    "--prices", callback=_read_json, metavar="JSON", help='USD per picture by model, as {"model": 0.05}.'
+    "--prices", callback=_read_prices, metavar="JSON", help='USD per picture by model, as {"model": 0.05}.'
 )
 @click.option(
     "--balance", type=click.FloatRange(min=0), default=100.0, metavar="USD", help="Credits at the start."
@@ -115,20 +118,8 @@ def _read_json(_context: click.Context, parameter: click.Parameter, text: str | 
     help="Shape of successful answers.",
 )
 @click.option("--envelope", type=click.Choice(["new", "old"]), default="new", help="Shape of errors.")
-@click.option(
-    "--log-delay",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="Time until a request is in the log.",
-)
-@click.option(
-    "--url-lifetime",
-    type=click.FloatRange(min=0),
-    default=3600.0,
-    metavar="SECONDS",
-    help="Time for which a picture can be downloaded.",
-)
+@_seconds("--log-delay", default=0.0, help="Time until a request is in the log.")
+@_seconds("--url-lifetime", default=3600.0, help="Time for which a picture can be downloaded.")
 def sandbox(port: int, keys: tuple[str, ...], **settings: Any) -> int:
     """Serve the sandbox to any client on this machine: simulated pictures, free."""
     from kontext_lab.sandbox import serve

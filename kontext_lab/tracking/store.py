@@ -321,7 +321,9 @@ def _created(client: MlflowClient, name: str, **settings: Any) -> Experiment:
     try:
         return client.get_experiment(client.create_experiment(name, **settings))
     except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
         existing = client.get_experiment_by_name(name)
-        if error.error_code != "RESOURCE_ALREADY_EXISTS" or existing is None:
+        if existing is None:
             raise
         return existing
