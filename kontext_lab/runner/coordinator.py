@@ -117,6 +117,7 @@ class Coordinator:
             timers=self._timers,
             post=post,
         )
+        self._asked = 0
         self._asking = False
         self._left = False
         self._all_ended = False
@@ -276,17 +277,19 @@ class Coordinator:
 
     def _add_doubt(self, in_flight: InFlight) -> None:
         self._doubtful[in_flight.request_id] = in_flight
-        self._ask_later(0)
+        self._asked = 0  # a doubt that joins others is asked about as often as the first
+        self._ask_later()
 
-    def _ask_later(self, turn: int) -> None:
-        if turn >= len(self._pacing.asks) or self._timers.has("ask"):
+    def _ask_later(self) -> None:
+        if self._asked >= len(self._pacing.asks) or self._timers.has("ask"):
             return
 
         def ask() -> None:
+            self._asked += 1
             self._ask_log()
-            self._ask_later(turn + 1)
+            self._ask_later()
 
-        self._timers.set("ask", monotonic() + self._pacing.asks[turn], ask)
+        self._timers.set("ask", monotonic() + self._pacing.asks[self._asked], ask)
 
     def _ask_log(self) -> bool:
         """Ask the service's log about all requests in doubt; False if there is nothing to ask, or no thread for it."""

@@ -203,12 +203,15 @@ def test_killed_workers_pay_for_nothing_twice(
     lab: kl.Lab,
     slow_box: Sandbox,
     sweep: kl.Sweep,
+    monkeypatch: pytest.MonkeyPatch,
     *,
     pacing: Pacing,
     tracked: Callable[..., list[Run]],
     hidden: bool,
 ) -> None:
     """The scheduler runs a killed worker's tasks again; the permit is gone, so nothing is sent again."""
+    # A worker that is killed between permit and request leaves no row in the log, so that patience ends the wait.
+    monkeypatch.setattr(Worker, "patience", lambda *_: 15.0)
     client = dask(hidden=hidden)
     budget = 20 * PRICE
     handle = lab.start(
