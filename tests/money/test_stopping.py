@@ -84,11 +84,11 @@ def run_when_free(lab: kl.Lab, sweep: kl.Sweep) -> kl.Results:
     raise AssertionError("the lock is never given back")
 
 
-def test_a_sweep_that_was_left_is_still_under_way(slow: Sandbox, sweep: kl.Sweep) -> None:
+def test_a_sweep_that_was_left_is_still_under_way(stuck: Sandbox, sweep: kl.Sweep) -> None:
     """While its requests are in the air, nobody starts it anew."""
     with kl.Lab() as lab:
         handle = lab.start(sweep)
-        sent(slow, 4)
+        sent(stuck, 4)
         handle.leave()
         handle.wait()
         with pytest.raises(AlreadyRunning, match="in this process"):
