@@ -277,11 +277,11 @@ class Coordinator:
 
     def _add_doubt(self, in_flight: InFlight) -> None:
         self._doubtful[in_flight.request_id] = in_flight
-        self._asked = 0  # a doubt that joins others is asked about as soon and as often as the first
+        self._asked = 0  # a doubt that joins others is asked about as often as the first
         self._ask_later()
 
     def _ask_later(self) -> None:
-        if self._asked >= len(self._pacing.asks):
+        if self._asked >= len(self._pacing.asks) or self._timers.has("ask"):
             return
 
         def ask() -> None:
@@ -289,8 +289,7 @@ class Coordinator:
             self._ask_log()
             self._ask_later()
 
-        moment = monotonic() + self._pacing.asks[self._asked]
-        self._timers.set("ask", min(moment, self._timers.moment("ask")), ask)
+        self._timers.set("ask", monotonic() + self._pacing.asks[self._asked], ask)
 
     def _ask_log(self) -> bool:
         """Ask the service's log about all requests in doubt; False if there is nothing to ask, or no thread for it."""

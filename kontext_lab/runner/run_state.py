@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from kontext_lab.redaction import get_logger
@@ -73,10 +72,6 @@ class Timers:
     def has(self, name: str) -> bool:
         """True if this timer is set."""
         return name in self._timers
-
-    def moment(self, name: str) -> float:
-        """The moment of a timer; infinite if it is not set."""
-        return self._timers[name][0] if name in self._timers else math.inf
 
     def cancel(self, name: str) -> None:
         """Remove a timer."""
